@@ -1,0 +1,78 @@
+package bridge
+
+import "time"
+
+// MetricKind is the Prometheus type of a metric.
+type MetricKind string
+
+// The kinds of metrics.
+const (
+	Counter MetricKind = "counter"
+	Gauge   MetricKind = "gauge"
+)
+
+// Metric is one sample for /metrics. Names begin with "fieldbridge_" and end
+// with the unit, as Prometheus wants it.
+type Metric struct {
+	Name   string
+	Help   string
+	Kind   MetricKind
+	Labels []string // key, value, key, value ...
+	Value  float64
+}
+
+// Observable is a part of the gateway that has metrics.
+type Observable interface {
+	// Observe yields the metrics of one instant. Samples of one name follow one
+	// another. It is safe for concurrent use and does not wait for I/O.
+	Observe(yield func(Metric))
+}
+
+// Severity says how bad a condition is.
+type Severity string
+
+// The severities.
+const (
+	Warning Severity = "warning" // degraded; nothing is lost
+	Alarm   Severity = "alarm"   // someone must act, or data will be or is lost
+)
+
+// Condition is something that is wrong at present. Parts of the gateway return
+// theirs; none means healthy.
+type Condition struct {
+	Severity Severity  `json:"severity"`
+	Subject  string    `json:"subject"` // "uplink", "queue", "device boiler"
+	Text     string    `json:"text"`    // what is wrong: what to do
+	Since    time.Time `json:"since"`
+}
+
+// HealthReporter is a part of the gateway that can be unwell.
+type HealthReporter interface {
+	// Health returns what is wrong now. It is safe for concurrent use.
+	Health() []Condition
+}
+
+// DeviceStatus is how a device is doing, for people.
+type DeviceStatus struct {
+	Device string    `json:"device"`
+	Via    string    `json:"via"` // "modbus plc unit 1", "mqtt local"
+	Good   int       `json:"good"`
+	Bad    int       `json:"bad"`
+	Reason string    `json:"reason,omitempty"` // why the bad ones are, the most frequent
+	Last   time.Time `json:"last,omitzero"`    // the last good reading
+	Detail string    `json:"detail,omitempty"` // the last error, in full
+}
+
+// DeviceReporter is a source that can tell how its devices are.
+type DeviceReporter interface {
+	Devices() []DeviceStatus
+}
+
+// LinkStatus is how the uplink is doing, for people.
+type LinkStatus struct {
+	Connected bool      `json:"connected"`
+	Since     time.Time `json:"since"`
+	Endpoint  string    `json:"endpoint"`
+	Detail    string    `json:"detail,omitempty"` // why not, and what to do
+	Retry     time.Time `json:"retry,omitzero"`   // when the next try is due
+}
