@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// BadHeartbeat is how often a reading that stays bad is delivered again.
+const BadHeartbeat = 5 * time.Minute
+
+// Collector takes what sources emit to the queue. On the way it
+//
+//   - delivers a bad reading when its reason changes and every [BadHeartbeat],
+//     not each time;
+//   - marks batches acquired while the wall clock is not known to be right;
+//   - splits a batch that would not fit in one message.
+//
+// It is safe for concurrent use.
+type Collector struct {
+	queue  Queue
+	format Format
+	synced func() bool
+	log    *slog.Logger
+
+	mu  sync.Mutex
+	bad map[string]map[string]badPoint // guarded by mu; device, point: only those that are bad
+
+	repeats atomic.Uint64 // bad readings held back
+}
+
+// badPoint is what was last delivered of a point that is bad.
+type badPoint struct {
+	reason Reason
+	again  time.Time // when to deliver it even if it is unchanged
+}
+
+// NewCollector returns a collector that appends to queue batches that fit
+// format. synced reports whether the wall clock is known to be right.
+func NewCollector(queue Queue, format Format, synced func() bool, log *slog.Logger) *Collector {
+	return &Collector{queue: queue, format: format, synced: synced, log: log, bad: make(map[string]map[string]badPoint)}
+}
+
+// Run runs the sources until ctx ends. A source that returns before is a
+// mistake in it: it is logged and started again after restartDelay, so that one
+// adapter cannot stop another.
+func (c *Collector) Run(ctx context.Context, sources ...Source) {
+	var wg sync.WaitGroup
+	for _, s := range sources {
+		wg.Go(func() {
+			for {
+				err := s.Run(ctx, c.Emit)
+				if ctx.Err() != nil {
+					return
+				}
+				if err == nil {
+					err = errors.New("it returned while it should run")
+				}
+				c.log.Error("source stopped, starting it again", "err", err, "after", restartDelay)
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(restartDelay):
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+const restartDelay = 5 * time.Second
+
+// Emit is the collector's [Emit].
+func (c *Collector) Emit(b Batch, safe func(error)) {
+	b.Readings = c.filter(b.Device, b.Readings)
+	if len(b.Readings) == 0 {
+		if safe != nil {
+			safe(nil) // nothing to keep: as safe as it gets
+		}
+		return
+	}
+	b.Unsynced = !c.synced()
+	n, _ := c.format.Fit(&b)
+	if n >= len(b.Readings) {
+		c.queue.Append(b, safe)
+		return
+	}
+	c.split(b, n, safe)
+}
+
+// split appends b in parts, the first of n readings. safe is called when all
+// parts are safe, with the first error if there was one.
+func (c *Collector) split(b Batch, n int, safe func(error)) {
+	var parts []Batch
+	rest := b
+	for {
+		part := rest
+		part.Readings = rest.Readings[:n:n]
+		parts = append(parts, part)
+		rest.Readings = rest.Readings[n:]
+		if len(rest.Readings) == 0 {
+			break
+		}
+		n, _ = c.format.Fit(&rest)
+	}
+	each := joinSafe(len(parts), safe)
+	for _, p := range parts {
+		c.queue.Append(p, each)
+	}
+}
+
+// joinSafe returns a function that calls safe once it has itself been called n
+// times.
+func joinSafe(n int, safe func(error)) func(error) {
+	if safe == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	var first error
+	return func(err error) {
+		mu.Lock()
+		n--
+		if first == nil {
+			first = err
+		}
+		last, result := n == 0, first
+		mu.Unlock()
+		if last {
+			safe(result)
+		}
+	}
+}
+
+// filter takes out bad readings that were delivered before and are not yet due
+// again. It works in place; without bad readings it only looks.
+func (c *Collector) filter(device string, readings []Reading) []Reading {
+	anyBad := false
+	for i := range readings {
+		if !readings[i].Value.Good() {
+			anyBad = true
+			break
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bad := c.bad[device]
+	if bad == nil {
+		if !anyBad {
+			return readings
+		}
+		bad = make(map[string]badPoint)
+		c.bad[device] = bad
+	}
+	now := time.Now()
+	kept := readings[:0]
+	for _, r := range readings {
+		if r.Value.Good() {
+			delete(bad, r.Point)
+			kept = append(kept, r)
+			continue
+		}
+		was, known := bad[r.Point]
+		if reason := r.Value.Reason(); !known || was.reason != reason || !now.Before(was.again) {
+			bad[r.Point] = badPoint{reason, now.Add(BadHeartbeat)}
+			kept = append(kept, r)
+			continue
+		}
+		c.repeats.Add(1)
+	}
+	if len(bad) == 0 {
+		delete(c.bad, device)
+	}
+	return kept
+}
+
+// Observe implements [Observable].
+func (c *Collector) Observe(yield func(Metric)) {
+	c.mu.Lock()
+	points := 0
+	for _, bad := range c.bad {
+		points += len(bad)
+	}
+	c.mu.Unlock()
+	yield(Metric{Name: "fieldbridge_points_bad", Kind: Gauge, Value: float64(points),
+		Help: "Points whose last reading was bad."})
+	yield(Metric{Name: "fieldbridge_bad_repeats_total", Kind: Counter, Value: float64(c.repeats.Load()),
+		Help: "Bad readings held back because they had been delivered already."})
+}

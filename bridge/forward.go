@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ForwardConfig is how a [Forwarder] shares a connection.
+type ForwardConfig struct {
+	// Linger is the longest that a fresh batch waits for company; 0 sends at once.
+	Linger time.Duration
+	// OldestFirst sends strictly in the order of the queue. Otherwise fresh
+	// batches overtake the backlog.
+	OldestFirst bool
+	// LiveShare is the part of the rate, 0 to 1, that fresh batches get at most
+	// while a backlog waits, too.
+	LiveShare float64
+}
+
+// Forwarder takes batches from the queue to the cloud: it claims them, packs
+// them into messages on the way out, publishes those at the pace of the link's
+// limits, and acknowledges to the queue what the cloud has acknowledged.
+type Forwarder struct {
+	queue  Queue
+	format Format
+	config ForwardConfig
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	session *session // guarded by mu; nil while there is no connection
+
+	sent    atomic.Uint64 // messages acknowledged
+	bytes   atomic.Uint64 // their payloads and topics
+	refused atomic.Uint64 // messages that the cloud did not take
+	buried  atomic.Uint64 // batches set aside as dead letters
+	delayed atomic.Uint64 // fresh batches acknowledged ...
+	delay   atomic.Int64  // ... and the sum of their delays since acquisition, in ns
+}
+
+// NewForwarder returns a forwarder of the batches in queue.
+func NewForwarder(queue Queue, format Format, config ForwardConfig, log *slog.Logger) *Forwarder {
+	return &Forwarder{queue: queue, format: format, config: config, log: log}
+}
+
+// Serve forwards over link until ctx ends, and returns when the outcome of every
+// message is known. It is what [Sink.Run] calls for each connection.
+func (f *Forwarder) Serve(ctx context.Context, link Link) {
+	s := &session{f: f, link: link, gate: newGate(link.Limits(), f.config.LiveShare), drained: make(chan struct{})}
+	s.drain, s.startDrain = context.WithCancel(context.Background())
+	defer s.startDrain()
+	f.queue.Online()
+	f.mu.Lock()
+	f.session = s
+	f.mu.Unlock()
+
+	var lanes sync.WaitGroup
+	if f.config.OldestFirst {
+		lanes.Go(func() { newLane(s, Fresh, true).run(ctx) })
+	} else {
+		lanes.Go(func() { newLane(s, Fresh, false).run(ctx) })
+		lanes.Go(func() { newLane(s, Backlog, false).run(ctx) })
+	}
+	lanes.Wait()
+	s.outstanding.Wait()
+
+	f.mu.Lock()
+	f.session = nil
+	f.mu.Unlock()
+	f.queue.Offline()
+}
+
+// Drain sends what is fresh without lingering and returns when the cloud has
+// acknowledged it, when the connection ends, when there is none, or when ctx
+// ends. It is called once, before the connection is given up at a stop.
+func (f *Forwarder) Drain(ctx context.Context) {
+	f.mu.Lock()
+	s := f.session
+	f.mu.Unlock()
+	if s == nil {
+		return
+	}
+	s.startDrain()
+	select {
+	case <-s.drained:
+	case <-ctx.Done():
+	}
+}
+
+// session is one connection as the lanes see it.
+type session struct {
+	f           *Forwarder
+	link        Link
+	gate        *gate
+	outstanding sync.WaitGroup  // messages whose outcome is not known
+	drain       context.Context // ended to send everything without lingering
+	startDrain  context.CancelFunc
+	drained     chan struct{} // closed when the fresh lane has done so, or has ended
+}
+
+// publish sends one message of lane with entries, in the place in the window
+// that the caller has taken.
+func (s *session) publish(lane Lane, m Message, entries []Entry) {
+	size := len(m.Topic) + len(m.Payload) + len(m.ContentType)
+	s.gate.charge(lane, size)
+	positions := make([]Position, len(entries))
+	var delays time.Duration
+	now := time.Now()
+	for i := range entries {
+		positions[i] = entries[i].Position
+		delays += now.Sub(entries[i].At)
+	}
+	n := len(entries)
+	s.outstanding.Add(1)
+	s.link.Publish(m, func(err error) {
+		defer s.outstanding.Done()
+		s.settle(err, positions)
+		if err == nil {
+			s.f.sent.Add(1)
+			s.f.bytes.Add(uint64(size))
+			if lane == Fresh {
+				s.f.delayed.Add(uint64(n))
+				s.f.delay.Add(int64(delays + time.Duration(n)*time.Since(now)))
+			}
+		}
+		s.gate.leave()
+	})
+}
+
+// settle tells the queue what became of a message.
+func (s *session) settle(err error, positions []Position) {
+	switch {
+	case err == nil:
+		s.gate.accepted()
+		s.f.queue.Ack(positions...)
+	case IsPermanent(err):
+		s.f.buried.Add(uint64(len(positions)))
+		s.f.log.Error("the cloud refuses a message for good, its batches are set aside as dead letters",
+			"batches", len(positions), "err", err)
+		s.f.queue.Bury(err.Error(), positions...)
+	default:
+		s.f.refused.Add(1)
+		if pause := s.gate.refused(); pause > 0 {
+			s.f.log.Debug("message not taken, trying again", "after", pause, "err", err)
+		}
+		s.f.queue.Release(positions...)
+	}
+}
+
+// Observe implements [Observable].
+func (f *Forwarder) Observe(yield func(Metric)) {
+	counter := func(name, help string, v float64) {
+		yield(Metric{Name: name, Help: help, Kind: Counter, Value: v})
+	}
+	counter("fieldbridge_messages_total", "Messages acknowledged by the cloud.", float64(f.sent.Load()))
+	counter("fieldbridge_message_bytes_total", "Bytes of topic, payload and content type of acknowledged messages.", float64(f.bytes.Load()))
+	counter("fieldbridge_messages_refused_total", "Messages that were not acknowledged and are sent again.", float64(f.refused.Load()))
+	counter("fieldbridge_batches_buried_total", "Batches set aside as dead letters.", float64(f.buried.Load()))
+	counter("fieldbridge_delivery_delay_seconds_sum", "Time from acquisition to the cloud's acknowledgement, summed over fresh batches.",
+		time.Duration(f.delay.Load()).Seconds())
+	counter("fieldbridge_delivery_delay_seconds_count", "Fresh batches acknowledged.", float64(f.delayed.Load()))
+	inFlight := 0
+	f.mu.Lock()
+	if f.session != nil {
+		f.session.gate.mu.Lock()
+		inFlight = f.session.gate.inFlight
+		f.session.gate.mu.Unlock()
+	}
+	f.mu.Unlock()
+	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.", Kind: Gauge, Value: float64(inFlight)})
+}

@@ -1,0 +1,261 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+const (
+	// A lane looks at most this far ahead for batches of a topic ...
+	lookaheadBatches = 65536
+	// ... and holds at most about so many bytes of messages-to-be.
+	lookaheadBytes = 4 << 20
+	// claimAtOnce bounds one claim.
+	claimAtOnce = 256
+)
+
+// lane forwards the batches of one lane of the queue, or of both in the order
+// of the queue. It runs on one goroutine, which owns all of it.
+type lane struct {
+	s      *session
+	lane   Lane // whose share of the rate it uses
+	both   bool // oldest-first: the backlog, and when there is none what is fresh
+	linger time.Duration
+	room   int // bytes of batches in one message
+
+	groups  map[string]*group // by topic; none is empty
+	held    int               // batches claimed and not yet sent
+	size    int               // their bytes
+	average int               // bytes of a batch, as last seen
+	full    bool              // some group has enough for a message
+	dry     bool              // the queue had no more just now
+	closed  bool              // the queue has been closed
+
+	calm context.Context // ends when a drain begins, too
+}
+
+// group is the batches of one topic that wait for a message.
+type group struct {
+	entries []Entry
+	size    int
+	due     time.Time // when the first of them must go
+}
+
+func newLane(s *session, which Lane, both bool) *lane {
+	l := &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*group)}
+	if which == Fresh {
+		l.linger = s.f.config.Linger
+	}
+	return l
+}
+
+func (l *lane) run(ctx context.Context) {
+	defer l.release()
+	if l.lane == Fresh {
+		defer close(l.s.drained)
+	}
+	var cancel context.CancelFunc
+	l.calm, cancel = context.WithCancel(ctx)
+	defer cancel()
+	if l.lane == Fresh {
+		defer context.AfterFunc(l.s.drain, cancel)()
+	}
+	for ctx.Err() == nil && !l.closed {
+		l.claim(ctx)
+		topic, g := l.ready()
+		if g == nil {
+			if l.lane == Fresh && l.held == 0 && l.draining() {
+				l.awaitIdle(ctx)
+				return
+			}
+			continue
+		}
+		if !l.s.gate.enter(ctx, l.lane) {
+			return
+		}
+		l.poll(ctx) // what came while we waited travels along
+		l.send(topic, g)
+	}
+}
+
+// claim waits until a message is ready to go, more batches have come, or ctx
+// ends.
+func (l *lane) claim(ctx context.Context) {
+	l.poll(ctx)
+	if _, g := l.ready(); g != nil || !l.dry || l.draining() {
+		return
+	}
+	wait := l.calm
+	if due, ok := l.due(); ok {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithDeadline(l.calm, due)
+		defer cancel()
+	}
+	l.next(wait, l.lane)
+}
+
+// poll claims what can be had at once, until there is enough for a message.
+func (l *lane) poll(ctx context.Context) {
+	l.dry = false
+	for !l.full && l.held < lookaheadBatches && l.size < lookaheadBytes && ctx.Err() == nil {
+		if l.both && l.next(ended, Backlog) > 0 {
+			continue
+		}
+		if l.next(ended, l.lane) == 0 {
+			l.dry = true
+			return
+		}
+	}
+}
+
+// ended is a context for a look at the queue without waiting.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// next claims batches of one lane of the queue and returns how many.
+func (l *lane) next(ctx context.Context, from Lane) int {
+	want := min(max(1, (l.room-l.largest())/l.average+1), claimAtOnce)
+	entries, err := l.s.f.queue.Next(ctx, from, want)
+	if errors.Is(err, ErrClosed) {
+		l.closed = true
+	}
+	for i := range entries {
+		l.hold(&entries[i])
+	}
+	return len(entries)
+}
+
+func (l *lane) hold(e *Entry) {
+	topic := l.s.f.format.Topic(&e.Batch)
+	_, size := l.s.f.format.Fit(&e.Batch)
+	g := l.groups[topic]
+	if g == nil {
+		g = &group{due: time.Now().Add(l.linger)}
+		l.groups[topic] = g
+	}
+	if e.Waiting || e.Backlog {
+		g.due = time.Time{}
+	}
+	g.entries = append(g.entries, *e)
+	g.size += size
+	l.held++
+	l.size += size
+	l.average = max(1, (7*l.average+size)/8)
+	l.full = l.full || g.size >= l.room
+}
+
+// largest returns the size of the group that is nearest to a message.
+func (l *lane) largest() int {
+	n := 0
+	for _, g := range l.groups {
+		n = max(n, g.size)
+	}
+	return n
+}
+
+// ready returns the topic whose message goes next: of those with enough
+// batches, or with one that has waited long enough, the one with the oldest.
+func (l *lane) ready() (string, *group) {
+	var topic string
+	var oldest *group
+	now := time.Now()
+	flush := l.draining() || l.lane == Backlog || l.held >= lookaheadBatches || l.size >= lookaheadBytes
+	for t, g := range l.groups {
+		if !flush && g.size < l.room && now.Before(g.due) {
+			continue
+		}
+		if oldest == nil || g.entries[0].Position < oldest.entries[0].Position {
+			topic, oldest = t, g
+		}
+	}
+	return topic, oldest
+}
+
+// due returns when the first group must go.
+func (l *lane) due() (first time.Time, ok bool) {
+	for _, g := range l.groups {
+		if !ok || g.due.Before(first) {
+			first, ok = g.due, true
+		}
+	}
+	return first, ok
+}
+
+// send packs one message of a group and publishes it. The caller has taken a
+// place in the window.
+func (l *lane) send(topic string, g *group) {
+	m, n, err := l.s.f.format.Pack(g.entries)
+	sent := g.entries[:n:n]
+	if err != nil {
+		l.s.gate.leave()
+		l.s.f.buried.Add(1)
+		l.s.f.log.Error("batch cannot be packed, it is set aside as a dead letter",
+			"device", sent[0].Device, "run", sent[0].Run, "seq", sent[0].Seq, "err", err)
+		for i := range sent {
+			l.s.f.queue.Bury(err.Error(), sent[i].Position)
+		}
+	} else {
+		l.s.publish(l.laneOf(sent), m, sent)
+	}
+	l.drop(topic, g, n)
+}
+
+// laneOf returns whose share of the rate a message uses.
+func (l *lane) laneOf(entries []Entry) Lane {
+	if l.both {
+		return l.lane
+	}
+	if entries[0].Backlog {
+		return Backlog
+	}
+	return Fresh
+}
+
+// drop forgets the first n entries of a group.
+func (l *lane) drop(topic string, g *group, n int) {
+	rest := g.entries[n:]
+	size := 0
+	for i := range rest {
+		_, s := l.s.f.format.Fit(&rest[i].Batch)
+		size += s
+	}
+	l.held -= n
+	l.size -= g.size - size
+	if len(rest) == 0 {
+		delete(l.groups, topic)
+	} else {
+		// A new slice: the old one's memory goes with the message.
+		g.entries, g.size = slices.Clone(rest), size
+	}
+	l.full = l.largest() >= l.room
+}
+
+// release gives back what is claimed and not sent.
+func (l *lane) release() {
+	for _, g := range l.groups {
+		for i := range g.entries {
+			l.s.f.queue.Release(g.entries[i].Position)
+		}
+	}
+	clear(l.groups)
+}
+
+// draining reports whether to send everything without lingering. The backlog's
+// lane goes on as ever: a stop does not wait for it.
+func (l *lane) draining() bool { return l.lane == Fresh && l.s.drain.Err() != nil }
+
+// awaitIdle waits until nothing is in flight.
+func (l *lane) awaitIdle(ctx context.Context) {
+	for !l.s.gate.idle() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.s.gate.wake[Fresh]:
+		}
+	}
+}
