@@ -1,0 +1,134 @@
+// Package console is what an operator and a monitoring system look at:
+//
+//	GET /healthz   what is wrong now; 503 while someone must act
+//	GET /metrics   Prometheus text format
+//	GET /status    everything about the running gateway, as JSON
+//
+// It only answers GET and changes nothing, so that it may listen where many can
+// reach it.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+)
+
+// Config is what a configuration file says under console.
+type Config struct {
+	// Listen is the address and port of the console, as 127.0.0.1:8080. Without
+	// it there is none.
+	Listen string `yaml:"listen"`
+}
+
+// Validate returns what is wrong with c.
+func (c *Config) Validate() []setting.Problem {
+	if c.Listen == "" {
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		return []setting.Problem{{Path: []string{"listen"}, Text: fmt.Sprintf("%q is not an address with a port", c.Listen),
+			Fix: "write it as 127.0.0.1:8080, or :8080 for all addresses"}}
+	}
+	return nil
+}
+
+// View is what the console shows. Its functions are safe for concurrent use.
+type View struct {
+	Metrics []bridge.Observable
+	Health  []bridge.HealthReporter
+	Status  func() any // marshalled as JSON
+}
+
+// Conditions returns all that is wrong now.
+func (v *View) Conditions() []bridge.Condition {
+	conditions := []bridge.Condition{}
+	for _, h := range v.Health {
+		conditions = append(conditions, h.Health()...)
+	}
+	return conditions
+}
+
+// Handler returns the console's pages.
+func (v *View) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", v.serveHealth)
+	mux.HandleFunc("GET /metrics", v.serveMetrics)
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, v.Status()) })
+	return mux
+}
+
+// serveHealth says 503 only for alarms: a gateway that buffers because the
+// uplink is down does its job, and restarting it would not help.
+func (v *View) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	health := struct {
+		Status     string             `json:"status"`
+		Conditions []bridge.Condition `json:"conditions"`
+	}{"ok", v.Conditions()}
+	code := http.StatusOK
+	for _, c := range health.Conditions {
+		if c.Severity == bridge.Alarm {
+			health.Status, code = "alarm", http.StatusServiceUnavailable
+			break
+		}
+		health.Status = "degraded"
+	}
+	writeJSON(w, code, health)
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	w.Write(append(data, '\n'))
+}
+
+const (
+	listenRetryMin = time.Second
+	listenRetryMax = time.Minute
+)
+
+// Serve serves the console on addr until ctx ends. An address that is taken is
+// no reason to stop the gateway: it is logged once and tried again.
+func (v *View) Serve(ctx context.Context, addr string, log *slog.Logger) {
+	wait := listenRetryMin
+	for ctx.Err() == nil {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			log.Info("console listening", "url", "http://"+l.Addr().String())
+			ServeOn(ctx, l, v.Handler())
+			return
+		}
+		if wait == listenRetryMin {
+			log.Error("console cannot listen: end what holds the port or change console.listen; trying again", "addr", addr, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, listenRetryMax)
+	}
+}
+
+// ServeOn serves h on l until ctx ends, then closes l.
+func ServeOn(ctx context.Context, l net.Listener, h http.Handler) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		server.Close()
+	}
+}

@@ -1,0 +1,154 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"fieldbridge/bridge"
+)
+
+type part struct {
+	metrics    []bridge.Metric
+	conditions []bridge.Condition
+}
+
+func (p part) Observe(yield func(bridge.Metric)) {
+	for _, m := range p.metrics {
+		yield(m)
+	}
+}
+func (p part) Health() []bridge.Condition { return p.conditions }
+
+func get(t *testing.T, h http.Handler, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w
+}
+
+func TestMetrics(t *testing.T) {
+	a := part{metrics: []bridge.Metric{
+		{Name: "b_total", Help: "Two\nlines \\.", Kind: bridge.Counter, Labels: []string{"device", `a"b`, "x", "y\\"}, Value: 1.5},
+		{Name: "a", Help: "A.", Kind: bridge.Gauge, Value: 12345678901}}}
+	b := part{metrics: []bridge.Metric{{Name: "b_total", Help: "ignored", Kind: bridge.Counter, Value: 0}}}
+	v := &View{Metrics: []bridge.Observable{a, b}}
+	w := get(t, v.Handler(), "GET", "/metrics")
+	want := `# HELP a A.
+# TYPE a gauge
+a 1.2345678901e+10
+# HELP b_total Two\nlines \\.
+# TYPE b_total counter
+b_total{device="a\"b",x="y\\"} 1.5
+b_total 0
+`
+	if got := w.Body.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	warning := part{conditions: []bridge.Condition{{Severity: bridge.Warning, Subject: "uplink", Text: "down"}}}
+	alarm := part{conditions: []bridge.Condition{{Severity: bridge.Alarm, Subject: "queue", Text: "full"}}}
+	for _, tt := range []struct {
+		name   string
+		health []bridge.HealthReporter
+		code   int
+		status string
+		count  int
+	}{
+		{"well", nil, 200, "ok", 0},
+		{"warning", []bridge.HealthReporter{warning}, 200, "degraded", 1},
+		{"alarm", []bridge.HealthReporter{warning, alarm}, 503, "alarm", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := get(t, (&View{Health: tt.health}).Handler(), "GET", "/healthz")
+			var got struct {
+				Status     string
+				Conditions []bridge.Condition
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if w.Code != tt.code || got.Status != tt.status || len(got.Conditions) != tt.count {
+				t.Errorf("got %d %+v", w.Code, got)
+			}
+		})
+	}
+}
+
+func TestOnlyGet(t *testing.T) {
+	h := (&View{Status: func() any { return nil }}).Handler()
+	for _, path := range []string{"/healthz", "/metrics", "/status"} {
+		if w := get(t, h, "POST", path); w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", path, w.Code)
+		}
+	}
+}
+
+func TestServeEndsWithContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	v := &View{Status: func() any { return map[string]string{"gateway": "g"} }}
+	done := make(chan struct{})
+	go func() { defer close(done); ServeOn(ctx, l, v.Handler()) }()
+	res, err := http.Get("http://" + l.Addr().String() + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	if !strings.Contains(string(body), `"gateway": "g"`) {
+		t.Errorf("got %s", body)
+	}
+	cancel()
+	<-done
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("still listening")
+	}
+}
+
+func TestTakenPortIsTriedAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var log strings.Builder
+	tried := make(chan struct{})
+	done := make(chan struct{})
+	handler := slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		log.Write(p)
+		close(tried) // a second message would panic
+		return len(p), nil
+	}), nil)
+	go func() { defer close(done); (&View{}).Serve(ctx, l.Addr().String(), slog.New(handler)) }()
+	<-tried
+	cancel()
+	<-done
+	if !strings.Contains(log.String(), "change console.listen") {
+		t.Errorf("log %s", log.String())
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestValidate(t *testing.T) {
+	for addr, wrong := range map[string]int{"": 0, "127.0.0.1:8080": 0, ":80": 0, "[::1]:1": 0, "127.0.0.1": 1, "8080": 1} {
+		if got := (&Config{Listen: addr}).Validate(); len(got) != wrong {
+			t.Errorf("%q: %v", addr, got)
+		}
+	}
+}
