@@ -1,0 +1,116 @@
+package modbus
+
+import (
+	"time"
+
+	"fieldbridge/bridge/setting"
+)
+
+// Config is the modbus section of a configuration: lines and the devices on
+// them.
+type Config struct {
+	// Buses are the lines and connections, by name. One goroutine owns each:
+	// requests on one bus follow one another, buses never wait for each other.
+	Buses map[string]Bus `yaml:"buses"`
+	// Devices are what is polled, by name: 1 to 64 letters, digits, '.', '_'
+	// or '-'.
+	Devices map[string]Device `yaml:"devices"`
+}
+
+// Bus is one serial line or one TCP connection to Modbus units.
+type Bus struct {
+	// URL says where the bus is: tcp://HOST or tcp://HOST:PORT. The port is 502
+	// unless given.
+	URL string `yaml:"url"`
+	// Timeout is how long to wait for an answer, and for a connection. Default
+	// 1s.
+	Timeout setting.Duration `yaml:"timeout"`
+	// Retries is how often a request is sent again when no answer came. Default
+	// 1. An exception is an answer and is not retried.
+	Retries int `yaml:"retries"`
+	// Pause is the least time between an answer and the next request. Default 0.
+	Pause setting.Duration `yaml:"pause"`
+	// ConnectDelay is how long to wait after connecting before the first
+	// request. Default 0.
+	ConnectDelay setting.Duration `yaml:"connect_delay"`
+}
+
+// SetDefaults fills in what a bus is unless told otherwise.
+func (b *Bus) SetDefaults() {
+	b.Timeout = setting.Duration(time.Second)
+	b.Retries = 1
+}
+
+// Device is a thing with points, behind one unit id of a bus.
+type Device struct {
+	// Bus is the name of the bus that the device is on.
+	Bus string `yaml:"bus"`
+	// UnitID is the device's address on its bus: 0 to 255 on TCP. Default 1.
+	UnitID int `yaml:"unit_id"`
+	// Every is how often the points are read, aligned to the wall clock, at
+	// least 10ms. Default 1s.
+	Every setting.Duration `yaml:"every"`
+	// Order is the byte and word order of the points, at any width: ABCD (the
+	// default), DCBA, BADC or CDAB. BADC swaps the bytes of each register.
+	Order string `yaml:"order"`
+	// Timeout is how long to wait for an answer. Default: the bus's.
+	Timeout *setting.Duration `yaml:"timeout"`
+	// MaxWords is the most registers in one request, 1 to 125. Default 125.
+	MaxWords int `yaml:"max_words"`
+	// MaxBits is the most coils or discrete inputs in one request, 1 to 2000.
+	// Default 2000.
+	MaxBits int `yaml:"max_bits"`
+	// MaxGap is how many unused registers may be read through to save a
+	// request; 0 reads none in vain. Default: by cost.
+	MaxGap *int `yaml:"max_gap"`
+	// Points are the values to read, by name: [a-z][a-z0-9_]*.
+	Points map[string]Point `yaml:"points"`
+}
+
+// SetDefaults fills in what a device is unless told otherwise.
+func (d *Device) SetDefaults() {
+	d.UnitID = 1
+	d.Every = setting.Duration(time.Second)
+	d.Order = "ABCD"
+	d.MaxWords = MaxWords
+	d.MaxBits = MaxBits
+}
+
+// Limits of one request, Modbus Application Protocol V1.1b3, sections 6.1 to
+// 6.4.
+const (
+	MaxWords = 125
+	MaxBits  = 2000
+)
+
+// Point is a named, typed value of a device. Exactly one of Coil, Discrete,
+// Input and Holding is given.
+type Point struct {
+	// Coil is the zero-based wire address of a coil, 0 to 65535.
+	Coil *int `yaml:"coil"`
+	// Discrete is the zero-based wire address of a discrete input.
+	Discrete *int `yaml:"discrete"`
+	// Input is the zero-based wire address of the first input register.
+	Input *int `yaml:"input"`
+	// Holding is the zero-based wire address of the first holding register.
+	Holding *int `yaml:"holding"`
+	// Type says how registers are read: uint16 (the default), int16, uint32,
+	// int32, uint64, int64, float32, float64 or bool (true unless the register
+	// is 0). Coils and discrete inputs are bool.
+	Type string `yaml:"type"`
+	// Order is the byte and word order. Default: the device's. Two letters (AB,
+	// BA) suit 16 bits, four 32 bits, eight 64 bits; four letters mean the same
+	// word and byte order at any width.
+	Order string `yaml:"order"`
+	// Bit picks one bit of a register, 0 is the least significant, 15 the most.
+	// The point is bool.
+	Bit *int `yaml:"bit"`
+	// Scale multiplies the number read, exactly as decimals: 213 by 0.1 is 21.3.
+	Scale *setting.Decimal `yaml:"scale"`
+	// Offset is added after Scale.
+	Offset *setting.Decimal `yaml:"offset"`
+	// Unit is the engineering unit, as the cloud is told.
+	Unit string `yaml:"unit"`
+	// Every is how often this point is read. Default: the device's.
+	Every *setting.Duration `yaml:"every"`
+}
