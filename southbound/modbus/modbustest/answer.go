@@ -1,0 +1,152 @@
+package modbustest
+
+import "encoding/binary"
+
+// Exceptions that an honest unit answers with.
+const (
+	illegalFunction = 1
+	illegalAddress  = 2
+	illegalValue    = 3
+)
+
+// answer does what a request PDU asks and returns the answer's PDU, appended to
+// buf, and what was asked. It takes mu.
+func (u *Unit) answer(unit byte, pdu, buf []byte) ([]byte, Request, []Behaviour) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	r := parse(unit, pdu)
+	u.rememberLocked(r)
+	behaviours := u.always
+	if len(u.script) > 0 {
+		if u.script[0] != nil {
+			behaviours = append(behaviours[:len(behaviours):len(behaviours)], u.script[0])
+		}
+		u.script = u.script[1:]
+	}
+	out, exception := u.perform(r, pdu, buf)
+	if exception != 0 {
+		out = append(buf, pdu[0]|0x80, exception)
+	}
+	return out, r, behaviours
+}
+
+func parse(unit byte, pdu []byte) Request {
+	r := Request{Unit: unit, Function: pdu[0]}
+	if len(pdu) >= 5 && pdu[0] != 43 {
+		r.Address = int(binary.BigEndian.Uint16(pdu[1:]))
+		switch pdu[0] {
+		case 5, 6, 22:
+			r.Count = 1
+		default:
+			r.Count = int(binary.BigEndian.Uint16(pdu[3:]))
+		}
+	}
+	return r
+}
+
+func (u *Unit) perform(r Request, pdu, buf []byte) ([]byte, byte) {
+	switch r.Function {
+	case 1, 2:
+		return u.readBits(Table(r.Function-1), r, buf)
+	case 3:
+		return u.readWords(Holding, r, buf)
+	case 4:
+		return u.readWords(Input, r, buf)
+	case 5, 6, 15, 16, 22:
+		return u.write(r, pdu, buf)
+	case 43:
+		return u.identification(pdu, buf)
+	}
+	return nil, illegalFunction
+}
+
+func (u *Unit) readBits(t Table, r Request, buf []byte) ([]byte, byte) {
+	if r.Count < 1 || r.Count > 2000 {
+		return nil, illegalValue
+	}
+	if !u.legal(t, r.Address, r.Count) {
+		return nil, illegalAddress
+	}
+	n := (r.Count + 7) / 8
+	out := append(buf, r.Function, byte(n))
+	data := append(out, make([]byte, n)...)
+	for i, v := range u.table(t)[r.Address : r.Address+r.Count] {
+		if v != 0 {
+			data[len(out)+i/8] |= 1 << (i % 8)
+		}
+	}
+	return data, 0
+}
+
+func (u *Unit) readWords(t Table, r Request, buf []byte) ([]byte, byte) {
+	if r.Count < 1 || r.Count > 125 {
+		return nil, illegalValue
+	}
+	if !u.legal(t, r.Address, r.Count) {
+		return nil, illegalAddress
+	}
+	out := append(buf, r.Function, byte(2*r.Count))
+	for _, v := range u.table(t)[r.Address : r.Address+r.Count] {
+		out = binary.BigEndian.AppendUint16(out, v)
+	}
+	return out, 0
+}
+
+func (u *Unit) write(r Request, pdu, buf []byte) ([]byte, byte) {
+	t := Holding
+	if r.Function == 5 || r.Function == 15 {
+		t = Coil
+	}
+	if r.Count < 1 || len(pdu) < 5 {
+		return nil, illegalValue
+	}
+	if !u.legal(t, r.Address, r.Count) {
+		return nil, illegalAddress
+	}
+	words := u.table(t)[r.Address:]
+	value := binary.BigEndian.Uint16(pdu[3:])
+	switch r.Function {
+	case 5:
+		words[0] = value & 1
+		if value == 0xff00 {
+			words[0] = 1
+		}
+	case 6:
+		words[0] = value
+	case 22:
+		if len(pdu) != 7 {
+			return nil, illegalValue
+		}
+		or := binary.BigEndian.Uint16(pdu[5:])
+		words[0] = words[0]&value | or&^value
+		return append(buf, pdu...), 0
+	case 15:
+		if len(pdu) != 6+(r.Count+7)/8 {
+			return nil, illegalValue
+		}
+		for i := range r.Count {
+			words[i] = uint16(pdu[6+i/8]>>(i%8)) & 1
+		}
+	case 16:
+		if len(pdu) != 6+2*r.Count {
+			return nil, illegalValue
+		}
+		for i := range r.Count {
+			words[i] = binary.BigEndian.Uint16(pdu[6+2*i:])
+		}
+	}
+	return append(buf, pdu[:5]...), 0
+}
+
+// identification answers function 43/14, read device identification, with all
+// objects at once.
+func (u *Unit) identification(pdu, buf []byte) ([]byte, byte) {
+	if len(pdu) != 4 || pdu[1] != 14 || u.id == nil {
+		return nil, illegalFunction
+	}
+	out := append(buf, 43, 14, pdu[2], 1, 0, 0, byte(len(u.id)))
+	for i, o := range u.id {
+		out = append(append(out, byte(i), byte(len(o))), o...)
+	}
+	return out, 0
+}
