@@ -1,0 +1,144 @@
+package fieldbridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// goPackage is what `go list -json` tells of a package.
+type goPackage struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+}
+
+// drivers are the third-party modules that only certain packages may know.
+var drivers = map[string][]string{
+	"github.com/goburrow/":    {"fieldbridge/southbound/modbus"},
+	"go.etcd.io/bbolt":        {"fieldbridge/store"},
+	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot"},
+}
+
+// knowsAll are the packages that may import more than one adapter.
+var knowsAll = []string{"fieldbridge/cmd/fieldbridge", "fieldbridge/configs"}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+func isTestPackage(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if strings.HasSuffix(part, "test") {
+			return true
+		}
+	}
+	return false
+}
+
+// adapter returns the adapter that path belongs to, or "".
+func adapter(path string) string {
+	for _, a := range []string{"fieldbridge/southbound/modbus", "fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", "fieldbridge/store"} {
+		if within(path, a) {
+			return a
+		}
+	}
+	return ""
+}
+
+// forbidden says why from may not import to, or "".
+func forbidden(from, to string) string {
+	for prefix, owners := range drivers {
+		if strings.HasPrefix(to, prefix) && !slices.ContainsFunc(owners, func(o string) bool { return within(from, o) }) {
+			return "only " + strings.Join(owners, " and ") + " may import " + prefix
+		}
+	}
+	if !strings.HasPrefix(to, "fieldbridge/") {
+		if from == "fieldbridge/bridge" && strings.Contains(strings.Split(to, "/")[0], ".") {
+			return "bridge imports the standard library alone"
+		}
+		return ""
+	}
+	if isTestPackage(to) && !isTestPackage(from) && from != "fieldbridge/cmd/fieldbridge" {
+		return "*test packages are for tests and the commands demo and cloud"
+	}
+	if from == "fieldbridge/bridge" || from == "fieldbridge/bridge/setting" {
+		if to != "fieldbridge/bridge/setting" {
+			return "bridge imports the standard library alone"
+		}
+	}
+	if a := adapter(to); a != "" && !within(from, a) && !slices.Contains(knowsAll, from) {
+		return "only cmd and configs know adapters; adapters do not know one another"
+	}
+	if within(to, "fieldbridge/configs") && !slices.Contains(knowsAll, from) || within(to, "fieldbridge/cmd") {
+		return "nothing but cmd stands above"
+	}
+	return ""
+}
+
+// TestImports checks the walls of the house: who may import whom.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Standard,Imports", "./...").Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	count := 0
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		count++
+		for _, to := range p.Imports {
+			if why := forbidden(p.ImportPath, to); why != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, to, why)
+			}
+		}
+		for _, name := range []string{"util", "common", "types", "helpers", "pkg", "misc"} {
+			if slices.Contains(strings.Split(p.ImportPath, "/"), name) {
+				t.Errorf("%s: no package is called %q: name the idea", p.ImportPath, name)
+			}
+		}
+	}
+	if count < 5 {
+		t.Errorf("go list knows only %d packages: the check sees nothing", count)
+	}
+}
+
+// TestForbidden makes sure that the check would see a breach.
+func TestForbidden(t *testing.T) {
+	for _, tt := range []struct {
+		from, to string
+		ok       bool
+	}{
+		{"fieldbridge/bridge", "fieldbridge/store", false},
+		{"fieldbridge/bridge", "fieldbridge/bridge/setting", true},
+		{"fieldbridge/bridge", "golang.org/x/time/rate", false},
+		{"fieldbridge/bridge", "log/slog", true},
+		{"fieldbridge/store", "fieldbridge/southbound/modbus", false},
+		{"fieldbridge/store", "go.etcd.io/bbolt", true},
+		{"fieldbridge/configs", "go.etcd.io/bbolt", false},
+		{"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", false},
+		{"fieldbridge/southbound/mqtt", "github.com/eclipse/paho.golang/paho", true},
+		{"fieldbridge/southbound/modbus/wire", "github.com/goburrow/modbus", true},
+		{"fieldbridge/configs", "fieldbridge/store", true},
+		{"fieldbridge/configs", "fieldbridge/northbound/awsiot/awsiottest", false},
+		{"fieldbridge/cmd/fieldbridge", "fieldbridge/northbound/awsiot/awsiottest", true},
+		{"fieldbridge/store", "fieldbridge/configs", false},
+		{"fieldbridge/bridge/console", "fieldbridge/store", false},
+	} {
+		if got := forbidden(tt.from, tt.to) == ""; got != tt.ok {
+			t.Errorf("%s imports %s: allowed %v, want %v", tt.from, tt.to, got, tt.ok)
+		}
+	}
+}
