@@ -1,0 +1,128 @@
+package awsiot
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge/setting"
+)
+
+// Config is the section northbound.awsiot.
+type Config struct {
+	// Endpoint is the data endpoint of the AWS account, host or host:port. The
+	// port is 8883 unless given; 443 speaks ALPN x-amzn-mqtt-ca.
+	Endpoint string `yaml:"endpoint"`
+	// ServerName is the name in the server's certificate, also sent as SNI. The
+	// default is the endpoint's host.
+	ServerName string `yaml:"server_name"`
+	// ClientID is the MQTT client id, at most 128 bytes. The default is the
+	// gateway's name. Two gateways with one client id throw each other out.
+	ClientID string `yaml:"client_id"`
+	// Certificate is a PEM file with the gateway's certificate, followed by
+	// intermediate ones if there are.
+	Certificate setting.Path `yaml:"certificate"`
+	// PrivateKey is a PEM file with its key: PKCS#1, PKCS#8 or SEC 1; RSA or
+	// ECDSA.
+	PrivateKey setting.Path `yaml:"private_key"`
+	// CA is a PEM file with the roots that may vouch for the server. The default
+	// are Amazon Root CA 1 to 4 and Starfield Services G2, built in.
+	CA setting.Path `yaml:"ca"`
+	// Topic is where readings go. {gateway} and {device} are replaced; without
+	// {device} messages pack best. At most 256 bytes and 7 slashes.
+	Topic string `yaml:"topic"`
+	// MaxMessage is the most bytes of topic, content type and payload in one
+	// message, at most 128KiB. AWS bills messages in steps of 5 KB.
+	MaxMessage setting.Size `yaml:"max_message"`
+	// Linger is the longest that a fresh batch waits for company in a message;
+	// 0s sends at once.
+	Linger setting.Duration `yaml:"linger"`
+	// Order is live-first, where fresh readings overtake the backlog, or
+	// oldest-first.
+	Order Order `yaml:"order"`
+	// LiveShare is the part of the rate that fresh readings get at most while a
+	// backlog drains, 1% to 99%.
+	LiveShare Share `yaml:"live_share"`
+	// Window is the most messages in flight, 1 to 100.
+	Window int `yaml:"window"`
+	// Rate is the most that is published per second.
+	Rate Rate `yaml:"rate"`
+	// AckTimeout is how long the cloud may acknowledge nothing while messages
+	// are in flight, before the connection is given up.
+	AckTimeout setting.Duration `yaml:"ack_timeout"`
+	// KeepAlive is the longest silence before the connection is probed, 30s to
+	// 1200s.
+	KeepAlive setting.Duration `yaml:"keep_alive"`
+	// ConnectTimeout is for all of one attempt to connect: name, TCP, TLS and
+	// MQTT.
+	ConnectTimeout setting.Duration `yaml:"connect_timeout"`
+	// Backoff is how long to wait between attempts to connect.
+	Backoff Backoff `yaml:"backoff"`
+	// StatusTopic is where birth, last will, catalogue and tombstones go;
+	// {gateway} is replaced.
+	StatusTopic string `yaml:"status_topic"`
+}
+
+// Order is which readings go first while a backlog waits.
+type Order string
+
+// The orders.
+const (
+	LiveFirst   Order = "live-first"   // fresh readings overtake the backlog
+	OldestFirst Order = "oldest-first" // strictly in the order of the queue
+)
+
+// Share is a part of a whole, 0 to 1, written in percent: 80%.
+type Share float64
+
+// UnmarshalText reads 80%.
+func (s *Share) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || v < 0 || v > 100 {
+		return fmt.Errorf("%q is not a share: write it as 80%%", text)
+	}
+	*s = Share(v / 100)
+	return nil
+}
+
+// String writes s as it is read.
+func (s Share) String() string {
+	return strconv.FormatFloat(float64(s)*100, 'f', -1, 64) + "%"
+}
+
+// Rate is a limit per second. AWS allows 100 messages and 512 KiB per second on
+// one connection, in both directions together.
+type Rate struct {
+	// Messages is the most messages per second, 1 to 100.
+	Messages float64 `yaml:"messages"`
+	// Bytes is the most bytes per second, at most 512KiB.
+	Bytes setting.Size `yaml:"bytes"`
+}
+
+// Backoff is how long to wait between attempts to connect: it doubles from min
+// to max, and a random part of it is waited.
+type Backoff struct {
+	// Min is the first wait, at least 1s: AWS takes one CONNECT per second.
+	Min setting.Duration `yaml:"min"`
+	// Max is the longest wait.
+	Max setting.Duration `yaml:"max"`
+}
+
+// SetDefaults sets what is used where the file says nothing. The client id, the
+// server name and the status topic follow from other keys.
+func (c *Config) SetDefaults() {
+	*c = Config{
+		MaxMessage:     5000,
+		Linger:         setting.Duration(time.Second),
+		Order:          LiveFirst,
+		LiveShare:      0.8,
+		Window:         20,
+		Rate:           Rate{Messages: 80, Bytes: 400 << 10},
+		AckTimeout:     setting.Duration(30 * time.Second),
+		KeepAlive:      setting.Duration(60 * time.Second),
+		ConnectTimeout: setting.Duration(15 * time.Second),
+		Backoff:        Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute)},
+	}
+}
