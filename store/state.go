@@ -1,0 +1,138 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// State is a small durable memory: one file a key in a folder of its own, so
+// that damage to one key harms no other. Each file is replaced whole: written
+// beside, synced, renamed, and the folder synced. It is safe for concurrent use.
+type State struct {
+	dir string
+
+	mu      sync.Mutex
+	damaged []bridge.Condition // guarded by mu; what was set aside
+}
+
+// MaxStateValue is the largest value that [State.Put] takes, in bytes.
+const MaxStateValue = 64 << 10
+
+// A file is stateMagic, CRC-32C of the value (little endian), the value.
+const stateMagic = "FBS1"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// OpenState opens the state in dir, which it makes when it does not exist.
+func OpenState(dir string) (*State, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	// What a crash left half written was never reported as put.
+	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+temporary))
+	for _, f := range leftovers {
+		os.Remove(f)
+	}
+	return &State{dir: dir}, nil
+}
+
+// Get implements [bridge.State]. A damaged value is set aside under the name
+// KEY.damaged, reported by [State.Health], and is as if it was never put.
+func (s *State) Get(key string) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := filepath.Join(s.dir, key)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		value, ok := openState(data)
+		if ok {
+			return value, nil
+		}
+		err = errors.New("its checksum is wrong")
+	}
+	s.setAsideLocked(key, path, err)
+	return nil, nil
+}
+
+func (s *State) setAsideLocked(key, path string, cause error) {
+	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", key, cause)
+	if err := os.Rename(path, path+".damaged"); err != nil {
+		text += "; it cannot be set aside: " + err.Error()
+	}
+	s.damaged = append(s.damaged, bridge.Condition{
+		Severity: bridge.Warning, Subject: "state", Text: text + ": check the disk", Since: time.Now()})
+}
+
+// Put implements [bridge.State].
+func (s *State) Put(key string, value []byte) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if len(value) > MaxStateValue {
+		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxStateValue)
+	}
+	data := make([]byte, 0, len(stateMagic)+4+len(value))
+	data = append(data, stateMagic...)
+	data = binary.LittleEndian.AppendUint32(data, crc32.Checksum(value, castagnoli))
+	data = append(data, value...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := filepath.Join(s.dir, key)
+	if err := replaceFile(path, data); err != nil {
+		// Something else may be in its place, a folder for instance.
+		if info, e := os.Lstat(path); e != nil || info.Mode().IsRegular() {
+			return fmt.Errorf("put state %q: %w", key, err)
+		}
+		s.setAsideLocked(key, path, err)
+		if err := replaceFile(path, data); err != nil {
+			return fmt.Errorf("put state %q: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// Health implements [bridge.HealthReporter]: what was damaged and set aside
+// since the state was opened.
+func (s *State) Health() []bridge.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.damaged)
+}
+
+func openState(data []byte) (value []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(stateMagic))
+	if !ok || len(rest) < 4 {
+		return nil, false
+	}
+	value = rest[4:]
+	return value, crc32.Checksum(value, castagnoli) == binary.LittleEndian.Uint32(rest)
+}
+
+func checkKey(key string) error {
+	for i := range len(key) {
+		if c := key[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' && (c != '.' || i == 0) {
+			return fmt.Errorf("state key %q: only a-z, 0-9, '.', '_' and '-' are allowed, and no '.' first", key)
+		}
+	}
+	if key == "" || len(key) > 128 {
+		return fmt.Errorf("state key %q: it must have 1 to 128 letters", key)
+	}
+	return nil
+}
