@@ -1,0 +1,87 @@
+package setting
+
+import (
+	"testing"
+	"time"
+)
+
+func TestDuration(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"0": 0, "0s": 0, "250ms": 250 * time.Millisecond, "1.5s": 1500 * time.Millisecond,
+		"1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "1d12h": 36 * time.Hour,
+	} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(in)); err != nil || d.D() != want {
+			t.Errorf("%q: got %v, %v", in, d.D(), err)
+		}
+		var again Duration
+		if err := again.UnmarshalText([]byte(d.String())); err != nil || again != d {
+			t.Errorf("%q is written as %q and read as %v, %v", in, d.String(), again, err)
+		}
+	}
+	for _, in := range []string{"", "5", "5 s", "-5s", "d", "1.5d", "five", "1d-2h"} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q is taken as %v", in, d.D())
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for in, want := range map[string]Size{"0": 0, "512": 512, "512B": 512, "64KiB": 65536, "1GiB": 1 << 30, "3TiB": 3 << 40} {
+		var s Size
+		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
+			t.Errorf("%q: got %d, %v", in, s, err)
+		}
+	}
+	if got := Size(400 << 10).String(); got != "400KiB" {
+		t.Errorf("got %s", got)
+	}
+	for _, in := range []string{"", "KiB", "64kb", "64 KiB", "-1", "1.5GiB", "99999999999TiB"} {
+		var s Size
+		if err := s.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q is taken as %d", in, s)
+		}
+	}
+}
+
+func TestDecimal(t *testing.T) {
+	for in, want := range map[string]Decimal{"0.1": {1, -1}, "-40": {-4, 1}, "2.50": {25, -1}, "1e3": {1, 3}, "2.5e-3": {25, -4}, "0.0": {}, ".5": {5, -1}, "+3": {3, 0}} {
+		var d Decimal
+		if err := d.UnmarshalText([]byte(in)); err != nil || d != want {
+			t.Errorf("%q: got %v, %v", in, d, err)
+		}
+	}
+	for _, in := range []string{"", ".", "-", "1,5", "0x10", "1e", "1e999", "nan", "1234567890123456789012"} {
+		var d Decimal
+		if err := d.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q is taken as %v", in, d)
+		}
+	}
+}
+
+func FuzzScalars(f *testing.F) {
+	for _, s := range []string{"1d12h", "64KiB", "2.5e-3", "-0", "1e-300"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		var d Duration
+		if d.UnmarshalText([]byte(in)) == nil {
+			var again Duration
+			if err := again.UnmarshalText([]byte(d.String())); err != nil || again != d {
+				t.Errorf("duration %q, written %q: %v", in, d, err)
+			}
+		}
+		var s Size
+		if s.UnmarshalText([]byte(in)) == nil {
+			var again Size
+			if err := again.UnmarshalText([]byte(s.String())); err != nil || again != s {
+				t.Errorf("size %q, written %q: %v", in, s, err)
+			}
+		}
+		var n Decimal
+		if n.UnmarshalText([]byte(in)) == nil {
+			n.Float()
+		}
+	})
+}
