@@ -23,7 +23,7 @@ type gate struct {
 	messages bucket     // tokens, in messages
 	bytes    bucket     // tokens, in bytes
 	pass     [2]float64 // per lane
-	stride   float64    // the longest move ahead that the last message could have made
+	stride   [2]float64 // how far the lane's last message would have moved the lane with the smaller share
 	waiting  [2]bool
 	paused   time.Time // nothing is published before
 	pause    time.Duration
@@ -104,7 +104,7 @@ func (g *gate) try(lane Lane) (time.Duration, bool) {
 	if !g.waiting[lane] {
 		g.waiting[lane] = true
 		// A lane that was idle has saved up no turns.
-		g.pass[lane] = max(g.pass[lane], g.pass[other]-2*g.stride)
+		g.pass[lane] = max(g.pass[lane], g.pass[other]-2*max(g.stride[lane], g.stride[other]))
 	}
 	now := time.Now()
 	if d := g.paused.Sub(now); d > 0 {
@@ -137,7 +137,7 @@ func (g *gate) charge(lane Lane, size int) {
 		cost = max(cost, float64(size)/g.limits.Bytes)
 	}
 	g.pass[lane] += cost / g.weight[lane]
-	g.stride = cost / min(g.weight[Fresh], g.weight[Backlog])
+	g.stride[lane] = cost / min(g.weight[Fresh], g.weight[Backlog])
 }
 
 // leave gives a place in the window back.
