@@ -1,0 +1,101 @@
+package wire
+
+import (
+	"context"
+	"time"
+
+	"github.com/goburrow/modbus"
+)
+
+// Client is goburrow's client on a [Link], for one goroutine. Slices that its
+// methods return are valid until the next call.
+type Client struct {
+	modbus.Client
+	h handler
+}
+
+// NewClient returns a client on l. Many may share a link within one goroutine.
+func NewClient(l *Link) *Client {
+	c := &Client{h: handler{link: l}}
+	c.Client = modbus.NewClient(&c.h)
+	return c
+}
+
+// To sets who the next requests go to and how long they may take. The end of
+// ctx ends a request.
+func (c *Client) To(ctx context.Context, unit byte, timeout time.Duration) {
+	c.h.ctx, c.h.unit, c.h.timeout = ctx, unit, timeout
+}
+
+// Table is one of the four address spaces of a unit.
+type Table uint8
+
+// The tables.
+const (
+	Coil Table = iota
+	Discrete
+	Input
+	Holding
+)
+
+// String returns the word for t: coil, discrete, input or holding.
+func (t Table) String() string { return [...]string{"coil", "discrete", "input", "holding"}[t] }
+
+// Bits reports whether t holds single bits.
+func (t Table) Bits() bool { return t <= Discrete }
+
+// Read reads count registers or bits of a table: registers as two bytes each,
+// bits packed from the least significant on.
+func (c *Client) Read(t Table, address, count uint16) ([]byte, error) {
+	switch t {
+	case Coil:
+		return c.ReadCoils(address, count)
+	case Discrete:
+		return c.ReadDiscreteInputs(address, count)
+	case Input:
+		return c.ReadInputRegisters(address, count)
+	}
+	return c.ReadHoldingRegisters(address, count)
+}
+
+// handler is the packager and the transporter under goburrow's client. Its
+// interfaces know neither context nor unit, so they stand here; its buffers are
+// used again for each request.
+type handler struct {
+	link    *Link
+	ctx     context.Context
+	unit    byte
+	timeout time.Duration
+	request []byte
+	answer  modbus.ProtocolDataUnit
+}
+
+// Encode frames a request.
+func (h *handler) Encode(pdu *modbus.ProtocolDataUnit) ([]byte, error) {
+	h.request = h.link.framing.encode(h.request, h.unit, pdu.FunctionCode, pdu.Data)
+	return h.request, nil
+}
+
+// Send sends a request and returns the frame of its answer.
+func (h *handler) Send(request []byte) ([]byte, error) {
+	return h.link.exchange(h.ctx, request, h.timeout)
+}
+
+// Verify refuses answers that break the protocol; the connection is not trusted
+// afterwards.
+func (h *handler) Verify(request, answer []byte) error {
+	unit, asked := h.link.framing.parts(request)
+	from, got := h.link.framing.parts(answer)
+	err := verify(unit, asked, from, got)
+	if err != nil {
+		h.link.drop()
+	}
+	return err
+}
+
+// Decode unpacks an answer.
+func (h *handler) Decode(answer []byte) (*modbus.ProtocolDataUnit, error) {
+	_, pdu := h.link.framing.parts(answer)
+	h.answer = modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]}
+	return &h.answer, nil
+}

@@ -1,0 +1,49 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/goburrow/modbus"
+)
+
+// ErrTimeout is returned when no answer came in time.
+var ErrTimeout = errors.New("no answer in time")
+
+// ConnectError is why there is no connection.
+type ConnectError struct{ Err error }
+
+// Error returns what the operating system or the peer said.
+func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// DisconnectError is why a connection broke while an answer was due.
+type DisconnectError struct{ Err error }
+
+// Error returns how the connection ended.
+func (e *DisconnectError) Error() string { return "disconnected: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *DisconnectError) Unwrap() error { return e.Err }
+
+// ProtocolError says how an answer breaks the protocol.
+type ProtocolError struct{ Text string }
+
+// Error returns the text.
+func (e *ProtocolError) Error() string { return e.Text }
+
+func protocolErrorf(format string, args ...any) error {
+	return &ProtocolError{fmt.Sprintf(format, args...)}
+}
+
+// ExceptionCode returns the code of the Modbus exception that err is, and
+// whether it is one: then the unit answered and the link is well.
+func ExceptionCode(err error) (byte, bool) {
+	var e *modbus.ModbusError
+	if errors.As(err, &e) {
+		return e.ExceptionCode, true
+	}
+	return 0, false
+}

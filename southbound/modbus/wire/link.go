@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// Stream is what frames travel on: a connection or a serial port.
+type Stream interface {
+	io.ReadWriteCloser
+	SetDeadline(time.Time) error
+}
+
+// Options are how a [Link] behaves.
+type Options struct {
+	// Dial makes a connection. It is called when there is none and a request is
+	// due; ctx ends after the connect timeout.
+	Dial func(ctx context.Context) (Stream, error)
+	// ConnectTimeout bounds Dial.
+	ConnectTimeout time.Duration
+	// ConnectDelay is the wait between connecting and the first request.
+	ConnectDelay time.Duration
+	// Pause is the least time between an answer and the next request.
+	Pause time.Duration
+}
+
+// Link is a connection to the units of a bus with one request outstanding. All
+// methods but Close are for one goroutine.
+type Link struct {
+	o       Options
+	framing framing
+	buf     [2 * maxADU]byte
+	have    []byte    // received and not yet used, within buf
+	quiet   time.Time // no request before
+	silent  int       // timeouts in a row without a byte
+
+	stream  Stream // the owner's; also guarded by mu for interrupt
+	mu      sync.Mutex
+	watched context.Context // only to see whether another one comes
+	unwatch func() bool
+}
+
+// silences is how many timeouts in a row, without a single byte, make a
+// connection count as dead: a cut cable looks like that.
+const silences = 3
+
+// NewTCP returns a link that frames with MBAP headers. It does not connect.
+func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
+
+// Connected reports whether there is a connection, as far as is known.
+func (l *Link) Connected() bool { return l.stream != nil }
+
+// Close ends the connection; the next request makes a new one. It interrupts a
+// request under way.
+func (l *Link) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != nil {
+		l.stream.Close()
+	}
+}
+
+// drop forgets the connection.
+func (l *Link) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != nil {
+		l.stream.Close()
+		l.stream = nil
+	}
+	l.have = nil
+	l.silent = 0
+	l.framing.reset()
+}
+
+// watch makes the end of ctx close the connection. The same context is watched
+// once for many requests.
+func (l *Link) watch(ctx context.Context) {
+	if l.watched == ctx {
+		return
+	}
+	if l.unwatch != nil {
+		l.unwatch()
+	}
+	l.watched = ctx
+	l.unwatch = context.AfterFunc(ctx, l.Close)
+}
+
+// exchange sends a request frame and returns the frame of its answer, which is
+// valid until the next call.
+func (l *Link) exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reused := l.stream != nil
+	answer, err := l.once(ctx, request, timeout)
+	if err != nil && reused && stale(err) && ctx.Err() == nil {
+		// The peer closed an idle connection, or left bytes on it: that says
+		// nothing about this request.
+		answer, err = l.once(ctx, request, timeout)
+	}
+	if ctx.Err() != nil && err != nil {
+		l.drop()
+		return nil, ctx.Err()
+	}
+	return answer, err
+}
+
+func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := sleepUntil(ctx, l.quiet); err != nil {
+		return nil, err
+	}
+	l.watch(ctx)
+	l.framing.stamp(request)
+	answer, err := l.transact(request, time.Now().Add(timeout))
+	if l.o.Pause > 0 {
+		l.quiet = time.Now().Add(l.o.Pause)
+	}
+	switch {
+	case err == nil:
+		l.silent = 0
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = ErrTimeout
+		if l.silent++; l.silent >= silences {
+			l.drop()
+		}
+	default:
+		l.drop()
+		if _, ok := err.(*ProtocolError); !ok {
+			err = &DisconnectError{cause(err)}
+		}
+	}
+	return answer, err
+}
+
+// transact writes the request and reads until its answer is there.
+func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
+	if err := l.stream.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	if _, err := l.stream.Write(request); err != nil {
+		return nil, err
+	}
+	for {
+		answer, used, err := l.framing.cut(request, l.have)
+		l.have = l.have[used:]
+		if answer != nil || err != nil {
+			return answer, err
+		}
+		if err := l.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fill reads what there is. A frame that was begun is kept, at the start of buf.
+func (l *Link) fill() error {
+	kept := copy(l.buf[:], l.have)
+	n, err := l.stream.Read(l.buf[kept:])
+	l.have = l.buf[:kept+n]
+	if n > 0 {
+		l.silent = 0
+		return nil
+	}
+	return err
+}
+
+func (l *Link) open(ctx context.Context) error {
+	if l.stream != nil {
+		return nil
+	}
+	dctx, cancel := context.WithTimeout(ctx, l.o.ConnectTimeout)
+	defer cancel()
+	stream, err := l.o.Dial(dctx)
+	if err != nil {
+		if ctx.Err() == nil && dctx.Err() != nil {
+			err = ErrTimeout
+		}
+		return &ConnectError{cause(err)}
+	}
+	l.mu.Lock()
+	l.stream = stream
+	l.mu.Unlock()
+	l.quiet = time.Now().Add(l.o.ConnectDelay)
+	return nil
+}
+
+// stale reports whether err may come from what happened on a connection before
+// the request.
+func stale(err error) bool {
+	switch err.(type) {
+	case *DisconnectError, *ProtocolError:
+		return true
+	}
+	return false
+}
+
+// cause leaves out the addresses that package net puts around an error: they
+// stand in the configuration.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func sleepUntil(ctx context.Context, t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	d := time.Until(t)
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,284 @@
+package wire_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+const timeout = 60 * time.Millisecond
+
+func dialer(address string) func(context.Context) (wire.Stream, error) {
+	return func(ctx context.Context) (wire.Stream, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", address)
+	}
+}
+
+// numbered returns a simulator whose holding registers of unit 1 hold their own
+// address.
+func numbered(t *testing.T) (*modbustest.Simulator, *modbustest.Unit, string) {
+	sim := modbustest.New()
+	unit := sim.Unit(1)
+	for a := range 1 << 16 {
+		unit.Set(modbustest.Holding, a, uint16(a))
+	}
+	return sim, unit, sim.Start(t)
+}
+
+// outcome is what a read of two registers gave, for people.
+func outcome(data []byte, err error, address uint16) string {
+	var (
+		protocol   *wire.ProtocolError
+		connect    *wire.ConnectError
+		disconnect *wire.DisconnectError
+	)
+	code, exception := wire.ExceptionCode(err)
+	switch {
+	case err == nil:
+		if len(data) != 4 || binary.BigEndian.Uint16(data) != address || binary.BigEndian.Uint16(data[2:]) != address+1 {
+			return "WRONG VALUE"
+		}
+		return "right"
+	case exception:
+		return "exception " + string('0'+rune(code))
+	case errors.Is(err, wire.ErrTimeout):
+		return "timeout"
+	case errors.As(err, &protocol):
+		return "protocol"
+	case errors.As(err, &connect):
+		return "connect"
+	case errors.As(err, &disconnect):
+		return "disconnected"
+	}
+	return err.Error()
+}
+
+// TestFaultsTCP reads five times; the unit misbehaves at the second. No read
+// may ever give the value of another.
+func TestFaultsTCP(t *testing.T) {
+	tests := []struct {
+		name   string
+		fault  modbustest.Behaviour
+		second string
+		third  string
+		conns  int
+	}{
+		{"honest", nil, "right", "right", 1},
+		{"silence", modbustest.Silence, "timeout", "right", 1},
+		{"late, after the next request", modbustest.Late(timeout + 20*time.Millisecond), "timeout", "right", 1},
+		{"late, within time", modbustest.Late(timeout / 4), "right", "right", 1},
+		{"wrong transaction", modbustest.WrongTransaction, "right", "right", 2},
+		{"wrong unit", modbustest.WrongUnit, "protocol", "right", 2},
+		{"wrong function", modbustest.WrongFunction, "protocol", "right", 2},
+		{"wrong length", modbustest.WrongLength, "protocol", "right", 2},
+		{"byte count disagrees", modbustest.WrongByteCount, "protocol", "right", 2},
+		{"one register less", modbustest.Fewer, "protocol", "right", 2},
+		{"short", modbustest.Short(5), "timeout", "right", 2},
+		{"torn", modbustest.Torn(10 * time.Millisecond), "right", "right", 1},
+		{"byte by byte", modbustest.ByteByByte, "right", "right", 1},
+		{"bytes before", modbustest.Noise("xyz", ""), "right", "right", 2},
+		{"bytes after", modbustest.Noise("", "xyz"), "right", "right", 2},
+		{"two answers", modbustest.Twice, "right", "right", 1},
+		{"exception 2", modbustest.Exception(2), "exception 2", "right", 1},
+		{"exception 6", modbustest.Exception(6), "exception 6", "right", 1},
+		{"close after", modbustest.CloseAfter, "right", "right", 2},
+		{"reset after", modbustest.ResetAfter, "right", "right", 2},
+		{"restart in mid-answer", modbustest.Restart, "right", "right", 2},
+		{"garbage", modbustest.Garbage, "right", "right", 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			sim, unit, address := numbered(t)
+			link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+			defer link.Close()
+			client := wire.NewClient(link)
+			client.To(t.Context(), 1, timeout)
+			want := []string{"right", test.second, test.third, "right", "right"}
+			unit.Next(nil, test.fault)
+			for i, want := range want {
+				at := uint16(10 * (i + 1))
+				data, err := client.Read(wire.Holding, at, 2)
+				if got := outcome(data, err, at); got != want {
+					t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+				}
+			}
+			if got := sim.Accepted(); got != test.conns {
+				t.Errorf("%d connections, want %d", got, test.conns)
+			}
+		})
+	}
+}
+
+func newLink(t *testing.T, address string) (*wire.Link, *wire.Client) {
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	t.Cleanup(link.Close)
+	client := wire.NewClient(link)
+	client.To(t.Context(), 1, timeout)
+	return link, client
+}
+
+func TestRefusedThenThere(t *testing.T) {
+	sim, _, address := numbered(t)
+	_, client := newLink(t, address)
+	sim.Refuse()
+	data, err := client.Read(wire.Holding, 7, 2)
+	if got := outcome(data, err, 7); got != "connect" {
+		t.Fatalf("%s (%v), want connect", got, err)
+	}
+	if err := sim.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	data, err = client.Read(wire.Holding, 7, 2)
+	if got := outcome(data, err, 7); got != "right" {
+		t.Errorf("%s (%v), want right", got, err)
+	}
+}
+
+// TestCutCable: a connection that is dead without a word is left after a few
+// timeouts.
+func TestCutCable(t *testing.T) {
+	sim, _, address := numbered(t)
+	_, client := newLink(t, address)
+	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+		t.Fatal(err)
+	}
+	sim.Freeze()
+	for i := range 3 {
+		if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "timeout" {
+			t.Fatalf("read %d: %v, want a timeout", i, err)
+		}
+	}
+	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+		t.Errorf("after the timeouts: %v, want a new connection", err)
+	}
+}
+
+func TestGarbageForEver(t *testing.T) {
+	_, unit, address := numbered(t)
+	_, client := newLink(t, address)
+	unit.Always(modbustest.Garbage)
+	for range 3 {
+		if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "protocol" {
+			t.Errorf("%v, want a protocol error", err)
+		}
+	}
+	unit.Always()
+	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+		t.Error(err)
+	}
+}
+
+func TestContextEndsRequest(t *testing.T) {
+	_, unit, address := numbered(t)
+	_, client := newLink(t, address)
+	unit.Always(modbustest.Silence)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	client.To(ctx, 1, time.Hour)
+	if _, err := client.Read(wire.Holding, 7, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that the context was canceled", err)
+	}
+	unit.Always()
+	client.To(t.Context(), 1, timeout)
+	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+		t.Errorf("with another context: %v", err)
+	}
+}
+
+func TestPauseAndConnectDelay(t *testing.T) {
+	_, _, address := numbered(t)
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second,
+		ConnectDelay: 30 * time.Millisecond, Pause: 20 * time.Millisecond})
+	defer link.Close()
+	client := wire.NewClient(link)
+	client.To(t.Context(), 1, timeout)
+	start := time.Now()
+	for range 3 {
+		if _, err := client.Read(wire.Holding, 0, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took < 70*time.Millisecond {
+		t.Errorf("three requests took %v, want the connect delay and two pauses, 70ms", took)
+	}
+}
+
+func TestWrites(t *testing.T) {
+	_, unit, address := numbered(t)
+	_, client := newLink(t, address)
+	steps := []struct {
+		name string
+		do   func() ([]byte, error)
+	}{
+		{"coil", func() ([]byte, error) { return client.WriteSingleCoil(3, 0xff00) }},
+		{"register", func() ([]byte, error) { return client.WriteSingleRegister(9, 0x1234) }},
+		{"coils", func() ([]byte, error) { return client.WriteMultipleCoils(16, 3, []byte{5}) }},
+		{"registers", func() ([]byte, error) { return client.WriteMultipleRegisters(10, 2, []byte{1, 2, 3, 4}) }},
+		{"mask", func() ([]byte, error) { return client.MaskWriteRegister(9, 0xfff0, 0x0005) }},
+	}
+	for _, s := range steps {
+		if _, err := s.do(); err != nil {
+			t.Errorf("%s: %v", s.name, err)
+		}
+	}
+	unit.Always(modbustest.Late(0), func(_ modbustest.Request, a *modbustest.Answer) { a.PDU[2] ^= 1 })
+	if _, err := client.WriteSingleRegister(9, 1); outcome(nil, err, 0) != "protocol" {
+		t.Errorf("an echo of another address: %v, want a protocol error", err)
+	}
+	if got := unit.Get(modbustest.Holding, 9, 3); got[0] != 1 || got[1] != 0x102 || got[2] != 0x304 {
+		t.Errorf("holding 9+3 = %x", got)
+	}
+	if got := unit.Get(modbustest.Coil, 16, 3); got[0] != 1 || got[1] != 0 || got[2] != 1 {
+		t.Errorf("coils 16+3 = %v", got)
+	}
+}
+
+func TestBits(t *testing.T) {
+	_, unit, address := numbered(t)
+	_, client := newLink(t, address)
+	unit.SetBit(modbustest.Discrete, 100, true)
+	unit.SetBit(modbustest.Discrete, 109, true)
+	data, err := client.Read(wire.Discrete, 100, 10)
+	if err != nil || len(data) != 2 || data[0] != 1 || data[1] != 2 {
+		t.Errorf("% x, %v", data, err)
+	}
+}
+
+// TestReadAllocations holds the transport to what goburrow itself needs.
+func TestReadAllocations(t *testing.T) {
+	_, _, address := numbered(t)
+	_, client := newLink(t, address)
+	client.To(t.Context(), 1, time.Second)
+	n := testing.AllocsPerRun(200, func() {
+		if _, err := client.Read(wire.Holding, 0, 125); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 10 {
+		t.Errorf("%v allocations a request, want at most 10", n)
+	}
+}
+
+func BenchmarkRead125(b *testing.B) {
+	sim := modbustest.New()
+	sim.Unit(1)
+	address := sim.Start(b)
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	defer link.Close()
+	client := wire.NewClient(link)
+	client.To(b.Context(), 1, time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Read(wire.Holding, 0, 125); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package wire
+
+import "encoding/binary"
+
+const (
+	mbapSize = 7   // transaction, protocol, length, unit
+	maxPDU   = 253 // Modbus Application Protocol V1.1b3, section 4.1
+	maxADU   = mbapSize + maxPDU
+)
+
+// framing is how requests and answers are told from the bytes around them.
+type framing interface {
+	// encode returns the frame of a request, in buf.
+	encode(buf []byte, unit byte, function byte, data []byte) []byte
+	// stamp makes a frame unlike those before it, where the framing can.
+	stamp(frame []byte)
+	// cut looks for the answer to request in what was received. It returns the
+	// answer, nil if there is none yet, and how many bytes are of no more use.
+	// An error says that the bytes can't be trusted.
+	cut(request, received []byte) (answer []byte, used int, err error)
+	// parts takes a frame apart.
+	parts(frame []byte) (unit byte, pdu []byte)
+	// reset forgets the connection.
+	reset()
+}
+
+// mbap is Modbus/TCP: each frame has a header with a transaction id that the
+// answer repeats.
+type mbap struct {
+	id   uint16 // of the last request
+	sent int    // requests on this connection, up to lateIDs
+}
+
+// lateIDs is how many requests back an answer may be for. Anything else is not
+// ours.
+const lateIDs = 1 << 14
+
+func (m *mbap) encode(buf []byte, unit, function byte, data []byte) []byte {
+	buf = append(buf[:0], 0, 0, 0, 0, 0, 0, unit, function)
+	buf = append(buf, data...)
+	binary.BigEndian.PutUint16(buf[4:], uint16(len(buf)-6))
+	return buf
+}
+
+func (m *mbap) stamp(frame []byte) {
+	m.id++
+	m.sent = min(m.sent+1, lateIDs)
+	binary.BigEndian.PutUint16(frame, m.id)
+}
+
+// cut skips answers to earlier requests: they came too late.
+func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error) {
+	want := binary.BigEndian.Uint16(request)
+	for {
+		rest := received[used:]
+		if len(rest) < 6 {
+			return nil, used, nil
+		}
+		id := binary.BigEndian.Uint16(rest)
+		if protocol := binary.BigEndian.Uint16(rest[2:]); protocol != 0 {
+			return nil, used, protocolErrorf("answer with protocol id %d: not Modbus", protocol)
+		}
+		length := int(binary.BigEndian.Uint16(rest[4:]))
+		if length < 3 || length > maxPDU+1 {
+			return nil, used, protocolErrorf("answer with a length of %d", length)
+		}
+		if age := want - id; int(age) >= m.sent {
+			return nil, used, protocolErrorf("answer to transaction %d, which was never asked", id)
+		}
+		if len(rest) < 6+length {
+			return nil, used, nil
+		}
+		used += 6 + length
+		if id == want {
+			return rest[:6+length], used, nil
+		}
+	}
+}
+
+func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }
+
+func (m *mbap) reset() { m.sent = 0 }

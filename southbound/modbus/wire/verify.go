@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// verify says what is wrong with the answer got of unit from to the request
+// asked of unit: goburrow itself takes answers of any function and length. Both
+// PDUs have a function code and the request's is complete.
+func verify(unit byte, asked []byte, from byte, got []byte) error {
+	if from != unit {
+		return protocolErrorf("answer of unit %d to a request for unit %d", from, unit)
+	}
+	function := asked[0]
+	if got[0] == function|0x80 {
+		if len(got) != 2 || got[1] == 0 || got[1] > 0x7f {
+			return protocolErrorf("exception of %d bytes % x", len(got), got)
+		}
+		return nil
+	}
+	if got[0] != function {
+		return protocolErrorf("answer with function %d to function %d", got[0], function)
+	}
+	if len(got) < 2 {
+		return protocolErrorf("answer to function %d without data", function)
+	}
+	switch function {
+	case 1, 2:
+		return verifyRead(got, (int(binary.BigEndian.Uint16(asked[3:]))+7)/8)
+	case 3, 4:
+		return verifyRead(got, 2*int(binary.BigEndian.Uint16(asked[3:])))
+	case 5, 6, 15, 16:
+		return verifyEcho(got, asked[:5])
+	case 22:
+		return verifyEcho(got, asked)
+	}
+	return nil
+}
+
+func verifyRead(got []byte, bytes int) error {
+	if int(got[1]) != bytes || len(got) != 2+bytes {
+		return protocolErrorf("answer with %d bytes, byte count %d: %d were asked", len(got)-2, got[1], bytes)
+	}
+	return nil
+}
+
+func verifyEcho(got, want []byte) error {
+	if !bytes.Equal(got, want) {
+		return protocolErrorf("answer % x to a write of % x", got, want)
+	}
+	return nil
+}
