@@ -48,7 +48,7 @@ func OpenState(dir string) (*State, error) {
 }
 
 // Get implements [bridge.State]. A damaged value is set aside under the name
-// KEY.damaged, reported by [State.Health], and is as if it was never put.
+// KEY~damaged, reported by [State.Health], and is as if it was never put.
 func (s *State) Get(key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (s *State) Get(key string) ([]byte, error) {
 
 func (s *State) setAsideLocked(key, path string, cause error) {
 	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", key, cause)
-	if err := os.Rename(path, path+".damaged"); err != nil {
+	if err := os.Rename(path, path+"~damaged"); err != nil {
 		text += "; it cannot be set aside: " + err.Error()
 	}
 	s.damaged = append(s.damaged, bridge.Condition{

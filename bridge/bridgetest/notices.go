@@ -1,0 +1,59 @@
+package bridgetest
+
+import (
+	"slices"
+
+	"fieldbridge/bridge"
+)
+
+// Runs implements [bridge.Notices].
+func (q *Queue) Runs() []bridge.RunRecord {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.runs)
+}
+
+// AckRuns implements [bridge.Notices].
+func (q *Queue) AckRuns(runs ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.runs = slices.DeleteFunc(q.runs, func(r bridge.RunRecord) bool { return slices.Contains(runs, r.Run) })
+	q.durable.runs = slices.Clone(q.runs)
+}
+
+// AddTombstone makes the queue report t.
+func (q *Queue) AddTombstone(t bridge.Tombstone) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stones = append(q.stones, t)
+	select {
+	case q.noticed <- struct{}{}:
+	default:
+	}
+}
+
+// Tombstones implements [bridge.Notices].
+func (q *Queue) Tombstones() []bridge.Tombstone {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.stones)
+}
+
+// AckTombstones implements [bridge.Notices].
+func (q *Queue) AckTombstones(ids ...uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stones = slices.DeleteFunc(q.stones, func(t bridge.Tombstone) bool { return slices.Contains(ids, t.ID) })
+}
+
+// Noticed implements [bridge.Notices].
+func (q *Queue) Noticed() <-chan struct{} { return q.noticed }
+
+var (
+	_ bridge.Queue   = (*Queue)(nil)
+	_ bridge.Notices = (*Queue)(nil)
+	_ bridge.Sink    = (*Sink)(nil)
+	_ bridge.Source  = (*Source)(nil)
+	_ bridge.State   = (*State)(nil)
+	_ bridge.Format  = Format{}
+)
