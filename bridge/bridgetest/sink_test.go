@@ -78,6 +78,7 @@ func TestLinkHoldsItsWindow(t *testing.T) {
 		if d := time.Since(start); d != 2*time.Second || s.Peak() != 2 {
 			t.Errorf("5 messages were handed over after %v with %d in flight, want 2s and 2", d, s.Peak())
 		}
+		synctest.Wait()
 		cancel()
 		synctest.Wait()
 		failed := 0
