@@ -1,0 +1,270 @@
+package configs
+
+import (
+	"encoding"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fieldbridge/bridge/setting"
+)
+
+// decoder fills configuration structs from a tree, by the rules of package
+// setting, and collects everything that is wrong.
+type decoder struct {
+	problems []Problem
+	// faulty are the paths of what could not be decoded: what Validate says
+	// about them is a consequence and not told.
+	faulty map[string]bool
+	files  []fileRef
+}
+
+// place is where in the configuration a value is.
+type place struct {
+	path []string
+	key  Position // of the key that names the value
+}
+
+func (p place) down(key string, at Position) place {
+	return place{append(slices.Clip(p.path), key), at}
+}
+
+// name returns what to call the value in a message.
+func (p place) name() string {
+	if len(p.path) == 0 {
+		return "the file"
+	}
+	last := p.path[len(p.path)-1]
+	if _, err := strconv.Atoi(last); err == nil && len(p.path) > 1 {
+		return p.path[len(p.path)-2]
+	}
+	return last
+}
+
+func pathKey(path []string) string { return strings.Join(path, "\x00") }
+
+func (d *decoder) fail(p place, at Position, text, fix string) {
+	if d.faulty == nil {
+		d.faulty = make(map[string]bool)
+	}
+	d.faulty[pathKey(p.path)] = true
+	d.problems = append(d.problems, Problem{at, text, fix})
+}
+
+// explains reports whether what could not be decoded makes path invalid.
+func (d *decoder) explains(path []string) bool {
+	for i := range path {
+		if d.faulty[pathKey(path[:i+1])] {
+			return true
+		}
+	}
+	return false
+}
+
+var pathType = reflect.TypeFor[setting.Path]()
+
+// setDefaults calls SetDefaults of v, which is addressable, and of the structs
+// in it that v leaves zero.
+func setDefaults(v reflect.Value) {
+	if s, ok := v.Addr().Interface().(interface{ SetDefaults() }); ok {
+		s.SetDefaults()
+	}
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for _, f := range fieldsOf(v.Type()) {
+		if inner := v.FieldByIndex(f.index); inner.Kind() == reflect.Struct && inner.IsZero() {
+			setDefaults(inner)
+		}
+	}
+}
+
+// fresh is decode for a value that nobody has given defaults yet.
+func (d *decoder) fresh(n *node, v reflect.Value, p place) {
+	if v.Kind() != reflect.Pointer {
+		setDefaults(v)
+	}
+	d.decode(n, v, p)
+}
+
+// decode fills v, which is addressable and has its defaults.
+func (d *decoder) decode(n *node, v reflect.Value, p place) {
+	if n.kind == null {
+		d.fail(p, n.pos, p.name()+" has no value", "give it one, or remove the key")
+		return
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		d.fresh(n, v.Elem(), p)
+		return
+	}
+	if v.Type() == pathType {
+		if d.text(n, v, p) {
+			v.SetString(resolve(n.pos.File, v.String()))
+			if p.name() != "dir" {
+				d.files = append(d.files, fileRef{p.name(), v.String(), n.pos})
+			}
+		}
+		return
+	}
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && (n.kind == scalar || !hasOwnForm(v.Type())) {
+		d.unmarshal(n, v, u, p)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		d.object(n, v, p)
+	case reflect.Map:
+		d.table(n, v, p)
+	case reflect.Slice:
+		if isOrdered(v.Type()) {
+			d.ordered(n, v, p)
+			return
+		}
+		d.list(n, v, p)
+	default:
+		d.scalar(n, v, p)
+	}
+}
+
+// hasOwnForm reports whether a type with UnmarshalText is also written as a map
+// or list.
+func hasOwnForm(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Map, reflect.Slice:
+		return true
+	case reflect.Struct:
+		return len(fieldsOf(t)) > 0
+	}
+	return false
+}
+
+// isOrdered recognises setting.Ordered and types made of it.
+func isOrdered(t reflect.Type) bool {
+	e := t.Elem()
+	return e.Kind() == reflect.Struct && e.PkgPath() == pathType.PkgPath() && strings.HasPrefix(e.Name(), "Named[")
+}
+
+// resolve makes a path relative to the file that names it.
+func resolve(file, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(file), path)
+}
+
+// object fills a struct.
+func (d *decoder) object(n *node, v reflect.Value, p place) {
+	fields := fieldsOf(v.Type())
+	if n.kind != mapping {
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keyList(fields))
+		return
+	}
+	for _, m := range n.members {
+		at := p.down(m.key, m.pos)
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == m.key })
+		if i < 0 {
+			d.unknown(m, fields, p)
+			continue
+		}
+		if m.bare {
+			d.fail(at, m.pos, m.key+" has no value", "write "+m.key+": and its value")
+			continue
+		}
+		d.decode(m.value, v.FieldByIndex(fields[i].index), at)
+	}
+}
+
+func (d *decoder) unknown(m member, fields []field, p place) {
+	text := fmt.Sprintf("unknown key %q", m.key)
+	if len(p.path) > 0 {
+		text += " in " + strings.Join(p.path, ".")
+	}
+	fix := "the keys here are " + keyList(fields)
+	if s := suggestKey(m.key, fields); s != "" {
+		fix = fmt.Sprintf("did you mean %q?", s)
+		// That it is missing is said by this.
+		d.fail(p.down(s, m.pos), m.pos, text, fix)
+		return
+	}
+	d.fail(p.down(m.key, m.pos), m.pos, text, fix)
+}
+
+// table fills a map.
+func (d *decoder) table(n *node, v reflect.Value, p place) {
+	if n.kind != mapping {
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
+		return
+	}
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
+	for _, m := range n.members {
+		at := p.down(m.key, m.pos)
+		key := reflect.New(v.Type().Key()).Elem()
+		keyNode := &node{kind: scalar, pos: m.pos, text: m.key, plain: true}
+		if !d.key(keyNode, key, at) {
+			continue
+		}
+		if v.MapIndex(key).IsValid() {
+			d.fail(at, m.pos, fmt.Sprintf("key %s is given twice", m.key), "remove one of them")
+			continue
+		}
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.fresh(m.value, value, at)
+		v.SetMapIndex(key, value)
+	}
+}
+
+// key decodes the key of a map.
+func (d *decoder) key(n *node, v reflect.Value, p place) bool {
+	before := len(d.problems)
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.unmarshal(n, v, u, p)
+	} else {
+		d.scalar(n, v, p)
+	}
+	return len(d.problems) == before
+}
+
+// ordered fills a map whose order matters.
+func (d *decoder) ordered(n *node, v reflect.Value, p place) {
+	if n.kind != mapping {
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.members), len(n.members)))
+	for i, m := range n.members {
+		e := v.Index(i)
+		e.FieldByName("Name").SetString(m.key)
+		d.fresh(m.value, e.FieldByName("Value"), p.down(m.key, m.pos))
+	}
+}
+
+// list fills a slice.
+func (d *decoder) list(n *node, v reflect.Value, p place) {
+	if n.kind != list {
+		fix := "write [a, b]"
+		if n.kind == scalar {
+			fix = fmt.Sprintf("write [%s]", n.text)
+		}
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where a list is needed", p.name(), show(n)), fix)
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+	for i, item := range n.items {
+		d.fresh(item, v.Index(i), p.down(strconv.Itoa(i), item.pos))
+	}
+}
+
+// show says what a value is, for messages.
+func show(n *node) string {
+	switch n.kind {
+	case mapping:
+		return "a map"
+	case list:
+		return "a list"
+	}
+	return quote(n.text)
+}

@@ -1,0 +1,15 @@
+// Package configs reads the configuration of a gateway: one YAML file whose keys
+// are those of the packages that they configure.
+//
+// Reading is strict. An unknown key, a key given twice, a value of a wrong type
+// and whatever an adapter's Validate finds impossible are errors with file, line
+// and column, and all of them are told at once: [Load] returns an [Error] with
+// every [Problem]. Only a syntax error comes alone.
+//
+//	file ─▶ YAML parser ─▶ tree with positions ─▶ structs ─▶ Validate ─▶ Config
+//
+// The structs are the adapters' own, filled by reflection as package setting
+// describes. Numbers are read from the source text by one grammar, since YAML's
+// own reads 010 as eight. Anchors, aliases, tags and further documents are
+// refused.
+package configs

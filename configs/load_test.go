@@ -1,0 +1,105 @@
+package configs
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write what the tests expect")
+
+func load(t *testing.T, file string) *Loaded {
+	t.Helper()
+	l, err := Load(file)
+	if err != nil {
+		t.Fatalf("%s does not load:\n%v", file, err)
+	}
+	return l
+}
+
+func TestFirstRun(t *testing.T) {
+	l := load(t, "examples/first-run.yaml")
+	c := l.Config
+	if c.Gateway != "press-line-2" || c.Console.Listen != "127.0.0.1:8080" {
+		t.Errorf("gateway %q, console %q", c.Gateway, c.Console.Listen)
+	}
+	north := c.Northbound.AWSIoT
+	if north.Certificate != "examples/certs/device.pem" || north.Topic != "plant/{gateway}" || north.Window != 20 {
+		t.Errorf("northbound: %+v", north)
+	}
+	if c.Store.Dir != "examples/queue" || c.Store.CommitEvery.D() != 3*time.Second {
+		t.Errorf("store: %+v", c.Store)
+	}
+	boiler := c.Southbound.Modbus.Devices["boiler"]
+	if boiler.Bus != "plc" || boiler.Every.D() != time.Second || len(boiler.Points) != 6 {
+		t.Errorf("boiler: %+v", boiler)
+	}
+	if energy := boiler.Points["energy"]; *energy.Holding != 100 || energy.Type != "uint32" || energy.Order != "CDAB" || energy.Scale.String() != "0.01" {
+		t.Errorf("energy: %+v", energy)
+	}
+	if c.Southbound.Modbus.Buses["plc"].Timeout.D() != time.Second {
+		t.Errorf("bus plc: %+v", c.Southbound.Modbus.Buses["plc"])
+	}
+	sensors := c.Southbound.MQTT.Sensors
+	if len(sensors) != 2 || sensors[0].Name != "hall" || sensors[1].Name != "zigbee" {
+		t.Errorf("sensors in the wrong order: %+v", sensors)
+	}
+	if len(l.Warnings) != 0 {
+		t.Errorf("warnings: %v", l.Warnings)
+	}
+	if len(l.Missing) != 3 || l.Missing[0].Position.String() != "examples/first-run.yaml:7:18" {
+		t.Errorf("missing files: %v", l.Missing)
+	}
+}
+
+// The copy in this repository is what the acceptance test uses.
+func TestFirstRunIsTheSharedOne(t *testing.T) {
+	shared, err := os.ReadFile("../../shared/acceptance/first-run.yaml")
+	if err != nil {
+		t.Skip("no shared acceptance files beside this repository")
+	}
+	ours, err := os.ReadFile("examples/first-run.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(shared), string(ours)); diff != "" {
+		t.Errorf("examples/first-run.yaml differs (-shared +ours):\n%s", diff)
+	}
+}
+
+// Each wrong file has the whole message that it must give beside it.
+func TestWrongFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.bad.yaml")
+	if err != nil || len(files) < 60 {
+		t.Fatalf("%d wrong files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.yaml"), func(t *testing.T) {
+			_, err := Load(file)
+			var wrong *Error
+			if !errors.As(err, &wrong) {
+				t.Fatalf("%s loads: %v", file, err)
+			}
+			got := err.Error() + "\n"
+			expected := strings.TrimSuffix(file, ".yaml") + ".txt"
+			if *update {
+				if err := os.WriteFile(expected, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(expected)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,92 @@
+package configs
+
+import "strconv"
+
+// kind is the shape of a YAML value.
+type kind uint8
+
+const (
+	scalar kind = iota
+	null        // nothing, ~ or null
+	mapping
+	list
+)
+
+// node is a value of a YAML file and where it stands. Nodes are immutable once
+// parsed: merged trees share them.
+type node struct {
+	kind    kind
+	pos     Position
+	text    string // of a scalar: as written if plain, else without its quotes
+	plain   bool   // a scalar without quotes
+	flow    bool   // a mapping or list in brackets
+	members []member
+	items   []*node
+}
+
+// member is a key of a mapping and its value.
+type member struct {
+	key   string
+	pos   Position // of the key
+	bare  bool     // a key without a colon, as in {device}
+	value *node
+}
+
+// get returns the member called key, or nil.
+func (n *node) get(key string) *member {
+	if n == nil {
+		return nil
+	}
+	for i := range n.members {
+		if n.members[i].key == key {
+			return &n.members[i]
+		}
+	}
+	return nil
+}
+
+// at returns the value at path, or nil.
+func (n *node) at(path ...string) *node {
+	for _, key := range path {
+		m := n.get(key)
+		if m == nil {
+			return nil
+		}
+		n = m.value
+	}
+	return n
+}
+
+// find returns the position of the scalar at path, or of the key in front of
+// anything larger. Where the path leads on past what the file has, it is that of
+// the innermost key that is there; near says that only the last key is missing.
+func (n *node) find(path []string, onKey bool) (at Position, near bool) {
+	at = n.pos
+	for i, key := range path {
+		last := i == len(path)-1
+		switch n.kind {
+		case mapping:
+			m := n.get(key)
+			if m == nil {
+				return at, last
+			}
+			at, n = m.pos, m.value
+			if last && onKey {
+				return at, true
+			}
+		case list:
+			index, err := strconv.Atoi(key)
+			if err != nil || index < 0 || index >= len(n.items) {
+				return n.pos, last
+			}
+			n = n.items[index]
+			at = n.pos
+		default:
+			return n.pos, true
+		}
+	}
+	if n.kind == scalar {
+		return n.pos, true
+	}
+	return at, true
+}

@@ -1,0 +1,71 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Position is a place in a file. Line and Column count from 1, the column in
+// characters; both are 0 when the file as a whole is meant.
+type Position struct {
+	File         string
+	Line, Column int
+}
+
+// String returns file:line:column.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+func (p Position) compare(q Position) int {
+	return cmp.Or(strings.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+}
+
+// Problem is something wrong with a file, and where.
+type Problem struct {
+	Position Position
+	Text     string // what is wrong
+	Fix      string // what to do; may be empty
+}
+
+// String returns file:line:column: what is wrong: what to do.
+func (p Problem) String() string {
+	s := p.Position.String() + ": " + p.Text
+	if p.Fix != "" {
+		s += ": " + p.Fix
+	}
+	return s
+}
+
+// Error is everything that is wrong with a configuration.
+type Error struct {
+	Problems []Problem // sorted by position, at least one
+}
+
+// Error returns one problem per line.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// newError sorts problems and returns them as an error, or nil if there are none.
+func newError(problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return &Error{sortProblems(problems)}
+}
+
+// sortProblems orders by place; what is said twice is kept once.
+func sortProblems(problems []Problem) []Problem {
+	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Position.compare(b.Position) })
+	return slices.Compact(problems)
+}

@@ -1,0 +1,170 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// maxFile is far above what a fleet of thousands of gateways needs, and
+	// keeps a wrong file name (a disk image, a log) from filling the memory.
+	maxFile = 16 << 20
+	// maxDepth of brackets and dashes bounds the parser's recursion.
+	maxDepth = 100
+)
+
+// source is the text of a file, ready to be parsed: UTF-8 without byte order
+// mark, lines ending in \n.
+type source struct {
+	file  string
+	text  []byte
+	lines []string
+}
+
+// readSource reads a file. The problem is nil if it can be parsed.
+func readSource(file string) (*source, *Problem) {
+	content, err := readFile(file)
+	if err != nil {
+		return nil, &Problem{Position{File: file}, err.text, err.fix}
+	}
+	return newSource(file, content)
+}
+
+// fileError is why a file can't be read.
+type fileError struct{ text, fix string }
+
+func readFile(file string) ([]byte, *fileError) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, explainOpen(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, &fileError{"is a folder", "name the YAML file in it"}
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, &fileError{"cannot be read: " + cause(err), "check the disk"}
+	}
+	if len(content) > maxFile {
+		return nil, &fileError{"is larger than 16 MiB", "check that this is the configuration; a fleet so large can be split with include"}
+	}
+	return content, nil
+}
+
+func explainOpen(err error) *fileError {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &fileError{"no such file", "check the name, or write a first one with: fieldbridge init"}
+	case errors.Is(err, fs.ErrPermission):
+		return &fileError{"permission denied", "let the user who runs fieldbridge read it (ls -l shows who may)"}
+	}
+	return &fileError{"cannot be opened: " + cause(err), "check the name"}
+}
+
+// cause strips the operation and file name that the line already names.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// newSource checks what the YAML parser takes for granted.
+func newSource(file string, content []byte) (*source, *Problem) {
+	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
+	content = bytes.ReplaceAll(content, []byte("\r"), []byte("\n"))
+	s := &source{file: file, text: content}
+	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
+		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16", "save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
+	}
+	if p := s.badCharacter(); p != nil {
+		return nil, p
+	}
+	s.lines = strings.Split(string(content), "\n")
+	if p := s.tooDeep(); p != nil {
+		return nil, p
+	}
+	return s, nil
+}
+
+// badCharacter finds what is not UTF-8 text.
+func (s *source) badCharacter() *Problem {
+	line, column := 1, 1
+	for i := 0; i < len(s.text); {
+		r, size := utf8.DecodeRune(s.text[i:])
+		at := Position{s.file, line, column}
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return &Problem{at, fmt.Sprintf("byte 0x%02x is not UTF-8", s.text[i]), "save the file as UTF-8"}
+		case r < ' ' && r != '\t' && r != '\n', r == 0x7f, r == 0xfeff:
+			return &Problem{at, fmt.Sprintf("control character U+%04X", r), "remove it: a configuration is plain text"}
+		}
+		i += size
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return nil
+}
+
+// tooDeep finds nesting that would cost the parser its stack, and minutes.
+// Brackets in quotes are counted too: no reasonable text has so many.
+func (s *source) tooDeep() *Problem {
+	depth := 0
+	for i, line := range s.lines {
+		line = withoutComment(line)
+		rest := strings.TrimLeft(line, " ")
+		for dashes := 0; strings.HasPrefix(rest, "- ") || strings.HasPrefix(rest, "? "); dashes++ {
+			rest = strings.TrimLeft(rest[1:], " ")
+			if dashes > maxDepth {
+				return s.deep(i, line, len(line)-len(rest))
+			}
+		}
+		for j, c := range []byte(line) {
+			switch c {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth = max(0, depth-1)
+			}
+			if depth > maxDepth {
+				return s.deep(i, line, j)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *source) deep(index int, line string, offset int) *Problem {
+	at := Position{s.file, index + 1, utf8.RuneCountInString(line[:offset]) + 1}
+	return &Problem{at, fmt.Sprintf("nested more than %d levels deep", maxDepth), "close the brackets before"}
+}
+
+// withoutComment cuts a line at what looks like a comment.
+func withoutComment(line string) string {
+	if i := strings.IndexByte(line, '#'); i == 0 || i > 0 && strings.TrimSpace(line[:i]) == "" {
+		return ""
+	}
+	if i := strings.Index(line, " #"); i >= 0 {
+		return line[:i]
+	}
+	return line
+}
+
+// line returns a line by its number from 1, "" if there is none.
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return s.lines[n-1]
+}
