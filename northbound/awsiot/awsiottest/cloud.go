@@ -1,0 +1,392 @@
+package awsiottest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// Options is how a stand-in is started. Zero values are replaced.
+type Options struct {
+	Listen string       // address; default 127.0.0.1:0
+	Dir    string       // for CA, certificates and keys; required; files of an earlier run are used again
+	Hosts  []string     // names in the server's certificate; default localhost, 127.0.0.1 and ::1
+	Log    *slog.Logger // default: silent
+	// OnPublish is told of each accepted message, in the order of arrival per
+	// client, last wills included. It must not keep Payload's memory for writing.
+	OnPublish func(Message)
+	// Server replaces the server's certificate, for tests of what a client says
+	// to a wrong one.
+	Server *Identity
+	// ALPN demands x-amzn-mqtt-ca, as AWS does on port 443.
+	ALPN bool
+}
+
+// Cloud is a running stand-in. Its methods are safe for concurrent use.
+type Cloud struct {
+	options Options
+	log     *slog.Logger
+	ca      *Authority
+	server  *mochi.Server
+	tls     *tls.Config
+	addr    string // fixed once it is listening
+
+	script        atomic.Pointer[func(*Message) Verdict]
+	connectScript atomic.Pointer[func(string) ConnectVerdict]
+	counts        counters
+
+	mu       sync.Mutex
+	listener net.Listener       // guarded by mu; nil while offline
+	wires    map[*wire]struct{} // guarded by mu; open connections
+	dark     chan struct{}      // guarded by mu; nil, or closed when the light is back
+	registry map[string]Status  // guarded by mu; by certificate id
+	clients  map[string]*client // guarded by mu; connected, by client id
+	accepts  sync.WaitGroup
+}
+
+// Start starts a stand-in that listens. Close ends it.
+func Start(o Options) (*Cloud, error) {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	if len(o.Hosts) == 0 {
+		o.Hosts = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c := &Cloud{options: o, log: o.Log, addr: o.Listen, wires: make(map[*wire]struct{}),
+		registry: make(map[string]Status), clients: make(map[string]*client)}
+	if err := c.identities(); err != nil {
+		return nil, fmt.Errorf("stand-in: %w", err)
+	}
+	capabilities := mochi.NewDefaultServerCapabilities()
+	capabilities.MaximumPacketSize = 1 << 20 // ours is checked in the hook, with a DISCONNECT
+	capabilities.ReceiveMaximum = receiveMaximum
+	capabilities.TopicAliasMaximum = topicAliasMaximum
+	capabilities.MaximumQos = 1
+	capabilities.MaximumSessionExpiryInterval = 3600
+	capabilities.MaximumMessageExpiryInterval = 604800
+	capabilities.MinimumProtocolVersion = 5
+	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
+	c.server = mochi.New(&mochi.Options{
+		Capabilities:           capabilities,
+		Logger:                 slog.New(slog.DiscardHandler), // it logs its own way; we tell what matters
+		SysTopicResendInterval: 1 << 20,                       // AWS has none
+		InlineClient:           true,
+	})
+	if err := c.server.AddHook(&hook{cloud: c}, nil); err != nil {
+		return nil, fmt.Errorf("stand-in: %w", err)
+	}
+	if err := c.server.Serve(); err != nil {
+		return nil, fmt.Errorf("stand-in: %w", err)
+	}
+	if err := c.Online(); err != nil {
+		return nil, errors.Join(err, c.server.Close())
+	}
+	return c, nil
+}
+
+// identities opens or makes the CA and the server's certificate, and registers
+// the device certificates of an earlier run.
+func (c *Cloud) identities() error {
+	var err error
+	if c.ca, err = NewAuthority(c.options.Dir, "ca"); err != nil {
+		return err
+	}
+	server := c.options.Server
+	if server == nil {
+		id, err := c.ca.Issue("server", Terms{Hosts: c.options.Hosts})
+		if err != nil {
+			return err
+		}
+		server = &id
+	}
+	pair, err := tls.LoadX509KeyPair(server.Certificate, server.PrivateKey)
+	if err != nil {
+		return err
+	}
+	c.tls = &tls.Config{
+		Certificates:           []tls.Certificate{pair},
+		MinVersion:             tls.VersionTLS12,
+		ClientAuth:             tls.RequireAnyClientCert,
+		SessionTicketsDisabled: true, // AWS does a full handshake each time
+		VerifyConnection:       c.verify,
+	}
+	if c.options.ALPN {
+		c.tls.NextProtos = []string{"x-amzn-mqtt-ca"}
+	}
+	files, err := filepath.Glob(filepath.Join(c.options.Dir, "*.pem"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if cert, _, err := loadPair(f, strings.TrimSuffix(f, ".pem")+".key"); err == nil && !cert.IsCA && len(cert.DNSNames)+len(cert.IPAddresses) == 0 {
+			c.registry[certificateID(cert.Raw)] = Active
+		}
+	}
+	return nil
+}
+
+// verify refuses in the handshake what AWS refuses there: certificates that are
+// out of date. Who is registered is checked afterwards.
+func (c *Cloud) verify(state tls.ConnectionState) error {
+	leaf := state.PeerCertificates[0]
+	if now := time.Now(); now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}
+	}
+	return nil
+}
+
+// Authority returns the CA of the server and of the devices.
+func (c *Cloud) Authority() *Authority { return c.ca }
+
+// CA returns the PEM file with the CA's certificate.
+func (c *Cloud) CA() string { return c.ca.File }
+
+// Addr returns host:port. It stays the same when the cloud goes offline and
+// comes back.
+func (c *Cloud) Addr() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.addr
+}
+
+// Device returns the identity of a thing, registered as active, from files of an
+// earlier run or new. The common name is also the only client id it may use.
+func (c *Cloud) Device(thing string) (Identity, error) {
+	id, err := c.ca.Issue(thing, Terms{})
+	if err != nil {
+		return Identity{}, fmt.Errorf("stand-in: device %s: %w", thing, err)
+	}
+	c.SetStatus(id.ID, Active)
+	return id, nil
+}
+
+// SetStatus registers a certificate or changes its state; "" forgets it. As with
+// AWS, connections that are up stay.
+func (c *Cloud) SetStatus(certificateID string, s Status) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s == "" {
+		delete(c.registry, certificateID)
+		return
+	}
+	c.registry[certificateID] = s
+}
+
+func (c *Cloud) status(certificateID string) Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.registry[certificateID]
+}
+
+// Online listens again after [Cloud.Offline], at the same address.
+func (c *Cloud) Online() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listener != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", c.addr)
+	if err != nil {
+		return fmt.Errorf("stand-in: %w", err)
+	}
+	c.listener, c.addr = l, l.Addr().String()
+	c.accepts.Go(func() { c.accept(l) })
+	c.log.Info("cloud is online", "addr", c.addr)
+	return nil
+}
+
+// Offline stops listening and breaks all connections: who connects is refused.
+func (c *Cloud) Offline() {
+	c.mu.Lock()
+	l := c.listener
+	c.listener = nil
+	c.mu.Unlock()
+	if l == nil {
+		return
+	}
+	_ = l.Close()
+	c.breakAll()
+	c.accepts.Wait()
+	c.log.Info("cloud is offline")
+}
+
+// Dark makes a black hole of the cloud: connections stay, and new ones are
+// accepted, but nothing is read or written until [Cloud.Light].
+func (c *Cloud) Dark() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dark == nil {
+		c.dark = make(chan struct{})
+	}
+}
+
+// Light ends [Cloud.Dark]. Connections from before are broken.
+func (c *Cloud) Light() {
+	c.breakAll()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dark != nil {
+		close(c.dark)
+		c.dark = nil
+	}
+}
+
+// light returns nil, or what is closed when the light is back.
+func (c *Cloud) light() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dark
+}
+
+// Drop breaks the connection of a client with a TCP reset; "" those of all.
+func (c *Cloud) Drop(client string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, cl := range c.clients {
+		if client == "" || id == client {
+			go cl.wire.reset()
+		}
+	}
+}
+
+// Disconnect sends a DISCONNECT with a reason code to a client and closes its
+// connection. It reports whether the client was connected.
+func (c *Cloud) Disconnect(client string, code byte) bool {
+	cl := c.client(client)
+	if cl != nil {
+		_ = c.server.DisconnectClient(cl.mochi, packets.Code{Code: code, Reason: "on demand"})
+	}
+	return cl != nil
+}
+
+// TakeOver does to a client what a second one with its client id does: it is
+// disconnected with 0x8E. It reports whether it was connected.
+func (c *Cloud) TakeOver(client string) bool {
+	return c.Disconnect(client, packets.ErrSessionTakenOver.Code)
+}
+
+// Connected returns the client ids that are connected now.
+func (c *Cloud) Connected() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make([]string, 0, len(c.clients))
+	for id := range c.clients {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (c *Cloud) client(id string) *client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clients[id]
+}
+
+// Publish sends a message to those who have subscribed to its topic.
+func (c *Cloud) Publish(topic string, payload []byte) error {
+	return c.server.Publish(topic, payload, false, 1)
+}
+
+// Close ends the stand-in and returns when all of it has ended. Its files stay.
+func (c *Cloud) Close() error {
+	c.Offline()
+	c.mu.Lock()
+	if c.dark != nil {
+		close(c.dark)
+		c.dark = nil
+	}
+	c.mu.Unlock()
+	err := c.server.Close()
+	c.server.Listeners.ClientsWg.Wait()
+	return err
+}
+
+// Remove deletes the stand-in's folder.
+func (c *Cloud) Remove() error { return os.RemoveAll(c.options.Dir) }
+
+func (c *Cloud) accept(l net.Listener) {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			return
+		}
+		w := &wire{Conn: raw, cloud: c, closed: make(chan struct{})}
+		c.mu.Lock()
+		online := c.listener == l
+		if online {
+			c.wires[w] = struct{}{}
+		}
+		c.mu.Unlock()
+		if !online {
+			_ = raw.Close()
+			continue
+		}
+		conns.Go(func() { c.serve(w) })
+	}
+}
+
+// serve does the handshake and hands the connection to the broker. A certificate
+// that is not registered and active is closed without a CONNACK.
+func (c *Cloud) serve(w *wire) {
+	defer w.Close()
+	conn := tls.Server(w, c.tls)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		c.counts.handshakes.Add(1)
+		c.log.Info("handshake refused", "err", err)
+		return
+	}
+	state := conn.ConnectionState()
+	id := certificateID(state.PeerCertificates[0].Raw)
+	if s := c.status(id); s != Active {
+		c.counts.unregistered.Add(1)
+		c.log.Info("certificate is not active, closing without CONNACK", "name", state.PeerCertificates[0].Subject.CommonName, "status", s)
+		return
+	}
+	if c.options.ALPN && state.NegotiatedProtocol == "" {
+		c.log.Info("no ALPN, closing")
+		return
+	}
+	s := &session{Conn: conn, wire: w}
+	if err := c.server.EstablishConnection("aws", s); err != nil {
+		c.log.Debug("connection ended", "err", err)
+	}
+	s.linger()
+}
+
+func (c *Cloud) forget(w *wire) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.wires, w)
+}
+
+func (c *Cloud) breakAll() {
+	c.mu.Lock()
+	wires := make([]*wire, 0, len(c.wires))
+	for w := range c.wires {
+		wires = append(wires, w)
+	}
+	c.mu.Unlock()
+	for _, w := range wires {
+		w.reset()
+	}
+}

@@ -1,0 +1,57 @@
+package awsiottest
+
+import "time"
+
+// Message is a message that a client published.
+type Message struct {
+	Client      string
+	Topic       string
+	Payload     []byte
+	ContentType string
+	QoS         byte
+	Retain      bool
+	At          time.Time // when it arrived
+}
+
+// Size returns what AWS meters: payload, topic and content type.
+func (m *Message) Size() int { return len(m.Payload) + len(m.Topic) + len(m.ContentType) }
+
+// Verdict is what becomes of a message. The zero Verdict accepts it.
+type Verdict struct {
+	// Code is the PUBACK's reason; from 0x80 on the message is refused.
+	Code byte
+	// Delay is how long the PUBACK takes.
+	Delay time.Duration
+	// Lose accepts the message and never sends its PUBACK.
+	Lose bool
+	// Discard neither accepts the message nor answers: what AWS does above its
+	// rate.
+	Discard bool
+	// Drop breaks the connection instead of sending the PUBACK.
+	Drop bool
+}
+
+// Script decides about each message, in the order of arrival per client. It is
+// called from several goroutines. nil accepts all.
+func (c *Cloud) Script(f func(*Message) Verdict) { c.script.Store(&f) }
+
+// ConnectVerdict is what becomes of a CONNECT. The zero value accepts it.
+type ConnectVerdict struct {
+	Code  byte          // CONNACK reason, 0 or 0x80 and above
+	Close bool          // close without CONNACK
+	Delay time.Duration // before the CONNACK
+}
+
+// ScriptConnect decides about each CONNECT that is otherwise right. nil accepts
+// all.
+func (c *Cloud) ScriptConnect(f func(client string) ConnectVerdict) { c.connectScript.Store(&f) }
+
+// Status is the state of a certificate in the registry.
+type Status string
+
+// The states of certificates. Only an active one connects.
+const (
+	Active   Status = "ACTIVE"
+	Inactive Status = "INACTIVE"
+	Revoked  Status = "REVOKED"
+)
