@@ -2,8 +2,12 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"reflect"
+	"sync"
+	"sync/atomic"
 
 	"fieldbridge/bridge"
 )
@@ -13,13 +17,35 @@ type Options struct {
 	Gateway   string            // the gateway's name
 	Log       *slog.Logger      // nil discards
 	Catalogue *bridge.Catalogue // told of devices and points as they appear; may be nil
-	State     bridge.State      // may be nil
+	State     bridge.State      // remembers subscriptions at site brokers; may be nil
 }
 
 // Source reads what sensors publish. Its methods are safe for concurrent use.
 type Source struct {
-	opts Options
-	cfg  Config
+	gateway   string
+	log       *slog.Logger
+	state     bridge.State
+	devices   *devices
+	unmatched atomic.Uint64
+
+	applying sync.Mutex // one Apply at a time
+
+	mu      sync.Mutex
+	rules   []*rule            // guarded by mu; in order
+	brokers map[string]*broker // guarded by mu
+	ctx     context.Context    // guarded by mu; of Run, nil while it does not run
+	emit    bridge.Emit        // guarded by mu; of Run
+	running sync.WaitGroup     // of Run: the brokers
+}
+
+// broker is a broker of the configuration: one of embedded and site is not nil.
+type broker struct {
+	config   Broker
+	embedded *embedded
+	site     *site
+	router   atomic.Pointer[router]
+	stop     context.CancelFunc // guarded by the source's mu; nil while it does not run
+	ended    chan struct{}      // guarded by the source's mu; closed when it has ended
 }
 
 var (
@@ -29,30 +55,184 @@ var (
 	_ bridge.HealthReporter = (*Source)(nil)
 )
 
-// New returns a source for cfg, which has been validated. It starts nothing.
+// New returns a source for cfg. It starts nothing. An error is the first of
+// those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	return &Source{opts: o, cfg: cfg}, nil
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*broker)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s, s.Apply(cfg)
 }
 
 // Run listens and connects until ctx ends, and returns after everything that it
-// started has ended.
+// started has ended. It may be called again afterwards.
 func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
+	s.mu.Lock()
+	if s.ctx != nil {
+		s.mu.Unlock()
+		return errors.New("mqtt source runs already")
+	}
+	s.ctx, s.emit = ctx, emit
+	for _, b := range s.brokers {
+		s.startLocked(b)
+	}
+	s.mu.Unlock()
+
 	<-ctx.Done()
+	s.mu.Lock()
+	s.ctx, s.emit = nil, nil // Apply starts nothing more
+	s.mu.Unlock()
+	s.running.Wait()
 	return nil
 }
 
-// Apply changes the configuration of a running source: brokers that did not
-// change keep their connections, and all rules are replaced at once.
-func (s *Source) Apply(cfg Config) error { return nil }
+// startLocked starts b if the source runs.
+func (s *Source) startLocked(b *broker) {
+	if s.ctx == nil || s.ctx.Err() != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(s.ctx)
+	emit, ended := s.emit, make(chan struct{})
+	b.stop, b.ended = stop, ended
+	ingest := func(m message, safe func(error)) { s.ingest(b.router.Load(), m, emit, safe) }
+	s.running.Go(func() {
+		defer close(ended)
+		defer stop()
+		if b.embedded != nil {
+			b.embedded.run(ctx, ingest)
+		} else {
+			b.site.run(ctx, ingest)
+		}
+	})
+}
+
+// Apply changes the configuration of a source, whether it runs or not. Brokers
+// that did not change keep their connections, and all rules are replaced at
+// once. On an error, the first of those that Validate reports, nothing changes.
+// It waits for changed brokers to stop, a second at most.
+func (s *Source) Apply(cfg Config) error {
+	if err := firstError(cfg.Validate()); err != nil {
+		return err
+	}
+	rules := make([]*rule, len(cfg.Sensors))
+	for i, named := range cfg.Sensors {
+		r, err := compile(named.Name, named.Value)
+		if err != nil {
+			return err
+		}
+		rules[i] = r
+	}
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for _, ended := range s.replace(cfg, rules) {
+		<-ended // its address may be needed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, config := range cfg.Brokers {
+		b := s.brokers[name]
+		if b == nil {
+			b = s.newBroker(name, config)
+			s.brokers[name] = b
+		}
+		b.setRules(name, s.rules, s.devices)
+		if b.stop == nil {
+			s.startLocked(b)
+		}
+	}
+	return nil
+}
+
+// replace takes over the rules, and stops the brokers that are not as in cfg.
+// It returns what is closed when they have stopped.
+func (s *Source) replace(cfg Config, rules []*rule) (ended []chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.devices.forget(s.replaceRulesLocked(rules))
+	for name, b := range s.brokers {
+		if config, ok := cfg.Brokers[name]; ok && reflect.DeepEqual(config, b.config) {
+			continue
+		}
+		delete(s.brokers, name)
+		if b.stop != nil {
+			b.stop()
+			ended = append(ended, b.ended)
+		}
+	}
+	return ended
+}
+
+// replaceRulesLocked keeps the rules that did not change, with their counters,
+// and returns the names of the others.
+func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
+	old := make(map[string]*rule, len(s.rules))
+	for _, r := range s.rules {
+		old[r.name] = r
+	}
+	for i, r := range rules {
+		if o := old[r.name]; o != nil && reflect.DeepEqual(o.config, r.config) {
+			rules[i] = o
+			delete(old, r.name)
+		}
+	}
+	for name := range old {
+		gone = append(gone, name)
+	}
+	s.rules = rules
+	return gone
+}
+
+func (s *Source) newBroker(name string, config Broker) *broker {
+	b := &broker{config: config}
+	if config.URL != "" {
+		b.site = newSite(name, config, s.gateway, s.log, s.state)
+	} else {
+		b.embedded = newEmbedded(name, config, s.log)
+	}
+	return b
+}
+
+// setRules gives b those of the rules that are for it.
+func (b *broker) setRules(name string, all []*rule, ds *devices) {
+	var rules []*rule
+	for _, r := range all {
+		if r.config.Broker == name {
+			rules = append(rules, r)
+		}
+	}
+	b.router.Store(newRouter(name, rules, ds))
+	if b.site != nil {
+		b.site.want(subscriptions(rules))
+	}
+}
+
+// subscriptions returns what the rules want of a broker: each filter once, with
+// the highest QoS, and none that another covers as well.
+func subscriptions(rules []*rule) []subscription {
+	var subs []subscription
+	for i, r := range rules {
+		needed := true
+		for j, other := range rules {
+			same := r.filter.String() == other.filter.String()
+			if i != j && other.filter.covers(&r.filter) && other.config.qos() >= r.config.qos() && (!same || j < i || other.config.qos() > r.config.qos()) {
+				needed = false
+			}
+		}
+		if needed {
+			subs = append(subs, subscription{r.filter.String(), r.config.qos()})
+		}
+	}
+	return subs
+}
 
 // Addr returns where an embedded broker listens, nil while it does not.
-func (s *Source) Addr(broker string) net.Addr { return nil }
-
-// Devices returns how the devices are that were heard of, sorted by name.
-func (s *Source) Devices() []bridge.DeviceStatus { return nil }
-
-// Observe yields the metrics of the source.
-func (s *Source) Observe(yield func(bridge.Metric)) {}
-
-// Health returns what is wrong now.
-func (s *Source) Health() []bridge.Condition { return nil }
+func (s *Source) Addr(broker string) net.Addr {
+	s.mu.Lock()
+	b := s.brokers[broker]
+	s.mu.Unlock()
+	if b == nil || b.embedded == nil {
+		return nil
+	}
+	return b.embedded.addr()
+}

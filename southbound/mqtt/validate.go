@@ -1,6 +1,259 @@
 package mqtt
 
-import "fieldbridge/bridge/setting"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+)
 
 // Validate returns everything that is wrong with c.
-func (c Config) Validate() []setting.Problem { return nil }
+func (c Config) Validate() []setting.Problem {
+	var all []setting.Problem
+	for _, name := range slices.Sorted(maps.Keys(c.Brokers)) {
+		all = append(all, setting.Under([]string{"brokers", name}, c.Brokers[name].validate())...)
+	}
+	for _, s := range c.Sensors {
+		all = append(all, setting.Under([]string{"sensors", s.Name}, c.validateSensor(s.Value))...)
+	}
+	return all
+}
+
+// firstError returns the first problem that is no warning.
+func firstError(problems []setting.Problem) error {
+	for _, p := range problems {
+		if !p.Warning {
+			return fmt.Errorf("%s: %s: %s", strings.Join(p.Path, "."), p.Text, p.Fix)
+		}
+	}
+	return nil
+}
+
+// report collects problems.
+type report []setting.Problem
+
+func (r *report) add(text, fix string, path ...string) {
+	*r = append(*r, setting.Problem{Path: path, Text: text, Fix: fix})
+}
+
+func (r *report) addOnKey(text, fix string, path ...string) {
+	*r = append(*r, setting.Problem{Path: path, OnKey: true, Text: text, Fix: fix})
+}
+
+func (b Broker) validate() []setting.Problem {
+	var r report
+	switch {
+	case b.Listen == "" && b.URL == "":
+		r.addOnKey("the broker has neither listen nor url", "give listen for the embedded broker, or url for one of the site")
+	case b.Listen != "" && b.URL != "":
+		r.addOnKey("the broker has both listen and url", "make two brokers of it", "url")
+	}
+	if b.Listen != "" {
+		if err := checkListen(b.Listen); err != nil {
+			r.add(err.Error(), `write host:port, as "127.0.0.1:1883"`, "listen")
+		}
+		for _, k := range []struct{ key, value string }{{"client_id", b.ClientID}, {"username", b.Username}, {"password_file", string(b.PasswordFile)}} {
+			if k.value != "" {
+				r.addOnKey(k.key+" is for a broker with url", "remove it", k.key)
+			}
+		}
+	}
+	if b.URL != "" {
+		if err := checkURL(b.URL); err != nil {
+			r.add(err.Error(), "write mqtt://host:port, as mqtt://10.0.0.9:1883", "url")
+		}
+	}
+	if b.PasswordFile != "" && b.Username == "" && b.URL != "" {
+		r.addOnKey("there is a password_file but no username", "add username", "password_file")
+	}
+	return r
+}
+
+func checkListen(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is no address", s)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q has no port from 0 to 65535", s)
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is no URL", s)
+	case u.Scheme != "mqtt":
+		return fmt.Errorf("%q does not begin with mqtt://", s)
+	case u.User != nil:
+		return errors.New("a user name in a URL would be seen in logs: use username and password_file")
+	case u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("%q is more or less than a host and a port", s)
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+		return fmt.Errorf("%q has no port", s)
+	}
+	return nil
+}
+
+func (c Config) validateSensor(s Sensor) []setting.Problem {
+	var r report
+	if b, ok := c.Brokers[s.Broker]; !ok {
+		c.missingBroker(&r, s.Broker)
+	} else if b.Listen != "" && s.QoS != nil {
+		r.addOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
+	}
+	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {
+		r.add(fmt.Sprintf("%d is no QoS", *s.QoS), "use 0, 1 or 2", "qos")
+	}
+	f, err := parseFilter(s.Topic)
+	if err != nil {
+		if s.Topic == "" {
+			r.addOnKey("the sensor has no topic", `add one, as topic: "hall/{device}/temperature"`)
+		} else {
+			r.add(err.Error(), `write it as "hall/{device}/temperature" or "hall/+/#"`, "topic")
+		}
+		return append(r, s.validatePayload(nil)...)
+	}
+	s.validateDevice(&r, &f)
+	return append(r, s.validatePayload(&f)...)
+}
+
+func (c Config) missingBroker(r *report, name string) {
+	names := slices.Sorted(maps.Keys(c.Brokers))
+	fix := "name one of brokers: " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		fix = "add it under brokers"
+	} else if near := nearest(name, names); near != "" {
+		fix = fmt.Sprintf("did you mean %q?", near)
+	}
+	if name == "" {
+		r.addOnKey("the sensor has no broker", fix)
+		return
+	}
+	r.add(fmt.Sprintf("there is no broker %q", name), fix, "broker")
+}
+
+func (s Sensor) validateDevice(r *report, f *filter) {
+	t, err := parseTemplate(s.device(), f)
+	switch {
+	case err != nil && s.Device == "":
+		r.add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name", "topic")
+	case err != nil:
+		r.add(err.Error(), "use what the topic captures, or a fixed name", "device")
+	case t.fixed() && !bridge.ValidDevice(s.Device):
+		r.add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
+	}
+}
+
+// validatePayload checks how values are read; f is nil if the topic is wrong.
+func (s Sensor) validatePayload(f *filter) []setting.Problem {
+	var r report
+	if len(s.Points) > 0 {
+		for _, k := range []struct {
+			key   string
+			given bool
+		}{{"point", s.Point != ""}, {"type", s.Type != ""}, {"unit", s.Unit != ""}, {"scale", s.Scale != nil}, {"offset", s.Offset != nil}} {
+			if k.given {
+				r.addOnKey(k.key+" is for a sensor without points", "move it into the points", k.key)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Points)) {
+			r = append(r, setting.Under([]string{"points", name}, validatePoint(name, s.Points[name]))...)
+		}
+		return r
+	}
+	validateValue(&r, s.Type, s.Scale, s.Offset)
+	if f == nil {
+		return r
+	}
+	t, err := parseTemplate(s.point(), f)
+	switch {
+	case err != nil && s.Point == "":
+		r.addOnKey("the sensor has neither point nor points", "give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
+	case err != nil:
+		r.add(err.Error(), "use what the topic captures, or a fixed name", "point")
+	case t.fixed() && !bridge.ValidPoint(s.Point):
+		r.add(fmt.Sprintf("%q can't name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
+	}
+	return r
+}
+
+func validatePoint(name string, p Point) []setting.Problem {
+	var r report
+	if !bridge.ValidPoint(name) {
+		r.addOnKey(fmt.Sprintf("%q can't name a point", name), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(name)))
+	}
+	if p.Path == "" {
+		r.addOnKey("the point has no path", "add where its value is in the JSON, as path: sensor.temperature")
+	}
+	validateValue(&r, p.Type, p.Scale, p.Offset)
+	return r
+}
+
+func validateValue(r *report, typ string, scale, offset *setting.Decimal) {
+	t, ok := lookupType(typ)
+	if !ok {
+		names := make([]string, len(valueTypes))
+		for i := range valueTypes {
+			names[i] = valueTypes[i].name
+		}
+		fix := "use one of " + strings.Join(names, ", ")
+		if near := nearest(typ, names); near != "" {
+			fix = fmt.Sprintf("did you mean %q?", near)
+		}
+		r.add(fmt.Sprintf("%q is no type", typ), fix, "type")
+		return
+	}
+	if t.kind != typeBool && t.kind != typeString {
+		return
+	}
+	if scale != nil {
+		r.addOnKey("scale is for numbers", "remove it", "scale")
+	}
+	if offset != nil {
+		r.addOnKey("offset is for numbers", "remove it", "offset")
+	}
+}
+
+// nearest returns the name most like s, "" if none is.
+func nearest(s string, names []string) string {
+	best, least := "", max(1, len(s)/3)+1
+	for _, n := range names {
+		if d := distance(s, n); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be changed, put in or taken out to make b
+// of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,161 @@
+package mqtt
+
+import (
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// maxUnacknowledged is how many messages of one client may wait for their
+// acknowledgement. MQTT 5 clients are told (Receive Maximum) and disconnected
+// if they send more; the socket of others is not read until there is room.
+const maxUnacknowledged = 4096
+
+// maxUnreleased is how many QoS 2 messages of one MQTT 3.1.1 client may wait
+// for its PUBREL.
+const maxUnreleased = 4 * maxUnacknowledged
+
+// Control packets (MQTT 5, section 2.1.2), as their first byte.
+const (
+	puback = 0x40
+	pubrec = 0x50
+)
+
+// ack is the acknowledgement that a client waits for.
+type ack struct {
+	conn  *conn
+	id    uint16
+	qos   byte
+	state ackState // guarded by conn.mu
+}
+
+type ackState uint8
+
+const (
+	ackWaiting ackState = iota
+	ackSafe
+	ackRefused
+)
+
+// acks is a queue of acknowledgements. A popped element's place is reused when
+// half of the array is free.
+type acks struct {
+	queue []*ack
+	first int
+}
+
+func (a *acks) len() int { return len(a.queue) - a.first }
+
+func (a *acks) push(n *ack) {
+	if a.first > 0 && a.first >= len(a.queue)/2 && len(a.queue) == cap(a.queue) {
+		n := copy(a.queue, a.queue[a.first:])
+		clear(a.queue[n:])
+		a.queue, a.first = a.queue[:n], 0
+	}
+	a.queue = append(a.queue, n)
+}
+
+func (a *acks) pop() *ack {
+	n := a.queue[a.first]
+	a.queue[a.first] = nil
+	a.first++
+	if a.first == len(a.queue) {
+		a.queue, a.first = a.queue[:0], 0
+	}
+	return n
+}
+
+func (a *acks) clear() { *a = acks{} }
+
+// expect puts the acknowledgement of a message that has just been read into
+// the queue. It returns nil if the client has too many. A client that can't
+// know the limit waits here, in the goroutine that reads from it alone, until
+// there is room or the connection is closed.
+func (c *conn) expect(id uint16, qos byte) *ack {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.versionLocked() >= 5 {
+		if c.acks.len()+c.unreleasedLocked() >= maxUnacknowledged {
+			return nil
+		}
+	} else if c.unreleasedLocked() >= maxUnreleased {
+		return nil
+	}
+	for c.acks.len() >= maxUnacknowledged && !c.closed {
+		c.room.Wait()
+	}
+	a := &ack{conn: c, id: id, qos: qos}
+	if !c.closed {
+		c.acks.push(a)
+	}
+	return a
+}
+
+// unreleasedLocked counts the messages that wait for the client's PUBREL.
+func (c *conn) unreleasedLocked() int {
+	if c.client == nil {
+		return 0
+	}
+	return c.client.State.Inflight.Len()
+}
+
+func (c *conn) versionLocked() byte {
+	if c.client == nil {
+		return 0
+	}
+	return c.client.Properties.ProtocolVersion
+}
+
+// safe is told that the message is safe, or that it was refused. It does not
+// wait.
+func (a *ack) safe(err error) {
+	c := a.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.state = ackSafe
+	if err != nil {
+		a.state = ackRefused
+		c.refused.Add(1)
+	}
+	c.advanceLocked()
+}
+
+// advanceLocked sends the acknowledgements that are due: all before the first
+// message that is not yet safe.
+func (c *conn) advanceLocked() {
+	sent := false
+	for !c.closed && c.acks.len() > 0 && c.acks.queue[c.acks.first].state != ackWaiting {
+		a := c.acks.pop()
+		if a.state == ackRefused && c.versionLocked() < 5 {
+			// MQTT 3.1.1 has no way to say no: unacknowledged, it is sent again.
+			c.sendLocked()
+			c.closeLocked(errRefused)
+			return
+		}
+		c.out = a.append(c.out)
+		sent = true
+	}
+	if sent {
+		c.sendLocked()
+		c.room.Broadcast()
+	}
+}
+
+// append writes the packet that answers a PUBLISH (MQTT 5, sections 3.4 and
+// 3.5; the short form is that of MQTT 3.1.1).
+func (a *ack) append(b []byte) []byte {
+	kind := byte(puback)
+	if a.qos == 2 {
+		kind = pubrec
+	}
+	hi, lo := byte(a.id>>8), byte(a.id)
+	if a.state == ackRefused {
+		return append(b, kind, 3, hi, lo, packets.ErrQuotaExceeded.Code)
+	}
+	if a.qos == 2 {
+		// The broker answers the client's PUBREL if it knows the id.
+		a.conn.client.State.Inflight.Set(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: a.id, Created: time.Now().Unix()})
+	}
+	return append(b, kind, 2, hi, lo)
+}

@@ -1,0 +1,155 @@
+package mqtt
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+)
+
+const (
+	// maxUnsent bounds what waits for a client that reads slowly, in bytes
+	// beside the largest message. Beyond it the client is disconnected.
+	maxUnsent = 256 << 10
+	// writeTimeout is how long a client may take to read what was sent.
+	writeTimeout = 30 * time.Second
+	// farewell is how long a connection that is being closed may take to send
+	// what waits.
+	farewell = time.Second
+)
+
+var errSlowReader = errors.New("the client does not read what it subscribed to")
+
+// conn is a client's connection to the embedded broker. It does two things for
+// the broker, which has neither:
+//
+// Write never waits: what is written is sent by a goroutine that exists while
+// there is something to send. The broker writes to a client while it holds the
+// client's lock, which publishers to that client want too, so one slow reader
+// would stop them all.
+//
+// It keeps the acknowledgements of what the client published until the
+// messages are safe, in the order in which they came (MQTT-4.6.0-2).
+type conn struct {
+	net.Conn
+	limit   int             // bytes that may wait to be sent
+	writers *sync.WaitGroup // of the broker
+	refused *atomic.Uint64  // of the broker
+
+	mu      sync.Mutex
+	client  *mochi.Client // guarded by mu; nil until CONNECT
+	out     []byte        // guarded by mu; to be sent
+	spare   []byte        // guarded by mu; the buffer that was sent last
+	sending bool          // guarded by mu; there is a goroutine that sends
+	closed  bool          // guarded by mu; nothing more is taken
+	cause   error         // guarded by mu; why it was closed by us
+
+	acks acks // guarded by mu
+	room sync.Cond
+
+	voice *mochi.Client // of the reading goroutine; publishes to local subscribers
+}
+
+func newConn(c net.Conn, e *embedded) *conn {
+	nc := &conn{Conn: c, limit: maxUnsent + maxMessage, writers: &e.writers, refused: &e.refused}
+	nc.room.L = &nc.mu
+	return nc
+}
+
+// Write takes b to be sent. It does not wait.
+func (c *conn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	if len(c.out)+len(b) > c.limit {
+		c.abortLocked(errSlowReader)
+		return 0, errSlowReader
+	}
+	c.out = append(c.out, b...)
+	c.sendLocked()
+	return len(b), nil
+}
+
+// sendLocked sees to it that what is in out is sent.
+func (c *conn) sendLocked() {
+	if !c.sending && len(c.out) > 0 {
+		c.sending = true
+		c.writers.Go(c.send)
+	}
+}
+
+// send writes all that waits, as few large writes, and closes the connection
+// afterwards if that was asked for.
+func (c *conn) send() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.out) > 0 {
+		b := c.out
+		c.out, c.spare = c.spare[:0], nil
+		timeout := writeTimeout
+		if c.closed {
+			timeout = farewell
+		}
+		c.mu.Unlock()
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(timeout)) // fails if closed, and so does Write
+		_, err := c.Conn.Write(b)
+		c.mu.Lock()
+		if cap(b) <= 64<<10 {
+			c.spare = b
+		}
+		if err != nil {
+			c.abortLocked(err)
+			break
+		}
+	}
+	c.sending = false
+	if c.closed {
+		_ = c.Conn.Close()
+	}
+}
+
+// SetDeadline sets the deadline for reading: the broker's keep-alive. Writing
+// has its own.
+func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
+
+// Close closes the connection once what waits has been sent, or after a second.
+// It does not wait for that.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked(nil)
+	return nil
+}
+
+func (c *conn) closeLocked(cause error) {
+	if c.closed {
+		return
+	}
+	c.closed, c.cause = true, cause
+	c.acks.clear()
+	c.room.Broadcast()
+	if c.sending {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(farewell))
+		return
+	}
+	_ = c.Conn.Close()
+}
+
+// abortLocked closes the connection at once.
+func (c *conn) abortLocked(cause error) {
+	c.out = nil
+	c.closeLocked(cause)
+	_ = c.Conn.Close()
+}
+
+// why returns why the connection was closed by us, nil if it was not.
+func (c *conn) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}

@@ -1,0 +1,95 @@
+package mqtt
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"fieldbridge/bridge"
+)
+
+// fault is why a message, or a value in it, could not be read. The names are
+// label values of a metric.
+type fault uint8
+
+const (
+	faultNone    fault = iota
+	faultEmpty         // no payload at all
+	faultJSON          // not valid JSON
+	faultDeep          // JSON nested too deep
+	faultName          // what the topic captured can't name a device or point
+	faultMissing       // none of the rule's points is in the payload
+	faultType          // a value is of another type
+	faultRange         // a value is outside the range of its type
+	faultNaN           // NaN or infinity
+	faultDevices       // the rule has its most devices already
+	faults             // how many there are
+)
+
+var faultNames = [faults]string{"none", "empty", "not_json", "too_deep", "name", "missing", "wrong_type", "out_of_range",
+	"not_a_number", "too_many_devices"}
+
+var faultTexts = [faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
+	"the topic has no usable name", "the payload has none of the rule's points", "the value is of another type",
+	"the value is outside the range of its type", "the value is no number", "the rule has max_devices devices already"}
+
+func (f fault) String() string { return faultNames[f] }
+
+// valueFault returns the fault that a bad value stands for. A sensor that says
+// "no value" is not at fault.
+func valueFault(v bridge.Value) fault {
+	if v.Good() {
+		return faultNone
+	}
+	switch v.Reason() {
+	case bridge.ReasonType:
+		return faultType
+	case bridge.ReasonOutOfRange:
+		return faultRange
+	case bridge.ReasonNotANumber:
+		return faultNaN
+	}
+	return faultNone
+}
+
+// faultLog counts what could not be read under one rule, and logs it at most
+// once a minute: what a broken sensor sends every second is one line.
+type faultLog struct {
+	counts [faults]atomic.Uint64
+
+	mu      sync.Mutex
+	logged  time.Time // guarded by mu; the last line
+	skipped uint64    // guarded by mu; faults since then
+}
+
+const faultLogEvery = time.Minute
+
+func (l *faultLog) add(log *slog.Logger, f fault, rule, topic string, payload []byte, now time.Time) {
+	l.counts[f].Add(1)
+	l.mu.Lock()
+	if !l.logged.IsZero() && now.Sub(l.logged) < faultLogEvery {
+		l.skipped++
+		l.mu.Unlock()
+		return
+	}
+	skipped := l.skipped
+	l.logged, l.skipped = now, 0
+	l.mu.Unlock()
+	log.Warn("can't read a sensor's message", "sensor", rule, "topic", topic, "reason", f.String(), "cause", faultTexts[f],
+		"payload", excerpt(payload), "bytes", len(payload), "others_since_last_line", skipped)
+}
+
+// excerpt returns the first bytes of a payload for people.
+func excerpt(payload []byte) string {
+	const most = 64
+	if len(payload) <= most {
+		return string(payload)
+	}
+	cut := most
+	for cut > most-utf8.UTFMax && !utf8.RuneStart(payload[cut]) {
+		cut--
+	}
+	return string(payload[:cut]) + "…"
+}

@@ -1,0 +1,117 @@
+package mqtt
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+var errRefused = errors.New("the queue refused a message of the client")
+
+// hook is how the embedded broker tells what clients do.
+type hook struct {
+	mochi.HookBase
+	broker *embedded
+}
+
+// ID names the hook to the broker.
+func (h *hook) ID() string { return "fieldbridge" }
+
+// Provides reports what the hook wants to be told.
+func (h *hook) Provides(b byte) bool {
+	switch b {
+	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode:
+		return true
+	}
+	return false
+}
+
+// OnConnect is called when CONNECT has been read.
+func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
+	if c, ok := cl.Net.Conn.(*conn); ok {
+		c.mu.Lock()
+		c.client = cl
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// OnConnectAuthenticate says who may connect.
+func (h *hook) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
+
+// OnACLCheck says what a client may publish and subscribe to.
+func (h *hook) OnACLCheck(*mochi.Client, string, bool) bool { return true }
+
+// OnPublish takes a client's message. One that must be acknowledged is kept
+// from the broker, which would acknowledge it at once: local subscribers get it
+// by forward.
+func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	c, ok := cl.Net.Conn.(*conn)
+	if !ok { // from forward
+		return pk, nil
+	}
+	if pk.TopicName == "" { // an alias that was never set
+		_ = h.broker.server.DisconnectClient(cl, packets.ErrTopicAliasInvalid)
+		return pk, packets.ErrRejectPacket
+	}
+	h.broker.messages.Add(1)
+	m := message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}
+	if pk.FixedHeader.Qos == 0 {
+		h.broker.ingest(m, nil)
+		return pk, nil
+	}
+	a := c.expect(pk.PacketID, pk.FixedHeader.Qos)
+	if a == nil {
+		h.broker.log.Warn("client disconnected: it has too many unacknowledged messages", "client", cl.ID, "max", maxUnacknowledged)
+		_ = h.broker.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
+		return pk, packets.ErrRejectPacket
+	}
+	h.forward(c, cl, pk)
+	h.broker.ingest(m, a.safe)
+	return pk, packets.ErrRejectPacket
+}
+
+// forward gives a message to local subscribers, and retains it if that is asked
+// for, in the client's name.
+func (h *hook) forward(c *conn, cl *mochi.Client, pk packets.Packet) {
+	server := h.broker.server
+	if !pk.FixedHeader.Retain && atomic.LoadInt64(&server.Info.Subscriptions) == 0 {
+		return
+	}
+	// An inline client's message takes the broker's way without its
+	// acknowledgement and its limits.
+	if c.voice == nil {
+		c.voice = server.NewClient(nil, mochi.LocalListener, cl.ID, true)
+		c.voice.Properties.ProtocolVersion = cl.Properties.ProtocolVersion
+	}
+	if err := server.InjectPacket(c.voice, pk); err != nil {
+		h.broker.log.Debug("message not given to local subscribers", "topic", pk.TopicName, "err", err)
+	}
+}
+
+// OnWillSent takes a client's last will: it is a message as any other, but
+// nobody waits for its acknowledgement.
+func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
+	h.broker.messages.Add(1)
+	h.broker.ingest(message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}, nil)
+}
+
+// OnPacketEncode mends what the broker is about to send: CONNACK lacks its
+// limits, and it answers a repeated QoS 2 message as if its id were in use by
+// another.
+func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet {
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		pk.Properties.MaximumPacketSize = maxMessage
+		pk.Properties.TopicAliasMaximum = 16
+	case packets.Pubrec:
+		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
+			pk.ReasonCode = packets.CodeSuccess.Code
+			pk.Properties.ReasonString = ""
+		}
+	}
+	return pk
+}

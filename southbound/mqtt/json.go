@@ -1,0 +1,76 @@
+package mqtt
+
+import (
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+
+	"fieldbridge/bridge"
+)
+
+// maxDepth is how deep JSON may be nested. Sensors need a handful; the reader
+// recurses, so something must be the limit.
+const maxDepth = 64
+
+// jsonFault says why payload can't be read as JSON, faultNone if it can: gjson
+// finds values in anything and must be given valid JSON only.
+func jsonFault(payload []byte) fault {
+	depth, deepest, quoted := 0, 0, false
+	for i := 0; i < len(payload); i++ {
+		switch c := payload[i]; {
+		case quoted:
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				quoted = false
+			}
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	switch {
+	case deepest > maxDepth:
+		return faultDeep
+	case !gjson.ValidBytes(payload):
+		return faultJSON
+	}
+	return faultNone
+}
+
+// jsonText lets gjson look into payload without a copy. Nothing that is kept
+// may point into it.
+func jsonText(payload []byte) string {
+	return unsafe.String(unsafe.SliceData(payload), len(payload))
+}
+
+// jsonValue reads a value of type t from what gjson found. What the payload
+// does not have is absent, and no reading; null is the sensor's own "no value".
+func (t typeInfo) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
+	switch r.Type {
+	case gjson.Null:
+		return bridge.Bad(bridge.ReasonMissing), r.Exists()
+	case gjson.True, gjson.False:
+		switch t.kind {
+		case typeBool:
+			return bridge.Bool(r.Type == gjson.True), true
+		case typeString:
+			return bridge.String(r.Type.String()), true
+		}
+		return bridge.Bad(bridge.ReasonType), true
+	case gjson.Number:
+		return t.parse(r.Raw), true
+	case gjson.String:
+		// Many sensors quote their numbers: the configured type decides.
+		return t.parse(r.Str), true
+	}
+	if t.kind == typeString { // an object or array, as it is
+		return textValue(r.Raw), true
+	}
+	return bridge.Bad(bridge.ReasonType), true
+}

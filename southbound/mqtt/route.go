@@ -1,0 +1,107 @@
+package mqtt
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// route is what becomes of the messages of one topic: it is found once and
+// kept, since rules are slow to try and topics come again.
+type route struct {
+	rule   *rule  // nil if no rule takes the topic
+	fault  fault  // why the rule can't, although it matches
+	name   string // of the device
+	single string // name of the single point
+
+	device atomic.Pointer[device] // nil until a message could be read
+}
+
+// maxRoutes bounds the topics that are remembered for one broker.
+const maxRoutes = 20000
+
+// router finds the routes of the messages of one broker. It is safe for
+// concurrent use.
+type router struct {
+	broker  string
+	rules   []*rule
+	devices *devices
+
+	mu     sync.RWMutex
+	routes map[string]*route // guarded by mu; by topic
+}
+
+func newRouter(broker string, rules []*rule, ds *devices) *router {
+	return &router{broker: broker, rules: rules, devices: ds, routes: make(map[string]*route)}
+}
+
+// route returns the route of topic.
+func (r *router) route(topic string) *route {
+	r.mu.RLock()
+	to := r.routes[topic]
+	r.mu.RUnlock()
+	if to != nil {
+		return to
+	}
+	to = r.find(topic)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if other := r.routes[topic]; other != nil {
+		return other
+	}
+	// A publisher that invents topics would fill memory; those in use are soon
+	// found again.
+	if len(r.routes) >= maxRoutes {
+		clear(r.routes)
+	}
+	r.routes[topic] = to
+	return to
+}
+
+// find tries the rules in order.
+func (r *router) find(topic string) *route {
+	var captures []string
+	for _, rule := range r.rules {
+		found, ok := rule.filter.match(topic, captures[:0])
+		captures = found
+		if ok {
+			return r.resolve(rule, captures)
+		}
+	}
+	return &route{}
+}
+
+// resolve fills in the names.
+func (r *router) resolve(rule *rule, captures []string) *route {
+	to := &route{rule: rule}
+	for _, c := range captures {
+		if !usable(c) {
+			to.fault = faultName
+			return to
+		}
+	}
+	to.name = deviceName(rule.device.expand(captures))
+	if rule.single != nil {
+		to.single = bridge.PointName(rule.point.expand(captures))
+	}
+	return to
+}
+
+// note remembers what was read under a route; it reports whether the device may
+// be: a rule makes only so many. The catalogue is told of points that were not
+// seen before.
+func (r *router) note(to *route, at time.Time, readings []bridge.Reading) bool {
+	d := to.device.Load()
+	if d == nil {
+		if d = r.devices.get(to.name, to.rule.name, r.broker, to.rule.limit); d == nil {
+			return false
+		}
+		to.device.Store(d)
+	}
+	if d.note(at, readings, to.rule.info) {
+		r.devices.publish(d)
+	}
+	return true
+}

@@ -1,0 +1,283 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/bridge"
+)
+
+const (
+	siteTimeout    = 10 * time.Second // to connect, and for each answer
+	siteKeepAlive  = 30               // seconds
+	siteExpiry     = 30 * 24 * 3600   // seconds that the broker keeps messages for us
+	siteInFlight   = 1000             // messages that the broker may send before they are safe
+	siteMaxMessage = 1 << 20          // bytes of a packet that we accept
+	siteLasting    = 30 * time.Second // a connection that lived so long starts the backoff afresh
+)
+
+// subscription is what a rule wants of a site broker.
+type subscription struct {
+	filter string
+	qos    byte
+}
+
+// site is the client of a broker of the site.
+type site struct {
+	name   string
+	config Broker
+	id     string
+	log    *slog.Logger
+	state  bridge.State // may be nil
+
+	mu     sync.Mutex
+	now    *siteSession   // guarded by mu; of the present connection
+	wanted []subscription // guarded by mu
+	fault  error          // guarded by mu; nil while connected
+	since  time.Time      // guarded by mu; of fault
+	denied []string       // guarded by mu; filters that the broker refused
+
+	changed  chan struct{} // receives a value when wanted has changed
+	messages atomic.Uint64
+	refused  atomic.Uint64
+}
+
+func newSite(name string, config Broker, gateway string, log *slog.Logger, state bridge.State) *site {
+	id := config.ClientID
+	if id == "" {
+		id = gateway + "-south"
+	}
+	return &site{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1),
+		fault: errors.New("not connected yet"), since: time.Now()}
+}
+
+// want says which subscriptions are needed from now on.
+func (s *site) want(subs []subscription) {
+	s.mu.Lock()
+	same := slices.Equal(s.wanted, subs)
+	s.wanted = subs
+	s.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps a connection until ctx ends.
+func (s *site) run(ctx context.Context, ingest func(message, func(error))) {
+	retry := newBackoff(time.Second, time.Minute)
+	for ctx.Err() == nil {
+		begin := time.Now()
+		err := s.connect(ctx, ingest)
+		if ctx.Err() != nil {
+			return
+		}
+		s.setFault(err)
+		if time.Since(begin) > siteLasting {
+			retry.reset()
+		}
+		retry.wait(ctx)
+	}
+}
+
+// connect connects, subscribes and takes messages until the connection or ctx
+// ends.
+func (s *site) connect(ctx context.Context, ingest func(message, func(error))) error {
+	nc, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 4) // paho reports some ends twice
+	end := func(err error) {
+		select {
+		case ended <- err:
+		default:
+		}
+	}
+	session := newSiteSession(end, &s.refused)
+	s.mu.Lock()
+	s.now = session
+	s.mu.Unlock()
+	client := paho.NewClient(paho.ClientConfig{
+		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: siteTimeout,
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			s.messages.Add(1)
+			ingest(message{topic: p.Packet.Topic, payload: p.Packet.Payload, at: time.Now()}, session.expect(p.Packet))
+			return true, nil
+		}},
+		OnClientError:      end,
+		OnServerDisconnect: func(d *paho.Disconnect) { end(disconnectError(d)) },
+	})
+	connack, err := client.Connect(ctx, s.connectPacket())
+	if err != nil {
+		_ = nc.Close()
+		return s.connectError(connack, err)
+	}
+	var acks sync.WaitGroup
+	acks.Go(func() { session.run(client.Done()) })
+	defer acks.Wait()
+	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
+	return s.serve(ctx, client, connack.SessionPresent, ended)
+}
+
+// serve subscribes, now and whenever the rules change, until something ends.
+func (s *site) serve(ctx context.Context, client *paho.Client, resumed bool, ended <-chan error) error {
+	var have []subscription
+	if resumed {
+		have = s.remembered()
+	}
+	if err := s.subscribe(ctx, client, &have); err != nil {
+		return err
+	}
+	s.setConnected(resumed)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return err
+		case <-client.Done():
+			return errors.New("connection lost")
+		case <-s.changed:
+			if err := s.subscribe(ctx, client, &have); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *site) dial(ctx context.Context) (net.Conn, error) {
+	u, err := url.Parse(s.config.URL)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
+	}
+	d := net.Dialer{Timeout: siteTimeout}
+	nc, err := d.DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
+	}
+	return newSiteConn(nc), nil
+}
+
+func (s *site) connectPacket() *paho.Connect {
+	expiry, inFlight, size := uint32(siteExpiry), uint16(siteInFlight), uint32(siteMaxMessage)
+	p := &paho.Connect{ClientID: s.id, KeepAlive: siteKeepAlive, Properties: &paho.ConnectProperties{
+		SessionExpiryInterval: &expiry, ReceiveMaximum: &inFlight, MaximumPacketSize: &size, RequestProblemInfo: true}}
+	if s.config.Username != "" {
+		p.Username, p.UsernameFlag = s.config.Username, true
+	}
+	if s.config.PasswordFile != "" {
+		// A file that can't be read is the broker's refusal, which names the file.
+		if b, err := os.ReadFile(string(s.config.PasswordFile)); err == nil {
+			line, _, _ := strings.Cut(string(b), "\n")
+			p.Password, p.PasswordFlag = []byte(strings.TrimSuffix(line, "\r")), true
+		}
+	}
+	return p
+}
+
+// connectError explains why there is no connection.
+func (s *site) connectError(connack *paho.Connack, err error) error {
+	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
+	if connack == nil {
+		return fmt.Errorf("%s: no answer that MQTT 5 knows (%w): the broker must speak MQTT 5; if it speaks 3.1.1 only, let it bridge to a broker with listen", what, err)
+	}
+	switch connack.ReasonCode {
+	case 0x01, 0x84:
+		return fmt.Errorf("%s: the broker does not speak MQTT 5: update it, or let it bridge to a broker with listen", what)
+	case 0x85:
+		return fmt.Errorf("%s: the broker does not accept this client id: change client_id", what)
+	case 0x86:
+		return fmt.Errorf("%s: bad user name or password: check username and password_file%s", what, s.passwordHint())
+	case 0x87:
+		return fmt.Errorf("%s: not authorized: check username and password_file, or the broker's access rules%s", what, s.passwordHint())
+	}
+	reason := packets.Connack{ReasonCode: connack.ReasonCode}
+	return fmt.Errorf("%s: refused with 0x%02x: %s", what, connack.ReasonCode, reason.Reason())
+}
+
+// passwordHint tells if the password could not be read.
+func (s *site) passwordHint() string {
+	if s.config.PasswordFile == "" {
+		return ""
+	}
+	if _, err := os.Stat(string(s.config.PasswordFile)); err != nil {
+		return " (" + err.Error() + ")"
+	}
+	return ""
+}
+
+func disconnectError(d *paho.Disconnect) error {
+	if d.ReasonCode == 0x8e {
+		return errors.New("disconnected: another client connected with the same client id: give each gateway its own client_id")
+	}
+	p := packets.Disconnect{ReasonCode: d.ReasonCode}
+	return fmt.Errorf("disconnected by the broker with 0x%02x: %s", d.ReasonCode, p.Reason())
+}
+
+func (s *site) setConnected(resumed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = nil
+	s.log.Info("connected to site broker", "url", s.config.URL, "client_id", s.id, "session_resumed", resumed)
+}
+
+func (s *site) setFault(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault == nil || s.fault.Error() != err.Error() {
+		s.log.Warn("no connection to site broker", "err", err)
+	}
+	if s.fault == nil {
+		s.since = time.Now()
+	}
+	s.fault = err
+}
+
+// unacknowledged counts the messages that the broker waits for.
+func (s *site) unacknowledged() int {
+	s.mu.Lock()
+	session := s.now
+	s.mu.Unlock()
+	if session == nil {
+		return 0
+	}
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	return len(session.waiting)
+}
+
+func (s *site) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault == nil
+}
+
+func (s *site) health() []bridge.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return []bridge.Condition{{Severity: bridge.Warning, Subject: "mqtt " + s.name, Text: s.fault.Error(), Since: s.since}}
+	}
+	if len(s.denied) > 0 {
+		return []bridge.Condition{{Severity: bridge.Alarm, Subject: "mqtt " + s.name, Since: s.since,
+			Text: "the broker refuses the subscription to " + strings.Join(s.denied, ", ") + ": allow it there"}}
+	}
+	return nil
+}

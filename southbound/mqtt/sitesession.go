@@ -1,0 +1,221 @@
+package mqtt
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/eclipse/paho.golang/paho/session/state"
+)
+
+// siteConn is what paho reads from and writes to. Its packet reader reads
+// single bytes, so there is a buffer; and it writes a packet in pieces unless
+// the connection has a lock.
+type siteConn struct {
+	net.Conn
+	sync.Mutex // of a packet that is written
+	in         *bufio.Reader
+}
+
+func newSiteConn(c net.Conn) *siteConn { return &siteConn{Conn: c, in: bufio.NewReaderSize(c, 16<<10)} }
+
+func (c *siteConn) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+// siteSession is the session of one connection to a site broker. It takes the
+// acknowledging out of paho's hands: paho acknowledges a message when its
+// handler returns, or looks for what may be acknowledged 20 times a second
+// through a list. Here a message is acknowledged as soon as it and all before
+// it are safe.
+//
+// It lives as long as the connection. What was not acknowledged is sent again
+// by the broker on the next one.
+type siteSession struct {
+	*state.State
+	fail    func(error) // ends the connection; does not wait
+	refused *atomic.Uint64
+
+	mu      sync.Mutex
+	waiting []*siteAck    // guarded by mu; in the order of arrival
+	due     chan struct{} // receives a value when the first may be acknowledged
+}
+
+type siteAck struct {
+	session *siteSession
+	id      uint16
+	qos     byte
+	done    bool // guarded by session.mu
+}
+
+func newSiteSession(fail func(error), refused *atomic.Uint64) *siteSession {
+	return &siteSession{State: state.NewInMemory(), fail: fail, refused: refused, due: make(chan struct{}, 1)}
+}
+
+// Ack is paho's: it comes when the handler has returned, which is too early.
+func (s *siteSession) Ack(*packets.Publish) error { return nil }
+
+// expect returns what must be told when the message is safe, nil if its sender
+// does not want to know.
+func (s *siteSession) expect(p *paho.Publish) func(error) {
+	if p.QoS == 0 {
+		return nil
+	}
+	a := &siteAck{session: s, id: p.PacketID, qos: p.QoS}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, a)
+	many := len(s.waiting) > 2*siteInFlight
+	s.mu.Unlock()
+	if many {
+		s.fail(errors.New("the broker sends more messages than the Receive Maximum allows"))
+	}
+	return a.safe
+}
+
+// safe is told that the message is safe, or was refused. It does not wait.
+func (a *siteAck) safe(err error) {
+	s := a.session
+	if err != nil {
+		s.refused.Add(1)
+		// A refusal by PUBACK would make the broker forget the message. Without
+		// an answer it keeps it, and sends it again on the next connection.
+		s.fail(fmt.Errorf("disconnecting so that the broker keeps its messages: %w", err))
+		return
+	}
+	s.mu.Lock()
+	a.done = true
+	due := s.waiting[0].done
+	s.mu.Unlock()
+	if due {
+		select {
+		case s.due <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run acknowledges until done is closed.
+func (s *siteSession) run(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-s.due:
+		}
+		for _, a := range s.take() {
+			if err := s.State.Ack(&packets.Publish{PacketID: a.id, QoS: a.qos}); err != nil {
+				s.fail(fmt.Errorf("acknowledge: %w", err))
+				return
+			}
+		}
+	}
+}
+
+// take takes out what may be acknowledged: all before the first that is not
+// yet safe.
+func (s *siteSession) take() []*siteAck {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := slices.IndexFunc(s.waiting, func(a *siteAck) bool { return !a.done })
+	if n < 0 {
+		n = len(s.waiting)
+	}
+	due := slices.Clone(s.waiting[:n])
+	s.waiting = slices.Delete(s.waiting, 0, n)
+	return due
+}
+
+// maxFilters is how many filters one SUBSCRIBE carries: small enough for
+// brokers with a limit, AWS has 8.
+const maxFilters = 8
+
+// subscribe makes the subscriptions of a connection those that are wanted; have
+// is what they are. Filters that the broker refuses are remembered and hurt no
+// other.
+func (s *site) subscribe(ctx context.Context, client *paho.Client, have *[]subscription) error {
+	s.mu.Lock()
+	wanted := slices.Clone(s.wanted)
+	s.denied = nil
+	s.mu.Unlock()
+	for _, old := range *have {
+		if slices.ContainsFunc(wanted, func(w subscription) bool { return w.filter == old.filter }) {
+			continue
+		}
+		if _, err := client.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{old.filter}}); err != nil {
+			return fmt.Errorf("unsubscribe from %s: %w", old.filter, err)
+		}
+	}
+	for some := range slices.Chunk(wanted, maxFilters) {
+		packet := &paho.Subscribe{}
+		for _, w := range some {
+			// Retained messages only if the subscription is new: after a
+			// reconnection they would be old readings with a new time.
+			packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: w.filter, QoS: w.qos, RetainHandling: 1})
+		}
+		suback, err := client.Subscribe(ctx, packet)
+		if suback == nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+		s.noteDenied(some, suback.Reasons)
+	}
+	*have = wanted
+	s.remember(wanted)
+	return nil
+}
+
+// The broker keeps our subscriptions while we are away, also those of rules
+// that are gone when we come back: so they are remembered here too.
+
+func (s *site) stateKey() string { return fmt.Sprintf("mqtt.subscriptions.%x", s.name) }
+
+func (s *site) remember(subs []subscription) {
+	if s.state == nil {
+		return
+	}
+	filters := make([]string, len(subs))
+	for i := range subs {
+		filters[i] = subs[i].filter
+	}
+	b, err := json.Marshal(filters)
+	if err == nil {
+		err = s.state.Put(s.stateKey(), b)
+	}
+	if err != nil {
+		s.log.Warn("can't remember the subscriptions: those of rules that are removed later stay at the broker", "err", err)
+	}
+}
+
+// remembered returns the subscriptions of an earlier connection; what they
+// asked for does not matter any more.
+func (s *site) remembered() []subscription {
+	if s.state == nil {
+		return nil
+	}
+	b, err := s.state.Get(s.stateKey())
+	var filters []string
+	if err != nil || json.Unmarshal(b, &filters) != nil {
+		return nil
+	}
+	subs := make([]subscription, len(filters))
+	for i, f := range filters {
+		subs[i].filter = f
+	}
+	return subs
+}
+
+func (s *site) noteDenied(subs []subscription, reasons []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, reason := range reasons {
+		if reason >= 0x80 && i < len(subs) {
+			s.denied = append(s.denied, subs[i].filter)
+			s.log.Error("the site broker refuses a subscription", "topic", subs[i].filter, "code", fmt.Sprintf("0x%02x", reason))
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// filter is an MQTT topic filter (MQTT 5, section 4.7) in which {name} is a +
+// that captures its level.
+type filter struct {
+	levels []level
+	rest   bool     // ends with #
+	names  []string // of the captures, in the order of their levels
+}
+
+type level struct {
+	text    string // of a literal
+	any     bool   // + or {name}
+	capture bool   // {name}
+}
+
+// parseFilter reads a topic filter.
+func parseFilter(s string) (filter, error) {
+	var f filter
+	switch {
+	case s == "":
+		return f, errors.New("the topic is empty")
+	case len(s) > 65535:
+		return f, errors.New("the topic is longer than 65535 bytes")
+	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
+		return f, errors.New("the topic is not valid UTF-8 or contains a zero byte")
+	case strings.HasPrefix(s, "$share/"):
+		return f, errors.New("shared subscriptions can't be used: the gateway wants every message")
+	}
+	parts := strings.Split(s, "/")
+	for i, p := range parts {
+		switch {
+		case p == "#":
+			if i != len(parts)-1 {
+				return f, errors.New("# stands for all that follows and must be the last level")
+			}
+			f.rest = true
+		case p == "+":
+			f.levels = append(f.levels, level{any: true})
+		case strings.HasPrefix(p, "{") && strings.HasSuffix(p, "}"):
+			name := p[1 : len(p)-1]
+			if !validCapture(name) {
+				return f, fmt.Errorf("%q is no name for a capture: use lower-case letters, digits and _", name)
+			}
+			if f.index(name) >= 0 {
+				return f, fmt.Errorf("{%s} is captured twice", name)
+			}
+			f.names = append(f.names, name)
+			f.levels = append(f.levels, level{any: true, capture: true})
+		case strings.ContainsAny(p, "+#{}"):
+			return f, fmt.Errorf("%q: +, # and {name} must be a whole level", p)
+		default:
+			f.levels = append(f.levels, level{text: p})
+		}
+	}
+	return f, nil
+}
+
+func validCapture(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// index returns which capture name is, -1 if there is none.
+func (f *filter) index(name string) int {
+	for i, n := range f.names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// match reports whether topic matches, and appends what was captured to
+// captures.
+func (f *filter) match(topic string, captures []string) ([]string, bool) {
+	// Wildcards at the first level don't match topics of the broker itself
+	// (MQTT-4.7.2-1).
+	if strings.HasPrefix(topic, "$") && (len(f.levels) == 0 || f.levels[0].any) {
+		return captures, false
+	}
+	more := true // there is another level in topic
+	for i := range f.levels {
+		if !more {
+			return captures, false
+		}
+		var here string
+		here, topic, more = strings.Cut(topic, "/")
+		l := &f.levels[i]
+		switch {
+		case l.capture:
+			captures = append(captures, here)
+		case !l.any && l.text != here:
+			return captures, false
+		}
+	}
+	return captures, f.rest || !more
+}
+
+// String returns the filter as a broker understands it.
+func (f *filter) String() string {
+	var b strings.Builder
+	for i := range f.levels {
+		if i > 0 {
+			b.WriteByte('/')
+		}
+		if f.levels[i].any {
+			b.WriteByte('+')
+		} else {
+			b.WriteString(f.levels[i].text)
+		}
+	}
+	if f.rest {
+		if len(f.levels) > 0 {
+			b.WriteByte('/')
+		}
+		b.WriteByte('#')
+	}
+	return b.String()
+}
+
+// covers reports whether f matches every topic that g matches.
+func (f *filter) covers(g *filter) bool {
+	if len(g.levels) > 0 && len(f.levels) == 0 && strings.HasPrefix(g.levels[0].text, "$") {
+		return false
+	}
+	for i := range f.levels {
+		if i >= len(g.levels) {
+			return false
+		}
+		switch l, m := f.levels[i], g.levels[i]; {
+		case l.any && i == 0 && strings.HasPrefix(m.text, "$"):
+			return false
+		case !l.any && (m.any || l.text != m.text):
+			return false
+		}
+	}
+	return f.rest || len(f.levels) == len(g.levels) && !g.rest
+}

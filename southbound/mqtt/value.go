@@ -1,0 +1,160 @@
+package mqtt
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"fieldbridge/bridge"
+)
+
+// valueType is what a value is read as.
+type valueType uint8
+
+const (
+	typeFloat64 valueType = iota // the default
+	typeFloat32
+	typeInt
+	typeUint
+	typeBool
+	typeString
+)
+
+// typeInfo is a type by its name in the configuration.
+type typeInfo struct {
+	name string
+	kind valueType
+	bits int // of integers
+}
+
+var valueTypes = []typeInfo{
+	{"float64", typeFloat64, 64}, {"float32", typeFloat32, 32},
+	{"int8", typeInt, 8}, {"int16", typeInt, 16}, {"int32", typeInt, 32}, {"int64", typeInt, 64},
+	{"uint8", typeUint, 8}, {"uint16", typeUint, 16}, {"uint32", typeUint, 32}, {"uint64", typeUint, 64},
+	{"bool", typeBool, 0}, {"string", typeString, 0},
+}
+
+// lookupType returns the type called name; "" is float64.
+func lookupType(name string) (typeInfo, bool) {
+	if name == "" {
+		return valueTypes[0], true
+	}
+	i := slices.IndexFunc(valueTypes, func(t typeInfo) bool { return t.name == name })
+	if i < 0 {
+		return typeInfo{}, false
+	}
+	return valueTypes[i], true
+}
+
+// maxText is the longest text value in bytes. More is no reading but a
+// document, and would not fit into one message to the cloud.
+const maxText = 1024
+
+// parse reads a value from text, which may be part of a larger buffer: the
+// value does not keep it.
+func (t typeInfo) parse(text string) bridge.Value {
+	switch t.kind {
+	case typeString:
+		return textValue(text)
+	case typeBool:
+		return parseBool(strings.TrimSpace(text))
+	}
+	return t.parseNumber(strings.TrimSpace(text))
+}
+
+func textValue(s string) bridge.Value {
+	switch {
+	case !utf8.ValidString(s):
+		return bridge.Bad(bridge.ReasonType)
+	case len(s) > maxText:
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return bridge.String(strings.Clone(s))
+}
+
+// parseBool reads the words that devices use for true and false.
+func parseBool(s string) bridge.Value {
+	switch {
+	case s == "1", strings.EqualFold(s, "true"), strings.EqualFold(s, "on"), strings.EqualFold(s, "yes"):
+		return bridge.Bool(true)
+	case s == "0", strings.EqualFold(s, "false"), strings.EqualFold(s, "off"), strings.EqualFold(s, "no"):
+		return bridge.Bool(false)
+	}
+	return bridge.Bad(bridge.ReasonType)
+}
+
+// parseNumber reads a decimal number. Integers are exact up to 64 bits, also
+// when they are written as 21.0 or 2.1e1.
+func (t typeInfo) parseNumber(s string) bridge.Value {
+	if !decimal(s) {
+		return notDecimal(s)
+	}
+	switch t.kind {
+	case typeInt:
+		if v, err := strconv.ParseInt(s, 10, t.bits); err == nil {
+			return bridge.Int(v)
+		}
+	case typeUint:
+		if v, err := strconv.ParseUint(s, 10, t.bits); err == nil {
+			return bridge.Uint(v)
+		}
+	case typeFloat32:
+		v, err := strconv.ParseFloat(s, 32)
+		return floatResult(bridge.Float32(float32(v)), err)
+	default:
+		v, err := strconv.ParseFloat(s, 64)
+		return floatResult(bridge.Float64(v), err)
+	}
+	return t.wholeFloat(s)
+}
+
+func floatResult(v bridge.Value, err error) bridge.Value {
+	if err == nil {
+		return v
+	}
+	if err.(*strconv.NumError).Err == strconv.ErrRange {
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return bridge.Bad(bridge.ReasonType)
+}
+
+// wholeFloat makes an integer of 21.0 and 2.1e1; of what has a fraction it
+// makes none, since rounding would hide a wrong type.
+func (t typeInfo) wholeFloat(s string) bridge.Value {
+	f, err := strconv.ParseFloat(s, 64)
+	switch {
+	case err != nil:
+		return floatResult(bridge.Value{}, err)
+	case f != math.Trunc(f):
+		return bridge.Bad(bridge.ReasonType)
+	case t.kind == typeUint && f >= 0 && f < math.Ldexp(1, min(t.bits, 53)):
+		return bridge.Uint(uint64(f))
+	case t.kind == typeInt && f >= -math.Ldexp(1, min(t.bits-1, 53)) && f < math.Ldexp(1, min(t.bits-1, 53)):
+		return bridge.Int(int64(f))
+	}
+	return bridge.Bad(bridge.ReasonOutOfRange)
+}
+
+// decimal reports whether s has only what decimal numbers are made of:
+// strconv would take hexadecimal floats and underscores too.
+func decimal(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// notDecimal tells the words for "no number" from what is no number at all.
+func notDecimal(s string) bridge.Value {
+	switch s := strings.ToLower(strings.TrimLeft(s[:min(len(s), 16)], "+-")); s {
+	case "nan", "inf", "infinity":
+		return bridge.Bad(bridge.ReasonNotANumber)
+	case "null", "none", "unavailable", "unknown":
+		return bridge.Bad(bridge.ReasonMissing)
+	}
+	return bridge.Bad(bridge.ReasonType)
+}
