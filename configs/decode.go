@@ -18,8 +18,9 @@ type decoder struct {
 	problems []Problem
 	// faulty are the paths of what could not be decoded: what Validate says
 	// about them is a consequence and not told.
-	faulty map[string]bool
-	files  []fileRef
+	faulty    map[string]bool
+	faultyKey map[string]bool // what they are keys of
+	files     []fileRef
 }
 
 // place is where in the configuration a value is.
@@ -48,20 +49,25 @@ func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
 func (d *decoder) fail(p place, at Position, text, fix string) {
 	if d.faulty == nil {
-		d.faulty = make(map[string]bool)
+		d.faulty, d.faultyKey = make(map[string]bool), make(map[string]bool)
 	}
-	d.faulty[pathKey(p.path)] = true
+	if n := len(p.path); n > 0 {
+		d.faulty[pathKey(p.path)] = true
+		d.faultyKey[pathKey(p.path[:n-1])] = true
+	}
 	d.problems = append(d.problems, Problem{at, text, fix})
 }
 
-// explains reports whether what could not be decoded makes path invalid.
+// explains reports whether what Validate says about path is probably a
+// consequence of what could not be decoded: it itself, what it is in, or one of
+// its keys.
 func (d *decoder) explains(path []string) bool {
 	for i := range path {
 		if d.faulty[pathKey(path[:i+1])] {
 			return true
 		}
 	}
-	return false
+	return d.faultyKey[pathKey(path)]
 }
 
 var pathType = reflect.TypeFor[setting.Path]()

@@ -72,7 +72,7 @@ func suggest(given string, candidates []string) string {
 		if plainKey(c) == plainKey(given) {
 			return c
 		}
-		if n := distance(given, c); n < bestDistance || n == bestDistance && best == "" {
+		if n := distance(given, c); n < len(given) && (n < bestDistance || n == bestDistance && best == "") {
 			best, bestDistance = c, n
 		}
 	}

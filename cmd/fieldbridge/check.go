@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"fieldbridge/configs"
+)
+
+// checkResult is what `check --json` prints.
+type checkResult struct {
+	File     string        `json:"file"`
+	OK       bool          `json:"ok"`
+	Errors   []checkNote   `json:"errors,omitempty"`
+	Warnings []checkNote   `json:"warnings,omitempty"`
+	Hash     string        `json:"hash,omitempty"`
+	Plan     *configs.Plan `json:"plan,omitempty"`
+}
+
+// checkNote is a problem and where it is.
+type checkNote struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Text   string `json:"text"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// runCheck prints what is wrong with a configuration, or what the gateway will
+// do with it.
+func runCheck(args []string, stdout, stderr io.Writer) int {
+	flags := newFlags("check", stderr)
+	asJSON := flags.Bool("json", false, "print for programs")
+	rest, code, ok := parseFlags(flags, args, 1)
+	if !ok {
+		return code
+	}
+	if len(rest) == 0 {
+		fmt.Fprintln(stderr, "fieldbridge check: which file? 'fieldbridge check FILE'")
+		return exitUsage
+	}
+	loaded, err := configs.Load(rest[0])
+	if *asJSON {
+		return printCheckJSON(stdout, stderr, rest[0], loaded, err)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		var wrong *configs.Error
+		if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
+			fmt.Fprintf(stderr, "%d problems in %s\n", len(wrong.Problems), rest[0])
+		}
+		return exitUsage
+	}
+	printPlan(stdout, loaded.Config.Plan())
+	for _, w := range append(loaded.Missing, loaded.Warnings...) {
+		fmt.Fprintln(stderr, "warning: "+w.String())
+	}
+	return exitDone
+}
+
+func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loaded, err error) int {
+	result, code := checkResult{File: file, OK: err == nil}, exitDone
+	var wrong *configs.Error
+	if errors.As(err, &wrong) {
+		result.Errors, code = checkNotes(wrong.Problems), exitUsage
+	} else {
+		plan := loaded.Config.Plan()
+		result.Plan, result.Hash = &plan, loaded.Hash
+		result.Warnings = checkNotes(append(loaded.Missing, loaded.Warnings...))
+	}
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(result); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge check: %v\n", err)
+		return exitFailed
+	}
+	return code
+}
+
+func checkNotes(problems []configs.Problem) []checkNote {
+	notes := make([]checkNote, len(problems))
+	for i, p := range problems {
+		notes[i] = checkNote{p.Position.File, p.Position.Line, p.Position.Column, p.Text, p.Fix}
+	}
+	return notes
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fieldbridge/bridge/setting"
+	"fieldbridge/configs"
+	"fieldbridge/southbound/modbus"
+)
+
+// printPlan tells a person what the gateway will do.
+func printPlan(w io.Writer, p configs.Plan) {
+	fmt.Fprintf(w, "Gateway %s\n", p.Gateway)
+	for _, bus := range p.Buses {
+		printBus(w, bus)
+	}
+	printRules(w, p.Rules)
+	printNorth(w, p.North)
+	fmt.Fprintf(w, "\nQueue in %s\n  a power cut takes at most %s of polled readings\n", p.Queue.Dir, p.Queue.CommitEvery)
+	if p.Console != "" {
+		fmt.Fprintf(w, "\nConsole at http://%s/\n", p.Console)
+	}
+}
+
+func printBus(w io.Writer, bus modbus.BusPlan) {
+	fmt.Fprintf(w, "\nModbus bus %s, %s: %s busy%s\n", bus.Bus, bus.Link, percent(bus.Load), overload(bus.Load))
+	if len(bus.Blocks) == 0 {
+		fmt.Fprintln(w, "  nothing is read here")
+		return
+	}
+	table := newTable(w)
+	table.row("DEVICE", "UNIT ID", "EVERY", "READS", "FROM", "POINTS")
+	requests := 0.0
+	for _, b := range bus.Blocks {
+		requests += 1 / b.Every.Seconds()
+		table.row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b), strings.Join(b.Points, ", "))
+	}
+	table.flush()
+	fmt.Fprintf(w, "  %s\n", pace(requests))
+}
+
+// overload warns of a bus that can't do what is asked.
+func overload(load float64) string {
+	switch {
+	case load > 1:
+		return " — more than it can do: poll less often, or fewer points"
+	case load > 0.7:
+		return " — little room for retries"
+	}
+	return ""
+}
+
+func percent(share float64) string {
+	switch {
+	case share == 0:
+		return "not"
+	case share < 0.01:
+		return "less than 1 %"
+	}
+	return fmt.Sprintf("about %.0f %%", share*100)
+}
+
+// pace tells how often requests are sent.
+func pace(perSecond float64) string {
+	if perSecond >= 1 {
+		return fmt.Sprintf("%.4g requests per second", perSecond)
+	}
+	return fmt.Sprintf("a request every %s", setting.Duration(time.Duration(float64(time.Second)/perSecond).Round(time.Second)))
+}
+
+// amount is what one request reads.
+func amount(b modbus.BlockPlan) string {
+	what := map[string]string{"coil": "coil", "discrete": "discrete input", "input": "input register", "holding": "holding register"}[b.Table]
+	if b.Count != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", b.Count, what)
+}
+
+func addresses(b modbus.BlockPlan) string {
+	if b.Count == 1 {
+		return fmt.Sprint(b.Address)
+	}
+	return fmt.Sprintf("%d to %d", b.Address, b.Address+b.Count-1)
+}
+
+func printRules(w io.Writer, rules []configs.RulePlan) {
+	if len(rules) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nSensors: a message is taken by the first rule that matches\n")
+	table := newTable(w)
+	table.row("RULE", "BROKER", "TOPIC", "DEVICE", "POINTS")
+	for _, r := range rules {
+		table.row(r.Rule, r.Broker+" ("+r.Link+")", r.Topic, r.Device, strings.Join(r.Points, ", "))
+	}
+	table.flush()
+}
+
+func printNorth(w io.Writer, n configs.NorthPlan) {
+	fmt.Fprintf(w, "\nAWS IoT Core at %s, as %s\n", n.Endpoint, n.ClientID)
+	fmt.Fprintf(w, "  readings to %s\n  state to    %s\n", n.Topic, n.StatusTopic)
+	if n.Messages > 0 {
+		fmt.Fprintf(w, "  what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", many(n.Messages), many(n.Units))
+	}
+}
+
+// many writes a large number for people.
+func many(n float64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f million", n/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%.0f thousand", n/1e3)
+	}
+	return fmt.Sprintf("%.0f", n)
+}
+
+// table prints aligned columns, indented; a long last column is wrapped.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+
+func (t table) row(cells ...string) {
+	last := len(cells) - 1
+	lines := wrap(cells[last], 60)
+	fmt.Fprintf(t.w, "  %s\t%s\n", strings.Join(cells[:last], "\t"), lines[0])
+	for _, more := range lines[1:] {
+		fmt.Fprintf(t.w, "  %s\t%s\n", strings.Repeat("\t", last-1), more)
+	}
+}
+
+func (t table) flush() { t.w.Flush() }
+
+// wrap breaks text at spaces into lines of about width characters.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
