@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/console"
+	"fieldbridge/configs"
+	"fieldbridge/northbound/awsiot"
+	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/mqtt"
+	"fieldbridge/store"
+)
+
+// gateway is one running bridge: the parts, wired.
+type gateway struct {
+	config  *configs.Config
+	hash    string // of the configuration's content
+	log     *slog.Logger
+	started time.Time
+
+	queue     *store.Queue
+	collector *bridge.Collector
+	forwarder *bridge.Forwarder
+	sink      *awsiot.Sink
+	modbus    *modbus.Source
+	mqtt      *mqtt.Source
+	view      *console.View
+}
+
+// Of the five seconds that a stop may take, so much goes to sending what is
+// fresh, and so much to each later step.
+const (
+	drainTimeout = 2 * time.Second
+	stopTimeout  = 4500 * time.Millisecond
+)
+
+// newGateway opens the queue and builds the parts; nothing else runs before
+// [gateway.run].
+func newGateway(config *configs.Config, hash string, log *slog.Logger) (*gateway, error) {
+	g := &gateway{config: config, hash: hash, log: log, started: time.Now()}
+	queue, err := store.Open(config.Store, log.With("part", "queue"))
+	if err != nil {
+		return nil, err
+	}
+	g.queue = queue
+	if err := g.build(); err != nil {
+		queue.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *gateway) build() error {
+	state, err := store.OpenState(string(g.config.Store.Dir))
+	if err != nil {
+		return err
+	}
+	catalogue := new(bridge.Catalogue)
+	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
+		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash,
+		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
+	})
+	if err != nil {
+		return fmt.Errorf("northbound.awsiot: %w", err)
+	}
+	g.modbus, err = modbus.New(g.config.Southbound.Modbus, modbus.Options{Log: g.log.With("part", "modbus"), Catalogue: catalogue, State: state})
+	if err != nil {
+		return fmt.Errorf("southbound.modbus: %w", err)
+	}
+	g.mqtt, err = mqtt.New(g.config.Southbound.MQTT, mqtt.Options{Gateway: g.config.Gateway, Log: g.log.With("part", "mqtt"), Catalogue: catalogue, State: state})
+	if err != nil {
+		return fmt.Errorf("southbound.mqtt: %w", err)
+	}
+	clock := new(bridge.Clock)
+	north := &g.config.Northbound.AWSIoT
+	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), clock.Synced, g.log)
+	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), bridge.ForwardConfig{
+		Linger: north.Linger.D(), OldestFirst: north.Order == awsiot.OldestFirst, LiveShare: float64(north.LiveShare),
+	}, g.log.With("part", "uplink"))
+	g.view = &console.View{
+		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, processMetrics{g.started}},
+		Health:  []bridge.HealthReporter{g.queue, g.sink, g.modbus, g.mqtt},
+		Status:  func() any { return g.status() },
+	}
+	return nil
+}
+
+// run runs the gateway until ctx ends, then stops it: the sources end, what
+// they read is committed, what is fresh is sent if the cloud is there, and the
+// connection is closed with a goodbye.
+func (g *gateway) run(ctx context.Context) error {
+	g.log.Info("gateway started", "gateway", g.config.Gateway, "run", g.queue.Run(), "version", version, "queue", string(g.config.Store.Dir))
+	side, stopSide := context.WithCancel(context.WithoutCancel(ctx)) // console, control socket
+	up, stopUp := context.WithCancel(context.WithoutCancel(ctx))     // the uplink
+	var sideGroup, upGroup sync.WaitGroup
+
+	if g.config.Console.Listen != "" {
+		sideGroup.Go(func() { g.view.Serve(side, g.config.Console.Listen, g.log) })
+	}
+	sideGroup.Go(func() { g.serveControl(side) })
+	sideGroup.Go(func() { g.commitOnPowerFail(side) })
+	upGroup.Go(func() {
+		if err := g.sink.Run(up, g.forwarder.Serve); err != nil && up.Err() == nil {
+			g.log.Error("uplink ended", "err", err)
+		}
+	})
+	g.collector.Run(ctx, g.modbus, g.mqtt) // returns when ctx ends
+	<-ctx.Done()
+
+	g.log.Info("gateway stopping")
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := g.queue.Commit(deadline); err != nil {
+		g.log.Error("commit at stop failed", "err", err)
+	}
+	drain, cancelDrain := context.WithTimeout(deadline, drainTimeout)
+	g.forwarder.Drain(drain)
+	cancelDrain()
+	stopUp()
+	stopSide()
+	waitUntil(deadline, &upGroup)
+	waitUntil(deadline, &sideGroup)
+	err := g.queue.Close()
+	l := g.queue.Ledger()
+	g.log.Info("gateway stopped", "acknowledged", l.Acked.Readings, "waiting", l.Waiting.Readings, "dropped", l.Dropped.Readings)
+	return err
+}
+
+// waitUntil waits for wg, but not longer than ctx.
+func waitUntil(ctx context.Context, wg *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,120 @@
+// Command fieldbridge runs the gateway and helps to set it up.
+//
+// Each subcommand is one file. Exit codes: 0 done, 1 failed, 2 wrong usage or
+// configuration. Human output goes to stderr, data to stdout.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes (DESIGN §7).
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// command is a subcommand.
+type command struct {
+	name    string
+	usage   string // its arguments
+	summary string // one line
+	run     func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+}
+
+// commands in the order of their use by a newcomer.
+func commands() []command {
+	return []command{
+		{"demo", "[--outage 20s] [--for 1m] [--dir DIR]", "run everything on this machine: simulated devices, the gateway and a local cloud", runDemo},
+		{"check", "FILE [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
+		{"run", "FILE", "run the gateway", runRun},
+		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
+		{"version", "", "print the version", runVersion},
+	}
+}
+
+func ignoreContext(run func([]string, io.Writer, io.Writer) int) func(context.Context, []string, io.Writer, io.Writer) int {
+	return func(_ context.Context, args []string, stdout, stderr io.Writer) int { return run(args, stdout, stderr) }
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// dispatch runs the subcommand that args name.
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		printUsage(stderr)
+		return exitUsage
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		printUsage(stdout)
+		return exitDone
+	case "-version", "--version":
+		args = []string{"version"}
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "fieldbridge: no command %q: run 'fieldbridge help' for the list\n", args[0])
+	return exitUsage
+}
+
+func printUsage(w io.Writer) {
+	fmt.Fprint(w, "Fieldbridge takes the readings of Modbus devices and MQTT sensors to AWS IoT Core and loses none silently.\n\nUsage: fieldbridge COMMAND\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, "\n'fieldbridge COMMAND -h' tells its arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n")
+}
+
+// newFlags returns the flag set of a subcommand. Flags may stand before and
+// after the arguments.
+func newFlags(name string, stderr io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		for _, c := range commands() {
+			if c.name == name {
+				fmt.Fprintf(stderr, "Usage: fieldbridge %s %s\n%s\n", c.name, c.usage, c.summary)
+			}
+		}
+		flags.PrintDefaults()
+	}
+	return flags
+}
+
+// parseFlags parses args and returns those that are no flags. If it reports
+// false, the command ends with code.
+func parseFlags(flags *flag.FlagSet, args []string, most int) (rest []string, code int, ok bool) {
+	for {
+		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, exitDone, false
+		} else if err != nil {
+			return nil, exitUsage, false
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
+	}
+	if len(rest) > most {
+		fmt.Fprintf(flags.Output(), "fieldbridge %s: unexpected argument %q\n", flags.Name(), rest[most])
+		flags.Usage()
+		return nil, exitUsage, false
+	}
+	return rest, exitDone, true
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"fieldbridge/configs"
+)
+
+func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
+	flags := newFlags("run", stderr)
+	rest, code, ok := parseFlags(flags, args, 1)
+	if !ok {
+		return code
+	}
+	if len(rest) == 0 {
+		fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
+		return exitUsage
+	}
+	loaded, err := configs.Load(rest[0])
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	log := newLogger(stderr, loaded.Config.Log)
+	for _, w := range loaded.Warnings {
+		log.Warn("configuration", "warning", w.String())
+	}
+	tuneMemory()
+	g, err := newGateway(&loaded.Config, loaded.Hash, log)
+	if err != nil {
+		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
+		return exitFailed
+	}
+	if err := g.run(ctx); err != nil {
+		log.Error("stop was not clean", "err", err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+// newLogger returns the logger that the configuration asks for.
+func newLogger(w io.Writer, c configs.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the loader has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// tuneMemory makes the collector keep the heap small: a gateway has little
+// memory and, between two polls, time.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+}
+
+// commitOnPowerFail commits at once when the init system says that the power
+// goes (SIGPWR, from a UPS daemon).
+func (g *gateway) commitOnPowerFail(ctx context.Context) {
+	power := make(chan os.Signal, 1)
+	signal.Notify(power, syscall.SIGPWR)
+	defer signal.Stop(power)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-power:
+			g.log.Warn("power is failing, committing")
+			if err := g.queue.Commit(ctx); err != nil {
+				g.log.Error("commit failed", "err", err)
+			}
+		}
+	}
+}
