@@ -180,17 +180,7 @@ func (e *embedded) attend(c *conn) {
 
 // stop ends all connections, after a moment for what is not yet acknowledged.
 func (e *embedded) stop() {
-	deadline := time.NewTimer(stopGrace)
-	defer deadline.Stop()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for waiting := true; waiting && e.unacknowledged() > 0; {
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			waiting = false
-		}
-	}
+	grace(e.unacknowledged)
 	for _, client := range e.server.Clients.GetAll() {
 		if client.Properties.ProtocolVersion >= 5 {
 			_ = e.server.DisconnectClient(client, packets.ErrServerShuttingDown)
@@ -204,6 +194,21 @@ func (e *embedded) stop() {
 	e.running.Wait()
 	e.writers.Wait()
 	_ = e.server.Close() // its hooks don't fail
+}
+
+// grace waits until nothing is unacknowledged any more, for stopGrace at most.
+func grace(unacknowledged func() int) {
+	deadline := time.NewTimer(stopGrace)
+	defer deadline.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for unacknowledged() > 0 {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return
+		}
+	}
 }
 
 func (e *embedded) connections() []*conn {

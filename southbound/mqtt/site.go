@@ -133,7 +133,11 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 	acks.Go(func() { session.run(client.Done()) })
 	defer acks.Wait()
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
-	return s.serve(ctx, client, connack.SessionPresent, ended)
+	err = s.serve(ctx, client, connack.SessionPresent, ended)
+	if ctx.Err() != nil {
+		grace(session.unacknowledged) // or the broker would send them again
+	}
+	return err
 }
 
 // serve subscribes, now and whenever the rules change, until something ends.
@@ -258,9 +262,7 @@ func (s *site) unacknowledged() int {
 	if session == nil {
 		return 0
 	}
-	session.mu.Lock()
-	defer session.mu.Unlock()
-	return len(session.waiting)
+	return session.unacknowledged()
 }
 
 func (s *site) connected() bool {

@@ -44,6 +44,7 @@ type siteSession struct {
 
 	mu      sync.Mutex
 	waiting []*siteAck    // guarded by mu; in the order of arrival
+	sending int           // guarded by mu; taken out of waiting and not yet sent
 	due     chan struct{} // receives a value when the first may be acknowledged
 }
 
@@ -114,7 +115,17 @@ func (s *siteSession) run(done <-chan struct{}) {
 				return
 			}
 		}
+		s.mu.Lock()
+		s.sending = 0
+		s.mu.Unlock()
 	}
+}
+
+// unacknowledged counts the messages that the broker waits for.
+func (s *siteSession) unacknowledged() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) + s.sending
 }
 
 // take takes out what may be acknowledged: all before the first that is not
@@ -127,6 +138,7 @@ func (s *siteSession) take() []*siteAck {
 		n = len(s.waiting)
 	}
 	due := slices.Clone(s.waiting[:n])
+	s.sending = n
 	s.waiting = slices.Delete(s.waiting, 0, n)
 	return due
 }
