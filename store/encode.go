@@ -1,0 +1,240 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/klauspost/compress/zstd"
+
+	"fieldbridge/bridge"
+)
+
+// numbered is a batch with its position.
+type numbered struct {
+	bridge.Batch
+	position bridge.Position
+	mono     int64 // run time of the run when it was appended, ms
+}
+
+// encoder makes blocks. It keeps its buffers from block to block; one goroutine
+// uses it.
+type encoder struct {
+	zstd   *zstd.Encoder // made when first needed
+	raw    []byte
+	out    []byte
+	values []bridge.Value // of one column
+
+	names  map[string]int
+	list   []string
+	sets   []pointSet
+	byKey  map[string]int // of a set's name numbers
+	key    []byte
+	shapes []shape
+	byPair map[[2]int]int // of a shape's device and set
+	latest map[string]int // a device's last shape
+	order  []int          // the shape of each batch
+}
+
+// pointSet is the points of a batch, in order, by number of name. Columns belong
+// to sets.
+type pointSet struct{ names []int }
+
+// shape is a device with a set of points, and the batches that have it.
+type shape struct {
+	device, set int
+	sample      []bridge.Reading // of the first batch
+	batches     []int
+}
+
+// encode returns the block of batches; h has run, seq, before and the times of
+// writing, encode fills in the rest. The block is valid until the next call.
+func (e *encoder) encode(h *header, batches []numbered) ([]byte, error) {
+	e.reset()
+	e.order = e.order[:0]
+	h.first, h.last = batches[0].position, batches[len(batches)-1].position
+	h.count = bridge.Count{Batches: uint64(len(batches))}
+	h.oldest, h.newest = math.MaxInt64, math.MinInt64
+	for i := range batches {
+		b := &batches[i]
+		s := e.shapeOf(&b.Batch)
+		e.shapes[s].batches = append(e.shapes[s].batches, i)
+		e.order = append(e.order, s)
+		at := b.At.UnixMilli()
+		h.oldest, h.newest = min(h.oldest, at), max(h.newest, at)
+		h.count.Readings += uint64(len(b.Readings))
+	}
+	e.putTables()
+	e.putBatches(h.first, batches)
+	for set := range e.sets {
+		for point := range e.sets[set].names {
+			e.putColumn(e.gather(batches, set, point))
+		}
+	}
+	h.raw = len(e.raw)
+	if h.raw > maxPayload || h.count.Readings > maxBlockReadings {
+		return nil, fmt.Errorf("encode block: %d readings of %d bytes are too many", h.count.Readings, h.raw)
+	}
+	return e.finish(h)
+}
+
+func (e *encoder) reset() {
+	if e.names == nil {
+		e.names, e.byKey, e.latest = make(map[string]int), make(map[string]int), make(map[string]int)
+		e.byPair = make(map[[2]int]int)
+	}
+	clear(e.names)
+	clear(e.byKey)
+	clear(e.byPair)
+	clear(e.latest)
+	clear(e.list)
+	clear(e.shapes) // they refer to readings
+	e.list, e.sets, e.shapes, e.raw = e.list[:0], e.sets[:0], e.shapes[:0], e.raw[:0]
+}
+
+// finish compresses the payload and puts the header before it.
+func (e *encoder) finish(h *header) ([]byte, error) {
+	if e.zstd == nil {
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+		if err != nil {
+			return nil, fmt.Errorf("make zstd encoder: %w", err)
+		}
+		e.zstd = z
+	}
+	e.out = append(e.out[:0], make([]byte, headerSize)...)
+	e.out = e.zstd.EncodeAll(e.raw, e.out)
+	h.flags = flagZstd
+	if len(e.out)-headerSize >= len(e.raw) {
+		e.out = append(e.out[:headerSize], e.raw...)
+		h.flags = 0
+	}
+	h.payload = len(e.out) - headerSize
+	h.put(e.out)
+	return e.out, nil
+}
+
+func (e *encoder) name(s string) int {
+	n, ok := e.names[s]
+	if !ok {
+		n = len(e.list)
+		e.names[s] = n
+		e.list = append(e.list, s)
+	}
+	return n
+}
+
+// shapeOf returns the number of b's shape. A device mostly has the shape of its
+// batch before.
+func (e *encoder) shapeOf(b *bridge.Batch) int {
+	if s, ok := e.latest[b.Device]; ok && samePoints(e.shapes[s].sample, b.Readings) {
+		return s
+	}
+	device := e.name(b.Device)
+	e.key = e.key[:0]
+	for i := range b.Readings {
+		e.key = binary.AppendUvarint(e.key, uint64(e.name(b.Readings[i].Point)))
+	}
+	set, ok := e.byKey[string(e.key)]
+	if !ok {
+		set = len(e.sets)
+		e.byKey[string(e.key)] = set
+		names := make([]int, len(b.Readings))
+		for i := range b.Readings {
+			names[i] = e.names[b.Readings[i].Point]
+		}
+		e.sets = append(e.sets, pointSet{names})
+	}
+	s, ok := e.byPair[[2]int{device, set}]
+	if !ok {
+		s = len(e.shapes)
+		e.byPair[[2]int{device, set}] = s
+		e.shapes = append(e.shapes, shape{device: device, set: set, sample: b.Readings})
+	}
+	e.latest[b.Device] = s
+	return s
+}
+
+func samePoints(a, b []bridge.Reading) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Point != b[i].Point {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *encoder) uint(v uint64) { e.raw = binary.AppendUvarint(e.raw, v) }
+func (e *encoder) int(v int64)   { e.raw = binary.AppendVarint(e.raw, v) }
+
+// putTables writes the names, the sets of points and the shapes.
+func (e *encoder) putTables() {
+	e.uint(uint64(len(e.list)))
+	for _, n := range e.list {
+		e.uint(uint64(len(n)))
+		e.raw = append(e.raw, n...)
+	}
+	e.uint(uint64(len(e.sets)))
+	for _, s := range e.sets {
+		e.uint(uint64(len(s.names)))
+		previous := -1
+		for _, n := range s.names {
+			e.int(int64(n - previous - 1)) // mostly 0: the names are in the order of first use
+			previous = n
+		}
+	}
+	e.uint(uint64(len(e.shapes)))
+	for i := range e.shapes {
+		e.uint(uint64(e.shapes[i].device))
+		e.uint(uint64(e.shapes[i].set))
+	}
+}
+
+// putBatches writes the table of batches, column by column.
+func (e *encoder) putBatches(first bridge.Position, batches []numbered) {
+	for _, s := range e.order {
+		e.uint(uint64(s))
+	}
+	expected := first
+	for i := range batches {
+		e.uint(uint64(batches[i].position - expected))
+		expected = batches[i].position + 1
+	}
+	for i := range batches {
+		var flags byte
+		if batches[i].Unsynced {
+			flags |= 1
+		}
+		e.raw = append(e.raw, flags)
+	}
+	var previous int64
+	for i := range batches {
+		at := batches[i].At.UnixMilli()
+		e.int(at - previous)
+		previous = at
+	}
+	previous = 0
+	for i := range batches {
+		offset := batches[i].At.UnixMilli() - batches[i].mono
+		e.int(offset - previous)
+		previous = offset
+	}
+}
+
+// gather returns the values of one column: the batches with this set, by shape
+// and then in order.
+func (e *encoder) gather(batches []numbered, set, point int) []bridge.Value {
+	e.values = e.values[:0]
+	for s := range e.shapes {
+		if e.shapes[s].set != set {
+			continue
+		}
+		for _, i := range e.shapes[s].batches {
+			e.values = append(e.values, batches[i].Readings[point].Value)
+		}
+	}
+	return e.values
+}
