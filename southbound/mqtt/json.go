@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"strconv"
 	"unsafe"
 
 	"github.com/tidwall/gjson"
@@ -60,7 +61,7 @@ func (t typeInfo) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		case typeBool:
 			return bridge.Bool(r.Type == gjson.True), true
 		case typeString:
-			return bridge.String(r.Type.String()), true
+			return bridge.String(strconv.FormatBool(r.Type == gjson.True)), true
 		}
 		return bridge.Bad(bridge.ReasonType), true
 	case gjson.Number:

@@ -1,0 +1,136 @@
+package mqtt
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+)
+
+// An address that is taken is reported, and tried again.
+func TestListenTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := embeddedConfig(anyReading())
+	cfg.Brokers["local"] = Broker{Listen: l.Addr().String()}
+	r := newRecorder()
+	s := start(t, cfg, Options{}, r.emit)
+	until(t, "the condition", func() bool {
+		h := s.Health()
+		return len(h) == 1 && h[0].Subject == "mqtt local" && strings.Contains(h[0].Text, "address already in use")
+	})
+	_ = l.Close()
+	mosquitto(t, "mosquitto_pub", address(t, s), "-q", "1", "-t", "t/a/p", "-m", "1")
+	r.wait(t, 1)
+	if h := s.Health(); len(h) != 0 {
+		t.Errorf("health: %v", h)
+	}
+}
+
+// A subscriber that reads nothing is disconnected, and stops nobody.
+func TestSlowReader(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(sensor("any", Sensor{Topic: "t/{device}/{point}", Type: "string"})), Options{}, r.emit)
+	addr := address(t, s)
+	slow := dialRaw(t, addr, 4, "slow")
+	_ = slow.conn.(*net.TCPConn).SetReadBuffer(4096)
+	slow.write(0x82, append(append([]byte{0, 1}, mqttString("#")...), 1))
+	slow.read()
+	c := dialRaw(t, addr, 4, "c")
+	payload := strings.Repeat("x", 100<<10)
+	n := 0
+	until(t, "the slow client is disconnected", func() bool {
+		n++
+		c.publish(2, uint16(n), "t/a/p", payload)
+		c.expect(0x40, uint16(n))
+		return metric(s, "fieldbridge_mqtt_slow_clients_total") == 1
+	})
+	r.wait(t, n)
+}
+
+// Nonsense on one connection is the end of that connection only.
+func TestHostile(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+	addr := address(t, s)
+	good := dialRaw(t, addr, 5, "good")
+	for name, attack := range map[string]func(c *rawClient){
+		"no CONNECT":     func(c *rawClient) { c.publish(0, 0, "t/a/p", "666") },
+		"garbage":        func(c *rawClient) { _, _ = c.conn.Write(bytes.Repeat([]byte{0xff}, 100)) },
+		"second CONNECT": func(c *rawClient) { c.connect("x", 2); c.read(); c.connect("x", 2) },
+		"huge packet": func(c *rawClient) {
+			c.connect("x", 2)
+			c.read()
+			_, _ = c.conn.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
+		},
+		"huge CONNECT":        func(c *rawClient) { _, _ = c.conn.Write([]byte{0x10, 0xff, 0xff, 0xff, 0x7f}) },
+		"topic not UTF-8":     func(c *rawClient) { c.connect("x", 2); c.read(); c.publish(0, 0, "t/\xff/p", "666") },
+		"wildcard in topic":   func(c *rawClient) { c.connect("x", 2); c.read(); c.publish(2, 1, "t/+/p", "666") },
+		"no packet id":        func(c *rawClient) { c.connect("x", 2); c.read(); c.publish(2, 0, "t/a/p", "666") },
+		"QoS 3":               func(c *rawClient) { c.connect("x", 2); c.read(); c.publish(6, 1, "t/a/p", "666") },
+		"truncated PUBLISH":   func(c *rawClient) { c.connect("x", 2); c.read(); c.write(0x32, []byte{0, 9, 't'}) },
+		"unknown topic alias": func(c *rawClient) { c.connect("x", 2); c.read(); c.write(0x30, []byte{0, 0, 3, 0x23, 0, 5, '1'}) },
+		"topic alias 17":      func(c *rawClient) { c.connect("x", 2); c.read(); c.write(0x30, []byte{0, 1, 't', 3, 0x23, 0, 17, '1'}) },
+		"empty topic":         func(c *rawClient) { c.connect("x", 2); c.read(); c.write(0x30, []byte{0, 0, 0, '1'}) },
+	} {
+		c := openRaw(t, addr, 5)
+		attack(c)
+		for {
+			if kind, _, err := c.tryRead(); err != nil {
+				break
+			} else if kind != 0xe0 {
+				t.Errorf("%s: got packet %#x, want DISCONNECT or the connection closed", name, kind)
+			}
+		}
+	}
+	good.publish(2, 1, "t/a/p", "1")
+	good.expect(0x40, 1)
+	same(t, "readings", values(r.wait(t, 1)), []string{"a.p=1"})
+}
+
+// Aliases save the topic in later messages.
+func TestTopicAlias(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+	c := openRaw(t, address(t, s), 5)
+	c.connect("c", 2)
+	if _, body := c.read(); !bytes.Contains(body, []byte{0x22, 0, 16}) || !bytes.Contains(body, []byte{0x21, 0x10, 0}) || !bytes.Contains(body, []byte{0x27, 0, 4, 0, 0}) {
+		t.Errorf("CONNACK %x lacks Topic Alias Maximum 16, Receive Maximum 4096 or Maximum Packet Size 256 KiB", body)
+	}
+	c.write(0x30, append(mqttString("t/a/p"), 3, 0x23, 0, 1, '1'))
+	c.write(0x30, append(mqttString(""), 3, 0x23, 0, 1, '2'))
+	same(t, "readings", values(r.wait(t, 2)), []string{"a.p=1", "a.p=2"})
+}
+
+// A last will is a reading too.
+func TestWill(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Type: "bool"})), Options{}, r.emit)
+	c := openRaw(t, address(t, s), 4)
+	b := append(mqttString("MQTT"), 4, 0x06, 0, 60)
+	b = append(append(append(b, mqttString("id")...), mqttString("pump/LWT")...), mqttString("false")...)
+	c.write(0x10, b)
+	c.read()
+	_ = c.conn.Close()
+	same(t, "readings", values(r.wait(t, 1)), []string{"pump.online=false"})
+}
+
+// A publisher that invents topics makes so many devices and no more.
+func TestMaxDevices(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+	c := dialRaw(t, address(t, s), 4, "c")
+	for i := range defaultMaxDevices + 50 {
+		c.publish(0, 0, "t/d"+string(rune('a'+i%26))+strings.Repeat("x", i/26)+"/p", "1")
+	}
+	c.publish(2, 1, "t/last/p", "1")
+	c.expect(0x40, 1)
+	if got := len(s.Devices()); got > defaultMaxDevices {
+		t.Errorf("%d devices", got)
+	}
+	if metric(s, "fieldbridge_mqtt_bad_payloads_total") == 0 {
+		t.Error("nothing is counted")
+	}
+}

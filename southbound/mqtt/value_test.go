@@ -1,0 +1,103 @@
+package mqtt
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"fieldbridge/bridge"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct{ typ, in, want string }{
+		{"float64", "21.5", "21.5"}, {"float64", " 21.50\r\n", "21.5"}, {"float64", "-0.1", "-0.1"}, {"float64", "1e3", "1000"}, {"", "+7", "7"},
+		{"float64", "1e400", "bad: out_of_range"}, {"float64", "NaN", "bad: not_a_number"}, {"float64", "-inf", "bad: not_a_number"},
+		{"float64", "", "bad: wrong_type"}, {"float64", "21,5", "bad: wrong_type"}, {"float64", "0x10", "bad: wrong_type"}, {"float64", "1_0", "bad: wrong_type"},
+		{"float64", "21.5 C", "bad: wrong_type"}, {"float64", "unavailable", "bad: missing"}, {"float64", "--1", "bad: wrong_type"},
+		{"float64", "true", "bad: wrong_type"},
+		{"float32", "0.1", "0.1"}, {"float32", "1e39", "bad: out_of_range"},
+		{"int8", "-128", "-128"}, {"int8", "128", "bad: out_of_range"}, {"int8", "1.0", "1"}, {"int8", "1.5", "bad: wrong_type"}, {"int16", "1e3", "1000"},
+		{"int64", "9223372036854775807", "9223372036854775807"}, {"int64", "-9223372036854775808", "-9223372036854775808"},
+		{"int64", "9223372036854775808", "bad: out_of_range"}, {"int64", "9007199254740993", "9007199254740993"},
+		{"uint64", "18446744073709551615", "18446744073709551615"}, {"uint64", "18446744073709551616", "bad: out_of_range"},
+		{"uint8", "-1", "bad: out_of_range"}, {"uint8", "255", "255"}, {"uint8", "256", "bad: out_of_range"}, {"uint8", "255.0", "255"},
+		{"bool", "1", "true"}, {"bool", "OFF", "false"}, {"bool", " true\n", "true"}, {"bool", "2", "bad: wrong_type"}, {"bool", "", "bad: wrong_type"},
+		{"string", " as it is ", " as it is "}, {"string", "\xff", "bad: wrong_type"}, {"string", strings.Repeat("x", 1025), "bad: out_of_range"},
+	} {
+		typ, ok := lookupType(c.typ)
+		if !ok {
+			t.Fatalf("no type %q", c.typ)
+		}
+		if got := typ.parse(c.in).String(); got != c.want {
+			t.Errorf("%s %.20q: got %s, want %s", c.typ, c.in, got, c.want)
+		}
+	}
+}
+
+func TestJSONValue(t *testing.T) {
+	const doc = `{"n":21.5,"i":9007199254740993,"s":"21.5","w":"word","t":true,"z":null,"a":[1,{"b":2}],"dotted.key":3,"n":99}`
+	for _, c := range []struct{ typ, path, want string }{
+		{"float64", "n", "21.5"}, {"int64", "i", "9007199254740993"}, {"float64", "s", "21.5"}, {"float64", "w", "bad: wrong_type"}, {"string", "w", "word"},
+		{"bool", "t", "true"}, {"float64", "t", "bad: wrong_type"}, {"string", "t", "true"}, {"float64", "z", "bad: missing"}, {"float64", "a.0", "1"},
+		{"float64", "a.1.b", "2"}, {"float64", `dotted\.key`, "3"}, {"float64", "nothing", "absent"}, {"float64", "a", "bad: wrong_type"},
+		{"string", "a", `[1,{"b":2}]`}, {"string", "n", "21.5"}, {"float64", "a.#", "2"},
+	} {
+		typ, _ := lookupType(c.typ)
+		got := "absent"
+		if v, present := typ.jsonValue(gjson.Get(doc, c.path)); present {
+			got = v.String()
+		}
+		if got != c.want {
+			t.Errorf("%s at %s: got %s, want %s", c.typ, c.path, got, c.want)
+		}
+	}
+}
+
+func TestJSONFault(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for in, want := range map[string]fault{
+		`{"a":1}`: faultNone, `"[[["`: faultNone, `{"a":"\"[["}`: faultNone, ``: faultJSON, `{"a":1`: faultJSON, `{"a":NaN}`: faultJSON, `{"a":1}x`: faultJSON,
+		`nul`: faultJSON, `"\`: faultJSON, deep(64): faultNone, deep(65): faultDeep, deep(200): faultDeep, strings.Repeat("[", 1<<20): faultDeep,
+	} {
+		if got := jsonFault([]byte(in)); got != want {
+			t.Errorf("%.20q: got %v, want %v", in, got, want)
+		}
+	}
+}
+
+// FuzzRead checks that whatever a sensor sends gives at most the rule's points,
+// and values that can be sent on.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{`{"a":1,"b":{"c":"x"}}`, `21.5`, `[1]`, `{"a":1e400}`, "\xff\xfe", `{"b":{"c":true}}`, `{"a":18446744073709551616}`} {
+		f.Add([]byte(s))
+	}
+	compileOne := func(s Sensor) *rule {
+		s.Topic, s.Device = "t", "d"
+		r, err := compile("fuzz", s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return r
+	}
+	rules := []*rule{compileOne(Sensor{Points: map[string]Point{"a": {Path: "a", Type: "uint64"}, "b": {Path: "b.c", Type: "string"}, "c": {Path: "a"}, "d": {Path: "#.0", Type: "bool"}}})}
+	for _, t := range valueTypes {
+		rules = append(rules, compileOne(Sensor{Point: "p", Type: t.name}))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		for _, r := range rules {
+			readings, fault := (&route{rule: r, name: "d", single: "p"}).read(message{topic: "t", payload: payload})
+			if len(readings) == 0 && fault == faultNone {
+				t.Errorf("no reading and no fault")
+			}
+			for _, reading := range readings {
+				if v := reading.Value; v.Kind() == bridge.KindString && !utf8.ValidString(v.Str()) {
+					t.Errorf("text that is no UTF-8: %q", v.Str())
+				} else if !v.Good() && v.Reason() == bridge.ReasonUnknown {
+					t.Errorf("bad without a reason")
+				}
+			}
+		}
+	})
+}
