@@ -2,8 +2,15 @@ package awsiot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
 
 	"fieldbridge/bridge"
 )
@@ -19,54 +26,288 @@ type Options struct {
 	State      bridge.State      // connection number and clean stops; nil forgets
 	ConfigHash string            // told in the birth and the catalogue
 	Labels     map[string]string // of the gateway
+	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
+	// IPv4 side by side.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Sink is a session with AWS IoT Core. It is a [bridge.Sink].
+// Sink is a session with AWS IoT Core. It is a [bridge.Sink]. All its methods
+// are safe for concurrent use.
 type Sink struct {
 	options Options
+	log     *slog.Logger
 	format  *currentFormat
+	memory  *memory
+	applied chan struct{} // one value: the session's configuration has changed
+
+	mu     sync.Mutex
+	config Config            // guarded by mu
+	link   bridge.LinkStatus // guarded by mu
+	fault  explanation       // guarded by mu; why there is no connection
+
+	connects, failures, losses atomic.Uint64
+	statusSent, statusRefused  atomic.Uint64
 }
 
-var _ bridge.Sink = (*Sink)(nil)
+var (
+	_ bridge.Sink           = (*Sink)(nil)
+	_ bridge.Observable     = (*Sink)(nil)
+	_ bridge.HealthReporter = (*Sink)(nil)
+)
 
 // New returns a sink; it starts nothing. Missing files or a cloud that is away
 // are no error here: the gateway runs and buffers, and the sink tries again.
 func New(cfg Config, o Options) (*Sink, error) {
-	f, err := newFormat(cfg, o.Gateway)
+	f, err := check(cfg, o.Gateway)
 	if err != nil {
-		return nil, fmt.Errorf("northbound awsiot: %w", err)
+		return nil, err
 	}
-	s := &Sink{options: o, format: &currentFormat{}}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
+	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, applied: make(chan struct{}, 1),
+		memory: newMemory(o.State, o.Log)}
 	s.format.set(f)
+	s.link = bridge.LinkStatus{Endpoint: cfg.Endpoint, Detail: "not tried yet", Since: time.Now()}
 	return s, nil
 }
 
-// Run implements [bridge.Sink].
-func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bridge.Link)) error {
-	<-ctx.Done()
-	return nil
+// check returns the format of cfg, or why cfg cannot work.
+func check(cfg Config, gateway string) (*rows, error) {
+	for _, p := range cfg.Validate(gateway) {
+		if !p.Warning {
+			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
+		}
+	}
+	f, err := newFormat(cfg, gateway)
+	if err != nil {
+		return nil, fmt.Errorf("northbound awsiot: %w", err)
+	}
+	return f, nil
 }
 
 // Apply makes cfg the configuration of a running sink. What concerns messages
 // is used for the next one; what concerns the session ends the connection,
 // cleanly, and opens another.
 func (s *Sink) Apply(cfg Config) error {
-	f, err := newFormat(cfg, s.options.Gateway)
+	f, err := check(cfg, s.options.Gateway)
 	if err != nil {
-		return fmt.Errorf("northbound awsiot: %w", err)
+		return err
 	}
 	s.format.set(f)
+	s.mu.Lock()
+	changed := ofSession(s.config) != ofSession(cfg)
+	s.config = cfg
+	s.mu.Unlock()
+	if changed {
+		select {
+		case s.applied <- struct{}{}:
+		default:
+		}
+	}
 	return nil
+}
+
+// ofSession returns cfg without what a session does not use.
+func ofSession(cfg Config) Config {
+	cfg.Topic, cfg.MaxMessage, cfg.Linger, cfg.Order, cfg.LiveShare = "", 0, 0, "", 0
+	return cfg
 }
 
 // Format returns how messages look. It follows [Sink.Apply].
 func (s *Sink) Format() bridge.Format { return s.format }
 
-// Link returns how the uplink is doing. It is safe for concurrent use.
-func (s *Sink) Link() bridge.LinkStatus { return bridge.LinkStatus{} }
+// Link returns how the uplink is doing.
+func (s *Sink) Link() bridge.LinkStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link
+}
+
+func (s *Sink) current() Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config
+}
+
+// Run implements [bridge.Sink].
+func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bridge.Link)) error {
+	var back backoff
+	if !s.memory.clean() {
+		// The process before us may have connected just now.
+		back.last = time.Now()
+	}
+	for s.pause(ctx, &back) {
+		cfg := s.current()
+		select {
+		case <-s.applied: // this attempt uses it
+		default:
+		}
+		number := s.memory.connecting()
+		back.connecting(time.Now())
+		status := newStatus(s, &cfg, number)
+		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), dial: s.options.Dial, will: status.will(),
+			sent: func() { back.last = time.Now() }}
+		session, err := a.open(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.failures.Add(1)
+				s.down(err)
+			}
+			continue
+		}
+		s.up(session, number)
+		err = s.serve(ctx, session, status, serve)
+		var told *disconnectError
+		taken := errors.As(err, &told) && told.code == packets.DisconnectSessionTakenOver
+		back.ended(time.Since(session.since), session.flight.acknowledged() > 0, taken)
+		if err != nil {
+			s.losses.Add(1)
+			s.down(err)
+		}
+	}
+	if time.Since(back.last) >= connectPause {
+		s.memory.stopped()
+	}
+	return nil
+}
+
+// pause waits until it is time for the next CONNECT. It reports false when ctx
+// ends first. A new configuration ends the wait, but not AWS's own pause.
+func (s *Sink) pause(ctx context.Context, back *backoff) bool {
+	wait := back.next(s.current().Backoff, time.Now())
+	s.mu.Lock()
+	s.link.Retry = time.Now().Add(wait)
+	s.mu.Unlock()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return ctx.Err() == nil
+		case <-s.applied:
+			timer.Reset(max(connectPause-time.Since(back.last), 0))
+		}
+	}
+}
+
+func (s *Sink) clientID(cfg *Config) string {
+	if cfg.ClientID != "" {
+		return cfg.ClientID
+	}
+	return s.options.Gateway
+}
+
+// ackGrace is how long a stop waits for what is in flight.
+const ackGrace = 2 * time.Second
+
+// serve runs one connection. It returns when nothing of it is left: with nil
+// when we ended it, else with why it ended.
+func (s *Sink) serve(ctx context.Context, session *session, status *status, serve func(context.Context, bridge.Link)) error {
+	status.link = session
+	status.birth() // before any reading
+	served, stop := context.WithCancel(session.ctx)
+	defer stop()
+	var work, watch sync.WaitGroup
+	work.Go(func() { serve(served, session) })
+	work.Go(func() { status.run(served) })
+	watch.Go(session.watch)
+
+	ours := false
+	select {
+	case <-session.ctx.Done():
+	case <-ctx.Done():
+		ours = true
+	case <-s.applied:
+		s.log.Info("the uplink's configuration has changed, connecting again")
+		ours = true
+	}
+	stop()
+	if ours {
+		// Claimed messages that are in flight may still be acknowledged.
+		grace := time.AfterFunc(ackGrace, func() { session.fail(errSilent) })
+		work.Wait()
+		grace.Stop()
+		if ctx.Err() != nil {
+			status.goodbye()
+		}
+	}
+	cause := session.cause()
+	session.close()
+	work.Wait()
+	watch.Wait()
+	if ours {
+		s.mu.Lock()
+		s.link.Connected, s.link.Since, s.link.Detail = false, time.Now(), "stopped"
+		s.mu.Unlock()
+		return nil
+	}
+	session.facts.err = cause
+	return session.facts
+}
+
+// up notes a new connection.
+func (s *Sink) up(session *session, number uint64) {
+	s.connects.Add(1)
+	s.mu.Lock()
+	s.link = bridge.LinkStatus{Connected: true, Since: session.since, Endpoint: session.cfg.Endpoint}
+	s.fault = explanation{}
+	s.mu.Unlock()
+	s.log.Info("connected to the cloud", "endpoint", session.cfg.Endpoint, "connection", number,
+		"window", session.Limits().Window, "receive_maximum", session.receiveMaximum)
+}
+
+// down notes that there is no connection, and logs it if the reason is new.
+func (s *Sink) down(err error) {
+	e := explain(err)
+	now := time.Now()
+	s.mu.Lock()
+	was, repeated := s.link.Connected, s.fault.text == e.text
+	if was || s.fault.text == "" {
+		s.link.Since = now
+	}
+	s.link.Connected, s.link.Detail = false, e.text
+	s.fault = e
+	s.mu.Unlock()
+	switch {
+	case was:
+		s.log.Warn("connection to the cloud lost", "why", e.text, "err", err)
+	case repeated:
+		s.log.Debug("still no connection to the cloud", "err", err)
+	default:
+		s.log.Warn("no connection to the cloud", "why", e.text, "err", err)
+	}
+}
 
 // Health implements [bridge.HealthReporter].
-func (s *Sink) Health() []bridge.Condition { return nil }
+func (s *Sink) Health() []bridge.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link.Connected || s.fault.text == "" {
+		return nil
+	}
+	severity := bridge.Warning
+	if s.fault.act {
+		severity = bridge.Alarm
+	}
+	return []bridge.Condition{{Severity: severity, Subject: "uplink", Text: s.fault.text, Since: s.link.Since}}
+}
 
 // Observe implements [bridge.Observable].
-func (s *Sink) Observe(yield func(bridge.Metric)) {}
+func (s *Sink) Observe(yield func(bridge.Metric)) {
+	connected := 0.0
+	if s.Link().Connected {
+		connected = 1
+	}
+	yield(bridge.Metric{Name: "fieldbridge_uplink_connected", Help: "1 while connected to the cloud.", Kind: bridge.Gauge, Value: connected})
+	counter := func(name, help string, v *atomic.Uint64) {
+		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v.Load())})
+	}
+	counter("fieldbridge_uplink_connects_total", "Connections to the cloud that were made.", &s.connects)
+	counter("fieldbridge_uplink_connect_failures_total", "Attempts to connect that failed.", &s.failures)
+	counter("fieldbridge_uplink_losses_total", "Connections to the cloud that were lost.", &s.losses)
+	counter("fieldbridge_status_messages_total", "Messages of the status topic acknowledged by the cloud.", &s.statusSent)
+	counter("fieldbridge_status_refused_total", "Messages of the status topic that the cloud refused.", &s.statusRefused)
+}

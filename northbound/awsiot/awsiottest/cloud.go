@@ -31,6 +31,8 @@ type Options struct {
 	// Server replaces the server's certificate, for tests of what a client says
 	// to a wrong one.
 	Server *Identity
+	// Network, if given, is used instead of Listen.
+	Network *Network
 	// ALPN demands x-amzn-mqtt-ca, as AWS does on port 443.
 	ALPN bool
 }
@@ -201,7 +203,7 @@ func (c *Cloud) Online() error {
 	if c.listener != nil {
 		return nil
 	}
-	l, err := net.Listen("tcp", c.addr)
+	l, err := c.listen()
 	if err != nil {
 		return fmt.Errorf("stand-in: %w", err)
 	}
@@ -209,6 +211,13 @@ func (c *Cloud) Online() error {
 	c.accepts.Go(func() { c.accept(l) })
 	c.log.Info("cloud is online", "addr", c.addr)
 	return nil
+}
+
+func (c *Cloud) listen() (net.Listener, error) {
+	if c.options.Network != nil {
+		return c.options.Network.listen(), nil
+	}
+	return net.Listen("tcp", c.addr)
 }
 
 // Offline stops listening and breaks all connections: who connects is refused.

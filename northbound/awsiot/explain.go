@@ -1,0 +1,254 @@
+package awsiot
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// explanation is a failure in one sentence: what is wrong and what to do.
+type explanation struct {
+	text string
+	act  bool // someone must do something; waiting will not help
+}
+
+// Explain returns in one sentence why a connection could not be made or ended,
+// and what to do about it.
+func Explain(err error) string { return explain(err).text }
+
+func act(format string, args ...any) explanation {
+	return explanation{text: fmt.Sprintf(format, args...), act: true}
+}
+
+func wait(format string, args ...any) explanation {
+	return explanation{text: fmt.Sprintf(format, args...)}
+}
+
+func explain(err error) explanation {
+	var facts *connectError
+	if !errors.As(err, &facts) {
+		facts = &connectError{stage: stageUp, endpoint: "the cloud", err: err}
+	}
+	for _, try := range []func(*connectError) (explanation, bool){
+		explainFiles, explainServer, explainAlert, explainMQTT, explainNetwork, explainClosed,
+	} {
+		if e, ok := try(facts); ok {
+			return e
+		}
+	}
+	return wait("connecting to %s: %v", facts.endpoint, facts.err)
+}
+
+// explainFiles is about certificate, key and CA on our disk.
+func explainFiles(f *connectError) (explanation, bool) {
+	var file *fileError
+	if !errors.As(f.err, &file) {
+		return explanation{}, false
+	}
+	name := fmt.Sprintf("%s %s", file.key, file.path)
+	switch {
+	case errors.Is(file.err, fs.ErrNotExist):
+		return act("%s does not exist: put the file there, or correct northbound.awsiot.%s", name, file.key), true
+	case errors.Is(file.err, fs.ErrPermission):
+		return act("%s may not be read by this user: change its owner or mode", name), true
+	case errors.Is(file.err, errMismatch):
+		return act("%s does not belong to the certificate: use the key that was made with it, or have a new certificate made", name), true
+	case errors.Is(file.err, errEncrypted):
+		return act("%s is encrypted: decrypt it (openssl pkey -in FILE -out NEW), nobody is there to type a passphrase", name), true
+	case errors.Is(file.err, errNoKey), errors.Is(file.err, errNoCertificate):
+		return act("%s: %v: give a file with -----BEGIN lines (convert DER with openssl)", name, file.err), true
+	}
+	return act("%s cannot be used: %v: give a right PEM file", name, file.err), true
+}
+
+// explainServer is about the server's certificate.
+func explainServer(f *connectError) (explanation, bool) {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var noTLS tls.RecordHeaderError
+	switch {
+	case errors.As(f.err, &authority):
+		issuer := "nobody we know"
+		if authority.Cert != nil {
+			issuer = fmt.Sprintf("%q", authority.Cert.Issuer)
+		}
+		return act("the certificate of %s is signed by %s, an unknown authority: give its CA in northbound.awsiot.ca, or remove that key if this is AWS itself (a firewall that looks into TLS shows like this, too)",
+			f.endpoint, issuer), true
+	case errors.As(f.err, &host):
+		names := append([]string(nil), host.Certificate.DNSNames...)
+		for _, ip := range host.Certificate.IPAddresses {
+			names = append(names, ip.String())
+		}
+		return act("the certificate of %s is for %s, not for %s: correct northbound.awsiot.endpoint or server_name",
+			f.endpoint, strings.Join(names, ", "), host.Host), true
+	case errors.As(f.err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		now := time.Now()
+		if now.Before(invalid.Cert.NotBefore) {
+			return wait("the certificate of %s is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?",
+				f.endpoint, day(invalid.Cert.NotBefore), day(now)), true
+		}
+		return act("the certificate of %s has expired on %s (the clock here says %s): if the clock is right, the server needs a new one",
+			f.endpoint, day(invalid.Cert.NotAfter), day(now)), true
+	case errors.As(f.err, &invalid):
+		return act("the certificate of %s cannot be used: %v", f.endpoint, invalid), true
+	case errors.As(f.err, &noTLS):
+		return act("%s does not speak TLS: is the port right?", f.endpoint), true
+	}
+	return explanation{}, false
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// explainAlert is about what the server says to our certificate. With TLS 1.3 it
+// says so after the handshake. crypto/tls has no type for received alerts.
+func explainAlert(f *connectError) (explanation, bool) {
+	var op *net.OpError
+	if !errors.As(f.err, &op) || op.Op != "remote error" {
+		return explanation{}, false
+	}
+	alert := strings.TrimPrefix(op.Err.Error(), "tls: ")
+	if e, ok := explainOwn(f); ok {
+		return e, true
+	}
+	switch alert {
+	case "expired certificate":
+		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint, day(time.Now())), true
+	case "revoked certificate":
+		return act("%s says that our certificate is revoked: have a new one made", f.endpoint), true
+	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate", "access denied", "certificate required":
+		return act("%s refuses our certificate (%s): is it registered in this account and region, active, and RSA 2048+ or ECDSA P-256 or P-384?", f.endpoint, alert), true
+	case "no application protocol":
+		return act("%s does not speak MQTT with certificates on this port: use 8883, or 443 at an AWS data endpoint", f.endpoint), true
+	case "protocol version not supported", "handshake failure", "insufficient security level":
+		return act("%s and this gateway have no TLS version and cipher in common (%s): TLS 1.2 or 1.3 is needed", f.endpoint, alert), true
+	case "unrecognized name":
+		return act("%s does not know the name %s: correct northbound.awsiot.server_name", f.endpoint, f.server), true
+	}
+	return act("%s broke off the TLS handshake: %s", f.endpoint, alert), true
+}
+
+// explainOwn finds what is visibly wrong with our own certificate.
+func explainOwn(f *connectError) (explanation, bool) {
+	if f.own == nil {
+		return explanation{}, false
+	}
+	switch now := time.Now(); {
+	case now.After(f.own.NotAfter):
+		return act("our certificate has expired on %s: have a new one made, or set the clock if it is wrong (it says %s)", day(f.own.NotAfter), day(now)), true
+	case now.Before(f.own.NotBefore):
+		return wait("our certificate is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?", day(f.own.NotBefore), day(now)), true
+	}
+	return explanation{}, false
+}
+
+// explainMQTT is about CONNACK and DISCONNECT.
+func explainMQTT(f *connectError) (explanation, bool) {
+	var ack *connackError
+	if errors.As(f.err, &ack) {
+		return explainConnack(f, ack), true
+	}
+	var end *disconnectError
+	if errors.As(f.err, &end) {
+		return explainDisconnect(f, end), true
+	}
+	return explanation{}, false
+}
+
+func explainConnack(f *connectError, ack *connackError) explanation {
+	switch ack.code {
+	case 0x87:
+		return act("%s knows our certificate but refuses the CONNECT (0x87, not authorized): the policy must allow iot:Connect for this client id and iot:Publish to the status topic", f.endpoint)
+	case 0x85:
+		return act("%s refuses our client id (0x85): correct northbound.awsiot.client_id", f.endpoint)
+	case 0x86:
+		return act("%s asks for a user name and password (0x86): is this a data endpoint for certificates?", f.endpoint)
+	case 0x84:
+		return act("%s does not speak MQTT 5 (0x84)", f.endpoint)
+	case 0x90:
+		return act("%s refuses the topic of the last will (0x90): correct northbound.awsiot.status_topic", f.endpoint)
+	case 0x97, 0x9F:
+		return wait("%s refuses the CONNECT for now (0x%02X, quota exceeded): trying again more slowly", f.endpoint, ack.code)
+	case 0x88, 0x89:
+		return wait("%s is busy or unavailable (0x%02X): trying again", f.endpoint, ack.code)
+	}
+	return wait("%s refuses the CONNECT (0x%02X %s)", f.endpoint, ack.code, ack.reason)
+}
+
+func explainDisconnect(f *connectError, end *disconnectError) explanation {
+	switch end.code {
+	case 0x8E:
+		return act("another client has connected to %s with our client id (0x8E): give each gateway its own client_id and certificate", f.endpoint)
+	case 0x8B:
+		return wait("%s is shutting down this server (0x8B): connecting to another", f.endpoint)
+	case 0x8D:
+		return wait("%s heard nothing from us for too long (0x8D, keep-alive): connecting again", f.endpoint)
+	case 0x87:
+		return act("%s disconnected us (0x87, not authorized): does the policy allow all our topics?", f.endpoint)
+	case 0x97, 0x96:
+		return wait("%s disconnected us (0x%02X, quota exceeded): connecting again; lower northbound.awsiot.rate if it repeats", f.endpoint, end.code)
+	case 0x98:
+		return wait("%s disconnected us on an administrator's order (0x98): connecting again", f.endpoint)
+	}
+	return wait("%s disconnected us (0x%02X %s): connecting again", f.endpoint, end.code, end.reason)
+}
+
+// explainNetwork is about everything below TLS.
+func explainNetwork(f *connectError) (explanation, bool) {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.Is(f.err, errSilent):
+		return wait("%s acknowledges nothing though we are connected: connecting again", f.endpoint), true
+	case errors.As(f.err, &dns) && dns.IsNotFound:
+		return act("there is no host called %s: correct northbound.awsiot.endpoint, or mend the name server", dns.Name), true
+	case errors.As(f.err, &dns):
+		return wait("the name %s cannot be looked up (%s): is the network up, and the name server right?", dns.Name, dns.Err), true
+	case errors.Is(f.err, syscall.ECONNREFUSED):
+		return wait("%s refuses connections: is the port right, or a firewall in the way?", f.endpoint), true
+	case errors.Is(f.err, syscall.ENETUNREACH), errors.Is(f.err, syscall.EHOSTUNREACH):
+		return wait("there is no route to %s: is the network up?", f.endpoint), true
+	case errors.Is(f.err, context.DeadlineExceeded), errors.Is(f.err, os.ErrDeadlineExceeded), errors.As(f.err, &timeout) && timeout.Timeout():
+		return explainTimeout(f), true
+	}
+	return explanation{}, false
+}
+
+func explainTimeout(f *connectError) explanation {
+	switch f.stage {
+	case stageHandshake:
+		return wait("%s accepts connections but does not answer to TLS in time: is something in between?", f.endpoint)
+	case stageConnect:
+		return wait("%s does not answer the CONNECT in time: trying again", f.endpoint)
+	}
+	return wait("%s does not answer in time: is the network up, and a firewall open for this port?", f.endpoint)
+}
+
+// explainClosed is about connections that end without a word.
+func explainClosed(f *connectError) (explanation, bool) {
+	closed := errors.Is(f.err, io.EOF) || errors.Is(f.err, io.ErrUnexpectedEOF) || errors.Is(f.err, syscall.ECONNRESET) ||
+		errors.Is(f.err, syscall.EPIPE) || errors.Is(f.err, net.ErrClosed) || errors.Is(f.err, errConnectionLost) ||
+		errors.Is(f.err, io.ErrClosedPipe)
+	if !closed {
+		return explanation{}, false
+	}
+	if e, ok := explainOwn(f); ok && f.stage != stageUp {
+		return e, true
+	}
+	switch f.stage {
+	case stageHandshake:
+		return wait("%s closed the connection in the TLS handshake: is this an AWS data endpoint, and server_name right?", f.endpoint), true
+	case stageConnect:
+		return act("%s closed the connection without a CONNACK: the certificate is not registered in this account and region, or not active", f.endpoint), true
+	}
+	return wait("the connection to %s was broken: connecting again", f.endpoint), true
+}

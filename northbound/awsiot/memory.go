@@ -1,0 +1,76 @@
+package awsiot
+
+import (
+	"encoding/json"
+	"log/slog"
+
+	"fieldbridge/bridge"
+)
+
+// memory is what the sink remembers over restarts: the number of the last
+// connection, so that a late last will is told from a newer birth, and whether
+// the last stop was clean.
+type memory struct {
+	state bridge.State // nil forgets
+	log   *slog.Logger
+	now   remembered
+	ok    bool // the last stop was clean, or there was none
+}
+
+type remembered struct {
+	Connection uint64 `json:"connection"`
+	Clean      bool   `json:"clean"` // nothing was sent in the last second before the stop
+}
+
+const memoryKey = "awsiot.session"
+
+func newMemory(state bridge.State, log *slog.Logger) *memory {
+	m := &memory{state: state, log: log, ok: true}
+	if state == nil {
+		return m
+	}
+	data, err := state.Get(memoryKey)
+	if err == nil && data == nil {
+		return m // the first start
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &m.now)
+	}
+	if err != nil {
+		log.Warn("what was remembered of the last connection is unreadable", "err", err)
+	}
+	m.ok = err == nil && m.now.Clean
+	return m
+}
+
+// clean reports whether no other process of ours can have connected just now.
+func (m *memory) clean() bool { return m.ok }
+
+// connecting returns the number of the next connection.
+func (m *memory) connecting() uint64 {
+	m.now.Connection++
+	m.now.Clean = false
+	m.put()
+	return m.now.Connection
+}
+
+// stopped notes a clean stop.
+func (m *memory) stopped() {
+	if m.now.Connection > 0 {
+		m.now.Clean = true
+		m.put()
+	}
+}
+
+func (m *memory) put() {
+	if m.state == nil {
+		return
+	}
+	data, err := json.Marshal(m.now)
+	if err == nil {
+		err = m.state.Put(memoryKey, data)
+	}
+	if err != nil {
+		m.log.Warn("the connection's number is not saved", "err", err)
+	}
+}

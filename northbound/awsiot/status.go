@@ -1,0 +1,229 @@
+package awsiot
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/bridge"
+)
+
+const (
+	// statusWindow is how many status messages are in flight beside readings.
+	statusWindow = 1
+	// statusRate is the most status messages per second; it is kept free of the
+	// 100 that AWS takes on a connection.
+	statusRate = 5
+	// runsAtOnce is how many run records one birth lists.
+	runsAtOnce = 200
+	// statusRetry is when a status message that was refused is tried again.
+	statusRetry = 5 * time.Minute
+	// goodbyeTime is how long a stop waits for the cloud to know of it.
+	goodbyeTime = time.Second
+)
+
+// status tells the cloud, on the status topic of one connection, what is no
+// reading: birth, last will, catalogue, tombstones.
+type status struct {
+	sink   *Sink
+	topic  string
+	number uint64 // of the connection
+	link   *session
+	told   map[string]bridge.DeviceInfo // the catalogue as the cloud has it
+
+	born     <-chan error // the birth's outcome
+	bornRuns []string     // what it told of
+	pace     <-chan time.Time
+}
+
+// header is what every status message begins with.
+type header struct {
+	V       int    `json:"v"`
+	Gateway string `json:"gateway"`
+	Run     string `json:"run"`
+	Type    string `json:"type"`
+	At      int64  `json:"at"` // epoch milliseconds
+}
+
+// presence is a birth or an offline message. A will that arrives late has a
+// smaller connection number than the birth that it must not undo.
+type presence struct {
+	header
+	Connection uint64            `json:"connection"`
+	Reason     string            `json:"reason,omitempty"` // of offline: lost, stopped
+	Version    string            `json:"version,omitempty"`
+	Config     string            `json:"config,omitempty"` // hash of the configuration
+	Labels     map[string]string `json:"labels,omitempty"`
+	Runs       []runRecord       `json:"runs,omitempty"`
+}
+
+type runRecord struct {
+	bridge.RunRecord
+	Started int64 `json:"started"` // epoch milliseconds
+}
+
+func newStatus(s *Sink, cfg *Config, number uint64) *status {
+	text := cfg.StatusTopic
+	if text == "" {
+		text = "fieldbridge/{gateway}/status"
+	}
+	t, _ := parseTopic(text, s.options.Gateway) // checked when the configuration was taken
+	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo)}
+}
+
+func (s *status) header(kind string) header {
+	o := &s.sink.options
+	return header{V: 1, Gateway: o.Gateway, Run: o.Run, Type: kind, At: time.Now().UnixMilli()}
+}
+
+// will returns what the cloud is to publish if we vanish. Its time is that of
+// the connection's begin.
+func (s *status) will() *paho.WillMessage {
+	return &paho.WillMessage{QoS: 1, Topic: s.topic, Payload: encode(presence{header: s.header("offline"), Connection: s.number, Reason: "lost"})}
+}
+
+// online returns a birth and the runs that it tells of.
+func (s *status) online() (presence, []string) {
+	o := &s.sink.options
+	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: o.ConfigHash, Labels: o.Labels}
+	var ids []string
+	if o.Notices != nil {
+		for _, r := range o.Notices.Runs() {
+			if len(ids) == runsAtOnce {
+				break
+			}
+			p.Runs = append(p.Runs, runRecord{RunRecord: r, Started: r.Started.UnixMilli()})
+			ids = append(ids, r.Run)
+		}
+	}
+	return p, ids
+}
+
+// birth sends the first message of the connection; run waits for its outcome.
+func (s *status) birth() {
+	p, runs := s.online()
+	s.born, s.bornRuns = s.publish(encode(p)), runs
+}
+
+// goodbye says that we go on purpose. It waits a moment for the cloud to have it.
+func (s *status) goodbye() {
+	outcome := s.publish(encode(presence{header: s.header("offline"), Connection: s.number, Reason: "stopped"}))
+	select {
+	case <-outcome:
+	case <-time.After(goodbyeTime):
+	}
+}
+
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own structs of strings and numbers
+	}
+	return data
+}
+
+// publish sends a message. The channel gets its outcome, at the latest when the
+// connection ends.
+func (s *status) publish(payload []byte) <-chan error {
+	outcome := make(chan error, 1)
+	s.link.publish(bridge.Message{Topic: s.topic, Payload: payload, ContentType: contentType}, func(code byte, err error) {
+		if err == nil {
+			err = pubackError(s.topic, code)
+		}
+		outcome <- err
+	})
+	return outcome
+}
+
+// run tells what there is to tell until ctx ends.
+func (s *status) run(ctx context.Context) {
+	pace := time.NewTicker(time.Second / statusRate)
+	defer pace.Stop()
+	s.pace = pace.C
+	o := &s.sink.options
+	var noticed <-chan struct{}
+	if o.Notices != nil {
+		noticed = o.Notices.Noticed()
+	}
+	err := s.outcome(<-s.born)
+	if err == nil && o.Notices != nil && len(s.bornRuns) > 0 {
+		o.Notices.AckRuns(s.bornRuns...)
+	}
+	for ctx.Err() == nil {
+		var changed <-chan struct{}
+		if err == nil {
+			changed, err = s.round(ctx)
+		}
+		var again <-chan time.Time
+		if err != nil {
+			changed, again = nil, time.After(statusRetry)
+		}
+		select {
+		case <-ctx.Done():
+		case <-noticed:
+		case <-changed:
+		case <-again:
+			err = nil
+		}
+	}
+}
+
+// round tells all that the cloud does not know yet. The channel is closed when
+// the catalogue changes.
+func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
+	o := &s.sink.options
+	if o.Notices != nil {
+		if err := s.runs(ctx); err != nil {
+			return nil, err
+		}
+		for _, t := range o.Notices.Tombstones() {
+			if err := s.tell(ctx, s.lost(t)); err != nil {
+				return nil, err
+			}
+			o.Notices.AckTombstones(t.ID)
+		}
+	}
+	if o.Catalogue == nil {
+		return nil, nil
+	}
+	devices, _, changed := o.Catalogue.Snapshot()
+	return changed, s.catalogue(ctx, devices)
+}
+
+// runs tells of the runs that did not fit in the birth.
+func (s *status) runs(ctx context.Context) error {
+	for {
+		p, ids := s.online()
+		if len(ids) == 0 {
+			return nil
+		}
+		if err := s.tell(ctx, p); err != nil {
+			return err
+		}
+		s.sink.options.Notices.AckRuns(ids...)
+	}
+}
+
+// tell sends a message, at its pace, and waits for the outcome.
+func (s *status) tell(ctx context.Context, v any) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.pace:
+	}
+	return s.outcome(<-s.publish(encode(v)))
+}
+
+// outcome counts and logs the outcome of a status message.
+func (s *status) outcome(err error) error {
+	switch {
+	case err == nil:
+		s.sink.statusSent.Add(1)
+	case s.link.ctx.Err() == nil:
+		s.sink.statusRefused.Add(1)
+		s.sink.log.Warn("the cloud does not take a status message", "topic", s.topic, "err", err, "again", statusRetry)
+	}
+	return err
+}
