@@ -45,6 +45,9 @@ func (b *Bus) SetDefaults() {
 type Device struct {
 	// Bus is the name of the bus that the device is on.
 	Bus string `yaml:"bus"`
+	// URL names the bus by where it is, for a device that is alone on its
+	// address. The same host and port is the same bus.
+	URL string `yaml:"url"`
 	// UnitID is the device's address on its bus: 0 to 255 on TCP. Default 1.
 	UnitID int `yaml:"unit_id"`
 	// Every is how often the points are read, aligned to the wall clock, at
@@ -53,8 +56,16 @@ type Device struct {
 	// Order is the byte and word order of the points, at any width: ABCD (the
 	// default), DCBA, BADC or CDAB. BADC swaps the bytes of each register.
 	Order string `yaml:"order"`
+	// Base is the address of the first register in the device's manual, 0 or 1;
+	// it is subtracted from the addresses of the points. Default 0.
+	Base int `yaml:"base"`
 	// Timeout is how long to wait for an answer. Default: the bus's.
 	Timeout *setting.Duration `yaml:"timeout"`
+	// Retries is how often a request is sent again. Default: the bus's.
+	Retries *int `yaml:"retries"`
+	// Pause is the least time between an answer of any device and a request to
+	// this one. Default: the bus's.
+	Pause *setting.Duration `yaml:"pause"`
 	// MaxWords is the most registers in one request, 1 to 125. Default 125.
 	MaxWords int `yaml:"max_words"`
 	// MaxBits is the most coils or discrete inputs in one request, 1 to 2000.
@@ -83,34 +94,5 @@ const (
 	MaxBits  = 2000
 )
 
-// Point is a named, typed value of a device. Exactly one of Coil, Discrete,
-// Input and Holding is given.
-type Point struct {
-	// Coil is the zero-based wire address of a coil, 0 to 65535.
-	Coil *int `yaml:"coil"`
-	// Discrete is the zero-based wire address of a discrete input.
-	Discrete *int `yaml:"discrete"`
-	// Input is the zero-based wire address of the first input register.
-	Input *int `yaml:"input"`
-	// Holding is the zero-based wire address of the first holding register.
-	Holding *int `yaml:"holding"`
-	// Type says how registers are read: uint16 (the default), int16, uint32,
-	// int32, uint64, int64, float32, float64 or bool (true unless the register
-	// is 0). Coils and discrete inputs are bool.
-	Type string `yaml:"type"`
-	// Order is the byte and word order. Default: the device's. Two letters (AB,
-	// BA) suit 16 bits, four 32 bits, eight 64 bits; four letters mean the same
-	// word and byte order at any width.
-	Order string `yaml:"order"`
-	// Bit picks one bit of a register, 0 is the least significant, 15 the most.
-	// The point is bool.
-	Bit *int `yaml:"bit"`
-	// Scale multiplies the number read, exactly as decimals: 213 by 0.1 is 21.3.
-	Scale *setting.Decimal `yaml:"scale"`
-	// Offset is added after Scale.
-	Offset *setting.Decimal `yaml:"offset"`
-	// Unit is the engineering unit, as the cloud is told.
-	Unit string `yaml:"unit"`
-	// Every is how often this point is read. Default: the device's.
-	Every *setting.Duration `yaml:"every"`
-}
+// minEvery is the shortest interval: below it a wall-clock grid means nothing.
+const minEvery = 10 * time.Millisecond

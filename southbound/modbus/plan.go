@@ -1,6 +1,15 @@
 package modbus
 
-import "time"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
 
 // BusPlan is what is asked of one bus.
 type BusPlan struct {
@@ -27,4 +36,135 @@ type BlockPlan struct {
 
 // Plan returns which blocks each bus reads and how often, sorted by bus, device
 // and interval. It is pure; cfg must have passed [Config.Validate].
-func Plan(cfg Config) []BusPlan { return nil }
+func Plan(cfg Config) []BusPlan {
+	resolved := resolve(cfg)
+	plans := make(map[string]*BusPlan)
+	for key, b := range resolved.buses {
+		plans[key] = &BusPlan{Bus: b.name, Link: b.address.String(), Blocks: []BlockPlan{}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
+		d := resolved.devices[name]
+		plan, bus := plans[d.bus], resolved.buses[d.bus]
+		for _, g := range divide(d.fields, d.limits, bus.cost(d.pause)) {
+			for _, b := range g.blocks {
+				takes := bus.cost(d.pause).takes(b.table, b.count)
+				plan.Load += float64(takes) / float64(g.every)
+				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, UnitID: int(d.unit), Table: b.table.String(),
+					Address: b.first, Count: b.count, Points: b.names(), Every: g.every, Takes: takes})
+			}
+		}
+	}
+	return slices.SortedFunc(func(yield func(BusPlan) bool) {
+		for _, p := range plans {
+			if !yield(*p) {
+				return
+			}
+		}
+	}, func(a, b BusPlan) int { return strings.Compare(a.Bus, b.Bus) })
+}
+
+// block is a run of registers or bits read in one request.
+type block struct {
+	table  wire.Table
+	first  int
+	count  int
+	fields []field // with their places in the block's data
+
+	failed int           // reads in a row that failed
+	reason bridge.Reason // why
+	again  time.Time     // when to try again, after silence
+	told   bool          // it was logged
+}
+
+func (b *block) names() []string {
+	names := make([]string, len(b.fields))
+	for i := range b.fields {
+		names[i] = b.fields[i].name
+	}
+	return names
+}
+
+// group is the blocks of one device with one interval.
+type group struct {
+	every  time.Duration
+	blocks []*block
+}
+
+// divide makes blocks of fields, which are sorted by interval, table and
+// address.
+func divide(fields []*field, l limits, c cost) []group {
+	var groups []group
+	for _, same := range runs(fields, func(a, b *field) bool { return a.every == b.every }) {
+		g := group{every: same[0].every}
+		for _, table := range runs(same, func(a, b *field) bool { return a.table == b.table }) {
+			g.blocks = append(g.blocks, blocks(table, l, c)...)
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// blocks makes the cheapest blocks of fields of one table.
+func blocks(fields []*field, l limits, c cost) []*block {
+	fields = slices.Clone(fields)
+	slices.SortStableFunc(fields, func(a, b *field) int { return cmp.Compare(a.reach().first, b.reach().first) })
+	items := make([]span, len(fields))
+	for i, f := range fields {
+		items[i] = f.reach()
+	}
+	var made []*block
+	start := 0
+	for _, end := range cover(fields[0].table, items, l, c) {
+		b := &block{table: fields[0].table, first: items[start].first}
+		for _, s := range items[start:end] {
+			b.count = max(b.count, s.end-b.first)
+		}
+		b.take(fields[start:end])
+		made = append(made, b)
+		start = end
+	}
+	return made
+}
+
+// take puts fields in b, each with its place in b's data.
+func (b *block) take(fields []*field) {
+	b.fields = make([]field, 0, len(fields))
+	for _, f := range fields {
+		placed := b.place(*f)
+		if f.factor != nil {
+			factor := b.place(*f.factor)
+			placed.factor = &factor
+		}
+		b.fields = append(b.fields, placed)
+	}
+	slices.SortStableFunc(b.fields, func(x, y field) int { return cmp.Compare(x.address, y.address) })
+}
+
+func (b *block) place(f field) field {
+	f.at = f.address - b.first
+	if !b.table.Bits() {
+		f.at *= 2
+	}
+	return f
+}
+
+// reach is what must be read for the field: itself and its scale point.
+func (f *field) reach() span {
+	if f.factor == nil {
+		return span{f.address, f.end()}
+	}
+	return span{min(f.address, f.factor.address), max(f.end(), f.factor.end())}
+}
+
+// runs splits s where neighbours are not alike.
+func runs[T any](s []T, alike func(a, b T) bool) [][]T {
+	var all [][]T
+	start := 0
+	for i := 1; i <= len(s); i++ {
+		if i == len(s) || !alike(s[i-1], s[i]) {
+			all = append(all, s[start:i])
+			start = i
+		}
+	}
+	return all
+}

@@ -2,9 +2,17 @@ package modbus
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // Options are what a [Source] needs beside its configuration.
@@ -18,10 +26,20 @@ type Options struct {
 	State bridge.State
 }
 
-// Source polls the devices of a configuration.
+// Source polls the devices of a configuration. It is safe for concurrent use.
 type Source struct {
-	o Options
+	o    Options
+	dial dialFunc
+
+	mu      sync.Mutex
+	want    resolved           // guarded by mu
+	devices map[string]*device // guarded by mu; as want has them
+	buses   map[string]*bus    // guarded by mu; those that run
+	changed chan struct{}      // receives when want is new
 }
+
+// dialFunc returns how to reach a bus.
+type dialFunc func(busSpec) func(context.Context) (wire.Stream, error)
 
 var (
 	_ bridge.Source         = (*Source)(nil)
@@ -33,25 +51,136 @@ var (
 // New returns a source for cfg, which must have passed [Config.Validate]. It
 // starts nothing.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{o: o}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Catalogue == nil {
+		o.Catalogue = &bridge.Catalogue{}
+	}
+	s := &Source{o: o, dial: dial, changed: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
+}
+
+func dial(spec busSpec) func(context.Context) (wire.Stream, error) {
+	return func(ctx context.Context) (wire.Stream, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", spec.address.host)
+	}
+}
+
+// Apply changes to cfg while running: devices that are the same keep their
+// timers and connections. It returns at once; the error is that cfg is not
+// valid, and then nothing changes.
+func (s *Source) Apply(cfg Config) error {
+	for _, p := range cfg.Validate() {
+		if !p.Warning {
+			return fmt.Errorf("modbus: %s: %s: %s", strings.Join(p.Path, "."), p.Text, p.Fix)
+		}
+	}
+	want := resolve(cfg)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	devices := make(map[string]*device)
+	for name, spec := range want.devices {
+		old := s.devices[name]
+		if old != nil && old.spec.bus == spec.bus && reflect.DeepEqual(old.spec.config, spec.config) &&
+			s.want.buses[spec.bus] == want.buses[spec.bus] {
+			devices[name] = old
+			continue
+		}
+		devices[name] = newDevice(spec, want.buses[spec.bus].cost(spec.pause))
+		s.o.Catalogue.Put(info(spec))
+	}
+	for name := range s.devices {
+		if devices[name] == nil {
+			s.o.Catalogue.Remove(name)
+		}
+	}
+	s.want, s.devices = want, devices
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// info is what the cloud is told of a device.
+func info(spec deviceSpec) bridge.DeviceInfo {
+	d := bridge.DeviceInfo{Device: spec.name}
+	for _, f := range spec.fields {
+		d.Points = append(d.Points, bridge.PointInfo{Name: f.name, Type: f.typ, Unit: f.unit, Enum: f.enum})
+	}
+	return d
+}
+
+// runner is a bus that runs.
+type runner struct {
+	bus    *bus
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func (r runner) stop() {
+	r.cancel()
+	<-r.done
 }
 
 // Run polls until ctx ends.
 func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
-	<-ctx.Done()
-	return nil
+	running := make(map[string]runner)
+	defer func() {
+		for _, r := range running {
+			r.stop()
+		}
+	}()
+	for {
+		s.reconcile(ctx, running, emit)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.changed:
+		}
+	}
 }
 
-// Apply changes to cfg while running: devices that are the same keep their
-// timers and connections. It returns at once; the error is of cfg.
-func (s *Source) Apply(cfg Config) error { return nil }
+// reconcile makes the running buses those that are wanted.
+func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit bridge.Emit) {
+	s.mu.Lock()
+	want := s.want
+	devices := make(map[string][]*device)
+	for _, name := range slices.Sorted(maps.Keys(s.devices)) {
+		d := s.devices[name]
+		devices[d.spec.bus] = append(devices[d.spec.bus], d)
+	}
+	s.mu.Unlock()
 
-// Devices returns how each device is doing, sorted by name.
-func (s *Source) Devices() []bridge.DeviceStatus { return nil }
+	for key, r := range running {
+		if spec, ok := want.buses[key]; !ok || spec != r.bus.spec || devices[key] == nil {
+			r.stop()
+			delete(running, key)
+		}
+	}
+	for key, list := range devices {
+		r, ok := running[key]
+		if !ok {
+			r = runner{bus: newBus(want.buses[key], s.dial, s.o.Log), done: make(chan struct{})}
+			var bctx context.Context
+			bctx, r.cancel = context.WithCancel(ctx)
+			r.bus.set(list)
+			go func() {
+				defer close(r.done)
+				r.bus.run(bctx, emit)
+			}()
+			running[key] = r
+		}
+		r.bus.set(list)
+	}
 
-// Observe yields the metrics of all buses and devices.
-func (s *Source) Observe(yield func(bridge.Metric)) {}
-
-// Health returns the buses and devices that are not well.
-func (s *Source) Health() []bridge.Condition { return nil }
+	buses := make(map[string]*bus)
+	for key, r := range running {
+		buses[key] = r.bus
+	}
+	s.mu.Lock()
+	s.buses = buses
+	s.mu.Unlock()
+}

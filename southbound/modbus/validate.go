@@ -1,6 +1,125 @@
 package modbus
 
-import "fieldbridge/bridge/setting"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+)
 
 // Validate returns everything that is wrong with c.
-func (c Config) Validate() []setting.Problem { return nil }
+func (c Config) Validate() []setting.Problem {
+	var problems []setting.Problem
+	used := make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(c.Devices)) {
+		d := c.Devices[name]
+		used[d.Bus] = true
+		problems = append(problems, c.validateDevice(name, d)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
+		f := finder{path: []string{"buses", name}}
+		f.bus(c.Buses[name])
+		problems = append(problems, f.problems...)
+		if !used[name] && !c.namedByURL(name) {
+			problems = append(problems, setting.Problem{Path: f.path, OnKey: true, Warning: true,
+				Text: "no device is on this bus", Fix: "add a device with bus: " + name + ", or remove the bus"})
+		}
+	}
+	return problems
+}
+
+// namedByURL reports whether a device is on the bus by its URL.
+func (c Config) namedByURL(name string) bool {
+	link, err := parseURL(c.Buses[name].URL)
+	if err != nil {
+		return false
+	}
+	for _, d := range c.Devices {
+		if l, err := parseURL(d.URL); d.URL != "" && err == nil && l == link {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *finder) bus(b Bus) {
+	if b.URL == "" {
+		f.on("a bus without url", "add url: tcp://HOST")
+	} else if _, err := parseURL(b.URL); err != nil {
+		f.bad("url", err.Error(), "write tcp://HOST or tcp://HOST:PORT")
+	}
+	if b.Timeout <= 0 {
+		f.bad("timeout", "no time for an answer", "use 1s, or what the slowest device needs")
+	}
+	if b.Retries < 0 || b.Retries > maxRetries {
+		f.bad("retries", fmt.Sprintf("%d retries", b.Retries), "use 0 to 10")
+	}
+}
+
+const maxRetries = 10
+
+func (c Config) validateDevice(name string, d Device) []setting.Problem {
+	f := finder{path: []string{"devices", name}}
+	if !bridge.ValidDevice(name) {
+		f.on(fmt.Sprintf("%q can't name a device", name), "use 1 to 64 letters, digits, '.', '_' or '-'")
+	}
+	c.validateBus(&f, d)
+	if d.UnitID < 0 || d.UnitID > 255 {
+		f.bad("unit_id", fmt.Sprintf("unit id %d", d.UnitID), "use 0 to 255")
+	}
+	if d.Every.D() < minEvery {
+		f.bad("every", "an interval of "+d.Every.String(), "use at least 10ms")
+	}
+	if _, ok := orders[strings.ToUpper(d.Order)]; !ok || len(d.Order) != 4 {
+		f.bad("order", fmt.Sprintf("%q is no order", d.Order), "use ABCD, DCBA, BADC or CDAB: it holds at any width")
+	}
+	if d.Base != 0 && d.Base != 1 {
+		f.bad("base", fmt.Sprintf("addresses from %d", d.Base), "use 0, or 1 where the manual counts from 1")
+	}
+	if d.Timeout != nil && *d.Timeout <= 0 {
+		f.bad("timeout", "no time for an answer", "use 1s, or what the device needs")
+	}
+	if d.Retries != nil && (*d.Retries < 0 || *d.Retries > maxRetries) {
+		f.bad("retries", fmt.Sprintf("%d retries", *d.Retries), "use 0 to 10")
+	}
+	if d.MaxWords < 1 || d.MaxWords > MaxWords {
+		f.bad("max_words", fmt.Sprintf("%d registers in one request", d.MaxWords), "use 1 to 125")
+	}
+	if d.MaxBits < 1 || d.MaxBits > MaxBits {
+		f.bad("max_bits", fmt.Sprintf("%d bits in one request", d.MaxBits), "use 1 to 2000")
+	}
+	if d.MaxGap != nil && *d.MaxGap < 0 {
+		f.bad("max_gap", fmt.Sprintf("a gap of %d", *d.MaxGap), "use 0 to read nothing in vain, or remove it")
+	}
+	if len(d.Points) == 0 {
+		f.on("a device without points", "add points, or a profile that has them")
+	}
+	_, problems := resolveFields(d)
+	return append(f.problems, setting.Under(f.path, problems)...)
+}
+
+// validateBus checks how a device says where it is.
+func (c Config) validateBus(f *finder, d Device) {
+	switch {
+	case d.Bus != "" && d.URL != "":
+		f.bad("url", "bus and url together", "keep one of them")
+	case d.URL != "":
+		if _, err := parseURL(d.URL); err != nil {
+			f.bad("url", err.Error(), "write tcp://HOST or tcp://HOST:PORT")
+		}
+	case d.Bus == "":
+		f.on("a device without bus", "add bus: NAME, or url: tcp://HOST for a device that is alone there")
+	default:
+		if _, ok := c.Buses[d.Bus]; ok {
+			return
+		}
+		fix := suggest(d.Bus, slices.Sorted(maps.Keys(c.Buses)))
+		if len(c.Buses) == 0 {
+			fix = "add buses: {" + d.Bus + ": {url: tcp://HOST}}"
+		}
+		f.bad("bus", fmt.Sprintf("there is no bus %q", d.Bus), fix)
+	}
+}

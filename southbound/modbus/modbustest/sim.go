@@ -33,6 +33,7 @@ type Simulator struct {
 	address  string                // guarded by mu
 	conns    map[net.Conn]struct{} // guarded by mu
 	accepted int                   // guarded by mu
+	refusing bool                  // guarded by mu
 	frozen   chan struct{}         // guarded by mu; not nil and open while frozen
 	changed  chan struct{}         // receives when listener changes
 }
@@ -77,6 +78,7 @@ func (s *Simulator) Refuse() {
 		s.listener.Close()
 		s.listener = nil
 	}
+	s.refusing = true
 	s.closeAllLocked()
 }
 
@@ -84,7 +86,11 @@ func (s *Simulator) Refuse() {
 func (s *Simulator) Accept() error {
 	s.mu.Lock()
 	address := s.address
+	s.refusing = false
 	s.mu.Unlock()
+	if address == "" {
+		return nil
+	}
 	_, err := s.Listen(address)
 	select {
 	case s.changed <- struct{}{}:

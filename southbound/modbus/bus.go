@@ -1,0 +1,321 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// bus polls the devices of one line or connection. Its goroutine owns all but
+// what is marked.
+//
+// It works by the earliest deadline: each device and interval is a [job] that
+// becomes due on its grid; of those that are due, the one that must be done
+// first gets the next request. A cycle that is not done when its next is due is
+// late: the next one is left out.
+type bus struct {
+	spec   busSpec
+	log    *slog.Logger
+	link   *wire.Link
+	client *wire.Client
+	timer  *time.Timer
+
+	devices []*device
+	jobs    []*job
+	down    down
+	budget  time.Time // sick devices are not probed before, unless all are sick
+
+	mu      sync.Mutex
+	pending []*device     // guarded by mu; what devices should be; nil is no change
+	poke    chan struct{} // receives when pending is set
+	counts  counts        // atomic
+	state   busState      // guarded by mu
+}
+
+// down is that there is no connection.
+type down struct {
+	reason bridge.Reason // ReasonUnknown while there is one, or none was tried
+	until  time.Time     // when to try again
+	pause  time.Duration
+}
+
+// busState is what others may know of a bus.
+type busState struct {
+	since  time.Time // when it went down; zero while it is up
+	detail string
+}
+
+// counts are what a bus did since it started.
+type counts struct {
+	requests atomic.Uint64
+	failures [256]atomic.Uint64 // by reason
+	late     atomic.Uint64      // cycles
+	busy     atomic.Int64       // ns of waiting for answers
+}
+
+// Pauses between attempts to connect.
+const (
+	minConnectPause = time.Second
+	maxConnectPause = 10 * time.Second
+)
+
+func newBus(spec busSpec, dial dialFunc, log *slog.Logger) *bus {
+	link := wire.NewTCP(wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout,
+		ConnectDelay: spec.connectDelay, Pause: spec.pause})
+	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), poke: make(chan struct{}, 1)}
+}
+
+// set makes devices what the bus polls, soon. Those that it has already keep
+// their timers. It is safe for concurrent use.
+func (b *bus) set(devices []*device) {
+	b.mu.Lock()
+	b.pending = devices
+	b.mu.Unlock()
+	select {
+	case b.poke <- struct{}{}:
+	default:
+	}
+}
+
+// run polls until ctx ends.
+func (b *bus) run(ctx context.Context, emit bridge.Emit) {
+	b.timer = time.NewTimer(0)
+	defer b.timer.Stop()
+	defer b.link.Close()
+	for ctx.Err() == nil {
+		b.adopt(time.Now(), emit)
+		b.release(time.Now())
+		if d := b.probeDue(time.Now()); d != nil {
+			b.probe(ctx, d)
+		} else if j := b.earliest(); j != nil {
+			b.step(ctx, j, emit)
+		} else {
+			b.wait(ctx)
+		}
+	}
+	for _, j := range b.jobs {
+		j.flush(emit)
+	}
+}
+
+// adopt takes over the devices that set left.
+func (b *bus) adopt(now time.Time, emit bridge.Emit) {
+	b.mu.Lock()
+	devices := b.pending
+	b.pending = nil
+	b.mu.Unlock()
+	if devices == nil {
+		return
+	}
+	kept := make(map[*device]bool)
+	for _, d := range devices {
+		kept[d] = true
+	}
+	for _, d := range b.devices {
+		if kept[d] {
+			kept[d] = false // nothing to begin
+			continue
+		}
+		for _, j := range d.jobs {
+			j.flush(emit)
+		}
+	}
+	b.devices, b.jobs = devices, nil
+	for _, d := range devices {
+		for _, j := range d.jobs {
+			if kept[d] {
+				j.next = j.grid.first(instantOf(now))
+				if j.every >= slowPoll {
+					j.begin(now)
+				}
+			}
+			b.jobs = append(b.jobs, j)
+		}
+	}
+}
+
+// slowPoll is an interval at which a first value is wanted before the grid
+// comes round.
+const slowPoll = 10 * time.Second
+
+// release begins the cycles that are due.
+func (b *bus) release(now time.Time) {
+	for _, j := range b.jobs {
+		if now.Before(j.next) {
+			continue
+		}
+		late := 0
+		due := j.next
+		j.next, late = j.grid.next(due, instantOf(now))
+		if j.active {
+			late++
+		} else {
+			j.begin(due)
+		}
+		b.late(j, late)
+	}
+	if b.down.reason != 0 && !now.Before(b.down.until) {
+		b.again(now)
+	}
+}
+
+// late counts cycles that were not done in time, or left out because another
+// was not.
+func (b *bus) late(j *job, n int) {
+	if n > 0 {
+		b.counts.late.Add(uint64(n))
+		j.device.countLate(n)
+	}
+}
+
+// again begins one cycle that was missed while the bus was down, to see whether
+// it still is.
+func (b *bus) again(now time.Time) {
+	for _, j := range b.jobs {
+		if j.active {
+			return
+		}
+	}
+	for _, j := range b.jobs {
+		if j.missed && !j.device.sick {
+			j.begin(now)
+			return
+		}
+	}
+}
+
+// earliest returns the job with the earliest deadline, nil if none is due.
+func (b *bus) earliest() *job {
+	var first *job
+	for _, j := range b.jobs {
+		if j.active && (first == nil || j.deadline.Before(first.deadline)) {
+			first = j
+		}
+	}
+	return first
+}
+
+// wait waits until something is due.
+func (b *bus) wait(ctx context.Context) {
+	now := time.Now()
+	until := now.Add(time.Hour)
+	missed := false
+	for _, j := range b.jobs {
+		if j.next.Before(until) {
+			until = j.next
+		}
+		missed = missed || j.missed && !j.device.sick
+	}
+	if b.down.reason != 0 && missed && b.down.until.Before(until) {
+		until = b.down.until
+	}
+	if at := b.nextProbe(); !at.IsZero() && at.Before(until) {
+		until = at
+	}
+	b.timer.Reset(until.Sub(now))
+	select {
+	case <-ctx.Done():
+	case <-b.poke:
+	case <-b.timer.C:
+	}
+}
+
+// step does the next request of a job.
+func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
+	now := time.Now()
+	d := j.device
+	switch {
+	case b.down.reason != 0 && now.Before(b.down.until):
+		j.abandon(now, b.down.reason, emit)
+	case d.sick:
+		j.abandon(now, d.reason, emit)
+	default:
+		if !b.readNext(ctx, j, emit) {
+			return
+		}
+	}
+	if j.index == len(j.blocks) {
+		b.finish(j, emit)
+	}
+}
+
+// readNext reads the next block of a job. It reports false when ctx ended.
+func (b *bus) readNext(ctx context.Context, j *job, emit bridge.Emit) bool {
+	blk, d := j.blocks[j.index], j.device
+	if now := time.Now(); blk.failed > 1 && now.Before(blk.again) {
+		j.arrive(now, emit)
+		j.spoil(blk, blk.reason)
+		j.index++
+		return true
+	}
+	attempts := 1 + d.spec.retries
+	if blk.failed > 0 || j.silent > 0 {
+		attempts = 1
+	}
+	data, err := b.read(ctx, d, blk.table, blk.first, blk.count, attempts)
+	if ctx.Err() != nil {
+		return false
+	}
+	now := time.Now()
+	if err == nil {
+		j.arrive(now, emit)
+		j.decode(blk, data)
+		j.index++
+		j.answered = true
+		b.recovered(d, blk)
+		return true
+	}
+	reason, answered := reasonOf(err)
+	j.answered = j.answered || answered
+	d.note(err)
+	var connect *wire.ConnectError
+	if errors.As(err, &connect) {
+		j.abandon(now, reason, emit)
+		return true
+	}
+	b.failed(j, blk, reason, err, now)
+	if !answered {
+		j.silent++
+	}
+	if j.silent > 1 && !j.answered {
+		d.reason, d.err = reason, err
+		j.abandon(now, reason, emit)
+		return true
+	}
+	d.reason, d.err = reason, err
+	if len(j.blocks) == 1 && !j.answered {
+		j.abandon(now, reason, emit)
+		return true
+	}
+	j.arrive(now, emit)
+	j.spoil(blk, reason)
+	j.index++
+	return true
+}
+
+// finish ends the cycle of a job.
+func (b *bus) finish(j *job, emit bridge.Emit) {
+	now := time.Now()
+	d := j.device
+	j.flush(emit)
+	j.active = false
+	j.missed = !j.answered
+	d.done(j, now)
+	if now.After(j.deadline) {
+		b.late(j, 1)
+	}
+	switch {
+	case j.answered:
+		b.well(d)
+	case b.down.reason == 0 && !d.sick:
+		if d.failed++; d.failed >= sickAfter {
+			b.sicken(d, now)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package modbus
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// span is a run of addresses, first to end-1.
+type span struct{ first, end int }
+
+// limits are what one request of a device may ask for.
+type limits struct {
+	words, bits int    // most registers, most bits
+	gap         int    // most unused addresses in a row; -1 is by cost alone
+	holes       []hole // addresses that no request may touch
+}
+
+// hole is a run of addresses of a table that the device does not let us read.
+type hole struct {
+	table wire.Table
+	span
+}
+
+// cost is what a request takes of a bus: Request, and Word for each register
+// (or 16 bits) in it.
+type cost struct{ request, word time.Duration }
+
+// takes returns the time of one request for n registers or bits.
+func (c cost) takes(t wire.Table, n int) time.Duration {
+	if t.Bits() {
+		n = (n + 15) / 16
+	}
+	return c.request + time.Duration(n)*c.word
+}
+
+// cover splits items, sorted by first address, into the runs whose requests
+// together take the least time; it returns where each run ends in items. Each
+// item is wholly in one request.
+//
+// It is the shortest path over the items: best[j] is the cheapest way to read
+// the first j of them. An optimal partition into consecutive runs exists: if one
+// had items i < j < k with i and k together and j elsewhere, either j's request
+// reaches over k or i's over j, and one of them can move for nothing.
+func cover(t wire.Table, items []span, l limits, c cost) []int {
+	most := l.words
+	if t.Bits() {
+		most = l.bits
+	}
+	best := make([]time.Duration, len(items)+1)
+	from := make([]int, len(items)+1)
+	for j := 1; j <= len(items); j++ {
+		best[j] = math.MaxInt64
+	}
+	for i := range items {
+		run := items[i]
+		for j := i; j < len(items); j++ {
+			next := items[j]
+			if j > i && (l.gap >= 0 && next.first-run.end > l.gap || next.first > run.end && l.hole(t, span{run.end, next.first})) {
+				break
+			}
+			run.end = max(run.end, next.end)
+			if run.end-run.first > most && j > i {
+				break
+			}
+			if total := best[i] + c.takes(t, run.end-run.first); total < best[j+1] {
+				best[j+1], from[j+1] = total, i
+			}
+		}
+	}
+	var ends []int
+	for j := len(items); j > 0; j = from[j] {
+		ends = append(ends, j)
+	}
+	slices.Reverse(ends)
+	return ends
+}
+
+// hole reports whether s touches a hole of t.
+func (l limits) hole(t wire.Table, s span) bool {
+	for _, h := range l.holes {
+		if h.table == t && h.first < s.end && s.first < h.end {
+			return true
+		}
+	}
+	return false
+}

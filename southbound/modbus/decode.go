@@ -1,0 +1,235 @@
+package modbus
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"fieldbridge/bridge"
+)
+
+// loadCode is a width and an order: how to gather a number from the wire.
+type loadCode uint8
+
+const (
+	load16 loadCode = iota
+	load16Swapped
+	load32
+	load32Words
+	load32Bytes
+	load32Both
+	load64
+	load64Words
+	load64Bytes
+	load64Both
+	loadBit // of a coil or discrete input
+)
+
+// loader returns the code for a width of 8, 16, 32 or 64 bits.
+func loader(width int, o order) loadCode {
+	code := load16
+	switch {
+	case width <= 16:
+		if o.bytes {
+			code++
+		}
+		return code // one register has no word order
+	case width == 32:
+		code = load32
+	default:
+		code = load64
+	}
+	if o.words {
+		code++
+	}
+	if o.bytes {
+		code += 2
+	}
+	return code
+}
+
+// load gathers the number that begins at data.
+func (c loadCode) load(data []byte) uint64 {
+	switch c {
+	case load16:
+		return uint64(binary.BigEndian.Uint16(data))
+	case load16Swapped:
+		return uint64(binary.LittleEndian.Uint16(data))
+	case load32:
+		return uint64(binary.BigEndian.Uint32(data))
+	case load32Words:
+		return uint64(bits.RotateLeft32(binary.BigEndian.Uint32(data), 16))
+	case load32Bytes:
+		return uint64(bits.RotateLeft32(binary.LittleEndian.Uint32(data), 16))
+	case load32Both:
+		return uint64(binary.LittleEndian.Uint32(data))
+	case load64:
+		return binary.BigEndian.Uint64(data)
+	case load64Words:
+		return reverseWords(binary.BigEndian.Uint64(data))
+	case load64Bytes:
+		return reverseWords(binary.LittleEndian.Uint64(data))
+	default:
+		return binary.LittleEndian.Uint64(data)
+	}
+}
+
+func reverseWords(v uint64) uint64 {
+	v = bits.RotateLeft64(v, 32)
+	return v&0xffff0000ffff0000>>16 | v&0x0000ffff0000ffff<<16
+}
+
+// decode returns the value of a field from its block's data, which is as long
+// as the block.
+func (f *field) decode(data []byte) bridge.Value {
+	if f.load == loadBit {
+		return bridge.Bool(data[f.at>>3]>>(f.at&7)&1 != 0)
+	}
+	if f.kind == kindString {
+		return f.decodeText(data[f.at : f.at+2*f.words])
+	}
+	raw := f.raw(data)
+	if f.invalid != nil && slices.Contains(f.invalid, raw) {
+		return bridge.Bad(bridge.ReasonSentinel)
+	}
+	v := f.value(raw)
+	if f.enum != nil && !f.named(v) {
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	switch {
+	case f.factor != nil:
+		return f.scaled(v, data)
+	case f.line != nil:
+		return f.line.apply(v)
+	case f.scaling.Active():
+		return f.scaling.Apply(v)
+	}
+	return v
+}
+
+// raw returns the bits of the number.
+func (f *field) raw(data []byte) uint64 {
+	raw := f.load.load(data[f.at:])
+	if f.mask != 0 {
+		raw = raw >> f.shift & f.mask
+	}
+	return raw
+}
+
+// value makes a number of raw bits.
+func (f *field) value(raw uint64) bridge.Value {
+	switch f.kind {
+	case kindBool:
+		return bridge.Bool(raw != 0)
+	case kindInt:
+		unused := 64 - f.bits
+		return bridge.Int(int64(raw<<unused) >> unused)
+	case kindFloat16:
+		return bridge.Float32(float16(uint16(raw)))
+	case kindFloat32:
+		return bridge.Float32(math.Float32frombits(uint32(raw)))
+	case kindFloat64:
+		return bridge.Float64(math.Float64frombits(raw))
+	case kindBCD:
+		return decodeBCD(raw)
+	}
+	return bridge.Uint(raw)
+}
+
+// named reports whether the number v is in the enum.
+func (f *field) named(v bridge.Value) bool {
+	if !v.Good() {
+		return true // bad for a better reason
+	}
+	_, ok := f.enum[int64(v.Bits())]
+	return ok
+}
+
+// scaled multiplies by ten to the power of the factor, which is in the same
+// data. A factor that is no value leaves none.
+func (f *field) scaled(v bridge.Value, data []byte) bridge.Value {
+	factor := f.factor.decode(data)
+	if !factor.Good() {
+		return factor
+	}
+	power := int64(factor.Bits())
+	if power < -maxPower || power > maxPower {
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return powerScaling[power+maxPower].Apply(v)
+}
+
+// apply returns the value on the line for the raw number v.
+func (l *line) apply(v bridge.Value) bridge.Value {
+	if raw, ok := v.Float(); ok {
+		return bridge.Float64((raw*l.num + l.add) / l.den)
+	}
+	return v
+}
+
+// float16 decodes an IEEE 754 half.
+func float16(h uint16) float32 {
+	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&0x1f, uint32(h)&0x3ff
+	switch exp {
+	case 0: // zero and subnormals: frac × 2^-24
+		f := float32(frac) / (1 << 24)
+		if sign != 0 {
+			f = -f
+		}
+		return f
+	case 0x1f:
+		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	}
+	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+}
+
+// decodeBCD reads one decimal digit in each four bits.
+func decodeBCD(raw uint64) bridge.Value {
+	var n, place uint64 = 0, 1
+	for ; raw != 0; raw >>= 4 {
+		digit := raw & 15
+		if digit > 9 {
+			return bridge.Bad(bridge.ReasonOutOfRange)
+		}
+		n += digit * place
+		place *= 10
+	}
+	return bridge.Uint(n)
+}
+
+// decodeText returns the string in data without its padding.
+func (f *field) decodeText(data []byte) bridge.Value {
+	var buf [2 * MaxWords]byte
+	text := append(buf[:0], data...)
+	if f.load == load16Swapped {
+		for i := 0; i+1 < len(text); i += 2 {
+			text[i], text[i+1] = text[i+1], text[i]
+		}
+	}
+	text = text[:f.length]
+	if i := slices.Index(text, 0); i >= 0 {
+		text = text[:i] // what follows the terminator was never meant
+	}
+	for len(text) > 0 && (text[len(text)-1] == 0xff || text[len(text)-1] == ' ') {
+		text = text[:len(text)-1]
+	}
+	switch {
+	case string(text) == f.text: // no allocation
+	case utf8.Valid(text):
+		f.text = string(text)
+	default:
+		f.text = latin1(text)
+	}
+	return bridge.String(f.text)
+}
+
+func latin1(text []byte) string {
+	var b strings.Builder
+	for _, c := range text {
+		b.WriteRune(rune(c))
+	}
+	return b.String()
+}

@@ -1,0 +1,99 @@
+package modbus
+
+import (
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// device is a device that is polled. Its bus goroutine owns it, but for status.
+type device struct {
+	spec deviceSpec
+	jobs []*job
+
+	failed int           // polls in a row without an answer
+	sick   bool          // not polled, only probed
+	probe  time.Time     // when to probe a sick device next
+	pause  time.Duration // between its probes
+	reason bridge.Reason // why it is sick
+	err    error         // the same in full
+
+	mu     sync.Mutex
+	status deviceStatus // guarded by mu
+}
+
+// deviceStatus is what others may know of a device.
+type deviceStatus struct {
+	tallies []tally // by job
+	last    time.Time
+	detail  string    // the last error
+	since   time.Time // when it became sick; zero when it is not
+	late    uint64    // cycles that were not done before the next was due
+	cycles  uint64
+}
+
+// sickAfter is how many polls in a row without an answer make a device sick.
+const sickAfter = 2
+
+// Pauses between probes of a sick device.
+const (
+	minProbePause = time.Second
+	maxProbePause = time.Minute
+)
+
+// newDevice makes a device of its spec; c is what its requests cost.
+func newDevice(spec deviceSpec, c cost) *device {
+	d := &device{spec: spec}
+	groups := divide(spec.fields, spec.limits, c)
+	for _, g := range groups {
+		d.jobs = append(d.jobs, newJob(d, g, groups[0].every))
+	}
+	d.status.tallies = make([]tally, len(d.jobs))
+	return d
+}
+
+// done notes the end of a cycle for others to see.
+func (d *device) done(j *job, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.jobs {
+		if d.jobs[i] == j {
+			d.status.tallies[i] = j.tally
+		}
+	}
+	d.status.cycles++
+	if j.tally.good > 0 {
+		d.status.last = now
+	}
+	if j.tally.bad == 0 {
+		d.status.detail = ""
+	}
+}
+
+func (d *device) note(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status.detail = err.Error()
+}
+
+func (d *device) countLate(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status.late += uint64(n)
+}
+
+// setSince notes since when the device is sick; zero is that it is well.
+func (d *device) setSince(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status.since = t
+}
+
+func (d *device) snapshot() deviceStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.status
+	s.tallies = append([]tally(nil), s.tallies...)
+	return s
+}

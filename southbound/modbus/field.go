@@ -1,0 +1,42 @@
+package modbus
+
+import (
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// field is a point, resolved: where it is and how it is decoded. Fields are
+// read-only but for text, which the bus that owns the field keeps.
+type field struct {
+	name  string
+	kind  kind
+	bits  uint8 // of the number: 8, 16, 32 or 64
+	load  loadCode
+	shift uint8  // after loading: the raw number is (loaded >> shift) & mask
+	mask  uint64 // 0 is all
+	at    int    // where it begins in its block's data: bytes, or bits
+
+	scaling bridge.Scaling
+	line    *line
+	factor  *field // holds the power of ten
+	invalid []uint64
+	enum    map[int64]string
+	length  int    // of a string, in bytes
+	text    string // the last string, so that one that stays costs nothing
+
+	table   wire.Table
+	address int // zero-based
+	words   int // registers, or 1 bit
+	every   time.Duration
+	typ     string
+	unit    string
+}
+
+// end is the address behind the field.
+func (f *field) end() int { return f.address + f.words }
+
+// line is a straight line, value = (raw × num + add) / den: one rounding where
+// the numbers are exact.
+type line struct{ num, add, den float64 }

@@ -1,0 +1,67 @@
+package modbus
+
+import (
+	"testing"
+	"time"
+)
+
+// TestGridAndClockSteps drives a grid with a wall clock that is set while it
+// runs: polls must neither be skipped nor doubled, and come back to the grid.
+func TestGridAndClockSteps(t *testing.T) {
+	g := grid{every: time.Second, phase: 300 * time.Millisecond}
+	for _, step := range []time.Duration{0, time.Millisecond, 400 * time.Millisecond, -400 * time.Millisecond,
+		500 * time.Millisecond, time.Hour + 123*time.Millisecond, -24*time.Hour - 777*time.Millisecond} {
+		mono := time.Now() // its monotonic reading stays, its wall reading is stepped by hand
+		wall := time.Duration(0)
+		at := g.first(withWall(mono, wall))
+		for i := range 30 {
+			if i == 10 {
+				wall += step
+			}
+			now := at.Add(time.Millisecond) // the poll takes place
+			next, skipped := g.next(at, withWall(now, wall))
+			if skipped != 0 {
+				t.Errorf("step %v, poll %d: %d skipped", step, i, skipped)
+			}
+			if gap := next.Sub(at); gap < 900*time.Millisecond || gap > 1100*time.Millisecond {
+				t.Errorf("step %v, poll %d: %v after the one before", step, i, gap)
+			}
+			at = next
+		}
+		if off := time.Duration(at.UnixNano()+int64(wall)) % time.Second; off != 300*time.Millisecond {
+			t.Errorf("step %v: at last %v of the second, want 300ms", step, off)
+		}
+	}
+}
+
+// withWall returns t as the clock would read it had it been set by step: the
+// monotonic part stays.
+func withWall(t time.Time, step time.Duration) instant { return instant{t, t.UnixNano() + int64(step)} }
+
+func TestGridSkipsWhatIsOver(t *testing.T) {
+	g := grid{every: time.Second}
+	last := g.first(withWall(time.Now(), 0))
+	at, skipped := g.next(last, withWall(last.Add(3500*time.Millisecond), 0))
+	if skipped != 3 || at.Sub(last) != 4*time.Second {
+		t.Errorf("%d skipped, next %v later, want 3 and 4s", skipped, at.Sub(last))
+	}
+}
+
+func TestPhasesSpread(t *testing.T) {
+	const n = 1000
+	var slots [10]int
+	for i := range n {
+		name := "device-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
+		p := phaseOf(name, time.Second, time.Second)
+		slots[p/(100*time.Millisecond)]++
+		long := phaseOf(name, time.Second, time.Minute)
+		if long%time.Second != p || long >= time.Minute {
+			t.Fatalf("phase %v at 1s, %v at 1m: they never meet", p, long)
+		}
+	}
+	for i, got := range slots {
+		if got < n/10/2 || got > n/10*2 {
+			t.Errorf("%d of %d devices in tenth %d of the second", got, n, i)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// read does one request, again if nothing came back, and keeps the account of
+// the bus. The data is valid until the next request.
+func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, attempts int) (data []byte, err error) {
+	for range attempts {
+		b.client.To(ctx, d.spec.unit, d.spec.timeout)
+		start := time.Now()
+		data, err = b.client.Read(t, uint16(first), uint16(count))
+		b.counts.requests.Add(1)
+		b.counts.busy.Add(int64(time.Since(start)))
+		if err == nil {
+			b.connected()
+			return data, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		reason, answered := reasonOf(err)
+		b.counts.failures[reason].Add(1)
+		var connect *wire.ConnectError
+		if errors.As(err, &connect) {
+			b.disconnected(reason, connect)
+			break
+		}
+		b.connected()
+		if answered {
+			break
+		}
+	}
+	return nil, fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, err)
+}
+
+// disconnected notes that there is no connection.
+func (b *bus) disconnected(reason bridge.Reason, err error) {
+	now := time.Now()
+	if b.down.reason == 0 {
+		b.log.Warn("bus is down", "err", err)
+		b.down.pause = minConnectPause
+		b.setState(busState{since: now, detail: err.Error()})
+	} else {
+		b.down.pause = min(2*b.down.pause, maxConnectPause)
+	}
+	b.down.reason, b.down.until = reason, now.Add(b.down.pause)
+}
+
+// connected notes that there is a connection, and begins the cycles that were
+// missed without.
+func (b *bus) connected() {
+	if b.down.reason == 0 {
+		return
+	}
+	now := time.Now()
+	b.log.Info("bus is up again", "after", now.Sub(b.getState().since).Round(time.Millisecond))
+	b.down = down{}
+	b.setState(busState{})
+	for _, j := range b.jobs {
+		if j.missed && !j.active {
+			j.begin(now)
+		}
+	}
+}
+
+func (b *bus) setState(s busState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state = s
+}
+
+func (b *bus) getState() busState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
+}
+
+// failed notes that a block could not be read. Silence on one block of a device
+// that answers others is not waited for in each cycle.
+func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now time.Time) {
+	_, answered := reasonOf(err)
+	if !blk.told && (answered || j.answered) {
+		blk.told = true
+		b.log.Warn("block is bad", "device", j.device.spec.name, "err", err)
+	}
+	blk.failed++
+	blk.reason = reason
+	blk.again = time.Time{}
+	if !answered {
+		pause := minProbePause << min(blk.failed, 10)
+		blk.again = now.Add(min(pause, maxProbePause))
+	}
+}
+
+// recovered notes that a block was read.
+func (b *bus) recovered(d *device, blk *block) {
+	if blk.told {
+		blk.told = false
+		b.log.Info("block is good again", "device", d.spec.name, "table", blk.table.String(), "address", blk.first, "count", blk.count)
+	}
+	blk.failed = 0
+}
+
+// sicken stops polling a device that does not answer; it is probed instead.
+func (b *bus) sicken(d *device, now time.Time) {
+	d.sick = true
+	d.pause = minProbePause
+	d.probe = now.Add(d.pause)
+	d.setSince(now)
+	b.log.Warn("device does not answer", "device", d.spec.name, "unit_id", d.spec.unit, "err", d.err)
+}
+
+// well notes that a device answers.
+func (b *bus) well(d *device) {
+	d.failed = 0
+	if !d.sick {
+		return
+	}
+	d.sick = false
+	now := time.Now()
+	b.log.Info("device answers again", "device", d.spec.name, "after", now.Sub(d.snapshot().since).Round(time.Millisecond))
+	d.setSince(time.Time{})
+	for _, j := range d.jobs {
+		for _, blk := range j.blocks {
+			blk.failed = 0
+		}
+		if j.missed && !j.active {
+			j.begin(now)
+		}
+	}
+}
+
+// nextProbe returns when the next sick device is to be probed, zero if there is
+// none.
+func (b *bus) nextProbe() time.Time {
+	var first time.Time
+	all := true
+	for _, d := range b.devices {
+		all = all && d.sick
+		if d.sick && (first.IsZero() || d.probe.Before(first)) {
+			first = d.probe
+		}
+	}
+	if !all && first.Before(b.budget) && !first.IsZero() {
+		first = b.budget
+	}
+	if b.down.reason != 0 && first.Before(b.down.until) && !first.IsZero() {
+		first = b.down.until
+	}
+	return first
+}
+
+// probeDue returns the sick device whose probe is due, nil if there is none or
+// the healthy ones need the time.
+func (b *bus) probeDue(now time.Time) *device {
+	if at := b.nextProbe(); at.IsZero() || now.Before(at) {
+		return nil
+	}
+	var due *device
+	for _, d := range b.devices {
+		if d.sick && (due == nil || d.probe.Before(due.probe)) {
+			due = d
+		}
+	}
+	return due
+}
+
+// probeShare is the part of a bus's time that probing sick devices may take: one
+// in so many.
+const probeShare = 10
+
+// probe asks a sick device for one value.
+func (b *bus) probe(ctx context.Context, d *device) {
+	f := &d.jobs[0].blocks[0].fields[0]
+	reach := f.reach()
+	start := time.Now()
+	_, err := b.read(ctx, d, f.table, reach.first, reach.end-reach.first, 1)
+	now := time.Now()
+	b.budget = now.Add((probeShare - 1) * now.Sub(start))
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		b.well(d)
+		return
+	}
+	reason, answered := reasonOf(err)
+	if answered {
+		b.well(d)
+		return
+	}
+	d.note(err)
+	d.reason, d.err = reason, err
+	if b.down.reason == 0 {
+		d.pause = min(2*d.pause, maxProbePause)
+	}
+	d.probe = now.Add(d.pause)
+}

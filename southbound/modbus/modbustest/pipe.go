@@ -1,0 +1,119 @@
+package modbustest
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Dial connects to the simulator in memory, without a socket, so that a test
+// may run on fake time. The connection is served until it is closed or ctx of
+// Serve, which the caller gives, ends. While the simulator refuses, so does
+// Dial.
+func (s *Simulator) Dial(serve context.Context) (net.Conn, error) {
+	s.mu.Lock()
+	refused := s.refusing
+	s.mu.Unlock()
+	if refused {
+		return nil, syscall.ECONNREFUSED
+	}
+	up, down := newHalf(), newHalf()
+	go s.ServeConn(serve, &pipe{r: up, w: down})
+	return &pipe{r: down, w: up}, nil
+}
+
+// pipe is one end of a connection in memory with buffers, unlike net.Pipe.
+type pipe struct{ r, w *half }
+
+func (p *pipe) Read(b []byte) (int, error)  { return p.r.read(b) }
+func (p *pipe) Write(b []byte) (int, error) { return p.w.write(b) }
+
+func (p *pipe) Close() error {
+	p.r.close()
+	p.w.close()
+	return nil
+}
+
+func (p *pipe) LocalAddr() net.Addr                { return pipeAddr{} }
+func (p *pipe) RemoteAddr() net.Addr               { return pipeAddr{} }
+func (p *pipe) SetDeadline(t time.Time) error      { p.r.setDeadline(t); return nil }
+func (p *pipe) SetReadDeadline(t time.Time) error  { return p.SetDeadline(t) }
+func (p *pipe) SetWriteDeadline(t time.Time) error { return nil }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "pipe" }
+
+// half is one direction.
+type half struct {
+	mu       sync.Mutex
+	changed  *sync.Cond
+	data     []byte
+	closed   bool
+	deadline time.Time
+	timer    *time.Timer
+}
+
+func newHalf() *half {
+	h := &half{}
+	h.changed = sync.NewCond(&h.mu)
+	return h
+}
+
+func (h *half) read(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case len(h.data) > 0:
+			n := copy(b, h.data)
+			h.data = h.data[n:]
+			return n, nil
+		case h.closed:
+			return 0, io.EOF
+		case !h.deadline.IsZero() && !time.Now().Before(h.deadline):
+			return 0, os.ErrDeadlineExceeded
+		}
+		h.changed.Wait()
+	}
+}
+
+func (h *half) write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return 0, io.ErrClosedPipe
+	}
+	h.data = append(h.data, b...)
+	h.changed.Broadcast()
+	return len(b), nil
+}
+
+func (h *half) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	h.changed.Broadcast()
+}
+
+func (h *half) setDeadline(t time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deadline = t
+	if h.timer != nil {
+		h.timer.Stop()
+		h.timer = nil
+	}
+	if !t.IsZero() && !h.closed {
+		h.timer = time.AfterFunc(time.Until(t), h.changed.Broadcast)
+	}
+	h.changed.Broadcast()
+}

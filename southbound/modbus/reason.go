@@ -1,0 +1,59 @@
+package modbus
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"syscall"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// reasonOf returns why a request failed, and whether its unit did answer: an
+// exception is an answer, unless a gateway says that the unit gave it none.
+func reasonOf(err error) (reason bridge.Reason, answered bool) {
+	if code, ok := wire.ExceptionCode(err); ok {
+		return bridge.Exception(code), code != gatewayPathUnavailable && code != gatewayTargetSilent
+	}
+	var (
+		connect    *wire.ConnectError
+		disconnect *wire.DisconnectError
+	)
+	switch {
+	case errors.As(err, &connect):
+		return connectReason(connect.Err), false
+	case errors.Is(err, wire.ErrTimeout):
+		return bridge.ReasonTimeout, false
+	case errors.As(err, &disconnect):
+		return bridge.ReasonDisconnected, false
+	}
+	return bridge.ReasonProtocol, false
+}
+
+// Exceptions of gateways, Modbus Application Protocol V1.1b3, section 7.
+const (
+	gatewayPathUnavailable = 10
+	gatewayTargetSilent    = 11
+)
+
+func connectReason(err error) bridge.Reason {
+	var (
+		unknown  x509.UnknownAuthorityError
+		invalid  x509.CertificateInvalidError
+		hostname x509.HostnameError
+		verify   *tls.CertificateVerificationError
+		alert    tls.AlertError
+	)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return bridge.ReasonRefused
+	case errors.Is(err, wire.ErrTimeout), errors.Is(err, syscall.ETIMEDOUT):
+		return bridge.ReasonTimeout
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return bridge.ReasonDisconnected
+	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verify), errors.As(err, &alert):
+		return bridge.ReasonCertificate
+	}
+	return bridge.ReasonUnreachable
+}

@@ -1,0 +1,284 @@
+package modbus
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// deviceSpec is a device, resolved.
+type deviceSpec struct {
+	name    string
+	bus     string // key of the bus
+	unit    byte
+	timeout time.Duration
+	retries int
+	pause   time.Duration
+	limits  limits
+	fields  []*field // by interval, table and address
+	config  Device   // what it was made of, to see what changed
+}
+
+// finder resolves points and notes what is wrong with them.
+type finder struct {
+	path     []string
+	problems []setting.Problem
+}
+
+// bad notes a problem at a key below the finder's path; "" is the path itself.
+func (f *finder) bad(key, text, fix string) {
+	path := slices.Clone(f.path)
+	if key != "" {
+		path = append(path, strings.Split(key, "/")...)
+	}
+	f.problems = append(f.problems, setting.Problem{Path: path, Text: text, Fix: fix})
+}
+
+// on notes a problem with the key at the end of the path itself.
+func (f *finder) on(text, fix string) {
+	f.problems = append(f.problems, setting.Problem{Path: slices.Clone(f.path), OnKey: true, Text: text, Fix: fix})
+}
+
+// resolveFields returns the fields of d and what is wrong with them.
+func resolveFields(d Device) ([]*field, []setting.Problem) {
+	var problems []setting.Problem
+	var fields []*field
+	byName := make(map[string]*field)
+	for _, name := range slices.Sorted(maps.Keys(d.Points)) {
+		f := finder{path: []string{"points", name}}
+		point := f.point(name, d.Points[name], d)
+		problems = append(problems, f.problems...)
+		if f.problems == nil {
+			fields = append(fields, point)
+			byName[name] = point
+		}
+	}
+	for _, point := range fields {
+		if factor := d.Points[point.name].ScalePoint; factor != "" {
+			f := finder{path: []string{"points", point.name}}
+			f.factor(point, factor, byName, d)
+			problems = append(problems, f.problems...)
+		}
+	}
+	slices.SortFunc(fields, func(a, b *field) int {
+		if a.every != b.every {
+			return int(a.every - b.every)
+		}
+		if a.table != b.table {
+			return int(a.table) - int(b.table)
+		}
+		if a.address != b.address {
+			return a.address - b.address
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return fields, problems
+}
+
+// point resolves one point.
+func (f *finder) point(name string, p Point, d Device) *field {
+	if !bridge.ValidPoint(name) {
+		f.on(fmt.Sprintf("%q can't name a point", name),
+			"use [a-z][a-z0-9_]*, at most 64 bytes: "+bridge.PointName(name))
+	}
+	r := &field{name: name, unit: p.Unit, every: d.Every.D()}
+	if p.Every != nil {
+		r.every = p.Every.D()
+		if r.every < minEvery {
+			f.bad("every", "an interval of "+p.Every.String(), "use at least 10ms")
+		}
+	}
+	key := f.where(r, p, d)
+	if key == "" {
+		return r
+	}
+	f.decoding(r, p, d)
+	f.scaling(r, p)
+	if r.address < 0 || r.end() > 1<<16 {
+		f.bad(key, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
+	}
+	if most := d.MaxWords; !r.table.Bits() && r.words > most {
+		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.words, most), "raise max_words or shorten the point")
+	}
+	return r
+}
+
+// where finds the table and the address, and returns the key that gave them; ""
+// if they are not known.
+func (f *finder) where(r *field, p Point, d Device) string {
+	given := make([]string, 0, 2)
+	for _, k := range []struct {
+		key     string
+		address *int
+		table   wire.Table
+	}{{"coil", p.Coil, wire.Coil}, {"discrete", p.Discrete, wire.Discrete}, {"input", p.Input, wire.Input}, {"holding", p.Holding, wire.Holding}} {
+		if k.address != nil {
+			given = append(given, k.key)
+			r.table, r.address = k.table, *k.address-d.Base
+			if r.address < 0 && *k.address >= 0 {
+				f.bad(k.key, "address 0 of a device whose addresses begin at 1", "base: 1 is subtracted from every address: remove it or count from 1")
+				return ""
+			}
+		}
+	}
+	if p.Ref != "" {
+		given = append(given, "ref")
+		var err error
+		if r.table, r.address, err = parseRef(string(p.Ref)); err != nil {
+			f.bad("ref", err.Error(), "write the digits as the manual prints them")
+			return ""
+		}
+	}
+	switch len(given) {
+	case 0:
+		f.bad("", "no address", "give one of coil, discrete, input, holding (zero-based) or ref (as manuals count)")
+		return ""
+	case 1:
+		return given[0]
+	}
+	f.bad(given[1], "a second address, beside "+given[0], "a point is in one table: keep one of "+strings.Join(given, ", "))
+	return ""
+}
+
+// decoding finds the type, the order and what part of a register is meant.
+func (f *finder) decoding(r *field, p Point, d Device) {
+	r.words = 1
+	if r.table.Bits() {
+		f.bitTable(r, p)
+		return
+	}
+	name := p.Type
+	if name == "" {
+		name = "uint16"
+		if p.Bit != nil {
+			name = "bool"
+		}
+	}
+	t, ok := pointTypes[name]
+	if !ok {
+		f.bad("type", fmt.Sprintf("%q is no type", p.Type), suggest(p.Type, slices.Sorted(maps.Keys(pointTypes))))
+		t, name = pointTypes["uint16"], "uint16"
+	}
+	r.typ, r.kind, r.bits = name, t.kind, uint8(t.bits)
+	o := f.order(p, d, t)
+	r.load = loader(t.bits, o)
+	f.part(r, p, name)
+	if t.kind == kindString {
+		r.length = p.Length
+		if p.Length < 1 || p.Length > 2*MaxWords {
+			f.bad("length", "a string without its length", "give length in bytes, 1 to 250")
+			r.length = 2
+		}
+	} else if p.Length != 0 {
+		f.bad("length", "a length for type "+name, "only strings have a length: add type: string or remove it")
+	}
+	r.words = t.words(r.length)
+}
+
+// bitTable finds that a coil or discrete input is nothing but a bit.
+func (f *finder) bitTable(r *field, p Point) {
+	r.typ, r.kind, r.load, r.bits = "bool", kindBool, loadBit, 1
+	what := "a " + r.table.String() + " is a single bit: "
+	if p.Type != "" && p.Type != "bool" {
+		f.bad("type", what+"it can't be "+p.Type, "remove type, or read the register that has the number (input or holding)")
+	}
+	for _, k := range []struct {
+		key   string
+		given bool
+	}{{"bit", p.Bit != nil}, {"bits", p.Bits != ""}, {"order", p.Order != ""}, {"byte", p.Byte != ""}, {"length", p.Length != 0}} {
+		if k.given {
+			f.bad(k.key, what+"it has no "+k.key, "remove "+k.key+", or use input or holding")
+		}
+	}
+}
+
+func (f *finder) order(p Point, d Device, t pointType) order {
+	name := strings.ToUpper(d.Order)
+	if p.Order != "" {
+		name = strings.ToUpper(p.Order)
+	}
+	o, ok := orders[name]
+	switch {
+	case p.Order == "":
+		return o // the device's was checked there
+	case !ok:
+		f.bad("order", fmt.Sprintf("%q is no order", p.Order), "use ABCD, DCBA, BADC or CDAB")
+	case len(name) == 2 && t.bits > 16, len(name) == 8 && t.bits != 64:
+		f.bad("order", fmt.Sprintf("order %s does not suit %s", p.Order, typeName(p)),
+			"four letters mean the same order at any width: use ABCD, DCBA, BADC or CDAB")
+	}
+	return o
+}
+
+func typeName(p Point) string {
+	if p.Type == "" {
+		return "uint16"
+	}
+	return p.Type
+}
+
+// part finds which bits of a register are meant.
+func (f *finder) part(r *field, p Point, name string) {
+	switch {
+	case p.Bit != nil:
+		if *p.Bit < 0 || *p.Bit > 15 {
+			f.bad("bit", fmt.Sprintf("bit %d of a register of 16", *p.Bit), "use 0 (least significant) to 15")
+			return
+		}
+		if name != "bool" {
+			f.bad("type", "one bit can't be "+name, "remove type: a bit is bool; or use bits for a number")
+		}
+		if p.Bits != "" {
+			f.bad("bits", "bit and bits together", "keep one of them")
+		}
+		r.shift, r.mask = uint8(*p.Bit), 1
+	case p.Bits != "":
+		first, last, ok := parseBits(p.Bits)
+		if !ok {
+			f.bad("bits", fmt.Sprintf("%q are no bits", p.Bits), `write the first and the last, from 0 to 15: "4-7"`)
+			return
+		}
+		if name != "uint16" {
+			f.bad("type", "some bits can't be "+name, "remove type: bits are an unsigned number")
+		}
+		r.shift, r.mask = uint8(first), 1<<(last-first+1)-1
+	case r.bits == 8:
+		r.mask = 0xff
+		switch p.Byte {
+		case "", "low":
+		case "high":
+			r.shift = 8
+		default:
+			f.bad("byte", fmt.Sprintf("%q is no half of a register", p.Byte), "use low or high")
+		}
+		return
+	}
+	if p.Byte != "" {
+		f.bad("byte", "a byte of type "+name, "byte is for int8 and uint8")
+	}
+}
+
+func parseBits(s string) (first, last int, ok bool) {
+	a, b, _ := strings.Cut(s, "-")
+	first, err1 := strconv.Atoi(strings.TrimSpace(a))
+	last, err2 := strconv.Atoi(strings.TrimSpace(b))
+	if first > last {
+		first, last = last, first
+	}
+	return first, last, err1 == nil && err2 == nil && first >= 0 && last <= 15
+}
+
+// suggest is the fix for a word that is not in a list.
+func suggest(word string, known []string) string {
+	if near := nearest(word, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "use one of " + strings.Join(known, ", ")
+}

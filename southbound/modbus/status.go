@@ -1,0 +1,121 @@
+package modbus
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fieldbridge/bridge"
+)
+
+// Devices returns how each device is doing, sorted by name.
+func (s *Source) Devices() []bridge.DeviceStatus {
+	var all []bridge.DeviceStatus
+	for _, d := range s.sorted() {
+		st := d.snapshot()
+		status := bridge.DeviceStatus{Device: d.spec.name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.spec.unit),
+			Last: st.last, Detail: st.detail}
+		reasons := make(map[bridge.Reason]int)
+		for _, t := range st.tallies {
+			status.Good += t.good
+			status.Bad += t.bad
+			for r, n := range t.reasons {
+				reasons[r] += n
+			}
+		}
+		status.Reason = mostFrequent(reasons)
+		all = append(all, status)
+	}
+	return all
+}
+
+func mostFrequent(reasons map[bridge.Reason]int) string {
+	best, most := "", 0
+	for _, r := range slices.Sorted(maps.Keys(reasons)) {
+		if reasons[r] > most {
+			best, most = r.String(), reasons[r]
+		}
+	}
+	return best
+}
+
+// sorted returns the devices by name.
+func (s *Source) sorted() []*device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.devices), func(a, b *device) int { return strings.Compare(a.spec.name, b.spec.name) })
+}
+
+func (s *Source) busName(d *device) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want.buses[d.spec.bus].name
+}
+
+// running returns the buses that run, by name.
+func (s *Source) running() []*bus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.buses), func(a, b *bus) int { return strings.Compare(a.spec.name, b.spec.name) })
+}
+
+// Health returns the buses and devices that are not well.
+func (s *Source) Health() []bridge.Condition {
+	var conditions []bridge.Condition
+	for _, b := range s.running() {
+		if st := b.getState(); !st.since.IsZero() {
+			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "bus " + b.spec.name, Since: st.since,
+				Text: st.detail + ": check that " + b.spec.address.String() + " is on and can be reached"})
+		}
+	}
+	for _, d := range s.sorted() {
+		if st := d.snapshot(); !st.since.IsZero() {
+			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.since,
+				Text: st.detail + ": check that it is on and that its unit id is right"})
+		}
+	}
+	return conditions
+}
+
+// Observe yields the metrics of all buses and devices.
+func (s *Source) Observe(yield func(bridge.Metric)) {
+	buses, devices := s.running(), s.sorted()
+	each := func(name, help string, kind bridge.MetricKind, value func(*bus) float64) {
+		for _, b := range buses {
+			yield(bridge.Metric{Name: "fieldbridge_modbus_" + name, Help: help, Kind: kind,
+				Labels: []string{"bus", b.spec.name}, Value: value(b)})
+		}
+	}
+	each("connected", "Whether the bus has a connection, as far as is known.", bridge.Gauge, func(b *bus) float64 {
+		if b.getState().since.IsZero() {
+			return 1
+		}
+		return 0
+	})
+	each("requests_total", "Requests sent, with retries.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.requests.Load()) })
+	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.late.Load()) })
+	each("busy_seconds_total", "Time spent on requests.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
+	for _, b := range buses {
+		for r := range b.counts.failures {
+			if n := b.counts.failures[r].Load(); n > 0 {
+				yield(bridge.Metric{Name: "fieldbridge_modbus_failures_total", Help: "Requests that failed, with retries.", Kind: bridge.Counter,
+					Labels: []string{"bus", b.spec.name, "reason", bridge.Reason(r).String()}, Value: float64(n)})
+			}
+		}
+	}
+	for _, quality := range []string{"good", "bad"} {
+		for _, d := range devices {
+			n := 0
+			for _, t := range d.snapshot().tallies {
+				if quality == "good" {
+					n += t.good
+				} else {
+					n += t.bad
+				}
+			}
+			yield(bridge.Metric{Name: "fieldbridge_modbus_points", Help: "Points of a device by their last reading.", Kind: bridge.Gauge,
+				Labels: []string{"device", d.spec.name, "quality", quality}, Value: float64(n)})
+		}
+	}
+}
