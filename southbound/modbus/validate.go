@@ -14,16 +14,20 @@ import (
 func (c Config) Validate() []setting.Problem {
 	var problems []setting.Problem
 	used := make(map[string]bool)
+	lost := false // a device names a bus that there is not
 	for _, name := range slices.Sorted(maps.Keys(c.Devices)) {
 		d := c.Devices[name]
 		used[d.Bus] = true
+		if _, ok := c.Buses[d.Bus]; !ok && d.URL == "" {
+			lost = true
+		}
 		problems = append(problems, c.validateDevice(name, d)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
 		f := finder{path: []string{"buses", name}}
 		f.bus(c.Buses[name])
 		problems = append(problems, f.problems...)
-		if !used[name] && !c.namedByURL(name) {
+		if !used[name] && !lost && !c.namedByURL(name) {
 			problems = append(problems, setting.Problem{Path: f.path, OnKey: true, Warning: true,
 				Text: "no device is on this bus", Fix: "add a device with bus: " + name + ", or remove the bus"})
 		}

@@ -1,0 +1,112 @@
+package modbus
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// needPeer skips the test when a program that it talks to is missing, except
+// where everything must run.
+func needPeer(t *testing.T, name string, probe ...string) {
+	t.Helper()
+	if err := exec.Command(probe[0], probe[1:]...).Run(); err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing", name)
+	}
+	t.Skipf("%s is missing", name)
+}
+
+func needPymodbus(t *testing.T) {
+	needPeer(t, "python3-pymodbus with python3-serial-asyncio", "/usr/bin/python3", "-c", "import pymodbus.server")
+}
+
+// freePort returns a port that nobody listens on at present.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// start runs a program until the test ends.
+func start(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = testLog{t}, testLog{t}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+}
+
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.t.Logf("%s", b)
+	return len(b), nil
+}
+
+// firstGood runs cfg until a batch of device is wholly good, and returns it.
+func firstGood(t *testing.T, cfg Config, device string) bridge.Batch {
+	t.Helper()
+	source, err := New(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan bridge.Batch, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		source.Run(ctx, func(b bridge.Batch, _ func(error)) {
+			for _, r := range b.Readings {
+				if b.Device != device || !r.Value.Good() {
+					return
+				}
+			}
+			select {
+			case found <- b:
+			default:
+			}
+		})
+	})
+	defer wg.Wait()
+	defer cancel()
+	select {
+	case b := <-found:
+		return b
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no good batch in 20s: %+v", source.Devices())
+		return bridge.Batch{}
+	}
+}
+
+const firstRunValues = "running=true door_open=true supply_temp=71.5 return_temp=-21.3 fault=true energy=12345.67"
+
+func TestFirstRunWithPymodbus(t *testing.T) {
+	needPymodbus(t)
+	port := strconv.Itoa(freePort(t))
+	start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", "tcp", port)
+	b := firstGood(t, firstRun("tcp://127.0.0.1:"+port), "boiler")
+	if got := values(b); got != firstRunValues {
+		t.Errorf("got  %s\nwant %s", got, firstRunValues)
+	}
+	if age := time.Since(b.At); age > 10*time.Second || age < 0 {
+		t.Errorf("acquired %v ago", age)
+	}
+}

@@ -1,0 +1,161 @@
+package modbus
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// cheapest tries every partition of items into consecutive runs.
+func cheapest(t wire.Table, items []span, l limits, c cost) time.Duration {
+	best := time.Duration(-1)
+	for cuts := range 1 << (len(items) - 1) {
+		total, start, ok := time.Duration(0), 0, true
+		for i := range items {
+			if i < len(items)-1 && cuts>>i&1 == 0 {
+				continue
+			}
+			run := items[start]
+			for _, s := range items[start+1 : i+1] {
+				if l.gap >= 0 && s.first-run.end > l.gap || s.first > run.end && l.hole(t, span{run.end, s.first}) {
+					ok = false
+				}
+				run.end = max(run.end, s.end)
+			}
+			if run.end-run.first > l.words && i > start {
+				ok = false
+			}
+			total += c.takes(t, run.end-run.first)
+			start = i + 1
+		}
+		if ok && (best < 0 || total < best) {
+			best = total
+		}
+	}
+	return best
+}
+
+func TestCoverIsTheCheapest(t *testing.T) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for range 2000 {
+		var items []span
+		for range 1 + rnd.IntN(9) {
+			first := rnd.IntN(60)
+			items = append(items, span{first, first + 1 + rnd.IntN(12)})
+		}
+		slices.SortFunc(items, func(a, b span) int { return a.first - b.first })
+		l := limits{words: 12 + rnd.IntN(40), bits: 2000, gap: rnd.IntN(20) - 1}
+		if rnd.IntN(2) == 0 {
+			first := rnd.IntN(60)
+			l.holes = []hole{{wire.Holding, span{first, first + 1 + rnd.IntN(3)}}}
+		}
+		c := cost{request: time.Duration(rnd.IntN(50)), word: time.Duration(1 + rnd.IntN(5))}
+		var total time.Duration
+		start := 0
+		for _, end := range cover(wire.Holding, items, l, c) {
+			run := items[start]
+			for _, s := range items[start:end] {
+				run.end = max(run.end, s.end)
+			}
+			total += c.takes(wire.Holding, run.end-run.first)
+			start = end
+		}
+		if want := cheapest(wire.Holding, items, l, c); total != want {
+			t.Fatalf("seed %d: %v with %+v, %+v: %d, but %d is possible", seed, items, l, c, total, want)
+		}
+	}
+}
+
+// TestEveryFifthRegister is the case that naive grouping reads in 200 requests.
+func TestEveryFifthRegister(t *testing.T) {
+	points := make(map[string]Point)
+	for i := range 200 {
+		points[fmt.Sprintf("p%d", i)] = Point{Holding: at(5 * i)}
+	}
+	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
+	plan := Plan(cfg)
+	if n := len(plan[0].Blocks); n != 8 {
+		t.Errorf("%d requests, want 8", n)
+	}
+	d := cfg.Devices["d"]
+	d.MaxGap = at(3)
+	cfg.Devices["d"] = d
+	if n := len(Plan(cfg)[0].Blocks); n != 200 {
+		t.Errorf("%d requests with max_gap 3, want 200", n)
+	}
+	d.MaxGap, d.MaxWords = nil, 50
+	cfg.Devices["d"] = d
+	if n := len(Plan(cfg)[0].Blocks); n != 20 {
+		t.Errorf("%d requests with max_words 50, want 20", n)
+	}
+}
+
+// firstRun is the modbus section of the first configuration that users see.
+func firstRun(url string) Config {
+	bus := testBus("")
+	bus.URL = url
+	d := testDevice("plc", 1, map[string]Point{
+		"supply_temp": {Input: at(0), Type: "float32", Unit: "°C"},
+		"return_temp": {Input: at(2), Type: "int16", Scale: &setting.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},
+		"energy":      {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &setting.Decimal{Coef: 1, Exp: -2}, Unit: "kWh"},
+		"running":     {Coil: at(3)},
+		"door_open":   {Discrete: at(7)},
+		"fault":       {Holding: at(40), Bit: at(3)},
+	})
+	return Config{Buses: map[string]Bus{"plc": bus}, Devices: map[string]Device{"boiler": d}}
+}
+
+func TestPlanOfFirstRun(t *testing.T) {
+	got := Plan(firstRun("tcp://127.0.0.1:5020"))
+	takes := func(words int) time.Duration { return tcpRequest + time.Duration(words)*tcpWord }
+	block := func(table string, first, count int, takes time.Duration, points ...string) BlockPlan {
+		return BlockPlan{Device: "boiler", UnitID: 1, Table: table, Address: first, Count: count, Points: points, Every: time.Second, Takes: takes}
+	}
+	want := []BusPlan{{Bus: "plc", Link: "tcp://127.0.0.1:5020",
+		Load: float64(4*tcpRequest+67*tcpWord) / 1e9,
+		Blocks: []BlockPlan{
+			block("coil", 3, 1, takes(1), "running"),
+			block("discrete", 7, 1, takes(1), "door_open"),
+			block("input", 0, 3, takes(3), "supply_temp", "return_temp"),
+			block("holding", 40, 62, takes(62), "fault", "energy"),
+		}}}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScalePointStaysInItsBlock(t *testing.T) {
+	d := testDevice("plc", 1, map[string]Point{
+		"sf": {Holding: at(100), Type: "int16"},
+		"a":  {Holding: at(0), Type: "int16", ScalePoint: "sf"},
+		"b":  {Holding: at(20), Type: "int16"},
+	})
+	zero := 0
+	d.MaxGap = &zero
+	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}
+	blocks := Plan(cfg)[0].Blocks
+	if len(blocks) != 1 || blocks[0].Address != 0 || blocks[0].Count != 101 {
+		t.Errorf("%+v, want one block of 101 registers", blocks)
+	}
+}
+
+func TestDevicesOfOneHostShareABus(t *testing.T) {
+	own := testDevice("", 2, map[string]Point{"a": {Input: at(0)}})
+	own.URL = "tcp://PLC:502"
+	alone := own
+	alone.URL = "tcp://10.0.0.2"
+	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+		"a": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}}), "b": own, "c": alone}}
+	plan := Plan(cfg)
+	if len(plan) != 2 || plan[1].Bus != "plc" || len(plan[1].Blocks) != 2 || plan[0].Bus != "10.0.0.2:502" {
+		t.Errorf("%+v", plan)
+	}
+}

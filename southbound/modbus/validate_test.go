@@ -1,0 +1,133 @@
+package modbus
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"fieldbridge/bridge/setting"
+)
+
+func show(p setting.Problem) string {
+	kind := ""
+	if p.Warning {
+		kind = "warning: "
+	}
+	return fmt.Sprintf("%s%s: %s: %s", kind, strings.Join(p.Path, "."), p.Text, p.Fix)
+}
+
+// point validates a configuration of one point.
+func withPoint(p Point) Config {
+	return Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": testDevice("plc", 1, map[string]Point{"x": p})}}
+}
+
+func (c Config) without(bus string) Config {
+	delete(c.Buses, bus)
+	return c
+}
+
+func withDevice(change func(*Device)) Config {
+	c := withPoint(Point{Input: at(0)})
+	d := c.Devices["d"]
+	change(&d)
+	c.Devices["d"] = d
+	return c
+}
+
+func TestValidate(t *testing.T) {
+	big := setting.Decimal{Coef: 2}
+	tests := []struct {
+		name string
+		c    Config
+		want string // of the only problem; "" is none
+	}{
+		{"good", withPoint(Point{Input: at(0)}), ""},
+		{"last register", withPoint(Point{Input: at(65535)}), ""},
+		{"misspelt bus", withDevice(func(d *Device) { d.Bus = "pcl" }), `devices.d.bus: there is no bus "pcl": did you mean "plc"?`},
+		{"no bus", withDevice(func(d *Device) { d.Bus = "" }), "devices.d: a device without bus: add bus: NAME"},
+		{"bus and url", withDevice(func(d *Device) { d.URL = "tcp://x" }), "devices.d.url: bus and url together"},
+		{"no url", withDevice(func(d *Device) { d.Bus, d.URL = "", "10.0.0.1" }).without("plc"), `devices.d.url: "10.0.0.1" is no URL of a bus: write tcp://HOST`},
+		{"unit id", withDevice(func(d *Device) { d.UnitID = 256 }), "devices.d.unit_id: unit id 256: use 0 to 255"},
+		{"too often", withDevice(func(d *Device) { d.Every = 1 }), "devices.d.every: an interval of 1ns: use at least 10ms"},
+		{"device order", withDevice(func(d *Device) { d.Order = "ABDC" }), `devices.d.order: "ABDC" is no order: use ABCD, DCBA, BADC or CDAB`},
+		{"max_words", withDevice(func(d *Device) { d.MaxWords = 126 }), "devices.d.max_words: 126 registers in one request: use 1 to 125"},
+		{"max_bits", withDevice(func(d *Device) { d.MaxBits = 2001 }), "devices.d.max_bits: 2001 bits in one request"},
+		{"no points", withDevice(func(d *Device) { d.Points = nil }), "devices.d: a device without points"},
+		{"base 1 and address 0", withDevice(func(d *Device) { d.Base = 1 }), "devices.d.points.x.input: address 0 of a device whose addresses begin at 1"},
+		{"base 2", withDevice(func(d *Device) { d.Base = 2; d.Points = map[string]Point{"x": {Input: at(5)}} }), "devices.d.base: addresses from 2"},
+		{"no table", withPoint(Point{}), "devices.d.points.x: no address: give one of coil, discrete, input, holding (zero-based) or ref"},
+		{"two tables", withPoint(Point{Input: at(0), Coil: at(1)}), "devices.d.points.x.input: a second address, beside coil"},
+		{"beyond the table", withPoint(Point{Input: at(65536)}), "devices.d.points.x.input: address 65536 to 65536 is beyond the table"},
+		{"end beyond the table", withPoint(Point{Holding: at(65535), Type: "float32"}), "devices.d.points.x.holding: address 65535 to 65536 is beyond"},
+		{"negative", withPoint(Point{Coil: at(-1)}), "devices.d.points.x.coil: address -1 to -1 is beyond"},
+		{"type", withPoint(Point{Input: at(0), Type: "unit16"}), `devices.d.points.x.type: "unit16" is no type: did you mean "uint16"?`},
+		{"type of a coil", withPoint(Point{Coil: at(0), Type: "float32"}), "devices.d.points.x.type: a coil is a single bit: it can't be float32"},
+		{"bit of a coil", withPoint(Point{Coil: at(0), Bit: at(1)}), "devices.d.points.x.bit: a coil is a single bit: it has no bit: remove bit"},
+		{"bit 16", withPoint(Point{Holding: at(0), Bit: at(16)}), "devices.d.points.x.bit: bit 16 of a register of 16"},
+		{"bit of a float", withPoint(Point{Holding: at(0), Bit: at(1), Type: "float32"}), "devices.d.points.x.type: one bit can't be float32"},
+		{"bits", withPoint(Point{Holding: at(0), Bits: "4-16"}), `devices.d.points.x.bits: "4-16" are no bits`},
+		{"order", withPoint(Point{Holding: at(0), Type: "uint32", Order: "AB"}), "devices.d.points.x.order: order AB does not suit uint32"},
+		{"no order", withPoint(Point{Holding: at(0), Order: "BAD"}), `devices.d.points.x.order: "BAD" is no order`},
+		{"byte of a uint16", withPoint(Point{Holding: at(0), Byte: "high"}), "devices.d.points.x.byte: a byte of type uint16"},
+		{"byte in the middle", withPoint(Point{Holding: at(0), Type: "int8", Byte: "mid"}), `devices.d.points.x.byte: "mid" is no half`},
+		{"string without length", withPoint(Point{Holding: at(0), Type: "string"}), "devices.d.points.x.length: a string without its length"},
+		{"length of a number", withPoint(Point{Holding: at(0), Length: 4}), "devices.d.points.x.length: a length for type uint16"},
+		{"scale of a bool", withPoint(Point{Coil: at(0), Scale: &big}), "devices.d.points.x.scale: scale for a bool: only numbers"},
+		{"scale and range", withPoint(Point{Input: at(0), Scale: &big, Range: &Range{[]setting.Decimal{{}, {Coef: 1}}, []setting.Decimal{{}, {Coef: 1}}}}), "devices.d.points.x.range: range beside another scaling"},
+		{"flat range", withPoint(Point{Input: at(0), Range: &Range{make([]setting.Decimal, 2), make([]setting.Decimal, 2)}}), "devices.d.points.x.range.raw: both raw numbers are the same"},
+		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}), "devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
+		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}), "devices.d.points.x.enum: an enum of float32"},
+		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}), `devices.d.points.x.scale_point: "y" is not a point of this device`},
+		{"reference", withPoint(Point{Ref: "40061", Type: "float32"}), ""},
+		{"unused bus", Config{Buses: map[string]Bus{"plc": testBus("plc")}}, "warning: buses.plc: no device is on this bus"},
+		{"bus url", func() Config {
+			c := withPoint(Point{Input: at(0)})
+			c.Buses = map[string]Bus{"plc": testBus("plc:0")}
+			return c
+		}(), `buses.plc.url: "0" is no port`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			problems := test.c.Validate()
+			switch {
+			case test.want == "" && len(problems) == 0:
+			case len(problems) != 1 || test.want == "" || !strings.HasPrefix(show(problems[0]), test.want):
+				for _, p := range problems {
+					t.Errorf("got  %s", show(p))
+				}
+				t.Errorf("want %s", test.want)
+			}
+		})
+	}
+}
+
+// TestAllProblemsAtOnce: one run of check shows everything.
+func TestAllProblemsAtOnce(t *testing.T) {
+	c := withDevice(func(d *Device) {
+		d.Bus, d.UnitID, d.Order = "x", -1, "?"
+		d.Points = map[string]Point{"Bad Name": {Input: at(70000), Type: "foo"}, "y": {}}
+	})
+	if n := len(c.Validate()); n != 7 { // bus, unit_id, order, name, type, address, no address
+		for _, p := range c.Validate() {
+			t.Log(show(p))
+		}
+		t.Errorf("%d problems, want 7", n)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for ref, want := range map[string]string{
+		"40061": "holding 60", "400061": "holding 60", "465536": "holding 65535", "30001": "input 0",
+		"10001": "discrete 0", "00011": "coil 10", "000011": "coil 10",
+	} {
+		table, address, err := parseRef(ref)
+		if got := fmt.Sprint(table, " ", address); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", ref, got, err, want)
+		}
+	}
+	for _, ref := range []string{"", "40000", "20001", "50001", "4001", "4000001", "400000", "465537", "4x001"} {
+		if err := new(Ref).UnmarshalText([]byte(ref)); err == nil {
+			t.Errorf("%q was taken", ref)
+		}
+	}
+}
