@@ -1,0 +1,68 @@
+package awsiot
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+)
+
+// This file is what a check of the connection shares with the session, so that
+// both speak TLS alike and explain failures in the same words.
+
+// Address returns the host and the port of cfg's endpoint.
+func Address(cfg *Config) (host, port string, err error) { return splitEndpoint(cfg.Endpoint) }
+
+// TLS reads the files that cfg names and returns how the session speaks TLS with
+// them, and its own certificate and key. The error tells which file is wrong.
+func TLS(cfg *Config) (*tls.Config, tls.Certificate, error) {
+	pair, roots, err := credentials(cfg)
+	if err != nil {
+		return nil, tls.Certificate{}, err
+	}
+	return tlsConfig(cfg, pair, roots), pair, nil
+}
+
+// AmazonRoots returns the built-in roots: Amazon Root CA 1 to 4 and Starfield
+// Services Root CA G2.
+func AmazonRoots() []*x509.Certificate {
+	var roots []*x509.Certificate
+	for rest := amazonRoots; ; {
+		var b *pem.Block
+		if b, rest = pem.Decode(rest); b == nil {
+			return roots
+		}
+		if cert, err := x509.ParseCertificate(b.Bytes); err == nil {
+			roots = append(roots, cert)
+		}
+	}
+}
+
+// Stage is how far an attempt to connect got when it failed.
+type Stage int
+
+// The stages, in their order.
+const (
+	AtFiles     = Stage(stageFiles)     // reading certificate, key and CA
+	AtDial      = Stage(stageDial)      // name and TCP
+	AtHandshake = Stage(stageHandshake) // TLS
+	AtConnect   = Stage(stageConnect)   // from CONNECT to CONNACK
+)
+
+// ExplainAt is [Explain] for an attempt with cfg that failed at a stage. own is
+// our certificate, nil if it could not be read.
+func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) string {
+	server := cfg.ServerName
+	if server == "" {
+		server, _, _ = splitEndpoint(cfg.Endpoint)
+	}
+	return Explain(&connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err})
+}
+
+// Refused returns the error of a CONNACK with a code from 0x80 on, and the
+// server's own words, for [ExplainAt].
+func Refused(code byte, reason string) error { return &connackError{code: code, reason: reason} }
+
+// Disconnected returns the error of a DISCONNECT by the server, for [ExplainAt].
+func Disconnected(code byte, reason string) error {
+	return &disconnectError{code: code, reason: reason}
+}
