@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -20,6 +21,9 @@ type Config struct {
 	// northbound.awsiot.client_id says otherwise, its MQTT client id. 1 to 128
 	// letters, digits, ':', '_' or '-'.
 	Gateway string `yaml:"gateway"`
+	// Labels say where the gateway is or whose, as site: brno. {label.site} in
+	// topics stands for the value. Names are [a-z][a-z0-9_]*.
+	Labels map[string]string `yaml:"labels"`
 	// Log says what is logged, on stderr.
 	Log Log `yaml:"log"`
 	// Northbound is where readings go.
@@ -82,7 +86,7 @@ func oneOf(key, value string, allowed ...string) []setting.Problem {
 // Validate returns everything that is wrong with c: what each section finds, and
 // what only shows when they are seen together.
 func (c *Config) Validate() []setting.Problem {
-	problems := c.validateGateway()
+	problems := append(c.validateGateway(), c.fillLabels()...)
 	problems = append(problems, setting.Under([]string{"log"}, c.Log.Validate())...)
 	if reflect.DeepEqual(c.Northbound.AWSIoT, northDefaults()) {
 		problems = append(problems, setting.Problem{Path: []string{"northbound"}, Text: "nothing says where readings go",
@@ -119,3 +123,8 @@ func (c *Config) validateGateway() []setting.Problem {
 	}
 	return nil
 }
+
+var configType = reflect.TypeFor[Config]()
+
+// ClientID returns the MQTT client id that the gateway uses at the cloud.
+func (c *Config) ClientID() string { return cmp.Or(c.Northbound.AWSIoT.ClientID, c.Gateway) }

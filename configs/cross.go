@@ -13,7 +13,6 @@ import (
 // crossCheck finds what shows only when sections are seen together.
 func (c *Config) crossCheck() []setting.Problem {
 	problems := c.deviceNames()
-	problems = append(problems, c.unusedBuses()...)
 	problems = append(problems, c.unusedBrokers()...)
 	problems = append(problems, c.commitPace()...)
 	if len(c.Southbound.Modbus.Devices) == 0 && len(c.Southbound.MQTT.Sensors) == 0 {
@@ -42,20 +41,6 @@ func (c *Config) deviceNames() []setting.Problem {
 	return problems
 }
 
-func (c *Config) unusedBuses() []setting.Problem {
-	used := make(map[string]bool)
-	for _, d := range c.Southbound.Modbus.Devices {
-		used[d.Bus] = true
-	}
-	var problems []setting.Problem
-	for _, name := range slices.Sorted(maps.Keys(c.Southbound.Modbus.Buses)) {
-		if !used[name] {
-			problems = append(problems, unused("bus", name, "no device is on it", "southbound", "modbus", "buses", name))
-		}
-	}
-	return problems
-}
-
 func (c *Config) unusedBrokers() []setting.Problem {
 	used := make(map[string]bool)
 	for _, s := range c.Southbound.MQTT.Sensors {
@@ -64,14 +49,13 @@ func (c *Config) unusedBrokers() []setting.Problem {
 	var problems []setting.Problem
 	for _, name := range slices.Sorted(maps.Keys(c.Southbound.MQTT.Brokers)) {
 		if !used[name] {
-			problems = append(problems, unused("broker", name, "no sensor rule names it", "southbound", "mqtt", "brokers", name))
+			problems = append(problems, setting.Problem{
+				Path: []string{"southbound", "mqtt", "brokers", name}, OnKey: true, Warning: true,
+				Text: "no sensor rule is on this broker", Fix: "add a rule with broker: " + name + ", or remove the broker",
+			})
 		}
 	}
 	return problems
-}
-
-func unused(what, name, why string, path ...string) setting.Problem {
-	return setting.Problem{Path: path, OnKey: true, Warning: true, Text: fmt.Sprintf("%s %q is not used: %s", what, name, why), Fix: "use it or remove it"}
 }
 
 // ackTime is how long a message takes to the cloud and its acknowledgement back,

@@ -48,6 +48,12 @@ func (p place) name() string {
 func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
 func (d *decoder) fail(p place, at Position, text, fix string) {
+	d.suspect(p)
+	d.problems = append(d.problems, Problem{at, text, fix})
+}
+
+// suspect notes that the value at p can't be judged.
+func (d *decoder) suspect(p place) {
 	if d.faulty == nil {
 		d.faulty, d.faultyKey = make(map[string]bool), make(map[string]bool)
 	}
@@ -55,7 +61,6 @@ func (d *decoder) fail(p place, at Position, text, fix string) {
 		d.faulty[pathKey(p.path)] = true
 		d.faultyKey[pathKey(p.path[:n-1])] = true
 	}
-	d.problems = append(d.problems, Problem{at, text, fix})
 }
 
 // explains reports whether what Validate says about path is probably a
@@ -98,6 +103,24 @@ func (d *decoder) fresh(n *node, v reflect.Value, p place) {
 
 // decode fills v, which is addressable and has its defaults.
 func (d *decoder) decode(n *node, v reflect.Value, p place) {
+	if n.unknown {
+		d.suspect(p) // what it is can only be told where it is known
+		if v.Kind() == reflect.String {
+			v.SetString(n.text)
+		}
+		return
+	}
+	if n.partial {
+		d.suspect(p)
+	}
+	before := len(d.problems)
+	d.decodeKnown(n, v, p)
+	if n.secret != "" && len(d.problems) > before {
+		d.problems = append(d.problems[:before], Problem{n.pos, fmt.Sprintf("what %s holds is no %s", n.secret, p.name()), "check it there: it is not shown here"})
+	}
+}
+
+func (d *decoder) decodeKnown(n *node, v reflect.Value, p place) {
 	if n.kind == null {
 		d.fail(p, n.pos, p.name()+" has no value", "give it one, or remove the key")
 		return

@@ -3,6 +3,7 @@ package configs
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -14,68 +15,128 @@ type Loaded struct {
 	Config Config
 	// Warnings are what works but is probably not meant.
 	Warnings []Problem
-	// Missing are files that the configuration names and that can't be read now:
-	// a warning while it is written, an error when it shall run.
+	// Missing are files and environment variables that the configuration names
+	// and that this machine does not have: a warning while the file is written,
+	// an error when it shall run.
 	Missing []Problem
-	// Hash names the content: 16 hexadecimal digits that change with it.
+	// Hash names the content: 16 hexadecimal digits that change with every
+	// value, and with no comment or space.
 	Hash string
+	// Files are what was read: the file and those that it includes.
+	Files []string
 
-	root *node
+	root *node // with variables and profiles written out
 }
 
-// Load reads and checks a file. The error is an [*Error] with everything that is
-// wrong.
-func Load(file string) (*Loaded, error) {
+// Load reads and checks the file of one gateway, or a fleet file for the gateway
+// that this machine is (see [LoadGateway]). The error is an [*Error] with
+// everything that is wrong.
+func Load(file string) (*Loaded, error) { return LoadGateway(file, "") }
+
+// LoadGateway reads and checks the file of one gateway, or what a fleet file
+// says of one. The name may be empty: then the certificate of the fleet's
+// defaults names the gateway, else the host's name does.
+func LoadGateway(file, gateway string) (*Loaded, error) {
 	content, ferr := readFile(file)
 	if ferr != nil {
 		return nil, newError([]Problem{{Position{File: file}, ferr.text, ferr.fix}})
 	}
-	return Parse(file, content)
+	r := &reader{}
+	root := r.read(file, content)
+	if isFleet(root) {
+		f, err := newFleet(file, root, r)
+		if err != nil {
+			return nil, err
+		}
+		if gateway == "" {
+			if gateway, err = f.whoAmI(); err != nil {
+				return nil, err
+			}
+		}
+		return f.Load(gateway)
+	}
+	l, err := r.load(root)
+	if err == nil && gateway != "" && gateway != l.Config.Gateway {
+		return nil, newError([]Problem{{l.Position("gateway"), fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway), "name its own, or a fleet file"}})
+	}
+	return l, err
 }
 
 // Parse is [Load] for content that is at hand. file is what positions name and
 // what paths are relative to.
 func Parse(file string, content []byte) (*Loaded, error) {
-	root, problems := parse(file, content)
-	if root == nil {
-		return nil, newError(problems)
+	r := &reader{}
+	root := r.read(file, content)
+	if isFleet(root) {
+		f, err := newFleet(file, root, r)
+		if err != nil {
+			return nil, err
+		}
+		_, err = f.LoadAll()
+		if err == nil {
+			err = newError([]Problem{{root.pos, "this is a fleet", "say which gateway"}})
+		}
+		return nil, err
 	}
-	l := &Loaded{Hash: hashOf(content), root: root}
-	return l, l.fill(problems)
+	return r.load(root)
 }
 
-func hashOf(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:8])
+// load makes the configuration of a gateway's own file.
+func (r *reader) load(root *node) (*Loaded, error) {
+	if root == nil {
+		return nil, newError(r.problems)
+	}
+	l := &Loaded{Files: r.files}
+	if err := l.fill(root, r.problems); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
-// fill decodes and validates the tree.
-func (l *Loaded) fill(problems []Problem) error {
-	d := decoder{problems: problems}
+// fill replaces variables and profiles, decodes and validates the tree.
+func (l *Loaded) fill(root *node, problems []Problem) error {
+	s := newSubstituter(root.at("vars"))
+	if name := root.at("gateway"); name != nil && s.vars["gateway"] == nil {
+		s.vars["gateway"] = name
+	}
+	root = s.resolve(root.without("vars"))
+	profiles := profiler{}
+	l.root = profiles.apply(root)
+	l.Hash = hashOf(l.root)
+
+	d := decoder{problems: append(append(problems, s.problems...), profiles.problems...)}
 	v := reflect.ValueOf(&l.Config).Elem()
 	setDefaults(v)
 	d.object(l.root, v, place{key: l.root.pos})
 	l.resolveDefaults()
 	for _, p := range l.Config.Validate() {
-		at, near := l.root.find(p.Path, p.OnKey)
-		if p.Warning {
-			l.Warnings = append(l.Warnings, Problem{at, p.Text, p.Fix})
-			continue
-		}
-		if d.explains(p.Path) {
-			continue
-		}
-		if !near {
-			p.Text = strings.Join(p.Path[:len(p.Path)-1], ".") + ": " + p.Text
-		}
-		d.problems = append(d.problems, Problem{at, p.Text, p.Fix})
+		l.judge(&d, p)
 	}
 	if err := newError(d.problems); err != nil {
 		return err
 	}
-	l.Missing = d.missingFiles()
+	l.Missing = sortProblems(append(d.missingFiles(), s.missing...))
 	l.Warnings = sortProblems(append(l.Warnings, l.checkQueueDir()...))
 	return nil
+}
+
+// judge sorts what Validate says: an error, a warning, or the consequence of an
+// error that is told already.
+func (l *Loaded) judge(d *decoder, p setting.Problem) {
+	at, near := l.root.find(p.Path, p.OnKey)
+	if n := l.root.at(p.Path...); n != nil && n.secret != "" {
+		p.Text, p.Fix = fmt.Sprintf("what %s holds is not allowed here", n.secret), "check it there: it is not shown here"
+	}
+	switch {
+	case p.Warning:
+		l.Warnings = append(l.Warnings, Problem{at, p.Text, p.Fix})
+		return
+	case d.explains(p.Path):
+		return
+	case !near:
+		p.Text = strings.Join(p.Path[:len(p.Path)-1], ".") + ": " + p.Text
+	}
+	d.problems = append(d.problems, Problem{at, p.Text, p.Fix})
 }
 
 // Position returns where the value at path stands, or the innermost key of path
@@ -91,4 +152,29 @@ func (l *Loaded) resolveDefaults() {
 	if l.root.at("store", "dir") == nil {
 		l.Config.Store.Dir = setting.Path(resolve(l.root.pos.File, string(l.Config.Store.Dir)))
 	}
+}
+
+// hashOf names a tree by what it says.
+func hashOf(n *node) string {
+	h := sha256.New()
+	var write func(n *node)
+	write = func(n *node) {
+		switch n.kind {
+		case mapping:
+			for _, m := range n.members {
+				fmt.Fprintf(h, "k%d:%s", len(m.key), m.key)
+				write(m.value)
+			}
+		case list:
+			for _, item := range n.items {
+				h.Write([]byte("-"))
+				write(item)
+			}
+		case scalar:
+			fmt.Fprintf(h, "%t%d:%s", n.plain, len(n.text), n.text)
+		}
+		h.Write([]byte{byte('A' + n.kind)})
+	}
+	write(n)
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -18,8 +18,12 @@ type node struct {
 	kind    kind
 	pos     Position
 	text    string // of a scalar: as written if plain, else without its quotes
-	plain   bool   // a scalar without quotes
+	plain   bool   // a scalar without quotes, or a null that is written out
 	flow    bool   // a mapping or list in brackets
+	partial bool   // a mapping with keys that could not be read
+	dynamic bool   // there is a ${name} in it
+	secret  string // the ${file:...} or ${env:...} that text is from
+	unknown bool   // that could not be read: text is it instead
 	members []member
 	items   []*node
 }
@@ -43,6 +47,48 @@ func (n *node) get(key string) *member {
 		}
 	}
 	return nil
+}
+
+// newMapping returns a mapping of members.
+func newMapping(pos Position, members []member) *node {
+	n := &node{kind: mapping, pos: pos, members: members}
+	for _, m := range members {
+		n.dynamic = n.dynamic || m.value.dynamic || hasVariable(m.key)
+	}
+	return n
+}
+
+// with returns a copy of a mapping where key has another value; a nil value
+// removes it.
+func (n *node) with(key string, pos Position, value *node) *node {
+	members := make([]member, 0, len(n.members)+1)
+	found := false
+	for _, m := range n.members {
+		if m.key == key {
+			found = true
+			if value == nil {
+				continue
+			}
+			m.value, m.pos = value, pos
+		}
+		members = append(members, m)
+	}
+	if !found && value != nil {
+		members = append(members, member{key: key, pos: pos, value: value})
+	}
+	out := newMapping(n.pos, members)
+	out.partial = n.partial
+	return out
+}
+
+// without returns a copy of a mapping without keys.
+func (n *node) without(keys ...string) *node {
+	for _, key := range keys {
+		if n.get(key) != nil {
+			n = n.with(key, n.pos, nil)
+		}
+	}
+	return n
 }
 
 // at returns the value at path, or nil.

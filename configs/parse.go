@@ -137,19 +137,21 @@ func (b *builder) node(n ast.Node) *node {
 	case *ast.SequenceNode:
 		out := &node{kind: list, pos: at, flow: v.IsFlowStyle}
 		for _, item := range v.Values {
-			out.items = append(out.items, b.node(item))
+			value := b.node(item)
+			out.items = append(out.items, value)
+			out.dynamic = out.dynamic || value.dynamic
 		}
 		return out
 	case *ast.NullNode:
-		return &node{kind: null, pos: at, plain: true, text: v.Token.Value}
+		return &node{kind: null, pos: at, plain: v.Token.Type != token.ImplicitNullType}
 	case *ast.LiteralNode:
-		return &node{kind: scalar, pos: at, text: v.Value.Value}
+		return &node{kind: scalar, pos: at, text: v.Value.Value, dynamic: hasVariable(v.Value.Value)}
 	case *ast.AnchorNode:
 		b.problem(at, "anchors (&name) are not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
 		return b.node(v.Value)
 	case *ast.AliasNode:
 		b.problem(at, fmt.Sprintf("%s is a YAML alias, which is not supported", excerpt(b.src.rest(at))), "if it is text, put it in quotes; else write the values out")
-		return &node{kind: scalar, pos: at, text: "*"}
+		return &node{kind: scalar, pos: at, text: "*", unknown: true}
 	case *ast.TagNode:
 		b.problem(at, fmt.Sprintf("%s is a YAML tag, which is not supported", excerpt(b.src.rest(at))), "remove it; if it is text, put it in quotes")
 		return b.node(v.Value)
@@ -159,7 +161,7 @@ func (b *builder) node(n ast.Node) *node {
 		if !quoted && t.Value != "" && strings.Contains("%@`}],", t.Value[:1]) {
 			b.problem(at, fmt.Sprintf("text that begins with %s needs quotes", t.Value[:1]), fmt.Sprintf("write %q", t.Value))
 		}
-		return &node{kind: scalar, pos: at, text: t.Value, plain: !quoted}
+		return &node{kind: scalar, pos: at, text: t.Value, plain: !quoted, dynamic: hasVariable(t.Value)}
 	}
 	b.problem(at, "YAML that is not supported here", "write it as key: value")
 	return &node{kind: null, pos: at}
@@ -174,6 +176,7 @@ func (b *builder) mapping(v *ast.MappingNode, at Position) *node {
 			out.pos = m.pos
 		}
 		if !ok {
+			out.partial = true
 			continue
 		}
 		if first, ok := seen[m.key]; ok {
@@ -182,6 +185,7 @@ func (b *builder) mapping(v *ast.MappingNode, at Position) *node {
 		}
 		seen[m.key] = m.pos.Line
 		out.members = append(out.members, m)
+		out.dynamic = out.dynamic || m.value.dynamic || hasVariable(m.key)
 	}
 	return out
 }
@@ -204,7 +208,7 @@ func (b *builder) member(v *ast.MappingValueNode) (member, bool) {
 	}
 	m.bare = v.Start == nil || v.Start.Type != token.MappingValueType
 	m.value = b.node(v.Value)
-	if m.value.kind == null && v.Value.GetToken().Type == token.ImplicitNullType {
+	if m.value.kind == null && !m.value.plain {
 		m.value.pos = at
 	}
 	return m, true

@@ -85,7 +85,7 @@ func (c *Config) northPlan(buses []modbus.BusPlan) NorthPlan {
 	fill := func(topic string) string { return strings.ReplaceAll(topic, "{gateway}", c.Gateway) }
 	n := NorthPlan{
 		Endpoint:    north.Endpoint,
-		ClientID:    cmp.Or(north.ClientID, c.Gateway),
+		ClientID:    c.ClientID(),
 		Topic:       fill(north.Topic),
 		StatusTopic: fill(cmp.Or(north.StatusTopic, "fieldbridge/{gateway}/status")),
 	}

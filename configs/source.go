@@ -27,15 +27,6 @@ type source struct {
 	lines []string
 }
 
-// readSource reads a file. The problem is nil if it can be parsed.
-func readSource(file string) (*source, *Problem) {
-	content, err := readFile(file)
-	if err != nil {
-		return nil, &Problem{Position{File: file}, err.text, err.fix}
-	}
-	return newSource(file, content)
-}
-
 // fileError is why a file can't be read.
 type fileError struct{ text, fix string }
 

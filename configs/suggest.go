@@ -24,6 +24,7 @@ var otherWords = map[string][]string{
 	"interval":       {"every"},
 	"key":            {"private_key", "path"},
 	"key_file":       {"private_key"},
+	"lvl":            {"level"},
 	"keepalive":      {"keep_alive"},
 	"multiplier":     {"scale"},
 	"password":       {"password_file"},
@@ -64,15 +65,16 @@ func suggestKey(given string, fields []field) string {
 // suggest returns the candidate nearest to given, or "" if none is near: one
 // slip of the finger for every three letters.
 func suggest(given string, candidates []string) string {
-	best, bestDistance := "", len(given)/3+1
-	if len(given) <= 2 {
-		bestDistance = 1
-	}
+	best, bestDistance := "", max(1, (len(given)+1)/3)
 	for _, c := range candidates {
 		if plainKey(c) == plainKey(given) {
 			return c
 		}
-		if n := distance(given, c); n < len(given) && (n < bestDistance || n == bestDistance && best == "") {
+		n := distance(given, c)
+		if min(len(given), len(c)) >= 3 && (strings.HasPrefix(given, c) || strings.HasPrefix(c, given)) {
+			n = min(n, bestDistance)
+		}
+		if n < len(given) && (n < bestDistance || n == bestDistance && best == "") {
 			best, bestDistance = c, n
 		}
 	}

@@ -1,0 +1,57 @@
+package configs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestUnreadableFiles(t *testing.T) {
+	dir := write(t, map[string]string{"large.yaml": "gateway: g\n" + strings.Repeat("# padding\n", maxFile/10+1), "secret.yaml": north})
+	if err := os.Chmod(filepath.Join(dir, "secret.yaml"), 0); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]string{
+		"none.yaml":   "none.yaml: no such file: check the name, or write a first one with: fieldbridge init",
+		".":           ": is a folder: name the YAML file in it",
+		"large.yaml":  "large.yaml: is larger than 16 MiB: ",
+		"secret.yaml": "secret.yaml: permission denied: ",
+	}
+	for name, want := range tests {
+		if name == "secret.yaml" && os.Getuid() == 0 {
+			continue // root may read everything
+		}
+		if _, err := Load(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	dir := write(t, map[string]string{
+		"g.yaml": `gateway: g
+northbound: {awsiot: {endpoint: "x:8883", certificate: certs, private_key: no.key, topic: t, linger: 3s}}
+store: {dir: g.yaml/queue}
+southbound:
+  modbus: {buses: {spare: {url: "tcp://h"}}}
+  mqtt: {brokers: {local: {listen: "127.0.0.1:1883"}}}
+`, "certs/x": ""})
+	l := load(t, filepath.Join(dir, "g.yaml"))
+	var got []string
+	for _, p := range append(l.Missing, l.Warnings...) {
+		got = append(got, strings.ReplaceAll(strings.ReplaceAll(p.String(), dir+"/", ""), dir, ""))
+	}
+	want := []string{
+		"g.yaml:2:56: certificate certs is a folder: name the file in it",
+		"g.yaml:2:76: private_key no.key does not exist: put it there before 'fieldbridge run'",
+		"g.yaml:2:102: with linger 3s and store.commit_every 3s most readings are written to the disk before the cloud can acknowledge them: to spare the flash let commit_every be at least 3.5s",
+		"g.yaml:3:14: the queue's folder g.yaml/queue cannot be reached: not a directory: name a folder on a disk that keeps its data",
+		"g.yaml:4:1: there is nothing to read: add devices under southbound.modbus or sensors under southbound.mqtt",
+		"g.yaml:5:20: no device is on this bus: add a device with bus: spare, or remove the bus",
+		"g.yaml:6:20: no sensor rule is on this broker: add a rule with broker: local, or remove the broker",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

@@ -1,0 +1,245 @@
+package configs
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/store"
+)
+
+func loadFleet(t *testing.T, file string) *Fleet {
+	t.Helper()
+	f, err := LoadFleet(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func loadFrom(t *testing.T, f *Fleet, name string) *Loaded {
+	t.Helper()
+	l, err := f.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestFleet(t *testing.T) {
+	f := loadFleet(t, "testdata/fleet/fleet.yaml")
+	if diff := cmp.Diff([]string{"first", "gw-1", "gw-2", "gw-3", "own"}, f.names()); diff != "" {
+		t.Fatal(diff)
+	}
+	if _, err := f.LoadAll(); err != nil {
+		t.Fatal(err)
+	}
+
+	first := loadFrom(t, f, "first").Config
+	if first.Gateway != "first" || first.Northbound.AWSIoT.Linger != 0 || first.Labels["site"] != "brno" {
+		t.Errorf("the groups of first: %+v", first)
+	}
+	if first.Store.Dir != "testdata/fleet/groups/queue-first" {
+		t.Errorf("dir %q is not relative to the file that names it", first.Store.Dir)
+	}
+	meters := first.Southbound.Modbus.Devices
+	if len(meters) != 3 || meters["meter-2"].UnitID != 2 || meters["meter-2"].Every.D() != 100*time.Millisecond || meters["meter-2"].Order != "CDAB" || len(meters["meter-2"].Points) != 2 {
+		t.Errorf("devices of first: %+v", meters)
+	}
+	if url := first.Southbound.Modbus.Buses["plc"].URL; url != "tcp://10.0.0.1:502" {
+		t.Errorf("bus of first: %s", url)
+	}
+
+	third := loadFrom(t, f, "gw-3").Config
+	meters = third.Southbound.Modbus.Devices
+	if _, there := meters["meter-2"]; there || meters["meter-3"].UnitID != 33 || meters["meter-3"].Every.D() != time.Second {
+		t.Errorf("devices of gw-3: %+v", meters)
+	}
+	if bus := third.Southbound.Modbus.Buses["plc"]; bus.URL != "tcp://10.3.0.1:502" || bus.Timeout.D() != 2*time.Second {
+		t.Errorf("bus of gw-3: %+v", bus)
+	}
+
+	own := loadFrom(t, f, "own").Config.Southbound.Modbus.Devices["d"]
+	if own.Order != "ABCD" || len(own.Points) != 2 || own.Points["speed"].Holding != nil || *own.Points["speed"].Input != 9 || own.Points["extra"].Coil == nil {
+		t.Errorf("device of own: %+v", own)
+	}
+}
+
+// What the comments of fleet.yaml and issue 7 promise.
+func TestFleetExample(t *testing.T) {
+	needStoreLimits(t)
+	shared, err := os.ReadFile("../../shared/acceptance/fleet.yaml")
+	if err == nil {
+		ours, _ := os.ReadFile("examples/fleet.yaml")
+		if diff := cmp.Diff(string(shared), string(ours)); diff != "" {
+			t.Errorf("examples/fleet.yaml differs (-shared +ours):\n%s", diff)
+		}
+	}
+	f := loadFleet(t, "examples/fleet.yaml")
+	want := map[string]struct {
+		url, every, device string
+		points             int
+	}{
+		"brno-1":   {"tcp://10.1.0.5:502", "1s", "filler", 2},
+		"brno-2":   {"tcp://10.1.0.6:502", "500ms", "filler", 2},
+		"brno-lab": {"tcp://10.1.0.9:502", "1s", "bench", 1},
+	}
+	for name, want := range want {
+		c := loadFrom(t, f, name).Config
+		d, ok := c.Southbound.Modbus.Devices[want.device]
+		if !ok || len(c.Southbound.Modbus.Devices) != 1 || d.Every.String() != want.every || len(d.Points) != want.points {
+			t.Errorf("%s: %+v", name, c.Southbound.Modbus.Devices)
+		}
+		if url := c.Southbound.Modbus.Buses["plc"].URL; url != want.url || c.Northbound.AWSIoT.Topic != "acme/brno/{gateway}" {
+			t.Errorf("%s: bus %s, topic %s", name, url, c.Northbound.AWSIoT.Topic)
+		}
+	}
+}
+
+// needStoreLimits skips what needs limits of the queue while it has none.
+func needStoreLimits(t *testing.T) {
+	t.Helper()
+	if !slices.ContainsFunc(fieldsOf(reflect.TypeFor[store.Config]()), func(f field) bool { return f.key == "max_size" }) {
+		t.Skip("the queue has no max_size yet")
+	}
+}
+
+// write writes files, named by relative path, and returns the folder.
+func write(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const north = "gateway: g\nnorthbound: {awsiot: {endpoint: 'x:8883', certificate: /c, private_key: /k, topic: t}}\n"
+
+// What stands in a file or in the environment is used, and shown nowhere.
+func TestSecrets(t *testing.T) {
+	t.Setenv("FB_TEST_UNIT", "7")
+	t.Setenv("FB_TEST_WRONG", "hunter2")
+	dir := write(t, map[string]string{
+		"right.yaml":  north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:host}:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_UNIT}', points: {p: {coil: 1}}}}}}\n",
+		"wrong.yaml":  north + "southbound: {modbus: {buses: {b: {url: 'tcp://h:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_WRONG}', order: '${env:FB_TEST_WRONG}', points: {p: {coil: 1}}}}}}\n",
+		"absent.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:no}:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_NONE}', points: {p: {coil: 1}}}}}}\n",
+		"host":        "plc-1\n",
+	})
+	l := load(t, filepath.Join(dir, "right.yaml"))
+	if m := l.Config.Southbound.Modbus; m.Devices["d"].UnitID != 7 || m.Buses["b"].URL != "tcp://plc-1:502" {
+		t.Errorf("%+v", m)
+	}
+	if text := l.Render(true); strings.Contains(text, "plc-1") || !strings.Contains(text, "${file:host}") {
+		t.Errorf("rendered:\n%s", text)
+	}
+	_, err := Load(filepath.Join(dir, "wrong.yaml"))
+	if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Count(err.Error(), "${env:FB_TEST_WRONG}") != 2 {
+		t.Errorf("%v", err)
+	}
+	l = load(t, filepath.Join(dir, "absent.yaml"))
+	var texts []string
+	for _, p := range l.Missing {
+		texts = append(texts, p.Text)
+	}
+	if all := strings.Join(texts, "\n"); !strings.Contains(all, "FB_TEST_NONE is not set") || !strings.Contains(all, "no: no such file") {
+		t.Errorf("missing: %s", all)
+	}
+}
+
+// The same content has the same hash, however it is written.
+func TestHash(t *testing.T) {
+	hash := func(text string) string {
+		l, err := Parse("f.yaml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Hash
+	}
+	a := hash(north)
+	if b := hash("# comment\n\n" + strings.ReplaceAll(north, "topic: t", "topic:   't'")); b == a {
+		t.Error("quotes may change a value and must change the hash")
+	}
+	if b := hash("# comment\n\n" + north + "   # end\n"); b != a {
+		t.Errorf("a comment changes the hash: %s, %s", a, b)
+	}
+	if b := hash(strings.ReplaceAll(north, "topic: t", "topic: u")); b == a {
+		t.Error("another topic has the same hash")
+	}
+}
+
+func TestWhichGateway(t *testing.T) {
+	needStoreLimits(t)
+	if l, err := LoadGateway("examples/fleet.yaml", "brno-2"); err != nil || l.Config.Gateway != "brno-2" {
+		t.Error(err)
+	}
+	tests := map[string]struct{ file, gateway, want string }{
+		"near":  {"examples/fleet.yaml", "brno-3", `there is no gateway "brno-3" in the fleet: did you mean "brno-1"?`},
+		"host":  {"examples/fleet.yaml", "", "which gateway of the fleet is this?"},
+		"other": {"examples/first-run.yaml", "x", `this is the file of gateway "press-line-2", not of "x"`},
+	}
+	for name, test := range tests {
+		if _, err := LoadGateway(test.file, test.gateway); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		t.Skip("this host has no name")
+	}
+	dir := write(t, map[string]string{"fleet.yaml": "fleet: f\ndefaults: {" + strings.TrimPrefix(north, "gateway: g\n") + "}\ngateways: {\"" + host + "\": {}}\n"})
+	if l, err := Load(filepath.Join(dir, "fleet.yaml")); err != nil || l.Config.Gateway != host {
+		t.Errorf("%v", err)
+	}
+}
+
+// All gateways of a large fleet are read quickly: it is what a pipeline waits
+// for. The bound is far above what it takes.
+func TestLargeFleet(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("fleet: large\ndefaults: {" + strings.TrimSpace(strings.TrimPrefix(north, "gateway: g\n")) + "}\nprofiles:\n")
+	for p := range 5 {
+		b.WriteString("  p" + strconv.Itoa(p) + ":\n    points:\n")
+		for i := range 40 {
+			b.WriteString("      v" + string(rune('a'+i/10)) + string(rune('0'+i%10)) + ": {holding: " + strconv.Itoa(2*i) + ", type: float32, scale: 0.1, unit: \"°C\"}\n")
+		}
+	}
+	b.WriteString("gateways:\n  \"g-{1..1000}\":\n    southbound:\n      modbus:\n        buses: {plc: {url: \"tcp://10.0.0.1:502\"}}\n        devices:\n")
+	for p := range 5 {
+		b.WriteString("          d" + strconv.Itoa(p) + ": {bus: plc, unit_id: " + strconv.Itoa(p+1) + ", profile: p" + strconv.Itoa(p) + "}\n")
+	}
+	dir := write(t, map[string]string{"fleet.yaml": b.String()})
+	start := time.Now()
+	f := loadFleet(t, filepath.Join(dir, "fleet.yaml"))
+	all, err := f.LoadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := 0
+	for _, l := range all {
+		for _, d := range l.Config.Southbound.Modbus.Devices {
+			points += len(d.Points)
+		}
+	}
+	if points != 200_000 {
+		t.Errorf("%d points", points)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	} else {
+		t.Logf("1,000 gateways with 200 points each in %s", took)
+	}
+}

@@ -1,0 +1,127 @@
+package configs
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Render writes what the gateway runs as YAML: merged, with variables and
+// profiles written out, without what is from files and the environment. With
+// origin each value has the file and line that it came from beside it.
+func (l *Loaded) Render(origin bool) string {
+	r := renderer{origin: origin}
+	r.mapping(l.root, 0)
+	return r.String()
+}
+
+type renderer struct {
+	strings.Builder
+	origin bool
+}
+
+func (r *renderer) mapping(n *node, depth int) {
+	for _, m := range n.members {
+		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), yamlText(m.key, true))
+		r.value(m.value, depth)
+	}
+}
+
+// value writes what stands after a key or dash, and ends the line.
+func (r *renderer) value(n *node, depth int) {
+	switch {
+	case n.kind == mapping && len(n.members) > 0:
+		r.WriteByte('\n')
+		r.mapping(n, depth+1)
+		return
+	case n.kind == list && !flat(n):
+		r.WriteByte('\n')
+		for _, item := range n.items {
+			if item.kind == mapping && len(item.members) > 0 {
+				r.item(item, depth+1)
+				continue
+			}
+			fmt.Fprintf(r, "%s-", strings.Repeat("  ", depth+1))
+			r.value(item, depth+1)
+		}
+		return
+	case n.kind == list:
+		items := make([]string, len(n.items))
+		for i, item := range n.items {
+			items[i] = scalarText(item)
+		}
+		r.WriteString(" [" + strings.Join(items, ", ") + "]")
+	case n.kind == mapping:
+		r.WriteString(" {}")
+	default:
+		r.WriteString(" " + scalarText(n))
+	}
+	if r.origin {
+		fmt.Fprintf(r, "  # %s:%d", n.pos.File, n.pos.Line)
+	}
+	r.WriteByte('\n')
+}
+
+// item writes a mapping in a list: its first key stands after the dash.
+func (r *renderer) item(n *node, depth int) {
+	inner := renderer{origin: r.origin}
+	inner.mapping(n, depth+1)
+	indent := strings.Repeat("  ", depth)
+	r.WriteString(indent + "- " + strings.TrimPrefix(inner.String(), indent+"  "))
+}
+
+// flat reports whether a list has only scalars.
+func flat(n *node) bool {
+	for _, item := range n.items {
+		if item.kind == mapping || item.kind == list {
+			return false
+		}
+	}
+	return true
+}
+
+func scalarText(n *node) string {
+	switch {
+	case n.kind == null:
+		return "null"
+	case n.secret != "":
+		return strconv.Quote(n.secret)
+	}
+	return yamlText(n.text, n.plain)
+}
+
+// Text that is the same to YAML with and without quotes.
+var safeText = regexp.MustCompile(`^[A-Za-z0-9_./°-][A-Za-z0-9_ ./°+-]*$`)
+
+// yamlText writes a scalar so that it reads back as it was: plain if it was and
+// may be, else in double quotes.
+func yamlText(text string, plain bool) string {
+	if plain && safeText.MatchString(text) && !strings.HasSuffix(text, " ") && !strings.HasPrefix(text, "- ") && text != "-" && text != "---" {
+		return text
+	}
+	return quoteYAML(text)
+}
+
+// quoteYAML writes text in double quotes, with the escapes of YAML.
+func quoteYAML(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(c)
+		case c == '\n':
+			b.WriteString(`\n`)
+		case c == '\t':
+			b.WriteString(`\t`)
+		case c < ' ':
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
