@@ -18,7 +18,8 @@ import (
 // explanation is a failure in one sentence: what is wrong and what to do.
 type explanation struct {
 	text string
-	act  bool // someone must do something; waiting will not help
+	fix  string // the end of text that says what to do, if there is one
+	act  bool   // someone must do something; waiting will not help
 }
 
 // Explain returns in one sentence why a connection could not be made or ended,
@@ -26,11 +27,21 @@ type explanation struct {
 func Explain(err error) string { return explain(err).text }
 
 func act(format string, args ...any) explanation {
-	return explanation{text: fmt.Sprintf(format, args...), act: true}
+	return explanation{text: fmt.Sprintf(format, args...), fix: fix(format, args), act: true}
 }
 
 func wait(format string, args ...any) explanation {
-	return explanation{text: fmt.Sprintf(format, args...)}
+	return explanation{text: fmt.Sprintf(format, args...), fix: fix(format, args)}
+}
+
+// fix returns what the last ": " of a format leads to, unless that is only a
+// detail of what is wrong.
+func fix(format string, args []any) string {
+	i := strings.LastIndex(format, ": ")
+	if i < 0 || strings.HasPrefix(format[i:], ": %") {
+		return ""
+	}
+	return fmt.Sprintf(format[i+len(": "):], args[strings.Count(format[:i], "%"):]...)
 }
 
 func explain(err error) explanation {

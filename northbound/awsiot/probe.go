@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"strings"
 )
 
 // This file is what a check of the connection shares with the session, so that
@@ -48,14 +49,19 @@ const (
 	AtConnect   = Stage(stageConnect)   // from CONNECT to CONNACK
 )
 
-// ExplainAt is [Explain] for an attempt with cfg that failed at a stage. own is
-// our certificate, nil if it could not be read.
-func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) string {
+// ExplainAt is [Explain] for an attempt with cfg that failed at a stage: what is
+// wrong, and what to do if that is known. own is our certificate, nil if it could
+// not be read.
+func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) (text, fix string) {
 	server := cfg.ServerName
 	if server == "" {
 		server, _, _ = splitEndpoint(cfg.Endpoint)
 	}
-	return Explain(&connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err})
+	e := explain(&connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err})
+	if e.fix == "" {
+		return e.text, ""
+	}
+	return strings.TrimSuffix(e.text, ": "+e.fix), e.fix
 }
 
 // Refused returns the error of a CONNACK with a code from 0x80 on, and the

@@ -1,6 +1,7 @@
 package awsiot
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -20,17 +21,21 @@ func TestRootsForACheck(t *testing.T) {
 func TestExplainAt(t *testing.T) {
 	cfg := &Config{Endpoint: "cloud:8883"}
 	for _, tt := range []struct {
-		at   Stage
-		err  error
-		want string
+		at        Stage
+		err       error
+		text, fix string
 	}{
-		{AtHandshake, io.EOF, "in the TLS handshake"},
-		{AtConnect, io.EOF, "without a CONNACK"},
-		{AtConnect, Refused(0x87, ""), "0x87"},
-		{AtConnect, Disconnected(0x8E, ""), "0x8E"},
+		{AtHandshake, io.EOF, "cloud:8883 closed the connection in the TLS handshake", "is this an AWS data endpoint, and server_name right?"},
+		{AtConnect, io.EOF, "cloud:8883 closed the connection without a CONNACK", "the certificate is not registered in this account and region, or not active"},
+		{AtConnect, Refused(0x85, ""), "cloud:8883 refuses our client id (0x85)", "correct northbound.awsiot.client_id"},
+		{AtConnect, Refused(0x80, "no: why"), "cloud:8883 refuses the CONNECT (0x80 no: why)", ""},
+		{AtConnect, Disconnected(0x8B, ""), "cloud:8883 is shutting down this server (0x8B)", "connecting to another"},
+		{AtHandshake, errors.New("tls: odd"), "connecting to cloud:8883: tls: odd", ""},
+		{AtFiles, &fileError{"ca", "ca.pem", errNoCertificate}, "ca ca.pem: there is no PEM certificate in it", "give a file with -----BEGIN lines (convert DER with openssl)"},
 	} {
-		if got := ExplainAt(cfg, tt.at, nil, tt.err); !strings.Contains(got, tt.want) || !strings.Contains(got, "cloud:8883") {
-			t.Errorf("%v: got %q, want %q in it", tt.err, got, tt.want)
+		text, fix := ExplainAt(cfg, tt.at, nil, tt.err)
+		if text != tt.text || fix != tt.fix {
+			t.Errorf("%v: got %q, %q", tt.err, text, fix)
 		}
 	}
 }
