@@ -28,6 +28,12 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
+	if len(loaded.Missing) > 0 {
+		for _, m := range loaded.Missing {
+			fmt.Fprintln(stderr, m)
+		}
+		return exitUsage
+	}
 	log := newLogger(stderr, loaded.Config.Log)
 	for _, w := range loaded.Warnings {
 		log.Warn("configuration", "warning", w.String())
