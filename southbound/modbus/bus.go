@@ -29,6 +29,7 @@ type bus struct {
 	devices []*device
 	jobs    []*job
 	down    down
+	used    time.Time // the last request
 	budget  time.Time // sick devices are not probed before, unless all are sick
 
 	mu      sync.Mutex
@@ -66,8 +67,7 @@ const (
 )
 
 func newBus(spec busSpec, dial dialFunc, log *slog.Logger) *bus {
-	link := wire.NewTCP(wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout,
-		ConnectDelay: spec.connectDelay, Pause: spec.pause})
+	link := newLink(spec, dial)
 	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), poke: make(chan struct{}, 1)}
 }
 
@@ -217,6 +217,14 @@ func (b *bus) wait(ctx context.Context) {
 	}
 	if at := b.nextProbe(); !at.IsZero() && at.Before(until) {
 		until = at
+	}
+	if b.spec.idleClose > 0 && b.link.Connected() {
+		idle := b.used.Add(b.spec.idleClose)
+		if !now.Before(idle) {
+			b.link.Drop()
+		} else if idle.Before(until) {
+			until = idle
+		}
 	}
 	b.timer.Reset(until.Sub(now))
 	select {

@@ -17,30 +17,6 @@ type Config struct {
 	Devices map[string]Device `yaml:"devices"`
 }
 
-// Bus is one serial line or one TCP connection to Modbus units.
-type Bus struct {
-	// URL says where the bus is: tcp://HOST or tcp://HOST:PORT. The port is 502
-	// unless given.
-	URL string `yaml:"url"`
-	// Timeout is how long to wait for an answer, and for a connection. Default
-	// 1s.
-	Timeout setting.Duration `yaml:"timeout"`
-	// Retries is how often a request is sent again when no answer came. Default
-	// 1. An exception is an answer and is not retried.
-	Retries int `yaml:"retries"`
-	// Pause is the least time between an answer and the next request. Default 0.
-	Pause setting.Duration `yaml:"pause"`
-	// ConnectDelay is how long to wait after connecting before the first
-	// request. Default 0.
-	ConnectDelay setting.Duration `yaml:"connect_delay"`
-}
-
-// SetDefaults fills in what a bus is unless told otherwise.
-func (b *Bus) SetDefaults() {
-	b.Timeout = setting.Duration(time.Second)
-	b.Retries = 1
-}
-
 // Device is a thing with points, behind one unit id of a bus.
 type Device struct {
 	// Bus is the name of the bus that the device is on.

@@ -17,8 +17,9 @@ func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, a
 		b.client.To(ctx, d.spec.unit, d.spec.timeout)
 		start := time.Now()
 		data, err = b.client.Read(t, uint16(first), uint16(count))
+		b.used = time.Now()
 		b.counts.requests.Add(1)
-		b.counts.busy.Add(int64(time.Since(start)))
+		b.counts.busy.Add(int64(b.used.Sub(start)))
 		if err == nil {
 			b.connected()
 			return data, nil

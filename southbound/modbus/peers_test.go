@@ -99,6 +99,7 @@ func firstGood(t *testing.T, cfg Config, device string) bridge.Batch {
 const firstRunValues = "running=true door_open=true supply_temp=71.5 return_temp=-21.3 fault=true energy=12345.67"
 
 func TestFirstRunWithPymodbus(t *testing.T) {
+	t.Parallel()
 	needPymodbus(t)
 	port := strconv.Itoa(freePort(t))
 	start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", "tcp", port)

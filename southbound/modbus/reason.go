@@ -26,6 +26,9 @@ func reasonOf(err error) (reason bridge.Reason, answered bool) {
 	case errors.Is(err, wire.ErrTimeout):
 		return bridge.ReasonTimeout, false
 	case errors.As(err, &disconnect):
+		if refused := (*wire.RefusedError)(nil); errors.As(disconnect.Err, &refused) {
+			return bridge.ReasonCertificate, false // TLS 1.3 tells after the handshake
+		}
 		return bridge.ReasonDisconnected, false
 	}
 	return bridge.ReasonProtocol, false
@@ -43,7 +46,7 @@ func connectReason(err error) bridge.Reason {
 		invalid  x509.CertificateInvalidError
 		hostname x509.HostnameError
 		verify   *tls.CertificateVerificationError
-		alert    tls.AlertError
+		refused  *wire.RefusedError
 	)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -52,7 +55,7 @@ func connectReason(err error) bridge.Reason {
 		return bridge.ReasonTimeout
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return bridge.ReasonDisconnected
-	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verify), errors.As(err, &alert):
+	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verify), errors.As(err, &refused):
 		return bridge.ReasonCertificate
 	}
 	return bridge.ReasonUnreachable

@@ -4,7 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
+
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // resolved is a configuration with every default and inheritance applied.
@@ -12,29 +13,6 @@ type resolved struct {
 	buses   map[string]busSpec // by address
 	devices map[string]deviceSpec
 }
-
-// busSpec is a bus, resolved. Buses with equal specs are the same.
-type busSpec struct {
-	name         string // as configured; the URL where a device names its own
-	address      address
-	timeout      time.Duration
-	retries      int
-	pause        time.Duration
-	connectDelay time.Duration
-}
-
-// cost is what requests take on the bus before anything was measured, with a
-// pause after each.
-func (b busSpec) cost(pause time.Duration) cost {
-	return cost{request: tcpRequest + pause, word: tcpWord}
-}
-
-// What a request takes over TCP: PLCs answer in 2 to 20 ms, mostly once a scan
-// cycle, and registers hardly count.
-const (
-	tcpRequest = 5 * time.Millisecond
-	tcpWord    = 10 * time.Microsecond
-)
 
 // resolve applies defaults and inheritance to a valid configuration. Buses of
 // the same address are one: the first by name gives the settings.
@@ -88,7 +66,19 @@ func (r *resolved) add(name string, b Bus) string {
 	if name == "" {
 		name = strings.TrimPrefix(key, a.scheme+"://")
 	}
-	r.buses[key] = busSpec{name: name, address: a, timeout: b.Timeout.D(), retries: b.Retries,
-		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D()}
+	spec := busSpec{name: name, address: a, timeout: b.Timeout.D(), retries: b.Retries,
+		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D(), idleClose: b.IdleClose.D()}
+	if a.scheme == "rtu" {
+		spec.serial = wire.Serial{Device: a.host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity), StopBits: b.StopBits}
+		if b.RS485 != nil {
+			spec.turns = true
+			spec.rs485 = wire.RS485{RTSOnSend: b.RS485.RTSOnSend, RTSAfterSend: b.RS485.RTSAfterSend,
+				DelayBefore: b.RS485.DelayBefore.D(), DelayAfter: b.RS485.DelayAfter.D()}
+		}
+	}
+	if b.TLS != nil {
+		spec.tls = *b.TLS
+	}
+	r.buses[key] = spec
 	return key
 }

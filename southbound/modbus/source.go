@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -59,13 +58,6 @@ func New(cfg Config, o Options) (*Source, error) {
 	}
 	s := &Source{o: o, dial: dial, changed: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
-}
-
-func dial(spec busSpec) func(context.Context) (wire.Stream, error) {
-	return func(ctx context.Context) (wire.Stream, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", spec.address.host)
-	}
 }
 
 // Apply changes to cfg while running: devices that are the same keep their

@@ -13,54 +13,16 @@ import (
 // Validate returns everything that is wrong with c.
 func (c Config) Validate() []setting.Problem {
 	var problems []setting.Problem
-	used := make(map[string]bool)
-	lost := false // a device names a bus that there is not
 	for _, name := range slices.Sorted(maps.Keys(c.Devices)) {
 		d := c.Devices[name]
-		used[d.Bus] = true
-		if _, ok := c.Buses[d.Bus]; !ok && d.URL == "" {
-			lost = true
-		}
 		problems = append(problems, c.validateDevice(name, d)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
 		f := finder{path: []string{"buses", name}}
 		f.bus(c.Buses[name])
 		problems = append(problems, f.problems...)
-		if !used[name] && !lost && !c.namedByURL(name) {
-			problems = append(problems, setting.Problem{Path: f.path, OnKey: true, Warning: true,
-				Text: "no device is on this bus", Fix: "add a device with bus: " + name + ", or remove the bus"})
-		}
 	}
 	return problems
-}
-
-// namedByURL reports whether a device is on the bus by its URL.
-func (c Config) namedByURL(name string) bool {
-	link, err := parseURL(c.Buses[name].URL)
-	if err != nil {
-		return false
-	}
-	for _, d := range c.Devices {
-		if l, err := parseURL(d.URL); d.URL != "" && err == nil && l == link {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *finder) bus(b Bus) {
-	if b.URL == "" {
-		f.on("a bus without url", "add url: tcp://HOST")
-	} else if _, err := parseURL(b.URL); err != nil {
-		f.bad("url", err.Error(), "write tcp://HOST or tcp://HOST:PORT")
-	}
-	if b.Timeout <= 0 {
-		f.bad("timeout", "no time for an answer", "use 1s, or what the slowest device needs")
-	}
-	if b.Retries < 0 || b.Retries > maxRetries {
-		f.bad("retries", fmt.Sprintf("%d retries", b.Retries), "use 0 to 10")
-	}
 }
 
 const maxRetries = 10
@@ -71,7 +33,9 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 		f.on(fmt.Sprintf("%q can't name a device", name), "use 1 to 64 letters, digits, '.', '_' or '-'")
 	}
 	c.validateBus(&f, d)
-	if d.UnitID < 0 || d.UnitID > 255 {
+	if c.serial(d) && (d.UnitID < 1 || d.UnitID > 247) {
+		f.bad("unit_id", fmt.Sprintf("unit id %d on a line", d.UnitID), "use 1 to 247")
+	} else if d.UnitID < 0 || d.UnitID > 255 {
 		f.bad("unit_id", fmt.Sprintf("unit id %d", d.UnitID), "use 0 to 255")
 	}
 	if d.Every.D() < minEvery {
@@ -105,6 +69,17 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	return append(f.problems, setting.Under(f.path, problems)...)
 }
 
+// serial reports whether d's frames travel on a serial line, where 0 is all
+// units at once and 248 to 255 are reserved.
+func (c Config) serial(d Device) bool {
+	url := d.URL
+	if url == "" {
+		url = c.Buses[d.Bus].URL
+	}
+	a, err := parseURL(url)
+	return err == nil && a.rtu()
+}
+
 // validateBus checks how a device says where it is.
 func (c Config) validateBus(f *finder, d Device) {
 	switch {
@@ -112,7 +87,7 @@ func (c Config) validateBus(f *finder, d Device) {
 		f.bad("url", "bus and url together", "keep one of them")
 	case d.URL != "":
 		if _, err := parseURL(d.URL); err != nil {
-			f.bad("url", err.Error(), "write tcp://HOST or tcp://HOST:PORT")
+			f.bad("url", err.Error(), urlFix)
 		}
 	case d.Bus == "":
 		f.on("a device without bus", "add bus: NAME, or url: tcp://HOST for a device that is alone there")

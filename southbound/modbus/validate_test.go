@@ -46,7 +46,7 @@ func TestValidate(t *testing.T) {
 		{"misspelt bus", withDevice(func(d *Device) { d.Bus = "pcl" }), `devices.d.bus: there is no bus "pcl": did you mean "plc"?`},
 		{"no bus", withDevice(func(d *Device) { d.Bus = "" }), "devices.d: a device without bus: add bus: NAME"},
 		{"bus and url", withDevice(func(d *Device) { d.URL = "tcp://x" }), "devices.d.url: bus and url together"},
-		{"no url", withDevice(func(d *Device) { d.Bus, d.URL = "", "10.0.0.1" }).without("plc"), `devices.d.url: "10.0.0.1" is no URL of a bus: write tcp://HOST`},
+		{"no url", withDevice(func(d *Device) { d.Bus, d.URL = "", "10.0.0.1" }).without("plc"), `devices.d.url: "10.0.0.1" is no URL of a bus: write tcp://HOST[:PORT], tls`},
 		{"unit id", withDevice(func(d *Device) { d.UnitID = 256 }), "devices.d.unit_id: unit id 256: use 0 to 255"},
 		{"too often", withDevice(func(d *Device) { d.Every = 1 }), "devices.d.every: an interval of 1ns: use at least 10ms"},
 		{"device order", withDevice(func(d *Device) { d.Order = "ABDC" }), `devices.d.order: "ABDC" is no order: use ABCD, DCBA, BADC or CDAB`},
@@ -79,12 +79,11 @@ func TestValidate(t *testing.T) {
 		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}), "devices.d.points.x.enum: an enum of float32"},
 		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}), `devices.d.points.x.scale_point: "y" is not a point of this device`},
 		{"reference", withPoint(Point{Ref: "40061", Type: "float32"}), ""},
-		{"unused bus", Config{Buses: map[string]Bus{"plc": testBus("plc")}}, "warning: buses.plc: no device is on this bus"},
 		{"bus url", func() Config {
 			c := withPoint(Point{Input: at(0)})
 			c.Buses = map[string]Bus{"plc": testBus("plc:0")}
 			return c
-		}(), `buses.plc.url: "0" is no port`},
+		}(), `buses.plc.url: "tcp://plc:0" has no port`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -112,6 +111,52 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			t.Log(show(p))
 		}
 		t.Errorf("%d problems, want 7", n)
+	}
+}
+
+func TestValidateBuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Bus)
+		want   string
+	}{
+		{"serial", func(b *Bus) { b.URL = "rtu:///dev/ttyUSB0" }, ""},
+		{"converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7:4001" }, ""},
+		{"secure", func(b *Bus) { b.URL, b.TLS = "tls://10.0.0.8", &TLS{CA: "ca.pem"} }, ""},
+		{"no port", func(b *Bus) { b.URL = "rtu:/" }, `buses.plc.url: "rtu:/" names no serial port`},
+		{"no port of a converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7" }, `buses.plc.url: "rtu+tcp://10.0.0.7" has no port`},
+		{"kind", func(b *Bus) { b.URL = "udp://10.0.0.7:1" }, `buses.plc.url: "udp" is no kind of bus: write tcp://`},
+		{"path", func(b *Bus) { b.URL = "tcp://10.0.0.7/1" }, `buses.plc.url: "tcp://10.0.0.7/1" is no host and port`},
+		{"baud", func(b *Bus) { b.Baud = 0 }, "buses.plc.baud: 0 baud"},
+		{"parity", func(b *Bus) { b.Parity = "evne" }, `buses.plc.parity: "evne" is no parity: did you mean "even"?`},
+		{"data bits", func(b *Bus) { b.DataBits = 9 }, "buses.plc.data_bits: 9 data bits"},
+		{"stop bits", func(b *Bus) { b.StopBits = 3 }, "buses.plc.stop_bits: 3 stop bits"},
+		{"rs485 on tcp", func(b *Bus) { b.RS485 = &RS485{} }, "buses.plc.rs485: a direction to turn on tcp://"},
+		{"rs485 delay", func(b *Bus) { b.URL, b.RS485 = "rtu:///dev/ttyS0", &RS485{DelayAfter: 1500000} }, "buses.plc.rs485.delay_after: a delay of 1.5ms"},
+		{"tls on tcp", func(b *Bus) { b.TLS = &TLS{} }, "buses.plc.tls: certificates for tcp://"},
+		{"half a pair", func(b *Bus) { b.URL, b.TLS = "tls://a", &TLS{Certificate: "c.pem"} }, "buses.plc.tls: a certificate without its private_key"},
+		{"timeout", func(b *Bus) { b.Timeout = 0 }, "buses.plc.timeout: no time for an answer"},
+		{"retries", func(b *Bus) { b.Retries = 11 }, "buses.plc.retries: 11 retries"},
+	}
+	for _, test := range tests {
+		c := withPoint(Point{Input: at(0)})
+		b := c.Buses["plc"]
+		test.change(&b)
+		c.Buses["plc"] = b
+		var got []string
+		for _, p := range c.Validate() {
+			got = append(got, show(p))
+		}
+		if all := strings.Join(got, "\n"); test.want == "" && all != "" || !strings.HasPrefix(all, test.want) || len(got) > 1 {
+			t.Errorf("%s: got %s, want %s", test.name, all, test.want)
+		}
+	}
+	c := withDevice(func(d *Device) { d.UnitID = 248 })
+	b := c.Buses["plc"]
+	b.URL = "rtu:///dev/ttyS0"
+	c.Buses["plc"] = b
+	if p := c.Validate(); len(p) != 1 || !strings.HasPrefix(show(p[0]), "devices.d.unit_id: unit id 248 on a line: use 1 to 247") {
+		t.Errorf("%v", p)
 	}
 }
 

@@ -13,6 +13,7 @@ type Answer struct {
 	CRCError    bool // RTU
 
 	Delay      time.Duration // before the answer
+	Echo       bool          // send the request back first, as some RS-485 adapters do
 	Before     []byte        // sent before the frame
 	After      []byte        // sent after it
 	Cut        int           // send that many bytes of the frame only, if not 0
@@ -69,6 +70,9 @@ func ByteByByte(_ Request, a *Answer) { a.ByteByByte = true }
 func Noise(before, after string) Behaviour {
 	return func(_ Request, a *Answer) { a.Before, a.After = []byte(before), []byte(after) }
 }
+
+// Echo sends the request back before the answer (RTU).
+func Echo(_ Request, a *Answer) { a.Echo = true }
 
 // CRCError spoils the checksum of an RTU frame.
 func CRCError(_ Request, a *Answer) { a.CRCError = true }

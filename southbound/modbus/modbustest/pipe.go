@@ -117,3 +117,11 @@ func (h *half) setDeadline(t time.Time) {
 	}
 	h.changed.Broadcast()
 }
+
+// Conn makes a connection of a serial port or any other file, for ServeConn.
+func Conn(f *os.File) net.Conn { return file{f} }
+
+type file struct{ *os.File }
+
+func (file) LocalAddr() net.Addr  { return pipeAddr{} }
+func (file) RemoteAddr() net.Addr { return pipeAddr{} }

@@ -119,7 +119,11 @@ func (c *session) send(ctx context.Context, a *Answer) bool {
 			return false
 		}
 	}
-	c.frame = append(c.frame[:0], a.Before...)
+	c.frame = c.frame[:0]
+	if a.Echo {
+		c.frame = c.sim.Framing.append(c.frame, &Answer{Unit: a.Unit, PDU: c.pdu})
+	}
+	c.frame = append(c.frame, a.Before...)
 	for range a.Copies {
 		c.frame = c.sim.Framing.append(c.frame, a)
 	}

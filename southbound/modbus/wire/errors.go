@@ -28,6 +28,16 @@ func (e *DisconnectError) Error() string { return "disconnected: " + e.Err.Error
 // Unwrap returns the cause.
 func (e *DisconnectError) Unwrap() error { return e.Err }
 
+// RefusedError is that the peer ended a TLS connection with an alert: mostly it
+// does not accept our certificate.
+type RefusedError struct{ Err error }
+
+// Error returns the alert.
+func (e *RefusedError) Error() string { return "the peer refuses the connection: " + e.Err.Error() }
+
+// Unwrap returns the alert.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // ProtocolError says how an answer breaks the protocol.
 type ProtocolError struct{ Text string }
 

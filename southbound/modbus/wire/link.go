@@ -27,6 +27,9 @@ type Options struct {
 	ConnectDelay time.Duration
 	// Pause is the least time between an answer and the next request.
 	Pause time.Duration
+	// Char is how long a character takes on a serial line; 0 where the
+	// transmission takes no time. It is added to the time that an answer has.
+	Char time.Duration
 }
 
 // Link is a connection to the units of a bus with one request outstanding. All
@@ -35,9 +38,10 @@ type Link struct {
 	o       Options
 	framing framing
 	buf     [2 * maxADU]byte
-	have    []byte    // received and not yet used, within buf
-	quiet   time.Time // no request before
-	silent  int       // timeouts in a row without a byte
+	have    []byte        // received and not yet used, within buf
+	quiet   time.Time     // no request before
+	silent  int           // timeouts in a row without a byte
+	late    map[byte]late // by unit, where answers have no transaction id
 
 	stream  Stream // the owner's; also guarded by mu for interrupt
 	mu      sync.Mutex
@@ -48,6 +52,11 @@ type Link struct {
 // silences is how many timeouts in a row, without a single byte, make a
 // connection count as dead: a cut cable looks like that.
 const silences = 3
+
+// NewRTU returns a link that frames with CRCs, for a serial line or a converter
+// behind TCP. It does not connect. o.Pause should be the silence between frames
+// at least.
+func NewRTU(o Options) *Link { return &Link{o: o, framing: &rtu{}, late: make(map[byte]late)} }
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
 func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
@@ -64,6 +73,9 @@ func (l *Link) Close() {
 		l.stream.Close()
 	}
 }
+
+// Drop closes and forgets the connection; the next request makes a new one.
+func (l *Link) Drop() { l.drop() }
 
 // drop forgets the connection.
 func (l *Link) drop() {
@@ -99,7 +111,7 @@ func (l *Link) exchange(ctx context.Context, request []byte, timeout time.Durati
 	}
 	reused := l.stream != nil
 	answer, err := l.once(ctx, request, timeout)
-	if err != nil && reused && stale(err) && ctx.Err() == nil {
+	if err != nil && reused && l.stale(err) && ctx.Err() == nil {
 		// The peer closed an idle connection, or left bytes on it: that says
 		// nothing about this request.
 		answer, err = l.once(ctx, request, timeout)
@@ -119,6 +131,13 @@ func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) 
 		return nil, err
 	}
 	l.watch(ctx)
+	if l.late != nil {
+		if err := l.clear(request); err != nil {
+			l.drop()
+			return nil, &DisconnectError{cause(err)}
+		}
+		timeout += l.o.Char * time.Duration(len(request)+wanted(request))
+	}
 	l.framing.stamp(request)
 	answer, err := l.transact(request, time.Now().Add(timeout))
 	if l.o.Pause > 0 {
@@ -129,9 +148,15 @@ func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) 
 		l.silent = 0
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrTimeout
+		if l.late != nil {
+			err = l.unanswered(request, timeout)
+		}
 		if l.silent++; l.silent >= silences {
 			l.drop()
 		}
+	case errors.Is(err, errNoAnswer):
+		err = protocolErrorf("%d bytes that are no answer, or have a wrong checksum: % x", len(l.have), l.have[:min(len(l.have), 16)])
+		l.have = nil
 	default:
 		l.drop()
 		if _, ok := err.(*ProtocolError); !ok {
@@ -155,11 +180,28 @@ func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
 		if answer != nil || err != nil {
 			return answer, err
 		}
-		if err := l.fill(); err != nil {
+		enough := l.late != nil && len(l.have) >= wanted(request)
+		if enough {
+			// A whole answer's worth of bytes is there and none is one: what
+			// still comes, comes soon.
+			soon := time.Now().Add(endOfFrame)
+			if soon.Before(deadline) {
+				l.stream.SetDeadline(soon)
+			}
+		}
+		if err := l.fill(); enough && errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, errNoAnswer
+		} else if err != nil {
 			return nil, err
 		}
 	}
 }
+
+// endOfFrame is how long a pause within a frame may be on its way through
+// drivers, USB and converters.
+const endOfFrame = 30 * time.Millisecond
+
+var errNoAnswer = errors.New("no answer in what was received")
 
 // fill reads what there is. A frame that was begun is kept, at the start of buf.
 func (l *Link) fill() error {
@@ -194,11 +236,13 @@ func (l *Link) open(ctx context.Context) error {
 }
 
 // stale reports whether err may come from what happened on a connection before
-// the request.
-func stale(err error) bool {
+// the request. Framing by CRC sorts out such bytes by itself.
+func (l *Link) stale(err error) bool {
 	switch err.(type) {
-	case *DisconnectError, *ProtocolError:
+	case *DisconnectError:
 		return true
+	case *ProtocolError:
+		return l.late == nil
 	}
 	return false
 }
@@ -208,6 +252,9 @@ func stale(err error) bool {
 func cause(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
+		if op.Op == "remote error" { // crypto/tls: an alert
+			return &RefusedError{op.Err}
+		}
 		return op.Err
 	}
 	return err

@@ -23,8 +23,11 @@ func dialer(address string) func(context.Context) (wire.Stream, error) {
 
 // numbered returns a simulator whose holding registers of unit 1 hold their own
 // address.
-func numbered(t *testing.T) (*modbustest.Simulator, *modbustest.Unit, string) {
+func numbered(t *testing.T, framing ...modbustest.Framing) (*modbustest.Simulator, *modbustest.Unit, string) {
 	sim := modbustest.New()
+	for _, f := range framing {
+		sim.Framing = f
+	}
 	unit := sim.Unit(1)
 	for a := range 1 << 16 {
 		unit.Set(modbustest.Holding, a, uint16(a))
@@ -114,6 +117,74 @@ func TestFaultsTCP(t *testing.T) {
 				t.Errorf("%d connections, want %d", got, test.conns)
 			}
 		})
+	}
+}
+
+// TestFaultsRTU is the same over a converter: frames have no transaction id.
+func TestFaultsRTU(t *testing.T) {
+	tests := []struct {
+		name   string
+		fault  modbustest.Behaviour
+		second string
+	}{
+		{"honest", nil, "right"},
+		{"silence", modbustest.Silence, "timeout"},
+		{"late", modbustest.Late(timeout + 20*time.Millisecond), "timeout"},
+		{"wrong unit", modbustest.WrongUnit, "protocol"},
+		{"wrong function", modbustest.WrongFunction, "protocol"},
+		{"byte count disagrees", modbustest.WrongByteCount, "protocol"},
+		{"one register less", modbustest.Fewer, "protocol"},
+		{"short", modbustest.Short(5), "protocol"},
+		{"torn", modbustest.Torn(40 * time.Millisecond), "right"},
+		{"byte by byte", modbustest.ByteByByte, "right"},
+		{"bytes before", modbustest.Noise("xyz\x01\x03", ""), "right"},
+		{"bytes after", modbustest.Noise("", "xyz"), "right"},
+		{"crc error", modbustest.CRCError, "protocol"},
+		{"echo", modbustest.Echo, "right"},
+		{"two answers", modbustest.Twice, "right"},
+		{"exception 2", modbustest.Exception(2), "exception 2"},
+		{"exception 11", modbustest.Exception(11), "exception ;"},
+		{"close after", modbustest.CloseAfter, "right"},
+		{"restart in mid-answer", modbustest.Restart, "right"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, unit, address := numbered(t, modbustest.RTU)
+			link := wire.NewRTU(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+			defer link.Close()
+			client := wire.NewClient(link)
+			client.To(t.Context(), 1, timeout)
+			unit.Next(nil, test.fault)
+			for i, want := range []string{"right", test.second, "right", "right", "right"} {
+				at := uint16(10 * (i + 1))
+				data, err := client.Read(wire.Holding, at, 2)
+				if got := outcome(data, err, at); got != want {
+					t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+				}
+			}
+		})
+	}
+}
+
+// TestEchoOfWrites: behind an adapter that echoes, the echo of a write is not
+// its answer.
+func TestEchoOfWrites(t *testing.T) {
+	_, unit, address := numbered(t, modbustest.RTU)
+	link := wire.NewRTU(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	defer link.Close()
+	client := wire.NewClient(link)
+	client.To(t.Context(), 1, timeout)
+	unit.Always(modbustest.Echo)
+	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+		t.Fatal(err)
+	}
+	if _, err := client.WriteSingleRegister(9, 5); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	unit.Always(modbustest.Echo, modbustest.Exception(4))
+	if _, err := client.WriteSingleRegister(9, 6); outcome(nil, err, 0) != "exception 4" {
+		t.Errorf("a refused write: %v, want exception 4", err)
 	}
 }
 

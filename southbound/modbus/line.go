@@ -1,0 +1,114 @@
+package modbus
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// busSpec is a bus, resolved. Buses with equal specs are the same.
+type busSpec struct {
+	name         string // as configured; the host where a device names its own
+	address      address
+	timeout      time.Duration
+	retries      int
+	pause        time.Duration
+	connectDelay time.Duration
+	idleClose    time.Duration
+	serial       wire.Serial // of rtu://
+	turns        bool        // rs485 counts
+	rs485        wire.RS485
+	tls          TLS // of tls://
+}
+
+// cost is what requests take on the bus before anything was measured, with a
+// pause after each.
+func (b busSpec) cost(pause time.Duration) cost {
+	if b.address.scheme != "rtu" {
+		return cost{request: tcpRequest + pause, word: tcpWord}
+	}
+	char := b.serial.Char()
+	return cost{request: (rtuRequest+rtuAnswer)*char + b.serial.Silence() + max(pause, b.serial.Silence()) + turnaround, word: 2 * char}
+}
+
+const (
+	// What a request takes over TCP: PLCs answer in 2 to 20 ms, mostly once a
+	// scan cycle, and registers hardly count.
+	tcpRequest = 5 * time.Millisecond
+	tcpWord    = 10 * time.Microsecond
+	// Characters of a read and of its answer without the data, and the time that
+	// a unit thinks.
+	rtuRequest = 8
+	rtuAnswer  = 5
+	turnaround = 5 * time.Millisecond
+)
+
+// newLink returns the link of a bus.
+func newLink(spec busSpec, dial dialFunc) *wire.Link {
+	o := wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout, ConnectDelay: spec.connectDelay, Pause: spec.pause}
+	if !spec.address.rtu() {
+		return wire.NewTCP(o)
+	}
+	if spec.address.scheme == "rtu" {
+		o.Char = spec.serial.Char()
+		o.Pause = max(o.Pause, spec.serial.Silence())
+	}
+	return wire.NewRTU(o)
+}
+
+// dial returns how to reach a bus.
+func dial(spec busSpec) func(context.Context) (wire.Stream, error) {
+	switch spec.address.scheme {
+	case "rtu":
+		port := spec.serial
+		if spec.turns {
+			port.RS485 = &spec.rs485
+		}
+		return func(context.Context) (wire.Stream, error) { return wire.OpenSerial(port) }
+	case "tls":
+		return func(ctx context.Context) (wire.Stream, error) {
+			config, err := spec.tls.load(spec.address.host)
+			if err != nil {
+				return nil, err
+			}
+			d := tls.Dialer{Config: config}
+			return d.DialContext(ctx, "tcp", spec.address.host)
+		}
+	}
+	return func(ctx context.Context) (wire.Stream, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", spec.address.host)
+	}
+}
+
+// load reads the files and returns the configuration of a connection to host.
+func (t TLS) load(host string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(host)
+	}
+	if t.CA != "" {
+		pem, err := os.ReadFile(string(t.CA))
+		if err != nil {
+			return nil, fmt.Errorf("ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca: %s: no certificate in it", t.CA)
+		}
+	}
+	if t.Certificate != "" {
+		certificate, err := tls.LoadX509KeyPair(string(t.Certificate), string(t.PrivateKey))
+		if err != nil {
+			return nil, fmt.Errorf("certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{certificate}
+	}
+	return config, nil
+}

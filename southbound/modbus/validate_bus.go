@@ -1,0 +1,73 @@
+package modbus
+
+import (
+	"fmt"
+	"time"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// bus checks one bus.
+func (f *finder) bus(b Bus) {
+	a, err := parseURL(b.URL)
+	switch {
+	case b.URL == "":
+		f.on("a bus without url", urlFix)
+	case err != nil:
+		f.bad("url", err.Error(), urlFix)
+	}
+	if b.Timeout <= 0 {
+		f.bad("timeout", "no time for an answer", "use 1s, or what the slowest device needs")
+	}
+	if b.Retries < 0 || b.Retries > maxRetries {
+		f.bad("retries", fmt.Sprintf("%d retries", b.Retries), "use 0 to 10")
+	}
+	f.port(b)
+	if b.RS485 != nil {
+		if a.scheme != "rtu" && err == nil {
+			f.bad("rs485", "a direction to turn on "+a.scheme+"://", "rs485 is for rtu://: remove it")
+		}
+		for key, d := range map[string]time.Duration{"delay_before": b.RS485.DelayBefore.D(), "delay_after": b.RS485.DelayAfter.D()} {
+			if d%time.Millisecond != 0 || d > maxRTSDelay {
+				f.bad("rs485/"+key, "a delay of "+d.String(), "drivers know whole milliseconds, up to 100ms")
+			}
+		}
+	}
+	if b.TLS != nil {
+		f.tls(b, a)
+	}
+}
+
+// maxRTSDelay is the longest that Linux takes (RS485_MAX_RTS_DELAY).
+const maxRTSDelay = 100 * time.Millisecond
+
+// port checks how a serial port is set.
+func (f *finder) port(b Bus) {
+	if b.Baud < 50 || b.Baud > 4_000_000 {
+		f.bad("baud", fmt.Sprintf("%d baud", b.Baud), "use 50 to 4000000, mostly 9600 or 19200")
+	}
+	if b.DataBits != 8 && b.DataBits != 7 {
+		f.bad("data_bits", fmt.Sprintf("%d data bits", b.DataBits), "use 8, or 7")
+	}
+	switch wire.Parity(b.Parity) {
+	case wire.NoParity, wire.EvenParity, wire.OddParity:
+	default:
+		f.bad("parity", fmt.Sprintf("%q is no parity", b.Parity), suggest(b.Parity, []string{"even", "none", "odd"}))
+	}
+	if b.StopBits != 1 && b.StopBits != 2 {
+		f.bad("stop_bits", fmt.Sprintf("%d stop bits", b.StopBits), "use 1 or 2")
+	}
+}
+
+// tls checks who is trusted and who we are.
+func (f *finder) tls(b Bus, a address) {
+	if a.scheme != "tls" && a.scheme != "" {
+		f.bad("tls", "certificates for "+a.scheme+"://", "write tls:// in the url, or remove tls")
+	}
+	if b.TLS.Certificate != "" && b.TLS.PrivateKey == "" {
+		f.bad("tls", "a certificate without its private_key", "add private_key")
+	}
+	if b.TLS.PrivateKey != "" && b.TLS.Certificate == "" {
+		f.bad("tls", "a private_key without its certificate", "add certificate")
+	}
+}

@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenSerial opens and sets a serial port. It is for this process alone until
+// it is closed. Reads and writes end at the deadline.
+func OpenSerial(s Serial) (Stream, error) {
+	fd, err := unix.Open(s.Device, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, describe(s.Device, err)
+	}
+	if err := set(fd, s); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("%s: %w", s.Device, err)
+	}
+	return os.NewFile(uintptr(fd), s.Device), nil
+}
+
+// set makes the port raw with any baud rate, for us alone, and empties it.
+func set(fd int, s Serial) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+	if err != nil {
+		return errors.New("not a serial port")
+	}
+	if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
+		return err
+	}
+	*t = unix.Termios{Cflag: unix.CREAD | unix.CLOCAL | unix.BOTHER, Ispeed: uint32(s.Baud), Ospeed: uint32(s.Baud)}
+	switch s.DataBits {
+	case 7:
+		t.Cflag |= unix.CS7
+	default:
+		t.Cflag |= unix.CS8
+	}
+	if s.StopBits == 2 {
+		t.Cflag |= unix.CSTOPB
+	}
+	switch s.Parity {
+	case OddParity:
+		t.Cflag |= unix.PARENB | unix.PARODD
+		t.Iflag |= unix.INPCK
+	case EvenParity:
+		t.Cflag |= unix.PARENB
+		t.Iflag |= unix.INPCK
+	}
+	t.Cc[unix.VMIN] = 1
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS2, t); err != nil {
+		return fmt.Errorf("%d baud, %d%c%d: %w", s.Baud, s.DataBits, strings.ToUpper(string(s.Parity))[0], s.StopBits, err)
+	}
+	if s.RS485 != nil {
+		if err := setRS485(fd, s.RS485); err != nil {
+			return err
+		}
+	}
+	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+}
+
+// rs485 is struct serial_rs485 of linux/serial.h.
+type rs485 struct {
+	flags                   uint32
+	delayBefore, delayAfter uint32 // ms
+	padding                 [5]uint32
+}
+
+const (
+	rs485Enabled      = 1 << 0
+	rs485RTSOnSend    = 1 << 1
+	rs485RTSAfterSend = 1 << 2
+)
+
+func setRS485(fd int, r *RS485) error {
+	v := rs485{flags: rs485Enabled, delayBefore: uint32(r.DelayBefore / time.Millisecond), delayAfter: uint32(r.DelayAfter / time.Millisecond)}
+	if r.RTSOnSend {
+		v.flags |= rs485RTSOnSend
+	}
+	if r.RTSAfterSend {
+		v.flags |= rs485RTSAfterSend
+	}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&v))); errno != 0 {
+		return fmt.Errorf("rs485: the driver can't turn the direction: %w: remove rs485 if the adapter does it by itself", errno)
+	}
+	return nil
+}
+
+// describe says what ports there are when one is not: USB adapters change their
+// names.
+func describe(device string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", device, err)
+	}
+	var there []string
+	for _, pattern := range []string{"/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*"} {
+		found, _ := filepath.Glob(pattern)
+		there = append(there, found...)
+	}
+	if there == nil {
+		return fmt.Errorf("%s: %w: no serial adapter is plugged in", device, err)
+	}
+	return fmt.Errorf("%s: %w: there are %s", device, err, strings.Join(there, ", "))
+}
