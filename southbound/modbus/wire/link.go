@@ -172,6 +172,10 @@ func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
 		return nil, err
 	}
 	if _, err := l.stream.Write(request); err != nil {
+		// A peer that refused us said so before it hung up.
+		if _, told := l.stream.Read(l.buf[:]); told != nil && errors.As(cause(told), new(*RefusedError)) {
+			return nil, told
+		}
 		return nil, err
 	}
 	for {
