@@ -124,7 +124,5 @@ func (c *Config) validateGateway() []setting.Problem {
 	return nil
 }
 
-var configType = reflect.TypeFor[Config]()
-
 // ClientID returns the MQTT client id that the gateway uses at the cloud.
 func (c *Config) ClientID() string { return cmp.Or(c.Northbound.AWSIoT.ClientID, c.Gateway) }

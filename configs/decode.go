@@ -189,14 +189,14 @@ func resolve(file, path string) string {
 func (d *decoder) object(n *node, v reflect.Value, p place) {
 	fields := fieldsOf(v.Type())
 	if n.kind != mapping {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keyList(fields))
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keyList(keysOf(v.Type())))
 		return
 	}
 	for _, m := range n.members {
 		at := p.down(m.key, m.pos)
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == m.key })
 		if i < 0 {
-			d.unknown(m, fields, p)
+			d.unknown(m, keysOf(v.Type()), p)
 			continue
 		}
 		if m.bare {

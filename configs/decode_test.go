@@ -35,7 +35,7 @@ type everyKind struct {
 	Rules    rules             `yaml:"rules"`
 	Either   either            `yaml:"either"`
 	embedded
-	NoKey   string
+	NoKey string
 }
 
 type embedded struct {
@@ -171,7 +171,7 @@ func TestDecodeProblems(t *testing.T) {
 		"either: false":              `1:9: either: "false" is neither true nor a map`,
 		"bytes: 007":                 `1:8: bytes is "007", with a leading zero: write 7: some YAML readers take a leading zero as octal`,
 		"wait: 010":                  `1:7: wait is "010", with a leading zero: write 10: some YAML readers take a leading zero as octal`,
-		"nokey: x":                 `1:1: unknown key "nokey": the keys here are text, truth, whole, small, byte, big, real, maybe, wait, bytes, exact, file, list, numbers, words, inner, inner_ptr, inners, rules, either, also`,
+		"nokey: x":                   `1:1: unknown key "nokey": the keys here are text, truth, whole, small, byte, big, real, maybe, wait, bytes, exact, file, list, numbers, words, inner, inner_ptr, inners, rules, either, also`,
 		"TEXT: x":                    `1:1: unknown key "TEXT": did you mean "text"?`,
 		"inner-ptr: {}":              `1:1: unknown key "inner-ptr": did you mean "inner_ptr"?`,
 	}

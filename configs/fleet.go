@@ -5,10 +5,13 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+
+	"fieldbridge/southbound/modbus"
 )
 
 // Fleet is a file that describes many gateways: each is the fleet's defaults,
@@ -36,7 +39,7 @@ type FleetGateway struct {
 }
 
 // fleetKeys are the keys of a fleet file.
-var fleetKeys = []field{{key: "fleet"}, {key: "include"}, {key: "vars"}, {key: "profiles"}, {key: "defaults"}, {key: "groups"}, {key: "gateways"}}
+var fleetKeys = fieldsOf(reflect.TypeFor[fleetFile]())
 
 // isFleet tells a fleet file from the file of one gateway.
 func isFleet(root *node) bool {
@@ -55,10 +58,10 @@ func LoadFleet(file string) (*Fleet, error) {
 	if root != nil && !isFleet(root) {
 		return nil, newError(append(r.problems, Problem{root.pos, "this is not a fleet file", "a fleet file has fleet: NAME and gateways:"}))
 	}
-	return newFleet(file, root, r)
+	return newFleet(root, r)
 }
 
-func newFleet(file string, root *node, r *reader) (*Fleet, error) {
+func newFleet(root *node, r *reader) (*Fleet, error) {
 	if root == nil {
 		return nil, newError(r.problems)
 	}
@@ -277,6 +280,77 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 		return nil, err
 	}
 	return loaded, nil
+}
+
+// LoadEach loads all gateways of a fleet file, or the one of a gateway's own
+// file, by name.
+func LoadEach(file string) (map[string]*Loaded, error) {
+	content, ferr := readFile(file)
+	if ferr != nil {
+		return nil, newError([]Problem{{Position{File: file}, ferr.text, ferr.fix}})
+	}
+	r := &reader{}
+	root := r.read(file, content)
+	if !isFleet(root) {
+		l, err := r.load(root)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]*Loaded{l.Config.Gateway: l}, nil
+	}
+	f, err := newFleet(root, r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.LoadAll()
+	if err != nil {
+		return nil, err
+	}
+	each := make(map[string]*Loaded, len(all))
+	for i, g := range f.Gateways {
+		each[g.Name] = all[i]
+	}
+	return each, nil
+}
+
+// WarningsOf returns the warnings of the fleet and of its gateways, each told
+// once. Files that are missing on this machine are none: gateways have theirs.
+func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
+	found := newFindings()
+	addresses := make(map[string]string)
+	for i, l := range gateways {
+		name := f.Gateways[i].Name
+		for _, w := range l.Warnings {
+			found.add(w, name)
+		}
+		for _, p := range l.sharedDevices(name, addresses) {
+			found.add(p, name)
+		}
+	}
+	return sortProblems(append(found.problems(len(gateways)), f.Warnings...))
+}
+
+// sharedDevices finds devices that another gateway polls at the same address.
+// Sites may use the same private addresses, so that this is only a warning.
+func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []Problem {
+	var problems []Problem
+	for _, bus := range modbus.Plan(l.Config.Southbound.Modbus) {
+		told := make(map[string]bool)
+		for _, b := range bus.Blocks {
+			if told[b.Device] || !strings.Contains(bus.Link, "://") || strings.HasPrefix(bus.Link, "rtu:///") {
+				continue
+			}
+			told[b.Device] = true
+			address := fmt.Sprintf("%s unit %d", bus.Link, b.UnitID)
+			if other, ok := addresses[address]; ok && other != gateway {
+				at := l.Position("southbound", "modbus", "devices", b.Device)
+				problems = append(problems, Problem{at, fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other), "if it is the same device, let one gateway poll it"})
+				continue
+			}
+			addresses[address] = gateway
+		}
+	}
+	return problems
 }
 
 // duplicates finds gateways that would throw each other off the cloud.

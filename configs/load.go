@@ -44,7 +44,7 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	r := &reader{}
 	root := r.read(file, content)
 	if isFleet(root) {
-		f, err := newFleet(file, root, r)
+		f, err := newFleet(root, r)
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func Parse(file string, content []byte) (*Loaded, error) {
 	r := &reader{}
 	root := r.read(file, content)
 	if isFleet(root) {
-		f, err := newFleet(file, root, r)
+		f, err := newFleet(root, r)
 		if err != nil {
 			return nil, err
 		}

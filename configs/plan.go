@@ -64,6 +64,15 @@ func (c *Config) Plan() Plan {
 	return p
 }
 
+// Points returns how many points are polled.
+func (c *Config) Points() int {
+	n := 0
+	for _, d := range c.Southbound.Modbus.Devices {
+		n += len(d.Points)
+	}
+	return n
+}
+
 func (c *Config) rulePlan(name string, s mqtt.Sensor) RulePlan {
 	r := RulePlan{Rule: name, Broker: s.Broker, Topic: s.Topic, Device: cmp.Or(s.Device, "{device}")}
 	broker := c.Southbound.MQTT.Brokers[s.Broker]

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,12 +69,8 @@ func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loade
 		result.Plan, result.Hash = &plan, loaded.Hash
 		result.Warnings = checkNotes(append(loaded.Missing, loaded.Warnings...))
 	}
-	encoder := json.NewEncoder(stdout)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(result); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge check: %v\n", err)
-		return exitFailed
+	if failed := printJSON(stdout, stderr, result); failed != exitDone {
+		return failed
 	}
 	return code
 }

@@ -35,7 +35,8 @@ func commands() []command {
 	return []command{
 		{"demo", "[--outage 20s] [--for 1m] [--dir DIR]", "run everything on this machine: simulated devices, the gateway and a local cloud", runDemo},
 		{"check", "FILE [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
-		{"run", "FILE", "run the gateway", runRun},
+		{"fleet", "COMMAND", "list, check, render and compare the gateways of a fleet file", ignoreContext(runFleet)},
+		{"run", "FILE [--gateway NAME]", "run the gateway", runRun},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
 		{"version", "", "print the version", runVersion},
 	}

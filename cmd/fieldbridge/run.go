@@ -15,6 +15,7 @@ import (
 
 func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	flags := newFlags("run", stderr)
+	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
 		return code
@@ -23,7 +24,7 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
 		return exitUsage
 	}
-	loaded, err := configs.Load(rest[0])
+	loaded, err := configs.LoadGateway(rest[0], *gateway)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
