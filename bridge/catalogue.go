@@ -14,6 +14,8 @@ type PointInfo struct {
 	Type string // "float32", "bool", ... as in the configuration
 	Unit string
 	Enum map[int64]string
+	// Delivery is when its readings are delivered; nil is each one.
+	Delivery *Delivery
 }
 
 // DeviceInfo is a device and its points, sorted by name.
@@ -28,12 +30,16 @@ type DeviceInfo struct {
 type Catalogue struct {
 	mu      sync.Mutex
 	devices map[string]DeviceInfo // guarded by mu
+	rules   sync.Map              // device to map[string]*Delivery; only devices that have some
 	version uint64                // guarded by mu; grows with each change
 	changed chan struct{}         // guarded by mu; closed at the next change
 }
 
-// Put adds or replaces a device. Putting the same again is no change.
+// Put adds or replaces a device. Putting the same again is no change. The cloud
+// is told of a point with a report as what the report delivers.
 func (c *Catalogue) Put(d DeviceInfo) {
+	c.putDeliveries(d)
+	d.Points = slices.Clone(reported(d.Points))
 	slices.SortFunc(d.Points, func(a, b PointInfo) int { return strings.Compare(a.Name, b.Name) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,8 +53,39 @@ func (c *Catalogue) Put(d DeviceInfo) {
 	c.changedLocked()
 }
 
+// putDeliveries keeps the deliveries that are not plain where the filter finds
+// them without waiting.
+func (c *Catalogue) putDeliveries(d DeviceInfo) {
+	var rules map[string]*Delivery
+	for _, p := range d.Points {
+		if !p.Delivery.plain() {
+			if rules == nil {
+				rules = make(map[string]*Delivery)
+			}
+			rules[p.Name] = p.Delivery
+		}
+	}
+	if rules == nil {
+		c.rules.Delete(d.Device)
+		return
+	}
+	c.rules.Store(d.Device, rules)
+}
+
+// deliveries returns the deliveries of a device's points that are not plain,
+// nil for none.
+func (c *Catalogue) deliveries(device string) map[string]*Delivery {
+	if c == nil {
+		return nil
+	}
+	rules, _ := c.rules.Load(device)
+	m, _ := rules.(map[string]*Delivery)
+	return m
+}
+
 // Remove takes a device out.
 func (c *Catalogue) Remove(device string) {
+	c.rules.Delete(device)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.devices[device]; ok {

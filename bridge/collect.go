@@ -5,17 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 )
-
-// BadHeartbeat is how often a reading that stays bad is delivered again.
-const BadHeartbeat = 5 * time.Minute
 
 // Collector takes what sources emit to the queue. On the way it
 //
 //   - delivers a bad reading when its reason changes and every [BadHeartbeat],
-//     not each time;
+//     not each time, and good ones as the point's [Delivery] says;
 //   - marks batches acquired while the wall clock is not known to be right;
 //   - splits a batch that would not fit in one message.
 //
@@ -26,23 +22,20 @@ type Collector struct {
 	synced func() bool
 	log    *slog.Logger
 
-	mu  sync.Mutex
-	bad map[string]map[string]badPoint // guarded by mu; device, point: only those that are bad
-
-	repeats atomic.Uint64 // bad readings held back
-}
-
-// badPoint is what was last delivered of a point that is bad.
-type badPoint struct {
-	reason Reason
-	again  time.Time // when to deliver it even if it is unchanged
+	filter *filter
 }
 
 // NewCollector returns a collector that appends to queue batches that fit
-// format. synced reports whether the wall clock is known to be right.
-func NewCollector(queue Queue, format Format, synced func() bool, log *slog.Logger) *Collector {
-	return &Collector{queue: queue, format: format, synced: synced, log: log, bad: make(map[string]map[string]badPoint)}
+// format. The points' deliveries are in catalogue. synced reports whether the
+// wall clock is known to be right.
+func NewCollector(queue Queue, format Format, catalogue *Catalogue, synced func() bool, log *slog.Logger) *Collector {
+	return &Collector{queue: queue, format: format, synced: synced, log: log, filter: newFilter(catalogue)}
 }
+
+// SendAll makes the next reading of each point be delivered although it is
+// unchanged. It is called when a connection begins, so that who listens there
+// has everything.
+func (c *Collector) SendAll() { c.filter.sendAll() }
 
 // Run runs the sources until ctx ends. A source that returns before is a
 // mistake in it: it is logged and started again after restartDelay, so that one
@@ -75,7 +68,7 @@ const restartDelay = 5 * time.Second
 
 // Emit is the collector's [Emit].
 func (c *Collector) Emit(b Batch, safe func(error)) {
-	b.Readings = c.filter(b.Device, b.Readings)
+	b.Readings = c.filter.apply(&b)
 	if len(b.Readings) == 0 {
 		if safe != nil {
 			safe(nil) // nothing to keep: as safe as it gets
@@ -134,58 +127,12 @@ func joinSafe(n int, safe func(error)) func(error) {
 	}
 }
 
-// filter takes out bad readings that were delivered before and are not yet due
-// again. It works in place; without bad readings it only looks.
-func (c *Collector) filter(device string, readings []Reading) []Reading {
-	anyBad := false
-	for i := range readings {
-		if !readings[i].Value.Good() {
-			anyBad = true
-			break
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	bad := c.bad[device]
-	if bad == nil {
-		if !anyBad {
-			return readings
-		}
-		bad = make(map[string]badPoint)
-		c.bad[device] = bad
-	}
-	now := time.Now()
-	kept := readings[:0]
-	for _, r := range readings {
-		if r.Value.Good() {
-			delete(bad, r.Point)
-			kept = append(kept, r)
-			continue
-		}
-		was, known := bad[r.Point]
-		if reason := r.Value.Reason(); !known || was.reason != reason || !now.Before(was.again) {
-			bad[r.Point] = badPoint{reason, now.Add(BadHeartbeat)}
-			kept = append(kept, r)
-			continue
-		}
-		c.repeats.Add(1)
-	}
-	if len(bad) == 0 {
-		delete(c.bad, device)
-	}
-	return kept
-}
-
 // Observe implements [Observable].
 func (c *Collector) Observe(yield func(Metric)) {
-	c.mu.Lock()
-	points := 0
-	for _, bad := range c.bad {
-		points += len(bad)
-	}
-	c.mu.Unlock()
-	yield(Metric{Name: "fieldbridge_points_bad", Kind: Gauge, Value: float64(points),
-		Help: "Points whose last reading was bad."})
-	yield(Metric{Name: "fieldbridge_bad_repeats_total", Kind: Counter, Value: float64(c.repeats.Load()),
+	repeats, unchanged, bad := c.filter.counts()
+	yield(Metric{Name: "fieldbridge_points_bad", Kind: Gauge, Value: float64(bad), Help: "Points whose last reading was bad."})
+	yield(Metric{Name: "fieldbridge_bad_repeats_total", Kind: Counter, Value: float64(repeats),
 		Help: "Bad readings held back because they had been delivered already."})
+	yield(Metric{Name: "fieldbridge_unchanged_total", Kind: Counter, Value: float64(unchanged),
+		Help: "Good readings held back because they had not changed."})
 }

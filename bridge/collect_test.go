@@ -66,7 +66,7 @@ func (r *recorder) delivered() []string {
 func TestBadReadingsAreNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &recorder{}
-		c := bridge.NewCollector(q, fits{n: 100}, always(true), slog.New(slog.DiscardHandler))
+		c := bridge.NewCollector(q, fits{n: 100}, nil, always(true), slog.New(slog.DiscardHandler))
 		emit := func(readings ...bridge.Reading) []string {
 			c.Emit(bridge.Batch{Device: "d", At: time.Now(), Readings: readings}, nil)
 			return q.delivered()
@@ -96,7 +96,7 @@ func TestBadReadingsAreNotRepeated(t *testing.T) {
 
 func TestNothingLeftIsSafe(t *testing.T) {
 	q := &recorder{}
-	c := bridge.NewCollector(q, fits{n: 100}, always(true), slog.New(slog.DiscardHandler))
+	c := bridge.NewCollector(q, fits{n: 100}, nil, always(true), slog.New(slog.DiscardHandler))
 	c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{bad("a", bridge.ReasonType)}}, nil)
 	called := 0
 	c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{bad("a", bridge.ReasonType)}}, func(err error) {
@@ -112,7 +112,7 @@ func TestNothingLeftIsSafe(t *testing.T) {
 
 func TestSplit(t *testing.T) {
 	q := &recorder{}
-	c := bridge.NewCollector(q, fits{n: 2}, always(false), slog.New(slog.DiscardHandler))
+	c := bridge.NewCollector(q, fits{n: 2}, nil, always(false), slog.New(slog.DiscardHandler))
 	var results []error
 	c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{good("a", 1), good("b", 2), good("c", 3), good("d", 4), good("e", 5)}},
 		func(err error) { results = append(results, err) })
@@ -152,7 +152,7 @@ func (endless) Run(ctx context.Context, _ bridge.Emit) error { <-ctx.Done(); ret
 func TestSourceThatEndsIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := bridge.NewCollector(&recorder{}, fits{n: 1}, always(true), slog.New(slog.DiscardHandler))
+		c := bridge.NewCollector(&recorder{}, fits{n: 1}, nil, always(true), slog.New(slog.DiscardHandler))
 		f := failing{make(chan struct{})}
 		done := make(chan struct{})
 		go func() { defer close(done); c.Run(ctx, f, endless{}) }()

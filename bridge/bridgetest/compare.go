@@ -59,6 +59,7 @@ func (c *comparison) operate() {
 		c.settle(bridge.Queue.Release)
 	case p < 82:
 		c.settle(func(q bridge.Queue, p ...bridge.Position) { q.Bury("random", p...) })
+		c.commit() // a queue may write dead letters at any time
 	case p < 85:
 		c.queue.Online()
 		c.model.Online()

@@ -281,6 +281,7 @@ func (q *Queue) Restart() *Queue {
 			n.ledger.Dead = n.ledger.Dead.Add(countOf(it.Batch))
 		}
 	}
+	n.durable.items = slices.Clone(n.items)
 	n.ledger.Restored = n.ledger.Waiting.Add(n.ledger.Dead)
 	var number int
 	fmt.Sscanf(q.run, "run-%d", &number)

@@ -85,3 +85,33 @@ func FuzzScalars(f *testing.F) {
 		}
 	})
 }
+
+func TestDeadband(t *testing.T) {
+	for in, want := range map[string]Deadband{"0.2": {0.2, false}, "1%": {1, true}, "5": {5, false}} {
+		var d Deadband
+		if err := d.UnmarshalText([]byte(in)); err != nil || d != want || d.String() != in {
+			t.Errorf("%q: got %v, %v", in, d, err)
+		}
+	}
+	for _, in := range []string{"", "%", "-1", "NaN", "inf", "NaN%", "1 %"} {
+		var d Deadband
+		if err := d.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("%q is taken as %v", in, d)
+		}
+	}
+}
+
+func TestReportValidate(t *testing.T) {
+	for _, tt := range []struct {
+		r    Report
+		want int
+	}{
+		{Report{Every: Duration(time.Minute), As: []string{"mean", "max"}}, 0},
+		{Report{}, 2},
+		{Report{Every: Duration(time.Second), As: []string{"avg", "max", "max"}}, 3},
+	} {
+		if got := tt.r.Validate(time.Second); len(got) != tt.want {
+			t.Errorf("%+v: %v", tt.r, got)
+		}
+	}
+}

@@ -78,7 +78,7 @@ func (g *gateway) build() error {
 	}
 	clock := new(bridge.Clock)
 	north := &g.config.Northbound.AWSIoT
-	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), clock.Synced, g.log)
+	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), catalogue, clock.Synced, g.log)
 	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), bridge.ForwardConfig{
 		Linger: north.Linger.D(), OldestFirst: north.Order == awsiot.OldestFirst, LiveShare: float64(north.LiveShare),
 	}, g.log.With("part", "uplink"))
@@ -105,7 +105,11 @@ func (g *gateway) run(ctx context.Context) error {
 	sideGroup.Go(func() { g.serveControl(side) })
 	sideGroup.Go(func() { g.commitOnPowerFail(side) })
 	upGroup.Go(func() {
-		if err := g.sink.Run(up, g.forwarder.Serve); err != nil && up.Err() == nil {
+		serve := func(ctx context.Context, link bridge.Link) {
+			g.collector.SendAll()
+			g.forwarder.Serve(ctx, link)
+		}
+		if err := g.sink.Run(up, serve); err != nil && up.Err() == nil {
 			g.log.Error("uplink ended", "err", err)
 		}
 	})

@@ -1,0 +1,178 @@
+package bridge
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"fieldbridge/bridge/setting"
+)
+
+// Delivery says when readings of a point are delivered. The zero Delivery
+// delivers each one. It applies to good readings; bad ones are delivered when
+// the reason changes and every [BadHeartbeat], and the first good one after a
+// bad one always is.
+type Delivery struct {
+	// OnChange delivers a reading only when its value differs from the one
+	// delivered last. A deadband implies it.
+	OnChange bool
+	// Deadband is by how much, at least, a number must differ: an absolute
+	// value, or with Percent a percentage of the one delivered last.
+	Deadband float64
+	Percent  bool
+	// Heartbeat delivers at least so often although nothing has changed;
+	// [DefaultHeartbeat] if it is 0.
+	Heartbeat time.Duration
+	// Report delivers, instead of readings, what they were like over a time.
+	Report *Report
+}
+
+// DefaultHeartbeat is how often an unchanged value is delivered again.
+const DefaultHeartbeat = 15 * time.Minute
+
+// Statistic is what a [Report] tells.
+type Statistic string
+
+// The statistics. Mean is of the good readings that came, each counted once.
+const (
+	Mean    Statistic = "mean"
+	Minimum Statistic = "min"
+	Maximum Statistic = "max"
+	Last    Statistic = "last"
+)
+
+// Statistics are all there are.
+var Statistics = []Statistic{Mean, Minimum, Maximum, Last}
+
+// Report sums readings up: for each span of Every on the wall clock, and each
+// statistic, there is one reading of a point called "load_mean" for the point
+// "load". It comes with the first reading of the next span.
+type Report struct {
+	Every time.Duration
+	As    []Statistic
+}
+
+// plain reports whether d delivers each reading.
+func (d *Delivery) plain() bool {
+	return d == nil || !d.OnChange && d.Deadband == 0 && d.Report == nil
+}
+
+// unchanged reports whether v is not worth delivering after last.
+func (d *Delivery) unchanged(last, v Value) bool {
+	if d.Deadband == 0 {
+		return v == last
+	}
+	was, ok1 := last.Float()
+	is, ok2 := v.Float()
+	if !ok1 || !ok2 {
+		return v == last
+	}
+	band := d.Deadband
+	if d.Percent {
+		band *= math.Abs(was) / 100
+	}
+	// A change of just the band counts; rounding must not hide it.
+	return math.Abs(is-was) < band*(1-1e-9) || is == was
+}
+
+func (d *Delivery) heartbeat() time.Duration {
+	if d.Heartbeat == 0 {
+		return DefaultHeartbeat
+	}
+	return d.Heartbeat
+}
+
+// span is the readings of one report.
+type span struct {
+	start          time.Time
+	count          int
+	sum            float64
+	low, high, end Value // the zero Value for none
+}
+
+// add takes a good reading in.
+func (s *span) add(v Value) {
+	s.end = v
+	f, ok := v.Float()
+	if !ok {
+		return // text and bools have a last value and nothing more
+	}
+	if low, _ := s.low.Float(); s.count == 0 || f < low {
+		s.low = v
+	}
+	if high, _ := s.high.Float(); s.count == 0 || f > high {
+		s.high = v
+	}
+	s.sum += f
+	s.count++
+}
+
+// append appends the report's readings.
+func (s *span) append(readings []Reading, point string, as []Statistic) []Reading {
+	for _, what := range as {
+		v := s.end
+		switch what {
+		case Mean:
+			v = Float64(s.sum / float64(max(s.count, 1)))
+		case Minimum:
+			v = s.low
+		case Maximum:
+			v = s.high
+		}
+		if what != Last && s.count == 0 || !s.end.Good() {
+			continue
+		}
+		readings = append(readings, Reading{ReportPoint(point, what), v})
+	}
+	return readings
+}
+
+// ReportPoint returns the name of the point that carries a statistic.
+func ReportPoint(point string, s Statistic) string { return point + "_" + string(s) }
+
+// reported returns what the cloud is told of points: those with a report are
+// replaced by what it delivers.
+func reported(points []PointInfo) []PointInfo {
+	if !slices.ContainsFunc(points, func(p PointInfo) bool { return p.Delivery != nil && p.Delivery.Report != nil }) {
+		return points
+	}
+	var out []PointInfo
+	for _, p := range points {
+		if p.Delivery == nil || p.Delivery.Report == nil {
+			out = append(out, p)
+			continue
+		}
+		for _, s := range p.Delivery.Report.As {
+			q := p
+			q.Name = ReportPoint(p.Name, s)
+			q.Delivery = nil
+			if s == Mean {
+				q.Type, q.Enum = "float64", nil
+			}
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// NewDelivery makes a delivery of what a configuration says about a point; nil
+// is what it does not say. It returns nil for one that delivers each reading.
+func NewDelivery(onChange *bool, deadband *setting.Deadband, heartbeat *setting.Duration, report *setting.Report) *Delivery {
+	d := &Delivery{OnChange: onChange != nil && *onChange}
+	if deadband != nil {
+		d.Deadband, d.Percent = deadband.Value, deadband.Percent
+	}
+	if heartbeat != nil {
+		d.Heartbeat = heartbeat.D()
+	}
+	if report != nil {
+		d.Report = &Report{Every: report.Every.D()}
+		for _, s := range report.As {
+			d.Report.As = append(d.Report.As, Statistic(s))
+		}
+	}
+	if d.plain() {
+		return nil
+	}
+	return d
+}
