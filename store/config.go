@@ -39,3 +39,6 @@ func (c Config) Validate() []setting.Problem {
 	}
 	return problems
 }
+
+// segmentSize returns how large a segment file grows, in bytes.
+func (q *Queue) segmentSize() int64 { return 32 << 20 }

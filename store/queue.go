@@ -1,15 +1,76 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"fieldbridge/bridge"
 )
 
-// Queue is the durable queue of a gateway.
+const (
+	// A batch with a waiting sensor is committed this long after Append, so that
+	// those of this time share a commit: while there is a connection the cloud's
+	// acknowledgement mostly comes first.
+	waitOnline  = 250 * time.Millisecond
+	waitOffline = 20 * time.Millisecond
+
+	// fullReadings and fullBatches are how much may wait in memory before it is
+	// committed without regard to its age.
+	fullReadings = 64 << 10
+	fullBatches  = 32 << 10
+
+	// Acknowledgements of batches on disk are recorded with the next commit, but
+	// at the latest after this long.
+	ackEvery         = 5 * time.Second
+	ackEveryDraining = time.Second
+)
+
+// Queue is the durable queue of a gateway. It is safe for concurrent use. Create
+// it with [Open], end it with [Queue.Close].
 type Queue struct {
+	cfg     Config
+	log     *slog.Logger
+	dir     string
+	run     string
+	started time.Time       // of the run, with a monotonic clock
+	before  int64           // run time of the folder before this run, ms
+	base    bridge.Position // position = base + seq for batches of this run
+
+	wake   chan struct{}    // one value: the keeper looks at alarm again
+	asks   chan chan error  // commit now
+	stop   chan struct{}    // closed by Close
+	ended  chan struct{}    // closed when the keeper has ended
+	nudges [2]chan struct{} // one value per lane: there may be something to claim
+	notice chan struct{}    // one value: there may be a new notice
+	keep   keeper           // the keeper's own
+	files  sync.Mutex       // guards the open files of segments but the writer's, and the readers below
+	read   reading          // guarded by files
+
+	mu       sync.Mutex // guards all below; never held over I/O
+	closed   bool
+	online   bool
+	mem      ring
+	done     spans                      // acknowledged, dropped, dead or damaged
+	claims   map[bridge.Position]uint32 // claimed and on disk: its readings
+	lanes    [2]lane
+	mark     bridge.Position // below is backlog
+	segments []*segment      // in order; the last may be the writer's
+	pending  bridge.Count    // unfinished batches in memory
+	waiters  int             // those of them with a safe
+	waitFrom bridge.Position // below, no batch in memory has a safe
+	alarm    int64           // when the keeper looks next, ns since started; 0: not set
+	ackDue   int64           // when the record of acknowledgements is due; 0: it is up to date
+	dead     []burial        // not yet on disk
+	ledger   bridge.Ledger
+	backlog  bridge.Count // waiting, below mark
+	meta     meta
+	metaDue  bool // meta is to be written
+	troubles troubles
+	stats    stats
 }
 
 var (
@@ -18,52 +79,319 @@ var (
 	_ bridge.Observable     = (*Queue)(nil)
 	_ bridge.HealthReporter = (*Queue)(nil)
 	_ bridge.State          = (*State)(nil)
+	_ bridge.HealthReporter = (*State)(nil)
 )
 
-// Open opens the queue in cfg.Dir and begins a run.
-func Open(cfg Config, log *slog.Logger) (*Queue, error) { return &Queue{}, nil }
-
-// Run returns the id of this run.
-func (q *Queue) Run() string { return "" }
-
-// Commit writes what is not yet safe, now.
-func (q *Queue) Commit(ctx context.Context) error { return nil }
-
-// Close commits, persists the acknowledgements and closes the files.
-func (q *Queue) Close() error { return nil }
-
-func (q *Queue) Append(b bridge.Batch, safe func(error)) {}
-func (q *Queue) Online()                                 {}
-func (q *Queue) Offline()                                {}
-func (q *Queue) Next(ctx context.Context, lane bridge.Lane, max int) ([]bridge.Entry, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
+// lane is where a lane of the queue is.
+type lane struct {
+	cursor bridge.Position // no batch of the lane waits below
+	block  []bridge.Entry  // the block that is being handed out, in order
+	from   bridge.Position // in from..to-1, block has all batches on disk
+	to     bridge.Position
+	index  int // in block, where to look first
 }
-func (q *Queue) Ack(positions ...bridge.Position)                {}
-func (q *Queue) Release(positions ...bridge.Position)            {}
-func (q *Queue) Bury(cause string, positions ...bridge.Position) {}
-func (q *Queue) Ledger() bridge.Ledger                           { return bridge.Ledger{} }
-func (q *Queue) Runs() []bridge.RunRecord                        { return nil }
-func (q *Queue) AckRuns(runs ...string)                          {}
-func (q *Queue) Tombstones() []bridge.Tombstone                  { return nil }
-func (q *Queue) AckTombstones(ids ...uint64)                     {}
-func (q *Queue) Noticed() <-chan struct{}                        { return nil }
-func (q *Queue) Observe(yield func(bridge.Metric))               {}
-func (q *Queue) Health() []bridge.Condition                      { return nil }
-func (q *Queue) Status() Status                                  { return Status{} }
 
-// Status is how the queue is doing, for people.
-type Status struct {
-	Dir      string        `json:"dir"`
-	Run      string        `json:"run"`
-	Ledger   bridge.Ledger `json:"ledger"`
-	Fresh    bridge.Count  `json:"fresh"`   // waiting, queued since the current connection began
-	Backlog  bridge.Count  `json:"backlog"` // waiting, queued before
-	Segments int           `json:"segments"`
-	Bytes    int64         `json:"bytes"`           // on disk, all files
-	Oldest   time.Time     `json:"oldest,omitzero"` // acquisition of the oldest waiting batch on disk
-	Newest   time.Time     `json:"newest,omitzero"`
-	Commits  uint64        `json:"commits"`
-	Syncs    uint64        `json:"syncs"`
-	Written  uint64        `json:"written_bytes"`
+// Run returns the id of this run: 8 letters and digits.
+func (q *Queue) Run() string { return q.run }
+
+// now returns the time since the run began, in ns.
+func (q *Queue) now() int64 { return int64(time.Since(q.started)) }
+
+// uptime returns the run time of the folder, in ms.
+func (q *Queue) uptime() int64 { return q.before + time.Since(q.started).Milliseconds() }
+
+// Append implements [bridge.Queue].
+func (q *Queue) Append(b bridge.Batch, safe func(error)) {
+	now := q.now()
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		if safe != nil {
+			safe(bridge.ErrClosed)
+		}
+		return
+	}
+	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
+	q.mem.push(item{batch: b, safe: safe, at: now})
+	q.ledger.Accepted = q.ledger.Accepted.Add(n)
+	q.ledger.Waiting = q.ledger.Waiting.Add(n)
+	q.pending = q.pending.Add(n)
+	due := now + int64(q.cfg.CommitEvery)
+	if safe != nil {
+		q.waiters++
+		due = min(due, now+int64(q.waitLocked()))
+	}
+	if q.pending.Readings >= fullReadings || q.pending.Batches >= fullBatches {
+		due = now
+	}
+	q.alarmLocked(due)
+	q.mu.Unlock()
+	if q.cfg.CommitEvery > 0 {
+		q.nudge(bridge.Fresh)
+	}
+}
+
+// waitLocked returns how long a waiting sensor's batch waits for a commit.
+func (q *Queue) waitLocked() time.Duration {
+	if q.online {
+		return waitOnline
+	}
+	return waitOffline
+}
+
+// alarmLocked makes the keeper look at time at or before.
+func (q *Queue) alarmLocked(at int64) {
+	at = max(at, 1)
+	if q.alarm != 0 && q.alarm <= at {
+		return
+	}
+	q.alarm = at
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *Queue) nudge(which bridge.Lane) {
+	select {
+	case q.nudges[which] <- struct{}{}:
+	default:
+	}
+}
+
+func (q *Queue) nudgeBoth() {
+	q.nudge(bridge.Fresh)
+	q.nudge(bridge.Backlog)
+}
+
+// Online implements [bridge.Queue].
+func (q *Queue) Online() {
+	q.mu.Lock()
+	q.online = true
+	q.mark = q.mem.end()
+	q.backlog = q.ledger.Waiting
+	q.rewindLocked()
+	q.mu.Unlock()
+	q.nudgeBoth()
+}
+
+// Offline implements [bridge.Queue].
+func (q *Queue) Offline() {
+	q.mu.Lock()
+	q.online = false
+	for i := range q.mem.n {
+		if it := q.mem.at(q.mem.base + bridge.Position(i)); it.state == itemClaimed {
+			it.state = itemWaiting
+		}
+	}
+	clear(q.claims)
+	q.rewindLocked()
+	if q.waiters > 0 {
+		q.alarmLocked(q.now()) // they wait for less now
+	}
+	q.mu.Unlock()
+	q.nudgeBoth()
+}
+
+// rewindLocked lets both lanes look at everything again.
+func (q *Queue) rewindLocked() {
+	q.lanes[bridge.Backlog] = lane{}
+	q.lanes[bridge.Fresh] = lane{cursor: q.mark}
+}
+
+// Ack implements [bridge.Queue].
+func (q *Queue) Ack(positions ...bridge.Position) {
+	var safes []func(error)
+	q.mu.Lock()
+	for _, p := range positions {
+		if n, safe, ok := q.settleLocked(p); ok {
+			q.ledger.Acked = q.ledger.Acked.Add(n)
+			if safe != nil {
+				safes = append(safes, safe)
+			}
+		}
+	}
+	q.mem.trim()
+	q.mu.Unlock()
+	for _, safe := range safes {
+		safe(nil)
+	}
+}
+
+// settleLocked makes a claimed batch done. The caller accounts for where it went
+// and trims the ring.
+func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error), ok bool) {
+	n.Batches = 1
+	if p >= q.mem.base {
+		if p >= q.mem.end() {
+			return n, nil, false
+		}
+		it := q.mem.at(p)
+		if it.state != itemClaimed {
+			return n, nil, false
+		}
+		n.Readings = uint64(len(it.batch.Readings))
+		safe = q.finishLocked(it)
+	} else {
+		readings, claimed := q.claims[p]
+		if !claimed {
+			return n, nil, false
+		}
+		delete(q.claims, p)
+		n.Readings = uint64(readings)
+		q.doneOnDiskLocked(p, n)
+	}
+	q.doneLocked(p, n)
+	return n, safe, true
+}
+
+// doneLocked takes a batch out of those that wait.
+func (q *Queue) doneLocked(p bridge.Position, n bridge.Count) {
+	q.done.add(p, p+1)
+	q.ledger.Waiting = q.ledger.Waiting.Sub(n)
+	if p < q.mark {
+		q.backlog = q.backlog.Sub(n)
+	}
+}
+
+// finishLocked lets go of a batch in memory and returns who waits for it.
+func (q *Queue) finishLocked(it *item) (safe func(error)) {
+	q.pending = q.pending.Sub(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
+	safe = it.safe
+	if safe != nil {
+		q.waiters--
+	}
+	*it = item{state: itemFinished}
+	return safe
+}
+
+// doneOnDiskLocked accounts for a batch on disk that is done.
+func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
+	if s := q.segmentOfLocked(p); s != nil {
+		s.done = s.done.Add(n)
+		if s.done == s.written && s != q.segments[len(q.segments)-1] {
+			q.alarmLocked(q.now()) // it can be removed
+		}
+	}
+	q.acksDueLocked()
+}
+
+// acksDueLocked makes a new record of acknowledgements due in a while.
+func (q *Queue) acksDueLocked() {
+	after := ackEvery
+	if q.online && q.ledger.Waiting.Batches > q.pending.Batches {
+		after = ackEveryDraining
+	}
+	if due := q.now() + int64(after); q.ackDue == 0 || due < q.ackDue {
+		q.ackDue = due
+	}
+	q.alarmLocked(q.ackDue)
+}
+
+// segmentOfLocked returns the segment that has position p.
+func (q *Queue) segmentOfLocked(p bridge.Position) *segment {
+	i, ok := slices.BinarySearchFunc(q.segments, p, func(s *segment, p bridge.Position) int {
+		return cmp.Compare(s.first, p)
+	})
+	if !ok {
+		i--
+	}
+	if i < 0 || p > q.segments[i].last {
+		return nil
+	}
+	return q.segments[i]
+}
+
+// Release implements [bridge.Queue].
+func (q *Queue) Release(positions ...bridge.Position) {
+	q.mu.Lock()
+	for _, p := range positions {
+		if p >= q.mem.base {
+			if p >= q.mem.end() || q.mem.at(p).state != itemClaimed {
+				continue
+			}
+			q.mem.at(p).state = itemWaiting
+		} else {
+			if _, ok := q.claims[p]; !ok {
+				continue
+			}
+			delete(q.claims, p)
+		}
+		l := &q.lanes[q.laneOfLocked(p)]
+		l.cursor = min(l.cursor, p)
+	}
+	q.mu.Unlock()
+	q.nudgeBoth()
+}
+
+func (q *Queue) laneOfLocked(p bridge.Position) bridge.Lane {
+	if p < q.mark {
+		return bridge.Backlog
+	}
+	return bridge.Fresh
+}
+
+// Bury implements [bridge.Queue]. It does not wait for the disk; a sensor that
+// waits is told when the dead letter is on it.
+func (q *Queue) Bury(cause string, positions ...bridge.Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range positions {
+		b := burial{position: p, cause: cause}
+		if p >= q.mem.base && p < q.mem.end() {
+			b.batch = q.mem.at(p).batch
+			b.inMemory = true
+		}
+		n, safe, ok := q.settleLocked(p)
+		if !ok {
+			continue
+		}
+		b.safe, b.count = safe, n
+		q.dead = append(q.dead, b)
+		q.ledger.Dead = q.ledger.Dead.Add(n)
+		q.alarmLocked(q.now())
+	}
+	q.mem.trim()
+}
+
+// Ledger implements [bridge.Queue].
+func (q *Queue) Ledger() bridge.Ledger {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ledger
+}
+
+// Commit makes everything appended so far safe, now, and records what is
+// acknowledged. It is for a power supply that fails and for a stop.
+func (q *Queue) Commit(ctx context.Context) error {
+	done := make(chan error, 1)
+	select {
+	case q.asks <- done:
+	case <-q.ended:
+		return bridge.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close makes everything safe, closes the files and gives the folder back.
+// Append refuses from its begin on. It returns what could not be made safe.
+func (q *Queue) Close() error {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		<-q.ended
+		return nil
+	}
+	q.closed = true
+	q.mu.Unlock()
+	close(q.stop)
+	<-q.ended
+	return q.keep.closed
 }

@@ -34,8 +34,10 @@ const stateMagic = "FBS1"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// OpenState opens the state in dir, which it makes when it does not exist.
+// OpenState opens the state in the folder "state" of dir, the folder of the
+// queue, and makes it when it does not exist.
 func OpenState(dir string) (*State, error) {
+	dir = filepath.Join(dir, "state")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// keeper is what the queue's one goroutine owns: everything that writes.
+type keeper struct {
+	encoder encoder
+	batches []numbered // of the block that is being made
+	acks    *ackFile
+	lock    *os.File
+	writer  *segment // nil until a block is written
+	retry   int64    // no writing before, after a failure; ns since the start of the run
+	pause   time.Duration
+	closed  error // what Close returns
+}
+
+const (
+	// A block has at most so much; what waits beyond goes into the next one.
+	blockReadings = 32 << 10
+	blockBatches  = 16 << 10
+
+	retryFirst = time.Second
+	retryMost  = 30 * time.Second
+)
+
+// keeping is the keeper's goroutine: it commits, records acknowledgements,
+// repairs and removes, each when it is due.
+func (q *Queue) keeping() {
+	defer close(q.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	q.tend(false)
+	for {
+		timer.Reset(q.untilAlarm())
+		select {
+		case <-timer.C:
+			q.tend(false)
+		case <-q.wake:
+			// The alarm is earlier than it was; it may not have come yet.
+			if q.untilAlarm() <= 0 {
+				q.tend(false)
+			}
+		case done := <-q.asks:
+			done <- q.tend(true)
+		case <-q.stop:
+			q.keep.closed = q.shut()
+			return
+		}
+	}
+}
+
+func (q *Queue) untilAlarm() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.alarm == 0 {
+		return time.Hour
+	}
+	return time.Duration(q.alarm - q.now())
+}
+
+// tend does everything that is due, and with all everything that can be done.
+// It returns why not all that waits could be written.
+func (q *Queue) tend(all bool) error {
+	q.mu.Lock()
+	q.alarm = 0
+	now, upTo := q.now(), q.mem.end()
+	due := q.commitDueLocked()
+	commit := due != 0 && (all || due <= now)
+	q.mu.Unlock()
+
+	mayWrite := all || now >= q.keep.retry
+	var failed error
+	if commit && mayWrite {
+		failed = q.commit(upTo)
+	}
+	q.repairSuspects()
+	if mayWrite && failed == nil {
+		failed = errors.Join(q.bury(), q.record(all || commit))
+	}
+	q.removeDone()
+	if mayWrite {
+		failed = errors.Join(failed, q.writeMeta())
+	}
+	q.wrote(mayWrite, failed)
+	q.setAlarm()
+	return failed
+}
+
+// wrote takes note of how writing went.
+func (q *Queue) wrote(tried bool, failed error) {
+	if !tried {
+		return
+	}
+	if failed == nil {
+		q.keep.retry, q.keep.pause = 0, 0
+		q.clearTrouble(troubleDisk)
+		return
+	}
+	q.keep.pause = min(max(2*q.keep.pause, retryFirst), retryMost)
+	q.keep.retry = q.now() + int64(q.keep.pause)
+	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written: "+failed.Error()+
+		": the newest readings are kept in memory; make room on the disk or replace it", failed)
+}
+
+// setAlarm sets when to look next.
+func (q *Queue) setAlarm() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := q.alarm // what others have set meanwhile
+	at := func(due int64) {
+		if due != 0 && (next == 0 || due < next) {
+			next = due
+		}
+	}
+	write := func(due int64) {
+		if due != 0 {
+			at(max(due, q.keep.retry))
+		}
+	}
+	write(q.commitDueLocked())
+	write(q.ackDue)
+	if len(q.dead) > 0 || q.metaDue {
+		write(q.now())
+	}
+	q.alarm = next
+}
+
+// commitDueLocked returns when what is in memory must be committed, 0 for never.
+func (q *Queue) commitDueLocked() int64 {
+	if q.pending.Batches == 0 {
+		return 0
+	}
+	if q.pending.Readings >= fullReadings || q.pending.Batches >= fullBatches {
+		return 1
+	}
+	due := q.mem.at(q.mem.base).at + int64(q.cfg.CommitEvery) // the first is never finished
+	if q.waiters > 0 {
+		for q.waitFrom = max(q.waitFrom, q.mem.base); q.mem.at(q.waitFrom).safe == nil; q.waitFrom++ {
+		}
+		due = min(due, q.mem.at(q.waitFrom).at+int64(q.waitLocked()))
+	}
+	return max(due, 1)
+}
+
+// shut makes everything safe and closes the files.
+func (q *Queue) shut() error {
+	failed := q.tend(true)
+	q.seal()
+	q.mu.Lock()
+	q.metaDue = true
+	q.ackDue = 1 // so that the next run knows how far this one got
+	q.mu.Unlock()
+	failed = errors.Join(failed, q.record(true), q.writeMeta())
+	q.files.Lock()
+	q.closeReading()
+	q.files.Unlock()
+	q.refuseAll()
+	return errors.Join(failed, q.closeFiles())
+}
+
+// refuseAll tells sensors that wait in vain.
+func (q *Queue) refuseAll() {
+	var safes []func(error)
+	q.mu.Lock()
+	for i := range q.mem.n {
+		if it := q.mem.at(q.mem.base + bridge.Position(i)); it.safe != nil {
+			safes = append(safes, it.safe)
+			it.safe = nil
+		}
+	}
+	q.waiters = 0
+	for i := range q.dead {
+		if q.dead[i].safe != nil {
+			safes = append(safes, q.dead[i].safe)
+			q.dead[i].safe = nil
+		}
+	}
+	q.mu.Unlock()
+	for _, safe := range safes {
+		safe(bridge.ErrClosed)
+	}
+}
+
+func (q *Queue) closeFiles() error {
+	err := q.keep.acks.close()
+	if q.keep.lock != nil {
+		err = errors.Join(err, q.keep.lock.Close()) // which unlocks it
+	}
+	return err
+}

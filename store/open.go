@@ -1,0 +1,258 @@
+package store
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// Open opens the queue in cfg.Dir, which it makes when it does not exist, and
+// begins a run. Damaged files are set aside, reported and counted. A disk that
+// is full, read-only or broken is reported and tried again: until then the
+// newest readings are in memory. The only errors are a [LockedError] and a
+// [NewerFormatError].
+//
+// Open starts the goroutine that commits; [Queue.Close] ends it.
+func Open(cfg Config, log *slog.Logger) (*Queue, error) {
+	q := &Queue{
+		cfg: cfg, log: log, dir: string(cfg.Dir), run: newRunID(), started: time.Now(),
+		wake: make(chan struct{}, 1), asks: make(chan chan error), stop: make(chan struct{}), ended: make(chan struct{}),
+		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+		notice: make(chan struct{}, 1),
+		claims: make(map[bridge.Position]uint32),
+	}
+	var failed error
+	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+		failed = err
+	}
+	file, err := lock(q.dir)
+	if err != nil {
+		return nil, err
+	}
+	q.keep.lock = file
+	found, err := q.openMeta()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	removeLeftovers(q.dir)
+	acks := q.openAcks()
+	q.openSegments(&acks, found)
+	q.openDead()
+	q.begin(&acks)
+	q.metaDue = true
+	failed = errors.Join(failed, q.writeMeta())
+	q.wrote(true, failed)
+	q.notice <- struct{}{} // the run record
+	go q.keeping()
+	return q, nil
+}
+
+// newRunID returns 40 random bits as 8 letters and digits: unique without a
+// clock, a counter or a disk.
+func newRunID() string {
+	var b [5]byte
+	rand.Read(b[:]) // never fails
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
+
+// openMeta reads the index. Without one, or with one that is damaged, the
+// segments themselves are read.
+func (q *Queue) openMeta() (found bool, err error) {
+	m, found, err := readMeta(q.dir)
+	var newer *NewerFormatError
+	switch {
+	case errors.As(err, &newer):
+		return false, newer
+	case err != nil:
+		q.quarantine(filepath.Join(q.dir, metaFile), fmt.Errorf("the index of the queue is damaged: %w", err))
+		return false, nil
+	}
+	q.meta, q.before = m, m.Uptime
+	return found, nil
+}
+
+func removeLeftovers(dir string) {
+	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+temporary))
+	for _, f := range leftovers {
+		os.RemoveAll(f)
+	}
+}
+
+func (q *Queue) openAcks() ackRecord {
+	path := filepath.Join(q.dir, "acks")
+	a, r, err := openAcks(path)
+	if err != nil {
+		a.close()
+		a.f = nil
+		q.quarantine(path, fmt.Errorf("the record of acknowledgements is damaged, what was acknowledged is sent again: %w", err))
+	}
+	q.keep.acks = a
+	q.done = r.done
+	q.before = max(q.before, r.uptime)
+	return r
+}
+
+// openSegments finds the segments. Those in the index are not opened; the
+// others, normally the newest alone, are read.
+func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
+	known := make(map[bridge.Position]segmentMeta, len(q.meta.Segments))
+	for _, s := range q.meta.Segments {
+		known[s.First] = s
+	}
+	names, err := os.ReadDir(q.dir)
+	if err != nil {
+		return // it is reported by the first write
+	}
+	for _, e := range names {
+		first, ok := segmentFirst(e.Name())
+		if !ok {
+			continue
+		}
+		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
+		if m, ok := known[first]; ok {
+			s.last, s.written, s.total, s.oldest, s.newest, s.uptime = m.Last, m.Written, m.Total, m.Oldest, m.Newest, m.Uptime
+		}
+		s.bytes = diskSize(s.path)
+		q.segments = append(q.segments, s)
+	}
+	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
+	all := q.segments
+	q.segments = nil
+	for i, s := range all {
+		limit := maxPosition
+		if i+1 < len(all) {
+			limit = all[i+1].first
+		}
+		if s.last == 0 {
+			q.surveySegment(s, limit, !indexed)
+		}
+		if s.written.Batches == 0 && s.suspect == nil {
+			closeDB(s.db)
+			os.Remove(s.path) // made, and then the power was cut; or set aside
+			continue
+		}
+		q.segments = append(q.segments, s)
+		q.before = max(q.before, s.uptime)
+		q.countDone(s, acks)
+	}
+	q.reuseNewest()
+}
+
+// surveySegment reads a segment that is not in the index.
+func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool) {
+	db, err := openSegment(s.path, q.segmentSize())
+	if err == nil {
+		s.db = db
+		err = survey(s, limit)
+	}
+	if err != nil {
+		closeDB(s.db)
+		s.db = nil
+		q.salvageUnknown(s, limit, err)
+		return
+	}
+	s.verified = true
+	if learnRuns {
+		q.learnRuns(s)
+	}
+}
+
+// reuseNewest goes on with the newest segment if it was read, found right, and
+// has room; all others are closed.
+func (q *Queue) reuseNewest() {
+	for i, s := range q.segments {
+		if s.db == nil && s.verified {
+			continue
+		}
+		if i == len(q.segments)-1 && s.suspect == nil {
+			q.openWriter(s)
+			continue
+		}
+		closeDB(s.db)
+		s.db = nil
+	}
+}
+
+func (q *Queue) openWriter(s *segment) {
+	if s.bytes > q.segmentSize()*7/8 {
+		closeDB(s.db)
+		s.db = nil
+		return
+	}
+	var err error
+	if s.db == nil {
+		if s.db, err = openSegment(s.path, q.segmentSize()); err == nil {
+			if err = verify(s); err == nil {
+				err = checkTree(s.db)
+			}
+		}
+	}
+	if err != nil {
+		closeDB(s.db)
+		s.db = nil
+		s.suspect = err
+		return
+	}
+	s.verified = true
+	q.keep.writer = s
+}
+
+// countDone finds how much of a segment is done.
+func (q *Queue) countDone(s *segment, acks *ackRecord) {
+	s.done = acks.counts[s.first]
+	if s.done.Batches <= s.written.Batches && s.done.Readings <= s.written.Readings {
+		return
+	}
+	// The record is of another time than the segment, as when files were
+	// restored from a copy: what is not sure is sent again.
+	s.done = bridge.Count{}
+	kept := spans(nil)
+	for _, x := range q.done {
+		kept.add(x.from, min(x.to, s.first))
+		kept.add(max(x.from, s.last+1), x.to)
+	}
+	q.done = kept
+}
+
+// begin numbers on from what was found and begins the run.
+func (q *Queue) begin(acks *ackRecord) {
+	last := bridge.Position(0)
+	if e := q.done.end(); e > 0 {
+		last = e - 1
+	}
+	if n := len(q.segments); n > 0 {
+		last = max(last, q.segments[n-1].last)
+	}
+	q.base = last
+	if acks.next > 0 {
+		q.base = max(q.base, acks.next-1)
+	}
+	if n := len(q.meta.Runs); n > 0 {
+		q.base = max(q.base, q.meta.Runs[n-1].Base)
+	}
+	// Between the segments there is nothing.
+	from := bridge.Position(0)
+	for _, s := range q.segments {
+		q.done.add(from, s.first)
+		from = s.last + 1
+		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
+	}
+	q.done.add(from, q.base+1)
+	q.mem.base = q.base + 1
+	q.mark = q.mem.base
+	q.backlog = q.ledger.Waiting
+	q.ledger.Restored = q.ledger.Restored.Add(q.ledger.Waiting)
+	q.rewindLocked()
+	q.meta.newRun(q.run, q.base, last)
+}

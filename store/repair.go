@@ -1,0 +1,242 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// quarantineDir is where damaged files go, in the folder of the queue.
+const quarantineDir = "quarantine"
+
+// quarantine sets a damaged file aside. If that is impossible it stays where it
+// is, and is in nobody's way.
+func (q *Queue) quarantine(path string, cause error) {
+	dir := filepath.Join(q.dir, quarantineDir)
+	to := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(path), time.Now().UnixMilli()))
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.Rename(path, to)
+	}
+	if err != nil {
+		q.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
+		return
+	}
+	syncDir(dir)
+	syncDir(q.dir)
+	q.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
+	q.mu.Lock()
+	q.stats.quarantined++
+	q.mu.Unlock()
+	q.setTrouble(troubleDamage, bridge.Warning, fmt.Sprintf("%v: %s is kept for a closer look; check the disk", cause, to), nil)
+}
+
+// repairSuspects repairs the segments that could not be read.
+func (q *Queue) repairSuspects() {
+	for {
+		q.mu.Lock()
+		var s *segment
+		for _, x := range q.segments {
+			if x.suspect != nil {
+				s = x
+				break
+			}
+		}
+		q.mu.Unlock()
+		if s == nil {
+			return
+		}
+		if s == q.keep.writer {
+			q.seal()
+		}
+		q.repair(s)
+		q.nudgeBoth()
+	}
+}
+
+// repair keeps of a damaged segment what can be read, in a new file, and sets
+// the damaged one aside. What is lost is counted and named in tombstones.
+func (q *Queue) repair(s *segment) {
+	q.files.Lock()
+	if q.read.open == s {
+		q.closeReading()
+	}
+	q.files.Unlock()
+	cause := s.suspect
+	sal, blocks, err := salvage(s.path, s.first, s.last+1)
+	if err != nil {
+		blocks = nil
+	} else {
+		defer sal.f.Close()
+	}
+	kept := q.survey(sal, blocks)
+	var account segment
+	tmp := s.path + ".repair" + temporary
+	if kept.waiting.Batches > 0 {
+		if account, err = sal.rebuild(tmp, q.segmentSize(), blocks); err != nil {
+			q.log.Error("a damaged segment cannot be repaired", "file", s.path, "err", err)
+			kept = survivors{} // what cannot be written is lost, too
+		}
+	}
+	lost := q.lose(s, kept, account)
+	// First the account of it, then the files: after a cut in between, the
+	// damaged file is found and repaired once more, and no more is lost.
+	if err := q.writeMeta(); err != nil {
+		q.wrote(true, err)
+	}
+	q.quarantine(s.path, fmt.Errorf("segment %s is damaged, %d readings are lost: %w", filepath.Base(s.path), lost.Readings, cause))
+	if kept.waiting.Batches == 0 {
+		os.Remove(tmp)
+		q.forget(s)
+		return
+	}
+	if err := os.Rename(tmp, s.path); err != nil {
+		q.log.Error("a repaired segment cannot be put in its place", "file", s.path, "err", err)
+	}
+	syncDir(q.dir)
+	q.mu.Lock()
+	s.suspect = nil
+	s.bytes = diskSize(s.path)
+	q.mu.Unlock()
+	q.files.Lock()
+	s.verified = true
+	q.files.Unlock()
+}
+
+func openEnded(err error) bool {
+	var d *damageError
+	return errors.As(err, &d) && d.openEnded
+}
+
+// survivors is what a damaged segment still has.
+type survivors struct {
+	positions spans
+	waiting   bridge.Count // not done
+	done      bridge.Count
+	blocks    []header
+}
+
+// survey counts what is in blocks.
+func (q *Queue) survey(sal *salvager, blocks []found) (k survivors) {
+	var d decoder
+	for _, b := range blocks {
+		block, err := sal.read(b)
+		if err != nil {
+			continue
+		}
+		entries, _, err := d.decode(&b.header, block[headerSize:])
+		if err != nil {
+			continue
+		}
+		k.blocks = append(k.blocks, b.header)
+		q.mu.Lock()
+		for i := range entries {
+			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
+			p := entries[i].Position
+			k.positions.add(p, p+1)
+			if q.done.has(p) {
+				k.done = k.done.Add(n)
+			} else {
+				k.waiting = k.waiting.Add(n)
+			}
+		}
+		q.mu.Unlock()
+	}
+	return k
+}
+
+// lose accounts for what is lost of a segment: what waited in it and is not
+// among the survivors.
+func (q *Queue) lose(s *segment, kept survivors, account segment) bridge.Count {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lost := s.waiting().Sub(kept.waiting)
+	var gaps []span
+	for _, g := range q.done.missing(s.first, s.last+1) {
+		gaps = append(gaps, kept.positions.missing(g.from, g.to)...)
+	}
+	q.missLocked(gaps, lost, causeDamaged, s.oldest, s.newest)
+	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
+	s.written, s.done = account.written, kept.done
+	if kept.waiting.Batches > 0 {
+		s.last, s.total = account.last, account.total
+		s.oldest, s.newest, s.uptime = account.oldest, account.newest, account.uptime
+	}
+	q.metaDue = true
+	q.ackDue = q.now()
+	return lost
+}
+
+// salvageUnknown looks for whole blocks in a segment of which nothing is known,
+// at the start. What lies between them is counted by their neighbours; what may
+// have come after the last one is not known.
+func (q *Queue) salvageUnknown(s *segment, limit bridge.Position, cause error) {
+	sal, blocks, err := salvage(s.path, s.first, limit)
+	if err == nil {
+		sal.f.Close()
+	}
+	s.last, s.written = s.first-1, bridge.Count{}
+	if len(blocks) > 0 {
+		for i := range blocks {
+			s.take(&blocks[i].header)
+			q.learnRun(&blocks[i].header)
+		}
+		s.written = s.total.Sub(blocks[0].before)
+	}
+	end := limit - 1
+	if limit == maxPosition {
+		end = 0
+	}
+	if openEnded(cause) || len(blocks) == 0 {
+		q.missAfter(s.last, end)
+	}
+	if len(blocks) == 0 {
+		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", filepath.Base(s.path), cause))
+		s.last = 0
+		return
+	}
+	s.suspect = cause
+}
+
+// missAfter adds an open-ended tombstone for what may have come after position
+// p, up to end if that is known.
+func (q *Queue) missAfter(p, end bridge.Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	stone := stoneMeta{Cause: causeDamaged, First: 1}
+	if r := q.meta.runAt(p + 1); r != nil {
+		stone.Run, stone.First = r.Run, uint64(p+1-r.Base)
+		if end != 0 && end > p {
+			stone.Last = uint64(end - r.Base)
+		}
+	}
+	q.addStoneLocked(stone)
+}
+
+// learnRuns adds the runs of a segment's blocks to the index, if that was lost.
+func (q *Queue) learnRuns(s *segment) {
+	walk(s.db, func(h header, _ []byte) error {
+		q.learnRun(&h)
+		return nil
+	})
+}
+
+func (q *Queue) learnRun(h *header) {
+	base := h.first - bridge.Position(h.seq)
+	at := len(q.meta.Runs)
+	for i := range q.meta.Runs {
+		if q.meta.Runs[i].Run == h.run {
+			return
+		}
+		if q.meta.Runs[i].Base > base {
+			at = min(at, i)
+		}
+	}
+	// Whether the cloud has its record is not known: it is told once more.
+	q.meta.Runs = slices.Insert(q.meta.Runs, at, runMeta{Run: h.run, Base: base, Started: h.wall - h.mono})
+}

@@ -1,0 +1,219 @@
+package store
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"fieldbridge/bridge"
+)
+
+// piece is where a chunk of a block is in a file.
+type piece struct {
+	chunk  int
+	offset int64
+	length int
+}
+
+// salvager finds blocks in a file that bbolt cannot be trusted with. It does not
+// map the file and follows no pointer: it looks at each page for a leaf with
+// chunks, and puts those together whose checksum comes out right. bbolt's older
+// copies of a page hold the same chunks, which only helps.
+type salvager struct {
+	f      *os.File
+	pieces map[bridge.Position][]piece
+	buf    []byte
+}
+
+// found is a block that was found whole.
+type found struct {
+	header
+	pieces []piece
+}
+
+// maxVersions bounds the versions of one chunk that are tried.
+const maxVersions = 4
+
+// salvage returns the whole blocks of the file at path whose batches are from
+// first to below limit, in order and without overlap.
+func salvage(path string, first, limit bridge.Position) (*salvager, []found, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errors.New("it is no file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &salvager{f: f, pieces: make(map[bridge.Position][]piece)}
+	var page [pageSize]byte
+	for offset := int64(0); offset < info.Size(); offset += pageSize {
+		n, err := f.ReadAt(page[:], offset)
+		if n < 32 || err != nil && !errors.Is(err, io.EOF) {
+			continue // a page that the disk does not give
+		}
+		s.scanPage(page[:n], offset)
+	}
+	var blocks []found
+	for p, pieces := range s.pieces {
+		if p >= first && p < limit {
+			if b, ok := s.assemble(p, pieces); ok {
+				blocks = append(blocks, b)
+			}
+		}
+	}
+	slices.SortFunc(blocks, func(a, b found) int { return cmp.Compare(a.first, b.first) })
+	kept := blocks[:0]
+	for _, b := range blocks {
+		if n := len(kept); b.last < limit && (n == 0 || b.first > kept[n-1].last) {
+			kept = append(kept, b)
+		}
+	}
+	return s, kept, nil
+}
+
+// scanPage notes the chunks of a leaf page (bbolt, internal/common/page.go).
+func (s *salvager) scanPage(page []byte, offset int64) {
+	const headerLength, elementLength, leaf = 16, 16, 0x02
+	le := binary.LittleEndian
+	if le.Uint64(page) != uint64(offset/pageSize) || le.Uint16(page[8:]) != leaf {
+		return
+	}
+	count := int(le.Uint16(page[10:]))
+	for i := range count {
+		at := headerLength + i*elementLength
+		if at+elementLength > len(page) {
+			return
+		}
+		flags, pos := le.Uint32(page[at:]), int64(le.Uint32(page[at+4:]))
+		ksize, vsize := le.Uint32(page[at+8:]), le.Uint32(page[at+12:])
+		if flags != 0 || ksize != keySize || vsize > chunkSize {
+			continue
+		}
+		key := at + int(pos)
+		if pos > 1<<20 || key+keySize+int(vsize) > len(page) {
+			continue // chunks are so cut that they never go beyond their page
+		}
+		p := bridge.Position(binary.BigEndian.Uint64(page[key:]))
+		chunk := int(binary.BigEndian.Uint16(page[key+8:]))
+		s.pieces[p] = append(s.pieces[p], piece{chunk, offset + int64(key) + keySize, int(vsize)})
+	}
+}
+
+// assemble puts the block at p together from the versions of its chunks.
+func (s *salvager) assemble(p bridge.Position, pieces []piece) (b found, ok bool) {
+	versions := make(map[int][]piece)
+	for _, x := range slices.Backward(pieces) {
+		if len(versions[x.chunk]) < maxVersions {
+			versions[x.chunk] = append(versions[x.chunk], x)
+		}
+	}
+	for _, first := range versions[0] {
+		head := make([]byte, first.length)
+		if _, err := s.f.ReadAt(head, first.offset); err != nil {
+			continue
+		}
+		h, err := parseHeader(head)
+		if err != nil || h.first != p {
+			continue
+		}
+		b = found{header: h, pieces: []piece{first}}
+		if s.complete(&b, versions, 1<<10) {
+			return b, true
+		}
+	}
+	return b, false
+}
+
+// complete tries the versions of the chunks after those in b, until the checksum
+// is right or tries are used up.
+func (s *salvager) complete(b *found, versions map[int][]piece, tries int) bool {
+	length := 0
+	for _, x := range b.pieces {
+		length += x.length
+	}
+	if length == b.length() {
+		block, err := s.read(*b)
+		if err != nil {
+			return false
+		}
+		_, _, err = openBlock(block)
+		return err == nil
+	}
+	n := len(b.pieces)
+	next := versions[n]
+	if length > b.length() {
+		return false
+	}
+	for _, x := range next {
+		if tries /= len(next); tries < 1 && len(next) > 1 {
+			break
+		}
+		b.pieces = append(b.pieces[:n], x)
+		if s.complete(b, versions, tries) {
+			return true
+		}
+	}
+	b.pieces = b.pieces[:n]
+	return false
+}
+
+// read returns a block; it is valid until the next call.
+func (s *salvager) read(b found) ([]byte, error) {
+	s.buf = s.buf[:0]
+	for _, x := range b.pieces {
+		n := len(s.buf)
+		s.buf = append(s.buf, make([]byte, x.length)...)
+		if _, err := s.f.ReadAt(s.buf[n:], x.offset); err != nil {
+			return nil, err
+		}
+	}
+	return s.buf, nil
+}
+
+// rebuild writes blocks into a new segment file at path. Their cumulative counts
+// are put right, so that the file is whole in itself. It returns the new file's
+// account.
+func (s *salvager) rebuild(path string, size int64, blocks []found) (segment, error) {
+	var account segment
+	db, err := createSegment(path, size)
+	if err != nil {
+		return account, err
+	}
+	total := blocks[0].before
+	for len(blocks) > 0 && err == nil {
+		n := min(len(blocks), 64)
+		err = guard(func() error {
+			return db.Update(func(tx *bolt.Tx) error {
+				for _, b := range blocks[:n] {
+					block, err := s.read(b)
+					if err != nil {
+						return err
+					}
+					h := b.header
+					h.before = total
+					h.put(block)
+					if err := appendBlock(tx, h.first, block); err != nil {
+						return err
+					}
+					account.take(&h)
+					total = account.total
+				}
+				return nil
+			})
+		})
+		blocks = blocks[n:]
+	}
+	if e := closeDB(db); err == nil {
+		err = e
+	}
+	return account, err
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"fieldbridge/bridge"
+)
+
+// segment is one file of the queue.
+type segment struct {
+	path  string
+	first bridge.Position // in its name: none of its batches is before
+
+	db       *bolt.DB // nil when it is not open; guarded by files but for the writer's
+	verified bool     // all of it was read since the start; guarded by files
+
+	// All below is guarded by mu.
+	last    bridge.Position // of its last batch
+	written bridge.Count    // what is in its blocks
+	done    bridge.Count    // what of that is done
+	total   bridge.Count    // in all blocks of the folder up to its last
+	oldest  int64           // acquisition of its batches, Unix ms
+	newest  int64
+	uptime  int64 // run time of the folder when its last block was written, ms
+	bytes   int64 // on disk
+	suspect error // why it must be repaired
+}
+
+func (s *segment) waiting() bridge.Count { return s.written.Sub(s.done) }
+
+func (s *segment) meta() segmentMeta {
+	return segmentMeta{First: s.first, Last: s.last, Written: s.written, Total: s.total, Oldest: s.oldest, Newest: s.newest, Uptime: s.uptime}
+}
+
+// take adds a block that the file has.
+func (s *segment) take(h *header) {
+	if s.written.Batches == 0 {
+		s.oldest, s.newest = h.oldest, h.newest
+	}
+	s.last = h.last
+	s.written = s.written.Add(h.count)
+	s.total = h.before.Add(h.count)
+	s.oldest, s.newest = min(s.oldest, h.oldest), max(s.newest, h.newest)
+	s.uptime = h.uptime
+}
+
+// maxPosition is beyond any.
+const maxPosition = bridge.Position(1) << 63
+
+const (
+	segmentPrefix = "seg-"
+	segmentSuffix = ".db"
+)
+
+func segmentPath(dir string, first bridge.Position) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%016x%s", segmentPrefix, uint64(first), segmentSuffix))
+}
+
+// segmentFirst returns the position in a segment's file name.
+func segmentFirst(name string) (bridge.Position, bool) {
+	digits, ok := strings.CutPrefix(name, segmentPrefix)
+	if !ok {
+		return 0, false
+	}
+	if digits, ok = strings.CutSuffix(digits, segmentSuffix); !ok || len(digits) != 16 {
+		return 0, false
+	}
+	p, err := strconv.ParseUint(digits, 16, 64)
+	return bridge.Position(p), err == nil && p > 0
+}
+
+// diskSize returns what a file takes on the disk, in bytes.
+func diskSize(path string) int64 {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return 0
+	}
+	return allocated(info)
+}
+
+// verify reads every block of an open segment and checks them against one
+// another and against what is known of the segment.
+func verify(s *segment) error {
+	var found segment
+	err := walk(s.db, func(h header, _ []byte) error {
+		if s.last != 0 && h.first > s.last {
+			return nil // of a commit that failed; its batches are elsewhere
+		}
+		switch {
+		case h.first < s.first || h.first <= found.last:
+			return damaged("block %d is out of order", h.first)
+		case found.last != 0 && h.before != found.total:
+			return damaged("blocks are missing between batch %d and %d", found.last, h.first)
+		}
+		found.take(&h)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if s.last != 0 && (found.written != s.written || found.last != s.last) {
+		return damaged("it has %d batches up to %d instead of %d up to %d", found.written.Batches, found.last, s.written.Batches, s.last)
+	}
+	return nil
+}
+
+// survey reads every block of an open segment of which nothing is known, and
+// fills in what it learns. Blocks from limit on are of a commit that failed.
+func survey(s *segment, limit bridge.Position) error {
+	err := walk(s.db, func(h header, _ []byte) error {
+		if h.first < limit {
+			if h.first < s.first || s.last != 0 && (h.first <= s.last || h.before != s.total) {
+				return damaged("block %d is out of order", h.first)
+			}
+			s.take(&h)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return checkTree(s.db)
+}
+
+// checkTree looks for damage that would make bbolt overwrite blocks.
+func checkTree(db *bolt.DB) error {
+	return guard(func() error {
+		return db.View(func(tx *bolt.Tx) (first error) {
+			for err := range tx.Check() {
+				if first == nil {
+					first = damaged("its pages make no sense: %w", err)
+				}
+			}
+			return first
+		})
+	})
+}

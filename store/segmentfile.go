@@ -1,0 +1,341 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"fieldbridge/bridge"
+)
+
+// A segment file is a bbolt file with one bucket. A block is cut into chunks so
+// that two of them and their keys fill a page: a long value would share its page
+// with up to three neighbours, which bbolt writes again with each commit.
+const (
+	pageSize  = 4096
+	keySize   = 10 // position of the block's first batch, number of the chunk; big endian
+	chunkSize = 2012
+	maxChunks = 1 << 16
+
+	// growBy is how much a file grows at a time. bbolt syncs it each time.
+	growBy = 256 << 10
+	// slack is what a file may be larger than segment_size: one commit.
+	slack = 16 << 20
+)
+
+var blocksBucket = []byte("blocks")
+
+// damageError is why a segment file is not to be trusted. Whatever else goes
+// wrong with a file may pass; this does not.
+type damageError struct {
+	cause error
+	// openEnded says that there may have been more than can be known.
+	openEnded bool
+}
+
+func (e *damageError) Error() string { return e.cause.Error() }
+func (e *damageError) Unwrap() error { return e.cause }
+
+func damaged(format string, args ...any) error {
+	return &damageError{cause: fmt.Errorf(format, args...)}
+}
+
+// guard runs f, which touches a mapped file, and returns panics and memory
+// faults as damage: bbolt panics on pages that make no sense, and a page that
+// the disk does not give is a fault.
+func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged("reading it panics: %v", p)
+		}
+	}()
+	return f()
+}
+
+func boltOptions(size int64) *bolt.Options {
+	o := *bolt.DefaultOptions
+	o.Timeout = time.Second
+	o.PageSize = pageSize
+	o.FreelistType = bolt.FreelistMapType
+	// No remapping while the file is in use: it would wait for its readers.
+	o.InitialMmapSize = int(size + slack)
+	o.MaxSize = int(size + slack) // a backstop: segments are rotated by our own count
+	return &o
+}
+
+// createSegment makes a new segment file. A cut while bbolt initialises a file
+// leaves one that panics, so it gets its name when it is complete and synced.
+func createSegment(path string, size int64) (db *bolt.DB, err error) {
+	tmp := path + temporary
+	os.Remove(tmp)
+	err = guard(func() (err error) {
+		if db, err = bolt.Open(tmp, 0o600, boltOptions(size)); err != nil {
+			return err
+		}
+		db.AllocSize = growBy
+		return db.Update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucket(blocksBucket)
+			return err
+		})
+	})
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		closeDB(db)
+		os.Remove(tmp)
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	return db, nil
+}
+
+// openSegment opens a file that exists, after a look at its first pages.
+func openSegment(path string, size int64) (db *bolt.DB, err error) {
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	err = guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, boltOptions(size))
+		return err
+	})
+	if err == nil {
+		db.AllocSize = growBy
+		err = guard(func() error {
+			return db.View(func(tx *bolt.Tx) error {
+				if tx.Bucket(blocksBucket) == nil {
+					return damaged("it has no blocks")
+				}
+				return nil
+			})
+		})
+	}
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		err = &damageError{cause: err}
+	}
+	closeDB(db)
+	return nil, err
+}
+
+// closeDB closes a file that may be damaged.
+func closeDB(db *bolt.DB) error {
+	if db == nil {
+		return nil
+	}
+	return guard(db.Close)
+}
+
+// checkFile looks at a file before bbolt maps it: bbolt trusts the length that
+// the meta pages name, and a mapped page beyond the end of the file kills the
+// process. It reads the whole file once, so that what the disk cannot read is
+// an error here and not a fault later, and the pages are then in memory.
+func checkFile(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return damaged("it is no file but %v", info.Mode().Type())
+	}
+	if info.Size() < 2*pageSize {
+		return damaged("it has only %d bytes", info.Size())
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // as bbolt will
+	if err != nil {
+		return damagedUnlessPassing(err)
+	}
+	defer f.Close()
+	var first [2 * pageSize]byte
+	if _, err := io.ReadFull(f, first[:]); err != nil {
+		return damagedUnlessPassing(err)
+	}
+	used, err := checkMetas(first[:])
+	if err != nil {
+		return err
+	}
+	if info.Size() < used {
+		return &damageError{cause: fmt.Errorf("it is cut off: %d bytes instead of %d", info.Size(), used)}
+	}
+	buf := make([]byte, 128<<10)
+	for read := int64(len(first)); read < used; {
+		n, err := f.Read(buf)
+		if err != nil {
+			return damagedUnlessPassing(err)
+		}
+		read += int64(n)
+	}
+	return nil
+}
+
+// damagedUnlessPassing takes errors for damage that will not go away.
+func damagedUnlessPassing(err error) error {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM),
+		errors.Is(err, syscall.EINTR), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	return &damageError{cause: err}
+}
+
+// checkMetas verifies both meta pages of a bbolt file (page.go and meta.go of
+// bbolt) and returns how long the file must be. bbolt itself is content with
+// one, and silently takes the state before the last commit.
+func checkMetas(b []byte) (used int64, err error) {
+	le := binary.LittleEndian
+	for i := range 2 {
+		meta := b[i*pageSize+16:]
+		sum := fnv.New64a()
+		sum.Write(meta[:56])
+		switch {
+		case le.Uint32(meta) != 0xED0CDAED || le.Uint32(meta[4:]) != 2:
+			return 0, &damageError{cause: fmt.Errorf("meta page %d is not one", i), openEnded: true}
+		case le.Uint64(meta[56:]) != sum.Sum64():
+			return 0, &damageError{cause: fmt.Errorf("the checksum of meta page %d is wrong", i), openEnded: true}
+		case le.Uint32(meta[8:]) != pageSize:
+			return 0, &damageError{cause: fmt.Errorf("its pages have %d bytes", le.Uint32(meta[8:])), openEnded: true}
+		}
+		pages, root, freelist := le.Uint64(meta[40:]), le.Uint64(meta[16:]), le.Uint64(meta[32:])
+		if pages > 1<<32 || root >= pages || freelist >= pages {
+			return 0, &damageError{cause: fmt.Errorf("meta page %d makes no sense", i), openEnded: true}
+		}
+		used = max(used, int64(pages)*pageSize)
+	}
+	return used, nil
+}
+
+func chunkKey(first bridge.Position, chunk int) []byte {
+	k := make([]byte, keySize)
+	binary.BigEndian.PutUint64(k, uint64(first))
+	binary.BigEndian.PutUint16(k[8:], uint16(chunk))
+	return k
+}
+
+// appendBlock writes a block in a transaction of the file.
+func appendBlock(tx *bolt.Tx, first bridge.Position, block []byte) error {
+	bucket := tx.Bucket(blocksBucket)
+	if bucket == nil {
+		return damaged("it has no blocks")
+	}
+	bucket.FillPercent = 1 // keys only ever grow
+	if len(block) > chunkSize*maxChunks {
+		return fmt.Errorf("a block of %d bytes is too long", len(block))
+	}
+	for chunk := 0; len(block) > 0; chunk++ {
+		n := min(len(block), chunkSize)
+		if err := bucket.Put(chunkKey(first, chunk), block[:n]); err != nil {
+			return err
+		}
+		block = block[n:]
+	}
+	return nil
+}
+
+// blockAt reads the block under the cursor's key k, and moves the cursor to the
+// next one. The block is appended to buf[:0] and verified.
+func blockAt(c *bolt.Cursor, k, v, buf []byte) (block []byte, h header, nextKey, nextValue []byte, err error) {
+	if len(k) != keySize || binary.BigEndian.Uint16(k[8:]) != 0 {
+		return buf, h, nil, nil, damaged("key %x begins no block", k)
+	}
+	first := binary.BigEndian.Uint64(k)
+	if h, err = parseHeader(v); err != nil {
+		return buf, h, nil, nil, damaged("block %d: %w", first, err)
+	}
+	if uint64(h.first) != first {
+		return buf, h, nil, nil, damaged("block %d has the key %d", h.first, first)
+	}
+	block = append(buf[:0], v...)
+	for chunk := 1; ; chunk++ {
+		if k, v = c.Next(); k == nil || len(k) != keySize || binary.BigEndian.Uint64(k) != first {
+			break
+		}
+		if int(binary.BigEndian.Uint16(k[8:])) != chunk || len(block) > h.length() {
+			return block, h, nil, nil, damaged("block %d: its pieces do not fit", first)
+		}
+		block = append(block, v...)
+	}
+	if _, _, err := openBlock(block); err != nil {
+		return block, h, nil, nil, damaged("block %d: %w", first, err)
+	}
+	return block, h, k, v, nil
+}
+
+// walk calls visit with each block of an open file, in order. The block is
+// valid until visit returns.
+func walk(db *bolt.DB, visit func(h header, block []byte) error) error {
+	return guard(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			bucket := tx.Bucket(blocksBucket)
+			if bucket == nil {
+				return damaged("it has no blocks")
+			}
+			c := bucket.Cursor()
+			var block []byte
+			for k, v := c.First(); k != nil; {
+				var h header
+				var err error
+				if block, h, k, v, err = blockAt(c, k, v, block); err != nil {
+					return err
+				}
+				if err := visit(h, block); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// findBlock reads the block with the first batch at or after p, appended to
+// buf[:0]. It returns no block when there is none.
+func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h header, err error) {
+	err = guard(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			bucket := tx.Bucket(blocksBucket)
+			if bucket == nil {
+				return damaged("it has no blocks")
+			}
+			c := bucket.Cursor()
+			k, v := c.Seek(chunkKey(p+1, 0))
+			// The one before that begins at p or earlier, and may hold p.
+			if k == nil {
+				k, v = c.Last()
+			} else {
+				k, v = c.Prev()
+			}
+			if k == nil {
+				k, v = c.First()
+			} else if first := binary.BigEndian.Uint64(k); len(k) == keySize {
+				k, v = c.Seek(chunkKey(bridge.Position(first), 0))
+			}
+			for k != nil {
+				var err error
+				if block, h, k, v, err = blockAt(c, k, v, buf); err != nil {
+					return err
+				}
+				if h.last >= p {
+					return nil
+				}
+				buf, block = block, nil
+			}
+			block = nil
+			return nil
+		})
+	})
+	return block, h, err
+}
