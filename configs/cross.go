@@ -13,6 +13,7 @@ import (
 // crossCheck finds what shows only when sections are seen together.
 func (c *Config) crossCheck() []setting.Problem {
 	problems := c.deviceNames()
+	problems = append(problems, c.unusedBuses()...)
 	problems = append(problems, c.unusedBrokers()...)
 	problems = append(problems, c.commitPace()...)
 	if len(c.Southbound.Modbus.Devices) == 0 && len(c.Southbound.MQTT.Sensors) == 0 {
@@ -35,6 +36,23 @@ func (c *Config) deviceNames() []setting.Problem {
 			problems = append(problems, setting.Problem{
 				Path: []string{"southbound", "mqtt", "sensors", s.Name, "device"},
 				Text: fmt.Sprintf("device %q is also a Modbus device", device), Fix: "give one of them another name",
+			})
+		}
+	}
+	return problems
+}
+
+func (c *Config) unusedBuses() []setting.Problem {
+	used := make(map[string]bool)
+	for _, d := range c.Southbound.Modbus.Devices {
+		used[d.Bus] = true
+	}
+	var problems []setting.Problem
+	for _, name := range slices.Sorted(maps.Keys(c.Southbound.Modbus.Buses)) {
+		if !used[name] {
+			problems = append(problems, setting.Problem{
+				Path: []string{"southbound", "modbus", "buses", name}, OnKey: true, Warning: true,
+				Text: "no device is on this bus", Fix: "add a device with bus: " + name + ", or remove the bus",
 			})
 		}
 	}
