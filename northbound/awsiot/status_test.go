@@ -17,9 +17,9 @@ func TestBirthAndGoodbye(t *testing.T) {
 	bubble(t, func(_ *Config, o *Options) { o.Labels = map[string]string{"site": "brno"} }, func(r *rig) {
 		started := time.Now().Add(-time.Minute)
 		r.notices.runs = []bridge.RunRecord{{Run: "run-1", Started: started, Previous: "run-0", PreviousLast: 41}}
-		connected := time.Now()
 		r.start()
 		<-r.links
+		connected := r.sink.Link().Since
 		synctest.Wait()
 		if len(r.notices.Runs()) > 0 {
 			t.Error("the run record is not acknowledged")

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,21 @@ type Options struct {
 	Server *Identity
 	// Network, if given, is used instead of Listen.
 	Network *Network
+	// Throttle says what is done with too many messages; the zero value lets
+	// all through.
+	Throttle Throttle
+	// IgnoreQoS0 drops QoS 0 messages that the policy does not allow, instead of
+	// disconnecting the client.
+	IgnoreQoS0 bool
+	// StrictSNI refuses handshakes without one of the server's names.
+	StrictSNI bool
+	// RefuseInHandshake refuses certificates that are not active by a TLS alert,
+	// instead of closing the connection after the handshake.
+	RefuseInHandshake bool
+	// PolicyDelay is how long a policy takes to have effect.
+	PolicyDelay time.Duration
+	// ShadowDelay is how long answers about shadows take.
+	ShadowDelay time.Duration
 	// ALPN demands x-amzn-mqtt-ca, as AWS does on port 443.
 	ALPN bool
 }
@@ -49,6 +65,8 @@ type Cloud struct {
 	script        atomic.Pointer[func(*Message) Verdict]
 	connectScript atomic.Pointer[func(string) ConnectVerdict]
 	counts        counters
+	duplicates    atomic.Bool
+	shadows       *shadows
 
 	mu       sync.Mutex
 	listener net.Listener       // guarded by mu; nil while offline
@@ -57,6 +75,13 @@ type Cloud struct {
 	registry map[string]Status  // guarded by mu; by certificate id
 	clients  map[string]*client // guarded by mu; connected, by client id
 	accepts  sync.WaitGroup
+
+	policies  map[string]Policy        // guarded by mu; by certificate id
+	rules     map[string]func(Message) // guarded by mu
+	retained  map[string]time.Time     // guarded by mu; when a topic was last retained
+	connected map[string]time.Time     // guarded by mu; the last CONNECT of a client id
+	versions  map[string]uint64        // guarded by mu; of the next connection, by client id
+	autoCA    *x509.Certificate        // guarded by mu; registers unknown certificates of this CA
 }
 
 // Start starts a stand-in that listens. Close ends it.
@@ -71,7 +96,10 @@ func Start(o Options) (*Cloud, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Cloud{options: o, log: o.Log, addr: o.Listen, wires: make(map[*wire]struct{}),
-		registry: make(map[string]Status), clients: make(map[string]*client)}
+		registry: make(map[string]Status), clients: make(map[string]*client), policies: make(map[string]Policy),
+		rules: make(map[string]func(Message)), retained: make(map[string]time.Time), connected: make(map[string]time.Time),
+		versions: make(map[string]uint64)}
+	c.shadows = newShadows(c)
 	if err := c.identities(); err != nil {
 		return nil, fmt.Errorf("stand-in: %w", err)
 	}
@@ -81,7 +109,7 @@ func Start(o Options) (*Cloud, error) {
 	capabilities.TopicAliasMaximum = topicAliasMaximum
 	capabilities.MaximumQos = 1
 	capabilities.MaximumSessionExpiryInterval = 3600
-	capabilities.MaximumMessageExpiryInterval = 604800
+	capabilities.MaximumMessageExpiryInterval = 0 // the hook does it: the broker would give all messages one
 	capabilities.MinimumProtocolVersion = 5
 	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
 	c.server = mochi.New(&mochi.Options{
@@ -131,6 +159,14 @@ func (c *Cloud) identities() error {
 	if c.options.ALPN {
 		c.tls.NextProtos = []string{"x-amzn-mqtt-ca"}
 	}
+	if c.options.StrictSNI {
+		c.tls.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if !slices.Contains(c.options.Hosts, hello.ServerName) {
+				return nil, fmt.Errorf("server name %q is not ours", hello.ServerName)
+			}
+			return nil, nil
+		}
+	}
 	files, err := filepath.Glob(filepath.Join(c.options.Dir, "*.pem"))
 	if err != nil {
 		return err
@@ -144,11 +180,14 @@ func (c *Cloud) identities() error {
 }
 
 // verify refuses in the handshake what AWS refuses there: certificates that are
-// out of date. Who is registered is checked afterwards.
+// out of date. Who is registered is checked afterwards, unless it was asked for.
 func (c *Cloud) verify(state tls.ConnectionState) error {
 	leaf := state.PeerCertificates[0]
 	if now := time.Now(); now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}
+	}
+	if c.options.RefuseInHandshake && c.status(certificateID(leaf.Raw)) != Active {
+		return errors.New("the certificate is not active")
 	}
 	return nil
 }
@@ -188,6 +227,28 @@ func (c *Cloud) SetStatus(certificateID string, s Status) {
 		return
 	}
 	c.registry[certificateID] = s
+}
+
+// AutoRegister registers a CA: unknown certificates that it has signed are
+// refused at first, but registered as [PendingActivation], and an event tells so.
+func (c *Cloud) AutoRegister(a *Authority) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.autoCA = a.cert
+}
+
+func (c *Cloud) autoRegister(leaf *x509.Certificate, id string) {
+	c.mu.Lock()
+	ca, known := c.autoCA, c.registry[id] != ""
+	if ca == nil || known || leaf.CheckSignatureFrom(ca) != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.registry[id] = PendingActivation
+	c.mu.Unlock()
+	c.say("$aws/events/certificates/registered/"+certificateID(ca.Raw), map[string]any{
+		"certificateId": id, "caCertificateId": certificateID(ca.Raw), "certificateStatus": PendingActivation,
+		"timestamp": time.Now().UnixMilli()})
 }
 
 func (c *Cloud) status(certificateID string) Status {
@@ -337,7 +398,7 @@ func (c *Cloud) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
-		w := &wire{Conn: raw, cloud: c, closed: make(chan struct{})}
+		w := &wire{Conn: raw, cloud: c, closed: make(chan struct{}), ending: make(chan struct{})}
 		c.mu.Lock()
 		online := c.listener == l
 		if online {
@@ -355,7 +416,7 @@ func (c *Cloud) accept(l net.Listener) {
 // serve does the handshake and hands the connection to the broker. A certificate
 // that is not registered and active is closed without a CONNACK.
 func (c *Cloud) serve(w *wire) {
-	defer w.Close()
+	defer w.linger()
 	conn := tls.Server(w, c.tls)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -365,10 +426,12 @@ func (c *Cloud) serve(w *wire) {
 		return
 	}
 	state := conn.ConnectionState()
-	id := certificateID(state.PeerCertificates[0].Raw)
+	leaf := state.PeerCertificates[0]
+	id := certificateID(leaf.Raw)
+	c.autoRegister(leaf, id)
 	if s := c.status(id); s != Active {
 		c.counts.unregistered.Add(1)
-		c.log.Info("certificate is not active, closing without CONNACK", "name", state.PeerCertificates[0].Subject.CommonName, "status", s)
+		c.log.Info("certificate is not active, closing without CONNACK", "name", leaf.Subject.CommonName, "status", s)
 		return
 	}
 	if c.options.ALPN && state.NegotiatedProtocol == "" {
@@ -379,7 +442,7 @@ func (c *Cloud) serve(w *wire) {
 	if err := c.server.EstablishConnection("aws", s); err != nil {
 		c.log.Debug("connection ended", "err", err)
 	}
-	s.linger()
+	_ = s.Close()
 }
 
 func (c *Cloud) forget(w *wire) {

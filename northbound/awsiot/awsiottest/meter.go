@@ -15,13 +15,15 @@ type Counts struct {
 	Published    uint64 // messages accepted
 	Bytes        uint64 // their size as it is metered
 	Units        uint64 // 5 KB units they are billed as
+	OtherUnits   uint64 // units of CONNECT, SUBSCRIBE, deliveries, and PUBACKs of devices
 	Rejected     uint64 // messages not accepted
 	Unacked      uint64 // messages accepted whose PUBACK was lost on purpose
 	Violations   uint64 // packets that made us disconnect the client
+	RuleNotFound uint64 // messages of Basic Ingest to a rule that does not exist
 }
 
 type counters struct {
-	handshakes, unregistered, connects, refused, published, bytes, units, rejected, unacked, violations atomic.Uint64
+	handshakes, unregistered, connects, refused, published, bytes, units, rejected, unacked, violations, otherUnits, ruleNotFound atomic.Uint64
 }
 
 // Counts returns the counts so far.
@@ -30,12 +32,17 @@ func (c *Cloud) Counts() Counts {
 	return Counts{
 		Handshakes: n.handshakes.Load(), Unregistered: n.unregistered.Load(), Connects: n.connects.Load(), Refused: n.refused.Load(),
 		Published: n.published.Load(), Bytes: n.bytes.Load(), Units: n.units.Load(), Rejected: n.rejected.Load(),
-		Unacked: n.unacked.Load(), Violations: n.violations.Load(),
+		Unacked: n.unacked.Load(), Violations: n.violations.Load(), OtherUnits: n.otherUnits.Load(), RuleNotFound: n.ruleNotFound.Load(),
 	}
 }
 
 func (n *counters) accepted(size int) {
 	n.published.Add(1)
 	n.bytes.Add(uint64(size))
-	n.units.Add(uint64(max(1, (size+Unit-1)/Unit)))
+	n.units.Add(units(size))
 }
+
+// other meters what is no message of a device.
+func (n *counters) other(size int) { n.otherUnits.Add(units(size)) }
+
+func units(size int) uint64 { return uint64(max(1, (size+Unit-1)/Unit)) }

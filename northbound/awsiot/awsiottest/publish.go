@@ -14,17 +14,25 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	if cl.Net.Inline {
 		return pk, nil
 	}
-	m := &Message{Client: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, ContentType: pk.Properties.ContentType,
-		QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain, At: time.Now()}
-	if code := h.check(cl, m); code >= 0x80 {
-		return pk, h.refuse(cl, pk, code)
-	}
 	c := h.cloud.client(cl.ID)
 	if c == nil || c.mochi != cl {
 		return pk, packets.ErrRejectPacket
 	}
+	m := &Message{Client: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, ContentType: pk.Properties.ContentType,
+		ResponseTopic: pk.Properties.ResponseTopic, CorrelationData: pk.Properties.CorrelationData,
+		QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain, At: time.Now()}
 	if m.QoS > 0 && c.unacked.Add(1) > receiveMaximum {
 		return pk, h.violation(cl, packets.ErrReceiveMaximum)
+	}
+	if code := h.check(c, m); code >= 0x80 {
+		return pk, h.refuse(c, pk, code)
+	}
+	if throttled := h.throttled(c, m); throttled {
+		h.cloud.counts.rejected.Add(1)
+		if h.cloud.options.Throttle == ThrottleRefuse && m.QoS > 0 {
+			c.ack(pk.PacketID, packets.ErrQuotaExceeded.Code)
+		}
+		return pk, packets.ErrRejectPacket
 	}
 	var v Verdict
 	if f := h.cloud.script.Load(); f != nil && *f != nil {
@@ -39,30 +47,67 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	} else {
 		h.cloud.counts.rejected.Add(1)
 	}
+	h.answer(c, pk.PacketID, m.QoS, v)
+	return pk, packets.ErrRejectPacket
+}
+
+// answer sends the PUBACK as the verdict says.
+func (h *hook) answer(c *client, id uint16, qos byte, v Verdict) {
 	switch {
 	case v.Drop:
 		c.wire.reset()
-	case m.QoS == 0:
+	case qos == 0:
 	case v.Lose:
 		h.cloud.counts.unacked.Add(1)
 	case v.Delay > 0:
-		time.AfterFunc(v.Delay, func() { c.ack(pk.PacketID, v.Code) })
+		time.AfterFunc(v.Delay, func() { c.ack(id, v.Code) })
 	default:
-		c.ack(pk.PacketID, v.Code)
+		c.ack(id, v.Code)
 	}
-	return pk, packets.ErrRejectPacket
 }
 
 // check returns the reason code that AWS answers a message with, before anyone
 // decides about it; 0 is none.
-func (h *hook) check(cl *mochi.Client, m *Message) byte {
-	if len(m.Payload) > maximumPayload {
+func (h *hook) check(c *client, m *Message) byte {
+	switch {
+	case len(m.Payload) > maximumPayload:
 		return packets.ErrPacketTooLarge.Code
-	}
-	if topicTooLong(m.Topic) {
+	case topicTooLong(m.Topic):
 		return packets.ErrTopicNameInvalid.Code
+	case reserved(m.Topic, c.who.thing, false):
+		return codeReserved
+	case !h.cloud.allowed(c.who, "iot:Publish", "topic/"+m.Topic):
+		return packets.ErrNotAuthorized.Code
+	case m.Retain && (strings.HasPrefix(m.Topic, "$") || !h.cloud.allowed(c.who, "iot:RetainPublish", "topic/"+m.Topic)):
+		return packets.ErrNotAuthorized.Code
 	}
 	return 0
+}
+
+// codeReserved stands for a topic beginning with $ that AWS does not serve: the
+// connection is closed with 0x87, whatever the QoS.
+const codeReserved = 0xFF
+
+// throttled reports whether m is over a rate: 100 messages per second on the
+// connection, or one retained message per second to a topic.
+func (h *hook) throttled(c *client, m *Message) bool {
+	if h.cloud.options.Throttle == ThrottleOff {
+		return false
+	}
+	if !c.messages.take(1) {
+		return true
+	}
+	if !m.Retain {
+		return false
+	}
+	h.cloud.mu.Lock()
+	defer h.cloud.mu.Unlock()
+	last, known := h.cloud.retained[m.Topic]
+	if known && m.At.Sub(last) < time.Second {
+		return true
+	}
+	h.cloud.retained[m.Topic] = m.At
+	return false
 }
 
 // topicTooLong reports whether a topic breaks AWS's limits. What Basic Ingest
@@ -74,14 +119,21 @@ func topicTooLong(topic string) bool {
 	return len(topic) > maximumTopic || strings.Count(topic, "/") > maximumSlashes
 }
 
-// refuse answers a message that breaks a limit: too large ends the connection,
-// others do for QoS 0, where there is no answer.
-func (h *hook) refuse(cl *mochi.Client, pk packets.Packet, code byte) error {
+// refuse answers a message that is not allowed: some end the connection, and so
+// do others for QoS 0, where there is no answer.
+func (h *hook) refuse(c *client, pk packets.Packet, code byte) error {
 	h.cloud.counts.rejected.Add(1)
-	if code == packets.ErrPacketTooLarge.Code || pk.FixedHeader.Qos == 0 {
-		return h.violation(cl, packets.Code{Code: code, Reason: "message refused"})
+	switch {
+	case code == codeReserved:
+		return h.violation(c.mochi, packets.ErrNotAuthorized)
+	case code == packets.ErrPacketTooLarge.Code:
+		return h.violation(c.mochi, packets.ErrPacketTooLarge)
+	case pk.FixedHeader.Qos > 0:
+		c.ack(pk.PacketID, code)
+	case code == packets.ErrNotAuthorized.Code && h.cloud.options.IgnoreQoS0:
+	default:
+		return h.violation(c.mochi, packets.Code{Code: code, Reason: "message refused"})
 	}
-	_ = cl.WritePacket(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID, ReasonCode: code})
 	return packets.ErrRejectPacket
 }
 
@@ -91,11 +143,25 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 	if h.cloud.options.OnPublish != nil {
 		h.cloud.options.OnPublish(*m)
 	}
+	if rule, ok := strings.CutPrefix(m.Topic, "$aws/rules/"); ok {
+		name, _, _ := strings.Cut(rule, "/")
+		h.cloud.ingest(name, m)
+		return
+	}
+	if h.cloud.shadows.request(c, m) {
+		return
+	}
 	out := pk.Copy(false)
 	out.FixedHeader.Type = packets.Publish
 	out.PacketID = 1 // required for QoS 1, and of no meaning here
-	if err := h.cloud.server.InjectPacket(c.proxy, out); err != nil {
-		h.cloud.log.Warn("message cannot be handed on", "topic", m.Topic, "err", err)
+	copies := 1
+	if h.cloud.duplicates.Load() {
+		copies = 2
+	}
+	for range copies {
+		if err := h.cloud.server.InjectPacket(c.proxy, out); err != nil {
+			h.cloud.log.Warn("message cannot be handed on", "topic", m.Topic, "err", err)
+		}
 	}
 }
 
@@ -113,3 +179,32 @@ func (h *hook) OnWillSent(cl *mochi.Client, pk packets.Packet) {
 		h.cloud.options.OnPublish(m)
 	}
 }
+
+// Rule makes a rule of that name: f gets what is published to it by Basic
+// Ingest. nil removes it.
+func (c *Cloud) Rule(name string, f func(Message)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f == nil {
+		delete(c.rules, name)
+		return
+	}
+	c.rules[name] = f
+}
+
+// ingest hands a message to a rule. One that does not exist loses it, and only a
+// metric tells.
+func (c *Cloud) ingest(rule string, m *Message) {
+	c.mu.Lock()
+	f := c.rules[rule]
+	c.mu.Unlock()
+	if f == nil {
+		c.counts.ruleNotFound.Add(1)
+		return
+	}
+	f(*m)
+}
+
+// Duplicate delivers each message twice to every subscriber, under another
+// packet id and without the DUP flag, as AWS sometimes does.
+func (c *Cloud) Duplicate(on bool) { c.duplicates.Store(on) }

@@ -8,13 +8,19 @@ type Message struct {
 	Topic       string
 	Payload     []byte
 	ContentType string
-	QoS         byte
-	Retain      bool
-	At          time.Time // when it arrived
+	// ResponseTopic and CorrelationData are where and under what an answer is
+	// wanted.
+	ResponseTopic   string
+	CorrelationData []byte
+	QoS             byte
+	Retain          bool
+	At              time.Time // when it arrived
 }
 
-// Size returns what AWS meters: payload, topic and content type.
-func (m *Message) Size() int { return len(m.Payload) + len(m.Topic) + len(m.ContentType) }
+// Size returns what AWS meters: payload, topic and properties.
+func (m *Message) Size() int {
+	return len(m.Payload) + len(m.Topic) + len(m.ContentType) + len(m.ResponseTopic) + len(m.CorrelationData)
+}
 
 // Verdict is what becomes of a message. The zero Verdict accepts it.
 type Verdict struct {
@@ -54,4 +60,7 @@ const (
 	Active   Status = "ACTIVE"
 	Inactive Status = "INACTIVE"
 	Revoked  Status = "REVOKED"
+	// PendingActivation is a certificate that an unknown device showed and that
+	// nobody has activated yet.
+	PendingActivation Status = "PENDING_ACTIVATION"
 )

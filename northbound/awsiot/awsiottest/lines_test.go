@@ -1,0 +1,924 @@
+package awsiottest
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+)
+
+// The tests are named after the lines of the checklist of what AWS does, in the
+// team's fact sheet.
+
+func TestLine01TLSVersions(t *testing.T) {
+	c := start(t, nil)
+	id := device(t, c, "gateway-1")
+	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		conn, err := tlsDial(t, c, &id, func(cfg *tls.Config) { cfg.MinVersion, cfg.MaxVersion = version, version })
+		if (err == nil) != want {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		conn.NetConn().Close()
+	}
+}
+
+func TestLine02ALPN(t *testing.T) {
+	c := start(t, func(o *Options) { o.ALPN = true })
+	id := device(t, c, "gateway-1")
+	for protocol, want := range map[string]bool{"x-amzn-mqtt-ca": true, "": false, "mqtt": false} {
+		conn, err := tlsDial(t, c, &id, func(cfg *tls.Config) {
+			if protocol != "" {
+				cfg.NextProtos = []string{protocol}
+			}
+		})
+		if err == nil {
+			err = speaks(conn)
+		}
+		if (err == nil) != want {
+			t.Errorf("ALPN %q: %v", protocol, err)
+		}
+		conn.NetConn().Close()
+	}
+}
+
+// speaks reports why a CONNECT gets no CONNACK.
+func speaks(conn *tls.Conn) error {
+	cp := packets.NewControlPacket(packets.CONNECT)
+	c := cp.Content.(*packets.Connect)
+	c.ClientID, c.CleanStart = "gateway-1", true
+	if _, err := cp.WriteTo(conn); err != nil {
+		return err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_, err := packets.ReadPacket(conn)
+	return err
+}
+
+func TestLine03ServerNames(t *testing.T) {
+	c := start(t, func(o *Options) { o.StrictSNI = true })
+	id := device(t, c, "gateway-1")
+	for name, want := range map[string]bool{"localhost": true, "other.example": false, "": false} {
+		conn, err := tlsDial(t, c, &id, func(cfg *tls.Config) { cfg.ServerName, cfg.InsecureSkipVerify = name, true })
+		if (err == nil) != want {
+			t.Errorf("SNI %q: %v", name, err)
+		}
+		conn.NetConn().Close()
+	}
+}
+
+func TestLine04NoClientCertificate(t *testing.T) {
+	c := start(t, nil)
+	conn, err := tlsDial(t, c, nil, nil)
+	if err == nil {
+		err = speaks(conn)
+	}
+	if err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("without a certificate: %v", err)
+	}
+	conn.NetConn().Close()
+}
+
+func TestLine05InactiveCertificates(t *testing.T) {
+	for _, inHandshake := range []bool{false, true} {
+		c := start(t, func(o *Options) { o.RefuseInHandshake = inHandshake })
+		id := device(t, c, "gateway-1")
+		for _, status := range []Status{"", Inactive, Revoked, PendingActivation} {
+			c.SetStatus(id.ID, status)
+			conn, err := tlsDial(t, c, &id, nil)
+			if err == nil {
+				err = speaks(conn)
+			}
+			alert := err != nil && strings.Contains(err.Error(), "tls: bad certificate")
+			if err == nil || alert != inHandshake {
+				t.Errorf("%q, in the handshake %v: %v", status, inHandshake, err)
+			}
+			conn.NetConn().Close()
+		}
+	}
+}
+
+func TestLine06AutomaticRegistration(t *testing.T) {
+	c, watcher := up(t, nil)
+	ca, err := NewAuthority(t.TempDir(), "plant-ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AutoRegister(ca)
+	watcher.subscribe(1, "$aws/events/certificates/registered/+")
+	id, err := ca.Issue("gateway-2", Terms{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ack := dial(t, c, id).connect("gateway-2", nil); ack != nil {
+		t.Errorf("the first connect is answered: %v", ack)
+	}
+	event := decode(t, watcher.message())
+	if event["certificateId"] != id.ID || event["certificateStatus"] != "PENDING_ACTIVATION" {
+		t.Errorf("event %v", event)
+	}
+	c.SetStatus(id.ID, Active)
+	if ack := dial(t, c, id).connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0 {
+		t.Errorf("after activation: %v", ack)
+	}
+}
+
+func TestLine07ConnectDenied(t *testing.T) {
+	c, watcher := up(t, nil)
+	watcher.subscribe(1, "$aws/events/presence/connect_failed/+")
+	id := device(t, c, "gateway-2")
+	c.SetPolicy(id.ID, Policy{{Actions: []string{"iot:Publish"}, Resources: []string{"*"}}})
+	if ack := dial(t, c, id).connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0x87 {
+		t.Errorf("CONNACK %v", ack)
+	}
+	if e := decode(t, watcher.message()); e["clientId"] != "gateway-2" || e["connectFailureReason"] != "AUTHORIZATION_FAILED" {
+		t.Errorf("event %v", e)
+	}
+	// A last will that may not be published is refused the same way.
+	c.SetPolicy(id.ID, append(Policy{{Deny: true, Actions: []string{"iot:Publish"}, Resources: []string{"topic/will"}}}, DefaultPolicy...))
+	ack := dial(t, c, id).connect("gateway-2", func(p *packets.Connect) {
+		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "will", []byte("x"), &packets.Properties{}
+	})
+	if ack == nil || ack.ReasonCode != 0x87 {
+		t.Errorf("CONNACK for a denied will %v", ack)
+	}
+}
+
+var anyClient = Policy{{Actions: []string{"iot:*"}, Resources: []string{"*"}}}
+
+func TestLine08ClientIDs(t *testing.T) {
+	c := start(t, nil)
+	id := device(t, c, "gateway-1")
+	c.SetPolicy(id.ID, anyClient)
+	for client, want := range map[string]byte{strings.Repeat("x", 128): 0, strings.Repeat("x", 129): 0x85, "$x": 0x85, "a b/ü": 0} {
+		if ack := dial(t, c, id).connect(client, nil); ack == nil || ack.ReasonCode != want {
+			t.Errorf("client id of %d bytes: %v, want 0x%02X", len(client), ack, want)
+		}
+	}
+}
+
+func TestLine09EmptyClientID(t *testing.T) {
+	c := start(t, nil)
+	id := device(t, c, "gateway-1")
+	c.SetPolicy(id.ID, anyClient)
+	ack := dial(t, c, id).connect("", nil)
+	if ack == nil || ack.ReasonCode != 0 || !strings.HasPrefix(ack.Properties.AssignedClientID, "$GEN/") {
+		t.Fatalf("CONNACK %v", ack)
+	}
+	if again := dial(t, c, id).connect(ack.Properties.AssignedClientID, nil); again == nil || again.ReasonCode != 0x85 {
+		t.Errorf("the assigned id: %v", again)
+	}
+}
+
+func TestLine10Takeover(t *testing.T) {
+	c, watcher := up(t, nil)
+	watcher.subscribe(1, "will", "$aws/events/presence/disconnected/gateway-2")
+	id := device(t, c, "gateway-2")
+	first := dial(t, c, id)
+	first.connect("gateway-2", withWill)
+	second := dial(t, c, id)
+	if ack := second.connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0 {
+		t.Fatalf("CONNACK %v", ack)
+	}
+	if code := first.disconnected(); code != 0x8E {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+	var will, event bool
+	for range 2 {
+		switch m := watcher.message(); m.Topic {
+		case "will":
+			will = true
+		default:
+			event = decode(t, m)["disconnectReason"] == "DUPLICATE_CLIENTID"
+		}
+	}
+	if !will || !event {
+		t.Errorf("will %v, event %v", will, event)
+	}
+	second.alive()
+}
+
+func withWill(p *packets.Connect) {
+	p.WillFlag, p.WillTopic, p.WillMessage, p.WillQOS, p.WillProperties = true, "will", []byte("gone"), 1, &packets.Properties{}
+}
+
+func TestLine11ConnectsPerSecond(t *testing.T) {
+	inBubble(t, func(o *Options) { o.Throttle = ThrottleDrop }, func(t *testing.T, c *Cloud) {
+		id := device(t, c, "gateway-1")
+		for _, tt := range []struct {
+			wait time.Duration
+			want byte
+		}{{0, 0}, {900 * time.Millisecond, 0x97}, {1100 * time.Millisecond, 0}} {
+			time.Sleep(tt.wait)
+			if ack := dial(t, c, id).connect("gateway-1", nil); ack == nil || ack.ReasonCode != tt.want {
+				t.Errorf("after %v: %v, want 0x%02X", tt.wait, ack, tt.want)
+			}
+		}
+	})
+}
+
+func TestLine12EarlyPackets(t *testing.T) {
+	c := start(t, nil)
+	r := dial(t, c, device(t, c, "gateway-1"))
+	var both bytes.Buffer
+	cp := packets.NewControlPacket(packets.CONNECT)
+	cp.Content.(*packets.Connect).ClientID = "gateway-1"
+	_, _ = cp.WriteTo(&both)
+	_, _ = packets.NewControlPacket(packets.PINGREQ).WriteTo(&both)
+	_, _ = r.conn.Write(both.Bytes())
+	if p := r.next(); p != nil {
+		t.Errorf("got %v, want the connection closed", p)
+	}
+}
+
+func TestLine13Connack(t *testing.T) {
+	c := start(t, nil)
+	p := dial(t, c, device(t, c, "gateway-1")).connect("gateway-1", nil).Properties
+	if *p.ReceiveMaximum != 100 || *p.MaximumPacketSize != 149504 || *p.TopicAliasMaximum != 8 || *p.MaximumQOS != 1 ||
+		*p.SubIDAvailable != 0 || *p.RetainAvailable != 1 || *p.WildcardSubAvailable != 1 || *p.SharedSubAvailable != 1 {
+		t.Errorf("CONNACK %s", p)
+	}
+}
+
+func TestLine14KeepAlive(t *testing.T) {
+	c := start(t, nil)
+	id := device(t, c, "gateway-1")
+	for asked, want := range map[uint16]uint16{10: 30, 0: 1200, 65535: 1200, 60: 0, 1000: 0} {
+		ack := dial(t, c, id).connect("gateway-1", func(p *packets.Connect) { p.KeepAlive = asked })
+		got := uint16(0)
+		if k := ack.Properties.ServerKeepAlive; k != nil {
+			got = *k
+		}
+		if got != want {
+			t.Errorf("keep-alive %d: Server Keep Alive %d, want %d", asked, got, want)
+		}
+	}
+}
+
+func expires(seconds uint32, clean bool) func(*packets.Connect) {
+	return func(p *packets.Connect) { p.CleanStart, p.Properties.SessionExpiryInterval = clean, &seconds }
+}
+
+func TestLine15SessionExpiry(t *testing.T) {
+	c := start(t, nil)
+	id := device(t, c, "gateway-1")
+	for asked, want := range map[uint32]uint32{600000: 3600, 4294967295: 3600, 600: 0} {
+		ack := dial(t, c, id).connect("gateway-1", expires(asked, true))
+		got := uint32(0)
+		if e := ack.Properties.SessionExpiryInterval; e != nil {
+			got = *e
+		}
+		if got != want {
+			t.Errorf("expiry %d: CONNACK says %d, want %d", asked, got, want)
+		}
+	}
+}
+
+func TestLine16Sessions(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *Cloud) {
+		id, sender := device(t, c, "gateway-1"), join(t, c, "gateway-2")
+		first := dial(t, c, id)
+		first.connect("gateway-1", expires(60, true))
+		first.subscribe(1, "t")
+		c.Drop("gateway-1")
+		first.next()
+		time.Sleep(30 * time.Second)
+		second := dial(t, c, id)
+		if ack := second.connect("gateway-1", expires(60, false)); !ack.SessionPresent {
+			t.Error("the session is gone before its time")
+		}
+		sender.publish("t", 1, []byte("x"), nil)
+		if m := second.message(); m.Topic != "t" {
+			t.Errorf("got %v", m)
+		}
+		c.Drop("gateway-1")
+		time.Sleep(70 * time.Second)
+		if ack := dial(t, c, id).connect("gateway-1", expires(60, false)); ack.SessionPresent {
+			t.Error("the session outlives its expiry")
+		}
+	})
+}
+
+func TestLine17OfflineQueue(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *Cloud) {
+		id, sender := device(t, c, "gateway-1"), join(t, c, "gateway-2")
+		first := dial(t, c, id)
+		first.connect("gateway-1", expires(600, true))
+		first.subscribe(1, "t")
+		c.Drop("gateway-1")
+		first.next()
+		for i := range 20 {
+			sender.publish("t", 1, fmt.Append(nil, i), nil)
+			sender.puback()
+			sender.publish("t", 0, []byte("lost"), nil)
+		}
+		second := dial(t, c, id)
+		second.connect("gateway-1", expires(600, false))
+		begin := time.Now()
+		for range 20 {
+			if m := second.message(); string(m.Payload) == "lost" {
+				t.Error("a QoS 0 message was kept")
+			}
+		}
+		if took := time.Since(begin); took < 1800*time.Millisecond {
+			t.Errorf("20 messages replayed in %v: more than 10 per second", took)
+		}
+		second.quiet(time.Second)
+	})
+}
+
+func TestLine18DisconnectCannotRaiseExpiry(t *testing.T) {
+	_, r := up(t, nil)
+	cp := packets.NewControlPacket(packets.DISCONNECT)
+	seconds := uint32(100)
+	cp.Content.(*packets.Disconnect).Properties.SessionExpiryInterval = &seconds
+	r.write(cp)
+	if code := r.disconnected(); code != 0x82 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine19Silence(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *Cloud) {
+		watcher := dial(t, c, device(t, c, "gateway-2"))
+		watcher.connect("gateway-2", func(p *packets.Connect) { p.KeepAlive = 1200 })
+		watcher.subscribe(1, "will")
+		r := dial(t, c, device(t, c, "gateway-1"))
+		r.connect("gateway-1", func(p *packets.Connect) { withWill(p); p.KeepAlive = 40 })
+		begin := time.Now()
+		time.Sleep(59 * time.Second)
+		r.alive()
+		time.Sleep(61 * time.Second)
+		if code := r.disconnected(); code != 0x8D || time.Since(begin) < 119*time.Second {
+			t.Errorf("DISCONNECT 0x%02X after %v", code, time.Since(begin))
+		}
+		if m := watcher.message(); m.Topic != "will" {
+			t.Errorf("got %v", m)
+		}
+	})
+}
+
+func TestLine20Wills(t *testing.T) {
+	c, watcher := up(t, nil)
+	watcher.subscribe(1, "will")
+	id := device(t, c, "gateway-2")
+	clean := dial(t, c, id)
+	clean.connect("gateway-2", withWill)
+	clean.write(packets.NewControlPacket(packets.DISCONNECT))
+	if p := clean.next(); p != nil {
+		t.Errorf("got %v", p)
+	}
+	watcher.quiet(100 * time.Millisecond)
+	broken := dial(t, c, id)
+	broken.connect("gateway-2", withWill)
+	c.Drop("gateway-2")
+	if m := watcher.message(); string(m.Payload) != "gone" {
+		t.Errorf("got %v", m)
+	}
+}
+
+// limited lets gateway-1 publish to open/#, subscribe to open/# and receive
+// open/read.
+var limited = Policy{
+	{Actions: []string{"iot:Connect"}, Resources: []string{"*"}},
+	{Actions: []string{"iot:Publish"}, Resources: []string{"topic/open/*"}},
+	{Actions: []string{"iot:Subscribe"}, Resources: []string{"topicfilter/open/*"}},
+	{Actions: []string{"iot:Receive"}, Resources: []string{"topic/open/read"}},
+}
+
+func TestLine21PublishDenied(t *testing.T) {
+	c, r := up(t, nil)
+	c.SetPolicy(device(t, c, "gateway-1").ID, limited)
+	r.publish("closed", 1, nil, nil)
+	if code := r.puback(); code != 0x87 {
+		t.Errorf("PUBACK 0x%02X", code)
+	}
+	r.publish("open/x", 1, nil, nil)
+	if code := r.puback(); code != 0 {
+		t.Errorf("PUBACK 0x%02X", code)
+	}
+}
+
+func TestLine22QoS0Denied(t *testing.T) {
+	for _, ignore := range []bool{false, true} {
+		c, r := up(t, func(o *Options) { o.IgnoreQoS0 = ignore })
+		c.SetPolicy(device(t, c, "gateway-1").ID, limited)
+		r.publish("closed", 0, nil, nil)
+		if ignore {
+			r.alive()
+		} else if code := r.disconnected(); code != 0x87 {
+			t.Errorf("DISCONNECT 0x%02X", code)
+		}
+	}
+}
+
+func TestLine23SubscribeDenied(t *testing.T) {
+	c, r := up(t, nil)
+	c.SetPolicy(device(t, c, "gateway-1").ID, limited)
+	if codes := r.subscribe(1, "open/#", "closed", "open/x"); !bytes.Equal(codes, []byte{1, 0x87, 1}) {
+		t.Errorf("SUBACK %x", codes)
+	}
+}
+
+func TestLine24ReceiveDenied(t *testing.T) {
+	c, r := up(t, nil)
+	c.SetPolicy(device(t, c, "gateway-1").ID, limited)
+	r.subscribe(1, "open/#")
+	for _, topic := range []string{"open/secret", "open/read"} {
+		if err := c.Publish(topic, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := r.message(); m.Topic != "open/read" {
+		t.Errorf("got %v", m)
+	}
+}
+
+func TestLine25PayloadSize(t *testing.T) {
+	_, r := up(t, nil)
+	r.publish("t", 1, make([]byte, 131072), nil)
+	if code := r.puback(); code != 0 {
+		t.Errorf("128 KiB: PUBACK 0x%02X", code)
+	}
+	r.publish("t", 1, make([]byte, 131073), nil)
+	if code := r.disconnected(); code != 0x95 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine26PacketSize(t *testing.T) {
+	_, r := up(t, nil)
+	r.publish("t", 1, make([]byte, 149504), nil)
+	if code := r.disconnected(); code != 0x95 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine27Topics(t *testing.T) {
+	_, r := up(t, nil)
+	for topic, want := range map[string]byte{
+		strings.Repeat("x", 256): 0, strings.Repeat("x", 257): 0x90, "a/b/c/d/e/f/g/h": 0, "a/b/c/d/e/f/g/h/i": 0x90,
+		"$aws/rules/x/a/b/c/d/e/f/g/h": 0, "$aws/rules/x/" + strings.Repeat("x", 256): 0, "$aws/rules/x/" + strings.Repeat("x", 257): 0x90,
+		strings.Repeat("ü", 128): 0, strings.Repeat("ü", 129): 0x90,
+	} {
+		r.publish(topic, 1, nil, nil)
+		if code := r.puback(); code != want {
+			t.Errorf("%d bytes, %d slashes: 0x%02X, want 0x%02X", len(topic), strings.Count(topic, "/"), code, want)
+		}
+	}
+	if codes := r.subscribe(1, strings.Repeat("x", 257), "a/b/c/d/e/f/g/h/i", "$share/group/a/b/c/d/e/f/g/h"); !bytes.Equal(codes, []byte{0x8F, 0x8F, 1}) {
+		t.Errorf("SUBACK %x", codes)
+	}
+}
+
+func TestLine28MessagesPerSecond(t *testing.T) {
+	for _, mode := range []Throttle{ThrottleDrop, ThrottleRefuse} {
+		inBubble(t, func(o *Options) { o.Throttle = mode }, func(t *testing.T, c *Cloud) {
+			r := join(t, c, "gateway-1")
+			for range 100 {
+				r.publish("t", 1, nil, nil)
+				if code := r.puback(); code != 0 {
+					t.Fatalf("PUBACK 0x%02X", code)
+				}
+			}
+			r.publish("t", 1, nil, nil)
+			if mode == ThrottleDrop {
+				r.quiet(time.Second)
+			} else if code := r.puback(); code != 0x97 {
+				t.Errorf("PUBACK 0x%02X", code)
+			}
+			if n := c.Counts().Published; n != 100 {
+				t.Errorf("%d messages accepted", n)
+			}
+		})
+	}
+}
+
+func TestLine29BytesPerSecond(t *testing.T) {
+	inBubble(t, func(o *Options) { o.Throttle = ThrottleDrop }, func(t *testing.T, c *Cloud) {
+		r := join(t, c, "gateway-1")
+		begin := time.Now()
+		for range 40 {
+			r.publish("t", 1, make([]byte, 128<<10), nil)
+			if code := r.puback(); code != 0 {
+				t.Fatalf("PUBACK 0x%02X", code)
+			}
+		}
+		// 5 MiB at half a MiB per second, after a burst of one second's worth.
+		if took := time.Since(begin); took < 8500*time.Millisecond || took > 9500*time.Millisecond {
+			t.Errorf("5 MiB took %v", took)
+		}
+	})
+}
+
+func TestLine30ReceiveMaximum(t *testing.T) {
+	c, r := up(t, nil)
+	c.Script(func(*Message) Verdict { return Verdict{Lose: true} })
+	for range 101 {
+		r.publish("t", 1, nil, nil)
+	}
+	if code := r.disconnected(); code != 0x93 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine31OurReceiveMaximum(t *testing.T) {
+	for asked, want := range map[uint16]int{5: 5, 0: 100, 65535: 100} {
+		c := start(t, nil)
+		r := dial(t, c, device(t, c, "gateway-1"))
+		r.connect("gateway-1", func(p *packets.Connect) {
+			if asked > 0 {
+				p.Properties.ReceiveMaximum = &asked
+			}
+		})
+		r.subscribe(1, "t")
+		for range 150 {
+			if err := c.Publish("t", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range want {
+			if p := r.next(); p.Type != packets.PUBLISH {
+				t.Fatalf("got %v", p)
+			}
+		}
+		r.quiet(100 * time.Millisecond)
+	}
+}
+
+func TestLine32FiltersPerSubscribe(t *testing.T) {
+	_, r := up(t, nil)
+	filters := strings.Split("a b c d e f g h i", " ")
+	if codes := r.subscribe(1, filters[:8]...); len(codes) != 8 {
+		t.Errorf("SUBACK %x", codes)
+	}
+	r.trySubscribe(1, filters...)
+	if code := r.disconnected(); code != 0x97 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine33Subscriptions(t *testing.T) {
+	_, r := up(t, nil)
+	for i := range 51 {
+		want := byte(1)
+		if i == 50 {
+			want = 0x97
+		}
+		if codes := r.subscribe(1, fmt.Sprint("t", i)); codes[0] != want {
+			t.Errorf("subscription %d: 0x%02X", i+1, codes[0])
+		}
+	}
+	if codes := r.subscribe(0, "t7"); codes[0] != 0 {
+		t.Errorf("a known one again: 0x%02X", codes[0])
+	}
+}
+
+func TestLine34QoS2(t *testing.T) {
+	_, r := up(t, nil)
+	r.trySubscribe(2, "t")
+	r.quiet(100 * time.Millisecond)
+	r.publish("t", 2, nil, nil)
+	if code := r.disconnected(); code != 0x9B {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine35SubscriptionIdentifier(t *testing.T) {
+	_, r := up(t, nil)
+	cp := packets.NewControlPacket(packets.SUBSCRIBE)
+	s := cp.Content.(*packets.Subscribe)
+	id := 7
+	s.PacketID, s.Properties.SubscriptionIdentifier = 1, &id
+	s.Subscriptions = []packets.SubOptions{{Topic: "t", QoS: 1}}
+	r.write(cp)
+	if code := r.disconnected(); code != 0xA1 {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+}
+
+func TestLine36Aliases(t *testing.T) {
+	alias := func(n uint16) func(*packets.Publish) {
+		return func(p *packets.Publish) { p.Properties.TopicAlias = &n }
+	}
+	c, r := up(t, nil)
+	watcher := join(t, c, "gateway-2")
+	watcher.subscribe(0, "#")
+	r.publish("t", 1, []byte("1"), alias(8))
+	r.puback()
+	r.publish("", 1, []byte("2"), alias(8))
+	r.puback()
+	for range 2 {
+		if m := watcher.message(); m.Topic != "t" {
+			t.Errorf("topic %q", m.Topic)
+		}
+	}
+	r.publish("t", 1, nil, alias(9))
+	if code := r.disconnected(); code != 0x94 {
+		t.Errorf("alias 9: 0x%02X", code)
+	}
+	again := join(t, c, "gateway-1")
+	again.publish("", 1, nil, alias(8))
+	if code := again.disconnected(); code != 0x82 {
+		t.Errorf("an alias of an earlier connection: 0x%02X", code)
+	}
+}
+
+func TestLine37HashIsNotTheParent(t *testing.T) {
+	c, r := up(t, nil)
+	r.subscribe(0, "a/#")
+	for _, topic := range []string{"a", "a/", "a/b/c"} {
+		if err := c.Publish(topic, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"a/", "a/b/c"} {
+		if m := r.message(); m.Topic != want {
+			t.Errorf("got %q, want %q", m.Topic, want)
+		}
+	}
+}
+
+func TestLine38Retained(t *testing.T) {
+	inBubble(t, func(o *Options) { o.Throttle = ThrottleRefuse }, func(t *testing.T, c *Cloud) {
+		r := join(t, c, "gateway-1")
+		retain := func(p *packets.Publish) { p.Retain = true }
+		for _, tt := range []struct {
+			topic string
+			wait  time.Duration
+			want  byte
+		}{
+			{"plant/r", 0, 0}, {"plant/r", 0, 0x97}, {"plant/r", time.Second, 0}, {"$aws/rules/x/y", 0, 0x87},
+		} {
+			time.Sleep(tt.wait)
+			r.publish(tt.topic, 1, []byte("kept"), retain)
+			if code := r.puback(); code != tt.want {
+				t.Errorf("retain on %s after %v: 0x%02X, want 0x%02X", tt.topic, tt.wait, code, tt.want)
+			}
+		}
+		r.subscribe(1, "plant/#")
+		r.quiet(time.Second)
+		r.subscribe(1, "plant/r")
+		if m := r.message(); string(m.Payload) != "kept" || !m.Retain {
+			t.Errorf("got %v", m)
+		}
+		id := device(t, c, "gateway-1")
+		c.SetPolicy(id.ID, append(Policy{{Deny: true, Actions: []string{"iot:RetainPublish"}, Resources: []string{"*"}}}, DefaultPolicy...))
+		r.publish("plant/q", 1, nil, retain)
+		if code := r.puback(); code != 0x87 {
+			t.Errorf("without iot:RetainPublish: 0x%02X", code)
+		}
+	})
+}
+
+func TestLine39MessageExpiry(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *Cloud) {
+		r, id := join(t, c, "gateway-1"), device(t, c, "gateway-2")
+		lives := func(seconds uint32) func(*packets.Publish) {
+			return func(p *packets.Publish) { p.Properties.MessageExpiry = &seconds }
+		}
+		watcher := dial(t, c, id)
+		watcher.connect("gateway-2", expires(3600, true))
+		watcher.subscribe(1, "t")
+		for sent, want := range map[uint32]uint32{0: 1, 100: 100, 604801: 604800} {
+			r.publish("t", 1, nil, lives(sent))
+			r.puback()
+			if m := watcher.message(); m.Properties.MessageExpiry == nil || *m.Properties.MessageExpiry != want {
+				t.Errorf("expiry %d arrives as %v, want %d", sent, m.Properties.MessageExpiry, want)
+			}
+		}
+		watcher.alive() // its PUBACKs have arrived
+		c.Drop("gateway-2")
+		watcher.next()
+		for _, seconds := range []uint32{10, 100} {
+			r.publish("t", 1, fmt.Append(nil, seconds), lives(seconds))
+			r.puback()
+		}
+		time.Sleep(40 * time.Second)
+		r.alive()
+		again := dial(t, c, id)
+		again.connect("gateway-2", expires(3600, false))
+		m := again.message()
+		if left := m.Properties.MessageExpiry; string(m.Payload) != "100" || left == nil || *left < 55 || *left > 60 {
+			t.Errorf("got %s with %v seconds left", m.Payload, left)
+		}
+		again.quiet(time.Second)
+	})
+}
+
+func TestLine40DuplicatesAndReordering(t *testing.T) {
+	c, r := up(t, nil)
+	r.subscribe(1, "t")
+	c.Duplicate(true)
+	r.publish("t", 1, []byte("x"), nil)
+	var ids []uint16
+	acked := false
+	for range 3 {
+		p := r.next()
+		if p.Type == packets.PUBACK {
+			acked = true
+			continue
+		}
+		m := p.Content.(*packets.Publish)
+		ids = append(ids, m.PacketID)
+		if m.Duplicate || string(m.Payload) != "x" {
+			t.Errorf("got %v", m)
+		}
+	}
+	if !acked || len(ids) != 2 || ids[0] == ids[1] {
+		t.Errorf("acknowledged %v, packet ids %v", acked, ids)
+	}
+	c.Duplicate(false)
+	first := true
+	c.Script(func(*Message) Verdict {
+		defer func() { first = false }()
+		if first {
+			return Verdict{Delay: 50 * time.Millisecond}
+		}
+		return Verdict{}
+	})
+	r.publish("other", 1, nil, nil)
+	r.publish("other", 1, nil, nil)
+	one, two := r.next().Content.(*packets.Puback), r.next().Content.(*packets.Puback)
+	if one.PacketID != two.PacketID+1 {
+		t.Errorf("PUBACKs %d, %d: not out of order", one.PacketID, two.PacketID)
+	}
+}
+
+func TestLine41ReservedTopics(t *testing.T) {
+	for _, topic := range []string{"$aws/unknown", "$other/x", "$aws/things/another/shadow/get"} {
+		_, r := up(t, nil)
+		r.publish(topic, 1, nil, nil)
+		if code := r.disconnected(); code != 0x87 {
+			t.Errorf("%s: DISCONNECT 0x%02X", topic, code)
+		}
+	}
+	_, r := up(t, nil)
+	if codes := r.subscribe(1, "$aws/unknown/#"); codes[0] != 0x8F {
+		t.Errorf("SUBACK %x", codes)
+	}
+}
+
+func TestLine42BasicIngest(t *testing.T) {
+	c, r := up(t, nil)
+	if codes := r.subscribe(0, "$aws/rules/#", "#"); !bytes.Equal(codes, []byte{0x8F, 0}) {
+		t.Errorf("SUBACK %x", codes)
+	}
+	var got []string
+	c.Rule("known", func(m Message) { got = append(got, m.Topic) })
+	for _, topic := range []string{"$aws/rules/known/a", "$aws/rules/unknown/a"} {
+		r.publish(topic, 1, nil, nil)
+		if code := r.puback(); code != 0 {
+			t.Errorf("%s: PUBACK 0x%02X", topic, code)
+		}
+	}
+	r.quiet(50 * time.Millisecond)
+	if len(got) != 1 || c.Counts().RuleNotFound != 1 {
+		t.Errorf("the rule got %v, %d had no rule", got, c.Counts().RuleNotFound)
+	}
+}
+
+func TestLine48PresenceEvents(t *testing.T) {
+	c, watcher := up(t, nil)
+	watcher.subscribe(1, "$aws/events/presence/+/gateway-2", "$aws/events/subscriptions/subscribed/gateway-2")
+	id := device(t, c, "gateway-2")
+	var sessions []any
+	for n, end := range map[int]string{0: "CLIENT_INITIATED_DISCONNECT", 1: "CONNECTION_LOST", 2: "CLIENT_ERROR"} {
+		r := dial(t, c, id)
+		r.connect("gateway-2", nil)
+		connected := decode(t, watcher.message())
+		r.subscribe(1, "x")
+		if e := decode(t, watcher.message()); fmt.Sprint(e["topics"]) != "[x]" || e["eventType"] != "subscribed" {
+			t.Errorf("event %v", e)
+		}
+		switch n {
+		case 0:
+			r.write(packets.NewControlPacket(packets.DISCONNECT))
+		case 1:
+			c.Drop("gateway-2")
+		case 2:
+			r.publish("t", 2, nil, nil)
+		}
+		gone := decode(t, watcher.message())
+		sessions = append(sessions, connected["sessionIdentifier"])
+		if connected["eventType"] != "connected" || connected["principalIdentifier"] != id.ID || connected["ipAddress"] != "127.0.0.1" {
+			t.Errorf("event %v", connected)
+		}
+		if gone["eventType"] != "disconnected" || gone["disconnectReason"] != end || gone["clientInitiatedDisconnect"] != (n == 0) ||
+			gone["versionNumber"] != connected["versionNumber"] || gone["sessionIdentifier"] != connected["sessionIdentifier"] {
+			t.Errorf("event %v after %v", gone, connected)
+		}
+	}
+	if sessions[0] == sessions[1] || sessions[1] == sessions[2] {
+		t.Error("sessions share an identifier")
+	}
+}
+
+func TestLine49EndsByTheServer(t *testing.T) {
+	c, r := up(t, nil)
+	c.Disconnect("gateway-1", 0x8B)
+	if code := r.disconnected(); code != 0x8B {
+		t.Errorf("DISCONNECT 0x%02X", code)
+	}
+	r = join(t, c, "gateway-1")
+	c.Drop("gateway-1")
+	if p := r.next(); p != nil {
+		t.Errorf("got %v", p)
+	}
+	id := device(t, c, "gateway-1")
+	cache := tls.NewLRUClientSessionCache(10)
+	for range 2 {
+		conn, err := tlsDial(t, c, &id, func(cfg *tls.Config) { cfg.ClientSessionCache = cache })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := speaks(conn); err != nil {
+			t.Error(err)
+		}
+		if conn.ConnectionState().DidResume {
+			t.Error("a TLS session was resumed")
+		}
+		conn.NetConn().Close()
+	}
+}
+
+func TestLine50PoliciesLag(t *testing.T) {
+	inBubble(t, func(o *Options) { o.PolicyDelay = 3 * time.Minute }, func(t *testing.T, c *Cloud) {
+		r := dial(t, c, device(t, c, "gateway-1"))
+		r.connect("gateway-1", func(p *packets.Connect) { p.KeepAlive = 1200 })
+		c.SetPolicy(device(t, c, "gateway-1").ID, limited)
+		for _, want := range []byte{0, 0x87} {
+			r.publish("closed", 1, nil, nil)
+			if code := r.puback(); code != want {
+				t.Errorf("0x%02X, want 0x%02X", code, want)
+			}
+			time.Sleep(3 * time.Minute)
+		}
+	})
+}
+
+func TestLine51Metering(t *testing.T) {
+	c, r := up(t, nil)
+	if n := c.Counts().OtherUnits; n != 1 {
+		t.Errorf("a CONNECT is %d units", n)
+	}
+	for size, want := range map[int]uint64{1: 1, 5119: 1, 5120: 2, 5119 + 5120: 2, 5120 * 3: 4, 131072: 26} {
+		before := c.Counts().Units
+		r.publish("t", 1, make([]byte, size), nil) // the topic counts
+		r.puback()
+		if got := c.Counts().Units - before; got != want {
+			t.Errorf("%d bytes are %d units, want %d", size+1, got, want)
+		}
+	}
+	before := c.Counts().OtherUnits
+	r.subscribe(1, "x")
+	if err := c.Publish("x", make([]byte, 6000)); err != nil {
+		t.Fatal(err)
+	}
+	r.message()
+	r.alive()
+	if got := c.Counts().OtherUnits - before; got != 1+2+1 {
+		t.Errorf("a SUBSCRIBE, a delivery of 6,000 bytes and its PUBACK are %d units", got)
+	}
+}
+
+func TestLine52Faults(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *Cloud) {
+		r := dial(t, c, device(t, c, "gateway-1"))
+		r.connect("gateway-1", func(p *packets.Connect) { p.KeepAlive = 1200 })
+		c.Script(func(*Message) Verdict { return Verdict{Delay: 7 * time.Second} })
+		begin := time.Now()
+		r.publish("t", 1, nil, nil)
+		time.Sleep(6 * time.Second)
+		r.puback()
+		if took := time.Since(begin); took != 7*time.Second {
+			t.Errorf("a PUBACK of 7s took %v", took)
+		}
+		c.Script(func(*Message) Verdict { return Verdict{Lose: true} })
+		r.publish("t", 1, nil, nil)
+		r.quiet(time.Minute)
+		c.Script(nil)
+		c.Dark()
+		r.publish("t", 1, nil, nil)
+		r.quiet(time.Minute)
+		if n := c.Counts().Published; n != 2 {
+			t.Errorf("%d messages accepted, one of them in the dark", n)
+		}
+		c.Light()
+		if p := r.next(); p != nil {
+			t.Errorf("got %v, want the connection broken", p)
+		}
+		r = join(t, c, "gateway-1")
+		c.Script(func(*Message) Verdict { return Verdict{Drop: true} })
+		r.publish("t", 1, nil, nil)
+		if p := r.next(); p != nil {
+			t.Errorf("got %v, want the connection broken", p)
+		}
+		if n := c.Counts().Published; n != 3 {
+			t.Errorf("%d messages accepted", n)
+		}
+	})
+}
