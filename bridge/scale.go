@@ -79,13 +79,10 @@ func (s Scaling) Apply(v Value) Value {
 		}
 	case KindFloat32:
 		// 21.3 as float32 is 21.299999: take what its reader sees.
-		f, err := strconv.ParseFloat(string(v.AppendNumber(make([]byte, 0, 24))), 64)
-		if err == nil {
-			return s.float(f)
-		}
+		return s.float(float64(math.Float32frombits(uint32(v.bits))), 32)
 	}
 	if f, ok := v.Float(); ok {
-		return s.float(f)
+		return s.float(f, 64)
 	}
 	return v
 }
@@ -111,13 +108,81 @@ func (s Scaling) integer(raw int64) (Value, bool) {
 	return Float64(float64(n) * powers[s.exp]), true
 }
 
-func (s Scaling) float(f float64) Value {
-	if s.scale.Exp < 0 && s.scale.Exp >= -22 {
-		f = f * float64(s.scale.Coef) / powers[-s.scale.Exp]
-	} else {
-		f *= s.scale.Float()
+// float scales the shortest decimal form of a float of so many bits: 1.001 by
+// 1000 is 1001, though no binary float is 1.001.
+func (s Scaling) float(f float64, size int) Value {
+	digits, exp := shortest(f, size)
+	coef, scaleExp := s.scale.Coef, s.scale.Exp
+	for coef != 0 && coef%10 == 0 {
+		coef, scaleExp = coef/10, scaleExp+1
 	}
-	return Float64(f + s.offset.Float())
+	if n, e, ok := sum(digits, coef, exp+scaleExp, s.offset.Coef, s.offset.Exp); ok {
+		return Float64(compose(n, e))
+	}
+	// More digits than fit in 64 bits: binary arithmetic is as good.
+	return Float64(compose(digits, exp)*s.scale.Float() + s.offset.Float())
+}
+
+// shortest returns f as the fewest digits × 10^exp that read back as f.
+func shortest(f float64, size int) (digits int64, exp int) {
+	var buf [32]byte
+	fraction, inFraction := 0, false
+	text := strconv.AppendFloat(buf[:0], f, 'e', -1, size)
+	for i, c := range text {
+		switch {
+		case c >= '0' && c <= '9':
+			digits = digits*10 + int64(c-'0') // at most 17 digits
+			if inFraction {
+				fraction++
+			}
+		case c == '.':
+			inFraction = true
+		case c == 'e':
+			exp, _ = strconv.Atoi(string(text[i+1:])) // AppendFloat wrote it
+			if f < 0 {
+				digits = -digits
+			}
+			return digits, exp - fraction
+		}
+	}
+	return 0, 0 // NaN and infinities, which are no values
+}
+
+// sum returns a×b×10^exp + add×10^addExp as n × 10^e, unless that needs more
+// than 64 bits.
+func sum(a, b int64, exp int, add int64, addExp int) (n int64, e int, ok bool) {
+	if a != 0 && abs(b) > math.MaxInt64/abs(a) {
+		return 0, 0, false
+	}
+	n, e = a*b, exp
+	if add == 0 {
+		return n, e, true
+	}
+	if n == 0 {
+		return add, addExp, true
+	}
+	e = min(exp, addExp)
+	n, ok1 := shift(n, exp-e)
+	add, ok2 := shift(add, addExp-e)
+	if !ok1 || !ok2 || abs(n) > math.MaxInt64/2 || abs(add) > math.MaxInt64/2 {
+		return 0, 0, false
+	}
+	return n + add, e, true
+}
+
+// compose returns the float64 nearest to n × 10^e.
+func compose(n int64, e int) float64 {
+	if n < maxExact && n > -maxExact && e >= -22 && e <= 22 {
+		// Both operands are exact and so the single operation rounds correctly.
+		if e < 0 {
+			return float64(n) / powers[-e]
+		}
+		return float64(n) * powers[e]
+	}
+	var buf [32]byte
+	text := strconv.AppendInt(append(strconv.AppendInt(buf[:0], n, 10), 'e'), int64(e), 10)
+	f, _ := strconv.ParseFloat(string(text), 64) // beyond the range it is infinite, and bad
+	return f
 }
 
 func abs(v int64) int64 {
