@@ -60,7 +60,7 @@ func (h *hook) ID() string { return "aws" }
 func (h *hook) Provides(b byte) bool {
 	return bytes.Contains([]byte{mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnSessionEstablish,
 		mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnPacketRead, mochi.OnPacketEncode, mochi.OnPublish, mochi.OnWillSent,
-		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnQosPublish, mochi.OnPacketSent}, []byte{b})
+		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnQosPublish}, []byte{b})
 }
 
 var (
@@ -209,9 +209,12 @@ func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	c.emit("presence/disconnected", e)
 }
 
-// OnPacketEncode completes the CONNACK as AWS sends it, and corrects SUBACKs.
+// OnPacketEncode completes the CONNACK as AWS sends it, corrects SUBACKs and
+// meters what is delivered.
 func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	switch {
+	case pk.FixedHeader.Type == packets.Publish:
+		h.cloud.counts.other(len(pk.TopicName) + len(pk.Payload) + len(pk.Properties.ContentType))
 	case pk.FixedHeader.Type == packets.Connack && pk.ReasonCode < 0x80:
 		p := &pk.Properties
 		p.MaximumPacketSize = maximumPacket
@@ -233,13 +236,6 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 		}
 	}
 	return pk
-}
-
-// OnPacketSent meters what is delivered.
-func (h *hook) OnPacketSent(_ *mochi.Client, pk packets.Packet, _ []byte) {
-	if pk.FixedHeader.Type == packets.Publish {
-		h.cloud.counts.other(len(pk.TopicName) + len(pk.Payload) + len(pk.Properties.ContentType))
-	}
 }
 
 // OnPacketRead refuses what breaks a limit of the connection.
