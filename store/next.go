@@ -118,33 +118,31 @@ type reading struct {
 func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.files.Lock()
 	defer q.files.Unlock()
-	for {
-		q.mu.Lock()
-		s, memory := q.segmentFromLocked(p), q.mem.base
-		if s == nil {
-			// Nothing on disk from here on.
-			q.loadedLocked(which, p, memory, nil)
-			q.mu.Unlock()
-			return true
-		}
-		suspect, last := s.suspect, s.last
-		q.mu.Unlock()
-		if suspect != nil {
-			return false
-		}
-		entries, h, err := q.readBlock(s, p)
-		if err == nil && h == nil || err == nil && h.first > last {
-			err = fmt.Errorf("batch %d to %d should be in it", p, last)
-		}
-		if err != nil {
-			q.suspect(s, err)
-			return false
-		}
-		q.mu.Lock()
-		q.loadedLocked(which, p, h.last+1, entries)
+	q.mu.Lock()
+	s, memory := q.segmentFromLocked(p), q.mem.base
+	if s == nil {
+		// Nothing on disk from here on.
+		q.loadedLocked(which, p, memory, nil)
 		q.mu.Unlock()
 		return true
 	}
+	suspect, last := s.suspect, s.last
+	q.mu.Unlock()
+	if suspect != nil {
+		return false
+	}
+	entries, h, err := q.readBlock(s, p)
+	if err == nil && h == nil || err == nil && h.first > last {
+		err = fmt.Errorf("batch %d to %d should be in it", p, last)
+	}
+	if err != nil {
+		q.suspect(s, err)
+		return false
+	}
+	q.mu.Lock()
+	q.loadedLocked(which, p, h.last+1, entries)
+	q.mu.Unlock()
+	return true
 }
 
 // segmentFromLocked returns the first segment with a batch at or after p.

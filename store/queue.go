@@ -232,6 +232,7 @@ func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error
 		}
 		n.Readings = uint64(len(it.batch.Readings))
 		safe = q.finishLocked(it)
+		q.doneLocked(p, n)
 	} else {
 		readings, claimed := q.claims[p]
 		if !claimed {
@@ -239,9 +240,9 @@ func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error
 		}
 		delete(q.claims, p)
 		n.Readings = uint64(readings)
+		q.doneLocked(p, n)
 		q.doneOnDiskLocked(p, n)
 	}
-	q.doneLocked(p, n)
 	return n, safe, true
 }
 

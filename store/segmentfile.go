@@ -311,17 +311,18 @@ func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h head
 				return damaged("it has no blocks")
 			}
 			c := bucket.Cursor()
-			k, v := c.Seek(chunkKey(p+1, 0))
+			k, _ := c.Seek(chunkKey(p+1, 0))
+			var v []byte
 			// The one before that begins at p or earlier, and may hold p.
 			if k == nil {
-				k, v = c.Last()
+				k, _ = c.Last()
+			} else if before, _ := c.Prev(); before != nil {
+				k = before
 			} else {
-				k, v = c.Prev()
+				k, _ = c.First()
 			}
-			if k == nil {
-				k, v = c.First()
-			} else if first := binary.BigEndian.Uint64(k); len(k) == keySize {
-				k, v = c.Seek(chunkKey(bridge.Position(first), 0))
+			if len(k) == keySize { // the block of this chunk
+				k, v = c.Seek(chunkKey(bridge.Position(binary.BigEndian.Uint64(k)), 0))
 			}
 			for k != nil {
 				var err error

@@ -68,9 +68,6 @@ func (s spans) next(p bridge.Position) bridge.Position {
 	return p
 }
 
-// holds reports whether all of from..to-1 are in the set.
-func (s spans) holds(from, to bridge.Position) bool { return from >= to || s.next(from) >= to }
-
 // end returns the position after the last one in the set, 0 if it is empty.
 func (s spans) end() bridge.Position {
 	if len(s) == 0 {
