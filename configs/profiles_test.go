@@ -1,0 +1,223 @@
+package configs
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/modbustest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// loadProfile loads a gateway with one device of a profile, strictly.
+func loadProfile(t *testing.T, name, address string) *Loaded {
+	t.Helper()
+	l, err := Parse("profile.yaml", fmt.Appendf(nil, `
+gateway: press-line-2
+northbound:
+  awsiot:
+    endpoint: a1b2c3d4-ats.iot.eu-central-1.amazonaws.com
+    certificate: certs/device.pem
+    private_key: certs/device.key
+    topic: "plant/{gateway}"
+southbound:
+  modbus:
+    devices:
+      device: {url: "tcp://%s", every: 100ms, profile: %s}
+`, address, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range l.Warnings {
+		t.Error("warning:", w)
+	}
+	return l
+}
+
+// Every profile has a test, and the other way round.
+func TestEveryProfileIsTested(t *testing.T) {
+	var tested []string
+	for _, p := range deviceProfiles {
+		tested = append(tested, p.name)
+	}
+	slices.Sort(tested)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(shippedNames("profiles"))), tested); diff != "" {
+		t.Errorf("profiles and their tests differ (-profiles +tests):\n%s", diff)
+	}
+}
+
+// Every profile says what it is for and of which document its facts are.
+func TestProfilesNameTheirSource(t *testing.T) {
+	for _, name := range shippedNames("profiles") {
+		file := "profiles/" + name + ".yaml"
+		content, err := library.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, problems := parse(file, content)
+		for _, p := range problems {
+			t.Error(p)
+		}
+		if about := root.at("about"); about == nil || len(about.text) < 10 {
+			t.Errorf("%s does not say what device it is for", file)
+		}
+		source := root.at("source")
+		if source == nil || source.kind != list || len(source.items) == 0 {
+			t.Errorf("%s names no document", file)
+			continue
+		}
+		for _, s := range source.items {
+			if s.kind != scalar || len(s.text) < 20 {
+				t.Errorf("%s: %s names no document", s.pos, show(s))
+			}
+		}
+	}
+}
+
+// Points that mean the same have the same name and unit in all profiles: those
+// that the README lists.
+func TestProfilesShareTheirWords(t *testing.T) {
+	units := vocabulary(t)
+	used := make(map[string]bool)
+	for _, name := range shippedNames("profiles") {
+		device := loadProfile(t, name, "127.0.0.1").Config.Southbound.Modbus.Devices["device"]
+		for _, point := range slices.Sorted(maps.Keys(device.Points)) {
+			unit, ok := units[point]
+			if !ok {
+				t.Errorf("%s: profiles/README.md does not list the point %s", name, point)
+			} else if device.Points[point].Unit != unit {
+				t.Errorf("%s: %s is in %q, profiles/README.md says %q", name, point, device.Points[point].Unit, unit)
+			}
+			used[point] = true
+		}
+	}
+	for point := range units {
+		if !used[point] {
+			t.Errorf("profiles/README.md lists %s, which no profile has", point)
+		}
+	}
+}
+
+// vocabulary returns the points of the table in the README, with their units. A
+// name in it may end in alternatives: temperature_{1..8}, power_{l1,l2}.
+func vocabulary(t *testing.T) map[string]string {
+	t.Helper()
+	readme, err := os.ReadFile("profiles/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	units := make(map[string]string)
+	for line := range strings.Lines(string(readme)) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		columns := strings.Split(line, "|")
+		unit := strings.TrimSpace(columns[2])
+		for _, word := range strings.Fields(columns[1]) {
+			for _, name := range alternatives(t, strings.Trim(word, "`,")) {
+				units[name] = unit
+			}
+		}
+	}
+	return units
+}
+
+func alternatives(t *testing.T, name string) []string {
+	before, rest, found := strings.Cut(name, "{")
+	if !found {
+		return []string{name}
+	}
+	inner, after, _ := strings.Cut(rest, "}")
+	var names []string
+	var first, last int
+	if _, err := fmt.Sscanf(inner, "%d..%d", &first, &last); err == nil {
+		for n := first; n <= last; n++ {
+			names = append(names, fmt.Sprint(before, n, after))
+		}
+		return names
+	}
+	for _, word := range strings.Split(inner, ",") {
+		names = append(names, before+word+after)
+	}
+	return names
+}
+
+// Every profile reads a simulated device: in the requests that the table says,
+// none of which touches a register that the manual does not list.
+func TestProfiles(t *testing.T) {
+	for _, p := range deviceProfiles {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			sim := modbustest.New()
+			unit := sim.Unit(1)
+			for _, r := range p.ranges {
+				unit.Only(r.table, r.first, r.count)
+			}
+			p.image(image{unit: unit})
+			l := loadProfile(t, p.name, sim.Start(t))
+			plan := modbus.Plan(l.Config.Southbound.Modbus)
+			if n := len(plan[0].Blocks); n != p.requests {
+				t.Errorf("%d requests a cycle, want %d: %+v", n, p.requests, plan[0].Blocks)
+			}
+			got := readAll(t, l.Config.Southbound.Modbus)
+			if diff := cmp.Diff(sortedLines(p.want), got); diff != "" {
+				t.Errorf("readings (-want +got):\n%s", diff)
+			}
+			asked := make(map[modbustest.Request]bool)
+			for _, r := range unit.Requests() {
+				asked[r] = true
+			}
+			if len(asked) != p.requests {
+				t.Errorf("the device saw %d different requests, want %d: %v", len(asked), p.requests, asked)
+			}
+		})
+	}
+}
+
+// readAll polls until every point of the device was read, and returns the
+// readings as sorted lines.
+func readAll(t *testing.T, cfg modbus.Config) []string {
+	t.Helper()
+	source, err := modbus.New(cfg, modbus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	readings := make(map[string]string)
+	err = source.Run(ctx, func(b bridge.Batch, _ func(error)) {
+		for _, r := range b.Readings {
+			readings[r.Point] = r.Value.String()
+		}
+		if len(readings) == len(cfg.Devices["device"].Points) {
+			cancel()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for point, value := range readings {
+		lines = append(lines, point+" "+value)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func sortedLines(s string) []string {
+	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == ';' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	slices.Sort(lines)
+	return lines
+}
