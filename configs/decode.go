@@ -213,6 +213,10 @@ func (d *decoder) unknown(m member, fields []field, p place) {
 		text += " in " + strings.Join(p.path, ".")
 	}
 	fix := "the keys here are " + keyList(fields)
+	if m.key == "include" && slices.ContainsFunc(fields, func(f field) bool { return f.key == m.key }) {
+		d.fail(p.down(m.key, m.pos), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
+		return
+	}
 	if s := suggestKey(m.key, fields); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 		// That it is missing is said by this.

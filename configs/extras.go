@@ -76,6 +76,7 @@ type fleetGateway struct {
 // extras are the keys that are used up while a file is read, by the struct that
 // has the others.
 var extras = map[reflect.Type]reflect.Type{
+	reflect.TypeFor[fleetGateway]():  reflect.TypeFor[fileKeys](),
 	configType:                       reflect.TypeFor[fileKeys](),
 	reflect.TypeFor[modbus.Device](): reflect.TypeFor[deviceKeys](),
 	reflect.TypeFor[mqtt.Sensor]():   reflect.TypeFor[sensorKeys](),

@@ -48,7 +48,7 @@ southbound:
 		"g.yaml:2:102: with linger 3s and store.commit_every 3s most readings are written to the disk before the cloud can acknowledge them: to spare the flash let commit_every be at least 3.5s",
 		"g.yaml:3:14: the queue's folder g.yaml/queue cannot be reached: not a directory: name a folder on a disk that keeps its data",
 		"g.yaml:4:1: there is nothing to read: add devices under southbound.modbus or sensors under southbound.mqtt",
-		"g.yaml:5:21: no device is on this bus: add a device with bus: spare, or remove the bus",
+		"g.yaml:5:20: no device is on this bus: add a device with bus: spare, or remove the bus",
 		"g.yaml:6:20: no sensor rule is on this broker: add a rule with broker: local, or remove the broker",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

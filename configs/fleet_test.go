@@ -103,10 +103,14 @@ func TestFleetExample(t *testing.T) {
 	}
 }
 
-// needStoreLimits skips what needs limits of the queue while it has none.
+// hasStoreLimits reports whether the queue has the limits of fleet.yaml yet.
+func hasStoreLimits() bool {
+	return slices.ContainsFunc(fieldsOf(reflect.TypeFor[store.Config]()), func(f field) bool { return f.key == "max_size" })
+}
+
 func needStoreLimits(t *testing.T) {
 	t.Helper()
-	if !slices.ContainsFunc(fieldsOf(reflect.TypeFor[store.Config]()), func(f field) bool { return f.key == "max_size" }) {
+	if !hasStoreLimits() {
 		t.Skip("the queue has no max_size yet")
 	}
 }

@@ -1,0 +1,54 @@
+package configs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A validator that is not ours (Debian python3-jsonschema, python3-yaml) agrees
+// with the loader about examples and about simple mistakes.
+func TestSchema(t *testing.T) {
+	const python = "/usr/bin/python3"
+	if err := exec.Command(python, "-c", "import jsonschema, yaml").Run(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs python3-jsonschema and python3-yaml")
+		}
+		t.Skip("no python3-jsonschema and python3-yaml")
+	}
+	const script = `
+import json, sys, yaml, jsonschema
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft7Validator.check_schema(schema)
+validator = jsonschema.Draft7Validator(schema)
+for name in sys.argv[2:]:
+    errors = list(validator.iter_errors(yaml.safe_load(open(name))))
+    print(name, "wrong" if errors else "right", *[("/".join(map(str, e.absolute_path)) + ": " + e.message[:150]) for e in errors[:3]])
+`
+	right := []string{"examples/first-run.yaml"}
+	wrong := []string{"key-unknown-root", "key-unknown-device", "key-unknown-point", "type-text-for-integer", "type-text-for-section", "type-list-for-map", "type-duration-without-unit"}
+	for i, name := range wrong {
+		wrong[i] = filepath.Join("testdata", name+".bad.yaml")
+	}
+	fleets := []string{"testdata/fleet/fleet.yaml"}
+	if hasStoreLimits() {
+		fleets = append(fleets, "examples/fleet.yaml")
+	}
+	for schema, files := range map[string][]string{
+		"schema/gateway.schema.json": append(right, wrong...),
+		"schema/fleet.schema.json":   fleets,
+	} {
+		out, err := exec.Command(python, append([]string{"-c", script, schema}, files...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for line := range strings.Lines(string(out)) {
+			name, verdict, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if strings.HasPrefix(verdict, "wrong") != strings.HasSuffix(name, ".bad.yaml") {
+				t.Errorf("%s: %s", name, verdict)
+			}
+		}
+	}
+}
