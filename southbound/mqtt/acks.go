@@ -35,6 +35,7 @@ const (
 	ackWaiting ackState = iota
 	ackSafe
 	ackRefused
+	ackDenied
 )
 
 // acks is a queue of acknowledgements. A popped element's place is reused when
@@ -89,6 +90,17 @@ func (c *conn) expect(id uint16, qos byte) *ack {
 		c.acks.push(a)
 	}
 	return a
+}
+
+// deny puts the answer to a message that the client may not publish in its
+// place.
+func (c *conn) deny(id uint16, qos byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.acks.push(&ack{conn: c, id: id, qos: qos, state: ackDenied})
+		c.advanceLocked()
+	}
 }
 
 // unreleasedLocked counts the messages that wait for the client's PUBREL.
@@ -149,8 +161,11 @@ func (a *ack) append(b []byte) []byte {
 		kind = pubrec
 	}
 	hi, lo := byte(a.id>>8), byte(a.id)
-	if a.state == ackRefused {
+	switch a.state {
+	case ackRefused:
 		return append(b, kind, 3, hi, lo, packets.ErrQuotaExceeded.Code)
+	case ackDenied: // only MQTT 5 has aliases, and so this
+		return append(b, kind, 3, hi, lo, packets.ErrNotAuthorized.Code)
 	}
 	if a.qos == 2 {
 		// The broker answers the client's PUBREL if it knows the id.

@@ -11,24 +11,6 @@ type Config struct {
 	Sensors setting.Ordered[Sensor] `yaml:"sensors"`
 }
 
-// Broker is the embedded broker (listen) or one of the site (url).
-type Broker struct {
-	// Listen is the address, host:port, where the embedded broker listens for
-	// sensors. Port 0 takes any that is free.
-	Listen string `yaml:"listen"`
-	// URL is the address of a broker of the site: mqtt://host:port. It must
-	// speak MQTT 5.
-	URL string `yaml:"url"`
-	// ClientID is how the gateway calls itself at that broker; the default is
-	// the gateway's name with "-south". Messages published while the gateway is
-	// away wait at the broker under this name.
-	ClientID string `yaml:"client_id"`
-	// Username is for a broker of the site that asks for one.
-	Username string `yaml:"username"`
-	// PasswordFile holds the password on its first line.
-	PasswordFile setting.Path `yaml:"password_file"`
-}
-
 // Sensor is a rule: which messages, and what is read from them.
 type Sensor struct {
 	// Broker names one of brokers.

@@ -35,6 +35,7 @@ var errSlowReader = errors.New("the client does not read what it subscribed to")
 // messages are safe, in the order in which they came (MQTT-4.6.0-2).
 type conn struct {
 	net.Conn
+	raw     net.Conn        // closed instead of Conn: TLS says goodbye first, and waits for that
 	limit   int             // bytes that may wait to be sent
 	writers *sync.WaitGroup // of the broker
 	refused *atomic.Uint64  // of the broker
@@ -50,11 +51,13 @@ type conn struct {
 	acks acks // guarded by mu
 	room sync.Cond
 
-	voice *mochi.Client // of the reading goroutine; publishes to local subscribers
+	voice  *mochi.Client // of the reading goroutine; publishes to local subscribers
+	topics []filter      // that the client may use, nil is all; set before the first packet after CONNECT
 }
 
-func newConn(c net.Conn, e *embedded) *conn {
-	nc := &conn{Conn: c, limit: maxUnsent + maxMessage, writers: &e.writers, refused: &e.refused}
+// newConn wraps a connection to e; raw is what is under its TLS, if it has that.
+func newConn(c, raw net.Conn, e *embedded) *conn {
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), writers: &e.writers, refused: &e.refused}
 	nc.room.L = &nc.mu
 	return nc
 }
@@ -109,7 +112,7 @@ func (c *conn) send() {
 	}
 	c.sending = false
 	if c.closed {
-		_ = c.Conn.Close()
+		_ = c.raw.Close()
 	}
 }
 
@@ -137,14 +140,14 @@ func (c *conn) closeLocked(cause error) {
 		_ = c.Conn.SetWriteDeadline(time.Now().Add(farewell))
 		return
 	}
-	_ = c.Conn.Close()
+	_ = c.raw.Close()
 }
 
 // abortLocked closes the connection at once.
 func (c *conn) abortLocked(cause error) {
 	c.out = nil
 	c.closeLocked(cause)
-	_ = c.Conn.Close()
+	_ = c.raw.Close()
 }
 
 // why returns why the connection was closed by us, nil if it was not.

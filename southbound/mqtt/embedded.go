@@ -12,8 +12,6 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"fieldbridge/bridge"
 )
 
 const (
@@ -25,9 +23,10 @@ const (
 	// sessionExpiry is how long the broker keeps the session of a client that
 	// is away, in seconds.
 	sessionExpiry = 24 * 60 * 60
-
-	maxMessage = 256 << 10 // bytes of a packet
-	maxClients = 1000
+	// maxAliases is how many topic aliases a client may use.
+	maxAliases = 16
+	// deniedEvery is how often refused clients are logged.
+	deniedEvery = 10 * time.Second
 )
 
 // embedded is the broker that the gateway embeds.
@@ -35,70 +34,62 @@ type embedded struct {
 	name   string
 	config Broker
 	log    *slog.Logger
+	access access
 	ingest func(m message, safe func(error))
 	server *mochi.Server
+	ports  []*port
 
 	running sync.WaitGroup // connections
 	writers sync.WaitGroup
 
-	mu     sync.Mutex
-	listen net.Listener       // guarded by mu; nil while there is none
-	fault  error              // guarded by mu; why there is none
-	since  time.Time          // guarded by mu; of fault
-	conns  map[*conn]struct{} // guarded by mu; all connections
-	full   bool               // guarded by mu; the limit of clients was logged
+	mu       sync.Mutex
+	conns    map[*conn]struct{} // guarded by mu; all connections
+	full     bool               // guarded by mu; the limit of clients was logged
+	deniedAt time.Time          // guarded by mu; the last line about a refused client
 
-	messages, refused, slow atomic.Uint64
+	messages, refused, slow, unwelcome atomic.Uint64
 }
 
-func newEmbedded(name string, config Broker, log *slog.Logger) *embedded {
-	return &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{})}
+func newEmbedded(name string, config Broker, log *slog.Logger) (*embedded, error) {
+	e := &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{})}
+	if config.Listen != "" {
+		e.ports = append(e.ports, &port{address: config.Listen})
+	}
+	if config.TLS != nil {
+		e.ports = append(e.ports, &port{address: config.TLS.Listen, tls: config.TLS})
+	}
+	var err error
+	e.access, err = newAccess(config)
+	return e, err
 }
 
-// run serves sensors until ctx ends. An address that can't be listened on is
-// tried again and again.
+// run serves sensors until ctx ends.
 func (e *embedded) run(ctx context.Context, ingest func(message, func(error))) {
 	e.ingest = ingest
 	if err := e.serve(); err != nil {
 		// The broker's own start fails only if a hook does; ours doesn't.
-		e.setFault(err)
+		e.log.Error("no sensor can connect", "err", err)
 		<-ctx.Done()
 		return
 	}
-	defer e.stop()
-	retry := newBackoff(time.Second, 30*time.Second)
-	var config net.ListenConfig
-	for ctx.Err() == nil {
-		l, err := config.Listen(ctx, "tcp", e.config.Listen)
-		if err != nil {
-			e.setFault(fmt.Errorf("listen on %s: %w", e.config.Listen, err))
-			retry.wait(ctx)
-			continue
-		}
-		retry.reset()
-		e.setListener(l)
-		stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-		err = e.accept(ctx, l)
-		stop()
-		_ = l.Close()
-		e.setListener(nil)
-		if ctx.Err() == nil {
-			e.setFault(fmt.Errorf("listen on %s: %w", e.config.Listen, err))
-			retry.wait(ctx)
-		}
+	var listening sync.WaitGroup
+	for _, p := range e.ports {
+		listening.Go(func() { e.listen(ctx, p) })
 	}
+	listening.Wait()
+	e.stop()
 }
 
 // serve starts the broker without any listener: connections come from accept.
 func (e *embedded) serve() error {
 	capabilities := mochi.NewDefaultServerCapabilities()
-	capabilities.MaximumClients = maxClients
-	capabilities.MaximumPacketSize = maxMessage
+	capabilities.MaximumClients = int64(e.config.maxClients())
+	capabilities.MaximumPacketSize = uint32(e.config.maxMessage())
 	capabilities.MaximumSessionExpiryInterval = sessionExpiry
 	capabilities.ReceiveMaximum = maxUnacknowledged
 	capabilities.MaximumInflight = 1024
 	capabilities.MaximumClientWritesPending = 1024
-	capabilities.TopicAliasMaximum = 16
+	capabilities.TopicAliasMaximum = maxAliases
 	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
 	e.server = mochi.New(&mochi.Options{
 		Capabilities: capabilities,
@@ -115,47 +106,19 @@ func (e *embedded) serve() error {
 	return nil
 }
 
-// accept hands connections to the broker until l is closed.
-func (e *embedded) accept(ctx context.Context, l net.Listener) error {
-	retry := newBackoff(5*time.Millisecond, time.Second)
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if temporary(err) {
-				// Out of file descriptors, mostly: others may be closed soon.
-				e.log.Warn("can't accept a connection", "err", err)
-				retry.wait(ctx)
-				continue
-			}
-			return err
-		}
-		c := e.admit(nc)
-		if c == nil {
-			_ = nc.Close()
-			continue
-		}
-		e.running.Go(func() { e.attend(c) })
-	}
-}
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
-}
-
 // admit takes a connection in, unless there are too many.
-func (e *embedded) admit(nc net.Conn) *conn {
+func (e *embedded) admit(nc, raw net.Conn) *conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.conns) >= maxClients {
+	if len(e.conns) >= e.config.maxClients() {
 		if !e.full {
-			e.log.Warn("too many connections: more are refused", "max", maxClients)
+			e.log.Warn("too many connections: more are refused", "max_clients", e.config.maxClients())
 		}
 		e.full = true
 		return nil
 	}
 	e.full = false
-	c := newConn(nc, e)
+	c := newConn(nc, raw, e)
 	e.conns[c] = struct{}{}
 	return c
 }
@@ -176,6 +139,21 @@ func (e *embedded) attend(c *conn) {
 	e.mu.Lock()
 	delete(e.conns, c)
 	e.mu.Unlock()
+}
+
+// denied counts a client that may not connect, and logs it from time to time:
+// many clients come back every second.
+func (e *embedded) denied(user string, cl *mochi.Client, cause error) {
+	e.unwelcome.Add(1)
+	e.mu.Lock()
+	quiet := time.Since(e.deniedAt) < deniedEvery
+	if !quiet {
+		e.deniedAt = time.Now()
+	}
+	e.mu.Unlock()
+	if !quiet {
+		e.log.Warn("client refused", "client", cl.ID, "user", user, "remote", cl.Net.Remote, "cause", cause)
+	}
 }
 
 // stop ends all connections, after a moment for what is not yet acknowledged.
@@ -230,46 +208,4 @@ func (e *embedded) unacknowledged() int {
 		c.mu.Unlock()
 	}
 	return n
-}
-
-func (e *embedded) setListener(l net.Listener) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.listen = l
-	if l != nil {
-		e.fault = nil
-		e.log.Info("listening for sensors", "address", l.Addr().String())
-	}
-}
-
-// setFault remembers why nobody can connect, and logs it if it is news.
-func (e *embedded) setFault(err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fault == nil || e.fault.Error() != err.Error() {
-		e.log.Error("no sensor can connect", "err", err)
-	}
-	if e.fault == nil {
-		e.since = time.Now()
-	}
-	e.fault = err
-}
-
-func (e *embedded) addr() net.Addr {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.listen == nil {
-		return nil
-	}
-	return e.listen.Addr()
-}
-
-func (e *embedded) health() []bridge.Condition {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fault == nil {
-		return nil
-	}
-	return []bridge.Condition{{Severity: bridge.Alarm, Subject: "mqtt " + e.name, Since: e.since,
-		Text: e.fault.Error() + ": no sensor can connect; free the address or change listen"}}
 }

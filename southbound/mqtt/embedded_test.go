@@ -58,9 +58,13 @@ func TestLocalSubscribers(t *testing.T) {
 	}
 	got := make(chan string)
 	go func() {
-		got <- mosquitto(t, "mosquitto_sub", addr, "-q", "1", "-t", "t/#", "-C", "8", "-W", "5", "-F", "%t %p %q %r")
+		out, err := tryMosquitto(t.Context(), need(t, "mosquitto_sub"), addr, "-q", "1", "-t", "t/#", "-C", "8", "-W", "5", "-F", "%t %p %q %r")
+		if err != nil {
+			t.Errorf("mosquitto_sub: %v", err)
+		}
+		got <- out
 	}()
-	until(t, "the subscription", func() bool { return subscriptionCount(s) > 0 })
+	until(t, "the subscription", func() bool { return subscribers(s, "t/live/p") == 1 })
 	mosquitto(t, "mosquitto_pub", addr, "-q", "2", "-t", "t/live/p", "-m", "8")
 	mosquitto(t, "mosquitto_pub", addr, "-q", "0", "-t", "t/live/p", "-m", "9")
 	all := <-got
@@ -72,8 +76,8 @@ func TestLocalSubscribers(t *testing.T) {
 	r.wait(t, 8)
 }
 
-func subscriptionCount(s *Source) int64 {
+func subscribers(s *Source, topic string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.brokers["local"].embedded.server.Info.Clone().Subscriptions
+	return len(s.brokers["local"].embedded.server.Topics.Subscribers(topic).Subscriptions)
 }

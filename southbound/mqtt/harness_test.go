@@ -184,17 +184,22 @@ func need(t *testing.T, program string) string {
 // mosquitto runs mosquitto_pub or mosquitto_sub against a broker.
 func mosquitto(t *testing.T, program, addr string, args ...string) string {
 	t.Helper()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, need(t, program), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	out, err := tryMosquitto(t.Context(), need(t, program), addr, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+func tryMosquitto(ctx context.Context, program, addr string, args ...string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	return string(out), err
 }
 
 func same(t *testing.T, what string, got, want any) {

@@ -39,12 +39,6 @@ func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
 	return nil
 }
 
-// OnConnectAuthenticate says who may connect.
-func (h *hook) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
-
-// OnACLCheck says what a client may publish and subscribe to.
-func (h *hook) OnACLCheck(*mochi.Client, string, bool) bool { return true }
-
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it
 // by forward.
@@ -55,6 +49,12 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	}
 	if pk.TopicName == "" { // an alias that was never set
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrTopicAliasInvalid)
+		return pk, packets.ErrRejectPacket
+	}
+	if pk.Properties.TopicAliasFlag && !mayPublish(c.topics, pk.TopicName) {
+		if pk.FixedHeader.Qos > 0 {
+			c.deny(pk.PacketID, pk.FixedHeader.Qos)
+		}
 		return pk, packets.ErrRejectPacket
 	}
 	h.broker.messages.Add(1)
@@ -105,8 +105,8 @@ func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
 func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet {
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
-		pk.Properties.MaximumPacketSize = maxMessage
-		pk.Properties.TopicAliasMaximum = 16
+		pk.Properties.MaximumPacketSize = uint32(h.broker.config.maxMessage())
+		pk.Properties.TopicAliasMaximum = maxAliases
 	case packets.Pubrec:
 		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
 			pk.ReasonCode = packets.CodeSuccess.Code

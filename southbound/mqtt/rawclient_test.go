@@ -52,6 +52,7 @@ func (c *rawClient) connect(id string, flags byte) {
 
 func (c *rawClient) write(kind byte, body []byte) {
 	c.t.Helper()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	b := binary.AppendUvarint([]byte{kind}, uint64(len(body))) // the same encoding as MQTT's
 	if _, err := c.conn.Write(append(b, body...)); err != nil {
 		c.t.Fatalf("write packet %#x: %v", kind, err)

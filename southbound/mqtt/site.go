@@ -2,12 +2,12 @@ package mqtt
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -167,16 +167,33 @@ func (s *site) serve(ctx context.Context, client *paho.Client, resumed bool, end
 }
 
 func (s *site) dial(ctx context.Context) (net.Conn, error) {
-	u, err := url.Parse(s.config.URL)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
-	}
-	d := net.Dialer{Timeout: siteTimeout}
-	nc, err := d.DialContext(ctx, "tcp", u.Host)
+	ctx, cancel := context.WithTimeout(ctx, siteTimeout)
+	defer cancel()
+	nc, err := s.dialURL(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
 	}
 	return newSiteConn(nc), nil
+}
+
+func (s *site) dialURL(ctx context.Context) (net.Conn, error) {
+	u, err := url.Parse(s.config.URL)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	if u.Scheme != "mqtts" {
+		return d.DialContext(ctx, "tcp", u.Host)
+	}
+	config, err := clientTLS(s.config.TLS, u.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	nc, err := (&tls.Dialer{NetDialer: &d, Config: config}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, explainTLS(err)
+	}
+	return nc, nil
 }
 
 func (s *site) connectPacket() *paho.Connect {
@@ -188,9 +205,8 @@ func (s *site) connectPacket() *paho.Connect {
 	}
 	if s.config.PasswordFile != "" {
 		// A file that can't be read is the broker's refusal, which names the file.
-		if b, err := os.ReadFile(string(s.config.PasswordFile)); err == nil {
-			line, _, _ := strings.Cut(string(b), "\n")
-			p.Password, p.PasswordFlag = []byte(strings.TrimSuffix(line, "\r")), true
+		if password, err := readPassword(s.config.PasswordFile); err == nil {
+			p.Password, p.PasswordFlag = password, true
 		}
 	}
 	return p
@@ -199,6 +215,9 @@ func (s *site) connectPacket() *paho.Connect {
 // connectError explains why there is no connection.
 func (s *site) connectError(connack *paho.Connack, err error) error {
 	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
+	if fromPeer(err) { // with TLS 1.3 a refused certificate shows only here
+		return fmt.Errorf("%s: %w", what, explainTLS(err))
+	}
 	if connack == nil {
 		return fmt.Errorf("%s: no answer that MQTT 5 knows (%w): the broker must speak MQTT 5; if it speaks 3.1.1 only, let it bridge to a broker with listen", what, err)
 	}
@@ -221,7 +240,7 @@ func (s *site) passwordHint() string {
 	if s.config.PasswordFile == "" {
 		return ""
 	}
-	if _, err := os.Stat(string(s.config.PasswordFile)); err != nil {
+	if _, err := readPassword(s.config.PasswordFile); err != nil {
 		return " (" + err.Error() + ")"
 	}
 	return ""

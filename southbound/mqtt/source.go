@@ -133,7 +133,10 @@ func (s *Source) Apply(cfg Config) error {
 	for name, config := range cfg.Brokers {
 		b := s.brokers[name]
 		if b == nil {
-			b = s.newBroker(name, config)
+			var err error
+			if b, err = s.newBroker(name, config); err != nil {
+				return err
+			}
 			s.brokers[name] = b
 		}
 		b.setRules(name, s.rules, s.devices)
@@ -183,14 +186,15 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 	return gone
 }
 
-func (s *Source) newBroker(name string, config Broker) *broker {
+func (s *Source) newBroker(name string, config Broker) (*broker, error) {
 	b := &broker{config: config}
 	if config.URL != "" {
 		b.site = newSite(name, config, s.gateway, s.log, s.state)
-	} else {
-		b.embedded = newEmbedded(name, config, s.log)
+		return b, nil
 	}
-	return b
+	var err error
+	b.embedded, err = newEmbedded(name, config, s.log)
+	return b, err
 }
 
 // setRules gives b those of the rules that are for it.
@@ -226,13 +230,20 @@ func subscriptions(rules []*rule) []subscription {
 	return subs
 }
 
-// Addr returns where an embedded broker listens, nil while it does not.
-func (s *Source) Addr(broker string) net.Addr {
+// Addr returns where an embedded broker listens without TLS, nil while it does
+// not.
+func (s *Source) Addr(broker string) net.Addr { return s.addr(broker, false) }
+
+// TLSAddr returns where an embedded broker listens with TLS, nil while it does
+// not.
+func (s *Source) TLSAddr(broker string) net.Addr { return s.addr(broker, true) }
+
+func (s *Source) addr(broker string, secure bool) net.Addr {
 	s.mu.Lock()
 	b := s.brokers[broker]
 	s.mu.Unlock()
 	if b == nil || b.embedded == nil {
 		return nil
 	}
-	return b.embedded.addr()
+	return b.embedded.addr(secure)
 }

@@ -84,6 +84,12 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 		}
 		return float64(b.embedded.slow.Load()), true
 	})
+	each("fieldbridge_mqtt_denied_clients_total", "Clients that were not let in.", bridge.Counter, func(b *broker) (float64, bool) {
+		if b.embedded == nil {
+			return 0, false
+		}
+		return float64(b.embedded.unwelcome.Load()), true
+	})
 	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.", Kind: bridge.Counter,
 		Value: float64(s.unmatched.Load())})
 	for _, r := range rules {

@@ -1,13 +1,9 @@
 package mqtt
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"fieldbridge/bridge"
@@ -47,69 +43,11 @@ func (r *report) addOnKey(text, fix string, path ...string) {
 	*r = append(*r, setting.Problem{Path: path, OnKey: true, Text: text, Fix: fix})
 }
 
-func (b Broker) validate() []setting.Problem {
-	var r report
-	switch {
-	case b.Listen == "" && b.URL == "":
-		r.addOnKey("the broker has neither listen nor url", "give listen for the embedded broker, or url for one of the site")
-	case b.Listen != "" && b.URL != "":
-		r.addOnKey("the broker has both listen and url", "make two brokers of it", "url")
-	}
-	if b.Listen != "" {
-		if err := checkListen(b.Listen); err != nil {
-			r.add(err.Error(), `write host:port, as "127.0.0.1:1883"`, "listen")
-		}
-		for _, k := range []struct{ key, value string }{{"client_id", b.ClientID}, {"username", b.Username}, {"password_file", string(b.PasswordFile)}} {
-			if k.value != "" {
-				r.addOnKey(k.key+" is for a broker with url", "remove it", k.key)
-			}
-		}
-	}
-	if b.URL != "" {
-		if err := checkURL(b.URL); err != nil {
-			r.add(err.Error(), "write mqtt://host:port, as mqtt://10.0.0.9:1883", "url")
-		}
-	}
-	if b.PasswordFile != "" && b.Username == "" && b.URL != "" {
-		r.addOnKey("there is a password_file but no username", "add username", "password_file")
-	}
-	return r
-}
-
-func checkListen(s string) error {
-	_, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return fmt.Errorf("%q is no address", s)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q has no port from 0 to 65535", s)
-	}
-	return nil
-}
-
-func checkURL(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%q is no URL", s)
-	case u.Scheme != "mqtt":
-		return fmt.Errorf("%q does not begin with mqtt://", s)
-	case u.User != nil:
-		return errors.New("a user name in a URL would be seen in logs: use username and password_file")
-	case u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("%q is more or less than a host and a port", s)
-	}
-	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
-		return fmt.Errorf("%q has no port", s)
-	}
-	return nil
-}
-
 func (c Config) validateSensor(s Sensor) []setting.Problem {
 	var r report
 	if b, ok := c.Brokers[s.Broker]; !ok {
 		c.missingBroker(&r, s.Broker)
-	} else if b.Listen != "" && s.QoS != nil {
+	} else if b.URL == "" && s.QoS != nil {
 		r.addOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
 	}
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {

@@ -23,7 +23,7 @@ func TestValidate(t *testing.T) {
 		{"no port", Broker{URL: "mqtt://a"}, Sensor{}, "brokers.x.url: no port"},
 		{"user", Broker{URL: "mqtt://u:p@a:1"}, Sensor{}, "brokers.x.url: logs"},
 		{"path", Broker{URL: "mqtt://a:1/x"}, Sensor{}, "brokers.x.url: host and a port"},
-		{"client_id", Broker{Listen: ":0", ClientID: "x"}, Sensor{}, "brokers.x.client_id: with url"},
+		{"client_id", Broker{Listen: "localhost:0", ClientID: "x"}, Sensor{}, "brokers.x.client_id: with url"},
 		{"password", Broker{URL: "mqtt://a:1", PasswordFile: "f"}, Sensor{}, "brokers.x.password_file: no username"},
 
 		{"unknown broker", Broker{}, Sensor{Broker: "locl", Topic: "{device}/{point}"}, `sensors.s.broker: no broker "locl": did you mean "local"?`},
@@ -80,5 +80,33 @@ func TestValidateAll(t *testing.T) {
 	}
 	if got := (Config{}).Validate(); len(got) != 0 {
 		t.Errorf("empty: %+v", got)
+	}
+}
+
+func TestValidateGuarded(t *testing.T) {
+	pair := TLS{Listen: "0.0.0.0:8883", Certificate: "c", PrivateKey: "k"}
+	withCA := pair
+	withCA.CA = "ca"
+	for _, c := range []struct {
+		broker Broker
+		want   string // path of the only problem, "" for none
+	}{
+		{Broker{Listen: "0.0.0.0:1883"}, "listen"}, {Broker{Listen: ":1883"}, "listen"}, {Broker{Listen: "[::1]:1883"}, ""}, {Broker{Listen: "localhost:1883"}, ""},
+		{Broker{Listen: "gateway:1883"}, "listen"}, {Broker{Listen: ":1883", Anonymous: true}, ""}, {Broker{Listen: ":1883", Users: map[string]User{"u": {PasswordFile: "f"}}}, ""},
+		{Broker{TLS: &pair}, "tls.listen"}, {Broker{TLS: &withCA}, ""}, {Broker{Listen: "10.0.0.1:1883", TLS: &withCA}, "listen"},
+		{Broker{Listen: "[::1]:1883", TLS: &TLS{}}, "tls"}, {Broker{Listen: "[::1]:1883", MaxMessage: 10}, "max_message"}, {Broker{Listen: "[::1]:1883", MaxClients: -1}, "max_clients"},
+		{Broker{Listen: "[::1]:1883", Users: map[string]User{"u": {}}}, "users.u"},
+		{Broker{Listen: "[::1]:1883", Users: map[string]User{"u": {PasswordFile: "f", Topics: []string{"a", "#/b"}}}}, "users.u.topics.1"},
+		{Broker{URL: "mqtt://a:1", TLS: &TLS{CA: "ca"}}, "tls"}, {Broker{URL: "mqtts://a:1"}, ""}, {Broker{URL: "mqtts://a:1", TLS: &TLS{Certificate: "c"}}, "tls"},
+		{Broker{URL: "mqtts://a:1", MaxClients: 1}, "max_clients"}, {Broker{URL: "mqtts://a:1", Anonymous: true}, "anonymous"},
+	} {
+		problems := c.broker.validate()
+		var got []string
+		for _, p := range problems {
+			got = append(got, strings.Join(p.Path, "."))
+		}
+		if len(got) > 0 && (len(got) > 1 || got[0] != c.want) || len(got) == 0 && c.want != "" {
+			t.Errorf("%+v: got problems at %v, want %q", c.broker, got, c.want)
+		}
 	}
 }

@@ -1,0 +1,126 @@
+package mqtt
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// access says who may connect to an embedded broker, and to which topics.
+type access struct {
+	users     map[string]User
+	topics    map[string][]filter // by user; nil is all
+	anonymous bool
+}
+
+func newAccess(b Broker) (access, error) {
+	a := access{users: b.Users, topics: make(map[string][]filter), anonymous: b.Anonymous || len(b.Users) == 0}
+	for name, u := range b.Users {
+		for _, topic := range u.Topics {
+			f, err := parseFilter(topic)
+			if err != nil {
+				return a, fmt.Errorf("topics of user %s: %w", name, err)
+			}
+			a.topics[name] = append(a.topics[name], f)
+		}
+	}
+	return a, nil
+}
+
+var (
+	errAnonymous = errors.New("it gives no user name: add it to the client, or set anonymous: true")
+	errPassword  = errors.New("unknown user or wrong password")
+	errWill      = errors.New("its last will is to a topic that the user may not publish to")
+)
+
+// admit says whether a client may connect, and the topics that it may use, nil
+// for all.
+func (a *access) admit(connect packets.ConnectParams) ([]filter, error) {
+	if !connect.UsernameFlag && a.anonymous {
+		return nil, nil
+	}
+	if !connect.UsernameFlag {
+		return nil, errAnonymous
+	}
+	if len(a.users) == 0 {
+		return nil, nil // nobody asks for names
+	}
+	name := string(connect.Username)
+	user, known := a.users[name]
+	if !known {
+		return nil, errPassword
+	}
+	password, err := readPassword(user.PasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	// Of equal length, so that the time it takes tells nothing.
+	want, got := sha256.Sum256(password), sha256.Sum256(connect.Password)
+	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		return nil, errPassword
+	}
+	topics := a.topics[name]
+	if connect.WillFlag && !mayPublish(topics, connect.WillTopic) {
+		return nil, errWill
+	}
+	return topics, nil
+}
+
+func mayPublish(topics []filter, topic string) bool {
+	return topics == nil || slices.ContainsFunc(topics, func(f filter) bool {
+		_, ok := f.match(topic, nil)
+		return ok
+	})
+}
+
+// maySubscribe reports whether all that filter can match is allowed. A topic is
+// a filter that matches itself.
+func maySubscribe(topics []filter, wanted string) bool {
+	if topics == nil {
+		return true
+	}
+	if strings.HasPrefix(wanted, "$share/") {
+		if parts := strings.SplitN(wanted, "/", 3); len(parts) == 3 {
+			wanted = parts[2]
+		}
+	}
+	if !strings.ContainsAny(wanted, "+#") {
+		return mayPublish(topics, wanted)
+	}
+	f, err := parseFilter(wanted)
+	return err == nil && slices.ContainsFunc(topics, func(allowed filter) bool { return allowed.covers(&f) })
+}
+
+// OnConnectAuthenticate says who may connect.
+func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
+	c, ok := cl.Net.Conn.(*conn)
+	if !ok {
+		return false
+	}
+	topics, err := h.broker.access.admit(pk.Connect)
+	if err != nil {
+		h.broker.denied(string(pk.Connect.Username), cl, err)
+		return false
+	}
+	c.topics = topics
+	return true
+}
+
+// OnACLCheck says what a client may publish and subscribe to. A message under an
+// alias has no topic yet: OnPublish checks it.
+func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
+	c, ok := cl.Net.Conn.(*conn)
+	switch {
+	case !ok || c.topics == nil:
+		return true
+	case write:
+		return topic == "" || mayPublish(c.topics, topic)
+	}
+	return maySubscribe(c.topics, topic)
+}

@@ -1,0 +1,152 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// port is an address on which an embedded broker listens.
+type port struct {
+	address string
+	tls     *TLS // nil if it is plain
+
+	mu     sync.Mutex
+	listen net.Listener // guarded by mu; nil while there is none
+	fault  error        // guarded by mu; why there is none
+	since  time.Time    // guarded by mu; of fault
+}
+
+// listen accepts connections on p until ctx ends. An address that can't be
+// listened on, or a certificate that can't be read, is tried again and again.
+func (e *embedded) listen(ctx context.Context, p *port) {
+	retry := newBackoff(time.Second, 30*time.Second)
+	for ctx.Err() == nil {
+		err := e.listenOnce(ctx, p, retry.reset)
+		if ctx.Err() != nil {
+			return
+		}
+		if p.fail(fmt.Errorf("listen on %s: %w", p.address, err)) {
+			e.log.Error("no sensor can connect", "address", p.address, "err", err)
+		}
+		retry.wait(ctx)
+	}
+}
+
+func (e *embedded) listenOnce(ctx context.Context, p *port, up func()) error {
+	var secure *tls.Config
+	if p.tls != nil {
+		var err error
+		if secure, err = serverTLS(p.tls); err != nil {
+			return err
+		}
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", p.address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program listens there: stop it, or change listen", err)
+	}
+	if err != nil {
+		return err
+	}
+	up()
+	e.log.Info("listening for sensors", "address", l.Addr().String(), "tls", secure != nil)
+	p.set(l)
+	defer p.set(nil)
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	defer l.Close()
+	return e.accept(ctx, l, secure)
+}
+
+// accept hands connections to the broker until l is closed.
+func (e *embedded) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
+	retry := newBackoff(5*time.Millisecond, time.Second)
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			if ctx.Err() == nil && temporary(err) {
+				// Out of file descriptors, mostly: others may be closed soon.
+				e.log.Warn("can't accept a connection", "err", err)
+				retry.wait(ctx)
+				continue
+			}
+			return err
+		}
+		nc := raw
+		if secure != nil {
+			nc = tls.Server(raw, secure)
+		}
+		c := e.admit(nc, raw)
+		if c == nil {
+			_ = raw.Close()
+			continue
+		}
+		e.running.Go(func() { e.attend(c) })
+	}
+}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+func (p *port) set(l net.Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listen = l
+	if l != nil {
+		p.fault = nil
+	}
+}
+
+// fail remembers why nobody can connect, and reports whether that is news.
+func (p *port) fail(err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := p.fault == nil || p.fault.Error() != err.Error()
+	if p.fault == nil {
+		p.since = time.Now()
+	}
+	p.fault = err
+	return news
+}
+
+func (p *port) addr() net.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listen == nil {
+		return nil
+	}
+	return p.listen.Addr()
+}
+
+// addr returns where the broker listens, with TLS or without, nil while it
+// does not.
+func (e *embedded) addr(secure bool) net.Addr {
+	for _, p := range e.ports {
+		if (p.tls != nil) == secure {
+			return p.addr()
+		}
+	}
+	return nil
+}
+
+func (e *embedded) health() []bridge.Condition {
+	var all []bridge.Condition
+	for _, p := range e.ports {
+		p.mu.Lock()
+		if p.fault != nil {
+			all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "mqtt " + e.name, Since: p.since,
+				Text: "no sensor can connect: " + p.fault.Error()})
+		}
+		p.mu.Unlock()
+	}
+	return all
+}
