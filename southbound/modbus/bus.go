@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type bus struct {
 	link   *wire.Link
 	client *wire.Client
 	timer  *time.Timer
+	learn  func(device string, l learnt) // keeps what was learnt
 
 	devices []*device
 	jobs    []*job
@@ -66,9 +68,9 @@ const (
 	maxConnectPause = 10 * time.Second
 )
 
-func newBus(spec busSpec, dial dialFunc, log *slog.Logger) *bus {
+func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, learnt)) *bus {
 	link := newLink(spec, dial)
-	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), poke: make(chan struct{}, 1)}
+	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn, poke: make(chan struct{}, 1)}
 }
 
 // set makes devices what the bus polls, soon. Those that it has already keep
@@ -248,18 +250,21 @@ func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 			return
 		}
 	}
-	if j.index == len(j.blocks) {
+	if len(j.queue) == 0 {
 		b.finish(j, emit)
 	}
 }
 
 // readNext reads the next block of a job. It reports false when ctx ended.
 func (b *bus) readNext(ctx context.Context, j *job, emit bridge.Emit) bool {
-	blk, d := j.blocks[j.index], j.device
+	if len(j.queue) == 0 {
+		return true // all its points were given up
+	}
+	blk, d := j.queue[0], j.device
+	j.queue = slices.Delete(j.queue, 0, 1)
 	if now := time.Now(); blk.failed > 1 && now.Before(blk.again) {
 		j.arrive(now, emit)
 		j.spoil(blk, blk.reason)
-		j.index++
 		return true
 	}
 	attempts := 1 + d.spec.retries
@@ -272,51 +277,72 @@ func (b *bus) readNext(ctx context.Context, j *job, emit bridge.Emit) bool {
 	}
 	now := time.Now()
 	if err == nil {
+		j.answered = true
 		j.arrive(now, emit)
 		j.decode(blk, data)
-		j.index++
-		j.answered = true
-		b.recovered(d, blk)
+		b.succeeded(j, blk)
 		return true
 	}
+	b.notRead(j, blk, err, now, emit)
+	return true
+}
+
+// notRead deals with a block that could not be read.
+func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
 	reason, answered := reasonOf(err)
 	j.answered = j.answered || answered
+	d := j.device
 	d.note(err)
 	var connect *wire.ConnectError
 	if errors.As(err, &connect) {
+		j.queue = slices.Insert(j.queue, 0, blk)
 		j.abandon(now, reason, emit)
-		return true
+		return
 	}
 	b.failed(j, blk, reason, err, now)
+	if code, ok := wire.ExceptionCode(err); ok && refusal(code) {
+		if j.dissect(blk) {
+			b.concluded(j, blk)
+			return
+		}
+		if blk.part == nil && blk.failed > 1 {
+			b.holes(d, d.learnt, blk.table, blk.fields[0].own())
+		}
+	}
 	if !answered {
 		j.silent++
 	}
-	if j.silent > 1 && !j.answered {
-		d.reason, d.err = reason, err
-		j.abandon(now, reason, emit)
-		return true
-	}
 	d.reason, d.err = reason, err
-	if len(j.blocks) == 1 && !j.answered {
+	if !j.answered && (j.silent > 1 || len(j.queue) == 0) {
+		j.queue = slices.Insert(j.queue, 0, blk)
 		j.abandon(now, reason, emit)
-		return true
+		return
 	}
 	j.arrive(now, emit)
 	j.spoil(blk, reason)
-	j.index++
-	return true
+	b.concluded(j, blk)
 }
 
 // finish ends the cycle of a job.
 func (b *bus) finish(j *job, emit bridge.Emit) {
 	now := time.Now()
 	d := j.device
+	if len(j.blocks) == 0 && !d.sick && b.down.reason == 0 {
+		j.answered = true // nothing to ask: all points were given up
+	}
+	if j.answered {
+		j.arrive(now, emit)
+		j.giveUp()
+	}
 	j.flush(emit)
 	j.active = false
 	j.missed = !j.answered
 	d.done(j, now)
 	if now.After(j.deadline) {
 		b.late(j, 1)
+	}
+	if d.learnt.known() && now.Sub(d.learnt.At) >= forgetAfter {
+		b.teach(d, learnt{At: now})
 	}
 	switch {
 	case j.answered:

@@ -200,7 +200,8 @@ func BenchmarkDecodeBlock(b *testing.B) {
 	fields, _ := resolveFields(testDevice("", 1, manyPoints(124)))
 	blk := blocks(fields, limits{words: 125, bits: 2000, gap: -1}, cost{request: 1e9})[0]
 	d := &device{}
-	j := newJob(d, group{every: 1e9, blocks: []*block{blk}}, 1e9)
+	j := newJob(d, 1e9, 1e9, fields)
+	j.plan()
 	data := make([]byte, 2*blk.count)
 	j.readings = make([]bridge.Reading, 0, j.points)
 	b.ReportAllocs()

@@ -9,8 +9,10 @@ import (
 
 // device is a device that is polled. Its bus goroutine owns it, but for status.
 type device struct {
-	spec deviceSpec
-	jobs []*job
+	spec   deviceSpec
+	cost   cost
+	jobs   []*job
+	learnt learnt
 
 	failed int           // polls in a row without an answer
 	sick   bool          // not polled, only probed
@@ -29,7 +31,8 @@ type deviceStatus struct {
 	last    time.Time
 	detail  string    // the last error
 	since   time.Time // when it became sick; zero when it is not
-	late    uint64    // cycles that were not done before the next was due
+	learnt  learnt
+	late    uint64 // cycles that were not done before the next was due
 	cycles  uint64
 }
 
@@ -44,13 +47,19 @@ const (
 
 // newDevice makes a device of its spec; c is what its requests cost.
 func newDevice(spec deviceSpec, c cost) *device {
-	d := &device{spec: spec}
-	groups := divide(spec.fields, spec.limits, c)
-	for _, g := range groups {
-		d.jobs = append(d.jobs, newJob(d, g, groups[0].every))
+	d := &device{spec: spec, cost: c}
+	for _, same := range runs(spec.fields, func(a, b *field) bool { return a.every == b.every }) {
+		d.jobs = append(d.jobs, newJob(d, same[0].every, spec.fields[0].every, same))
 	}
 	d.status.tallies = make([]tally, len(d.jobs))
 	return d
+}
+
+// replan makes the blocks anew from the next cycle on.
+func (d *device) replan() {
+	for _, j := range d.jobs {
+		j.stale = true
+	}
 }
 
 // done notes the end of a cycle for others to see.
@@ -69,6 +78,15 @@ func (d *device) done(j *job, now time.Time) {
 	if j.tally.bad == 0 {
 		d.status.detail = ""
 	}
+}
+
+// setLearnt sets what is known of the device; the blocks are made anew.
+func (d *device) setLearnt(l learnt) {
+	d.learnt = l
+	d.replan()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status.learnt = l
 }
 
 func (d *device) note(err error) {

@@ -88,7 +88,7 @@ func (b *bus) getState() busState {
 // that answers others is not waited for in each cycle.
 func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now time.Time) {
 	_, answered := reasonOf(err)
-	if !blk.told && (answered || j.answered) {
+	if !blk.told && blk.part == nil && (answered || j.answered) {
 		blk.told = true
 		b.log.Warn("block is bad", "device", j.device.spec.name, "err", err)
 	}
@@ -180,7 +180,7 @@ const probeShare = 10
 
 // probe asks a sick device for one value.
 func (b *bus) probe(ctx context.Context, d *device) {
-	f := &d.jobs[0].blocks[0].fields[0]
+	f := d.jobs[0].fields[0]
 	reach := f.reach()
 	start := time.Now()
 	_, err := b.read(ctx, d, f.table, reach.first, reach.end-reach.first, 1)

@@ -10,16 +10,20 @@ import (
 // The bus goroutine owns it.
 type job struct {
 	device *device
-	group
+	every  time.Duration
+	fields []*field
+	blocks []*block // of the plan; empty until the first cycle
 	grid   grid
 	points int
+	lost   []string // points that the device refuses
+	stale  bool     // the blocks are to be made anew
 
 	next   time.Time // when the next cycle is due, on the monotonic clock
 	missed bool      // the last cycle failed as a whole
 
 	active   bool      // a cycle is under way
 	deadline time.Time // when it should be done
-	index    int       // the block to read next
+	queue    []*block  // to be read in this cycle, the next first
 	answered bool      // some block was answered in this cycle
 	silent   int       // blocks without an answer in this cycle
 	at       time.Time // of the batch being filled: arrival of its first block
@@ -40,17 +44,40 @@ type tally struct {
 // still: each reading would be dropped as unchanged anyway.
 const quietFor = 10 * time.Second
 
-func newJob(d *device, g group, base time.Duration) *job {
-	j := &job{device: d, group: g, grid: grid{g.every, phaseOf(d.spec.name, base, g.every)}}
-	for _, b := range g.blocks {
-		j.points += len(b.fields)
-	}
+func newJob(d *device, every, base time.Duration, fields []*field) *job {
+	j := &job{device: d, every: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)}, stale: true}
 	return j
+}
+
+// plan makes the blocks. Points that can't be read without touching what the
+// device refuses are left out.
+func (j *job) plan() {
+	j.stale = false
+	l := j.device.learnt.limits(j.device.spec.limits)
+	var readable []*field
+	j.lost = nil
+	for _, f := range j.fields {
+		most := l.words
+		if f.table.Bits() {
+			most = l.bits
+		}
+		if r := f.reach(); l.hole(f.table, r) || r.end-r.first > most {
+			j.lost = append(j.lost, f.name)
+		} else {
+			readable = append(readable, f)
+		}
+	}
+	j.blocks = divide(readable, l, j.device.cost)
+	j.points = len(j.fields)
 }
 
 // begin starts a cycle.
 func (j *job) begin(now time.Time) {
-	j.active, j.index, j.answered, j.silent = true, 0, false, 0
+	if j.stale {
+		j.plan()
+	}
+	j.active, j.answered, j.silent = true, false, 0
+	j.queue = append(j.queue[:0], j.blocks...)
 	j.deadline = now.Add(j.every)
 	j.tally = tally{}
 }
@@ -102,6 +129,16 @@ func (t *tally) add(r bridge.Reason, n int) {
 	t.bad += n
 }
 
+// giveUp adds the points that the device refuses.
+func (j *job) giveUp() {
+	for _, name := range j.lost {
+		j.readings = append(j.readings, bridge.Reading{Point: name, Value: bridge.Bad(bridge.ReasonGivenUp)})
+	}
+	if len(j.lost) > 0 {
+		j.tally.add(bridge.ReasonGivenUp, len(j.lost))
+	}
+}
+
 // flush emits what there is.
 func (j *job) flush(emit bridge.Emit) {
 	if len(j.readings) == 0 {
@@ -113,8 +150,8 @@ func (j *job) flush(emit bridge.Emit) {
 
 // abandon ends the cycle: the blocks not yet read are bad.
 func (j *job) abandon(now time.Time, r bridge.Reason, emit bridge.Emit) {
-	rest := j.blocks[j.index:]
-	j.index = len(j.blocks)
+	rest := j.queue
+	j.queue = j.queue[:0]
 	if !j.answered && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {
 		for _, b := range rest {
 			j.tally.add(r, len(b.fields))

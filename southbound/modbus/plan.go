@@ -17,8 +17,10 @@ type BusPlan struct {
 	Link string `json:"link"` // what it is, for people: "tcp://10.0.0.5:502"
 	// Load is the estimated share of the bus's time that the reads take: 0.25
 	// is a quarter; above 1 it can't be done.
-	Load   float64     `json:"load"`
-	Blocks []BlockPlan `json:"blocks"`
+	Load float64 `json:"load"`
+	// GivenUp are points that their device was found to refuse.
+	GivenUp []string    `json:"given_up,omitempty"`
+	Blocks  []BlockPlan `json:"blocks"`
 }
 
 // BlockPlan is one request that is repeated.
@@ -37,6 +39,15 @@ type BlockPlan struct {
 // Plan returns which blocks each bus reads and how often, sorted by bus, device
 // and interval. It is pure; cfg must have passed [Config.Validate].
 func Plan(cfg Config) []BusPlan {
+	return plan(cfg, func(string) learnt { return learnt{} })
+}
+
+// PlanLearnt is Plan with what s remembers of the devices' limits.
+func PlanLearnt(cfg Config, s bridge.State) []BusPlan {
+	return plan(cfg, func(device string) learnt { return recall(s, device, time.Now()) })
+}
+
+func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
@@ -45,13 +56,17 @@ func Plan(cfg Config) []BusPlan {
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]
 		plan, bus := plans[d.bus], resolved.buses[d.bus]
-		for _, g := range divide(d.fields, d.limits, bus.cost(d.pause)) {
-			for _, b := range g.blocks {
-				takes := bus.cost(d.pause).takes(b.table, b.count)
-				plan.Load += float64(takes) / float64(g.every)
+		device := newDevice(d, bus.cost(d.pause))
+		device.learnt = facts(d.name)
+		for _, j := range device.jobs {
+			j.plan()
+			for _, b := range j.blocks {
+				takes := device.cost.takes(b.table, b.count)
+				plan.Load += float64(takes) / float64(j.every)
 				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, UnitID: int(d.unit), Table: b.table.String(),
-					Address: b.first, Count: b.count, Points: b.names(), Every: g.every, Takes: takes})
+					Address: b.first, Count: b.count, Points: b.names(), Every: j.every, Takes: takes})
 			}
+			plan.GivenUp = append(plan.GivenUp, j.lost...)
 		}
 	}
 	return slices.SortedFunc(func(yield func(BusPlan) bool) {
@@ -74,6 +89,8 @@ type block struct {
 	reason bridge.Reason // why
 	again  time.Time     // when to try again, after silence
 	told   bool          // it was logged
+
+	part *part // of an inquiry; nil for a block of the plan
 }
 
 func (b *block) names() []string {
@@ -84,24 +101,14 @@ func (b *block) names() []string {
 	return names
 }
 
-// group is the blocks of one device with one interval.
-type group struct {
-	every  time.Duration
-	blocks []*block
-}
-
-// divide makes blocks of fields, which are sorted by interval, table and
+// divide makes blocks of fields of one interval, which are sorted by table and
 // address.
-func divide(fields []*field, l limits, c cost) []group {
-	var groups []group
-	for _, same := range runs(fields, func(a, b *field) bool { return a.every == b.every }) {
-		g := group{every: same[0].every}
-		for _, table := range runs(same, func(a, b *field) bool { return a.table == b.table }) {
-			g.blocks = append(g.blocks, blocks(table, l, c)...)
-		}
-		groups = append(groups, g)
+func divide(fields []*field, l limits, c cost) []*block {
+	var all []*block
+	for _, table := range runs(fields, func(a, b *field) bool { return a.table == b.table }) {
+		all = append(all, blocks(table, l, c)...)
 	}
-	return groups
+	return all
 }
 
 // blocks makes the cheapest blocks of fields of one table.
@@ -137,7 +144,7 @@ func (b *block) take(fields []*field) {
 		}
 		b.fields = append(b.fields, placed)
 	}
-	slices.SortStableFunc(b.fields, func(x, y field) int { return cmp.Compare(x.address, y.address) })
+	slices.SortStableFunc(b.fields, func(x, y field) int { return cmp.Compare(x.reach().first, y.reach().first) })
 }
 
 func (b *block) place(f field) field {

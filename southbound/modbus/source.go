@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/wire"
@@ -34,7 +35,9 @@ type Source struct {
 	want    resolved           // guarded by mu
 	devices map[string]*device // guarded by mu; as want has them
 	buses   map[string]*bus    // guarded by mu; those that run
+	lessons map[string]learnt  // guarded by mu; not yet written down, by device
 	changed chan struct{}      // receives when want is new
+	lesson  chan struct{}      // receives when lessons has something
 }
 
 // dialFunc returns how to reach a bus.
@@ -56,7 +59,8 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = &bridge.Catalogue{}
 	}
-	s := &Source{o: o, dial: dial, changed: make(chan struct{}, 1)}
+	s := &Source{o: o, dial: dial, lessons: make(map[string]learnt),
+		changed: make(chan struct{}, 1), lesson: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
 }
 
@@ -80,7 +84,9 @@ func (s *Source) Apply(cfg Config) error {
 			devices[name] = old
 			continue
 		}
-		devices[name] = newDevice(spec, want.buses[spec.bus].cost(spec.pause))
+		d := newDevice(spec, want.buses[spec.bus].cost(spec.pause))
+		d.setLearnt(recall(s.o.State, name, time.Now()))
+		devices[name] = d
 		s.o.Catalogue.Put(info(spec))
 	}
 	for name := range s.devices {
@@ -120,6 +126,9 @@ func (r runner) stop() {
 // Run polls until ctx ends.
 func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
 	running := make(map[string]runner)
+	var keeper sync.WaitGroup
+	defer keeper.Wait()
+	keeper.Go(func() { s.remember(ctx) })
 	defer func() {
 		for _, r := range running {
 			r.stop()
@@ -155,7 +164,7 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 	for key, list := range devices {
 		r, ok := running[key]
 		if !ok {
-			r = runner{bus: newBus(want.buses[key], s.dial, s.o.Log), done: make(chan struct{})}
+			r = runner{bus: newBus(want.buses[key], s.dial, s.o.Log, s.learn), done: make(chan struct{})}
 			var bctx context.Context
 			bctx, r.cancel = context.WithCancel(ctx)
 			r.bus.set(list)

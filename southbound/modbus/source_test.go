@@ -32,13 +32,18 @@ type rig struct {
 // it.
 func newRig(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator) *rig {
 	t.Helper()
+	return newRigWith(t, cfg, sims, nil)
+}
+
+func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.State) *rig {
+	t.Helper()
 	r := &rig{done: make(chan struct{})}
 	for _, p := range cfg.Validate() {
 		t.Fatalf("%v: %s: %s", p.Path, p.Text, p.Fix)
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	var err error
-	r.source, err = New(cfg, Options{Log: slog.New(slog.NewTextHandler(lockedWriter{r}, nil))})
+	r.source, err = New(cfg, Options{State: state, Log: slog.New(slog.NewTextHandler(lockedWriter{r}, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,18 +283,22 @@ func TestExceptionSpoilsOneBlock(t *testing.T) {
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		for _, b := range r.of("boiler") {
-			if got := values(b); got != "a=1 z=bad: exception_2" {
-				t.Errorf("%s", got)
+		for i, b := range r.of("boiler") {
+			want := "a=1 z=bad: exception_2"
+			if i >= 2 { // refused twice: not asked again
+				want = "a=1 z=bad: given_up"
+			}
+			if got := values(b); got != want {
+				t.Errorf("cycle %d: %s, want %s", i, got, want)
 			}
 		}
 		st := r.source.Devices()[0]
-		if st.Good != 1 || st.Bad != 1 || st.Reason != "exception_2" || !strings.Contains(st.Detail, "read boiler holding 900+1: ") {
+		if st.Good != 1 || st.Bad != 1 || st.Reason != "given_up" || !strings.Contains(st.Detail, "read boiler holding 900+1: ") {
 			t.Errorf("status %+v", st)
 		}
 		r.stop()
-		if n := strings.Count(r.logged(), "\n"); n != 1 {
-			t.Errorf("%d log lines, want one:\n%s", n, r.logged())
+		if n := strings.Count(r.logged(), "\n"); n != 2 {
+			t.Errorf("%d log lines, want one for bad and one for given up:\n%s", n, r.logged())
 		}
 	})
 }

@@ -25,6 +25,9 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 			}
 		}
 		status.Reason = mostFrequent(reasons)
+		if status.Detail == "" && st.learnt.known() {
+			status.Detail = "learnt: " + st.learnt.String()
+		}
 		all = append(all, status)
 	}
 	return all

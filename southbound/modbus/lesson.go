@@ -1,0 +1,95 @@
+package modbus
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// succeeded notes that a block, or a part of one, was read.
+func (b *bus) succeeded(j *job, blk *block) {
+	d := j.device
+	if bound := d.learnt.bound(blk.table); bound.High != 0 && blk.count > bound.Low && blk.count < bound.High {
+		l := d.learnt
+		l.bound(blk.table).Low = blk.count
+		b.teach(d, l)
+	}
+	if blk.part == nil {
+		b.recovered(d, blk)
+		return
+	}
+	blk.part.read = true
+	if blk.part.gap != nil {
+		j.through(blk)
+	} else {
+		j.settle(blk)
+	}
+	b.concluded(j, blk)
+}
+
+// concluded ends the inquiry that blk is a part of when all parts are done. Its
+// result counts from the second time on, as one error proves nothing.
+func (b *bus) concluded(j *job, blk *block) {
+	if blk.part == nil || blk.part.open > 0 {
+		return
+	}
+	in := blk.part.inquiry
+	l := j.device.learnt
+	most := l.bound(in.block.table)
+	if in.block.failed < 2 && (in.high == 0 || most.High == 0) {
+		return
+	}
+	if in.high != 0 && (most.High == 0 || in.high < most.High) {
+		*most = bound{Low: min(max(most.Low, in.low), in.high-1), High: in.high}
+	}
+	b.holes(j.device, l, in.block.table, in.holes...)
+}
+
+// holes teaches that a device refuses addresses.
+func (b *bus) holes(d *device, l learnt, t wire.Table, holes ...span) {
+	l.Holes = append([]refused(nil), l.Holes...)
+	for _, h := range holes {
+		l.add(t, h)
+	}
+	b.teach(d, l)
+}
+
+// teach sets what is known of a device, and keeps it.
+func (b *bus) teach(d *device, l learnt) {
+	l.At = time.Now()
+	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High || l.Bits.High != d.learnt.Bits.High
+	d.setLearnt(l)
+	b.learn(d.spec.name, l)
+	if news {
+		b.log.Info("learnt what a device allows", "device", d.spec.name, "limits", l.String())
+	}
+}
+
+// String says what is known, for people.
+func (l learnt) String() string {
+	var parts []string
+	for _, b := range []struct {
+		bound
+		of string
+	}{{l.Words, "registers"}, {l.Bits, "bits"}} {
+		if b.High != 0 {
+			parts = append(parts, fmt.Sprintf("at most %d %s in a request", b.Low, b.of))
+		}
+	}
+	if n := len(l.Holes); n > 0 {
+		var spans []string
+		for _, h := range l.Holes[:min(n, 8)] {
+			spans = append(spans, fmt.Sprintf("%s %d+%d", h.Table, h.First, h.End-h.First))
+		}
+		if n > 8 {
+			spans = append(spans, fmt.Sprintf("%d more", n-8))
+		}
+		parts = append(parts, "refuses "+strings.Join(spans, ", "))
+	}
+	if parts == nil {
+		return "nothing"
+	}
+	return strings.Join(parts, "; ")
+}

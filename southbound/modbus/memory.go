@@ -1,0 +1,81 @@
+package modbus
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"hash/fnv"
+	"maps"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// stateKey is where what was learnt of a device is kept. Names have letters that
+// keys have not.
+func stateKey(device string) string {
+	h := fnv.New128a()
+	h.Write([]byte(device))
+	return "modbus.learnt." + hex.EncodeToString(h.Sum(nil))
+}
+
+// recall returns what is remembered of a device. What is too old or can't be
+// read is forgotten: it will be learnt again.
+func recall(s bridge.State, device string, now time.Time) learnt {
+	if s == nil {
+		return learnt{}
+	}
+	data, err := s.Get(stateKey(device))
+	if err != nil || data == nil {
+		return learnt{}
+	}
+	var l learnt
+	if json.Unmarshal(data, &l) != nil || now.Sub(l.At) >= forgetAfter || l.At.After(now.Add(time.Hour)) {
+		return learnt{}
+	}
+	return l
+}
+
+// remember writes down what was learnt, until ctx ends and then once more: no
+// bus waits for the disk.
+func (s *Source) remember(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			s.save()
+			return
+		case <-s.lesson:
+			s.save()
+		}
+	}
+}
+
+func (s *Source) save() {
+	s.mu.Lock()
+	lessons := maps.Clone(s.lessons)
+	clear(s.lessons)
+	s.mu.Unlock()
+	if s.o.State == nil {
+		return
+	}
+	for device, l := range lessons {
+		data, err := json.Marshal(l)
+		if err == nil {
+			err = s.o.State.Put(stateKey(device), data)
+		}
+		if err != nil {
+			s.o.Log.Warn("what was learnt of a device can't be kept", "device", device, "err", err)
+		}
+	}
+}
+
+// learn notes what was learnt of a device.
+func (s *Source) learn(device string, l learnt) {
+	s.mu.Lock()
+	s.lessons[device] = l
+	s.mu.Unlock()
+	select {
+	case s.lesson <- struct{}{}:
+	default:
+	}
+}
