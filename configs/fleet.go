@@ -46,6 +46,12 @@ func isFleet(root *node) bool {
 	return root != nil && root.get("gateway") == nil && (root.get("fleet") != nil || root.get("gateways") != nil)
 }
 
+// IsFleet reports whether a file can be read and describes a fleet.
+func IsFleet(file string) bool {
+	content, ferr := readFile(file)
+	return ferr == nil && isFleet((&reader{}).read(file, content))
+}
+
 // LoadFleet reads a fleet file. Its error tells what is wrong with the file
 // itself; [Fleet.Load] and [Fleet.LoadAll] tell what is wrong with gateways.
 func LoadFleet(file string) (*Fleet, error) {

@@ -26,7 +26,7 @@ func (r *reader) read(file string, content []byte) *node {
 	if root == nil {
 		return nil
 	}
-	root = expandRanges(root, &r.problems)
+	root = (&expander{problems: &r.problems}).expand(root)
 	include := root.get("include")
 	if include == nil {
 		return root

@@ -76,12 +76,12 @@ func TestFirstRunIsTheSharedOne(t *testing.T) {
 // Each wrong file has the whole message that it must give beside it.
 func TestWrongFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.bad.yaml")
-	if err != nil || len(files) < 60 {
+	if err != nil || len(files) < 120 {
 		t.Fatalf("%d wrong files, %v", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.yaml"), func(t *testing.T) {
-			_, err := Load(file)
+			_, err := LoadEach(file)
 			var wrong *Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("%s loads: %v", file, err)

@@ -64,8 +64,25 @@ func newError(problems []Problem) error {
 	return &Error{sortProblems(problems)}
 }
 
+// samePlace is how many problems of one place are told: a mistake below a range
+// is one for each of its names.
+const samePlace = 3
+
 // sortProblems orders by place; what is said twice is kept once.
 func sortProblems(problems []Problem) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Position.compare(b.Position) })
-	return slices.Compact(problems)
+	problems = slices.Compact(problems)
+	var out []Problem
+	for len(problems) > 0 {
+		n := 1
+		for n < len(problems) && problems[n].Position == problems[0].Position {
+			n++
+		}
+		out = append(out, problems[:min(n, samePlace)]...)
+		if n > samePlace && problems[0].Position.Line > 0 {
+			out[len(out)-1].Text += fmt.Sprintf(" (and %d more problems here)", n-samePlace)
+		}
+		problems = problems[n:]
+	}
+	return out
 }

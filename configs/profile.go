@@ -31,7 +31,6 @@ var shelves = []shelf{
 type profiler struct {
 	own      *node // the profiles of the file, may be nil
 	problems []Problem
-	used     map[string]bool
 }
 
 // apply returns the tree of a gateway with all profiles written out.
@@ -88,6 +87,8 @@ func (p *profiler) thing(s shelf, m member) *node {
 		n = n.without("profile")
 		if profile := p.find(s, name.value); profile != nil {
 			n = overProfile(profile, n)
+		} else {
+			n.partial = true // n is a copy: what it lacks may be the profile's
 		}
 	}
 	if only := n.get("only"); only != nil && s.what == "device" {
@@ -164,10 +165,6 @@ func (p *profiler) find(s shelf, name *node) *node {
 		return nil
 	}
 	if m := p.own.get(name.text); m != nil {
-		if p.used == nil {
-			p.used = make(map[string]bool)
-		}
-		p.used[name.text] = true
 		if m.value.kind != mapping {
 			p.fail(m.value.pos, fmt.Sprintf("profile %s is %s where keys are needed", m.key, show(m.value)), "write points: and below it, indented, the points")
 			return nil

@@ -11,28 +11,41 @@ import (
 // with ${n} as the number below it; {01..12} keeps the width.
 var rangeText = regexp.MustCompile(`\{([^{}]*)\.\.([^{}]*)\}`)
 
-// maxRange is the most names that one range may stand for.
-const maxRange = 10_000
+const (
+	// maxRange is the most names that one range may stand for.
+	maxRange = 10_000
+	// maxExpanded is the most values that all ranges of a file may make.
+	maxExpanded = 2_000_000
+)
 
-// expandRanges writes out the ranges in keys, inner ones first, so that ${n} is
-// the number of the innermost range around it.
-func expandRanges(n *node, problems *[]Problem) *node {
+// expander writes out the ranges in keys, inner ones first, so that ${n} is the
+// number of the innermost range around it.
+type expander struct {
+	problems *[]Problem
+	made     int // values so far
+}
+
+func (x *expander) fail(at Position, text, fix string) {
+	*x.problems = append(*x.problems, Problem{at, text, fix})
+}
+
+func (x *expander) expand(n *node) *node {
 	switch n.kind {
 	case list:
 		out := *n
 		out.items = make([]*node, len(n.items))
 		for i, item := range n.items {
-			out.items[i] = expandRanges(item, problems)
+			out.items[i] = x.expand(item)
 		}
 		return &out
 	case mapping:
 		members := make([]member, 0, len(n.members))
 		seen := make(map[string]Position, len(n.members))
 		for _, m := range n.members {
-			m.value = expandRanges(m.value, problems)
-			for _, e := range expandMember(m, problems) {
+			m.value = x.expand(m.value)
+			for _, e := range x.member(m) {
 				if first, ok := seen[e.key]; ok {
-					*problems = append(*problems, Problem{e.pos, fmt.Sprintf("key %q is given twice, first in line %d", e.key, first.Line), "let ranges and names not overlap"})
+					x.fail(e.pos, fmt.Sprintf("key %q is given twice, first in line %d", e.key, first.Line), "let ranges and names not overlap")
 					continue
 				}
 				seen[e.key] = e.pos
@@ -46,7 +59,7 @@ func expandRanges(n *node, problems *[]Problem) *node {
 	return n
 }
 
-func expandMember(m member, problems *[]Problem) []member {
+func (x *expander) member(m member) []member {
 	found := rangeText.FindStringSubmatchIndex(m.key)
 	if found == nil {
 		return []member{m}
@@ -55,7 +68,7 @@ func expandMember(m member, problems *[]Problem) []member {
 	first, err1 := strconv.Atoi(from)
 	last, err2 := strconv.Atoi(to)
 	fail := func(text, fix string) []member {
-		*problems = append(*problems, Problem{m.pos, text, fix})
+		x.fail(m.pos, text, fix)
 		return nil
 	}
 	switch {
@@ -74,14 +87,18 @@ func expandMember(m member, problems *[]Problem) []member {
 	}
 	out := make([]member, 0, last-first+1)
 	for i := first; i <= last; i++ {
+		if x.made > maxExpanded {
+			return fail("the ranges of this file make too many values", "make them smaller")
+		}
 		key := fmt.Sprintf("%s%0*d%s", m.key[:found[0]], width, i, m.key[found[1]:])
-		out = append(out, member{key: key, pos: m.pos, value: numbered(m.value, strconv.Itoa(i))})
+		out = append(out, member{key: key, pos: m.pos, value: x.numbered(m.value, strconv.Itoa(i))})
 	}
 	return out
 }
 
 // numbered returns n with ${n} replaced by a number.
-func numbered(n *node, number string) *node {
+func (x *expander) numbered(n *node, number string) *node {
+	x.made++
 	if !n.dynamic {
 		return n
 	}
@@ -107,13 +124,13 @@ func numbered(n *node, number string) *node {
 	case list:
 		out.items, out.dynamic = make([]*node, len(n.items)), false
 		for i, item := range n.items {
-			out.items[i] = numbered(item, number)
+			out.items[i] = x.numbered(item, number)
 			out.dynamic = out.dynamic || out.items[i].dynamic
 		}
 	case mapping:
 		members := make([]member, len(n.members))
 		for i, m := range n.members {
-			members[i] = member{replace(m.key), m.pos, m.bare, numbered(m.value, number)}
+			members[i] = member{replace(m.key), m.pos, m.bare, x.numbered(m.value, number)}
 		}
 		out = *newMapping(n.pos, members)
 		out.flow, out.partial = n.flow, n.partial

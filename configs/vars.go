@@ -52,11 +52,10 @@ type substituter struct {
 	resolving map[string]bool // variables that are being looked up
 	problems  []Problem
 	missing   []Problem // environment variables and files that are not here
-	used      map[string]bool
 }
 
 func newSubstituter(vars *node) *substituter {
-	s := &substituter{vars: make(map[string]*node), resolving: make(map[string]bool), used: make(map[string]bool)}
+	s := &substituter{vars: make(map[string]*node), resolving: make(map[string]bool)}
 	if vars == nil {
 		return s
 	}
@@ -102,6 +101,10 @@ func (s *substituter) resolve(n *node) *node {
 	return &out
 }
 
+// maxText is the most bytes of a text with variables: nothing that is configured
+// is so long.
+const maxText = 64 << 10
+
 // scalar replaces the variables of one text. A text that is nothing but a
 // variable becomes its value, be it a list or a map; the value's own place is
 // told when it turns out to be wrong.
@@ -122,6 +125,7 @@ func (s *substituter) scalar(n *node) *node {
 		}
 		if v.kind != scalar {
 			s.fail(n.pos, fmt.Sprintf("${%s} is %s and can't be part of a text", name, show(v)), "let it be the whole value")
+			out.unknown = true
 			return "", true
 		}
 		if v.secret != "" {
@@ -132,6 +136,11 @@ func (s *substituter) scalar(n *node) *node {
 	}, false)
 	if unknown != "" {
 		s.fail(n.pos, fmt.Sprintf("%s is not closed", quote(unknown)), "write ${name}, or $${ for the two characters")
+		out.unknown = true
+	}
+	if len(text) > maxText {
+		s.fail(n.pos, fmt.Sprintf("the text becomes longer than %d bytes", maxText), "use less of the variables")
+		out.unknown = true
 	}
 	if out.text = text; out.unknown {
 		out.text = n.text
@@ -179,7 +188,6 @@ func (s *substituter) lookup(name string, n *node) *node {
 		s.fail(n.pos, fmt.Sprintf("there is no variable %q", name), fix)
 		return nil
 	}
-	s.used[name] = true
 	if v.kind == null {
 		s.fail(v.pos, fmt.Sprintf("variable %s has no value", name), "give it one, or remove it")
 		return nil
@@ -193,7 +201,8 @@ func (s *substituter) lookup(name string, n *node) *node {
 	}
 	s.resolving[name] = true
 	defer delete(s.resolving, name)
-	return s.resolve(v)
+	s.vars[name] = s.resolve(v)
+	return s.vars[name]
 }
 
 // file returns what a file has, without the newline at its end.

@@ -32,6 +32,7 @@ type checkNote struct {
 func runCheck(args []string, stdout, stderr io.Writer) int {
 	flags := newFlags("check", stderr)
 	asJSON := flags.Bool("json", false, "print for programs")
+	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file")
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
 		return code
@@ -40,7 +41,10 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fieldbridge check: which file? 'fieldbridge check FILE'")
 		return exitUsage
 	}
-	loaded, err := configs.Load(rest[0])
+	if *gateway == "" && configs.IsFleet(rest[0]) {
+		return runFleetCheck(rest, stdout, stderr)
+	}
+	loaded, err := configs.LoadGateway(rest[0], *gateway)
 	if *asJSON {
 		return printCheckJSON(stdout, stderr, rest[0], loaded, err)
 	}
