@@ -1,0 +1,84 @@
+package identity
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"fieldbridge/northbound/awsiot"
+)
+
+// dial looks the name up and opens the TCP connection. It returns how long a
+// round trip takes, or nil.
+func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
+	s := c.step(Address)
+	s.reached()
+	host, port, err := awsiot.Address(&c.o.Config)
+	if err != nil {
+		c.failure(s, awsiot.AtDial, err)
+		return nil, 0
+	}
+	s.fact("endpoint", "%s, port %s", host, port)
+	var log tries
+	dial := c.o.Dial
+	if dial == nil {
+		if !c.lookUp(ctx, s, host) {
+			return nil, 0
+		}
+		dial = (&net.Dialer{Resolver: c.o.Resolver, ControlContext: log.add}).DialContext
+	}
+	start := time.Now()
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	elapsed := time.Since(start)
+	if tried, n := log.text(); err != nil || n > 1 {
+		s.fact("tried", "%s", tried)
+	}
+	if err != nil {
+		c.failure(s, awsiot.AtDial, err)
+		return nil, 0
+	}
+	s.fact("connected to", "%s from %s in %s", conn.RemoteAddr(), conn.LocalAddr(), took(elapsed))
+	return conn, elapsed
+}
+
+// lookUp notes the addresses of a name. It reports whether there are any.
+func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
+	if net.ParseIP(host) != nil {
+		return true
+	}
+	resolver := c.o.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	start := time.Now()
+	addresses, err := resolver.LookupHost(ctx, host)
+	if err != nil {
+		c.failure(s, awsiot.AtDial, err)
+		return false
+	}
+	s.fact("addresses", "%s, looked up in %s", strings.Join(addresses, ", "), took(time.Since(start)))
+	return true
+}
+
+// tries are the addresses that a dialer has tried.
+type tries struct {
+	mu   sync.Mutex
+	list []string // guarded by mu
+}
+
+// add is a [net.Dialer]'s ControlContext. A dialer calls it side by side.
+func (t *tries) add(_ context.Context, _, address string, _ syscall.RawConn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, address)
+	return nil
+}
+
+func (t *tries) text() (list string, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(t.list, ", "), len(t.list)
+}

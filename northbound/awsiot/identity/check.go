@@ -1,0 +1,153 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"strings"
+	"time"
+
+	"fieldbridge/northbound/awsiot"
+)
+
+// Options is what is checked and how. Config and Gateway are required.
+type Options struct {
+	Config  awsiot.Config
+	Gateway string // its name: the client id unless configured, and its thing name
+	// Hold says why to stop before CONNECT, a sentence without a period; ""
+	// connects. HoldFix says what to do to have it done.
+	Hold, HoldFix string
+	// Synced reports whether the wall clock is known to be right; nil does not
+	// know.
+	Synced func() bool
+	// Built is when the program was made, zero if unknown: a clock before it is
+	// wrong.
+	Built time.Time
+	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
+	// IPv4 side by side.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolver looks the endpoint's name up; nil is the system's.
+	Resolver *net.Resolver
+}
+
+// Check connects once and tells what it saw. It takes at most the configured
+// connect_timeout and a second or two, and ends early with ctx. All that it
+// opened is closed when it returns.
+func Check(ctx context.Context, o Options) Report {
+	c := newCheck(o)
+	c.run(ctx)
+	c.clock()
+	c.conclude()
+	return c.report
+}
+
+// check is one run of [Check].
+type check struct {
+	o      Options
+	now    time.Time
+	report Report
+
+	config *tls.Config
+	pair   tls.Certificate
+	own    []*x509.Certificate // ours, the leaf first
+	roots  []*x509.Certificate // who may vouch for the server
+	server []*x509.Certificate // the server's, the leaf first; as it sent them
+}
+
+func newCheck(o Options) *check {
+	c := &check{o: o, now: time.Now()}
+	c.report = Report{Endpoint: o.Config.Endpoint, Client: o.Config.ClientID}
+	if c.report.Client == "" {
+		c.report.Client = o.Gateway
+	}
+	for _, name := range stepNames {
+		c.report.Steps = append(c.report.Steps, Step{Name: name, State: NotReached})
+	}
+	return c
+}
+
+func (c *check) step(name string) *Step { return c.report.Step(name) }
+
+// run makes the steps up to the first that fails.
+func (c *check) run(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Config.ConnectTimeout.D())
+	defer cancel()
+	if !c.files() {
+		return
+	}
+	conn, rtt := c.dial(ctx)
+	if conn == nil {
+		return
+	}
+	defer conn.Close()
+	h := newHandshake(conn, c.config, c.pair)
+	h.run(ctx)
+	if h.err == nil {
+		h.settle(ctx, rtt)
+	}
+	if !c.tell(h) {
+		return
+	}
+	step := c.step(Connect)
+	if c.o.Hold != "" {
+		step.skip(c.o.Hold, c.o.HoldFix)
+		return
+	}
+	c.connect(ctx, h)
+}
+
+// leaf returns our certificate, nil if it could not be read.
+func (c *check) leaf() *x509.Certificate {
+	if len(c.own) == 0 {
+		return nil
+	}
+	return c.own[0]
+}
+
+// failure fails a step with the session's explanation of err.
+func (c *check) failure(s *Step, at awsiot.Stage, err error) {
+	text, fix := awsiot.ExplainAt(&c.o.Config, at, c.leaf(), err)
+	// The session tries again by itself, a check does not.
+	if strings.HasPrefix(fix, "trying again") || strings.HasPrefix(fix, "connecting") {
+		fix = "check again in a minute"
+	}
+	s.fail(text, fix)
+}
+
+// conclude says all of it in one sentence.
+func (c *check) conclude() {
+	c.report.OK = true
+	var warned []*Step
+	for i := range c.report.Steps {
+		s := &c.report.Steps[i]
+		switch s.State {
+		case Failed:
+			c.report.OK = false
+			c.report.Conclusion = "It fails at the step " + s.Name + ": " + sentence(s.Text, s.Fix)
+			return
+		case Warning:
+			warned = append(warned, s)
+		}
+	}
+	works := "The cloud and this gateway accept each other, and MQTT works"
+	if c.step(Connect).State == Skipped {
+		works = "The cloud and this gateway accept each other; MQTT was not tried"
+	}
+	if len(warned) > 0 {
+		c.report.Conclusion = works + ", but: " + sentence(warned[0].Text, warned[0].Fix)
+		return
+	}
+	c.report.Conclusion = works + "."
+}
+
+// sentence joins what is wrong and what to do.
+func sentence(text, fix string) string {
+	if fix != "" {
+		text += ": " + fix
+	}
+	if strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}

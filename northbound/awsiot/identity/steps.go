@@ -1,0 +1,241 @@
+package identity
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fieldbridge/northbound/awsiot"
+)
+
+// tell turns what was observed of a handshake into steps. It reports whether the
+// handshake is complete and the connection still there.
+func (c *check) tell(h *handshake) bool {
+	c.tellHellos(h)
+	c.tellServer(h)
+	c.tellRequest(h)
+	c.tellSent(h)
+	c.tellFinished(h)
+	switch {
+	case h.err != nil:
+		c.failHandshake(h)
+	case h.after != nil:
+		c.failAfter(h)
+	default:
+		return true
+	}
+	return false
+}
+
+// tellHellos notes what was offered and chosen, as it went over the wire.
+func (c *check) tellHellos(h *handshake) {
+	ours, ok := h.wire.clientHello()
+	if !ok {
+		return
+	}
+	s := c.step(ClientHello)
+	s.reached()
+	s.fact("server name", "%s", ours.serverName)
+	s.fact("versions", "%s", versions(ours.versions))
+	s.fact("cipher suites", "%d", ours.suites)
+	s.fact("alpn", "%s", strings.Join(ours.protocols, ", "))
+	theirs, ok := h.wire.serverHello()
+	if !ok {
+		return
+	}
+	s = c.step(ServerHello)
+	s.reached()
+	s.fact("version", "%s", tls.VersionName(theirs.version))
+	s.fact("cipher suite", "%s", tls.CipherSuiteName(theirs.suite))
+	if theirs.retry {
+		s.fact("asks for", "another key share first (HelloRetryRequest)")
+	}
+	s.fact("answered in", "%s", took(h.wire.firstReceived.Sub(h.wire.firstSent)))
+	if h.err != nil || len(ours.protocols) == 0 {
+		return
+	}
+	chosen := h.conn.ConnectionState().NegotiatedProtocol
+	if s.fact("alpn", "%s", chosen); chosen == "" {
+		s.warn("the server did not choose the protocol "+ours.protocols[0]+" that was offered by ALPN", "is this an AWS data endpoint? at AWS, port 443 without ALPN does not speak MQTT")
+	}
+}
+
+func versions(list []uint16) string {
+	names := make([]string, len(list))
+	for i, v := range list {
+		names[i] = tls.VersionName(v)
+	}
+	return strings.Join(names, ", ")
+}
+
+// tellRequest notes what certificates the server asks for.
+func (c *check) tellRequest(h *handshake) {
+	s := c.step(CertificateRequest)
+	if h.request == nil {
+		if h.err == nil { // the handshake is complete without
+			s.reached()
+			s.warn("the server does not ask for a certificate: it cannot know who we are", "is this an AWS data endpoint?")
+		}
+		return
+	}
+	s.reached()
+	if n := len(h.request.AcceptableCAs); n == 0 {
+		s.fact("from authorities", "any")
+	} else {
+		s.fact("from authorities", "%s", authorities(h.request.AcceptableCAs))
+		s.fact("ours is among them", "%s", c.amongThem(h.request.AcceptableCAs))
+	}
+	names := make([]string, len(h.request.SignatureSchemes))
+	for i, scheme := range h.request.SignatureSchemes {
+		names[i] = scheme.String()
+	}
+	s.fact("signed with", "%s", strings.Join(names, ", "))
+}
+
+// shownAuthorities is how many names of a certificate request are shown.
+const shownAuthorities = 5
+
+func authorities(names [][]byte) string {
+	var list []string
+	for _, der := range names[:min(len(names), shownAuthorities)] {
+		var rdn pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(der, &rdn); err != nil || len(rest) > 0 {
+			list = append(list, "(cannot be read)")
+			continue
+		}
+		var n pkix.Name
+		n.FillFromRDNSequence(&rdn)
+		list = append(list, name(n))
+	}
+	if more := len(names) - len(list); more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
+}
+
+// amongThem says whether one of our certificates is signed by one of the
+// authorities that the server names. AWS takes others, too.
+func (c *check) amongThem(names [][]byte) string {
+	for _, cert := range c.own {
+		if slices.ContainsFunc(names, func(der []byte) bool { return string(der) == string(cert.RawIssuer) }) {
+			return "yes"
+		}
+	}
+	return "no, ours is signed by " + issuer(c.own[0])
+}
+
+// tellSent notes that our certificate and the proof that we have its key were
+// sent: by the records, or, where those are encrypted, by the complete handshake.
+func (c *check) tellSent(h *handshake) {
+	own, verify := c.step(OwnCertificate), c.step(CertificateVerify)
+	if h.request == nil {
+		if h.err == nil {
+			own.skip("the server did not ask for it", "")
+			verify.skip("the server did not ask for a certificate", "")
+		}
+		return
+	}
+	const typeCertificate, typeCertificateVerify = 11, 15 // RFC 5246, 7.4
+	if _, seen := h.wire.sent.first(typeCertificate); seen || h.err == nil {
+		own.reached()
+		own.fact("sent", "%s, signed by %s%s", subject(c.own[0]), issuer(c.own[0]), others(len(c.pair.Certificate)-1))
+	}
+	if len(h.signed) > 0 {
+		verify.fact("signed with our key", "%s", strings.Join(h.signed, ", "))
+	}
+	if _, seen := h.wire.sent.first(typeCertificateVerify); seen || h.err == nil {
+		verify.reached()
+		verify.fact("server's signature", "right: it has the key of its certificate")
+	}
+}
+
+func others(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d more", n)
+}
+
+// tellFinished notes the end of the handshake.
+func (c *check) tellFinished(h *handshake) {
+	if h.err != nil {
+		return
+	}
+	s, state := c.step(Finished), h.conn.ConnectionState()
+	s.reached()
+	s.fact("handshake", "%s", took(h.took))
+	s.fact("key exchange", "%s", keyExchange(state))
+	if h.after == nil {
+		s.fact("kept open", "for %s before CONNECT%s", took(h.settled), lateRefusal(state.Version))
+	}
+}
+
+func keyExchange(state tls.ConnectionState) string {
+	if state.CurveID == 0 {
+		return ""
+	}
+	return state.CurveID.String()
+}
+
+// lateRefusal explains why silence after a handshake is worth a fact.
+func lateRefusal(version uint16) string {
+	if version >= tls.VersionTLS13 {
+		return " (with TLS 1.3 a refusal of our certificate comes only now)"
+	}
+	return ""
+}
+
+// failHandshake fails the step at which the handshake ended.
+func (c *check) failHandshake(h *handshake) {
+	at := h.failedAt()
+	s := c.step(at)
+	c.failure(s, awsiot.AtHandshake, h.err)
+	switch at {
+	case ServerHello:
+		if strings.Contains(h.err.Error(), "server selected unsupported protocol version") {
+			s.fail("the server speaks only a TLS version that is too old", "TLS 1.2 or 1.3 is needed")
+		}
+	case ServerCertificate:
+		c.explainServer(s, h.err)
+	case CertificateVerify:
+		if h.request != nil && len(h.signed) == 0 && alert(h.err) == "" {
+			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)), "have a certificate made for an ECDSA P-256 or RSA 2048 key")
+		}
+	}
+	c.blame(at)
+}
+
+// failAfter tells why the server ended the connection after the handshake: with
+// TLS 1.3 that is where a certificate is refused.
+func (c *check) failAfter(h *handshake) {
+	s := c.step(Finished)
+	switch {
+	case aboutCertificate(alert(h.after)):
+		s = c.step(OwnCertificate)
+		s.fact("refused", "after Finished, as TLS 1.3 has it")
+		c.failure(s, awsiot.AtHandshake, h.after)
+		c.blame(OwnCertificate)
+		return
+	case alert(h.after) != "", errors.Is(h.after, context.Canceled), errors.Is(h.after, context.DeadlineExceeded), c.outOfDate():
+		c.failure(s, awsiot.AtConnect, h.after)
+		return
+	}
+	s.fail(fmt.Sprintf("%s closed the connection right after the handshake, without saying why", c.o.Config.Endpoint),
+		"register our certificate in this account and region and make it active: AWS closes so when it does not know a certificate")
+}
+
+// blame marks the steps after a failed one as not reached: they were sent along,
+// but nobody has looked at them.
+func (c *check) blame(at string) {
+	i := slices.Index(stepNames[:], at)
+	for _, n := range stepNames[i+1:] {
+		if s := c.step(n); s.State == OK {
+			s.State, s.Facts = NotReached, nil
+		}
+	}
+}
