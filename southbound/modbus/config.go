@@ -50,6 +50,14 @@ type Device struct {
 	// MaxGap is how many unused registers may be read through to save a
 	// request; 0 reads none in vain. Default: by cost.
 	MaxGap *int `yaml:"max_gap"`
+	// Labels are told to the cloud with the device's points.
+	Labels map[string]string `yaml:"labels"`
+	// OnChange delivers a point only when its value changed, for all points
+	// that do not say otherwise. Default false: each reading.
+	OnChange bool `yaml:"on_change"`
+	// Heartbeat delivers an unchanged value at least so often. Default 15m where
+	// only changes are delivered. Bad points come again every 5m always.
+	Heartbeat setting.Duration `yaml:"heartbeat"`
 	// Points are the values to read, by name: [a-z][a-z0-9_]*.
 	Points map[string]Point `yaml:"points"`
 }

@@ -64,6 +64,19 @@ type Point struct {
 	Unit string `yaml:"unit"`
 	// Every is how often this point is read. Default: the device's.
 	Every *setting.Duration `yaml:"every"`
+	// OnChange delivers a reading only when its value changed. Default: the
+	// device's.
+	OnChange *bool `yaml:"on_change"`
+	// Heartbeat delivers an unchanged value at least so often. Default: the
+	// device's.
+	Heartbeat *setting.Duration `yaml:"heartbeat"`
+	// Deadband is by how much a number must change to be delivered, absolute
+	// (0.2) or as a percentage of the value delivered last (1%). It implies
+	// on_change.
+	Deadband *Deadband `yaml:"deadband"`
+	// Report delivers a summary instead of the readings: poll fast, deliver the
+	// mean of each minute.
+	Report *Report `yaml:"report"`
 }
 
 // Range is a straight line through two points.

@@ -32,6 +32,8 @@ type field struct {
 	every   time.Duration
 	typ     string
 	unit    string
+
+	delivery *bridge.Delivery
 }
 
 // end is the address behind the field.

@@ -67,6 +67,7 @@ func resolveFields(d Device) ([]*field, []setting.Problem) {
 			problems = append(problems, f.problems...)
 		}
 	}
+	problems = append(problems, reports(fields, d.Points)...)
 	slices.SortFunc(fields, func(a, b *field) int {
 		if a.every != b.every {
 			return int(a.every - b.every)
@@ -101,6 +102,7 @@ func (f *finder) point(name string, p Point, d Device) *field {
 	}
 	f.decoding(r, p, d)
 	f.scaling(r, p)
+	r.delivery = f.delivery(r, p, d)
 	if r.address < 0 || r.end() > 1<<16 {
 		f.bad(key, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
 	}

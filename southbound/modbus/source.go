@@ -104,9 +104,9 @@ func (s *Source) Apply(cfg Config) error {
 
 // info is what the cloud is told of a device.
 func info(spec deviceSpec) bridge.DeviceInfo {
-	d := bridge.DeviceInfo{Device: spec.name}
+	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
 	for _, f := range spec.fields {
-		d.Points = append(d.Points, bridge.PointInfo{Name: f.name, Type: f.typ, Unit: f.unit, Enum: f.enum})
+		d.Points = append(d.Points, bridge.PointInfo{Name: f.name, Type: f.typ, Unit: f.unit, Enum: f.enum, Delivery: f.delivery})
 	}
 	return d
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/bridge/setting"
 )
 
@@ -35,6 +37,7 @@ func withDevice(change func(*Device)) Config {
 }
 
 func TestValidate(t *testing.T) {
+	minute := setting.Duration(time.Minute)
 	big := setting.Decimal{Coef: 2}
 	tests := []struct {
 		name string
@@ -78,6 +81,14 @@ func TestValidate(t *testing.T) {
 		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}), "devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
 		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}), "devices.d.points.x.enum: an enum of float32"},
 		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}), `devices.d.points.x.scale_point: "y" is not a point of this device`},
+		{"deadband of a bool", withPoint(Point{Coil: at(0), Deadband: &Deadband{}}), "devices.d.points.x.deadband: a deadband for a bool"},
+		{"useless heartbeat", withPoint(Point{Input: at(0), Heartbeat: &minute}), "devices.d.points.x.heartbeat: a heartbeat of a point that is delivered each time"},
+		{"statistic", withPoint(Point{Input: at(0), Report: &Report{minute, []string{"maen"}}}), `devices.d.points.x.report.as.0: "maen" is no statistic: did you mean "mean"?`},
+		{"mean of a bool", withPoint(Point{Coil: at(0), Report: &Report{minute, []string{"mean"}}}), "devices.d.points.x.report.as.0: the mean of a bool"},
+		{"short report", withPoint(Point{Input: at(0), Report: &Report{1, []string{"mean"}}}), "devices.d.points.x.report.every: a report over 1ns of a point that is read every 1s"},
+		{"name of a report", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Input: at(0), Report: &Report{minute, []string{"mean"}}}, "x_mean": {Input: at(1)}}
+		}), "devices.d.points.x_mean: the report of x has this name"},
 		{"reference", withPoint(Point{Ref: "40061", Type: "float32"}), ""},
 		{"bus url", func() Config {
 			c := withPoint(Point{Input: at(0)})
@@ -173,6 +184,47 @@ func TestReferences(t *testing.T) {
 	for _, ref := range []string{"", "40000", "20001", "50001", "4001", "4000001", "400000", "465537", "4x001"} {
 		if err := new(Ref).UnmarshalText([]byte(ref)); err == nil {
 			t.Errorf("%q was taken", ref)
+		}
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	no := false
+	minute := setting.Duration(time.Minute)
+	c := withDevice(func(d *Device) {
+		d.OnChange, d.Heartbeat = true, setting.Duration(10*time.Minute)
+		d.Labels = map[string]string{"area": "boiler-house"}
+		d.Points = map[string]Point{
+			"a": {Input: at(0)},
+			"b": {Input: at(1), OnChange: &no},
+			"c": {Input: at(2), Deadband: &Deadband{setting.Decimal{Coef: 1}, true}, Heartbeat: &minute},
+			"d": {Input: at(3), OnChange: &no, Report: &Report{minute, []string{"mean", "max"}}},
+		}
+	})
+	var catalogue bridge.Catalogue
+	if _, err := New(c, Options{Catalogue: &catalogue}); err != nil {
+		t.Fatal(err)
+	}
+	devices, _, _ := catalogue.Snapshot()
+	want := map[string]*bridge.Delivery{
+		"a":      {OnChange: true, Heartbeat: 10 * time.Minute},
+		"c":      {OnChange: true, Deadband: 1, Percent: true, Heartbeat: time.Minute},
+		"b":      nil,
+		"d_mean": nil, // the catalogue has what is delivered
+		"d_max":  nil,
+	}
+	if len(devices) != 1 || devices[0].Labels["area"] != "boiler-house" || len(devices[0].Points) != len(want) {
+		t.Fatalf("%+v", devices)
+	}
+	for _, p := range devices[0].Points {
+		if w, ok := want[p.Name]; !ok || w != nil && *w != *p.Delivery {
+			t.Errorf("%s: %+v, want %+v", p.Name, p.Delivery, w)
+		}
+	}
+	var d Deadband
+	for _, text := range []string{"", "x", "-1", "1%%"} {
+		if d.UnmarshalText([]byte(text)) == nil {
+			t.Errorf("deadband %q was taken", text)
 		}
 	}
 }
