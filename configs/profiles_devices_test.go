@@ -240,6 +240,51 @@ var deviceProfiles = []deviceProfile{
 			status 512; fault_code 0; energy_yield 12345.67; energy_yield_today 34.56`,
 	},
 	{
+		name:     "janitza-umg96rm",
+		requests: 2,
+		ranges:   []legal{{modbustest.Holding, 19000, 122}},
+		image: func(i image) {
+			i = i.at(modbustest.Holding, 0)
+			i.float32(19000, 230.2, 231.3, 229.4, 398.4, 399.5, 400.6, 4.35, 5.46, 6.57, 0.5)
+			i.float32(19020, 1000.5, 1250.5, -1500.5, 750.5, 1001.5, 1252.5, 1503.5, 3757.5, 101.5, 102.5, -103.5, 100.5)
+			i.float32(19044, 0.98, 0.97, -0.96, 49.98, 1, 11, 12, 13, 36)
+			i.float32(19062, 4000500, 4001500, 4343500, 12345500, 7500, 8500, 9500, 25500)
+			i.float32(19110, 1.1, 1.2, 1.3, 10.1, 10.2, 10.3)
+		},
+		want: `voltage_l1 230.2; voltage_l2 231.3; voltage_l3 229.4
+			voltage_l1_l2 398.4; voltage_l2_l3 399.5; voltage_l3_l1 400.6
+			current_l1 4.35; current_l2 5.46; current_l3 6.57
+			power_l1 1000.5; power_l2 1250.5; power_l3 -1500.5; power_total 750.5
+			apparent_power_l1 1001.5; apparent_power_l2 1252.5; apparent_power_l3 1503.5; apparent_power_total 3757.5
+			reactive_power_l1 101.5; reactive_power_l2 102.5; reactive_power_l3 -103.5; reactive_power_total 100.5
+			power_factor_l1 0.98; power_factor_l2 0.97; power_factor_l3 -0.96; frequency 49.98
+			energy_import_l1 4000.5; energy_import_l2 4001.5; energy_import_l3 4343.5; energy_import 12345.5
+			energy_export_l1 7.5; energy_export_l2 8.5; energy_export_l3 9.5; energy_export 25.5
+			voltage_thd_l1 1.1; voltage_thd_l2 1.2; voltage_thd_l3 1.3
+			current_thd_l1 10.1; current_thd_l2 10.2; current_thd_l3 10.3`,
+	},
+	{
+		name:     "moxa-iologik-e1210",
+		requests: 1,
+		ranges:   []legal{{modbustest.Discrete, 0, 16}},
+		image: func(i image) {
+			i = i.at(modbustest.Discrete, 10001)
+			i.bits(10002, true)
+			i.bits(10016, true)
+		},
+		want: `di_1 false; di_2 true; di_3 false; di_4 false; di_5 false; di_6 false; di_7 false; di_8 false
+			di_9 false; di_10 false; di_11 false; di_12 false; di_13 false; di_14 false; di_15 false; di_16 true`,
+	},
+	{
+		name:     "moxa-iologik-e1240",
+		requests: 1,
+		ranges:   []legal{{modbustest.Input, 0, 24}},
+		image: func(i image) {
+			i.at(modbustest.Input, 30001).int16(30001, 0, 1, 32768, 65535, 5, 6, 7, 8)
+		},
+		want: "ai_1 0; ai_2 1; ai_3 32768; ai_4 65535; ai_5 5; ai_6 6; ai_7 7; ai_8 8",
+	},
+	{
 		name:     "schneider-iem3155",
 		requests: 9,
 		ranges: []legal{{modbustest.Holding, 2999, 6}, {modbustest.Holding, 3009, 2}, {modbustest.Holding, 3019, 14},
@@ -293,6 +338,28 @@ var deviceProfiles = []deviceProfile{
 			reactive_energy_export_t1 0.078; reactive_energy_export_t2 0.008`,
 	},
 	{
+		name:     "solaredge-meter",
+		requests: 1,
+		ranges:   []legal{{modbustest.Holding, 40188, 107}},
+		image: func(i image) {
+			const sf = 0xFFFF // -1
+			i = i.at(modbustest.Holding, 0)
+			i.words(40188, 203, 105)
+			i.int16(40190, 1234, 411, -412, -0x8000, -2)
+			i.int16(40195, 2312, 2301, 2312, 2323, 3995, 3984, 3995, 4006, sf)
+			i.int16(40204, 4999, -2, -1234, 400, -1234, -400, 0)
+			i.int32(40226, 7654321)
+			i.int32(40234, 12345678)
+			i.int16(40242, 0)
+		},
+		want: `current_total 12.34; current_l1 4.11; current_l2 -4.12; current_l3 bad: sentinel; current_sf -2
+			voltage_l1 230.1; voltage_l2 231.2; voltage_l3 232.3
+			voltage_l1_l2 398.4; voltage_l2_l3 399.5; voltage_l3_l1 400.6; voltage_sf -1
+			frequency 49.99; frequency_sf -2
+			power_total -1234; power_l1 400; power_l2 -1234; power_l3 -400; power_sf 0
+			energy_export_wh 7654321; energy_import_wh 12345678; energy_sf 0`,
+	},
+	{
 		name:     "sunspec-inverter-103",
 		requests: 1,
 		ranges:   []legal{{modbustest.Holding, 40000, 121}},
@@ -320,6 +387,26 @@ var deviceProfiles = []deviceProfile{
 			state 4; state_vendor 3`,
 	},
 	{
+		name:     "sunspec-inverter-113",
+		requests: 1,
+		ranges:   []legal{{modbustest.Holding, 40000, 131}},
+		image: func(i image) {
+			i = i.at(modbustest.Holding, 1) // Fronius counts from 40001
+			i.words(40070, 113, 60)
+			nan := float32(math.NaN())
+			i.float32(40072, 34.56, 11.51, 11.52, nan, 398.4, 399.5, 400.6, 230.1, 231.2, 232.3,
+				7998.5, 49.99, 8012.5, -456.5, 99.81, 12345500, 12.34, 654.3, 8123.5, nan, 41.5)
+			i.int16(40118, 4, 3)
+		},
+		want: `current_total 34.56; current_l1 11.51; current_l2 11.52; current_l3 bad: not_a_number
+			voltage_l1_l2 398.4; voltage_l2_l3 399.5; voltage_l3_l1 400.6
+			voltage_l1 230.1; voltage_l2 231.2; voltage_l3 232.3
+			power_total 7998.5; frequency 49.99; apparent_power_total 8012.5; reactive_power_total -456.5
+			power_factor_percent 99.81; energy_yield 12345.5
+			dc_current 12.34; dc_voltage 654.3; dc_power 8123.5
+			temperature_cabinet bad: not_a_number; temperature_heat_sink 41.5; state 4; state_vendor 3`,
+	},
+	{
 		name:     "wago-750-352",
 		requests: 4,
 		ranges: []legal{{modbustest.Discrete, 0, 16}, {modbustest.Coil, 0, 16}, {modbustest.Coil, 0x200, 16},
@@ -338,5 +425,14 @@ var deviceProfiles = []deviceProfile{
 			do_9 false; do_10 false; do_11 false; do_12 false; do_13 false; do_14 false; do_15 false; do_16 false
 			ai_1 16384; ai_2 -16384; ai_3 3; ai_4 4; ai_5 5; ai_6 6; ai_7 7; ai_8 32767
 			ao_1 101; ao_2 -102; ao_3 103; ao_4 104; ao_5 105; ao_6 106; ao_7 107; ao_8 108`,
+	},
+	{
+		name:     "xy-md02",
+		requests: 1,
+		ranges:   []legal{{modbustest.Input, 1, 2}},
+		image: func(i image) {
+			i.at(modbustest.Input, 0).int16(1, -51, 567)
+		},
+		want: "temperature_1 -5.1; humidity_1 56.7",
 	},
 }
