@@ -14,7 +14,7 @@ import (
 func BenchmarkHealthy(b *testing.B) {
 	for _, readings := range []int{1, 20, 1000} {
 		b.Run(fmt.Sprintf("readings=%d", readings), func(b *testing.B) {
-			q := openQueue(b, testConfig(b.TempDir()))
+			q := openQueue(b, testConfig(tempDir(b)))
 			q.Online()
 			batch := testBatch(0, readings)
 			batch.At = time.Now()

@@ -66,7 +66,7 @@ func (q *Queue) total() bridge.Count {
 // ever: nobody knows which of its pages have reached the disk. The next try goes
 // to a new one.
 func (q *Queue) writeBlock(h *header, block []byte) error {
-	if s := q.keep.writer; s != nil && q.full(s, len(block)) {
+	if s := q.keep.writer; s != nil && q.needsNew(s, len(block)) {
 		q.seal()
 	}
 	if q.keep.writer == nil {
@@ -93,6 +93,9 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	after := s.db.Stats()
 	after = after.Sub(&before)
 	bytes := after.TxStats.GetPageAlloc() + pageSize // and the meta page
+	if q.keep.limits.tight {
+		q.keep.limits.credit = max(0, q.keep.limits.credit-bytes)
+	}
 	q.mu.Lock()
 	s.take(h)
 	s.bytes = size
@@ -105,8 +108,8 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	return nil
 }
 
-// full reports whether a block of n bytes should go to a new segment.
-func (q *Queue) full(s *segment, n int) bool {
+// needsNew reports whether a block of n bytes should go to a new segment.
+func (q *Queue) needsNew(s *segment, n int) bool {
 	used := int64(0)
 	guard(func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
@@ -114,13 +117,13 @@ func (q *Queue) full(s *segment, n int) bool {
 			return nil
 		})
 	})
-	return used+int64(n)+4*pageSize > q.segmentSize()
+	return used+int64(n)+4*pageSize > q.cfg.segmentSize()
 }
 
 // startSegment makes the segment whose first batch is first.
 func (q *Queue) startSegment(first bridge.Position) error {
 	path := segmentPath(q.dir, first)
-	db, err := createSegment(path, q.segmentSize())
+	db, err := createSegment(path, q.cfg.segmentSize())
 	if err != nil {
 		return err
 	}

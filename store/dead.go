@@ -40,9 +40,9 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 	_, err := os.Lstat(path)
 	switch {
 	case err == nil:
-		db, err = openSegment(path, q.segmentSize())
+		db, err = openSegment(path, q.cfg.segmentSize())
 	case os.IsNotExist(err) && create:
-		db, err = createSegment(path, q.segmentSize())
+		db, err = createSegment(path, q.cfg.segmentSize())
 	case os.IsNotExist(err):
 		return nil
 	}

@@ -17,6 +17,7 @@ type keeper struct {
 	writer  *segment // nil until a block is written
 	retry   int64    // no writing before, after a failure; ns since the start of the run
 	pause   time.Duration
+	limits  limits
 	closed  error // what Close returns
 }
 
@@ -77,7 +78,13 @@ func (q *Queue) tend(all bool) error {
 	mayWrite := all || now >= q.keep.retry
 	var failed error
 	if commit && mayWrite {
-		failed = q.commit(upTo)
+		if q.makeRoom() {
+			failed = q.commit(upTo)
+		} else {
+			q.dropPending(upTo)
+		}
+	} else {
+		q.dropAged()
 	}
 	q.repairSuspects()
 	if mayWrite && failed == nil {
@@ -88,6 +95,7 @@ func (q *Queue) tend(all bool) error {
 		failed = errors.Join(failed, q.writeMeta())
 	}
 	q.wrote(mayWrite, failed)
+	q.calm()
 	q.setAlarm()
 	return failed
 }
@@ -102,10 +110,10 @@ func (q *Queue) wrote(tried bool, failed error) {
 		q.clearTrouble(troubleDisk)
 		return
 	}
+	q.noteFailure(failed)
 	q.keep.pause = min(max(2*q.keep.pause, retryFirst), retryMost)
 	q.keep.retry = q.now() + int64(q.keep.pause)
-	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written: "+failed.Error()+
-		": the newest readings are kept in memory; make room on the disk or replace it", failed)
+	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written, the newest readings are kept in memory: "+diskAdvice(failed), failed)
 }
 
 // setAlarm sets when to look next.
@@ -123,8 +131,18 @@ func (q *Queue) setAlarm() {
 			at(max(due, q.keep.retry))
 		}
 	}
-	write(q.commitDueLocked())
+	if due := q.commitDueLocked(); due != 0 && q.full {
+		write(max(due, q.now()+int64(time.Second))) // what is in flight may be acknowledged
+	} else {
+		write(due)
+	}
 	write(q.ackDue)
+	at(q.ageDueLocked())
+	if q.full {
+		at(q.now() + int64(freeEvery))
+	} else if q.troubles[troubleFull] != nil {
+		at(q.keep.limits.dropped + int64(dropTrouble))
+	}
 	if len(q.dead) > 0 || q.metaDue {
 		write(q.now())
 	}

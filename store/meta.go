@@ -30,6 +30,8 @@ type meta struct {
 	Tombstones    []stoneMeta   `json:"tombstones,omitempty"`
 	NextTombstone uint64        `json:"next_tombstone"`
 	Segments      []segmentMeta `json:"segments,omitempty"` // those that are sealed
+	// Removed are segments that are accounted for and about to be deleted.
+	Removed []bridge.Position `json:"removed,omitempty"`
 }
 
 type runMeta struct {

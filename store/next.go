@@ -182,7 +182,7 @@ func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *heade
 // The caller holds files.
 func (q *Queue) openForReading(s *segment) error {
 	q.closeReading()
-	db, err := openSegment(s.path, int64(q.segmentSize()))
+	db, err := openSegment(s.path, q.cfg.segmentSize())
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type stats struct {
 	blockBytes    uint64
 	blockReadings uint64
 	quarantined   uint64
+	refused       uint64 // batches of sensors that wait
 }
 
 // Status is how the queue is doing, for people.
@@ -119,6 +120,7 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	counter("fieldbridge_queue_syncs_total", "Syncs of files of the queue.", st.syncs)
 	counter("fieldbridge_queue_written_bytes_total", "Bytes written to the disk, in whole pages.", st.bytes)
 	counter("fieldbridge_queue_quarantined_files_total", "Damaged files set aside.", st.quarantined)
+	counter("fieldbridge_queue_refused_batches_total", "Batches of waiting sensors refused because the queue was full.", st.refused)
 	yearly := float64(st.bytes) / max(time.Since(q.started).Hours(), 0.1) * 24 * 365
 	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.", yearly)
 }

@@ -48,6 +48,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	removeLeftovers(q.dir)
 	acks := q.openAcks()
 	q.openSegments(&acks, found)
+	q.meta.Removed = nil
 	q.openDead()
 	q.begin(&acks)
 	q.metaDue = true
@@ -120,6 +121,10 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 			continue
 		}
 		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
+		if slices.Contains(q.meta.Removed, first) {
+			os.Remove(s.path)
+			continue
+		}
 		if m, ok := known[first]; ok {
 			s.last, s.written, s.total, s.oldest, s.newest, s.uptime = m.Last, m.Written, m.Total, m.Oldest, m.Newest, m.Uptime
 		}
@@ -151,7 +156,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 
 // surveySegment reads a segment that is not in the index.
 func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool) {
-	db, err := openSegment(s.path, q.segmentSize())
+	db, err := openSegment(s.path, q.cfg.segmentSize())
 	if err == nil {
 		s.db = db
 		err = survey(s, limit)
@@ -185,14 +190,14 @@ func (q *Queue) reuseNewest() {
 }
 
 func (q *Queue) openWriter(s *segment) {
-	if s.bytes > q.segmentSize()*7/8 {
+	if s.bytes > q.cfg.segmentSize()*7/8 {
 		closeDB(s.db)
 		s.db = nil
 		return
 	}
 	var err error
 	if s.db == nil {
-		if s.db, err = openSegment(s.path, q.segmentSize()); err == nil {
+		if s.db, err = openSegment(s.path, q.cfg.segmentSize()); err == nil {
 			if err = verify(s); err == nil {
 				err = checkTree(s.db)
 			}

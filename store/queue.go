@@ -62,6 +62,8 @@ type Queue struct {
 	pending  bridge.Count    // unfinished batches in memory
 	waiters  int             // those of them with a safe
 	waitFrom bridge.Position // below, no batch in memory has a safe
+	shedFrom bridge.Position // below, nothing in memory waits unclaimed
+	full     bool            // and what is new is dropped
 	alarm    int64           // when the keeper looks next, ns since started; 0: not set
 	ackDue   int64           // when the record of acknowledgements is due; 0: it is up to date
 	dead     []burial        // not yet on disk
@@ -111,6 +113,13 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 		}
 		return
 	}
+	if q.refuseLocked(&b, safe) {
+		q.mu.Unlock()
+		if safe != nil {
+			safe(bridge.ErrFull)
+		}
+		return
+	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
 	q.mem.push(item{batch: b, safe: safe, at: now})
 	q.ledger.Accepted = q.ledger.Accepted.Add(n)
@@ -125,7 +134,14 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 		due = now
 	}
 	q.alarmLocked(due)
+	var shed []func(error)
+	if memoryCost(q.pending) > memoryMost {
+		shed = q.shedLocked()
+	}
 	q.mu.Unlock()
+	for _, safe := range shed {
+		safe(bridge.ErrFull)
+	}
 	if q.cfg.CommitEvery > 0 {
 		q.nudge(bridge.Fresh)
 	}
@@ -179,6 +195,7 @@ func (q *Queue) Online() {
 func (q *Queue) Offline() {
 	q.mu.Lock()
 	q.online = false
+	q.shedFrom = 0
 	for i := range q.mem.n {
 		if it := q.mem.at(q.mem.base + bridge.Position(i)); it.state == itemClaimed {
 			it.state = itemWaiting
@@ -318,6 +335,7 @@ func (q *Queue) Release(positions ...bridge.Position) {
 			}
 			delete(q.claims, p)
 		}
+		q.shedFrom = min(q.shedFrom, p)
 		l := &q.lanes[q.laneOfLocked(p)]
 		l.cursor = min(l.cursor, p)
 	}

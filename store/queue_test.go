@@ -20,6 +20,17 @@ func TestMain(m *testing.M) {
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
+// tempDir returns a folder in memory if there is one, where a sync costs
+// nothing: these tests are about kills, not about power cuts.
+func tempDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "fieldbridge-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // testConfig returns a configuration that commits when it is asked to.
 func testConfig(dir string) Config {
 	var c Config
@@ -42,7 +53,7 @@ func openQueue(t testing.TB, c Config) *Queue {
 // copyDir copies the folder of a queue as a kill would leave it.
 func copyDir(t testing.TB, dir string) string {
 	t.Helper()
-	to := t.TempDir()
+	to := tempDir(t)
 	if err := os.CopyFS(filepath.Join(to, "q"), os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +61,7 @@ func copyDir(t testing.TB, dir string) string {
 }
 
 var harness = bridgetest.Harness{
-	Open: func(t *testing.T) bridgetest.DurableQueue { return openQueue(t, testConfig(t.TempDir())) },
+	Open: func(t *testing.T) bridgetest.DurableQueue { return openQueue(t, testConfig(tempDir(t))) },
 	Restart: func(t *testing.T, d bridgetest.DurableQueue, crash bool) bridgetest.DurableQueue {
 		q := d.(*Queue)
 		dir := q.dir

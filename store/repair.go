@@ -30,6 +30,7 @@ func (q *Queue) quarantine(path string, cause error) {
 	syncDir(dir)
 	syncDir(q.dir)
 	q.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
+	q.keep.limits.counted = false
 	q.mu.Lock()
 	q.stats.quarantined++
 	q.mu.Unlock()
@@ -78,7 +79,7 @@ func (q *Queue) repair(s *segment) {
 	var account segment
 	tmp := s.path + ".repair" + temporary
 	if kept.waiting.Batches > 0 {
-		if account, err = sal.rebuild(tmp, q.segmentSize(), blocks); err != nil {
+		if account, err = sal.rebuild(tmp, q.cfg.segmentSize(), blocks); err != nil {
 			q.log.Error("a damaged segment cannot be repaired", "file", s.path, "err", err)
 			kept = survivors{} // what cannot be written is lost, too
 		}

@@ -44,7 +44,7 @@ func ackAll(q *Queue, entries []bridge.Entry) {
 
 // inBubble runs test with a queue that commits every 3 s, in fake time.
 func inBubble(t *testing.T, test func(t *testing.T, q *Queue)) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(dir)
 		c.CommitEvery = setting.Duration(3 * time.Second)
@@ -176,7 +176,7 @@ func TestFullMemoryIsCommitted(t *testing.T) {
 }
 
 func TestCommitEveryBatchBeforeItIsSent(t *testing.T) {
-	dir := t.TempDir()
+	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(dir)
 		c.CommitEvery = 0

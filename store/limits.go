@@ -1,0 +1,382 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+const (
+	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
+	// beyond that is dropped, the oldest first. It is some 100,000 readings.
+	memoryMost = 8 << 20
+	// Roughly what a reading and a batch take in memory, in bytes.
+	readingSize = 48
+	batchSize   = 128
+
+	// freeEvery is how often the free space of the file system is asked for
+	// while nothing is written.
+	freeEvery = 10 * time.Second
+
+	// dropTrouble is how long after a drop the queue is reported as full.
+	dropTrouble = time.Minute
+)
+
+// limits is what the keeper knows of the disk.
+type limits struct {
+	other   int64 // bytes of files beside the segments
+	counted bool  // other is right
+	tight   bool  // the file system has less than min_free, or no space at all
+	noSpace bool  // the last write failed for want of space
+	asked   int64 // when tight was found; ns since the start of the run
+	credit  int64 // bytes that dropped segments gave, to be written while it is tight
+	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
+}
+
+func memoryCost(n bridge.Count) uint64 { return n.Readings*readingSize + n.Batches*batchSize }
+
+// shedLocked drops the oldest batches in memory that nobody holds, when there
+// are too many to keep. It returns whom to refuse.
+func (q *Queue) shedLocked() (safes []func(error)) {
+	var gaps spans
+	var lost bridge.Count
+	for p := max(q.shedFrom, q.mem.base); p < q.mem.end() && memoryCost(q.pending) > memoryMost*15/16; p++ {
+		q.shedFrom = p + 1
+		it := q.mem.at(p)
+		if it.state != itemWaiting {
+			continue
+		}
+		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
+		gaps.add(p, p+1)
+		if safe := q.finishLocked(it); safe != nil {
+			safes = append(safes, safe)
+		}
+	}
+	if lost.Batches == 0 {
+		q.shedFrom = 0 // all are claimed; look again next time
+		return safes
+	}
+	q.missLocked(gaps, lost, causeDisk, 0, 0)
+	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	q.mem.trim()
+	return safes
+}
+
+// refuseLocked handles Append of a queue that is full, drops what is new, and
+// has no connection over which it might go nevertheless. It reports whether that
+// is so.
+func (q *Queue) refuseLocked(b *bridge.Batch, safe func(error)) bool {
+	if !q.full || q.online {
+		return false
+	}
+	if safe != nil {
+		q.stats.refused++
+		return true
+	}
+	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
+	p := q.mem.end()
+	q.mem.push(item{state: itemFinished})
+	q.ledger.Accepted = q.ledger.Accepted.Add(n)
+	q.ledger.Waiting = q.ledger.Waiting.Add(n)
+	at := b.At.UnixMilli()
+	q.missLocked([]span{{p, p + 1}}, n, causeFull, at, at)
+	q.ledger.Dropped = q.ledger.Dropped.Add(n)
+	q.mem.trim()
+	return true
+}
+
+// makeRoom keeps the limits before something is written. It reports false when
+// nothing may be written.
+func (q *Queue) makeRoom() bool {
+	q.dropAged()
+	q.askFree()
+	for {
+		over := q.used()+growBy > int64(q.cfg.MaxSize)
+		tight := q.keep.limits.tight && q.keep.limits.credit < growBy
+		if !over && !tight {
+			q.setFull(false)
+			return true
+		}
+		if q.cfg.WhenFull == DropNewest {
+			q.setFull(true)
+			return false
+		}
+		s := q.oldestIdle()
+		if s == nil {
+			// All is in flight or in memory: a little more does no harm, and a
+			// disk that is really full says so.
+			return true
+		}
+		freed := q.dropSegment(s, causeFull)
+		q.keep.limits.dropped = q.now()
+		if q.keep.limits.tight {
+			q.keep.limits.credit += freed
+		}
+		q.setTrouble(troubleFull, bridge.Alarm, "the queue is full and drops its oldest readings: restore the uplink, or raise store.max_size", errFull(over))
+	}
+}
+
+func errFull(over bool) error {
+	if over {
+		return errors.New("max_size is reached")
+	}
+	return errors.New("less than min_free is free on the disk")
+}
+
+// setFull turns the policy drop-newest on or off.
+func (q *Queue) setFull(full bool) {
+	q.mu.Lock()
+	was := q.full
+	q.full = full
+	q.mu.Unlock()
+	switch {
+	case full && !was:
+		q.setTrouble(troubleFull, bridge.Alarm, "the queue is full and takes no new readings: restore the uplink, or raise store.max_size", bridge.ErrFull)
+	case !full && was:
+		q.clearTrouble(troubleFull)
+	}
+}
+
+// calm ends the report of a full queue some time after the last drop, and lets
+// a queue that was full look again.
+func (q *Queue) calm() {
+	q.mu.Lock()
+	full, trouble := q.full, q.troubles[troubleFull] != nil
+	q.mu.Unlock()
+	switch {
+	case full:
+		q.makeRoom()
+	case trouble && q.now()-q.keep.limits.dropped >= int64(dropTrouble):
+		q.clearTrouble(troubleFull)
+	}
+}
+
+// dropPending drops what is due in memory while the queue is full: the policy
+// is drop-newest.
+func (q *Queue) dropPending(upTo bridge.Position) {
+	var gaps spans
+	var lost bridge.Count
+	var safes []func(error)
+	q.mu.Lock()
+	for p := q.mem.base; p < upTo; p++ {
+		it := q.mem.at(p)
+		if it.state != itemWaiting {
+			continue // in flight: it may still arrive
+		}
+		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
+		gaps.add(p, p+1)
+		if safe := q.finishLocked(it); safe != nil {
+			safes = append(safes, safe)
+		}
+	}
+	q.missLocked(gaps, lost, causeFull, 0, 0)
+	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	q.mem.trim()
+	q.mu.Unlock()
+	for _, safe := range safes {
+		safe(bridge.ErrFull)
+	}
+}
+
+// used returns the disk space of everything in the folder.
+func (q *Queue) used() int64 {
+	if !q.keep.limits.counted {
+		q.countOther()
+	}
+	total := q.keep.limits.other
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.segments {
+		total += s.bytes
+	}
+	return total
+}
+
+// countOther counts the files beside the segments, and keeps the quarantine
+// below its limit.
+func (q *Queue) countOther() {
+	q.trimQuarantine()
+	total := int64(0)
+	filepath.WalkDir(q.dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		if _, ok := segmentFirst(e.Name()); ok && filepath.Dir(path) == q.dir {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			total += allocated(info)
+		}
+		return nil
+	})
+	q.keep.limits.other, q.keep.limits.counted = total, true
+}
+
+// trimQuarantine deletes the oldest files in quarantine beyond its limit.
+func (q *Queue) trimQuarantine() {
+	dir := filepath.Join(q.dir, quarantineDir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	type old struct {
+		name string
+		size int64
+		time time.Time
+	}
+	var files []old
+	total := int64(0)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			files = append(files, old{e.Name(), allocated(info), info.ModTime()})
+			total += allocated(info)
+		}
+	}
+	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
+	for _, f := range files {
+		if total <= q.cfg.tenth() {
+			return
+		}
+		total -= f.size
+		if err := os.RemoveAll(filepath.Join(dir, f.name)); err == nil {
+			q.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", f.name)
+		}
+	}
+}
+
+// askFree finds out whether the file system has enough space left.
+func (q *Queue) askFree() {
+	l := &q.keep.limits
+	now := q.now()
+	if l.asked != 0 && now-l.asked < int64(time.Second) {
+		return
+	}
+	l.asked = now
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(q.dir, &st); err != nil {
+		return // a write will tell
+	}
+	free := int64(st.Bavail) * int64(st.Bsize)
+	tight := free < int64(q.cfg.MinFree) || l.noSpace && free < growBy
+	if !tight {
+		l.noSpace = false
+	}
+	if tight && !l.tight || !tight {
+		l.credit = 0
+	}
+	l.tight = tight
+}
+
+// oldestIdle returns the oldest segment with nothing in flight. The one that is
+// being written is closed for it, if it is the only one.
+func (q *Queue) oldestIdle() *segment {
+	s := q.findIdle()
+	if s != nil && s == q.keep.writer {
+		q.seal()
+	}
+	return s
+}
+
+func (q *Queue) findIdle() *segment {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.segments {
+		idle := s.written.Batches > 0
+		for p := range q.claims {
+			if p >= s.first && p <= s.last {
+				idle = false
+				break
+			}
+		}
+		if idle {
+			return s
+		}
+	}
+	return nil
+}
+
+// dropSegment drops what waits in a segment, and deletes its file. It returns
+// the bytes that this gives.
+func (q *Queue) dropSegment(s *segment, cause string) int64 {
+	q.mu.Lock()
+	lost := s.waiting()
+	q.missLocked(q.done.missing(s.first, s.last+1), lost, cause, s.oldest, s.newest)
+	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	s.done = s.written
+	q.meta.Removed = append(q.meta.Removed, s.first)
+	q.metaDue = true
+	bytes := s.bytes
+	q.mu.Unlock()
+	q.forget(s)
+	// The account of it first: after a cut in between, the file is deleted at
+	// the next start. On a full disk there may be no room for that.
+	if err := q.writeMeta(); err != nil {
+		q.log.Warn("a segment is dropped before that is recorded", "err", err)
+	}
+	q.removeSegment(s)
+	q.mu.Lock()
+	q.meta.Removed = slices.DeleteFunc(q.meta.Removed, func(p bridge.Position) bool { return p == s.first })
+	q.mu.Unlock()
+	q.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
+		"from", unixMilli(s.oldest).Format(time.RFC3339), "to", unixMilli(s.newest).Format(time.RFC3339))
+	return bytes
+}
+
+// dropAged drops the segments whose newest block is older than max_age.
+func (q *Queue) dropAged() {
+	if q.cfg.MaxAge == 0 {
+		return
+	}
+	for {
+		q.mu.Lock()
+		var s *segment
+		if len(q.segments) > 0 && q.segments[0].uptime+q.cfg.MaxAge.D().Milliseconds() <= q.uptime() {
+			s = q.segments[0]
+		}
+		q.mu.Unlock()
+		if s == nil || q.findIdle() != s {
+			return
+		}
+		if s == q.keep.writer {
+			q.seal()
+		}
+		q.dropSegment(s, causeAge)
+	}
+}
+
+// ageDueLocked returns when the next segment is too old, 0 for never.
+func (q *Queue) ageDueLocked() int64 {
+	if q.cfg.MaxAge == 0 || len(q.segments) == 0 {
+		return 0
+	}
+	left := q.segments[0].uptime + q.cfg.MaxAge.D().Milliseconds() - q.uptime()
+	return max(q.now()+left*int64(time.Millisecond), q.now()+int64(time.Second))
+}
+
+// noteFailure remembers what a failed write says about the disk.
+func (q *Queue) noteFailure(err error) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		q.keep.limits.noSpace = true
+		q.keep.limits.tight = true
+		q.keep.limits.asked = q.now()
+	}
+}
+
+// diskAdvice says what to do about a failed write.
+func diskAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "the disk is full: make room on it"
+	case errors.Is(err, syscall.EROFS):
+		return "the file system is read-only: look for its errors (dmesg), repair and remount it"
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return "the gateway may not write there: correct the owner of the folder"
+	}
+	return fmt.Sprintf("the disk fails (%v): replace it", err)
+}
