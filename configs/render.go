@@ -97,6 +97,9 @@ var safeText = regexp.MustCompile(`^[A-Za-z0-9_./°-][A-Za-z0-9_ ./°+-]*$`)
 // yamlText writes a scalar so that it reads back as it was: plain if it was and
 // may be, else in double quotes.
 func yamlText(text string, plain bool) string {
+	if strings.EqualFold(text, "null") || text == "~" {
+		return quoteYAML(text)
+	}
 	if plain && safeText.MatchString(text) && !strings.HasSuffix(text, " ") && !strings.HasPrefix(text, "- ") && text != "-" && text != "---" {
 		return text
 	}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"fieldbridge/configs"
+)
+
+// runInit writes a first configuration, by flags or by asking.
+func runInit(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return initFile(args, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())), stdout, stderr)
+}
+
+// initFile is [runInit] with its input; it asks only if somebody is there.
+func initFile(args []string, stdin io.Reader, ask bool, stdout, stderr io.Writer) int {
+	host, _ := os.Hostname() // "" only means that there is no proposal
+	flags := newFlags("init", stderr)
+	s := configs.Starter{}
+	flags.StringVar(&s.Gateway, "gateway", "", "the `NAME` of the gateway, its AWS thing name")
+	flags.StringVar(&s.Endpoint, "endpoint", "", "the `HOST` of the AWS IoT data endpoint")
+	flags.StringVar(&s.Modbus, "modbus", "", "`HOST[:PORT]` of a Modbus TCP device")
+	flags.BoolVar(&s.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
+	force := flags.Bool("force", false, "replace a file that is there")
+	rest, code, ok := parseFlags(flags, args, 1)
+	if !ok {
+		return code
+	}
+	file := "fieldbridge.yaml"
+	if len(rest) > 0 {
+		file = rest[0]
+	}
+	if s == (configs.Starter{}) && ask {
+		askStarter(&s, host, bufio.NewScanner(stdin), stderr)
+	}
+	if s.Gateway == "" {
+		s.Gateway = thingName(host)
+	}
+	if s.Endpoint == "" {
+		s.Endpoint = "PREFIX-ats.iot.REGION.amazonaws.com"
+	}
+	text := s.YAML()
+	if _, err := configs.Parse(file, []byte(text)); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge init: these values do not fit:\n%v\n", err)
+		return exitUsage
+	}
+	if err := writeNew(file, text, *force); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge init: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(stdout, "%s\n", file)
+	fmt.Fprintf(stderr, "Written. Put the certificate and key where it says, then: fieldbridge check %s\n", file)
+	return exitDone
+}
+
+// askStarter asks for what a first configuration needs. Empty answers take what
+// is proposed.
+func askStarter(s *configs.Starter, host string, answers *bufio.Scanner, out io.Writer) {
+	question := func(text, proposal string) string {
+		if proposal != "" {
+			text += " [" + proposal + "]"
+		}
+		fmt.Fprintf(out, "%s: ", text)
+		if answers.Scan() && strings.TrimSpace(answers.Text()) != "" {
+			return strings.TrimSpace(answers.Text())
+		}
+		return proposal
+	}
+	s.Gateway = question("Name of the gateway, its AWS thing name", thingName(host))
+	s.Endpoint = question("AWS IoT data endpoint (aws iot describe-endpoint --endpoint-type iot:Data-ATS)", "")
+	s.Modbus = question("Address of a Modbus TCP device, host or host:port (empty for none)", "")
+	answer := strings.ToLower(question("Do MQTT sensors publish to this machine? (y/n)", "n"))
+	s.Sensors = strings.HasPrefix(answer, "y")
+}
+
+// thingName makes a thing name of a host name.
+func thingName(host string) string {
+	name, _, _ := strings.Cut(host, ".")
+	name = strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return -1
+	}, name)
+	if name == "" {
+		return "gateway-1"
+	}
+	return name
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(file, text string, force bool) error {
+	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(file, mode, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already: name another file, or say --force to replace it", file)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, text)
+	return errors.Join(err, f.Close())
+}
