@@ -75,4 +75,15 @@ type LinkStatus struct {
 	Endpoint  string    `json:"endpoint"`
 	Detail    string    `json:"detail,omitempty"` // why not, and what to do
 	Retry     time.Time `json:"retry,omitzero"`   // when the next try is due
+	TLS       string    `json:"tls,omitempty"`    // version and cipher of the connection
+
+	Own    *CertificateStatus `json:"certificate,omitempty"`        // ours, as last used
+	Server *CertificateStatus `json:"server_certificate,omitempty"` // of the connection
+}
+
+// CertificateStatus is what people want to know of a certificate.
+type CertificateStatus struct {
+	Subject string    `json:"subject"`
+	Issuer  string    `json:"issuer"`
+	Expires time.Time `json:"expires"`
 }
