@@ -35,6 +35,7 @@ func commands() []command {
 	return []command{
 		{"demo", "[--outage 20s] [--for 1m] [--dir DIR]", "run everything on this machine: simulated devices, the gateway and a local cloud", runDemo},
 		{"check", "FILE [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
+		{"identity", "check FILE [--gateway NAME] [--connect] [--json]", "check certificate and connection step by step, up to AWS's CONNACK", runIdentity},
 		{"fleet", "COMMAND", "list, check, render and compare the gateways of a fleet file", ignoreContext(runFleet)},
 		{"run", "FILE [--gateway NAME]", "run the gateway", runRun},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
