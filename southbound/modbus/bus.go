@@ -27,6 +27,9 @@ type bus struct {
 	client *wire.Client
 	timer  *time.Timer
 	learn  func(device string, l learnt) // keeps what was learnt
+	writes chan writeOrder
+	wrote  bool          // the last thing done was a write
+	ended  chan struct{} // closed when run returns
 
 	devices []*device
 	jobs    []*job
@@ -70,7 +73,8 @@ const (
 
 func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, learnt)) *bus {
 	link := newLink(spec, dial)
-	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn, poke: make(chan struct{}, 1)}
+	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn,
+		writes: make(chan writeOrder), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 
 // set makes devices what the bus polls, soon. Those that it has already keep
@@ -90,9 +94,13 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 	b.timer = time.NewTimer(0)
 	defer b.timer.Stop()
 	defer b.link.Close()
+	defer close(b.ended)
 	for ctx.Err() == nil {
 		b.adopt(time.Now(), emit)
 		b.release(time.Now())
+		if b.write(ctx) {
+			continue
+		}
 		if d := b.probeDue(time.Now()); d != nil {
 			b.probe(ctx, d)
 		} else if j := b.earliest(); j != nil {
@@ -103,6 +111,23 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 	}
 	for _, j := range b.jobs {
 		j.flush(emit)
+	}
+}
+
+// write does a write that waits, if there is one, and reports whether it did. A
+// read that is due comes between two writes.
+func (b *bus) write(ctx context.Context) bool {
+	if b.wrote && b.earliest() != nil {
+		b.wrote = false
+		return false
+	}
+	select {
+	case w := <-b.writes:
+		b.wrote = true
+		b.carryOut(ctx, w)
+		return true
+	default:
+		return false
 	}
 }
 
@@ -231,6 +256,9 @@ func (b *bus) wait(ctx context.Context) {
 	b.timer.Reset(until.Sub(now))
 	select {
 	case <-ctx.Done():
+	case w := <-b.writes:
+		b.wrote = true
+		b.carryOut(ctx, w)
 	case <-b.poke:
 	case <-b.timer.C:
 	}

@@ -50,6 +50,10 @@ type Device struct {
 	// MaxGap is how many unused registers may be read through to save a
 	// request; 0 reads none in vain. Default: by cost.
 	MaxGap *int `yaml:"max_gap"`
+	// Write is how points are written: auto (the default: functions 5 and 6 for
+	// one coil or register, 16 for more), single (5 and 6 only, one register
+	// after the other) or multiple (15 and 16 only).
+	Write string `yaml:"write"`
 	// Labels are told to the cloud with the device's points.
 	Labels map[string]string `yaml:"labels"`
 	// OnChange delivers a point only when its value changed, for all points
@@ -67,6 +71,7 @@ func (d *Device) SetDefaults() {
 	d.UnitID = 1
 	d.Every = setting.Duration(time.Second)
 	d.Order = "ABCD"
+	d.Write = writeAuto
 	d.MaxWords = MaxWords
 	d.MaxBits = MaxBits
 }

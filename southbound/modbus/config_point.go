@@ -64,6 +64,9 @@ type Point struct {
 	Unit string `yaml:"unit"`
 	// Every is how often this point is read. Default: the device's.
 	Every *setting.Duration `yaml:"every"`
+	// Writable lets the point be set, by commands: true, or {min, max, max_step}.
+	// Default false.
+	Writable *Writable `yaml:"writable"`
 	// OnChange delivers a reading only when its value changed. Default: the
 	// device's.
 	OnChange *bool `yaml:"on_change"`

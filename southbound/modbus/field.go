@@ -34,6 +34,9 @@ type field struct {
 	unit    string
 
 	delivery *bridge.Delivery
+
+	writable      *Writable // nil is read-only
+	scale, offset float64   // to undo scaling
 }
 
 // end is the address behind the field.

@@ -17,29 +17,37 @@ func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, a
 		b.client.To(ctx, d.spec.unit, d.spec.timeout)
 		start := time.Now()
 		data, err = b.client.Read(t, uint16(first), uint16(count))
-		b.used = time.Now()
-		b.counts.requests.Add(1)
-		b.counts.busy.Add(int64(b.used.Sub(start)))
-		if err == nil {
-			b.connected()
-			return data, nil
-		}
-		if ctx.Err() != nil {
+		b.counts.busy.Add(int64(time.Since(start)))
+		if ctx.Err() != nil && err != nil {
 			return nil, ctx.Err()
 		}
-		reason, answered := reasonOf(err)
-		b.counts.failures[reason].Add(1)
-		var connect *wire.ConnectError
-		if errors.As(err, &connect) {
-			b.disconnected(reason, connect)
-			break
+		b.account(err)
+		if err == nil {
+			return data, nil
 		}
-		b.connected()
-		if answered {
+		if _, answered := reasonOf(err); answered || b.down.reason != 0 {
 			break
 		}
 	}
 	return nil, fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, err)
+}
+
+// account counts a request, and notes whether the bus is up.
+func (b *bus) account(err error) {
+	b.used = time.Now()
+	b.counts.requests.Add(1)
+	if err == nil {
+		b.connected()
+		return
+	}
+	reason, _ := reasonOf(err)
+	b.counts.failures[reason].Add(1)
+	var connect *wire.ConnectError
+	if errors.As(err, &connect) {
+		b.disconnected(reason, connect)
+		return
+	}
+	b.connected()
 }
 
 // disconnected notes that there is no connection.

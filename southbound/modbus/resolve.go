@@ -103,6 +103,7 @@ func (f *finder) point(name string, p Point, d Device) *field {
 	f.decoding(r, p, d)
 	f.scaling(r, p)
 	r.delivery = f.delivery(r, p, d)
+	f.writable(r, p)
 	if r.address < 0 || r.end() > 1<<16 {
 		f.bad(key, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
 	}

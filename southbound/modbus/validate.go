@@ -47,6 +47,9 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.Base != 0 && d.Base != 1 {
 		f.bad("base", fmt.Sprintf("addresses from %d", d.Base), "use 0, or 1 where the manual counts from 1")
 	}
+	if ways := []string{writeAuto, writeSingle, writeMultiple}; !slices.Contains(ways, d.Write) {
+		f.bad("write", fmt.Sprintf("%q is no way of writing", d.Write), suggest(d.Write, ways))
+	}
 	if d.Timeout != nil && *d.Timeout <= 0 {
 		f.bad("timeout", "no time for an answer", "use 1s, or what the device needs")
 	}

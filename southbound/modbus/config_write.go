@@ -1,0 +1,88 @@
+package modbus
+
+import (
+	"fmt"
+
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// Writable says within which limits a point may be set: true, or {min, max,
+// max_step}.
+type Writable struct {
+	// Min is the least value that may be written, in the point's unit.
+	Min *setting.Decimal `yaml:"min"`
+	// Max is the greatest.
+	Max *setting.Decimal `yaml:"max"`
+	// MaxStep is by how much a write may change the value that the device has.
+	MaxStep *setting.Decimal `yaml:"max_step"`
+	// ReadModifyWrite allows a part of a register (bit, bits, byte) to be set by
+	// writing the whole register back, on devices without function 22. What the
+	// device itself changes in between is lost. Default false.
+	ReadModifyWrite bool `yaml:"read_modify_write"`
+
+	no bool // writable: false
+}
+
+// UnmarshalText reads true or false.
+func (w *Writable) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "true":
+		*w = Writable{}
+	case "false":
+		*w = Writable{no: true}
+	default:
+		return fmt.Errorf("%q: write true, false or {min: ..., max: ..., max_step: ...}", text)
+	}
+	return nil
+}
+
+// Ways of writing.
+const (
+	writeAuto     = "auto"
+	writeSingle   = "single"
+	writeMultiple = "multiple"
+)
+
+// writable finds whether and how a point may be set.
+func (f *finder) writable(r *field, p Point) {
+	if p.Writable == nil || p.Writable.no {
+		return
+	}
+	w := p.Writable
+	number := r.kind != kindBool && r.kind != kindString
+	switch {
+	case r.table != wire.Coil && r.table != wire.Holding:
+		f.bad("writable", "a "+r.table.String()+" can't be written", "only coils and holding registers can: remove writable")
+	case p.ScalePoint != "":
+		f.bad("writable", "a point with a scale_point can't be written", "its factor may change meanwhile: remove writable")
+	}
+	for _, k := range []struct {
+		key   string
+		given bool
+	}{{"min", w.Min != nil}, {"max", w.Max != nil}, {"max_step", w.MaxStep != nil}} {
+		if k.given && !number {
+			f.bad("writable/"+k.key, k.key+" for a "+r.typ, "only numbers have "+k.key+": write writable: true")
+		}
+	}
+	if w.Min != nil && w.Max != nil && w.Min.Float() > w.Max.Float() {
+		f.bad("writable/min", "min is above max", "swap them")
+	}
+	if w.MaxStep != nil && w.MaxStep.Float() <= 0 {
+		f.bad("writable/max_step", "no step is small enough", "use a number above 0")
+	}
+	r.writable = w
+	r.scale, r.offset = 1, 0
+	if p.Scale != nil {
+		r.scale = p.Scale.Float()
+	}
+	if p.Offset != nil {
+		r.offset = p.Offset.Float()
+	}
+	if r.scale == 0 {
+		f.bad("scale", "a writable point with scale 0", "use another scale")
+	}
+	if r.line != nil && r.line.num == 0 {
+		f.bad("range/value", "a writable point whose values are the same", "give the two ends of the range")
+	}
+}
