@@ -356,7 +356,7 @@ var deviceProfiles = []deviceProfile{
 			voltage_l1 230.1; voltage_l2 231.2; voltage_l3 232.3
 			voltage_l1_l2 398.4; voltage_l2_l3 399.5; voltage_l3_l1 400.6; voltage_sf -1
 			frequency 49.99; frequency_sf -2
-			power_total -1234; power_l1 400; power_l2 -1234; power_l3 -400; power_sf 0
+			power_export_total -1234; power_export_l1 400; power_export_l2 -1234; power_export_l3 -400; power_sf 0
 			energy_export_wh 7654321; energy_import_wh 12345678; energy_sf 0`,
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -167,7 +168,7 @@ func TestProfiles(t *testing.T) {
 			if n := len(plan[0].Blocks); n != p.requests {
 				t.Errorf("%d requests a cycle, want %d: %+v", n, p.requests, plan[0].Blocks)
 			}
-			got := readAll(t, l.Config.Southbound.Modbus)
+			got := readAll(t, l.Config.Southbound.Modbus)["device"]
 			if diff := cmp.Diff(sortedLines(p.want), got); diff != "" {
 				t.Errorf("readings (-want +got):\n%s", diff)
 			}
@@ -182,9 +183,9 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// readAll polls until every point of the device was read, and returns the
-// readings as sorted lines.
-func readAll(t *testing.T, cfg modbus.Config) []string {
+// readAll polls until every point of every device was read, and returns the
+// readings of each device as sorted lines.
+func readAll(t *testing.T, cfg modbus.Config) map[string][]string {
 	t.Helper()
 	source, err := modbus.New(cfg, modbus.Options{})
 	if err != nil {
@@ -192,26 +193,40 @@ func readAll(t *testing.T, cfg modbus.Config) []string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	readings := make(map[string]string)
+	missing := 0
+	readings := make(map[string]map[string]string)
+	for name, d := range cfg.Devices {
+		readings[name] = make(map[string]string)
+		missing += len(d.Points)
+	}
+	var mu sync.Mutex
 	err = source.Run(ctx, func(b bridge.Batch, _ func(error)) {
+		mu.Lock()
+		defer mu.Unlock()
 		for _, r := range b.Readings {
-			readings[r.Point] = r.Value.String()
+			if _, known := readings[b.Device][r.Point]; !known {
+				missing--
+			}
+			readings[b.Device][r.Point] = r.Value.String()
 		}
-		if len(readings) == len(cfg.Devices["device"].Points) {
+		if missing == 0 {
 			cancel()
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []string
-	for point, value := range readings {
-		lines = append(lines, point+" "+value)
+	lines := make(map[string][]string)
+	for device, points := range readings {
+		for point, value := range points {
+			lines[device] = append(lines[device], point+" "+value)
+		}
+		slices.Sort(lines[device])
 	}
-	slices.Sort(lines)
 	return lines
 }
 
+// sortedLines splits what a test wants at semicolons and ends of lines.
 func sortedLines(s string) []string {
 	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == ';' })
 	for i := range lines {
