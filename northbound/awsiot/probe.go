@@ -23,6 +23,11 @@ func TLS(cfg *Config) (*tls.Config, tls.Certificate, error) {
 	return tlsConfig(cfg, pair, roots), pair, nil
 }
 
+// StatusTopic returns where a gateway's birth and last will go.
+func StatusTopic(cfg *Config, gateway string) string {
+	return newStatus(&Sink{options: Options{Gateway: gateway}}, cfg, 0).topic
+}
+
 // AmazonRoots returns the built-in roots: Amazon Root CA 1 to 4 and Starfield
 // Services Root CA G2.
 func AmazonRoots() []*x509.Certificate {

@@ -39,3 +39,11 @@ func TestExplainAt(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusTopicOfACheck(t *testing.T) {
+	for template, want := range map[string]string{"": "fieldbridge/press-1/status", "plant/{gateway}/state": "plant/press-1/state"} {
+		if got := StatusTopic(&Config{StatusTopic: template}, "press-1"); got != want {
+			t.Errorf("%q: got %s", template, got)
+		}
+	}
+}

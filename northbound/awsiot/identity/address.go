@@ -22,18 +22,13 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 		return nil, 0
 	}
 	s.fact("endpoint", "%s, port %s", host, port)
-	var log tries
-	dial := c.o.Dial
-	if dial == nil {
-		if !c.lookUp(ctx, s, host) {
-			return nil, 0
-		}
-		dial = (&net.Dialer{Resolver: c.o.Resolver, ControlContext: log.add}).DialContext
+	if c.o.Dial == nil && !c.lookUp(ctx, s, host) {
+		return nil, 0
 	}
 	start := time.Now()
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	conn, err := c.open(ctx)
 	elapsed := time.Since(start)
-	if tried, n := log.text(); err != nil || n > 1 {
+	if tried, n := c.tried.text(); err != nil || n > 1 {
 		s.fact("tried", "%s", tried)
 	}
 	if err != nil {
@@ -42,6 +37,19 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 	}
 	s.fact("connected to", "%s from %s in %s", conn.RemoteAddr(), conn.LocalAddr(), took(elapsed))
 	return conn, elapsed
+}
+
+// open opens a TCP connection to the endpoint.
+func (c *check) open(ctx context.Context) (net.Conn, error) {
+	host, port, err := awsiot.Address(&c.o.Config)
+	if err != nil {
+		return nil, err
+	}
+	dial := c.o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Resolver: c.o.Resolver, ControlContext: c.tried.add}).DialContext
+	}
+	return dial(ctx, "tcp", net.JoinHostPort(host, port))
 }
 
 // lookUp notes the addresses of a name. It reports whether there are any.

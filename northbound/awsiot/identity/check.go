@@ -31,12 +31,14 @@ type Options struct {
 	Resolver *net.Resolver
 }
 
-// Check connects once and tells what it saw. It takes at most the configured
-// connect_timeout and a second or two, and ends early with ctx. All that it
-// opened is closed when it returns.
+// Check connects and tells what it saw. It connects once; only a CONNECT that a
+// policy refuses is tried again, without the last will. It takes at most twice
+// the configured connect_timeout and three seconds, and ends early with ctx. All
+// that it opened is closed when it returns.
 func Check(ctx context.Context, o Options) Report {
 	c := newCheck(o)
 	c.run(ctx)
+	c.again(ctx)
 	c.clock()
 	c.conclude()
 	return c.report
@@ -53,6 +55,10 @@ type check struct {
 	own    []*x509.Certificate // ours, the leaf first
 	roots  []*x509.Certificate // who may vouch for the server
 	server []*x509.Certificate // the server's, the leaf first; as it sent them
+
+	tried     tries     // addresses
+	connected time.Time // when CONNECT was sent
+	refused   byte      // by this CONNACK
 }
 
 func newCheck(o Options) *check {

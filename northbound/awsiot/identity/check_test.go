@@ -153,12 +153,61 @@ func TestClosedWithoutConnack(t *testing.T) {
 	fails(t, r.check("no-connack.txt"), Connect)
 }
 
+// TestNotAuthorized: AWS answers 0x87 to a client id and to a last will that the
+// policy does not allow. They are told apart.
 func TestNotAuthorized(t *testing.T) {
 	t.Parallel()
+	publish := awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/plant/*"}}
+	connect := awsiottest.Statement{Actions: []string{"iot:Connect"}, Resources: []string{"client/press-line-2"}}
+	for name, policy := range map[string]awsiottest.Policy{"connect-denied": {publish}, "will-denied": {publish, connect}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			c := r.cloud(func(o *awsiottest.Options) { o.Throttle = awsiottest.ThrottleRefuse })
+			c.SetPolicy(r.issue("press-line-2", awsiottest.Terms{}).ID, policy)
+			fails(t, r.check(name+".txt"), Connect)
+		})
+	}
+}
+
+// TestNoWill: a check that ends as it should is nothing that the cloud tells
+// others of.
+func TestNoWill(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
-	c := r.cloud(nil)
-	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: 0x87} })
-	fails(t, r.check("not-authorized.txt"), Connect)
+	told := make(chan awsiottest.Message, 10)
+	c := r.cloud(func(o *awsiottest.Options) { o.OnPublish = func(m awsiottest.Message) { told <- m } })
+	if report := Check(t.Context(), r.o); !report.OK {
+		t.Error(report.Text())
+	}
+	c.Offline() // returns when all connections have ended
+	if len(told) > 0 {
+		t.Errorf("told of %+v", <-told)
+	}
+}
+
+// TestWill checks what would be told of one that is cut off.
+func TestWill(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	seen := make(chan *packets.Connect, 1)
+	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, answer(func(p *packets.Connect) *packets.ControlPacket {
+		seen <- p
+		return accept(p)
+	}))
+	Check(t.Context(), r.o)
+	p := <-seen
+	var will struct {
+		Gateway, Type, Reason string
+		Connection            *uint64
+	}
+	if err := json.Unmarshal(p.WillMessage, &will); err != nil {
+		t.Fatal(err)
+	}
+	if p.WillTopic != "fieldbridge/press-line-2/status" || p.WillQOS != 1 || p.WillRetain || !p.CleanStart || p.KeepAlive != 60 ||
+		will.Gateway != "press-line-2" || will.Type != "offline" || will.Connection == nil || *will.Connection != 0 {
+		t.Errorf("%+v\n%s", p, p.WillMessage)
+	}
 }
 
 // TestDisconnectedInstead: a server may say DISCONNECT where a CONNACK is due.
@@ -491,7 +540,7 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	c := r.cloud(nil)
-	for name, code := range map[string]byte{"well.json": 0, "not-authorized.json": 0x87} {
+	for name, code := range map[string]byte{"well.json": 0, "busy.json": 0x97} {
 		c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: code} })
 		data, err := json.MarshalIndent(Check(t.Context(), r.o), "", "  ")
 		if err != nil {

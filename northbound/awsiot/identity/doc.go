@@ -8,8 +8,7 @@
 // and by the records that are not encrypted.
 //
 // It uses the TLS configuration and the explanations of package awsiot, so that
-// what passes here passes there. It changes nothing at the cloud: its CONNECT
-// has no last will, publishes nothing and ends with a DISCONNECT. But a second
-// client with one client id takes the session of the first over, so
+// what passes here passes there. It publishes nothing and ends with a DISCONNECT.
+// But a second client with one client id takes the session of the first over, so
 // [Options.Hold] stops before CONNECT while the gateway runs.
 package identity

@@ -3,8 +3,10 @@ package identity
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,50 +29,155 @@ var errNotMQTT = errors.New("the answer to CONNECT is not MQTT 5")
 func (c *check) connect(ctx context.Context, h *handshake) {
 	s := c.step(Connect)
 	s.reached()
-	deadline, _ := ctx.Deadline()
-	stop := h.until(ctx, deadline)
-	defer stop()
 	s.fact("client id", "%s", c.report.Client)
+	s.fact("last will", "to %s", awsiot.StatusTopic(&c.o.Config, c.o.Gateway))
 	start := time.Now()
-	if err := send(h, c.packet()); err != nil {
-		c.failConnect(s, err)
-		return
-	}
-	answer, err := receive(h.reader)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
-		c.failConnect(s, err)
-		return
-	}
+	c.connected = start
+	answer, err := c.exchange(ctx, h, c.packet(true))
 	elapsed := time.Since(start)
+	if err != nil {
+		c.failConnect(s, err)
+		return
+	}
 	switch p := answer.Content.(type) { // receive lets no others through
 	case *packets.Connack:
 		s.fact("connack", "0x%02X in %s", p.ReasonCode, took(elapsed))
 		s.fact("server says", "%s", p.Properties.ReasonString)
 		if p.ReasonCode >= 0x80 {
 			c.failConnect(s, awsiot.Refused(p.ReasonCode, p.Properties.ReasonString))
+			c.refused = p.ReasonCode
 			return
 		}
 		c.tellGrants(s, p)
-		c.disconnect(s, h)
+		how, err := c.disconnect(ctx, h)
+		if err != nil {
+			s.warn(fmt.Sprintf("DISCONNECT could not be sent: %v", err), "check again in a minute")
+		}
+		s.fact("disconnect", "%s", how)
 	case *packets.Disconnect:
 		s.fact("server says", "%s", p.Properties.ReasonString)
 		c.failConnect(s, awsiot.Disconnected(p.ReasonCode, p.Properties.ReasonString))
 	}
 }
 
-// packet returns the session's CONNECT without its last will: if the check
-// breaks off, nobody shall hear that the gateway is lost.
-func (c *check) packet() *packets.ControlPacket {
+// exchange sends a CONNECT and reads the answer.
+func (c *check) exchange(ctx context.Context, h *handshake, packet *packets.ControlPacket) (*packets.ControlPacket, error) {
+	deadline, _ := ctx.Deadline()
+	defer h.until(ctx, deadline)()
+	if err := send(h, packet); err != nil {
+		return nil, cmp.Or(ctx.Err(), err)
+	}
+	answer, err := receive(h.reader)
+	if err != nil {
+		return nil, cmp.Or(ctx.Err(), err)
+	}
+	return answer, nil
+}
+
+// packet returns the session's CONNECT. A policy that does not allow the last
+// will refuses all of it, so a will is there; a clean DISCONNECT takes it back.
+func (c *check) packet(will bool) *packets.ControlPacket {
 	cp := packets.NewControlPacket(packets.CONNECT)
 	p := cp.Content.(*packets.Connect)
 	p.ClientID, p.CleanStart = c.report.Client, true
 	p.KeepAlive = uint16(c.o.Config.KeepAlive.D() / time.Second)
 	problems := byte(1)
 	p.Properties.RequestProblemInfo = &problems
+	if will {
+		p.WillFlag, p.WillQOS, p.WillProperties = true, 1, &packets.Properties{}
+		p.WillTopic, p.WillMessage = awsiot.StatusTopic(&c.o.Config, c.o.Gateway), c.will()
+	}
 	return cp
+}
+
+// will is what the cloud says if the check is cut off after CONNECT: the gateway
+// is offline, which is true, since it does not run. Its connection number is
+// below those of all sessions, so it never outdoes a birth.
+func (c *check) will() []byte {
+	data, err := json.Marshal(struct {
+		V          int    `json:"v"`
+		Gateway    string `json:"gateway"`
+		Run        string `json:"run"`
+		Type       string `json:"type"`
+		At         int64  `json:"at"`
+		Connection uint64 `json:"connection"`
+		Reason     string `json:"reason"`
+	}{1, c.o.Gateway, "check", "offline", c.now.UnixMilli(), 0, "check"})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return data
+}
+
+// notAuthorized is the CONNACK of a client that a policy does not let in, and
+// what AWS means by it is not only the client id.
+const notAuthorized = 0x87
+
+// secondConnect is the pause between two CONNECTs of one client id, of which AWS
+// takes one per second.
+const secondConnect = 1100 * time.Millisecond
+
+// again finds out which part of a refused CONNECT was not allowed: it connects
+// once more, without the last will.
+func (c *check) again(ctx context.Context) {
+	if c.refused != notAuthorized {
+		return
+	}
+	s := c.step(Connect)
+	select {
+	case <-time.After(time.Until(c.connected.Add(secondConnect))):
+	case <-ctx.Done():
+		return
+	}
+	code, err := c.withoutWill(ctx)
+	switch {
+	case err != nil:
+		s.fact("without will", "cannot be told: %v", err)
+	case code < 0x80:
+		s.fact("without will", "0x%02X", code)
+		topic := awsiot.StatusTopic(&c.o.Config, c.o.Gateway)
+		s.fail(fmt.Sprintf("the policy of our certificate lets us connect, but not with a last will to %s (0x87)", topic),
+			"allow iot:Publish on topic/"+topic)
+	default:
+		s.fact("without will", "0x%02X, too", code)
+		s.fail(fmt.Sprintf("the policy of our certificate does not let us connect as %s (0x87)", c.report.Client), c.allowConnect())
+	}
+}
+
+// allowConnect says what a policy must allow.
+func (c *check) allowConnect() string {
+	fix := "attach a policy to the certificate that allows iot:Connect on client/" + c.report.Client
+	if c.o.Gateway == c.report.Client {
+		return fix + "; if it names thing variables, also attach the certificate to the thing " + c.o.Gateway
+	}
+	return fix + "; thing variables in it do not work, since the client id is not the thing name " + c.o.Gateway
+}
+
+// withoutWill makes another connection and returns the reason of its CONNACK.
+func (c *check) withoutWill(ctx context.Context) (byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Config.ConnectTimeout.D())
+	defer cancel()
+	conn, err := c.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	h := newHandshake(conn, c.config, c.pair)
+	if h.run(ctx); h.err != nil {
+		return 0, h.err
+	}
+	answer, err := c.exchange(ctx, h, c.packet(false))
+	if err != nil {
+		return 0, err
+	}
+	ack, ok := answer.Content.(*packets.Connack)
+	if !ok {
+		return 0, errNotMQTT
+	}
+	if ack.ReasonCode < 0x80 {
+		_, err = c.disconnect(ctx, h)
+	}
+	return ack.ReasonCode, err
 }
 
 // send writes a packet in one piece.
@@ -148,20 +255,17 @@ func optional[T byte | uint16 | uint32](s *Step, key string, value *T) {
 
 // disconnect ends the MQTT session on purpose and waits for the server to close,
 // so that it has surely read it.
-func (c *check) disconnect(s *Step, h *handshake) {
-	cp := packets.NewControlPacket(packets.DISCONNECT)
-	if err := send(h, cp); err != nil {
-		s.warn(fmt.Sprintf("DISCONNECT could not be sent: %v", err), "check again in a minute")
-		return
+func (c *check) disconnect(ctx context.Context, h *handshake) (how string, err error) {
+	start := time.Now()
+	defer h.until(ctx, start.Add(goodbye))()
+	if err := send(h, packets.NewControlPacket(packets.DISCONNECT)); err != nil {
+		return "", err
 	}
 	_ = h.conn.CloseWrite()
-	start := time.Now()
-	_ = h.conn.SetReadDeadline(start.Add(goodbye))
 	if _, err := io.Copy(io.Discard, h.reader); err != nil {
-		s.fact("disconnect", "sent; the server has not closed after %s", took(time.Since(start)))
-		return
+		return fmt.Sprintf("sent; the server has not closed after %s", took(time.Since(start))), nil
 	}
-	s.fact("disconnect", "sent; the server closed after %s", took(time.Since(start)))
+	return fmt.Sprintf("sent; the server closed after %s", took(time.Since(start))), nil
 }
 
 // failConnect tells why MQTT does not work.
