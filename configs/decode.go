@@ -21,6 +21,7 @@ type decoder struct {
 	faulty    map[string]bool
 	faultyKey map[string]bool // what they are keys of
 	files     []fileRef
+	paths     []*node // the texts that are paths
 }
 
 // place is where in the configuration a value is.
@@ -133,6 +134,7 @@ func (d *decoder) decodeKnown(n *node, v reflect.Value, p place) {
 	if v.Type() == pathType {
 		if d.text(n, v, p) {
 			v.SetString(resolve(n.pos.File, v.String()))
+			d.paths = append(d.paths, n)
 			if p.name() != "dir" {
 				d.files = append(d.files, fileRef{p.name(), v.String(), n.pos})
 			}

@@ -25,7 +25,8 @@ type Loaded struct {
 	// Files are what was read: the file and those that it includes.
 	Files []string
 
-	root *node // with variables and profiles written out
+	root  *node   // with variables and profiles written out
+	paths []*node // the texts in it that are paths
 }
 
 // Load reads and checks the file of one gateway, or a fleet file for the gateway
@@ -108,6 +109,7 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	v := reflect.ValueOf(&l.Config).Elem()
 	setDefaults(v)
 	d.object(l.root, v, place{key: l.root.pos})
+	l.paths = d.paths
 	l.resolveDefaults()
 	for _, p := range l.Config.Validate() {
 		l.judge(&d, p)

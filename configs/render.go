@@ -2,8 +2,8 @@ package configs
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -16,9 +16,21 @@ func (l *Loaded) Render(origin bool) string {
 	return r.String()
 }
 
+// Snapshot writes the configuration so that it means the same in another folder:
+// as [Loaded.Render], with absolute paths.
+func (l *Loaded) Snapshot() string {
+	r := renderer{absolute: make(map[*node]bool, len(l.paths))}
+	for _, n := range l.paths {
+		r.absolute[n] = true
+	}
+	r.mapping(l.root, 0)
+	return r.String()
+}
+
 type renderer struct {
 	strings.Builder
-	origin bool
+	origin   bool
+	absolute map[*node]bool // the texts that are paths; nil leaves them as they are
 }
 
 func (r *renderer) mapping(n *node, depth int) {
@@ -49,13 +61,13 @@ func (r *renderer) value(n *node, depth int) {
 	case n.kind == list:
 		items := make([]string, len(n.items))
 		for i, item := range n.items {
-			items[i] = scalarText(item)
+			items[i] = r.scalar(item)
 		}
 		r.WriteString(" [" + strings.Join(items, ", ") + "]")
 	case n.kind == mapping:
 		r.WriteString(" {}")
 	default:
-		r.WriteString(" " + scalarText(n))
+		r.WriteString(" " + r.scalar(n))
 	}
 	if r.origin {
 		fmt.Fprintf(r, "  # %s:%d", n.pos.File, n.pos.Line)
@@ -65,7 +77,7 @@ func (r *renderer) value(n *node, depth int) {
 
 // item writes a mapping in a list: its first key stands after the dash.
 func (r *renderer) item(n *node, depth int) {
-	inner := renderer{origin: r.origin}
+	inner := renderer{origin: r.origin, absolute: r.absolute}
 	inner.mapping(n, depth+1)
 	indent := strings.Repeat("  ", depth)
 	r.WriteString(indent + "- " + strings.TrimPrefix(inner.String(), indent+"  "))
@@ -81,14 +93,38 @@ func flat(n *node) bool {
 	return true
 }
 
-func scalarText(n *node) string {
+func (r *renderer) scalar(n *node) string {
 	switch {
 	case n.kind == null:
 		return "null"
-	case n.secret != "":
-		return strconv.Quote(n.secret)
+	case n.secret != "" || n.unknown:
+		text := n.secret
+		if text == "" {
+			text = n.text
+		}
+		if r.absolute != nil {
+			text = fileVariable.ReplaceAllStringFunc(text, func(v string) string {
+				return "${file:" + absolute(n.pos.File, v[len("${file:"):len(v)-1]) + "}"
+			})
+		}
+		return quoteYAML(text)
 	}
-	return yamlText(n.text, n.plain)
+	text := strings.ReplaceAll(n.text, "${", "$${")
+	if r.absolute[n] {
+		text = absolute(n.pos.File, text)
+	}
+	return yamlText(text, n.plain)
+}
+
+var fileVariable = regexp.MustCompile(`\$\{file:[^}]*\}`)
+
+// absolute makes a path that a file names absolute.
+func absolute(file, path string) string {
+	path = resolve(file, path)
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // Text that is the same to YAML with and without quotes.

@@ -117,6 +117,7 @@ func (s *substituter) scalar(n *node) *node {
 		return v
 	}
 	out := &node{kind: scalar, pos: n.pos, plain: true}
+	secret := false
 	text, unknown := substitute(n.text, func(name string) (string, bool) {
 		v := s.lookup(name, n)
 		if v == nil {
@@ -128,9 +129,7 @@ func (s *substituter) scalar(n *node) *node {
 			out.unknown = true
 			return "", true
 		}
-		if v.secret != "" {
-			out.secret = n.text
-		}
+		secret = secret || v.secret != ""
 		out.unknown = out.unknown || v.unknown
 		return v.text, true
 	}, false)
@@ -144,6 +143,16 @@ func (s *substituter) scalar(n *node) *node {
 	}
 	if out.text = text; out.unknown {
 		out.text = n.text
+	}
+	if secret {
+		out.secret, _ = substitute(n.text, func(name string) (string, bool) {
+			if v := s.lookup(name, n); v != nil && v.secret == "" {
+				return v.text, true
+			} else if v != nil {
+				return v.secret, true
+			}
+			return "", true
+		}, true)
 	}
 	if strings.Contains(n.text, "$${") && unknownVariables(n.text) == 0 {
 		out.plain = n.plain // an escape only

@@ -1,0 +1,42 @@
+package configs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A snapshot means the same wherever it is read.
+func TestSnapshot(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a/g.yaml": "include: ../b/more.yaml\nvars: {net: '10.0.0'}\n" + north + `
+labels: {odd: "$${x} # 'y' \"z\"", multi: "a\n b", num: 007, word: 'null', tilde: "~"}
+southbound:
+  modbus:
+    buses: {"b-{1..2}": {url: "tcp://${net}.${file:host}:502"}}
+    devices: {d: {bus: b-1, profile: eastron-sdm630, only: [frequency], max_gap: 0, points: {x: {holding: 0x10, invalid: [0x8000, -1]}}}}
+  mqtt: {brokers: {l: {listen: "127.0.0.1:1883"}}, sensors: {z: {broker: l, topic: "z/{device}", point: p}, a: {broker: l, topic: "a/#", device: d2, point: p}}}
+`,
+		"a/host":      "7\n",
+		"b/more.yaml": "store: {dir: queue}\n",
+	})
+	file := filepath.Join(dir, "a/g.yaml")
+	l := load(t, file)
+	text := l.Snapshot()
+	other := filepath.Join(t.TempDir(), "copy.yaml")
+	if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := load(t, other)
+	if diff := cmp.Diff(l.Config, again.Config); diff != "" {
+		t.Errorf("(-file +snapshot):\n%s\n%s", diff, text)
+	}
+	if again.Snapshot() != text {
+		t.Errorf("a snapshot of the snapshot differs:\n%s", cmp.Diff(text, again.Snapshot()))
+	}
+	if url := again.Config.Southbound.Modbus.Buses["b-2"].URL; url != "tcp://10.0.0.7:502" {
+		t.Error(url)
+	}
+}
