@@ -22,24 +22,7 @@ import (
 // has signed, and both certificates in its file.
 func (r *rig) chain(key any) {
 	r.t.Helper()
-	rootPEM, err := os.ReadFile(r.ca.File)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	keyPEM, err := os.ReadFile(strings.TrimSuffix(r.ca.File, ".pem") + ".key")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	rootBlock, _ := pem.Decode(rootPEM)
-	keyBlock, _ := pem.Decode(keyPEM)
-	root, err := x509.ParseCertificate(rootBlock.Bytes)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	rootKey, err := x509.ParseECPrivateKey(keyBlock.Bytes)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	root, rootKey := r.signer()
 	middleKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		r.t.Fatal(err)
@@ -58,6 +41,30 @@ func (r *rig) chain(key any) {
 	r.write(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	r.write(certFile, append(pemOf(leaf), pemOf(middle)...))
 	r.o.Config.Certificate, r.o.Config.PrivateKey = setting.Path(certFile), setting.Path(keyFile)
+}
+
+// signer returns the rig's authority as it signs.
+func (r *rig) signer() (*x509.Certificate, *ecdsa.PrivateKey) {
+	r.t.Helper()
+	rootPEM, err := os.ReadFile(r.ca.File)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	keyPEM, err := os.ReadFile(strings.TrimSuffix(r.ca.File, ".pem") + ".key")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	rootBlock, _ := pem.Decode(rootPEM)
+	keyBlock, _ := pem.Decode(keyPEM)
+	root, err := x509.ParseCertificate(rootBlock.Bytes)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	key, err := x509.ParseECPrivateKey(keyBlock.Bytes)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return root, key
 }
 
 func (r *rig) sign(template, parent *x509.Certificate, public, key any) *x509.Certificate {
