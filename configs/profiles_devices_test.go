@@ -214,7 +214,7 @@ var deviceProfiles = []deviceProfile{
 	},
 	{
 		name:     "huawei-sun2000",
-		requests: 6,
+		requests: 5,
 		ranges: []legal{{modbustest.Holding, 32008, 3}, {modbustest.Holding, 32016, 48}, {modbustest.Holding, 32064, 27},
 			{modbustest.Holding, 32091, 4}, {modbustest.Holding, 32106, 2}, {modbustest.Holding, 32114, 2}},
 		image: func(i image) {
@@ -314,7 +314,7 @@ var deviceProfiles = []deviceProfile{
 	},
 	{
 		name:     "siemens-pac3200",
-		requests: 3,
+		requests: 2,
 		ranges:   []legal{{modbustest.Holding, 1, 74}, {modbustest.Holding, 801, 40}},
 		image: func(i image) {
 			i = i.at(modbustest.Holding, 0)

@@ -43,11 +43,18 @@ southbound:
 	return l
 }
 
-// Every profile has a test, and the other way round.
+// Every profile has a test, and the other way round, and a line in the README.
 func TestEveryProfileIsTested(t *testing.T) {
+	readme, err := os.ReadFile("profiles/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var tested []string
 	for _, p := range deviceProfiles {
 		tested = append(tested, p.name)
+		if line := fmt.Sprintf("| %s | %d |\n", p.name, p.requests); !strings.Contains(string(readme), line) {
+			t.Errorf("profiles/README.md has no device with %q", line)
+		}
 	}
 	slices.Sort(tested)
 	if diff := cmp.Diff(slices.Sorted(slices.Values(shippedNames("profiles"))), tested); diff != "" {
