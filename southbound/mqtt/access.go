@@ -51,8 +51,7 @@ func (a *access) admit(connect packets.ConnectParams) ([]filter, error) {
 	if len(a.users) == 0 {
 		return nil, nil // nobody asks for names
 	}
-	name := string(connect.Username)
-	user, known := a.users[name]
+	user, known := a.users[string(connect.Username)]
 	if !known {
 		return nil, errPassword
 	}
@@ -65,7 +64,7 @@ func (a *access) admit(connect packets.ConnectParams) ([]filter, error) {
 	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
 		return nil, errPassword
 	}
-	topics := a.topics[name]
+	topics := a.topics[string(connect.Username)]
 	if connect.WillFlag && !mayPublish(topics, connect.WillTopic) {
 		return nil, errWill
 	}

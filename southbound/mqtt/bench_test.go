@@ -14,7 +14,7 @@ func BenchmarkIngest(b *testing.B) {
 	cfg := embeddedConfig(
 		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature"}),
 		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]Point{
-			"temperature": {Path: "temperature"}, "humidity": {Path: "humidity"}, "battery": {Path: "battery", Type: "int16"}}}))
+			"temperature": {Path: "temperature"}, "humidity": {Path: "humidity"}, "battery": {Path: "battery", Value: Value{Type: "int16"}}}}))
 	s, err := New(cfg, Options{})
 	if err != nil {
 		b.Fatal(err)

@@ -1,51 +1,81 @@
 package mqtt
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
 )
 
+// maxPoints is how many points a device may have: payloads name points, too.
+const maxPoints = 1000
+
 // device is a device that was heard of.
 type device struct {
 	name, broker string
+	gone         atomic.Bool // forgotten: routes must ask for it anew
 
 	mu     sync.Mutex
 	points map[string]*slot // guarded by mu
+	feeds  []*feed          // guarded by mu
 	last   time.Time        // guarded by mu; the last good reading
 	detail string           // guarded by mu; the last fault, in full
-	rules  []string         // guarded by mu; the sensors that feed it
 }
 
 // slot is the state of one point of a device.
 type slot struct {
 	info bridge.PointInfo
+	feed *feed         // guarded by the device's mu; that read it last
 	good bool          // guarded by the device's mu
 	bad  bridge.Reason // guarded by the device's mu; valid if not good
 }
 
-// note remembers what was read, and reports whether there are points that were
-// not seen before; info tells about those.
-func (d *device) note(at time.Time, readings []bridge.Reading, info func(bridge.Reading) bridge.PointInfo) (added bool) {
+// feed is a rule that has read a device.
+type feed struct {
+	device *device
+	rule   *rule
+	heard  time.Time // guarded by the device's mu; the last message
+	told   time.Time // guarded by the device's mu; when it was last said to be silent; zero if it is not
+}
+
+// note remembers what was read, and takes out the points that are too many.
+// It reports whether there are points that were not seen before.
+func (f *feed) note(at time.Time, out *result) (added, full bool) {
+	d := f.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, r := range readings {
+	f.heard, f.told = at, time.Time{}
+	kept := out.readings[:0]
+	for _, r := range out.readings {
 		s := d.points[r.Point]
 		if s == nil {
-			s = &slot{info: info(r)}
+			if len(d.points) >= maxPoints {
+				full = true
+				continue
+			}
+			s = &slot{info: f.rule.info(r)}
 			d.points[r.Point] = s
 			added = true
 		}
-		if s.good = r.Value.Good(); s.good {
+		s.feed = f
+		s.set(r.Value)
+		if s.good {
 			d.last = at
-		} else {
-			s.bad = r.Value.Reason()
 		}
+		kept = append(kept, r)
 	}
-	return added
+	out.readings = kept
+	return added, full
+}
+
+func (s *slot) set(v bridge.Value) {
+	if s.good = v.Good(); !s.good {
+		s.bad = v.Reason()
+	}
 }
 
 func (d *device) fail(detail string) {
@@ -101,27 +131,30 @@ func newDevices(c *bridge.Catalogue) *devices {
 	return &devices{catalogue: c, byName: make(map[string]*device), counts: make(map[string]int)}
 }
 
-// get returns the device called name for a rule, nil if the rule has limit
-// devices already.
-func (ds *devices) get(name, rule, broker string, limit int) *device {
+// feed returns how a rule reads the device called name, nil if the rule has as
+// many devices as it may.
+func (ds *devices) feed(name string, r *rule, broker string) *feed {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d := ds.byName[name]
-	if d != nil && slices.Contains(d.rules, rule) {
-		return d
+	if d != nil {
+		if i := slices.IndexFunc(d.feeds, func(f *feed) bool { return f.rule == r }); i >= 0 {
+			return d.feeds[i]
+		}
 	}
-	if ds.counts[rule] >= limit {
+	if ds.counts[r.name] >= r.limit {
 		return nil
 	}
-	ds.counts[rule]++
+	ds.counts[r.name]++
 	if d == nil {
 		d = &device{name: name, broker: broker, points: make(map[string]*slot)}
 		ds.byName[name] = d
 	}
+	f := &feed{device: d, rule: r}
 	d.mu.Lock()
-	d.rules = append(d.rules, rule)
+	d.feeds = append(d.feeds, f)
 	d.mu.Unlock()
-	return d
+	return f
 }
 
 // publish tells the catalogue about d.
@@ -140,30 +173,33 @@ func (ds *devices) forget(rules []string) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	for name, d := range ds.byName {
-		if !slices.ContainsFunc(d.rules, func(r string) bool { return slices.Contains(rules, r) }) {
+		if !slices.ContainsFunc(d.feeds, func(f *feed) bool { return slices.Contains(rules, f.rule.name) }) {
 			continue
 		}
-		for _, r := range d.rules {
-			ds.counts[r]--
+		for _, f := range d.feeds {
+			ds.counts[f.rule.name]--
 		}
 		delete(ds.byName, name)
+		d.gone.Store(true)
 		if ds.catalogue != nil {
 			ds.catalogue.Remove(name)
 		}
 	}
 }
 
-func (ds *devices) status() []bridge.DeviceStatus {
+// all returns the devices sorted by name.
+func (ds *devices) all() []*device {
 	ds.mu.Lock()
-	all := make([]*device, 0, len(ds.byName))
-	for _, d := range ds.byName {
-		all = append(all, d)
-	}
+	all := slices.Collect(maps.Values(ds.byName))
 	ds.mu.Unlock()
-	list := make([]bridge.DeviceStatus, len(all))
-	for i, d := range all {
-		list[i] = d.status()
+	slices.SortFunc(all, func(a, b *device) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+func (ds *devices) status() []bridge.DeviceStatus {
+	var list []bridge.DeviceStatus
+	for _, d := range ds.all() {
+		list = append(list, d.status())
 	}
-	slices.SortFunc(list, func(a, b bridge.DeviceStatus) int { return strings.Compare(a.Device, b.Device) })
 	return list
 }

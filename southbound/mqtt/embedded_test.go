@@ -12,9 +12,9 @@ func TestPublish(t *testing.T) {
 	r := newRecorder()
 	var catalogue bridge.Catalogue
 	s := start(t, embeddedConfig(
-		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature", Unit: "°C"}),
+		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature", Value: Value{Unit: "°C"}}),
 		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]Point{
-			"temperature": {Path: "temperature"}, "battery": {Path: "battery", Type: "int16"}}}),
+			"temperature": {Path: "temperature"}, "battery": {Path: "battery", Value: Value{Type: "int16"}}}}),
 	), Options{Catalogue: &catalogue}, r.emit)
 	addr := address(t, s)
 	var want []string

@@ -24,16 +24,20 @@ const (
 	faultType          // a value is of another type
 	faultRange         // a value is outside the range of its type
 	faultNaN           // NaN or infinity
+	faultCSV           // not valid CSV
+	faultTime          // no time where it should be; the arrival's is taken
+	faultPoints        // more points than a payload or device may have
 	faultDevices       // the rule has its most devices already
 	faults             // how many there are
 )
 
 var faultNames = [faults]string{"none", "empty", "not_json", "too_deep", "name", "missing", "wrong_type", "out_of_range",
-	"not_a_number", "too_many_devices"}
+	"not_a_number", "not_csv", "time", "too_many_points", "too_many_devices"}
 
 var faultTexts = [faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
 	"the topic has no usable name", "the payload has none of the rule's points", "the value is of another type",
-	"the value is outside the range of its type", "the value is no number", "the rule has max_devices devices already"}
+	"the value is outside the range of its type", "the value is no number", "the payload is not valid CSV",
+	"there is no usable time where time says", "there are more points than can be taken", "the rule has max_devices devices already"}
 
 func (f fault) String() string { return faultNames[f] }
 
@@ -81,14 +85,19 @@ func (l *faultLog) add(log *slog.Logger, f fault, rule, topic string, payload []
 		"payload", excerpt(payload), "bytes", len(payload), "others_since_last_line", skipped)
 }
 
+// excerptBytes is how much of a payload people see.
+const excerptBytes = 64
+
+// excess is one more, to know that there is more.
+const excess = excerptBytes + 1
+
 // excerpt returns the first bytes of a payload for people.
 func excerpt(payload []byte) string {
-	const most = 64
-	if len(payload) <= most {
+	if len(payload) <= excerptBytes {
 		return string(payload)
 	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(payload[cut]) {
+	cut := excerptBytes
+	for cut > excerptBytes-utf8.UTFMax && !utf8.RuneStart(payload[cut]) {
 		cut--
 	}
 	return string(payload[:cut]) + "…"

@@ -32,7 +32,7 @@ func TestListenTaken(t *testing.T) {
 // A subscriber that reads nothing is disconnected, and stops nobody.
 func TestSlowReader(t *testing.T) {
 	r := newRecorder()
-	s := start(t, embeddedConfig(sensor("any", Sensor{Topic: "t/{device}/{point}", Type: "string"})), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("any", Sensor{Topic: "t/{device}/{point}", Value: Value{Type: "string"}})), Options{}, r.emit)
 	addr := address(t, s)
 	slow := dialRaw(t, addr, 4, "slow")
 	_ = slow.conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -107,7 +107,7 @@ func TestTopicAlias(t *testing.T) {
 // A last will is a reading too.
 func TestWill(t *testing.T) {
 	r := newRecorder()
-	s := start(t, embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Type: "bool"})), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Value: Value{Type: "bool"}})), Options{}, r.emit)
 	c := openRaw(t, address(t, s), 4)
 	b := append(mqttString("MQTT"), 4, 0x06, 0, 60)
 	b = append(append(append(b, mqttString("id")...), mqttString("pump/LWT")...), mqttString("false")...)

@@ -50,27 +50,27 @@ func jsonText(payload []byte) string {
 	return unsafe.String(unsafe.SliceData(payload), len(payload))
 }
 
-// jsonValue reads a value of type t from what gjson found. What the payload
-// does not have is absent, and no reading; null is the sensor's own "no value".
-func (t typeInfo) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
+// jsonValue reads a value from what gjson found. What the payload does not have
+// is absent, and no reading; null is the sensor's own "no value".
+func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 	switch r.Type {
 	case gjson.Null:
 		return bridge.Bad(bridge.ReasonMissing), r.Exists()
 	case gjson.True, gjson.False:
-		switch t.kind {
-		case typeBool:
+		switch {
+		case e.trueWhen != nil || e.falseWhen != nil || e.typ.kind == typeString:
+			return e.value(strconv.FormatBool(r.Type == gjson.True)), true
+		case e.typ.kind == typeBool:
 			return bridge.Bool(r.Type == gjson.True), true
-		case typeString:
-			return bridge.String(strconv.FormatBool(r.Type == gjson.True)), true
 		}
 		return bridge.Bad(bridge.ReasonType), true
 	case gjson.Number:
-		return t.parse(r.Raw), true
+		return e.value(r.Raw), true
 	case gjson.String:
 		// Many sensors quote their numbers: the configured type decides.
-		return t.parse(r.Str), true
+		return e.value(r.Str), true
 	}
-	if t.kind == typeString { // an object or array, as it is
+	if e.typ.kind == typeString { // an object or array, as it is
 		return textValue(r.Raw), true
 	}
 	return bridge.Bad(bridge.ReasonType), true

@@ -16,7 +16,8 @@ type route struct {
 	name   string // of the device
 	single string // name of the single point
 
-	device atomic.Pointer[device] // nil until a message could be read
+	feed atomic.Pointer[feed] // nil until a message could be read
+	sight
 }
 
 // maxRoutes bounds the topics that are remembered for one broker.
@@ -89,19 +90,25 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 	return to
 }
 
-// note remembers what was read under a route; it reports whether the device may
-// be: a rule makes only so many. The catalogue is told of points that were not
-// seen before.
-func (r *router) note(to *route, at time.Time, readings []bridge.Reading) bool {
-	d := to.device.Load()
-	if d == nil {
-		if d = r.devices.get(to.name, to.rule.name, r.broker, to.rule.limit); d == nil {
-			return false
+// note remembers what was read under a route, and takes out what may not be: a
+// rule makes only so many devices, and a device has only so many points. The
+// catalogue is told of points that were not seen before, so that whoever gets
+// the readings finds them there.
+func (r *router) note(to *route, at time.Time, out *result) fault {
+	f := to.feed.Load()
+	if f == nil || f.device.gone.Load() {
+		if f = r.devices.feed(to.name, to.rule, r.broker); f == nil {
+			out.readings = nil
+			return faultDevices
 		}
-		to.device.Store(d)
+		to.feed.Store(f)
 	}
-	if d.note(at, readings, to.rule.info) {
-		r.devices.publish(d)
+	added, full := f.note(at, out)
+	if added {
+		r.devices.publish(f.device)
 	}
-	return true
+	if full {
+		return faultPoints
+	}
+	return faultNone
 }

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fieldbridge/bridge"
 )
@@ -27,6 +29,8 @@ type Source struct {
 	state     bridge.State
 	devices   *devices
 	unmatched atomic.Uint64
+
+	rulesChanged chan struct{} // receives a value for watch
 
 	applying sync.Mutex // one Apply at a time
 
@@ -58,7 +62,8 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*broker)}
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*broker),
+		rulesChanged: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +82,7 @@ func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
 	for _, b := range s.brokers {
 		s.startLocked(b)
 	}
+	s.running.Go(func() { s.watch(ctx, emit) })
 	s.mu.Unlock()
 
 	<-ctx.Done()
@@ -139,10 +145,14 @@ func (s *Source) Apply(cfg Config) error {
 			}
 			s.brokers[name] = b
 		}
-		b.setRules(name, s.rules, s.devices)
+		s.expectKnown(name, b.setRules(name, s.rules, s.devices), time.Now())
 		if b.stop == nil {
 			s.startLocked(b)
 		}
+	}
+	select {
+	case s.rulesChanged <- struct{}{}:
+	default:
 	}
 	return nil
 }
@@ -197,18 +207,22 @@ func (s *Source) newBroker(name string, config Broker) (*broker, error) {
 	return b, err
 }
 
-// setRules gives b those of the rules that are for it.
-func (b *broker) setRules(name string, all []*rule, ds *devices) {
+// setRules gives b those of the rules that are for it, and returns them.
+func (b *broker) setRules(name string, all []*rule, ds *devices) []*rule {
 	var rules []*rule
 	for _, r := range all {
 		if r.config.Broker == name {
 			rules = append(rules, r)
 		}
 	}
+	if now := b.router.Load(); now != nil && slices.Equal(now.rules, rules) {
+		return rules // what was seen stays
+	}
 	b.router.Store(newRouter(name, rules, ds))
 	if b.site != nil {
 		b.site.want(subscriptions(rules))
 	}
+	return rules
 }
 
 // subscriptions returns what the rules want of a broker: each filter once, with

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/setting"
@@ -18,6 +19,30 @@ func (c Config) Validate() []setting.Problem {
 	}
 	for _, s := range c.Sensors {
 		all = append(all, setting.Under([]string{"sensors", s.Name}, c.validateSensor(s.Value))...)
+	}
+	return append(all, c.shadowed()...)
+}
+
+// shadowed warns of rules that never match, since one before them takes all
+// their messages.
+func (c Config) shadowed() []setting.Problem {
+	var all []setting.Problem
+	var before []filter
+	for i, s := range c.Sensors {
+		f, err := parseFilter(s.Value.Topic)
+		if err != nil {
+			before = append(before, filter{}) // covers nothing
+			continue
+		}
+		before = append(before, f)
+		for j := range i {
+			if other := c.Sensors[j]; other.Value.Broker == s.Value.Broker && before[j].covers(&f) {
+				all = append(all, setting.Problem{Path: []string{"sensors", s.Name, "topic"}, Warning: true,
+					Text: fmt.Sprintf("the rule never matches: %s comes before it and takes all its messages", other.Name),
+					Fix:  "put the more special rule first"})
+				break
+			}
+		}
 	}
 	return all
 }
@@ -63,6 +88,12 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 		return append(r, s.validatePayload(nil)...)
 	}
 	s.validateDevice(&r, &f)
+	if s.MaxDevices < 0 || s.MaxDevices > 100000 {
+		r.add(fmt.Sprintf("max_devices is %d", s.MaxDevices), "use 1 to 100000", "max_devices")
+	}
+	if s.Expect != 0 && s.Expect.D() < time.Second {
+		r.add(fmt.Sprintf("expect is %s", s.Expect), "use 1s or more", "expect")
+	}
 	return append(r, s.validatePayload(&f)...)
 }
 
@@ -90,76 +121,6 @@ func (s Sensor) validateDevice(r *report, f *filter) {
 		r.add(err.Error(), "use what the topic captures, or a fixed name", "device")
 	case t.fixed() && !bridge.ValidDevice(s.Device):
 		r.add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
-	}
-}
-
-// validatePayload checks how values are read; f is nil if the topic is wrong.
-func (s Sensor) validatePayload(f *filter) []setting.Problem {
-	var r report
-	if len(s.Points) > 0 {
-		for _, k := range []struct {
-			key   string
-			given bool
-		}{{"point", s.Point != ""}, {"type", s.Type != ""}, {"unit", s.Unit != ""}, {"scale", s.Scale != nil}, {"offset", s.Offset != nil}} {
-			if k.given {
-				r.addOnKey(k.key+" is for a sensor without points", "move it into the points", k.key)
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(s.Points)) {
-			r = append(r, setting.Under([]string{"points", name}, validatePoint(name, s.Points[name]))...)
-		}
-		return r
-	}
-	validateValue(&r, s.Type, s.Scale, s.Offset)
-	if f == nil {
-		return r
-	}
-	t, err := parseTemplate(s.point(), f)
-	switch {
-	case err != nil && s.Point == "":
-		r.addOnKey("the sensor has neither point nor points", "give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
-	case err != nil:
-		r.add(err.Error(), "use what the topic captures, or a fixed name", "point")
-	case t.fixed() && !bridge.ValidPoint(s.Point):
-		r.add(fmt.Sprintf("%q can't name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
-	}
-	return r
-}
-
-func validatePoint(name string, p Point) []setting.Problem {
-	var r report
-	if !bridge.ValidPoint(name) {
-		r.addOnKey(fmt.Sprintf("%q can't name a point", name), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(name)))
-	}
-	if p.Path == "" {
-		r.addOnKey("the point has no path", "add where its value is in the JSON, as path: sensor.temperature")
-	}
-	validateValue(&r, p.Type, p.Scale, p.Offset)
-	return r
-}
-
-func validateValue(r *report, typ string, scale, offset *setting.Decimal) {
-	t, ok := lookupType(typ)
-	if !ok {
-		names := make([]string, len(valueTypes))
-		for i := range valueTypes {
-			names[i] = valueTypes[i].name
-		}
-		fix := "use one of " + strings.Join(names, ", ")
-		if near := nearest(typ, names); near != "" {
-			fix = fmt.Sprintf("did you mean %q?", near)
-		}
-		r.add(fmt.Sprintf("%q is no type", typ), fix, "type")
-		return
-	}
-	if t.kind != typeBool && t.kind != typeString {
-		return
-	}
-	if scale != nil {
-		r.addOnKey("scale is for numbers", "remove it", "scale")
-	}
-	if offset != nil {
-		r.addOnKey("offset is for numbers", "remove it", "offset")
 	}
 }
 

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"fieldbridge/bridge/setting"
 )
@@ -36,11 +37,11 @@ func TestValidate(t *testing.T) {
 		{"no point", Broker{}, Sensor{Broker: "local", Topic: "{device}"}, "sensors.s: neither point nor points"},
 		{"point name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"}, `sensors.s.point: can't name: "wind_speed"`},
 		{"point and points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a", Points: map[string]Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
-		{"type with points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Type: "bool", Points: map[string]Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
+		{"type with points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: Value{Type: "bool"}, Points: map[string]Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
 		{"points name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"B": {Path: "b"}}}, `sensors.s.points.B: can't name: "b"`},
 		{"no path", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"b": {}}}, "sensors.s.points.b: no path"},
-		{"type", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Type: "flaot64"}, `sensors.s.type: no type: did you mean "float64"?`},
-		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Type: "bool", Scale: &setting.Decimal{Coef: 1}}, "sensors.s.scale: numbers"},
+		{"type", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "flaot64"}}, `sensors.s.type: no type: did you mean "float64"?`},
+		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "bool", Scale: &setting.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
 		{"qos", Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: 3 is no QoS"},
 		{"local qos", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)}, "sensors.s.qos: sensor decides"},
 	} {
@@ -74,7 +75,7 @@ func TestValidate(t *testing.T) {
 // All problems are reported at once.
 func TestValidateAll(t *testing.T) {
 	cfg := Config{Brokers: map[string]Broker{"a": {}, "b": {Listen: "x", ClientID: "y"}},
-		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Type: "x"}), sensor("u", Sensor{})}}
+		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Value: Value{Type: "x"}}), sensor("u", Sensor{})}}
 	if got := cfg.Validate(); len(got) != 8 {
 		t.Errorf("got %d problems, want 8: %+v", len(got), got)
 	}
@@ -108,5 +109,74 @@ func TestValidateGuarded(t *testing.T) {
 		if len(got) > 0 && (len(got) > 1 || got[0] != c.want) || len(got) == 0 && c.want != "" {
 			t.Errorf("%+v: got problems at %v, want %q", c.broker, got, c.want)
 		}
+	}
+}
+
+func TestValidatePayload(t *testing.T) {
+	points := func(p Point) Sensor { return Sensor{Points: Points{"p": p}} }
+	yes := true
+	for _, c := range []struct {
+		sensor Sensor
+		want   string // paths of the problems
+	}{
+		{Sensor{Points: Points{everything: {all: true}}}, ""},
+		{Sensor{Points: Points{everything: {}}}, "points.* points.*"},
+		{Sensor{Points: Points{everything: {all: true}}, Format: "csv"}, "points"},
+		{Sensor{Points: Points{everything: {all: true}}, Value: Value{OnChange: &yes}}, ""},
+		{Sensor{Points: Points{everything: {all: true}}, Value: Value{Enum: map[int64]string{}, TrueWhen: []string{"x"}}}, "enum true_when"},
+		{Sensor{Point: "p", Format: "csv"}, "format"},
+		{Sensor{Point: "p", Format: "xml"}, "format format"},
+		{Sensor{Point: "p", Time: &Time{Path: "t"}}, "time"},
+		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{}}, "time"},
+		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{Path: "t", Format: "unixx"}}, "time.format"},
+		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{Path: "t", Zone: "Europe/Brno"}}, "time.zone"},
+		{Sensor{Points: Points{"p": {Column: 1}}, Format: "csv", Time: &Time{Path: "t"}}, "time.path time"},
+		{Sensor{Points: Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
+		{points(Point{Column: 1}), "points.p.column points.p"},
+		{points(Point{Path: "x", Value: Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
+		{points(Point{Path: "x", Value: Value{Scale: &setting.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
+		{points(Point{Path: "x", Value: Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
+		{points(Point{Path: "x", Value: Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
+		{points(Point{Path: "x", Value: Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},
+		{points(Point{Path: "x", Value: Value{Type: "string", Deadband: &setting.Deadband{Value: 1}}}), "points.p.deadband"},
+		{points(Point{Path: "x", Value: Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}), "points.p.report.as"},
+		{Sensor{Point: "p", MaxDevices: -1}, "max_devices"},
+		{Sensor{Point: "p", Expect: setting.Duration(time.Millisecond)}, "expect"},
+	} {
+		s := c.sensor
+		s.Broker, s.Topic = "local", "{device}"
+		var got []string
+		for _, p := range embeddedConfig(sensor("s", s)).Validate() {
+			got = append(got, strings.TrimPrefix(strings.Join(p.Path[1:], "."), "s."))
+		}
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("%+v: got problems at %q, want %q", c.sensor, g, c.want)
+		}
+	}
+}
+
+func TestValidateShadowed(t *testing.T) {
+	s := func(name, topic string) setting.Named[Sensor] {
+		return sensor(name, Sensor{Broker: "local", Topic: topic, Device: "d", Point: "p"})
+	}
+	cfg := embeddedConfig(s("a", "x/{n}"), s("b", "x/y"), s("c", "x/y/z"), s("d", "#/bad"), s("e", "#"), s("f", "q"), s("g", "$SYS/q"))
+	var got []string
+	for _, p := range cfg.Validate() {
+		if p.Warning {
+			got = append(got, strings.Join(p.Path, ".")+": "+p.Text)
+		}
+	}
+	same(t, "warnings", got, []string{
+		"sensors.b.topic: the rule never matches: a comes before it and takes all its messages",
+		"sensors.f.topic: the rule never matches: e comes before it and takes all its messages"})
+}
+
+func TestPointsText(t *testing.T) {
+	var p Points
+	if err := p.UnmarshalText([]byte("all")); err != nil || !p.all() {
+		t.Errorf("all: %v, %v", p, err)
+	}
+	if err := p.UnmarshalText([]byte("some")); err == nil {
+		t.Error("some is accepted")
 	}
 }

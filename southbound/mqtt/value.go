@@ -52,8 +52,55 @@ func lookupType(name string) (typeInfo, bool) {
 // document, and would not fit into one message to the cloud.
 const maxText = 1024
 
-// parse reads a value from text, which may be part of a larger buffer: the
+// value reads a value from text, which may be part of a larger buffer: the
 // value does not keep it.
+func (e *extract) value(text string) bridge.Value {
+	switch {
+	case e.typ.kind == typeBool && (e.trueWhen != nil || e.falseWhen != nil):
+		return e.word(strings.TrimSpace(text))
+	case e.numbers != nil:
+		return e.choice(strings.TrimSpace(text))
+	}
+	return e.scaling.Apply(e.typ.parse(text))
+}
+
+// word reads a bool by the configured words.
+func (e *extract) word(text string) bridge.Value {
+	isTrue, isFalse := parseBool(text) == bridge.Bool(true), parseBool(text) == bridge.Bool(false)
+	if e.trueWhen != nil {
+		isTrue = slices.Contains(e.trueWhen, text)
+	}
+	if e.falseWhen != nil {
+		isFalse = slices.Contains(e.falseWhen, text)
+	}
+	if isTrue == isFalse {
+		return bridge.Bad(bridge.ReasonType)
+	}
+	return bridge.Bool(isTrue)
+}
+
+// choice reads one of an enum's numbers, or its name.
+func (e *extract) choice(text string) bridge.Value {
+	if n, ok := e.numbers[text]; ok {
+		text = strconv.FormatInt(n, 10)
+	}
+	v := e.typ.parse(text)
+	n, ok := integer(v)
+	if !v.Good() || !ok {
+		return v
+	}
+	if _, ok := e.info.Enum[n]; !ok {
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return v
+}
+
+// integer returns the value of an integer, if int64 can hold it.
+func integer(v bridge.Value) (int64, bool) {
+	return int64(v.Bits()), v.Kind() == bridge.KindInt || v.Kind() == bridge.KindUint && v.Bits() <= math.MaxInt64
+}
+
+// parse reads a value from text.
 func (t typeInfo) parse(text string) bridge.Value {
 	switch t.kind {
 	case typeString:

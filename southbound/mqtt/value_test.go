@@ -30,7 +30,7 @@ func TestParse(t *testing.T) {
 		if !ok {
 			t.Fatalf("no type %q", c.typ)
 		}
-		if got := typ.parse(c.in).String(); got != c.want {
+		if got := (&extract{typ: typ}).value(c.in).String(); got != c.want {
 			t.Errorf("%s %.20q: got %s, want %s", c.typ, c.in, got, c.want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestJSONValue(t *testing.T) {
 	} {
 		typ, _ := lookupType(c.typ)
 		got := "absent"
-		if v, present := typ.jsonValue(gjson.Get(doc, c.path)); present {
+		if v, present := (&extract{typ: typ}).jsonValue(gjson.Get(doc, c.path)); present {
 			got = v.String()
 		}
 		if got != c.want {
@@ -81,13 +81,14 @@ func FuzzRead(f *testing.F) {
 		}
 		return r
 	}
-	rules := []*rule{compileOne(Sensor{Points: map[string]Point{"a": {Path: "a", Type: "uint64"}, "b": {Path: "b.c", Type: "string"}, "c": {Path: "a"}, "d": {Path: "#.0", Type: "bool"}}})}
+	rules := []*rule{compileOne(Sensor{Points: map[string]Point{"a": {Path: "a", Value: Value{Type: "uint64"}}, "b": {Path: "b.c", Value: Value{Type: "string"}}, "c": {Path: "a"}, "d": {Path: "#.0", Value: Value{Type: "bool"}}}})}
 	for _, t := range valueTypes {
-		rules = append(rules, compileOne(Sensor{Point: "p", Type: t.name}))
+		rules = append(rules, compileOne(Sensor{Point: "p", Value: Value{Type: t.name}}))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		for _, r := range rules {
-			readings, fault := (&route{rule: r, name: "d", single: "p"}).read(message{topic: "t", payload: payload})
+			out, fault := (&route{rule: r, name: "d", single: "p"}).read(message{topic: "t", payload: payload})
+			readings := out.readings
 			if len(readings) == 0 && fault == faultNone {
 				t.Errorf("no reading and no fault")
 			}

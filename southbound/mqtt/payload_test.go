@@ -1,0 +1,237 @@
+package mqtt
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+)
+
+// arrival is when the messages of tests come.
+var arrival = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
+
+// decode returns what a rule reads from a payload: readings, the time if it is
+// not that of arrival, and the fault.
+func decode(t *testing.T, s Sensor, payload string) string {
+	t.Helper()
+	s.Broker = "local"
+	if s.Topic == "" {
+		s.Topic, s.Device = "t", "d"
+	}
+	for _, p := range embeddedConfig(sensor("s", s)).Validate() {
+		t.Fatalf("configuration: %+v", p)
+	}
+	r, err := compile("s", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, f := (&route{rule: r, name: "d", single: s.Point}).read(message{topic: "t", payload: []byte(payload), at: arrival})
+	var parts []string
+	for _, reading := range out.readings {
+		parts = append(parts, reading.Point+"="+reading.Value.String())
+	}
+	if len(out.readings) > 0 && !out.at.Equal(arrival) {
+		parts = append(parts, out.at.Format(time.RFC3339Nano))
+	}
+	if f != faultNone {
+		parts = append(parts, "fault="+f.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+func decimal1(coef int64, exp int) *setting.Decimal { return &setting.Decimal{Coef: coef, Exp: exp} }
+
+func TestWholePayload(t *testing.T) {
+	for _, c := range []struct {
+		value         Value
+		payload, want string
+	}{
+		{Value{}, "21.5", "p=21.5"},
+		{Value{}, "", "fault=empty"},
+		{Value{}, "x", "p=bad: wrong_type fault=wrong_type"},
+		{Value{}, "NaN", "p=bad: not_a_number fault=not_a_number"},
+		{Value{}, "unavailable", "p=bad: missing"},
+		{Value{Type: "int16", Scale: decimal1(1, -1), Offset: decimal1(-40, 0)}, "613", "p=21.3"},
+		{Value{TrueWhen: []string{"OPEN"}, FalseWhen: []string{"CLOSED"}}, "OPEN\n", "p=true"},
+		{Value{TrueWhen: []string{"OPEN"}, FalseWhen: []string{"CLOSED"}}, "CLOSED", "p=false"},
+		{Value{TrueWhen: []string{"OPEN"}, FalseWhen: []string{"CLOSED"}}, "AJAR", "p=bad: wrong_type fault=wrong_type"},
+		{Value{TrueWhen: []string{"0"}, FalseWhen: []string{"1"}}, "0", "p=true"},
+		{Value{TrueWhen: []string{"alarm"}}, "off", "p=false"},
+		{Value{TrueWhen: []string{"alarm"}}, "on", "p=bad: wrong_type fault=wrong_type"},
+		{Value{Enum: map[int64]string{0: "off", 2: "cool"}}, "2", "p=2"},
+		{Value{Enum: map[int64]string{0: "off", 2: "cool"}}, "cool", "p=2"},
+		{Value{Enum: map[int64]string{0: "off", 2: "cool"}}, "1", "p=bad: out_of_range fault=out_of_range"},
+		{Value{Enum: map[int64]string{0: "off", 2: "cool"}}, "warm", "p=bad: wrong_type fault=wrong_type"},
+		{Value{Type: "uint8", Enum: map[int64]string{0: "off"}}, "0", "p=0"},
+	} {
+		if got := decode(t, Sensor{Topic: "t/{device}", Point: "p", Value: c.value}, c.payload); got != c.want {
+			t.Errorf("%+v %q: got %q, want %q", c.value, c.payload, got, c.want)
+		}
+	}
+}
+
+func TestJSONPoints(t *testing.T) {
+	points := Points{
+		"a": {Path: "x.a", Value: Value{Type: "int32"}},
+		"b": {Path: `x.b\.c.0`, Value: Value{Scale: decimal1(1, -3)}},
+		"c": {Path: "POWER", Value: Value{TrueWhen: []string{"ON", "1"}, FalseWhen: []string{"OFF", "0"}}},
+		"d": {Path: "mode", Value: Value{Enum: map[int64]string{1: "heat"}}},
+	}
+	for payload, want := range map[string]string{
+		`{"x":{"a":5,"b.c":[1234]},"POWER":"ON","mode":"heat"}`: "a=5 b=1.234 c=true d=1",
+		`{"x":{"a":5.5}}`:          "a=bad: wrong_type fault=wrong_type",
+		`{"x":{"a":null}}`:         "a=bad: missing",
+		`{"x":{"a":1,"a":2}}`:      "a=1",
+		`{"POWER":1}`:              "c=true",
+		`{"POWER":true}`:           "c=bad: wrong_type fault=wrong_type",
+		`{"other":1}`:              "fault=missing",
+		`{"x":`:                    "fault=not_json",
+		`online`:                   "fault=not_json",
+		"{\"x\":{\"a\":\"\xff\"}}": "a=bad: wrong_type fault=wrong_type",
+		strings.Repeat("[", 200) + strings.Repeat("]", 200):        "fault=too_deep",
+		`{"x":{"a":2147483648}}`:                                   "a=bad: out_of_range fault=out_of_range",
+		`{"pad":"` + strings.Repeat("x", 1<<20) + `","x":{"a":1}}`: "a=1",
+	} {
+		if got := decode(t, Sensor{Points: points}, payload); got != want {
+			t.Errorf("%.60s: got %q, want %q", payload, got, want)
+		}
+	}
+}
+
+func TestAllPoints(t *testing.T) {
+	many := make([]string, 300)
+	for i := range many {
+		many[i] = fmt.Sprintf(`"k%d":%d`, i, i)
+	}
+	for payload, want := range map[string]string{
+		`{"model":"Acurite-Tower","id":1201,"battery_ok":1,"temperature_C":-3.5,"on":true,"x":null}`: "model=Acurite-Tower id=1201 battery_ok=1 temperature_c=-3.5 on=true",
+		`{"ENERGY":{"Power":5,"Phases":[1.5,{"V":230}]}}`:                                            "energy_power=5 energy_phases_0=1.5 energy_phases_1_v=230",
+		`{"9lives":1,"a.b":2,"a_b":3,"ü":4}`:                                                         "p_9lives=1 a_b=2 __=4",
+		`{"n":9007199254740993,"u":18446744073709551615,"f":1e400}`:                                  "n=9007199254740993 u=18446744073709551615 f=bad: out_of_range fault=out_of_range",
+		`[1,2]`:          "p_0=1 p_1=2",
+		`{"a":{"b":[]}}`: "fault=missing",
+		`7`:              "fault=missing",
+		`{"a"`:           "fault=not_json",
+	} {
+		got := decode(t, Sensor{Points: Points{everything: {all: true}}}, payload)
+		if strings.ReplaceAll(got, "p___=", "__=") != want {
+			t.Errorf("%s: got %q, want %q", payload, got, want)
+		}
+	}
+	got := decode(t, Sensor{Points: Points{everything: {all: true}}}, "{"+strings.Join(many, ",")+"}")
+	if n := strings.Count(got, "k"); n != maxLeaves || !strings.HasSuffix(got, "fault=too_many_points") {
+		t.Errorf("got %d points of 300: %.100s", n, got)
+	}
+}
+
+func TestCSV(t *testing.T) {
+	s := Sensor{Format: "csv", Time: &Time{Column: 4, Format: "unix"}, Points: Points{
+		"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}}
+	for payload, want := range map[string]string{
+		`1.5,x,"yes, it is",1763887500`: "a=1.5 b=yes, it is 2025-11-23T08:45:00Z",
+		"1.5;x;yes;1763887500\n2;y;no":  "a=1.5 b=yes 2025-11-23T08:45:00Z",
+		"1.5, x, yes, soon":             "a=1.5 b=yes fault=time",
+		",,z,1763887500":                "b=z 2025-11-23T08:45:00Z",
+		"x":                             "a=bad: wrong_type fault=time",
+		",,":                            "fault=missing",
+		`"`:                             "fault=not_csv",
+		"\n":                            "fault=not_csv",
+	} {
+		if got := decode(t, s, payload); got != want {
+			t.Errorf("%q: got %q, want %q", payload, got, want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for _, c := range []struct{ format, zone, text, want string }{
+		{"", "", `"2025-11-23T08:45:00Z"`, "2025-11-23T08:45:00Z"},
+		{"", "", `"2025-11-23T09:45:00.125+01:00"`, "2025-11-23T08:45:00.125Z"},
+		{"", "", `"2025-11-23T09:45:00+0100"`, "2025-11-23T08:45:00Z"},
+		{"", "", `"2025-11-23T08:45:00"`, "2025-11-23T08:45:00Z"},
+		{"iso8601", "Europe/Prague", `"2025-11-23T09:45:00"`, "2025-11-23T08:45:00Z"},
+		{"iso8601", "Europe/Prague", `"2025-07-01 10:45:00"`, "2025-07-01T08:45:00Z"},
+		{"iso8601", "", `"20251123T084500Z"`, "2025-11-23T08:45:00Z"},
+		{"iso8601", "", `"yesterday"`, ""},
+		{"iso8601", "", `"1970-01-01T00:00:05Z"`, ""}, // a sensor without a clock
+		{"iso8601", "", `{}`, ""},
+		{"unix", "", `1763887500`, "2025-11-23T08:45:00Z"},
+		{"unix", "", `"1763887500"`, "2025-11-23T08:45:00Z"},
+		{"unix", "", `1763887500.123456789`, "2025-11-23T08:45:00.123456789Z"},
+		{"unix", "", `1.7638875e9`, "2025-11-23T08:45:00Z"},
+		{"unix", "", `-1`, ""},
+		{"unix", "", `1e30`, ""},
+		{"unix", "", `1763887500123`, ""}, // milliseconds, in truth
+		{"unix_ms", "", `1763887500123`, "2025-11-23T08:45:00.123Z"},
+		{"unix_us", "", `1763887500123456`, "2025-11-23T08:45:00.123456Z"},
+		{"unix_ns", "", `1763887500123456789`, "2025-11-23T08:45:00.123456789Z"},
+		{"unix_ns", "", `1763887500123456789.5`, "2025-11-23T08:45:00.123456789Z"},
+		{"unix", "", `"1.2.3"`, ""},
+		{"02.01.2006 15:04:05", "Europe/Prague", `"23.11.2025 09:45:00"`, "2025-11-23T08:45:00Z"},
+		{"02.01.2006 15:04:05", "", `"11/23/2025"`, ""},
+	} {
+		s := Sensor{Time: &Time{Path: "t", Format: c.format, Zone: c.zone}, Points: Points{"v": {Path: "v"}}}
+		want := "v=1 " + c.want
+		if c.want == "" {
+			want = "v=1 fault=time"
+		}
+		if got := decode(t, s, `{"v":1,"t":`+c.text+`}`); got != want {
+			t.Errorf("%s %s %s: got %q, want %q", c.format, c.zone, c.text, got, want)
+		}
+	}
+}
+
+// FuzzTime checks that any text is a time between 2000 and 2100, or none.
+func FuzzTime(f *testing.F) {
+	f.Add("2025-11-23T08:45:00Z", int64(0))
+	f.Add("1763887500.5", int64(1e9))
+	f.Add("99999999999999999e99", int64(1e6))
+	f.Fuzz(func(t *testing.T, text string, unit int64) {
+		switch unit {
+		case 0, 1, 1e3, 1e6, 1e9:
+		default:
+			return
+		}
+		at, err := (&clock{zone: time.UTC, unit: unit}).read(text)
+		if err == nil && (at.Year() < 2000 || at.Year() > 2100) {
+			t.Errorf("%q: %v", text, at)
+		}
+	})
+}
+
+// FuzzFormats checks that no payload makes the readers of CSV and of all points
+// fall over, and that no point comes twice.
+func FuzzFormats(f *testing.F) {
+	f.Add([]byte(`{"a":{"b":[1,true,"x",null]},"A_B_0":2}`))
+	f.Add([]byte("1,2;3\n"))
+	var rules []*rule
+	for _, s := range []Sensor{
+		{Format: "csv", Time: &Time{Column: 2}, Points: Points{"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}},
+		{Points: Points{everything: {all: true}}, Time: &Time{Path: "a"}},
+	} {
+		s.Topic, s.Device = "t", "d"
+		r, err := compile("fuzz", s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		rules = append(rules, r)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		for _, r := range rules {
+			out, fault := (&route{rule: r, name: "d"}).read(message{payload: payload, at: arrival})
+			if len(out.readings) == 0 && fault == faultNone || len(out.readings) > maxLeaves {
+				t.Fatalf("%d readings, fault %v", len(out.readings), fault)
+			}
+			names := make(map[string]bool)
+			for _, reading := range out.readings {
+				if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
+					t.Fatalf("point %q is invalid or comes twice", reading.Point)
+				}
+				names[reading.Point] = true
+			}
+		}
+	})
+}

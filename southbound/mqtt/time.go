@@ -1,0 +1,122 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // gateways often have no zone files
+
+	"github.com/tidwall/gjson"
+)
+
+// clock reads the times of payloads.
+type clock struct {
+	path   string
+	column int
+	zone   *time.Location
+	unit   int64  // nanoseconds of a number; 0 if times are text
+	layout string // of text; "" is ISO 8601
+}
+
+// newClock returns nil for nil.
+func newClock(c *Time) (*clock, error) {
+	if c == nil {
+		return nil, nil
+	}
+	k := &clock{path: c.Path, column: c.Column}
+	var err error
+	if k.zone, err = time.LoadLocation(c.Zone); err != nil {
+		return nil, fmt.Errorf("%q is no time zone", c.Zone)
+	}
+	switch c.Format {
+	case "", "iso8601":
+	case "unix":
+		k.unit = 1e9
+	case "unix_ms":
+		k.unit = 1e6
+	case "unix_us":
+		k.unit = 1e3
+	case "unix_ns":
+		k.unit = 1
+	default:
+		if !strings.Contains(c.Format, "2006") && !strings.Contains(c.Format, "06") {
+			return nil, fmt.Errorf("%q is neither iso8601, unix, unix_ms, unix_us, unix_ns nor a layout of Go's with the year as 2006", c.Format)
+		}
+		k.layout = c.Format
+	}
+	return k, nil
+}
+
+var errTime = errors.New("no time")
+
+// isoLayouts are the forms of ISO 8601 that sensors use; fractions of a second
+// are read with all of them.
+var isoLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
+	"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405"}
+
+// read returns the time that a text says. A time before 2000 or after 2100 is
+// none: it is what a sensor has that does not know the time.
+func (k *clock) read(text string) (time.Time, error) {
+	text = strings.TrimSpace(text)
+	t, err := k.parse(text)
+	if err != nil || t.Year() < 2000 || t.Year() > 2100 {
+		return time.Time{}, errTime
+	}
+	return t.UTC(), nil
+}
+
+func (k *clock) parse(text string) (time.Time, error) {
+	if k.unit != 0 {
+		return k.number(text)
+	}
+	if k.layout != "" {
+		return time.ParseInLocation(k.layout, text, k.zone)
+	}
+	for _, layout := range isoLayouts {
+		if t, err := time.ParseInLocation(layout, text, k.zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errTime
+}
+
+// number reads a time as a number of units since 1970, exactly where float64
+// would round: in all forms but 1.7e9.
+func (k *clock) number(text string) (time.Time, error) {
+	if strings.ContainsAny(text, "eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(f >= 0 && f*float64(k.unit) < math.MaxInt64) {
+			return time.Time{}, errTime
+		}
+		return time.Unix(0, int64(f*float64(k.unit))), nil
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/k.unit-1 {
+		return time.Time{}, errTime
+	}
+	ns, unit := n*k.unit, k.unit
+	for _, c := range []byte(fraction) {
+		if c < '0' || c > '9' {
+			return time.Time{}, errTime
+		}
+		unit /= 10
+		ns += int64(c-'0') * unit
+	}
+	return time.Unix(0, ns), nil
+}
+
+// fromJSON returns the time in a payload.
+func (k *clock) fromJSON(text string) (time.Time, error) {
+	r := gjson.Get(text, k.path)
+	switch r.Type {
+	case gjson.String:
+		return k.read(r.Str)
+	case gjson.Number:
+		return k.read(r.Raw)
+	}
+	return time.Time{}, errTime
+}
