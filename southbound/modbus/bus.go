@@ -23,8 +23,9 @@ import (
 type bus struct {
 	spec   busSpec
 	log    *slog.Logger
-	link   *wire.Link
+	link   wire.Carrier
 	client *wire.Client
+	others []*wire.Client // for pipeline
 	timer  *time.Timer
 	learn  func(device string, l learnt) // keeps what was learnt
 	writes chan writeOrder
@@ -73,7 +74,11 @@ const (
 
 func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, learnt)) *bus {
 	link := newLink(spec, dial)
-	return &bus{spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn,
+	var others []*wire.Client
+	for range spec.pipeline - 1 {
+		others = append(others, wire.NewClient(link))
+	}
+	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn,
 		writes: make(chan writeOrder), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 
@@ -264,55 +269,68 @@ func (b *bus) wait(ctx context.Context) {
 	}
 }
 
-// step does the next request of a job.
+// step does the next request of a job, or as many at once as the bus takes.
 func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
-	now := time.Now()
-	d := j.device
-	switch {
-	case b.down.reason != 0 && now.Before(b.down.until):
-		j.abandon(now, b.down.reason, emit)
-	case d.sick:
-		j.abandon(now, d.reason, emit)
-	default:
-		if !b.readNext(ctx, j, emit) {
+	if b.spec.pipeline > 1 && b.link.Connected() {
+		b.volley(ctx, emit)
+		return
+	}
+	if blk := b.next(j, emit); blk != nil {
+		data, err := b.read(ctx, j.device, blk.table, blk.first, blk.count, j.attempts(blk))
+		if ctx.Err() != nil {
 			return
 		}
+		b.deal(j, blk, data, err, emit)
 	}
 	if len(j.queue) == 0 {
 		b.finish(j, emit)
 	}
 }
 
-// readNext reads the next block of a job. It reports false when ctx ended.
-func (b *bus) readNext(ctx context.Context, j *job, emit bridge.Emit) bool {
-	if len(j.queue) == 0 {
-		return true // all its points were given up
+// next takes the next block of a job that is to be read now. Nil is that there
+// is none: what can't be read is bad already.
+func (b *bus) next(j *job, emit bridge.Emit) *block {
+	now := time.Now()
+	d := j.device
+	switch {
+	case b.down.reason != 0 && now.Before(b.down.until):
+		j.abandon(now, b.down.reason, emit)
+		return nil
+	case d.sick:
+		j.abandon(now, d.reason, emit)
+		return nil
+	case len(j.queue) == 0:
+		return nil // all its points were given up
 	}
-	blk, d := j.queue[0], j.device
+	blk := j.queue[0]
 	j.queue = slices.Delete(j.queue, 0, 1)
-	if now := time.Now(); blk.failed > 1 && now.Before(blk.again) {
+	if blk.failed > 1 && now.Before(blk.again) {
 		j.arrive(now, emit)
 		j.spoil(blk, blk.reason)
-		return true
+		return nil
 	}
-	attempts := 1 + d.spec.retries
+	return blk
+}
+
+// attempts returns how often to ask for a block before it is bad.
+func (j *job) attempts(blk *block) int {
 	if blk.failed > 0 || j.silent > 0 {
-		attempts = 1
+		return 1
 	}
-	data, err := b.read(ctx, d, blk.table, blk.first, blk.count, attempts)
-	if ctx.Err() != nil {
-		return false
-	}
+	return 1 + j.device.spec.retries
+}
+
+// deal takes in what came of a read.
+func (b *bus) deal(j *job, blk *block, data []byte, err error, emit bridge.Emit) {
 	now := time.Now()
-	if err == nil {
-		j.answered = true
-		j.arrive(now, emit)
-		j.decode(blk, data)
-		b.succeeded(j, blk)
-		return true
+	if err != nil {
+		b.notRead(j, blk, err, now, emit)
+		return
 	}
-	b.notRead(j, blk, err, now, emit)
-	return true
+	j.answered = true
+	j.arrive(now, emit)
+	j.decode(blk, data)
+	b.succeeded(j, blk)
 }
 
 // notRead deals with a block that could not be read.

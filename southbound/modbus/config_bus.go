@@ -28,6 +28,9 @@ type Bus struct {
 	// IdleClose closes the connection when it was not used for so long, for
 	// devices that serve one client at a time. Default 0: never.
 	IdleClose setting.Duration `yaml:"idle_close"`
+	// Pipeline is how many requests are outstanding at once on tcp:// and tls://,
+	// 1 to 16; Pause does not apply then. Default 1: many devices take no more.
+	Pipeline int `yaml:"pipeline"`
 	// Baud is the speed of a serial line in bits per second. Default 9600.
 	Baud int `yaml:"baud"`
 	// DataBits is 8 (the default) or 7.
@@ -47,6 +50,7 @@ type Bus struct {
 func (b *Bus) SetDefaults() {
 	b.Timeout = setting.Duration(time.Second)
 	b.Retries = 1
+	b.Pipeline = 1
 	b.Baud, b.DataBits, b.Parity, b.StopBits = 9600, 8, "even", 1
 }
 

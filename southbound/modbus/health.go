@@ -10,26 +10,56 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// read does one request, again if nothing came back, and keeps the account of
-// the bus. The data is valid until the next request.
-func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, attempts int) (data []byte, err error) {
+// result is how a read went.
+type result struct {
+	data   []byte // valid until the client's next request
+	err    error
+	failed []error       // the tries that failed
+	busy   time.Duration // all tries together
+}
+
+// fetch does one read, again if nothing came back. It touches nothing of the
+// bus.
+func fetch(ctx context.Context, c *wire.Client, d *device, t wire.Table, first, count, attempts int) (r result) {
+	start := time.Now()
 	for range attempts {
-		b.client.To(ctx, d.spec.unit, d.spec.timeout)
-		start := time.Now()
-		data, err = b.client.Read(t, uint16(first), uint16(count))
-		b.counts.busy.Add(int64(time.Since(start)))
-		if ctx.Err() != nil && err != nil {
-			return nil, ctx.Err()
+		c.To(ctx, d.spec.unit, d.spec.timeout)
+		r.data, r.err = c.Read(t, uint16(first), uint16(count))
+		if r.err == nil || ctx.Err() != nil {
+			break
 		}
-		b.account(err)
-		if err == nil {
-			return data, nil
-		}
-		if _, answered := reasonOf(err); answered || b.down.reason != 0 {
+		r.failed = append(r.failed, r.err)
+		var connect *wire.ConnectError
+		if _, answered := reasonOf(r.err); answered || errors.As(r.err, &connect) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, err)
+	r.busy = time.Since(start)
+	if r.err != nil {
+		r.err = fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, r.err)
+	}
+	return r
+}
+
+// read does one read and keeps the account of the bus.
+func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, attempts int) ([]byte, error) {
+	r := fetch(ctx, b.client, d, t, first, count, attempts)
+	return b.book(ctx, r)
+}
+
+// book keeps the account of a read.
+func (b *bus) book(ctx context.Context, r result) ([]byte, error) {
+	b.counts.busy.Add(int64(r.busy))
+	if r.err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	for _, err := range r.failed {
+		b.account(err)
+	}
+	if r.err == nil {
+		b.account(nil)
+	}
+	return r.data, r.err
 }
 
 // account counts a request, and notes whether the bus is up.

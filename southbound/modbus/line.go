@@ -21,6 +21,7 @@ type busSpec struct {
 	pause        time.Duration
 	connectDelay time.Duration
 	idleClose    time.Duration
+	pipeline     int
 	serial       wire.Serial // of rtu://
 	turns        bool        // rs485 counts
 	rs485        wire.RS485
@@ -50,8 +51,11 @@ const (
 )
 
 // newLink returns the link of a bus.
-func newLink(spec busSpec, dial dialFunc) *wire.Link {
+func newLink(spec busSpec, dial dialFunc) wire.Carrier {
 	o := wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout, ConnectDelay: spec.connectDelay, Pause: spec.pause}
+	if spec.pipeline > 1 {
+		return wire.NewShared(o)
+	}
 	if !spec.address.rtu() {
 		return wire.NewTCP(o)
 	}

@@ -67,7 +67,7 @@ func (r *resolved) add(name string, b Bus) string {
 		name = strings.TrimPrefix(key, a.scheme+"://")
 	}
 	spec := busSpec{name: name, address: a, timeout: b.Timeout.D(), retries: b.Retries,
-		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D(), idleClose: b.IdleClose.D()}
+		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D(), idleClose: b.IdleClose.D(), pipeline: b.Pipeline}
 	if a.scheme == "rtu" {
 		spec.serial = wire.Serial{Device: a.host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity), StopBits: b.StopBits}
 		if b.RS485 != nil {

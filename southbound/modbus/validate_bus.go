@@ -22,6 +22,12 @@ func (f *finder) bus(b Bus) {
 	if b.Retries < 0 || b.Retries > maxRetries {
 		f.bad("retries", fmt.Sprintf("%d retries", b.Retries), "use 0 to 10")
 	}
+	switch {
+	case b.Pipeline < 1 || b.Pipeline > maxPipeline:
+		f.bad("pipeline", fmt.Sprintf("%d requests at once", b.Pipeline), "use 1 to 16")
+	case b.Pipeline > 1 && a.rtu():
+		f.bad("pipeline", "several requests at once on "+a.scheme+"://", "a line carries one at a time: remove pipeline")
+	}
 	f.port(b)
 	if b.RS485 != nil {
 		if a.scheme != "rtu" && err == nil {
@@ -37,6 +43,10 @@ func (f *finder) bus(b Bus) {
 		f.tls(b, a)
 	}
 }
+
+// maxPipeline is as many as the specification lets servers take (Modbus
+// Messaging on TCP/IP V1.0b, section 4.3.1: NumberMaxOfServerTransaction).
+const maxPipeline = 16
 
 // maxRTSDelay is the longest that Linux takes (RS485_MAX_RTS_DELAY).
 const maxRTSDelay = 100 * time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -19,10 +20,12 @@ type session struct {
 	pdu    []byte // the request's
 	out    []byte // the answer's PDU
 	frame  []byte // the answer
+	later  sync.WaitGroup
 }
 
 func (c *session) serve(ctx context.Context) {
 	c.r = bufio.NewReaderSize(c.conn, 512)
+	defer c.later.Wait()
 	for ctx.Err() == nil {
 		transaction, unit, err := c.read()
 		if err != nil {
@@ -44,10 +47,25 @@ func (c *session) serve(ctx context.Context) {
 		for _, b := range behaviours {
 			b(r, &a)
 		}
+		if c.sim.Parallel {
+			c.sendLater(ctx, a)
+			continue
+		}
 		if !c.send(ctx, &a) {
 			return
 		}
 	}
+}
+
+// sendLater sends an answer when its time has come, and lets others go before.
+func (c *session) sendLater(ctx context.Context, a Answer) {
+	a.PDU = append([]byte(nil), a.PDU...)
+	own := &session{sim: c.sim, conn: c.conn}
+	c.later.Go(func() {
+		if !own.send(ctx, &a) {
+			c.conn.Close()
+		}
+	})
 }
 
 // read reads one request.

@@ -23,6 +23,9 @@ type Simulator struct {
 	Framing Framing
 	// Latency is how long each answer takes, set before Run.
 	Latency time.Duration
+	// Parallel lets answers overtake each other: a slow one does not hold up the
+	// next (TCP only); set before Run.
+	Parallel bool
 	// MaxConns closes connections beyond that number at once, if not 0; set
 	// before Run.
 	MaxConns int

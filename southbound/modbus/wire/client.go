@@ -7,15 +7,29 @@ import (
 	"github.com/goburrow/modbus"
 )
 
-// Client is goburrow's client on a [Link], for one goroutine. Slices that its
+// Client is goburrow's client on a [Carrier], for one goroutine. Slices that its
 // methods return are valid until the next call.
 type Client struct {
 	modbus.Client
 	h handler
 }
 
-// NewClient returns a client on l. Many may share a link within one goroutine.
-func NewClient(l *Link) *Client {
+// Carrier is what carries the requests of clients: a [Link] or a [Shared].
+type Carrier interface {
+	// Connected reports whether there is a connection, as far as is known.
+	Connected() bool
+	// Drop closes and forgets the connection; the next request makes a new one.
+	Drop()
+	// Close ends the connection and interrupts a request under way.
+	Close()
+
+	exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error)
+	encode(buf []byte, unit, function byte, data []byte) []byte
+	parts(frame []byte) (unit byte, pdu []byte)
+}
+
+// NewClient returns a client on l.
+func NewClient(l Carrier) *Client {
 	c := &Client{h: handler{link: l}}
 	c.Client = modbus.NewClient(&c.h)
 	return c
@@ -62,7 +76,7 @@ func (c *Client) Read(t Table, address, count uint16) ([]byte, error) {
 // interfaces know neither context nor unit, so they stand here; its buffers are
 // used again for each request.
 type handler struct {
-	link    *Link
+	link    Carrier
 	ctx     context.Context
 	unit    byte
 	timeout time.Duration
@@ -72,7 +86,7 @@ type handler struct {
 
 // Encode frames a request.
 func (h *handler) Encode(pdu *modbus.ProtocolDataUnit) ([]byte, error) {
-	h.request = h.link.framing.encode(h.request, h.unit, pdu.FunctionCode, pdu.Data)
+	h.request = h.link.encode(h.request, h.unit, pdu.FunctionCode, pdu.Data)
 	return h.request, nil
 }
 
@@ -84,18 +98,18 @@ func (h *handler) Send(request []byte) ([]byte, error) {
 // Verify refuses answers that break the protocol; the connection is not trusted
 // afterwards.
 func (h *handler) Verify(request, answer []byte) error {
-	unit, asked := h.link.framing.parts(request)
-	from, got := h.link.framing.parts(answer)
+	unit, asked := h.link.parts(request)
+	from, got := h.link.parts(answer)
 	err := verify(unit, asked, from, got)
 	if err != nil {
-		h.link.drop()
+		h.link.Drop()
 	}
 	return err
 }
 
 // Decode unpacks an answer.
 func (h *handler) Decode(answer []byte) (*modbus.ProtocolDataUnit, error) {
-	_, pdu := h.link.framing.parts(answer)
+	_, pdu := h.link.parts(answer)
 	h.answer = modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]}
 	return &h.answer, nil
 }

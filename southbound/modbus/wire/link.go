@@ -90,6 +90,12 @@ func (l *Link) drop() {
 	l.framing.reset()
 }
 
+func (l *Link) encode(buf []byte, unit, function byte, data []byte) []byte {
+	return l.framing.encode(buf, unit, function, data)
+}
+
+func (l *Link) parts(frame []byte) (byte, []byte) { return l.framing.parts(frame) }
+
 // watch makes the end of ctx close the connection. The same context is watched
 // once for many requests.
 func (l *Link) watch(ctx context.Context) {

@@ -29,10 +29,17 @@ func numbered(t *testing.T, framing ...modbustest.Framing) (*modbustest.Simulato
 		sim.Framing = f
 	}
 	unit := sim.Unit(1)
-	for a := range 1 << 16 {
-		unit.Set(modbustest.Holding, a, uint16(a))
-	}
+	unit.Set(modbustest.Holding, 0, addresses()...)
 	return sim, unit, sim.Start(t)
+}
+
+// addresses are the numbers of all registers.
+func addresses() []uint16 {
+	all := make([]uint16, 1<<16)
+	for a := range all {
+		all[a] = uint16(a)
+	}
+	return all
 }
 
 // outcome is what a read of two registers gave, for people.
@@ -96,28 +103,32 @@ func TestFaultsTCP(t *testing.T) {
 		{"restart in mid-answer", modbustest.Restart, "right", "right", 2},
 		{"garbage", modbustest.Garbage, "right", "right", 2},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			sim, unit, address := numbered(t)
-			link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
-			defer link.Close()
-			client := wire.NewClient(link)
-			client.To(t.Context(), 1, timeout)
-			want := []string{"right", test.second, test.third, "right", "right"}
-			unit.Next(nil, test.fault)
-			for i, want := range want {
-				at := uint16(10 * (i + 1))
-				data, err := client.Read(wire.Holding, at, 2)
-				if got := outcome(data, err, at); got != want {
-					t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+	run := func(name string, link func(wire.Options) wire.Carrier) {
+		for _, test := range tests {
+			t.Run(name+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				sim, unit, address := numbered(t)
+				link := link(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+				defer link.Close()
+				client := wire.NewClient(link)
+				client.To(t.Context(), 1, timeout)
+				want := []string{"right", test.second, test.third, "right", "right"}
+				unit.Next(nil, test.fault)
+				for i, want := range want {
+					at := uint16(10 * (i + 1))
+					data, err := client.Read(wire.Holding, at, 2)
+					if got := outcome(data, err, at); got != want {
+						t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+					}
 				}
-			}
-			if got := sim.Accepted(); got != test.conns {
-				t.Errorf("%d connections, want %d", got, test.conns)
-			}
-		})
+				if got := sim.Accepted(); got != test.conns {
+					t.Errorf("%d connections, want %d", got, test.conns)
+				}
+			})
+		}
 	}
+	run("link", func(o wire.Options) wire.Carrier { return wire.NewTCP(o) })
+	run("shared", func(o wire.Options) wire.Carrier { return wire.NewShared(o) })
 }
 
 // TestFaultsRTU is the same over a converter: frames have no transaction id.

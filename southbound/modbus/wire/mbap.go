@@ -52,29 +52,40 @@ func (m *mbap) stamp(frame []byte) {
 func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error) {
 	want := binary.BigEndian.Uint16(request)
 	for {
-		rest := received[used:]
-		if len(rest) < 6 {
-			return nil, used, nil
+		frame, n, err := m.next(received[used:])
+		if frame == nil || err != nil {
+			return nil, used, err
 		}
-		id := binary.BigEndian.Uint16(rest)
-		if protocol := binary.BigEndian.Uint16(rest[2:]); protocol != 0 {
-			return nil, used, protocolErrorf("answer with protocol id %d: not Modbus", protocol)
-		}
-		length := int(binary.BigEndian.Uint16(rest[4:]))
-		if length < 3 || length > maxPDU+1 {
-			return nil, used, protocolErrorf("answer with a length of %d", length)
-		}
-		if age := want - id; int(age) >= m.sent {
-			return nil, used, protocolErrorf("answer to transaction %d, which was never asked", id)
-		}
-		if len(rest) < 6+length {
-			return nil, used, nil
-		}
-		used += 6 + length
-		if id == want {
-			return rest[:6+length], used, nil
+		used += n
+		if frameID(frame) == want {
+			return frame, used, nil
 		}
 	}
+}
+
+func frameID(frame []byte) uint16 { return binary.BigEndian.Uint16(frame) }
+
+// next returns the frame that received begins with, and its length; nil if it is
+// not whole. An error says that it can't be an answer to anything asked.
+func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
+	if len(received) < 6 {
+		return nil, 0, nil
+	}
+	if protocol := binary.BigEndian.Uint16(received[2:]); protocol != 0 {
+		return nil, 0, protocolErrorf("answer with protocol id %d: not Modbus", protocol)
+	}
+	length := int(binary.BigEndian.Uint16(received[4:]))
+	if length < 3 || length > maxPDU+1 {
+		return nil, 0, protocolErrorf("answer with a length of %d", length)
+	}
+	id := frameID(received)
+	if age := m.id - id; int(age) >= m.sent {
+		return nil, 0, protocolErrorf("answer to transaction %d, which was never asked", id)
+	}
+	if len(received) < 6+length {
+		return nil, 0, nil
+	}
+	return received[:6+length], 6 + length, nil
 }
 
 func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }

@@ -1,0 +1,73 @@
+package modbus
+
+import (
+	"context"
+	"sync"
+
+	"fieldbridge/bridge"
+)
+
+// shot is one of several reads at once.
+type shot struct {
+	job   *job
+	block *block
+	result
+}
+
+// volley reads several blocks at once, those with the earliest deadlines, and
+// deals with them in that order. The clients do nothing but ask: all else is
+// done here, on the goroutine of the bus.
+func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
+	shots := b.load(emit)
+	var wg sync.WaitGroup
+	for i := range shots {
+		s := &shots[i]
+		c := b.client
+		if i > 0 {
+			c = b.others[i-1]
+		}
+		ask := func() {
+			blk := s.block
+			s.result = fetch(ctx, c, s.job.device, blk.table, blk.first, blk.count, s.job.attempts(blk))
+		}
+		if i < len(shots)-1 {
+			wg.Go(ask)
+		} else {
+			ask()
+		}
+	}
+	wg.Wait()
+	for i := range shots {
+		s := &shots[i]
+		data, err := b.book(ctx, s.result)
+		if ctx.Err() != nil {
+			return
+		}
+		b.deal(s.job, s.block, data, err, emit)
+	}
+	for _, j := range b.jobs {
+		if j.active && len(j.queue) == 0 {
+			b.finish(j, emit)
+		}
+	}
+}
+
+// load takes the next blocks of the jobs that are due.
+func (b *bus) load(emit bridge.Emit) []shot {
+	shots := make([]shot, 0, b.spec.pipeline)
+	for len(shots) < b.spec.pipeline {
+		var j *job
+		for _, k := range b.jobs {
+			if k.active && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
+				j = k
+			}
+		}
+		if j == nil {
+			break
+		}
+		if blk := b.next(j, emit); blk != nil {
+			shots = append(shots, shot{job: j, block: blk})
+		}
+	}
+	return shots
+}
