@@ -34,6 +34,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"demo", "[--outage 20s] [--for 1m] [--dir DIR]", "run everything on this machine: simulated devices, the gateway and a local cloud", runDemo},
+		{"init", "[FILE] [flags]", "write a first configuration, by asking or by flags", runInit},
 		{"check", "FILE [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
 		{"identity", "check FILE [--gateway NAME] [--connect] [--json]", "check certificate and connection step by step, up to AWS's CONNACK", runIdentity},
 		{"fleet", "COMMAND", "list, check, render and compare the gateways of a fleet file", ignoreContext(runFleet)},

@@ -24,6 +24,7 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
 		return exitUsage
 	}
+	settle := saveMemory()
 	loaded, err := configs.LoadGateway(rest[0], *gateway)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -39,12 +40,14 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	for _, w := range loaded.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	tuneMemory()
-	g, err := newGateway(&loaded.Config, loaded.Hash, log)
+	config, hash := loaded.Config, loaded.Hash
+	loaded = nil // with its tree, as large as the configuration
+	g, err := newGateway(&config, hash, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
 		return exitFailed
 	}
+	settle()
 	if err := g.run(ctx); err != nil {
 		log.Error("stop was not clean", "err", err)
 		return exitFailed
@@ -65,11 +68,17 @@ func newLogger(w io.Writer, c configs.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// tuneMemory makes the collector keep the heap small: a gateway has little
-// memory and, between two polls, time.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
+// saveMemory makes the collector keep the heap small: a gateway has little
+// memory and, between two polls, time. Reading a large configuration takes many
+// times its size for a moment; settle is called when that is over.
+func saveMemory() (settle func()) {
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	debug.SetGCPercent(10)
+	return func() {
 		debug.SetGCPercent(50)
+		debug.FreeOSMemory()
 	}
 }
 
