@@ -21,6 +21,9 @@ type Config struct {
 	// northbound.awsiot.client_id says otherwise, its MQTT client id. 1 to 128
 	// letters, digits, ':', '_' or '-'.
 	Gateway string `yaml:"gateway"`
+	// Watch applies the file, and those that it includes, when it changes.
+	// Otherwise 'fieldbridge reload' or SIGHUP does.
+	Watch bool `yaml:"watch"`
 	// Labels say where the gateway is or whose, as site: brno. {label.site} in
 	// topics stands for the value. Names are [a-z][a-z0-9_]*.
 	Labels map[string]string `yaml:"labels"`

@@ -63,6 +63,48 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	return l, err
 }
 
+// QueueDir returns the folder of the queue that a file names, "" if that can't be
+// told. The file may be wrong elsewhere.
+func QueueDir(file, gateway string) string {
+	content, ferr := readFile(file)
+	if ferr != nil {
+		return ""
+	}
+	r := &reader{}
+	root := r.read(file, content)
+	if isFleet(root) {
+		f, err := newFleet(root, r)
+		if err != nil {
+			return ""
+		}
+		if gateway == "" {
+			gateway, _ = f.whoAmI()
+		}
+		own, ok := f.gateways[gateway]
+		if !ok {
+			return ""
+		}
+		root = f.tree(own, func(member) {})
+	}
+	if root == nil {
+		return ""
+	}
+	s := newSubstituter(root.at("vars"))
+	if name := root.at("gateway"); name != nil {
+		s.vars["gateway"] = name
+	}
+	dir := s.resolve(root).at("store", "dir")
+	switch {
+	case dir == nil:
+		var c Config
+		setDefaults(reflect.ValueOf(&c).Elem())
+		return resolve(file, string(c.Store.Dir))
+	case dir.kind != scalar || dir.unknown:
+		return ""
+	}
+	return resolve(dir.pos.File, dir.text)
+}
+
 // Parse is [Load] for content that is at hand. file is what positions name and
 // what paths are relative to.
 func Parse(file string, content []byte) (*Loaded, error) {

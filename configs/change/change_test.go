@@ -1,0 +1,300 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/configs"
+)
+
+// memory is a state in memory.
+type memory struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+func (m *memory) Get(key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.values[key], nil
+}
+
+func (m *memory) Put(key string, value []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil {
+		m.values = make(map[string][]byte)
+	}
+	m.values[key] = append([]byte(nil), value...)
+	return nil
+}
+
+// bench is a gateway whose parts are told what to say.
+type bench struct {
+	t     *testing.T
+	file  string
+	state *memory
+
+	mu      sync.Mutex
+	vital   Vital
+	applied []string // topics
+	fail    error
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, file: filepath.Join(t.TempDir(), "g.yaml"), state: &memory{}}
+	b.vital = Vital{Connected: true, Good: map[string]int{"d": 4}}
+	return b
+}
+
+// text is a right configuration that differs by its topic.
+func text(topic string) string {
+	return "gateway: g\nwatch: true\nnorthbound: {awsiot: {endpoint: 'x:8883', certificate: g.yaml, private_key: g.yaml, topic: " + topic + "}}\n" +
+		"southbound: {modbus: {buses: {b: {url: 'tcp://127.0.0.1:1'}}, devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n"
+}
+
+func (b *bench) write(content string) {
+	b.t.Helper()
+	if err := os.WriteFile(b.file, []byte(content), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) open(string) (bridge.State, error) { return b.state, nil }
+
+// start is a start of the gateway.
+func (b *bench) start() (*Changer, Started) {
+	b.t.Helper()
+	s, err := Start(b.file, "", b.open)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return New(s, Options{File: b.file, State: b.state, Log: slog.New(slog.DiscardHandler), Vital: b.now, Apply: b.apply}), s
+}
+
+func (b *bench) now() Vital {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := b.vital
+	v.Good = map[string]int{}
+	for k, n := range b.vital.Good {
+		v.Good[k] = n
+	}
+	return v
+}
+
+func (b *bench) apply(_, new *configs.Config) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	b.applied = append(b.applied, new.Northbound.AWSIoT.Topic)
+	return nil
+}
+
+func (b *bench) set(change func(*Vital)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.vital)
+}
+
+// run runs c in a bubble until the test's part ends.
+func run(t *testing.T, c *Changer, part func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); c.Run(ctx) }()
+	part()
+	cancel()
+	<-done
+}
+
+func topic(c *Changer) string { return c.Config().Northbound.AWSIoT.Topic }
+
+func TestReload(t *testing.T) {
+	b := newBench(t)
+	b.write(text("one"))
+	c, _ := b.start()
+	if said, err := c.Reload(0, 1); err != nil || said != "nothing has changed" || len(b.applied) != 0 {
+		t.Errorf("the same content: %q %v %v", said, err, b.applied)
+	}
+	b.write("# a comment\n" + text("one"))
+	if said, _ := c.Reload(0, 1); said != "nothing has changed" {
+		t.Errorf("a comment: %q", said)
+	}
+	b.write(text("two"))
+	if _, err := c.Reload(0, 1); err != nil || topic(c) != "two" || c.Status().Reloaded != 1 {
+		t.Errorf("another topic: %v %+v", err, c.Status())
+	}
+	b.write(text("two") + "colour: red\n")
+	var wrong *configs.Error
+	if _, err := c.Reload(0, 1); !errors.As(err, &wrong) || topic(c) != "two" || len(c.Health()) != 1 {
+		t.Errorf("a wrong file: %v, %v", err, c.Health())
+	}
+	b.write(text("three"))
+	b.fail = errors.New("no")
+	if _, err := c.Reload(0, 1); err == nil || topic(c) != "two" || !strings.Contains(c.Status().Problem, "not applied: no") {
+		t.Errorf("a gateway that refuses: %v %+v", err, c.Status())
+	}
+	b.fail = nil
+	b.write(text("two"))
+	if _, err := c.Reload(0, 1); err != nil || len(c.Health()) != 0 {
+		t.Errorf("back to what runs: %v, %v", err, c.Health())
+	}
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.write(text("one"))
+		c, _ := b.start()
+		run(t, c, func() {
+			time.Sleep(10 * watchEvery)
+			b.write(text("two-2"))
+			time.Sleep(2 * watchEvery)
+			if topic(c) != "two-2" {
+				t.Error("the change was not seen")
+			}
+			b.write("not: right\n")
+			time.Sleep(2 * watchEvery)
+			if topic(c) != "two-2" || len(c.Health()) != 1 {
+				t.Errorf("a wrong file: %s %v", topic(c), c.Health())
+			}
+		})
+		if len(b.applied) != 1 {
+			t.Errorf("applied %v", b.applied)
+		}
+	})
+}
+
+// A trial ends well or is taken back, for each of the reasons.
+func TestConfirm(t *testing.T) {
+	tests := map[string]struct {
+		share  float64
+		change func(*Vital)
+		why    string // "" if it is confirmed
+	}{
+		"fine":                  {1, func(v *Vital) { v.Acked++ }, ""},
+		"nothing to send":       {1, func(*Vital) {}, ""},
+		"no link":               {1, func(v *Vital) { v.Connected = false }, "the link is not up"},
+		"no acknowledgements":   {1, func(v *Vital) { v.Waiting = 5 }, "the cloud acknowledges nothing"},
+		"fewer points":          {1, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, "only 3 of 4 points are good"},
+		"few enough":            {0.7, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, ""},
+		"taken out on purpose":  {1, func(v *Vital) { v.Acked++; delete(v.Good, "d") }, ""},
+		"others do not make up": {1, func(v *Vital) { v.Acked++; v.Good["d"], v.Good["e"] = 0, 9 }, "only 0 of 4 points are good"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.write(text("one"))
+				c, _ := b.start()
+				run(t, c, func() {
+					b.write(text("two"))
+					if _, err := c.Reload(time.Minute, test.share); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := c.Reload(time.Minute, 1); !errors.Is(err, ErrOnTrial) {
+						t.Errorf("a second trial: %v", err)
+					}
+					b.set(test.change)
+					time.Sleep(time.Minute - watchEvery)
+					if topic(c) != "two" || c.Status().OnTrial.IsZero() {
+						t.Errorf("too early: %+v", c.Status())
+					}
+					time.Sleep(2 * watchEvery)
+				})
+				s := c.Status()
+				if test.why == "" {
+					if topic(c) != "two" || s.Problem != "" || !s.OnTrial.IsZero() {
+						t.Errorf("not confirmed: %+v", s)
+					}
+					return
+				}
+				if topic(c) != "one" || !strings.Contains(s.Problem, "was taken back: "+test.why) || len(b.applied) != 2 {
+					t.Errorf("not taken back: %+v %v", s, b.applied)
+				}
+				// The file still has it, and is not used by itself any more.
+				again, started := b.start()
+				if topic(again) != "one" || !strings.Contains(started.FellBack, test.why) || len(again.Health()) != 1 {
+					t.Errorf("after a restart: %s, %q", topic(again), started.FellBack)
+				}
+			})
+		})
+	}
+}
+
+// A crash during a trial, and a configuration that crashes the gateway again and
+// again.
+func TestFallBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.write(text("one"))
+		c, _ := b.start()
+		run(t, c, func() { time.Sleep(goodAfter + 2*watchEvery) })
+
+		b.write(text("two"))
+		if _, err := c.Reload(time.Minute, 1); err != nil {
+			t.Fatal(err)
+		}
+		c, s := b.start() // it was killed
+		if topic(c) != "one" || s.FellBack != "it was on trial when the gateway ended" {
+			t.Errorf("killed on trial: %s, %q", topic(c), s.FellBack)
+		}
+
+		b.write(text("three"))
+		for i := range mostStarts {
+			if c, s = b.start(); topic(c) != "three" {
+				t.Fatalf("start %d: %s, %q", i+1, topic(c), s.FellBack)
+			}
+		}
+		if c, s = b.start(); topic(c) != "one" || !strings.Contains(s.FellBack, "was started 3 times") {
+			t.Errorf("a reboot loop: %s, %q", topic(c), s.FellBack)
+		}
+
+		b.write(text("four"))
+		for range 2 * mostStarts { // stopped on purpose
+			c, s = b.start()
+			run(t, c, func() { time.Sleep(watchEvery) })
+		}
+		if topic(c) != "four" {
+			t.Errorf("stops are no crashes: %s, %q", topic(c), s.FellBack)
+		}
+		run(t, c, func() { time.Sleep(goodAfter + 2*watchEvery) })
+
+		b.write(text("four") + "colour: red\n")
+		if c, s = b.start(); topic(c) != "four" || !strings.Contains(s.FellBack, `unknown key "colour"`) {
+			t.Errorf("a wrong file: %s, %q", topic(c), s.FellBack)
+		}
+	})
+}
+
+func TestStartWithoutAnythingGood(t *testing.T) {
+	b := newBench(t)
+	for _, content := range []string{"gateway: [", "colour: red\n"} {
+		b.write(content)
+		if _, err := Start(b.file, "", b.open); err == nil {
+			t.Errorf("%q starts", content)
+		}
+	}
+	b.write(text("one"))
+	b.state.Put(goodKey, []byte("rubbish"))
+	b.state.Put(trialKey, []byte("{"))
+	if c, _ := b.start(); topic(c) != "one" {
+		t.Error("a damaged state is in the way")
+	}
+	if _, err := Start(b.file, "", func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }); err != nil {
+		t.Errorf("without a state: %v", err)
+	}
+}

@@ -1,0 +1,333 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/configs"
+)
+
+const (
+	// goodAfter is how long a configuration must run to be good by itself.
+	goodAfter = 5 * time.Minute
+	// watchEvery is how often the files are looked at.
+	watchEvery = 2 * time.Second
+)
+
+// Options are what a [Changer] needs to know of the gateway.
+type Options struct {
+	File    string // as the user names it
+	Gateway string // of a fleet file; may be empty
+	// Apply makes a running gateway another one. On an error nothing has
+	// changed.
+	Apply func(old, new *configs.Config) error
+	// Vital tells how the gateway is doing.
+	Vital func() Vital
+	State bridge.State
+	Log   *slog.Logger
+}
+
+// Vital is how a gateway is doing at one instant.
+type Vital struct {
+	Connected bool
+	Acked     uint64         // batches that the cloud has acknowledged
+	Waiting   uint64         // batches that it has not
+	Good      map[string]int // good points, by device
+}
+
+// Status is what is applied, for people and programs.
+type Status struct {
+	Hash     string    `json:"hash"`
+	Origin   string    `json:"origin"` // the file, or "last good configuration"
+	Applied  time.Time `json:"applied"`
+	OnTrial  time.Time `json:"on_trial_until,omitzero"`
+	Problem  string    `json:"problem,omitempty"` // why the file is not what runs
+	Reloaded int       `json:"reloads"`
+}
+
+// Changer owns what configuration a gateway runs. It is safe for concurrent use.
+type Changer struct {
+	o Options
+
+	mu       sync.Mutex
+	config   *configs.Config // guarded by mu; what runs
+	snapshot []byte          // guarded by mu; of config
+	files    []string        // guarded by mu; to be watched
+	seen     string          // guarded by mu; how files looked at the last load
+	status   Status          // guarded by mu
+	problem  time.Time       // guarded by mu; since when there is status.Problem
+	good     bool            // guarded by mu; config is known to work
+	pending  *pending        // guarded by mu; nil unless config is on trial
+}
+
+// pending is what to return to when a trial fails.
+type pending struct {
+	old      *configs.Config
+	snapshot []byte
+	hash     string
+	origin   string
+	before   Vital
+	share    float64
+	acked    uint64
+}
+
+// New returns the changer of a gateway that starts with s. It keeps s.Config and
+// returns it: the parts of the gateway may read it until Apply gives them
+// another.
+func New(s Started, o Options) *Changer {
+	config := s.Config
+	c := &Changer{o: o, config: &config, snapshot: pack(s.Loaded), files: s.Files,
+		status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}}
+	if s.FellBack != "" {
+		c.status.Origin = "last good configuration"
+		c.files = []string{o.File}
+		c.good = true
+		c.setProblemLocked("the file is not used: " + s.FellBack)
+	}
+	c.seen = look(c.files)
+	return c
+}
+
+// Config returns what runs. It is read-only.
+func (c *Changer) Config() *configs.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.config
+}
+
+// Status returns what is applied.
+func (c *Changer) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status
+}
+
+// Health implements [bridge.HealthReporter].
+func (c *Changer) Health() []bridge.Condition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Problem == "" {
+		return nil
+	}
+	return []bridge.Condition{{Severity: bridge.Warning, Subject: "configuration", Text: c.status.Problem, Since: c.problem}}
+}
+
+func (c *Changer) setProblemLocked(text string) {
+	if text != "" && c.status.Problem == "" {
+		c.problem = time.Now()
+	}
+	c.status.Problem = text
+}
+
+// ErrOnTrial says that a change waits for its confirmation.
+var ErrOnTrial = errors.New("a change is on trial: wait until it is confirmed or taken back")
+
+// Reload reads the file and applies what is different. If it is wrong, nothing
+// changes and the error, an [*configs.Error], tells why. The same content does
+// nothing. The text tells what was done.
+//
+// With confirm the change is on trial for so long: then the link must be up and
+// have acknowledged something, and of the devices that both configurations have
+// at least share (1 is all) of the points that were good must be good again;
+// else the change is taken back.
+func (c *Changer) Reload(confirm time.Duration, share float64) (text string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending != nil {
+		return "", ErrOnTrial
+	}
+	c.seen = look(c.files)
+	l, err := configs.LoadGateway(c.o.File, c.o.Gateway)
+	if err == nil && len(l.Missing) > 0 {
+		err = &configs.Error{Problems: l.Missing}
+	}
+	if err != nil {
+		c.refuseLocked("the file is wrong and was not applied: "+firstLine(err), err)
+		return "", err
+	}
+	c.files = l.Files
+	c.seen = look(c.files)
+	if l.Hash == c.status.Hash {
+		c.setProblemLocked("")
+		return "nothing has changed", nil
+	}
+	if err := c.applyLocked(l, confirm, share); err != nil {
+		c.refuseLocked("the file was not applied: "+err.Error(), err)
+		return "", err
+	}
+	if confirm == 0 {
+		return fmt.Sprintf("applied %s", l.Hash), nil
+	}
+	return fmt.Sprintf("applied %s, on trial for %s", l.Hash, confirm), nil
+}
+
+// refuseLocked tells once that a file is not used.
+func (c *Changer) refuseLocked(problem string, err error) {
+	if c.status.Problem != problem {
+		c.o.Log.Error("configuration refused, nothing changes", "file", c.o.File, "err", err)
+	}
+	c.setProblemLocked(problem)
+}
+
+// applyLocked brings l into the gateway. What it must return to is on the disk
+// before.
+func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share float64) error {
+	if confirm > 0 {
+		if err := c.keepGoodLocked(); err != nil {
+			return fmt.Errorf("keep the running configuration: %w", err)
+		}
+	}
+	if err := save(c.o.State, trialKey, trial{Hash: l.Hash, Starts: 1, Confirm: confirm > 0}); err != nil && confirm > 0 {
+		return fmt.Errorf("keep the trial: %w", err)
+	}
+	before := c.o.Vital()
+	config := l.Config
+	if err := c.o.Apply(c.config, &config); err != nil {
+		_ = save(c.o.State, trialKey, trial{Hash: l.Hash, Refused: err.Error()}) // it is told anyway
+		return err
+	}
+	now := time.Now()
+	if confirm > 0 {
+		c.pending = &pending{old: c.config, snapshot: c.snapshot, hash: c.status.Hash, origin: c.status.Origin, before: before, share: share, acked: c.o.Vital().Acked}
+	}
+	c.config, c.snapshot, c.good = &config, pack(l), false
+	c.status = Status{Hash: l.Hash, Origin: c.o.File, Applied: now, Reloaded: c.status.Reloaded + 1}
+	if confirm > 0 {
+		c.status.OnTrial = now.Add(confirm)
+	}
+	c.o.Log.Info("configuration applied", "file", c.o.File, "hash", l.Hash, "trial", confirm)
+	return nil
+}
+
+// keepGoodLocked makes what runs the last good configuration.
+func (c *Changer) keepGoodLocked() error {
+	if load[good](c.o.State, goodKey).Hash == c.status.Hash {
+		c.good = true
+		return nil
+	}
+	err := save(c.o.State, goodKey, good{c.status.Hash, c.o.File, time.Now(), c.snapshot})
+	c.good = err == nil
+	return err
+}
+
+// look tells how files look, so that a change shows.
+func look(files []string) string {
+	text := ""
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			text += "?"
+			continue
+		}
+		text += fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
+	}
+	return text
+}
+
+// Run watches the files, if the configuration says so, and ends trials, until
+// ctx ends.
+func (c *Changer) Run(ctx context.Context) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.stopped()
+			return
+		case <-ticker.C:
+		}
+		c.tick()
+	}
+}
+
+// stopped notes a stop that was asked for: it does not count as a crash. A trial
+// is not forgiven.
+func (c *Changer) stopped() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending == nil && !c.good {
+		_ = save(c.o.State, trialKey, trial{Hash: c.status.Hash}) // at worst it counts
+	}
+}
+
+// tick does what is due.
+func (c *Changer) tick() {
+	c.mu.Lock()
+	now := time.Now()
+	switch {
+	case c.pending != nil && !now.Before(c.status.OnTrial):
+		c.judgeLocked()
+	case c.pending == nil && !c.good && now.Sub(c.status.Applied) >= goodAfter:
+		c.becomeGoodLocked()
+	}
+	changed := c.pending == nil && c.config.Watch && look(c.files) != c.seen
+	c.mu.Unlock()
+	if changed {
+		// The error is in the log and in the health.
+		_, _ = c.Reload(0, 1)
+	}
+}
+
+// becomeGoodLocked notes that what runs works.
+func (c *Changer) becomeGoodLocked() {
+	err := c.keepGoodLocked()
+	if err == nil {
+		err = save(c.o.State, trialKey, trial{})
+	}
+	if err != nil {
+		c.good = true // not told again every two seconds
+		c.o.Log.Error("the last good configuration cannot be kept", "err", err)
+	}
+}
+
+// judgeLocked ends a trial.
+func (c *Changer) judgeLocked() {
+	p := c.pending
+	c.pending = nil
+	c.status.OnTrial = time.Time{}
+	why := verdict(p, c.o.Vital())
+	if why == "" {
+		c.o.Log.Info("configuration confirmed", "hash", c.status.Hash)
+		c.becomeGoodLocked()
+		return
+	}
+	refused := c.status.Hash
+	if err := save(c.o.State, trialKey, trial{Hash: refused, Refused: why}); err != nil {
+		c.o.Log.Error("the refused configuration cannot be noted", "err", err)
+	}
+	if err := c.o.Apply(c.config, p.old); err != nil {
+		c.setProblemLocked(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: restart the gateway", refused, why, err))
+		c.o.Log.Error("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
+		return
+	}
+	c.config, c.snapshot, c.good = p.old, p.snapshot, true
+	c.status.Hash, c.status.Origin, c.status.Applied = p.hash, p.origin, time.Now()
+	c.setProblemLocked(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
+	c.o.Log.Error("configuration taken back", "hash", refused, "why", why)
+}
+
+// verdict returns why a trial has failed, "" if it has not.
+func verdict(p *pending, now Vital) string {
+	if !now.Connected {
+		return "the link is not up"
+	}
+	if now.Acked == p.acked && now.Waiting > 0 {
+		return "the cloud acknowledges nothing"
+	}
+	before, after := 0, 0
+	for device, n := range p.before.Good {
+		if m, ok := now.Good[device]; ok { // others were taken out on purpose
+			before, after = before+n, after+min(m, n)
+		}
+	}
+	if float64(after) < p.share*float64(before) {
+		return fmt.Sprintf("only %d of %d points are good", after, before)
+	}
+	return ""
+}
