@@ -74,7 +74,7 @@ func forbidden(from, to string) string {
 	if a := adapter(to); a != "" && !within(from, a) && !slices.Contains(knowsAll, from) {
 		return "only cmd and configs know adapters; adapters do not know one another"
 	}
-	if within(to, "fieldbridge/configs") && !slices.Contains(knowsAll, from) || within(to, "fieldbridge/cmd") {
+	if within(to, "fieldbridge/configs") && !slices.Contains(knowsAll, from) && !within(from, "fieldbridge/configs") || within(to, "fieldbridge/cmd") {
 		return "nothing but cmd stands above"
 	}
 	return ""
