@@ -29,6 +29,10 @@ type Config struct {
 	// CA is a PEM file with the roots that may vouch for the server. The default
 	// are Amazon Root CA 1 to 4 and Starfield Services G2, built in.
 	CA setting.Path `yaml:"ca"`
+	// Proxy is the URL of a proxy to go through: http://host:3128, by CONNECT,
+	// or socks5://host:1080; user:password@ before the host if it asks. The
+	// default is none; the environment is not asked.
+	Proxy string `yaml:"proxy"`
 	// Topic is where readings go. {gateway} and {device} are replaced; without
 	// {device} messages pack best. At most 256 bytes and 7 slashes.
 	Topic string `yaml:"topic"`

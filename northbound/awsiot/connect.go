@@ -29,6 +29,7 @@ type connectError struct {
 	endpoint string
 	server   string            // the name expected in the server's certificate
 	own      *x509.Certificate // ours, if it could be read
+	proxy    string            // the proxy that is dialled instead
 	err      error
 }
 
@@ -65,6 +66,8 @@ type attempt struct {
 	dial   dialer
 	will   *paho.WillMessage
 	sent   func() // called just before the CONNECT is sent
+
+	own *x509.Certificate // ours, once it could be read
 }
 
 // open connects and returns a session that is up, or a *connectError.
@@ -80,18 +83,29 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 	if fail.own = pair.Leaf; fail.own == nil {
 		fail.own, _ = x509.ParseCertificate(pair.Certificate[0])
 	}
+	a.own = fail.own
 	fail.stage = stageDial
 	host, port, err := splitEndpoint(a.cfg.Endpoint)
 	if err != nil {
 		fail.err = err
 		return nil, fail
 	}
-	raw, err := a.dial(ctx, "tcp", net.JoinHostPort(host, port))
+	dial := a.dial
+	if a.cfg.Proxy != "" {
+		proxy, err := parseProxy(a.cfg.Proxy)
+		if err != nil {
+			fail.err = err
+			return nil, fail
+		}
+		dial = through(proxy, dial)
+		fail.proxy = proxy.Host
+	}
+	raw, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		fail.err = err
 		return nil, fail
 	}
-	fail.stage = stageHandshake
+	fail.stage, fail.proxy = stageHandshake, ""
 	cfg := tlsConfig(a.cfg, pair, roots)
 	fail.server = cfg.ServerName
 	conn := tls.Client(raw, cfg)
@@ -109,6 +123,7 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 		return nil, fail
 	}
 	fail.stage = stageUp
+	s.tls = conn.ConnectionState()
 	return s, nil
 }
 

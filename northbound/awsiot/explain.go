@@ -50,7 +50,7 @@ func explain(err error) explanation {
 		facts = &connectError{stage: stageUp, endpoint: "the cloud", err: err}
 	}
 	for _, try := range []func(*connectError) (explanation, bool){
-		explainFiles, explainServer, explainAlert, explainMQTT, explainNetwork, explainClosed,
+		explainFiles, explainProxy, explainServer, explainAlert, explainMQTT, explainNetwork, explainClosed,
 	} {
 		if e, ok := try(facts); ok {
 			return e
@@ -79,6 +79,14 @@ func explainFiles(f *connectError) (explanation, bool) {
 		return act("%s: %v: give a file with -----BEGIN lines (convert DER with openssl)", name, file.err), true
 	}
 	return act("%s cannot be used: %v: give a right PEM file", name, file.err), true
+}
+
+func explainProxy(f *connectError) (explanation, bool) {
+	var proxy *proxyError
+	if errors.As(f.err, &proxy) {
+		return act("the proxy %s does not let us through to %s: %s: correct northbound.awsiot.proxy, or have the address allowed there", proxy.proxy, f.endpoint, proxy.reason), true
+	}
+	return explanation{}, false
 }
 
 // explainServer is about the server's certificate.
@@ -219,15 +227,15 @@ func explainNetwork(f *connectError) (explanation, bool) {
 	var timeout net.Error
 	switch {
 	case errors.Is(f.err, errSilent):
-		return wait("%s acknowledges nothing though we are connected: connecting again", f.endpoint), true
+		return wait("%s acknowledges nothing though we are connected: connecting again", f.peer()), true
 	case errors.As(f.err, &dns) && dns.IsNotFound:
 		return act("there is no host called %s: correct northbound.awsiot.endpoint, or mend the name server", dns.Name), true
 	case errors.As(f.err, &dns):
 		return wait("the name %s cannot be looked up (%s): is the network up, and the name server right?", dns.Name, dns.Err), true
 	case errors.Is(f.err, syscall.ECONNREFUSED):
-		return wait("%s refuses connections: is the port right, or a firewall in the way?", f.endpoint), true
+		return wait("%s refuses connections: is the port right, or a firewall in the way?", f.peer()), true
 	case errors.Is(f.err, syscall.ENETUNREACH), errors.Is(f.err, syscall.EHOSTUNREACH):
-		return wait("there is no route to %s: is the network up?", f.endpoint), true
+		return wait("there is no route to %s: is the network up?", f.peer()), true
 	case errors.Is(f.err, context.DeadlineExceeded), errors.Is(f.err, os.ErrDeadlineExceeded), errors.As(f.err, &timeout) && timeout.Timeout():
 		return explainTimeout(f), true
 	}
@@ -237,11 +245,19 @@ func explainNetwork(f *connectError) (explanation, bool) {
 func explainTimeout(f *connectError) explanation {
 	switch f.stage {
 	case stageHandshake:
-		return wait("%s accepts connections but does not answer to TLS in time: is something in between?", f.endpoint)
+		return wait("%s accepts connections but does not answer to TLS in time: is something in between?", f.peer())
 	case stageConnect:
-		return wait("%s does not answer the CONNECT in time: trying again", f.endpoint)
+		return wait("%s does not answer the CONNECT in time: trying again", f.peer())
 	}
-	return wait("%s does not answer in time: is the network up, and a firewall open for this port?", f.endpoint)
+	return wait("%s does not answer in time: is the network up, and a firewall open for this port?", f.peer())
+}
+
+// peer names who was dialled.
+func (e *connectError) peer() string {
+	if e.proxy != "" {
+		return "the proxy " + e.proxy
+	}
+	return e.endpoint
 }
 
 // explainClosed is about connections that end without a word.

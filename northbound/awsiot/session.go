@@ -21,8 +21,10 @@ type session struct {
 	raw    net.Conn // below TLS
 	client *paho.Client
 	flight *inflight
-	facts  *connectError // to explain how it ends
+	told   func(topic string, code byte) // called with each PUBACK of [bridge.Link]
+	facts  *connectError                 // to explain how it ends
 	since  time.Time
+	tls    tls.ConnectionState
 
 	// Granted by the CONNACK.
 	receiveMaximum int
@@ -134,6 +136,7 @@ func (s *session) Limits() bridge.Limits {
 func (s *session) Publish(m bridge.Message, done func(error)) {
 	s.publish(m, func(code byte, err error) {
 		if err == nil {
+			s.told(m.Topic, code)
 			err = pubackError(m.Topic, code)
 		}
 		done(err)

@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,9 +45,16 @@ type Sink struct {
 	config Config            // guarded by mu
 	link   bridge.LinkStatus // guarded by mu
 	fault  explanation       // guarded by mu; why there is no connection
+	taken  time.Time         // guarded by mu; when another client last took our session over
+	silent bool              // guarded by mu; the last connection took nothing, and this one has not yet
+	now    *session          // guarded by mu; the connection, if there is one
+
+	own   *bridge.CertificateStatus // guarded by mu; as last used
+	files string                    // the stamp of the files as last used; owned by Run
 
 	connects, failures, losses atomic.Uint64
 	statusSent, statusRefused  atomic.Uint64
+	denied                     denied
 }
 
 var (
@@ -121,7 +129,9 @@ func (s *Sink) Format() bridge.Format { return s.format }
 func (s *Sink) Link() bridge.LinkStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.link
+	l := s.link
+	l.Own = s.own
+	return l
 }
 
 func (s *Sink) current() Config {
@@ -148,19 +158,25 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		status := newStatus(s, &cfg, number)
 		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), dial: s.options.Dial, will: status.will(),
 			sent: func() { back.last = time.Now() }}
+		files := stamp(&cfg)
 		session, err := a.open(ctx)
+		s.owns(a.own)
 		if err != nil {
+			s.files = files
 			if ctx.Err() == nil {
 				s.failures.Add(1)
 				s.down(err)
 			}
 			continue
 		}
+		s.files = files
+		session.told = s.told
 		s.up(session, number)
 		err = s.serve(ctx, session, status, serve)
 		var told *disconnectError
 		taken := errors.As(err, &told) && told.code == packets.DisconnectSessionTakenOver
 		back.ended(time.Since(session.since), session.flight.acknowledged() > 0, taken)
+		s.over(taken, errors.Is(err, errSilent))
 		if err != nil {
 			s.losses.Add(1)
 			s.down(err)
@@ -173,14 +189,18 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 }
 
 // pause waits until it is time for the next CONNECT. It reports false when ctx
-// ends first. A new configuration ends the wait, but not AWS's own pause.
+// ends first. A new configuration ends the wait, and so do new files if someone
+// had to do something; AWS's own pause is kept.
 func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 	wait := back.next(s.current().Backoff, time.Now())
 	s.mu.Lock()
 	s.link.Retry = time.Now().Add(wait)
+	awaited := s.fault.act
 	s.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	look := time.NewTicker(fileCheck)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -189,6 +209,12 @@ func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 			return ctx.Err() == nil
 		case <-s.applied:
 			timer.Reset(max(connectPause-time.Since(back.last), 0))
+		case <-look.C:
+			if cfg := s.current(); awaited && stamp(&cfg) != s.files {
+				s.log.Info("certificate, key or CA have changed, connecting at once")
+				awaited = false
+				timer.Reset(max(connectPause-time.Since(back.last), 0))
+			}
 		}
 	}
 }
@@ -214,16 +240,7 @@ func (s *Sink) serve(ctx context.Context, session *session, status *status, serv
 	work.Go(func() { serve(served, session) })
 	work.Go(func() { status.run(served) })
 	watch.Go(session.watch)
-
-	ours := false
-	select {
-	case <-session.ctx.Done():
-	case <-ctx.Done():
-		ours = true
-	case <-s.applied:
-		s.log.Info("the uplink's configuration has changed, connecting again")
-		ours = true
-	}
+	ours := s.hold(ctx, session)
 	stop()
 	if ours {
 		// Claimed messages that are in flight may still be acknowledged.
@@ -248,15 +265,64 @@ func (s *Sink) serve(ctx context.Context, session *session, status *status, serv
 	return session.facts
 }
 
+// hold waits while the connection is to be kept. It reports whether we end it.
+func (s *Sink) hold(ctx context.Context, session *session) bool {
+	look := time.NewTicker(fileCheck)
+	defer look.Stop()
+	for {
+		select {
+		case <-session.ctx.Done():
+			return false
+		case <-ctx.Done():
+			return true
+		case <-s.applied:
+			s.log.Info("the uplink's configuration has changed, connecting again")
+			return true
+		case <-look.C:
+			if own := session.facts.own; own != nil && time.Now().After(own.NotAfter) && stamp(session.cfg) != s.files {
+				s.log.Info("our certificate has expired and its file has changed, connecting again")
+				return true
+			}
+		}
+	}
+}
+
+// told notes the PUBACK's reason of a message.
+func (s *Sink) told(topic string, code byte) {
+	if s.denied.outcome(topic, code) {
+		s.log.Error("the cloud does not let us publish, the messages wait", "topic", topic, "code", "0x87")
+	}
+}
+
+// owns notes the certificate that was used.
+func (s *Sink) owns(own *x509.Certificate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.own = certificateStatus(own)
+}
+
+// over notes how a connection ended, for health.
+func (s *Sink) over(taken, silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if taken {
+		s.taken = time.Now()
+	}
+	s.silent, s.now = silent, nil
+}
+
 // up notes a new connection.
 func (s *Sink) up(session *session, number uint64) {
 	s.connects.Add(1)
 	s.mu.Lock()
-	s.link = bridge.LinkStatus{Connected: true, Since: session.since, Endpoint: session.cfg.Endpoint}
-	s.fault = explanation{}
+	s.link = bridge.LinkStatus{Connected: true, Since: session.since, Endpoint: session.cfg.Endpoint, TLS: tlsStatus(&session.tls)}
+	if chain := session.tls.PeerCertificates; len(chain) > 0 {
+		s.link.Server = certificateStatus(chain[0])
+	}
+	s.fault, s.now = explanation{}, session
 	s.mu.Unlock()
 	s.log.Info("connected to the cloud", "endpoint", session.cfg.Endpoint, "connection", number,
-		"window", session.Limits().Window, "receive_maximum", session.receiveMaximum)
+		"tls", tlsStatus(&session.tls), "window", session.Limits().Window, "receive_maximum", session.receiveMaximum)
 }
 
 // down notes that there is no connection, and logs it if the reason is new.
@@ -269,6 +335,7 @@ func (s *Sink) down(err error) {
 		s.link.Since = now
 	}
 	s.link.Connected, s.link.Detail = false, e.text
+	s.link.TLS, s.link.Server = "", nil
 	s.fault = e
 	s.mu.Unlock()
 	switch {
@@ -279,35 +346,4 @@ func (s *Sink) down(err error) {
 	default:
 		s.log.Warn("no connection to the cloud", "why", e.text, "err", err)
 	}
-}
-
-// Health implements [bridge.HealthReporter].
-func (s *Sink) Health() []bridge.Condition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.link.Connected || s.fault.text == "" {
-		return nil
-	}
-	severity := bridge.Warning
-	if s.fault.act {
-		severity = bridge.Alarm
-	}
-	return []bridge.Condition{{Severity: severity, Subject: "uplink", Text: s.fault.text, Since: s.link.Since}}
-}
-
-// Observe implements [bridge.Observable].
-func (s *Sink) Observe(yield func(bridge.Metric)) {
-	connected := 0.0
-	if s.Link().Connected {
-		connected = 1
-	}
-	yield(bridge.Metric{Name: "fieldbridge_uplink_connected", Help: "1 while connected to the cloud.", Kind: bridge.Gauge, Value: connected})
-	counter := func(name, help string, v *atomic.Uint64) {
-		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v.Load())})
-	}
-	counter("fieldbridge_uplink_connects_total", "Connections to the cloud that were made.", &s.connects)
-	counter("fieldbridge_uplink_connect_failures_total", "Attempts to connect that failed.", &s.failures)
-	counter("fieldbridge_uplink_losses_total", "Connections to the cloud that were lost.", &s.losses)
-	counter("fieldbridge_status_messages_total", "Messages of the status topic acknowledged by the cloud.", &s.statusSent)
-	counter("fieldbridge_status_refused_total", "Messages of the status topic that the cloud refused.", &s.statusRefused)
 }

@@ -55,6 +55,11 @@ func (v *validator) session(c *Config) {
 	if c.PrivateKey == "" {
 		v.add("there is no private_key", "give the PEM file with the certificate's key", "private_key")
 	}
+	if c.Proxy != "" {
+		if _, err := parseProxy(c.Proxy); err != nil {
+			v.add(err.Error(), "use http://host:port or socks5://host:port", "proxy")
+		}
+	}
 	if id := c.ClientID; len(id) > maxClientID || strings.HasPrefix(id, "$") {
 		v.add(fmt.Sprintf("AWS refuses the client id %q", id), "use at most 128 bytes, not beginning with $", "client_id")
 	} else if strings.ContainsAny(id, "#+") {

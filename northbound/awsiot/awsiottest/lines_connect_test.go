@@ -454,7 +454,7 @@ func TestLine50PoliciesLag(t *testing.T) {
 			if code := r.puback(); code != want {
 				t.Errorf("0x%02X, want 0x%02X", code, want)
 			}
-			time.Sleep(3 * time.Minute)
+			time.Sleep(3*time.Minute + time.Second)
 		}
 	})
 }

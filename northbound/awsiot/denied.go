@@ -1,0 +1,51 @@
+package awsiot
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// denied remembers the topics that the cloud does not let us publish to. Policy
+// changes take minutes to have effect, so the messages are tried again.
+type denied struct {
+	mu     sync.Mutex
+	topics map[string]time.Time // guarded by mu; since when
+}
+
+// maxDenied bounds what is remembered; one condition is as good as a thousand.
+const maxDenied = 20
+
+// outcome notes the PUBACK's reason of a message to topic. It reports whether
+// the topic is newly denied.
+func (d *denied) outcome(topic string, code byte) (fresh bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.topics[topic]
+	switch {
+	case code < 0x80 && known:
+		delete(d.topics, topic)
+	case code == 0x87 && !known && len(d.topics) < maxDenied:
+		if d.topics == nil {
+			d.topics = make(map[string]time.Time)
+		}
+		d.topics[topic] = time.Now()
+		return true
+	}
+	return false
+}
+
+func (d *denied) conditions() []bridge.Condition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []bridge.Condition
+	for _, topic := range slices.Sorted(maps.Keys(d.topics)) {
+		all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "uplink", Since: d.topics[topic],
+			Text: fmt.Sprintf("the cloud refuses messages to %s (PUBACK 0x87, not authorized), they wait: the certificate's policy must allow iot:Publish to it", topic)})
+	}
+	return all
+}

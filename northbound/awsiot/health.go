@@ -1,0 +1,66 @@
+package awsiot
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// cloneAlarm is how long a takeover is an alarm: two gateways with one identity
+// take the session from each other again and again.
+const cloneAlarm = time.Hour
+
+// Health implements [bridge.HealthReporter].
+func (s *Sink) Health() []bridge.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []bridge.Condition
+	now := time.Now()
+	if !s.link.Connected && s.fault.text != "" {
+		severity := bridge.Warning
+		if s.fault.act {
+			severity = bridge.Alarm
+		}
+		all = append(all, bridge.Condition{Severity: severity, Subject: "uplink", Text: s.fault.text, Since: s.link.Since})
+	}
+	if s.link.Connected && s.silent && s.now != nil && s.now.flight.acknowledged() == 0 {
+		all = append(all, bridge.Condition{Severity: bridge.Warning, Subject: "uplink", Since: s.link.Since,
+			Text: "connected again, but the cloud acknowledges nothing: lower northbound.awsiot.rate if it goes on, else ask AWS"})
+	}
+	if s.link.Connected && !s.taken.IsZero() && now.Sub(s.taken) < cloneAlarm {
+		all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "identity", Since: s.taken,
+			Text: fmt.Sprintf("another client took our session over at %s: if it happens again, two gateways have one client id, give each its own certificate", day(s.taken))})
+	}
+	if c, ok := expiring(s.own, now); ok {
+		all = append(all, c)
+	}
+	return append(all, s.denied.conditions()...)
+}
+
+// Observe implements [bridge.Observable].
+func (s *Sink) Observe(yield func(bridge.Metric)) {
+	l := s.Link()
+	connected := 0.0
+	if l.Connected {
+		connected = 1
+	}
+	yield(bridge.Metric{Name: "fieldbridge_uplink_connected", Help: "1 while connected to the cloud.", Kind: bridge.Gauge, Value: connected})
+	counter := func(name, help string, v *atomic.Uint64) {
+		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v.Load())})
+	}
+	counter("fieldbridge_uplink_connects_total", "Connections to the cloud that were made.", &s.connects)
+	counter("fieldbridge_uplink_connect_failures_total", "Attempts to connect that failed.", &s.failures)
+	counter("fieldbridge_uplink_losses_total", "Connections to the cloud that were lost.", &s.losses)
+	counter("fieldbridge_status_messages_total", "Messages of the status topic acknowledged by the cloud.", &s.statusSent)
+	counter("fieldbridge_status_refused_total", "Messages of the status topic that the cloud refused.", &s.statusRefused)
+	expiry := func(of string, c *bridge.CertificateStatus) {
+		if c != nil {
+			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge, Labels: []string{"of", of},
+				Help: "When a certificate expires, in seconds since 1970.", Value: float64(c.Expires.Unix())})
+		}
+	}
+	expiry("gateway", l.Own)
+	expiry("cloud", l.Server)
+}

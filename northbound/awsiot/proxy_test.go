@@ -1,0 +1,161 @@
+package awsiot
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"fieldbridge/bridge/setting"
+	"fieldbridge/northbound/awsiot/awsiottest"
+)
+
+// tunnel listens and lets serve say where each connection is to go; "" is
+// nowhere.
+func tunnel(t *testing.T, serve func(net.Conn) string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to := serve(in)
+			if to == "" {
+				_ = in.Close()
+				continue
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			copied := make(chan struct{})
+			go func() { defer close(copied); _, _ = io.Copy(out, in); _ = out.Close() }()
+			_, _ = io.Copy(in, out)
+			_ = in.Close()
+			<-copied
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	return l.Addr().String()
+}
+
+func TestHTTPProxy(t *testing.T) {
+	_, cfg := stand(t, awsiottest.Options{})
+	var header http.Header
+	addr := tunnel(t, func(c net.Conn) string {
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil || r.Method != http.MethodConnect {
+			return ""
+		}
+		header = r.Header
+		if r.Header.Get("Proxy-Authorization") == "" {
+			_, _ = io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+			return ""
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+		return r.Host
+	})
+	cfg.Proxy = "http://user:secret@" + addr
+	if err := attemptOnce(t, cfg, nil); err != nil {
+		t.Error(err)
+	}
+	if got := header.Get("Proxy-Authorization"); got != "Basic dXNlcjpzZWNyZXQ=" {
+		t.Errorf("authorization %q", got)
+	}
+	cfg.Proxy = "http://" + addr
+	wantExplained(t, attemptOnce(t, cfg, nil), "407 Proxy Authentication Required: correct northbound.awsiot.proxy", true)
+	cfg.Proxy = "http://" + tunnel(t, func(c net.Conn) string { _, _ = io.WriteString(c, "SSH-2.0-x\r\n"); return "" })
+	wantExplained(t, attemptOnce(t, cfg, nil), "does not answer as an HTTP proxy does", true)
+}
+
+func TestSOCKSProxy(t *testing.T) {
+	_, cfg := stand(t, awsiottest.Options{})
+	reply := byte(0)
+	addr := tunnel(t, func(c net.Conn) string {
+		read := func(n int) []byte {
+			b := make([]byte, n)
+			_, _ = io.ReadFull(c, b)
+			return b
+		}
+		hello := read(3)
+		_, _ = c.Write([]byte{5, hello[2]})
+		if hello[2] == 2 {
+			name := read(int(read(2)[1]))
+			password := read(int(read(1)[0]))
+			status := byte(1)
+			if bytes.Equal(name, []byte("user")) && bytes.Equal(password, []byte("secret")) {
+				status = 0
+			}
+			_, _ = c.Write([]byte{1, status})
+			if status != 0 {
+				return ""
+			}
+		}
+		head := read(4)
+		var host string
+		switch head[3] {
+		case 1:
+			host = net.IP(read(4)).String()
+		case 3:
+			host = string(read(int(read(1)[0])))
+		case 4:
+			host = net.IP(read(16)).String()
+		}
+		port := read(2)
+		_, _ = c.Write([]byte{5, reply, 0, 3, 4, 'h', 'o', 's', 't', 0, 80})
+		if reply != 0 {
+			return ""
+		}
+		return net.JoinHostPort(host, strconv.Itoa(int(port[0])<<8|int(port[1])))
+	})
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		_, port, _ := net.SplitHostPort(cfg.Endpoint)
+		cfg.Endpoint = net.JoinHostPort(host, port)
+		for _, user := range []string{"", "user:secret@"} {
+			cfg.Proxy = "socks5://" + user + addr
+			if err := attemptOnce(t, cfg, nil); err != nil {
+				t.Errorf("%s by %s: %v", host, cfg.Proxy, err)
+			}
+		}
+	}
+	cfg.Proxy = "socks5://user:wrong@" + addr
+	wantExplained(t, attemptOnce(t, cfg, nil), "it refuses user name and password", true)
+	cfg.Proxy, reply = "socks5://"+addr, 2
+	wantExplained(t, attemptOnce(t, cfg, nil), "not allowed by its rules", true)
+	cfg.Proxy = "socks5://127.0.0.1:1"
+	wantExplained(t, attemptOnce(t, cfg, nil), "the proxy 127.0.0.1:1 refuses connections", false)
+}
+
+func TestProxyKeepsToTheTimeout(t *testing.T) {
+	_, cfg := stand(t, awsiottest.Options{})
+	cfg.ConnectTimeout = setting.Duration(200_000_000)
+	block := make(chan struct{})
+	cfg.Proxy = "socks5://" + tunnel(t, func(net.Conn) string { <-block; return "" })
+	defer close(block)
+	wantExplained(t, attemptOnce(t, cfg, nil), "does not answer in time", false)
+}
+
+func FuzzSOCKSReply(f *testing.F) {
+	f.Add([]byte{5, 0, 0, 1, 127, 0, 0, 1, 0, 80})
+	f.Add([]byte{5, 2, 0, 3, 255})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ours, theirs := net.Pipe()
+		go func() { _, _ = theirs.Write(data); _ = theirs.Close() }()
+		if err := socksReply(ours); err == nil && (len(data) < 7 || data[1] != 0) {
+			t.Errorf("%v is taken for a success", data)
+		}
+		_ = ours.Close()
+		_, _ = io.Copy(io.Discard, theirs)
+	})
+}
