@@ -35,7 +35,7 @@ func runIdentity(ctx context.Context, args []string, stdout, stderr io.Writer) i
 // saw.
 func runIdentityCheck(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := newFlags("identity", stderr)
-	force := flags.Bool("connect", false, "send CONNECT even if the gateway runs: its session is taken over, and it connects again")
+	force := flags.Bool("connect", false, "send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
 	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	asJSON := flags.Bool("json", false, "print for programs")
 	rest, code, ok := parseFlags(flags, args, 1)
@@ -72,7 +72,7 @@ func identityOptions(ctx context.Context, c *configs.Config, force bool) identit
 		return o
 	}
 	if o.Hold = sessionInUse(ctx, string(c.Store.Dir)); o.Hold != "" {
-		o.HoldFix = "nothing, or add --connect: the gateway's session is taken over, and it connects again"
+		o.HoldFix = "nothing, or add --connect: the gateway loses its session for half a minute, and nothing else"
 	}
 	return o
 }

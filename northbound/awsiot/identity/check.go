@@ -59,6 +59,7 @@ type check struct {
 	tried     tries     // addresses
 	connected time.Time // when CONNECT was sent
 	refused   byte      // by this CONNACK
+	alert     string    // by which the server ended the connection
 }
 
 func newCheck(o Options) *check {
@@ -138,7 +139,7 @@ func (c *check) conclude() {
 	}
 	works := "The cloud and this gateway accept each other, and MQTT works"
 	if c.step(Connect).State == Skipped {
-		works = "The cloud and this gateway accept each other; MQTT was not tried"
+		works = "The cloud and this gateway accept each other (MQTT was not tried)"
 	}
 	if len(warned) > 0 {
 		c.report.Conclusion = works + ", but: " + sentence(warned[0].Text, warned[0].Fix)

@@ -503,6 +503,20 @@ func TestClockInThePast(t *testing.T) {
 	}
 }
 
+// TestClockBehindServer: the server's clock is later than the end of our
+// certificate, and ours is not.
+func TestClockBehindServer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	later := func() time.Time { return time.Now().Add(2 * 365 * 24 * time.Hour) }
+	r.server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: r.pool(), Time: later}, func(*tls.Conn) {})
+	report := r.check("clock-behind-server.txt")
+	fails(t, report, OwnCertificate)
+	if s := report.Step(Clock); s.State != Warning || !strings.Contains(s.Text, "this clock (20") {
+		t.Errorf("%s %q", s.State, s.Text)
+	}
+}
+
 // TestOtherKey: the authority was made anew under its old name.
 func TestOtherKey(t *testing.T) {
 	t.Parallel()

@@ -27,6 +27,9 @@ func (c *check) clock() {
 	if why := c.mustBeLater(); why != "" {
 		s.warn(fmt.Sprintf("the clock is wrong: it says %s, but %s", day(c.now), why), fix)
 	}
+	if c.clocksDiffer() {
+		s.warn(fmt.Sprintf("this clock (%s) and the server's differ: for the server our certificate has expired, for us it is valid until %s", day(c.now), day(c.leaf().NotAfter)), fix)
+	}
 	if c.o.Synced == nil {
 		return
 	}
@@ -53,6 +56,12 @@ func (c *check) agrees(cert *x509.Certificate) string {
 func (c *check) outOfDate() bool {
 	leaf := c.leaf()
 	return leaf != nil && (c.now.Before(leaf.NotBefore) || c.now.After(leaf.NotAfter))
+}
+
+// clocksDiffer reports whether the server takes our certificate for expired,
+// which it is not by the clock here.
+func (c *check) clocksDiffer() bool {
+	return c.alert == "expired certificate" && c.leaf() != nil && !c.outOfDate()
 }
 
 // slack is how much a clock may differ without being called wrong.

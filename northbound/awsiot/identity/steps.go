@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
@@ -21,7 +22,7 @@ func (c *check) tell(h *handshake) bool {
 	c.tellRequest(h)
 	c.tellSent(h)
 	c.tellFinished(h)
-	switch {
+	switch c.alert = cmp.Or(alert(h.err), alert(h.after)); {
 	case h.err != nil:
 		c.failHandshake(h)
 	case h.after != nil:
@@ -207,7 +208,19 @@ func (c *check) failHandshake(h *handshake) {
 			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)), "have a certificate made for an ECDSA P-256 or RSA 2048 key")
 		}
 	}
+	if at == OwnCertificate {
+		c.explainRefusal(s)
+	}
 	c.blame(at)
+}
+
+// explainRefusal adds to the explanation of a refused certificate what the clock
+// here says.
+func (c *check) explainRefusal(s *Step) {
+	if c.clocksDiffer() {
+		s.fail(fmt.Sprintf("%s says that our certificate has expired, but by the clock here (%s) it is valid until %s", c.o.Config.Endpoint, day(c.now), day(c.leaf().NotAfter)),
+			"set the clock if it is wrong; if it is right, the server's clock or its copy of the authority's certificate is out of date")
+	}
 }
 
 // failAfter tells why the server ended the connection after the handshake: with
@@ -219,6 +232,7 @@ func (c *check) failAfter(h *handshake) {
 		s = c.step(OwnCertificate)
 		s.fact("refused", "after Finished, as TLS 1.3 has it")
 		c.failure(s, awsiot.AtHandshake, h.after)
+		c.explainRefusal(s)
 		c.blame(OwnCertificate)
 		return
 	case alert(h.after) != "", errors.Is(h.after, context.Canceled), errors.Is(h.after, context.DeadlineExceeded), c.outOfDate():

@@ -16,10 +16,10 @@ type wire struct {
 }
 
 func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.Conn.Write(b)
-	if n > 0 && w.firstSent.IsZero() {
+	if w.firstSent.IsZero() {
 		w.firstSent = time.Now()
 	}
+	n, err := w.Conn.Write(b)
 	w.sent.write(b[:n])
 	return n, err
 }
