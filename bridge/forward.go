@@ -26,7 +26,7 @@ type ForwardConfig struct {
 type Forwarder struct {
 	queue  Queue
 	format Format
-	config ForwardConfig
+	config atomic.Pointer[ForwardConfig]
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -42,13 +42,20 @@ type Forwarder struct {
 
 // NewForwarder returns a forwarder of the batches in queue.
 func NewForwarder(queue Queue, format Format, config ForwardConfig, log *slog.Logger) *Forwarder {
-	return &Forwarder{queue: queue, format: format, config: config, log: log}
+	f := &Forwarder{queue: queue, format: format, log: log}
+	f.Apply(config)
+	return f
 }
+
+// Apply changes the configuration of a forwarder, whether it serves or not. A
+// new linger is for the next message; the rest is for the next connection.
+func (f *Forwarder) Apply(config ForwardConfig) { f.config.Store(&config) }
 
 // Serve forwards over link until ctx ends, and returns when the outcome of every
 // message is known. It is what [Sink.Run] calls for each connection.
 func (f *Forwarder) Serve(ctx context.Context, link Link) {
-	s := &session{f: f, link: link, gate: newGate(link.Limits(), f.config.LiveShare), drained: make(chan struct{})}
+	config := f.config.Load()
+	s := &session{f: f, link: link, gate: newGate(link.Limits(), config.LiveShare), drained: make(chan struct{})}
 	s.drain, s.startDrain = context.WithCancel(context.Background())
 	defer s.startDrain()
 	f.queue.Online()
@@ -57,7 +64,7 @@ func (f *Forwarder) Serve(ctx context.Context, link Link) {
 	f.mu.Unlock()
 
 	var lanes sync.WaitGroup
-	if f.config.OldestFirst {
+	if config.OldestFirst {
 		lanes.Go(func() { newLane(s, Fresh, true).run(ctx) })
 	} else {
 		lanes.Go(func() { newLane(s, Fresh, false).run(ctx) })

@@ -19,11 +19,10 @@ const (
 // lane forwards the batches of one lane of the queue, or of both in the order
 // of the queue. It runs on one goroutine, which owns all of it.
 type lane struct {
-	s      *session
-	lane   Lane // whose share of the rate it uses
-	both   bool // oldest-first: the backlog, and when there is none what is fresh
-	linger time.Duration
-	room   int // bytes of batches in one message
+	s    *session
+	lane Lane // whose share of the rate it uses
+	both bool // oldest-first: the backlog, and when there is none what is fresh
+	room int  // bytes of batches in one message
 
 	groups  map[string]*group // by topic; none is empty
 	held    int               // batches claimed and not yet sent
@@ -44,11 +43,15 @@ type group struct {
 }
 
 func newLane(s *session, which Lane, both bool) *lane {
-	l := &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*group)}
-	if which == Fresh {
-		l.linger = s.f.config.Linger
+	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*group)}
+}
+
+// linger is how long a batch waits for company: a backlog has enough.
+func (l *lane) linger() time.Duration {
+	if l.lane != Fresh {
+		return 0
 	}
-	return l
+	return l.s.f.config.Load().Linger
 }
 
 func (l *lane) run(ctx context.Context) {
@@ -135,7 +138,7 @@ func (l *lane) hold(e *Entry) {
 	_, size := l.s.f.format.Fit(&e.Batch)
 	g := l.groups[topic]
 	if g == nil {
-		g = &group{due: time.Now().Add(l.linger)}
+		g = &group{due: time.Now().Add(l.linger())}
 		l.groups[topic] = g
 	}
 	if e.Waiting || e.Backlog {

@@ -10,16 +10,19 @@ import (
 // Scaling turns a raw number into the value of a point: raw × Scale + Offset,
 // computed in decimals. The zero Scaling changes nothing.
 type Scaling struct {
+	f *factors // nil changes nothing, and costs a point of a large device one word
+}
+
+type factors struct {
 	scale, offset setting.Decimal
 	coef, add     int64 // value = (raw × coef + add) × 10^exp, if exact is true
 	exp           int
 	exact         bool
-	active        bool
 }
 
 // NewScaling returns the scaling by scale and offset; nil is 1 and 0.
 func NewScaling(scale, offset *setting.Decimal) Scaling {
-	s := Scaling{scale: setting.Decimal{Coef: 1}}
+	s := &factors{scale: setting.Decimal{Coef: 1}}
 	if scale != nil {
 		s.scale = *scale
 	}
@@ -29,7 +32,6 @@ func NewScaling(scale, offset *setting.Decimal) Scaling {
 	if s.scale == (setting.Decimal{Coef: 1}) && s.offset == (setting.Decimal{}) {
 		return Scaling{}
 	}
-	s.active = true
 	s.exp = s.scale.Exp
 	if s.offset.Coef != 0 {
 		s.exp = min(s.scale.Exp, s.offset.Exp)
@@ -38,7 +40,7 @@ func NewScaling(scale, offset *setting.Decimal) Scaling {
 	s.coef, ok1 = shift(s.scale.Coef, s.scale.Exp-s.exp)
 	s.add, ok2 = shift(s.offset.Coef, s.offset.Exp-s.exp)
 	s.exact = ok1 && ok2 && s.exp >= -22 && s.exp <= 22
-	return s
+	return Scaling{s}
 }
 
 // shift returns v × 10^n, and whether it fits.
@@ -56,16 +58,20 @@ func shift(v int64, n int) (int64, bool) {
 }
 
 // Active reports whether s changes anything.
-func (s Scaling) Active() bool { return s.active }
+func (s Scaling) Active() bool { return s.f != nil }
 
 // Apply scales a number. A scaled value is a float64: the one nearest to the
 // exact decimal result when raw is an integer and the result has up to 15
 // digits; a float is scaled by its shortest decimal form. Values that are no
 // numbers stay as they are.
 func (s Scaling) Apply(v Value) Value {
-	if !s.active {
+	if s.f == nil {
 		return v
 	}
+	return s.f.apply(v)
+}
+
+func (s *factors) apply(v Value) Value {
 	switch v.kind {
 	case KindInt:
 		if r, ok := s.integer(int64(v.bits)); ok {
@@ -89,7 +95,7 @@ func (s Scaling) Apply(v Value) Value {
 
 const maxExact = 1 << 53 // integers below are exact in float64
 
-func (s Scaling) integer(raw int64) (Value, bool) {
+func (s *factors) integer(raw int64) (Value, bool) {
 	if !s.exact {
 		return Value{}, false
 	}
@@ -110,7 +116,7 @@ func (s Scaling) integer(raw int64) (Value, bool) {
 
 // float scales the shortest decimal form of a float of so many bits: 1.001 by
 // 1000 is 1001, though no binary float is 1.001.
-func (s Scaling) float(f float64, size int) Value {
+func (s *factors) float(f float64, size int) Value {
 	digits, exp := shortest(f, size)
 	coef, scaleExp := s.scale.Coef, s.scale.Exp
 	for coef != 0 && coef%10 == 0 {
