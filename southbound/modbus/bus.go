@@ -21,16 +21,16 @@ import (
 // first gets the next request. A cycle that is not done when its next is due is
 // late: the next one is left out.
 type bus struct {
-	spec   busSpec
-	log    *slog.Logger
-	link   wire.Carrier
-	client *wire.Client
-	others []*wire.Client // for pipeline
-	timer  *time.Timer
-	learn  func(device string, l learnt) // keeps what was learnt
-	writes chan writeOrder
-	wrote  bool          // the last thing done was a write
-	ended  chan struct{} // closed when run returns
+	spec    busSpec
+	log     *slog.Logger
+	link    wire.Carrier
+	client  *wire.Client
+	others  []*wire.Client // for pipeline
+	timer   *time.Timer
+	learn   func(device string, l learnt) // keeps what was learnt
+	errands chan errand
+	ran     bool          // the last thing done was an errand
+	ended   chan struct{} // closed when run returns
 
 	devices []*device
 	jobs    []*job
@@ -79,7 +79,7 @@ func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, le
 		others = append(others, wire.NewClient(link))
 	}
 	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn,
-		writes: make(chan writeOrder), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
+		errands: make(chan errand), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 
 // set makes devices what the bus polls, soon. Those that it has already keep
@@ -103,7 +103,7 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 	for ctx.Err() == nil {
 		b.adopt(time.Now(), emit)
 		b.release(time.Now())
-		if b.write(ctx) {
+		if b.errand(ctx) {
 			continue
 		}
 		if d := b.probeDue(time.Now()); d != nil {
@@ -119,17 +119,17 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 	}
 }
 
-// write does a write that waits, if there is one, and reports whether it did. A
-// read that is due comes between two writes.
-func (b *bus) write(ctx context.Context) bool {
-	if b.wrote && b.earliest() != nil {
-		b.wrote = false
+// errand does one that waits, a write for instance, and reports whether there
+// was one. A read that is due comes between two.
+func (b *bus) errand(ctx context.Context) bool {
+	if b.ran && b.earliest() != nil {
+		b.ran = false
 		return false
 	}
 	select {
-	case w := <-b.writes:
-		b.wrote = true
-		b.carryOut(ctx, w)
+	case e := <-b.errands:
+		b.ran = true
+		e.run(ctx, b)
 		return true
 	default:
 		return false
@@ -261,9 +261,9 @@ func (b *bus) wait(ctx context.Context) {
 	b.timer.Reset(until.Sub(now))
 	select {
 	case <-ctx.Done():
-	case w := <-b.writes:
-		b.wrote = true
-		b.carryOut(ctx, w)
+	case e := <-b.errands:
+		b.ran = true
+		e.run(ctx, b)
 	case <-b.poke:
 	case <-b.timer.C:
 	}

@@ -17,13 +17,44 @@ var _ bridge.Writer = (*Source)(nil)
 // errStopped is why a write can't be done any more.
 var errStopped = errors.New("the bus was stopped")
 
-// order to write, on its way to the goroutine of a bus.
-type writeOrder struct {
-	ctx    context.Context
-	device *device
-	field  *field
-	value  bridge.Value
-	done   chan error // of capacity 1
+// errand is something to do on a bus between polls, on its way to the bus's
+// goroutine.
+type errand struct {
+	ctx  context.Context
+	do   func(ctx context.Context, b *bus) error
+	done chan error // of capacity 1
+}
+
+// send has do done on the bus and returns its error.
+func (b *bus) send(ctx context.Context, do func(context.Context, *bus) error) error {
+	e := errand{ctx, do, make(chan error, 1)}
+	select {
+	case b.errands <- e:
+	case <-b.ended:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select { // once begun it is short, and ends with ctx or the bus
+	case err := <-e.done:
+		return err
+	case <-b.ended:
+		return errStopped
+	}
+}
+
+// run does an errand on the bus.
+func (e errand) run(ctx context.Context, b *bus) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer b.link.Unwatch()
+	stop := context.AfterFunc(e.ctx, cancel)
+	defer stop()
+	err := e.do(ctx, b)
+	if err != nil && e.ctx.Err() != nil {
+		err = e.ctx.Err()
+	}
+	e.done <- err
 }
 
 // Write sets a point: it is the next request on its bus. See [bridge.Writer].
@@ -50,23 +81,58 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 	if err := f.within(c.Value); err != nil {
 		return bridge.Permanent(fmt.Errorf("write %s %s: %w", c.Device, c.Point, err))
 	}
-	w := writeOrder{ctx, d, f, c.Value, make(chan error, 1)}
-	select {
-	case b.writes <- w:
-	case <-b.ended:
-		return errStopped
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select { // once begun it is short, and ends with ctx or the bus
-	case err := <-w.done:
-		if err != nil {
-			return fmt.Errorf("write %s %s: %w", c.Device, c.Point, err)
+	err := b.send(ctx, func(ctx context.Context, b *bus) error {
+		err := (&setter{b.client, d}).set(ctx, f, c.Value)
+		if ctx.Err() == nil {
+			b.account(cutShort(err))
 		}
-		return nil
-	case <-b.ended:
-		return errStopped
+		b.log.Info("write", "device", c.Device, "point", c.Point, "value", c.Value.String(), "err", err)
+		return err
+	})
+	if code, ok := wire.ExceptionCode(err); ok && code <= 3 {
+		err = bridge.Permanent(err)
 	}
+	if err != nil {
+		return fmt.Errorf("write %s %s: %w", c.Device, c.Point, err)
+	}
+	return nil
+}
+
+// cutShort leaves only what says something about the bus.
+func cutShort(err error) error {
+	if bridge.IsPermanent(err) || errors.Is(err, errDiffers) {
+		return nil
+	}
+	return err
+}
+
+// errDiffers is that a device has another value than was written.
+var errDiffers = errors.New("the device has another value")
+
+// Relay sends a request PDU to a unit of a running bus, named as configured or
+// by its URL, between its polls, and returns the PDU of the answer, exceptions
+// included.
+func (s *Source) Relay(ctx context.Context, name string, unit byte, pdu []byte) ([]byte, error) {
+	var on *bus
+	for _, b := range s.running() {
+		if b.spec.name == name || b.spec.address.String() == name {
+			on = b
+		}
+	}
+	if on == nil {
+		return nil, fmt.Errorf("no bus %q is running", name)
+	}
+	var answer []byte
+	err := on.send(ctx, func(ctx context.Context, b *bus) error {
+		b.client.To(ctx, unit, b.spec.timeout)
+		got, err := b.client.Raw(pdu)
+		if ctx.Err() == nil {
+			b.account(err)
+		}
+		answer = bytes.Clone(got)
+		return err
+	})
+	return answer, err
 }
 
 func (d *deviceSpec) field(point string) *field {
@@ -96,50 +162,39 @@ func (f *field) within(v bridge.Value) error {
 	return nil
 }
 
-// carryOut does a write on the bus.
-func (b *bus) carryOut(ctx context.Context, w writeOrder) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(w.ctx, cancel)
-	defer stop()
-	err := b.set1(ctx, w.device, w.field, w.value)
-	if err != nil && w.ctx.Err() != nil {
-		err = w.ctx.Err()
-	}
-	if code, ok := wire.ExceptionCode(err); ok && code <= 3 {
-		err = bridge.Permanent(err)
-	}
-	b.log.Info("write", "device", w.device.spec.name, "point", w.field.name, "value", w.value.String(), "err", err)
-	w.done <- err
+// setter writes points of a device, with nothing else on its bus.
+type setter struct {
+	client *wire.Client
+	device *device
 }
 
-// set1 writes one point, reads it back and compares.
-func (b *bus) set1(ctx context.Context, d *device, f *field, v bridge.Value) error {
+// set writes one point, reads it back and compares.
+func (s *setter) set(ctx context.Context, f *field, v bridge.Value) error {
 	data, err := f.encode(v)
 	if err != nil {
 		return bridge.Permanent(err)
 	}
 	if f.writable.MaxStep != nil {
-		if err := b.checkStep(ctx, d, f, v); err != nil {
+		if err := s.checkStep(ctx, f, v); err != nil {
 			return err
 		}
 	}
-	if err := b.put(ctx, d, f, data); err != nil {
+	if err := s.put(ctx, f, data); err != nil {
 		return err
 	}
-	got, err := b.readAlone(ctx, d, f)
+	got, err := s.read(ctx, f)
 	if err != nil {
 		return fmt.Errorf("written, but not read back: %w", err)
 	}
 	if !f.same(got, data) {
-		return fmt.Errorf("written, but the device has %v", f.alone().decode(got))
+		return fmt.Errorf("written, but %w: %v", errDiffers, f.alone().decode(got))
 	}
 	return nil
 }
 
 // checkStep refuses a change that is too large.
-func (b *bus) checkStep(ctx context.Context, d *device, f *field, v bridge.Value) error {
-	got, err := b.readAlone(ctx, d, f)
+func (s *setter) checkStep(ctx context.Context, f *field, v bridge.Value) error {
+	got, err := s.read(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -162,9 +217,10 @@ func (f *field) alone() *field {
 	return &own
 }
 
-// readAlone reads the registers of a field and nothing else.
-func (b *bus) readAlone(ctx context.Context, d *device, f *field) ([]byte, error) {
-	return b.read(ctx, d, f.table, f.address, f.words, 1+d.spec.retries)
+// read reads the registers of a field and nothing else.
+func (s *setter) read(ctx context.Context, f *field) ([]byte, error) {
+	r := fetch(ctx, s.client, s.device, f.table, f.address, f.words, 1+s.device.spec.retries)
+	return r.data, r.err
 }
 
 // same reports whether the registers got hold what was written.
@@ -178,23 +234,22 @@ func (f *field) same(got, data []byte) bool {
 	return f.load.load(got)>>f.shift&f.mask == f.load.load(data)>>f.shift&f.mask
 }
 
-// put sends the request that writes a field.
-func (b *bus) put(ctx context.Context, d *device, f *field, data []byte) error {
-	multiple := d.spec.config.Write == writeMultiple
-	return b.ask(ctx, d, func(c *wire.Client) error {
-		address := uint16(f.address)
-		switch {
-		case f.table == wire.Coil && multiple:
-			_, err := c.WriteMultipleCoils(address, 1, data)
-			return err
-		case f.table == wire.Coil:
-			_, err := c.WriteSingleCoil(address, uint16(data[0])*0xff00)
-			return err
-		case f.mask != 0:
-			return b.putPart(ctx, d, f, data)
-		}
-		return putRegisters(c, address, data, multiple, d.spec.config.Write == writeSingle)
-	})
+// put sends the requests that write a field.
+func (s *setter) put(ctx context.Context, f *field, data []byte) error {
+	way := s.device.spec.config.Write
+	s.client.To(ctx, s.device.spec.unit, s.device.spec.timeout)
+	address := uint16(f.address)
+	switch {
+	case f.table == wire.Coil && way == writeMultiple:
+		_, err := s.client.WriteMultipleCoils(address, 1, data)
+		return err
+	case f.table == wire.Coil:
+		_, err := s.client.WriteSingleCoil(address, uint16(data[0])*0xff00)
+		return err
+	case f.mask != 0:
+		return s.putPart(f, data)
+	}
+	return putRegisters(s.client, address, data, way == writeMultiple, way == writeSingle)
 }
 
 func putRegisters(c *wire.Client, address uint16, data []byte, multiple, single bool) error {
@@ -212,11 +267,11 @@ func putRegisters(c *wire.Client, address uint16, data []byte, multiple, single 
 
 // putPart writes some bits of a register: by function 22, which the device does
 // at once, or by writing the whole register back where that is allowed.
-func (b *bus) putPart(ctx context.Context, d *device, f *field, data []byte) error {
+func (s *setter) putPart(f *field, data []byte) error {
 	var mask [2]byte
 	f.load.store(mask[:], f.mask<<f.shift)
 	bits, value := binary.BigEndian.Uint16(mask[:]), binary.BigEndian.Uint16(data)
-	_, err := b.client.MaskWriteRegister(uint16(f.address), ^bits, value)
+	_, err := s.client.MaskWriteRegister(uint16(f.address), ^bits, value)
 	if code, ok := wire.ExceptionCode(err); !ok || code != 1 {
 		return err
 	}
@@ -224,18 +279,10 @@ func (b *bus) putPart(ctx context.Context, d *device, f *field, data []byte) err
 		return fmt.Errorf("the device can't write a part of a register (function 22): "+
 			"add writable: {read_modify_write: true} if nothing else changes holding %d: %w", f.address, err)
 	}
-	got, err := b.client.ReadHoldingRegisters(uint16(f.address), 1)
+	got, err := s.client.ReadHoldingRegisters(uint16(f.address), 1)
 	if err != nil {
 		return err
 	}
 	whole := binary.BigEndian.Uint16(got)&^bits | value
-	return putRegisters(b.client, uint16(f.address), binary.BigEndian.AppendUint16(nil, whole), d.spec.config.Write == writeMultiple, true)
-}
-
-// ask does one or more requests to a device, outside its polls.
-func (b *bus) ask(ctx context.Context, d *device, do func(*wire.Client) error) error {
-	b.client.To(ctx, d.spec.unit, d.spec.timeout)
-	err := do(b.client)
-	b.account(err)
-	return err
+	return putRegisters(s.client, uint16(f.address), binary.BigEndian.AppendUint16(nil, whole), s.device.spec.config.Write == writeMultiple, true)
 }

@@ -71,7 +71,7 @@ func TestWrite(t *testing.T) {
 			if r.Function == 3 {
 				a.PDU[3] = 7
 			}
-		}}, point: "speed", value: bridge.Int(1), err: "written, but the device has 0.7", requests: "[6 3]"},
+		}}, point: "speed", value: bridge.Int(1), err: "written, but the device has another value: 0.7", requests: "[6 3]"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -145,6 +145,9 @@ func TestWritesLeaveTimeForReads(t *testing.T) {
 		}
 		if n < 9*10 {
 			t.Errorf("%d readings in 10s under writes, want 90", n)
+		}
+		if n := sim.Accepted(); n != 1 {
+			t.Errorf("%d connections, want 1", n)
 		}
 		if longest > 15*time.Millisecond+time.Millisecond {
 			t.Errorf("a write took %v, want two requests and one that was under way", longest)

@@ -20,6 +20,9 @@ type Carrier interface {
 	Connected() bool
 	// Drop closes and forgets the connection; the next request makes a new one.
 	Drop()
+	// Unwatch makes the end of the last request's context, when the request is
+	// done, mean nothing to the connection.
+	Unwatch()
 	// Close ends the connection and interrupts a request under way.
 	Close()
 

@@ -90,6 +90,15 @@ func (l *Link) drop() {
 	l.framing.reset()
 }
 
+// Unwatch stops watching the context of the last request, which is about to end
+// though nothing is wrong.
+func (l *Link) Unwatch() {
+	if l.unwatch != nil {
+		l.unwatch()
+	}
+	l.watched, l.unwatch = nil, nil
+}
+
 func (l *Link) encode(buf []byte, unit, function byte, data []byte) []byte {
 	return l.framing.encode(buf, unit, function, data)
 }

@@ -62,6 +62,9 @@ func (s *Shared) Drop() {
 	}
 }
 
+// Unwatch does nothing: contexts end requests here, not the connection.
+func (s *Shared) Unwatch() {}
+
 func (s *Shared) encode(buf []byte, unit, function byte, data []byte) []byte {
 	return (&mbap{}).encode(buf, unit, function, data)
 }

@@ -1,0 +1,54 @@
+package modbus
+
+import (
+	"maps"
+	"slices"
+
+	"fieldbridge/bridge"
+)
+
+// Interpretation is what registers mean when they are read in one way.
+type Interpretation struct {
+	Type  string
+	Order string // the shortest name of it; "" where it does not matter
+	Value bridge.Value
+}
+
+// Interpret returns what the registers in data, two bytes each, mean from the
+// first on: in all types that they are long enough for, in all orders, those of
+// the same width beside each other. It is for finding out how a device means
+// them.
+func Interpret(data []byte) []Interpretation {
+	var all []Interpretation
+	for _, width := range []int{16, 32, 64} {
+		if len(data) < width/8 {
+			break
+		}
+		for _, name := range slices.Sorted(maps.Keys(pointTypes)) {
+			t := pointTypes[name]
+			if t.bits != width || t.kind == kindBool {
+				continue
+			}
+			for _, letters := range ordersOf(width) {
+				f := field{kind: t.kind, bits: uint8(t.bits), load: loader(width, orders[letters])}
+				all = append(all, Interpretation{name, letters, f.decode(data)})
+			}
+		}
+	}
+	for _, letters := range ordersOf(16) {
+		f := field{kind: kindString, words: len(data) / 2, length: len(data), load: loader(16, orders[letters])}
+		all = append(all, Interpretation{"string", letters, f.decode(data[:2*f.words])})
+	}
+	return all
+}
+
+// ordersOf returns the letters of the orders of a width in bits.
+func ordersOf(width int) []string {
+	switch width {
+	case 16:
+		return []string{"AB", "BA"}
+	case 32:
+		return []string{"ABCD", "CDAB", "BADC", "DCBA"}
+	}
+	return []string{"ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"}
+}

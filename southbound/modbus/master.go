@@ -1,0 +1,158 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// Master asks units of one bus, one request after the other, outside any
+// configuration: for commissioning. It is for one goroutine.
+type Master struct {
+	link    wire.Carrier
+	client  *wire.Client
+	timeout time.Duration
+}
+
+// MasterOptions are how a [Master] reaches its bus.
+type MasterOptions struct {
+	// Relay, if not nil, sends requests over a line that someone else holds:
+	// see [Source.Relay].
+	Relay func(ctx context.Context, unit byte, pdu []byte) ([]byte, error)
+	// Trace, if not nil, is told each frame in hexadecimal and what it means.
+	Trace func(line string)
+}
+
+// NewMaster returns a master for b. It connects with the first request.
+func NewMaster(b Bus, o MasterOptions) (*Master, error) {
+	m := &Master{timeout: b.Timeout.D()}
+	if o.Relay != nil {
+		m.link = wire.NewRelay(o.Relay)
+	} else {
+		f := finder{}
+		f.bus(b)
+		if err := first(f.problems); err != nil {
+			return nil, err
+		}
+		r := resolve(Config{Buses: map[string]Bus{"": b}})
+		for _, spec := range r.buses {
+			spec.pipeline = 1
+			m.link = newLink(spec, tracing(spec, o.Trace))
+		}
+	}
+	m.client = wire.NewClient(m.link)
+	return m, nil
+}
+
+// tracing returns dial, with what passes told to tell.
+func tracing(spec busSpec, tell func(string)) dialFunc {
+	if tell == nil {
+		return dial
+	}
+	return func(busSpec) func(context.Context) (wire.Stream, error) {
+		return func(ctx context.Context) (wire.Stream, error) {
+			stream, err := dial(spec)(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return wire.Trace(stream, spec.address.rtu(), tell), nil
+		}
+	}
+}
+
+// first returns the first problem that is none to live with.
+func first(problems []setting.Problem) error {
+	for _, p := range problems {
+		if !p.Warning {
+			return fmt.Errorf("%s: %s: %s", strings.Join(p.Path, "."), p.Text, p.Fix)
+		}
+	}
+	return nil
+}
+
+// Close ends the connection.
+func (m *Master) Close() { m.link.Close() }
+
+// Value is what a point was read as, and the bytes that it was made of.
+type Value struct {
+	Address int
+	Value   bridge.Value
+	Data    []byte
+}
+
+// Read reads count values that follow one another, the first at p. Each is
+// asked for in as few requests as the specification allows.
+func (m *Master) Read(ctx context.Context, unit int, p Point, count int) ([]Value, error) {
+	f, err := onePoint(p)
+	if err != nil {
+		return nil, err
+	}
+	if count < 1 || f.address+count*f.words > 1<<16 {
+		return nil, fmt.Errorf("%d values from %d on are beyond the table", count, f.address)
+	}
+	most := MaxWords
+	if f.table.Bits() {
+		most = MaxBits
+	}
+	var all []Value
+	for count > 0 {
+		n := min(count, most/f.words)
+		m.client.To(ctx, byte(unit), m.timeout)
+		data, err := m.client.Read(f.table, uint16(f.address), uint16(n*f.words))
+		if err != nil {
+			return all, fmt.Errorf("read unit %d %s %d+%d: %w", unit, f.table, f.address, n*f.words, err)
+		}
+		data = slices.Clone(data)
+		for i := range n {
+			one := *f
+			v := Value{Address: f.address + i*f.words}
+			if f.table.Bits() {
+				one.at = i
+				v.Value = one.decode(data)
+			} else {
+				v.Data = data[2*i*f.words : 2*(i+1)*f.words]
+				v.Value = one.decode(v.Data)
+			}
+			all = append(all, v)
+		}
+		count -= n
+		f.address += n * f.words
+	}
+	return all, nil
+}
+
+// Write sets one point, reads it back and compares; way is auto, single or
+// multiple.
+func (m *Master) Write(ctx context.Context, unit int, p Point, v bridge.Value, way string) error {
+	if p.Writable == nil {
+		p.Writable = &Writable{}
+	}
+	f, err := onePoint(p)
+	if err != nil {
+		return err
+	}
+	if err := f.within(v); err != nil {
+		return err
+	}
+	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout, config: Device{Write: way}}}
+	return (&setter{m.client, d}).set(ctx, f, v)
+}
+
+// onePoint resolves a point that is in no device.
+func onePoint(p Point) (*field, error) {
+	var d Device
+	d.SetDefaults()
+	f := finder{}
+	r := f.point("value", p, d)
+	if p.ScalePoint != "" {
+		return nil, errors.New("a scale point is read with its device only")
+	}
+	return r, first(f.problems)
+}

@@ -1,0 +1,208 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// Found is a unit that a scan found.
+type Found struct {
+	Unit int
+	// Answer is what it said to a read of its first holding register: "value" or
+	// the name of an exception.
+	Answer string
+	// Identification is its vendor, product code and revision, if it knows
+	// function 43/14.
+	Identification []string
+}
+
+// String says it for people.
+func (f Found) String() string {
+	s := fmt.Sprintf("unit %d: %s", f.Unit, f.Answer)
+	if f.Identification != nil {
+		s += " (" + strings.Join(f.Identification, ", ") + ")"
+	}
+	return s
+}
+
+// ScanUnits asks the units first to last, and tells found of those that answer,
+// in any way. progress is told each unit before it is asked. It ends early with
+// ctx, or when the bus can't be reached at all.
+func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(unit int), found func(Found)) error {
+	for unit := first; unit <= last; unit++ {
+		progress(unit)
+		answer, there, err := m.there(ctx, unit)
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		f := Found{Unit: unit, Answer: answer}
+		if id, err := m.client.Identify(); err == nil {
+			f.Identification = id
+		}
+		found(f)
+	}
+	return nil
+}
+
+// there asks whether a unit answers.
+func (m *Master) there(ctx context.Context, unit int) (answer string, there bool, err error) {
+	m.client.To(ctx, byte(unit), m.timeout)
+	_, err = m.client.Read(wire.Holding, 0, 1)
+	if ctx.Err() != nil {
+		return "", false, ctx.Err()
+	}
+	var connect *wire.ConnectError
+	if errors.As(err, &connect) {
+		return "", false, err
+	}
+	if err == nil {
+		return "it has holding 0", true, nil
+	}
+	code, exception := wire.ExceptionCode(err)
+	if _, answered := reasonOf(err); answered {
+		return fmt.Sprintf("it answers with exception %d", code), true, nil
+	}
+	if exception && code == gatewayTargetSilent || errors.Is(err, wire.ErrTimeout) || code == gatewayPathUnavailable {
+		return "", false, nil
+	}
+	var protocol *wire.ProtocolError
+	if errors.As(err, &protocol) {
+		return "something answers, but not by the protocol: " + err.Error(), true, nil
+	}
+	return "", false, nil
+}
+
+// LineSettings are those of a serial line that a scan tries.
+type LineSettings struct {
+	Baud     int
+	Parity   string
+	StopBits int
+}
+
+// String writes them as 9600 8E1.
+func (l LineSettings) String() string {
+	return fmt.Sprintf("%d 8%c%d", l.Baud, strings.ToUpper(l.Parity)[0], l.StopBits)
+}
+
+// CommonLines are the settings that devices come with, the most frequent first.
+func CommonLines() []LineSettings {
+	var all []LineSettings
+	for _, baud := range []int{9600, 19200, 38400, 115200, 57600, 4800, 2400, 1200} {
+		all = append(all, LineSettings{baud, "none", 1}, LineSettings{baud, "even", 1}, LineSettings{baud, "none", 2}, LineSettings{baud, "odd", 1})
+	}
+	return all
+}
+
+// ScanLine tries settings of the serial line b, and on each the units first to
+// last, until a unit answers; it returns those settings, and false if none does.
+func ScanLine(ctx context.Context, b Bus, o MasterOptions, settings []LineSettings, first, last int, progress func(LineSettings, int)) (LineSettings, int, bool, error) {
+	for _, s := range settings {
+		b.Baud, b.Parity, b.StopBits = s.Baud, s.Parity, s.StopBits
+		unit, err := scanSetting(ctx, b, o, first, last, func(unit int) { progress(s, unit) })
+		if err != nil || unit >= 0 {
+			return s, unit, unit >= 0, err
+		}
+	}
+	return LineSettings{}, 0, false, nil
+}
+
+// scanSetting returns the first unit that answers by the protocol, -1 if none.
+func scanSetting(ctx context.Context, b Bus, o MasterOptions, first, last int, progress func(int)) (int, error) {
+	m, err := NewMaster(b, o)
+	if err != nil {
+		return -1, err
+	}
+	defer m.Close()
+	for unit := first; unit <= last; unit++ {
+		progress(unit)
+		answer, there, err := m.there(ctx, unit)
+		if err != nil {
+			return -1, err
+		}
+		if there && strings.HasPrefix(answer, "it ") { // at a wrong speed there is noise
+			return unit, nil
+		}
+	}
+	return -1, nil
+}
+
+// ScanAddresses finds which addresses of a table a unit answers, from first to
+// last, and tells found each run of them, in order. progress is told the address
+// that it has come to. A unit that answers no more ends it.
+func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, first, last int, progress func(int), found func(first, end int)) error {
+	t, err := parseTable(table)
+	if err != nil {
+		return err
+	}
+	most := MaxWords
+	if t.Bits() {
+		most = MaxBits
+	}
+	// Runs that answer are read in ever longer pieces; where nothing answers,
+	// each address has to be asked for.
+	run := span{first, first}
+	tell := func() {
+		if run.end > run.first {
+			found(run.first, run.end)
+		}
+	}
+	for at, n := first, 1; at <= last; {
+		progress(at)
+		n = min(n, last+1-at)
+		ok, err := m.answers(ctx, byte(unit), t, span{at, at + n})
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			if run.end != at {
+				tell()
+				run.first = at
+			}
+			at += n
+			run.end = at
+			n = min(2*n, most)
+		case n > 1:
+			n /= 2
+		default:
+			at++
+		}
+	}
+	tell()
+	return nil
+}
+
+func parseTable(name string) (wire.Table, error) {
+	for t := wire.Coil; t <= wire.Holding; t++ {
+		if t.String() == name {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no table: %s", name, suggest(name, []string{"coil", "discrete", "input", "holding"}))
+}
+
+// answers reports whether a unit answers a read of s with values.
+func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s span) (bool, error) {
+	m.client.To(ctx, unit, m.timeout)
+	_, err := m.client.Read(t, uint16(s.first), uint16(s.end-s.first))
+	if err == nil || ctx.Err() != nil {
+		return err == nil, ctx.Err()
+	}
+	if _, answered := reasonOf(err); !answered {
+		return false, fmt.Errorf("%s %d+%d: %w", t, s.first, s.end-s.first, err)
+	}
+	if code, _ := wire.ExceptionCode(err); code == 1 {
+		return false, fmt.Errorf("the unit has no table %s: %w", t, err)
+	}
+	return false, nil
+}
+
+// ScanTimeout is long enough for nearly every unit that is there.
+const ScanTimeout = 300 * time.Millisecond

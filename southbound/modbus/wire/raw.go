@@ -1,0 +1,98 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/goburrow/modbus"
+)
+
+// Raw sends any request PDU and returns the PDU of its answer, which may be an
+// exception; then the error is nil. The answer is valid until the next call.
+func (c *Client) Raw(pdu []byte) ([]byte, error) {
+	if len(pdu) < 1 || len(pdu) > maxPDU || pdu[0]&0x80 != 0 {
+		return nil, errors.New("no request: 1 to 253 bytes that begin with a function below 128")
+	}
+	request, err := c.h.Encode(&modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.h.Send(request)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.h.Verify(request, answer); err != nil {
+		return nil, err
+	}
+	_, got := c.h.link.parts(answer)
+	return got, nil
+}
+
+// Identify asks who a unit is: the objects of the basic identification (vendor,
+// product code, revision) by function 43/14 (Modbus Application Protocol V1.1b3,
+// section 6.21).
+func (c *Client) Identify() ([]string, error) {
+	got, err := c.Raw([]byte{43, 14, 1, 0})
+	if err != nil {
+		return nil, err
+	}
+	if got[0]&0x80 != 0 {
+		return nil, &modbus.ModbusError{FunctionCode: got[0], ExceptionCode: got[1]}
+	}
+	return objects(got)
+}
+
+// objects returns the objects of an answer to function 43/14.
+func objects(pdu []byte) ([]string, error) {
+	const head = 7
+	short := protocolErrorf("identification of %d bytes ends too early", len(pdu))
+	if len(pdu) < head || pdu[1] != 14 {
+		return nil, short
+	}
+	var all []string
+	rest := pdu[head:]
+	for range pdu[head-1] {
+		if len(rest) < 2 || len(rest) < 2+int(rest[1]) {
+			return nil, short
+		}
+		all = append(all, string(rest[2:2+rest[1]]))
+		rest = rest[2+rest[1]:]
+	}
+	return all, nil
+}
+
+// relay carries requests over someone else's line.
+type relay struct {
+	send func(ctx context.Context, unit byte, pdu []byte) ([]byte, error)
+	mbap mbap
+}
+
+// NewRelay returns a carrier that hands request PDUs to send, which returns the
+// PDUs of their answers, exceptions included.
+func NewRelay(send func(ctx context.Context, unit byte, pdu []byte) ([]byte, error)) Carrier {
+	return &relay{send: send}
+}
+
+func (*relay) Connected() bool { return true }
+func (*relay) Drop()           {}
+func (*relay) Unwatch()        {}
+func (*relay) Close()          {}
+
+func (r *relay) encode(buf []byte, unit, function byte, data []byte) []byte {
+	return r.mbap.encode(buf, unit, function, data)
+}
+
+func (r *relay) parts(frame []byte) (byte, []byte) { return r.mbap.parts(frame) }
+
+func (r *relay) exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+	unit, pdu := r.parts(request)
+	answer, err := r.send(ctx, unit, pdu)
+	if err != nil {
+		return nil, err
+	}
+	if len(answer) < 2 || len(answer) > maxPDU {
+		return nil, protocolErrorf("answer of %d bytes", len(answer))
+	}
+	return r.encode(nil, unit, answer[0], answer[1:]), nil
+}
