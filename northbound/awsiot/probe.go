@@ -1,9 +1,11 @@
 package awsiot
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"net"
 	"strings"
 )
 
@@ -12,6 +14,20 @@ import (
 
 // Address returns the host and the port of cfg's endpoint.
 func Address(cfg *Config) (host, port string, err error) { return splitEndpoint(cfg.Endpoint) }
+
+// Through returns how to dial by way of cfg's proxy, and the proxy's host:port;
+// without a proxy dial itself and "".
+func Through(cfg *Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) (
+	by func(ctx context.Context, network, address string) (net.Conn, error), proxy string, err error) {
+	if cfg.Proxy == "" {
+		return dial, "", nil
+	}
+	u, err := parseProxy(cfg.Proxy)
+	if err != nil {
+		return nil, "", err
+	}
+	return through(u, dial), u.Host, nil
+}
 
 // TLS reads the files that cfg names and returns how the session speaks TLS with
 // them, and its own certificate and key. The error tells which file is wrong.
@@ -62,7 +78,11 @@ func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) (text, f
 	if server == "" {
 		server, _, _ = splitEndpoint(cfg.Endpoint)
 	}
-	e := explain(&connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err})
+	facts := &connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err}
+	if at == AtDial {
+		_, facts.proxy, _ = Through(cfg, nil)
+	}
+	e := explain(facts)
 	if e.fix == "" {
 		return e.text, ""
 	}

@@ -11,8 +11,8 @@ import (
 	"fieldbridge/northbound/awsiot"
 )
 
-// dial looks the name up and opens the TCP connection. It returns how long a
-// round trip takes, or nil.
+// dial looks the name up and opens the TCP connection, by way of the proxy if
+// there is one. It returns how long that took, or nil.
 func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 	s := c.step(Address)
 	s.reached()
@@ -22,11 +22,20 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 		return nil, 0
 	}
 	s.fact("endpoint", "%s, port %s", host, port)
+	dial, proxy, err := c.dialer()
+	if err != nil {
+		c.failure(s, awsiot.AtDial, err)
+		return nil, 0
+	}
+	if proxy != "" { // it looks the endpoint's name up
+		s.fact("proxy", "%s", proxy)
+		host, _, _ = net.SplitHostPort(proxy)
+	}
 	if c.o.Dial == nil && !c.lookUp(ctx, s, host) {
 		return nil, 0
 	}
 	start := time.Now()
-	conn, err := c.open(ctx)
+	conn, err := dial(ctx)
 	elapsed := time.Since(start)
 	if tried, n := c.tried.text(); err != nil || n > 1 {
 		s.fact("tried", "%s", tried)
@@ -39,17 +48,21 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 	return conn, elapsed
 }
 
-// open opens a TCP connection to the endpoint.
-func (c *check) open(ctx context.Context) (net.Conn, error) {
+// dialer returns how to open a TCP connection to the endpoint, and the proxy
+// that it goes through.
+func (c *check) dialer() (open func(context.Context) (net.Conn, error), proxy string, err error) {
 	host, port, err := awsiot.Address(&c.o.Config)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	dial := c.o.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Resolver: c.o.Resolver, ControlContext: c.tried.add}).DialContext
 	}
-	return dial(ctx, "tcp", net.JoinHostPort(host, port))
+	if dial, proxy, err = awsiot.Through(&c.o.Config, dial); err != nil {
+		return nil, "", err
+	}
+	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(host, port)) }, proxy, nil
 }
 
 // lookUp notes the addresses of a name. It reports whether there are any.

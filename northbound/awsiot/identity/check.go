@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -32,9 +33,9 @@ type Options struct {
 }
 
 // Check connects and tells what it saw. It connects once; only a CONNECT that a
-// policy refuses is tried again, without the last will. It takes at most twice
-// the configured connect_timeout and three seconds, and ends early with ctx. All
-// that it opened is closed when it returns.
+// policy refuses is tried again, without the last will. It takes at most three
+// times the configured connect_timeout and five seconds, and ends early with
+// ctx. All that it opened is closed when it returns.
 func Check(ctx context.Context, o Options) Report {
 	c := newCheck(o)
 	c.run(ctx)
@@ -76,32 +77,39 @@ func newCheck(o Options) *check {
 
 func (c *check) step(name string) *Step { return c.report.Step(name) }
 
-// run makes the steps up to the first that fails.
+// run makes the steps up to the first that fails. Until TLS is complete, and then
+// again until the CONNACK, it may take the configured time.
 func (c *check) run(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Config.ConnectTimeout.D())
-	defer cancel()
 	if !c.files() {
 		return
 	}
-	conn, rtt := c.dial(ctx)
+	first, cancel := c.limit(ctx)
+	defer cancel()
+	conn, rtt := c.dial(first)
 	if conn == nil {
 		return
 	}
 	defer conn.Close()
 	h := newHandshake(conn, c.config, c.pair)
-	h.run(ctx)
+	h.run(first)
 	if h.err == nil {
 		h.settle(ctx, rtt)
 	}
 	if !c.tell(h) {
 		return
 	}
-	step := c.step(Connect)
 	if c.o.Hold != "" {
-		step.skip(c.o.Hold, c.o.HoldFix)
+		c.step(Connect).skip(c.o.Hold, c.o.HoldFix)
 		return
 	}
-	c.connect(ctx, h)
+	second, cancel := c.limit(ctx)
+	defer cancel()
+	c.connect(second, h)
+}
+
+// limit is the time that the session gives itself for all of one attempt.
+func (c *check) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.o.Config.ConnectTimeout.D())
 }
 
 // leaf returns our certificate, nil if it could not be read.
@@ -114,6 +122,10 @@ func (c *check) leaf() *x509.Certificate {
 
 // failure fails a step with the session's explanation of err.
 func (c *check) failure(s *Step, at awsiot.Stage, err error) {
+	if errors.Is(err, context.Canceled) {
+		s.fail("interrupted", "")
+		return
+	}
 	text, fix := awsiot.ExplainAt(&c.o.Config, at, c.leaf(), err)
 	// The session tries again by itself, a check does not.
 	if strings.HasPrefix(fix, "trying again") || strings.HasPrefix(fix, "connecting") {

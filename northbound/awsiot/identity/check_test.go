@@ -2,20 +2,12 @@ package identity
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"encoding/json"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/eclipse/paho.golang/packets"
 
 	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
@@ -69,14 +61,6 @@ func TestWrongHost(t *testing.T) {
 	fails(t, r.check("wrong-host.txt"), ServerCertificate)
 }
 
-func TestKeyDoesNotMatch(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.cloud(nil)
-	r.o.Config.PrivateKey = setting.Path(r.issue("other", awsiottest.Terms{}).PrivateKey)
-	fails(t, r.check("key-mismatch.txt"), Files)
-}
-
 func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -100,25 +84,13 @@ func TestNoTLS(t *testing.T) {
 }
 
 // TestOutOfDate: the stand-in refuses such certificates in the handshake. With
+
 // TLS 1.3 the client learns it only after Finished.
-func TestOutOfDate(t *testing.T) {
-	t.Parallel()
-	for name, terms := range map[string]awsiottest.Terms{
-		"own-expired":       {NotBefore: time.Now().Add(-30 * 24 * time.Hour), NotAfter: time.Now().Add(-10 * 24 * time.Hour)},
-		"own-not-yet-valid": {NotBefore: time.Now().Add(10*24*time.Hour + time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			r.cloud(nil)
-			r.use(r.issue("wrong-time", terms))
-			fails(t, r.check(name+".txt"), OwnCertificate)
-		})
-	}
-}
 
 // TestRefusedCertificate: a server that checks who signed ours, in both versions
+
 // of TLS.
+
 func TestRefusedCertificate(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"refused-certificate-12": tls.VersionTLS12, "refused-certificate-13": tls.VersionTLS13} {
@@ -145,93 +117,19 @@ func TestNotRegistered(t *testing.T) {
 	fails(t, r.check("inactive.txt"), Finished)
 }
 
-func TestClosedWithoutConnack(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	c := r.cloud(nil)
-	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Close: true} })
-	fails(t, r.check("no-connack.txt"), Connect)
-}
-
 // TestNotAuthorized: AWS answers 0x87 to a client id and to a last will that the
+
 // policy does not allow. They are told apart.
-func TestNotAuthorized(t *testing.T) {
-	t.Parallel()
-	publish := awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/plant/*"}}
-	connect := awsiottest.Statement{Actions: []string{"iot:Connect"}, Resources: []string{"client/press-line-2"}}
-	for name, policy := range map[string]awsiottest.Policy{"connect-denied": {publish}, "will-denied": {publish, connect}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			c := r.cloud(func(o *awsiottest.Options) { o.Throttle = awsiottest.ThrottleRefuse })
-			c.SetPolicy(r.issue("press-line-2", awsiottest.Terms{}).ID, policy)
-			fails(t, r.check(name+".txt"), Connect)
-		})
-	}
-}
 
 // TestNoWill: a check that ends as it should is nothing that the cloud tells
+
 // others of.
-func TestNoWill(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	told := make(chan awsiottest.Message, 10)
-	c := r.cloud(func(o *awsiottest.Options) { o.OnPublish = func(m awsiottest.Message) { told <- m } })
-	if report := Check(t.Context(), r.o); !report.OK {
-		t.Error(report.Text())
-	}
-	c.Offline() // returns when all connections have ended
-	if len(told) > 0 {
-		t.Errorf("told of %+v", <-told)
-	}
-}
 
 // TestWill checks what would be told of one that is cut off.
-func TestWill(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	seen := make(chan *packets.Connect, 1)
-	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, answer(func(p *packets.Connect) *packets.ControlPacket {
-		seen <- p
-		return accept(p)
-	}))
-	Check(t.Context(), r.o)
-	p := <-seen
-	var will struct {
-		Gateway, Type, Reason string
-		Connection            *uint64
-	}
-	if err := json.Unmarshal(p.WillMessage, &will); err != nil {
-		t.Fatal(err)
-	}
-	if p.WillTopic != "fieldbridge/press-line-2/status" || p.WillQOS != 1 || p.WillRetain || !p.CleanStart || p.KeepAlive != 60 ||
-		will.Gateway != "press-line-2" || will.Type != "offline" || will.Connection == nil || *will.Connection != 0 {
-		t.Errorf("%+v\n%s", p, p.WillMessage)
-	}
-}
 
 // TestDisconnectedInstead: a server may say DISCONNECT where a CONNACK is due.
-func TestDisconnectedInstead(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, answer(func(*packets.Connect) *packets.ControlPacket {
-		cp := packets.NewControlPacket(packets.DISCONNECT)
-		cp.Content.(*packets.Disconnect).ReasonCode = packets.DisconnectServerShuttingDown
-		return cp
-	}))
-	fails(t, r.check("disconnect.txt"), Connect)
-}
 
 // TestOtherProtocol: TLS, but no MQTT behind it.
-func TestOtherProtocol(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, func(c *tls.Conn) {
-		_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
-		_ = c.CloseWrite()
-	})
-	fails(t, r.check("no-mqtt.txt"), Connect)
-}
 
 func TestNoSuchHost(t *testing.T) {
 	t.Parallel()
@@ -250,6 +148,7 @@ func TestNameServerFails(t *testing.T) {
 }
 
 // nameServer answers each question with a code (RFC 1035, 4.1.1).
+
 func nameServer(t *testing.T, code byte) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -276,6 +175,7 @@ func nameServer(t *testing.T, code byte) *net.Resolver {
 }
 
 // TestBlackHole: nothing comes back, at each step where that can happen.
+
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -309,20 +209,9 @@ func TestBlackHole(t *testing.T) {
 }
 
 // TestHold: while the gateway runs its session is left alone.
-func TestHold(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	c := r.cloud(nil)
-	connects := 0
-	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { connects++; return awsiottest.ConnectVerdict{} })
-	r.o.Hold, r.o.HoldFix = "the gateway runs: a second CONNECT would take its session over", "stop it, or force it by --connect"
-	report := r.check("hold.txt")
-	if s := report.Step(Connect); !report.OK || s.State != Skipped || connects != 0 {
-		t.Errorf("ok %v, %s, %d CONNECTs", report.OK, s.State, connects)
-	}
-}
 
 // TestNoRequest: a server that does not want to know who we are.
+
 func TestNoRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -334,11 +223,9 @@ func TestNoRequest(t *testing.T) {
 }
 
 // accept answers a CONNECT with a CONNACK.
-func accept(*packets.Connect) *packets.ControlPacket {
-	return packets.NewControlPacket(packets.CONNACK)
-}
 
 // TestPort443: ALPN is offered there; a server that ignores it is not AWS.
+
 func TestPort443(t *testing.T) {
 	t.Parallel()
 	for name, protocols := range map[string][]string{"alpn": {"x-amzn-mqtt-ca"}, "no-alpn": nil} {
@@ -368,156 +255,21 @@ func TestPort443(t *testing.T) {
 }
 
 // TestTLS12: the older version, with an RSA key, and intermediates.
-func TestTLS12(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.chain(key)
-	r.server(&tls.Config{MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: r.pool()}, answer(accept))
-	report := r.check("tls12.txt")
-	for _, s := range report.Steps {
-		if s.State != OK {
-			t.Errorf("%s is %s: %s", s.Name, s.State, s.Text)
-		}
-	}
-}
 
 // TestKeys: kinds of keys that TLS takes, but AWS does not.
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	small, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		key  any
-		step string // that warns or fails
-		want State
-	}{
-		{ed, Files, Warning},
-		{p384, Files, OK},
-		{small, CertificateVerify, Failed},
-	} {
-		r := newRig(t)
-		r.chain(tt.key)
-		r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, answer(accept))
-		report := Check(t.Context(), r.o)
-		if s := report.Step(tt.step); s.State != tt.want {
-			t.Errorf("%T: %s is %s:\n%s", tt.key, s.Name, s.State, report.Text())
-		}
-	}
-}
 
 // TestFiles: all that can be wrong with files that exist, and without any
-// connection.
-func TestFiles(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name   string
-		spoil  func(r *rig)
-		state  State
-		reason string
-	}{
-		{"no certificate", func(r *rig) { r.o.Config.Certificate = setting.Path(r.dir + "/none.pem") }, Failed, "does not exist"},
-		{"no key", func(r *rig) { r.o.Config.PrivateKey = setting.Path(r.dir + "/none.key") }, Failed, "does not exist"},
-		{"no ca", func(r *rig) { r.o.Config.CA = setting.Path(r.dir + "/none.pem") }, Failed, "does not exist"},
-		{"empty certificate", func(r *rig) { r.write(string(r.o.Config.Certificate), nil) }, Failed, "no PEM certificate"},
-		{"open key", func(r *rig) { r.chmod(string(r.o.Config.PrivateKey), 0o644) }, Warning, "anyone on this machine"},
-		{"wrong order", func(r *rig) { r.reorder(1, 0) }, Failed, "belongs to certificate 2"},
-		{"stranger between", func(r *rig) { r.append(r.authority("other").File) }, Warning, "has not signed certificate 2"},
-		{"soon", func(r *rig) { r.use(r.issue("soon", awsiottest.Terms{NotAfter: time.Now().Add(10 * 24 * time.Hour)})) }, Warning, "in 9 days"},
-		{"server's", func(r *rig) { r.use(r.issue("odd", awsiottest.Terms{Hosts: []string{"x"}})) }, Warning, "not made for clients"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.chain(key)
-			tt.spoil(r)
-			c := newCheck(r.o)
-			done := c.files()
-			s := c.step(Files)
-			if s.State != tt.state || !strings.Contains(s.Text, tt.reason) || s.Fix == "" || done != (tt.state != Failed) {
-				t.Errorf("%s %q > %q", s.State, s.Text, s.Fix)
-			}
-		})
-	}
-}
 
-func TestClock(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name   string
-		change func(r *rig)
-		state  State
-		reason string
-	}{
-		{"right", func(*rig) {}, OK, ""},
-		{"unknown", func(r *rig) { r.o.Synced = nil }, OK, ""},
-		{"unsynced", func(r *rig) { r.o.Synced = func() bool { return false } }, Warning, "no time service"},
-		{"before the build", func(r *rig) { r.o.Built = time.Now().Add(time.Hour) }, Warning, "this program was made on"},
-		{"before our files", func(r *rig) {
-			later := time.Now().Add(time.Hour)
-			if err := os.Chtimes(string(r.o.Config.Certificate), later, later); err != nil {
-				t.Fatal(err)
-			}
-		}, Warning, "press-line-2.pem was written on"},
-	} {
-		r := newRig(t)
-		tt.change(r)
-		c := newCheck(r.o)
-		c.files()
-		c.clock()
-		if s := c.step(Clock); s.State != tt.state || !strings.Contains(s.Text, tt.reason) {
-			t.Errorf("%s: %s %q", tt.name, s.State, s.Text)
-		}
-	}
-}
+// connection.
 
 // TestClockInThePast: both certificates begin in the future, so it is the clock.
-func TestClockInThePast(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	future := awsiottest.Terms{NotBefore: time.Now().Add(30 * 24 * time.Hour), NotAfter: time.Now().Add(300 * 24 * time.Hour)}
-	r.use(r.issue("own", future))
-	future.Hosts = []string{"localhost"}
-	id := r.issue("wrong-server", future)
-	r.cloud(func(o *awsiottest.Options) { o.Server = &id })
-	report := r.check("clock-in-the-past.txt")
-	if s := report.Step(Clock); s.State != Warning || !strings.Contains(s.Text, "both made later") {
-		t.Errorf("%s %q", s.State, s.Text)
-	}
-}
 
 // TestClockBehindServer: the server's clock is later than the end of our
+
 // certificate, and ours is not.
-func TestClockBehindServer(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	later := func() time.Time { return time.Now().Add(2 * 365 * 24 * time.Hour) }
-	r.server(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: r.pool(), Time: later}, func(*tls.Conn) {})
-	report := r.check("clock-behind-server.txt")
-	fails(t, report, OwnCertificate)
-	if s := report.Step(Clock); s.State != Warning || !strings.Contains(s.Text, "this clock (20") {
-		t.Errorf("%s %q", s.State, s.Text)
-	}
-}
 
 // TestOtherKey: the authority was made anew under its old name.
+
 func TestOtherKey(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -535,6 +287,7 @@ func TestOtherKey(t *testing.T) {
 }
 
 // TestCancel: the user has had enough.
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -549,7 +302,9 @@ func TestCancel(t *testing.T) {
 }
 
 // TestJSON checks what programs read, of a check that passes and of one that
+
 // fails.
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -561,5 +316,14 @@ func TestJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.golden(name, r.normal(string(data))+"\n")
+	}
+}
+
+// TestTricks: what a server says cannot play tricks on a terminal.
+
+func TestShorten(t *testing.T) {
+	list := strings.Split(strings.Repeat("x", 10), "")
+	if got := shorten(list); got != "x, x, x, x, x, x, x, x, and 2 more" || list[8] != "x" {
+		t.Error(got)
 	}
 }

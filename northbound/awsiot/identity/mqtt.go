@@ -155,9 +155,13 @@ func (c *check) allowConnect() string {
 
 // withoutWill makes another connection and returns the reason of its CONNACK.
 func (c *check) withoutWill(ctx context.Context) (byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.o.Config.ConnectTimeout.D())
+	ctx, cancel := c.limit(ctx)
 	defer cancel()
-	conn, err := c.open(ctx)
+	dial, _, err := c.dialer()
+	if err != nil {
+		return 0, err
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,10 @@
 package identity
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
 
 // State is the outcome of a step.
 type State string
@@ -68,7 +72,7 @@ func (r *Report) Step(name string) *Step {
 
 // fact notes what was seen; an empty value is nothing.
 func (s *Step) fact(key, format string, args ...any) {
-	if value := fmt.Sprintf(format, args...); value != "" {
+	if value := printable(fmt.Sprintf(format, args...)); value != "" {
 		s.Facts = append(s.Facts, Fact{Key: key, Value: value})
 	}
 }
@@ -84,12 +88,27 @@ func (s *Step) reached() {
 // the step fails.
 func (s *Step) warn(text, fix string) {
 	if s.State == NotReached || s.State == OK {
-		s.State, s.Text, s.Fix = Warning, text, fix
+		s.State, s.Text, s.Fix = Warning, printable(text), printable(fix)
 	}
 }
 
 // fail says why a step failed.
-func (s *Step) fail(text, fix string) { s.State, s.Text, s.Fix = Failed, text, fix }
+func (s *Step) fail(text, fix string) {
+	s.State, s.Text, s.Fix = Failed, printable(text), printable(fix)
+}
 
 // skip says why a step is left out.
-func (s *Step) skip(text, fix string) { s.State, s.Text, s.Fix = Skipped, text, fix }
+func (s *Step) skip(text, fix string) {
+	s.State, s.Text, s.Fix = Skipped, printable(text), printable(fix)
+}
+
+// printable replaces what could play tricks on a terminal: names in certificates
+// and reasons are the server's words.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}

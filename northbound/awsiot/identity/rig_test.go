@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"flag"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -186,6 +187,9 @@ var varying = []struct {
 
 func (r *rig) normal(text string) string {
 	text = strings.ReplaceAll(text, r.dir, "DIR")
+	if u, err := url.Parse(r.o.Config.Proxy); err == nil && u.Host != "" {
+		text = strings.ReplaceAll(text, u.Host, "PROXY")
+	}
 	if endpoint := r.o.Config.Endpoint; strings.Contains(endpoint, ":") {
 		text = strings.ReplaceAll(text, endpoint, "CLOUD")
 		_, port, _ := net.SplitHostPort(endpoint)

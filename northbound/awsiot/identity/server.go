@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
 
 	"fieldbridge/northbound/awsiot"
 )
@@ -25,7 +24,7 @@ func (c *check) tellServer(h *handshake) {
 	}
 	s, leaf := c.step(ServerCertificate), c.server[0]
 	s.reached()
-	s.fact("names", "%s", strings.Join(serverNames(leaf), ", "))
+	s.fact("names", "%s", shorten(serverNames(leaf)))
 	s.fact("valid", "%s", c.validity(leaf))
 	for i, cert := range c.server {
 		s.fact(fmt.Sprintf("chain %d", i+1), "%s, %s, signed by %s, until %s", subject(cert), keyText(cert.PublicKey), issuer(cert), day(cert.NotAfter))

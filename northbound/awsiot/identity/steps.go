@@ -98,25 +98,19 @@ func (c *check) tellRequest(h *handshake) {
 	s.fact("signed with", "%s", strings.Join(names, ", "))
 }
 
-// shownAuthorities is how many names of a certificate request are shown.
-const shownAuthorities = 5
-
 func authorities(names [][]byte) string {
-	var list []string
-	for _, der := range names[:min(len(names), shownAuthorities)] {
+	list := make([]string, len(names))
+	for i, der := range names {
 		var rdn pkix.RDNSequence
 		if rest, err := asn1.Unmarshal(der, &rdn); err != nil || len(rest) > 0 {
-			list = append(list, "(cannot be read)")
+			list[i] = "(cannot be read)"
 			continue
 		}
 		var n pkix.Name
 		n.FillFromRDNSequence(&rdn)
-		list = append(list, name(n))
+		list[i] = name(n)
 	}
-	if more := len(names) - len(list); more > 0 {
-		list = append(list, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(list, ", ")
+	return shorten(list)
 }
 
 // amongThem says whether one of our certificates is signed by one of the

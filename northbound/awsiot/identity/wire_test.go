@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
 // flight returns what a client sends first with cfg.
@@ -144,17 +142,4 @@ func FuzzReceive(f *testing.F) {
 			t.Errorf("got %v, %v", cp, err)
 		}
 	})
-}
-
-// TestBusy: a refusal that passes.
-func TestBusy(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	c := r.cloud(nil)
-	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: 0x97} })
-	report := Check(t.Context(), r.o)
-	fails(t, report, Connect)
-	if got := report.Step(Connect).Fix; got != "check again in a minute" {
-		t.Errorf("fix %q: a check does not try again", got)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 )
 
@@ -39,6 +40,17 @@ func took(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
 	}
 	return fmt.Sprintf("%.0f ms", d.Seconds()*1000)
+}
+
+// shown is how many items of a list are shown.
+const shown = 8
+
+// shorten joins a list, of which others decide how long it is.
+func shorten(list []string) string {
+	if more := len(list) - shown; more > 0 {
+		list = append(list[:shown:shown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
 }
 
 func subject(cert *x509.Certificate) string { return name(cert.Subject) }
