@@ -31,7 +31,7 @@ func (g *gateway) serveControl(ctx context.Context) {
 		g.log.Error("control socket: 'fieldbridge status' will not find this gateway", "err", err)
 		return
 	}
-	console.ServeOn(ctx, l, g.view.Handler())
+	console.ServeOn(ctx, l, g.controlHandler())
 }
 
 // listenControl listens in dir. The queue's lock says that no other gateway

@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/console"
 	"fieldbridge/configs"
+	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
@@ -30,6 +31,7 @@ type gateway struct {
 	modbus    *modbus.Source
 	mqtt      *mqtt.Source
 	view      *console.View
+	change    *change.Changer // nil if no file is followed
 }
 
 // Of the five seconds that a stop may take, so much goes to sending what is
@@ -62,7 +64,7 @@ func (g *gateway) build() error {
 	}
 	catalogue := new(bridge.Catalogue)
 	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
-		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash,
+		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash, Labels: g.config.Labels,
 		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
 	})
 	if err != nil {
@@ -77,11 +79,8 @@ func (g *gateway) build() error {
 		return fmt.Errorf("southbound.mqtt: %w", err)
 	}
 	clock := new(bridge.Clock)
-	north := &g.config.Northbound.AWSIoT
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), catalogue, clock.Synced, g.log)
-	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), bridge.ForwardConfig{
-		Linger: north.Linger.D(), OldestFirst: north.Order == awsiot.OldestFirst, LiveShare: float64(north.LiveShare),
-	}, g.log.With("part", "uplink"))
+	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), forwardConfig(g.config), g.log.With("part", "uplink"))
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, processMetrics{g.started}},
 		Health:  []bridge.HealthReporter{g.queue, g.sink, g.modbus, g.mqtt},
@@ -104,6 +103,10 @@ func (g *gateway) run(ctx context.Context) error {
 	}
 	sideGroup.Go(func() { g.serveControl(side) })
 	sideGroup.Go(func() { g.commitOnPowerFail(side) })
+	if g.change != nil {
+		sideGroup.Go(func() { g.change.Run(side) })
+		sideGroup.Go(func() { g.reloadOnHangup(side) })
+	}
 	upGroup.Go(func() {
 		serve := func(ctx context.Context, link bridge.Link) {
 			g.collector.SendAll()

@@ -35,10 +35,11 @@ func commands() []command {
 	return []command{
 		{"demo", "[--outage 20s] [--for 1m] [--dir DIR]", "run everything on this machine: simulated devices, the gateway and a local cloud", runDemo},
 		{"init", "[FILE] [flags]", "write a first configuration, by asking or by flags", runInit},
-		{"check", "FILE [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
+		{"check", "FILE [--gateway NAME] [--json]", "check a configuration: every error, or what the gateway will do", ignoreContext(runCheck)},
 		{"identity", "check FILE [--gateway NAME] [--connect] [--json]", "check certificate and connection step by step, up to AWS's CONNACK", runIdentity},
 		{"fleet", "COMMAND", "list, check, render and compare the gateways of a fleet file", ignoreContext(runFleet)},
 		{"run", "FILE [--gateway NAME]", "run the gateway", runRun},
+		{"reload", "[FILE | DIR] [--confirm 5m] [--good 100%]", "make a running gateway read its file again; with --confirm on trial", runReload},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
 		{"version", "", "print the version", runVersion},
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"fieldbridge/configs"
+	"fieldbridge/configs/change"
 )
 
 func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
@@ -25,28 +26,28 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		return exitUsage
 	}
 	settle := saveMemory()
-	loaded, err := configs.LoadGateway(rest[0], *gateway)
+	started, err := change.Start(rest[0], *gateway, openState)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	if len(loaded.Missing) > 0 {
-		for _, m := range loaded.Missing {
-			fmt.Fprintln(stderr, m)
-		}
-		return exitUsage
+	log := newLogger(stderr, started.Config.Log)
+	if started.FellBack != "" {
+		log.Error("the last good configuration is used instead of the file", "file", rest[0], "why", started.FellBack)
 	}
-	log := newLogger(stderr, loaded.Config.Log)
-	for _, w := range loaded.Warnings {
+	for _, w := range started.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	config, hash := loaded.Config, loaded.Hash
-	loaded = nil // with its tree, as large as the configuration
+	config, hash := started.Config, started.Hash
 	g, err := newGateway(&config, hash, log)
+	if err == nil {
+		err = g.follow(rest[0], *gateway, started)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
 		return exitFailed
 	}
+	started = change.Started{} // with its tree, as large as the configuration
 	settle()
 	if err := g.run(ctx); err != nil {
 		log.Error("stop was not clean", "err", err)

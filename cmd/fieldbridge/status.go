@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
+	"fieldbridge/configs/change"
 	"fieldbridge/store"
 )
 
@@ -27,6 +28,7 @@ type gatewayStatus struct {
 	Started    time.Time             `json:"started"`
 	Now        time.Time             `json:"now"`
 	Config     string                `json:"config_hash"`
+	Change     *change.Status        `json:"configuration,omitempty"`
 	Link       bridge.LinkStatus     `json:"link"`
 	Queue      store.Status          `json:"queue"`
 	Devices    []bridge.DeviceStatus `json:"devices"`
@@ -37,6 +39,10 @@ func (g *gateway) status() gatewayStatus {
 	s := gatewayStatus{
 		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, Started: g.started, Now: time.Now(), Config: g.hash,
 		Link: g.sink.Link(), Queue: g.queue.Status(), Conditions: g.view.Conditions(),
+	}
+	if g.change != nil {
+		applied := g.change.Status()
+		s.Config, s.Change = applied.Hash, &applied
 	}
 	for _, d := range []bridge.DeviceReporter{g.modbus, g.mqtt} {
 		s.Devices = append(s.Devices, d.Devices()...)

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"reflect"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/configs"
+	"fieldbridge/configs/change"
+	"fieldbridge/northbound/awsiot"
+	"fieldbridge/store"
+)
+
+// runReload asks a running gateway to read its file again.
+func runReload(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := newFlags("reload", stderr)
+	confirm := flags.String("confirm", "0", "take the change back unless the link and the points are well after this `TIME`, as 5m")
+	good := flags.String("good", "100%", "the `SHARE` of the points that were good and must be good again")
+	rest, code, ok := parseFlags(flags, args, 1)
+	if !ok {
+		return code
+	}
+	var share awsiot.Share
+	var wait setting.Duration
+	if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
+		return exitUsage
+	}
+	dir := "queue"
+	if len(rest) > 0 {
+		if dir = configs.QueueDir(rest[0], ""); dir == "" { // not a file, or no longer a right one
+			dir = rest[0]
+		}
+	}
+	query := url.Values{"confirm": {wait.D().String()}, "good": {strconv.FormatFloat(float64(share), 'g', -1, 64)}}
+	answer, err := controlDo(ctx, dir, http.MethodPost, "/reload?"+query.Encode(), nil)
+	if err != nil {
+		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
+		if errors.Is(err, errNotRunning) {
+			fmt.Fprintln(stderr, "name the configuration that it runs, or its queue directory: fieldbridge reload FILE")
+		}
+		return exitFailed
+	}
+	fmt.Fprintln(stdout, strings.TrimSpace(string(answer)))
+	return exitDone
+}
+
+// openState opens the state of a queue's folder, for [change.Start].
+func openState(dir string) (bridge.State, error) { return store.OpenState(dir) }
+
+// follow makes g change with its file.
+func (g *gateway) follow(file, name string, started change.Started) error {
+	state, err := store.OpenState(string(g.config.Store.Dir))
+	if err != nil {
+		return err
+	}
+	g.change = change.New(started, change.Options{
+		File: file, Gateway: name, Apply: g.apply, Vital: g.vital, State: state, Log: g.log.With("part", "configuration"),
+	})
+	g.view.Health = append(g.view.Health, g.change)
+	return nil
+}
+
+// apply makes a running gateway another one: devices, sensors and sessions that
+// are the same go on undisturbed.
+func (g *gateway) apply(old, new *configs.Config) error {
+	if section := fixedSection(old, new); section != "" {
+		return fmt.Errorf("%s changes only with a restart of the gateway: restart it, or leave %s as it was", section, section)
+	}
+	parts := []func(c *configs.Config) error{
+		func(c *configs.Config) error { return g.modbus.Apply(c.Southbound.Modbus) },
+		func(c *configs.Config) error { return g.mqtt.Apply(c.Southbound.MQTT) },
+		func(c *configs.Config) error { return g.sink.Apply(c.Northbound.AWSIoT) },
+	}
+	for i, part := range parts {
+		err := part(new)
+		if err == nil {
+			continue
+		}
+		for _, done := range parts[:i+1] {
+			err = errors.Join(err, done(old))
+		}
+		return err
+	}
+	g.forwarder.Apply(forwardConfig(new))
+	return nil
+}
+
+// fixedSection returns a section that differs and can't change while running.
+func fixedSection(old, new *configs.Config) string {
+	sections := []struct {
+		name     string
+		old, new any
+	}{
+		{"gateway", old.Gateway, new.Gateway}, {"store", old.Store, new.Store}, {"labels", old.Labels, new.Labels},
+		{"log", old.Log, new.Log}, {"console", old.Console, new.Console},
+	}
+	for _, s := range sections {
+		if !reflect.DeepEqual(s.old, s.new) {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// forwardConfig takes what the forwarder needs.
+func forwardConfig(c *configs.Config) bridge.ForwardConfig {
+	north := &c.Northbound.AWSIoT
+	return bridge.ForwardConfig{Linger: north.Linger.D(), OldestFirst: north.Order == awsiot.OldestFirst, LiveShare: float64(north.LiveShare)}
+}
+
+// vital tells how the gateway is doing, for trials.
+func (g *gateway) vital() change.Vital {
+	ledger := g.queue.Ledger()
+	v := change.Vital{Connected: g.sink.Link().Connected, Acked: ledger.Acked.Batches, Waiting: ledger.Waiting.Batches, Good: make(map[string]int)}
+	for _, source := range []bridge.DeviceReporter{g.modbus, g.mqtt} {
+		for _, d := range source.Devices() {
+			v.Good[d.Device] = d.Good
+		}
+	}
+	return v
+}
+
+// reloadOnHangup reloads at SIGHUP until ctx ends.
+func (g *gateway) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			// The changer logs what it does and why it does not.
+			if text, err := g.change.Reload(0, 1); err == nil {
+				g.log.Info("reloaded at SIGHUP", "outcome", text)
+			}
+		}
+	}
+}
+
+// controlHandler answers what the console answers and, on the control socket
+// alone, reloads.
+func (g *gateway) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", g.view.Handler())
+	if g.change != nil {
+		mux.HandleFunc("POST /reload", g.serveReload)
+	}
+	return mux
+}
+
+func (g *gateway) serveReload(w http.ResponseWriter, r *http.Request) {
+	wait, err1 := time.ParseDuration(r.FormValue("confirm"))
+	share, err2 := strconv.ParseFloat(r.FormValue("good"), 64)
+	if err := errors.Join(err1, err2); err != nil || wait < 0 || share < 0 || share > 1 {
+		http.Error(w, "confirm is a duration, good a share", http.StatusBadRequest)
+		return
+	}
+	text, err := g.change.Reload(wait, share)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	fmt.Fprintln(w, text)
+}
