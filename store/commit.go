@@ -132,6 +132,7 @@ func (q *Queue) startSegment(first bridge.Position) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.segments = append(q.segments, s)
+	q.metaDue = true
 	q.stats.syncs += 5
 	q.stats.bytes += 8 * pageSize
 	return nil
@@ -247,11 +248,13 @@ func (q *Queue) snapshotMetaLocked() meta {
 	m := q.meta
 	m.Uptime = q.uptime()
 	oldest := q.mem.base
-	m.Segments = nil
+	m.Segments, m.Writer, m.Before = nil, 0, bridge.Count{}
 	for _, s := range q.segments {
 		oldest = min(oldest, s.first)
 		if s != q.keep.writer {
 			m.Segments = append(m.Segments, s.meta())
+		} else {
+			m.Writer, m.Before = s.first, s.total.Sub(s.written)
 		}
 	}
 	m.Runs = append([]runMeta(nil), m.Runs...)
@@ -267,6 +270,11 @@ func (q *Queue) removeDone() {
 		s := q.doneSegment()
 		if s == nil {
 			return
+		}
+		// A segment of the index that is not there is taken for lost, unless it
+		// is known to be done.
+		if err := q.record(true); err != nil {
+			q.log.Debug("a done segment is removed before that is recorded", "err", err)
 		}
 		q.removeSegment(s)
 	}

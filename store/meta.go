@@ -30,6 +30,10 @@ type meta struct {
 	Tombstones    []stoneMeta   `json:"tombstones,omitempty"`
 	NextTombstone uint64        `json:"next_tombstone"`
 	Segments      []segmentMeta `json:"segments,omitempty"` // those that are sealed
+	// Writer is the segment that was being written then, 0 for none.
+	Writer bridge.Position `json:"writer,omitempty"`
+	// Before is what was in all blocks before those of Writer.
+	Before bridge.Count `json:"before,omitzero"`
 	// Removed are segments that are accounted for and about to be deleted.
 	Removed []bridge.Position `json:"removed,omitempty"`
 }

@@ -54,7 +54,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q.metaDue = true
 	failed = errors.Join(failed, q.writeMeta())
 	q.wrote(true, failed)
-	q.notice <- struct{}{} // the run record
+	q.noticeNew() // the run record
 	go q.keeping()
 	return q, nil
 }
@@ -122,16 +122,19 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 		}
 		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
 		if slices.Contains(q.meta.Removed, first) {
+			delete(known, first)
 			os.Remove(s.path)
 			continue
 		}
 		if m, ok := known[first]; ok {
+			delete(known, first)
 			s.last, s.written, s.total, s.oldest, s.newest, s.uptime = m.Last, m.Written, m.Total, m.Oldest, m.Newest, m.Uptime
 		}
 		s.bytes = diskSize(s.path)
 		q.segments = append(q.segments, s)
 	}
 	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
+	q.missSegments(known, acks)
 	all := q.segments
 	q.segments = nil
 	for i, s := range all {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,11 +108,6 @@ func (q *Queue) repair(s *segment) {
 	q.files.Unlock()
 }
 
-func openEnded(err error) bool {
-	var d *damageError
-	return errors.As(err, &d) && d.openEnded
-}
-
 // survivors is what a damaged segment still has.
 type survivors struct {
 	positions spans
@@ -187,15 +181,19 @@ func (q *Queue) salvageUnknown(s *segment, limit bridge.Position, cause error) {
 			s.take(&blocks[i].header)
 			q.learnRun(&blocks[i].header)
 		}
-		s.written = s.total.Sub(blocks[0].before)
+		before := blocks[0].before
+		if q.meta.Writer == s.first {
+			before = q.meta.Before
+		} else if n := len(q.segments); n > 0 {
+			before = q.segments[n-1].total
+		}
+		s.written = s.total.Sub(before)
 	}
 	end := limit - 1
 	if limit == maxPosition {
 		end = 0
 	}
-	if openEnded(cause) || len(blocks) == 0 {
-		q.missAfter(s.last, end)
-	}
+	q.missAfter(s.last, end)
 	if len(blocks) == 0 {
 		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", filepath.Base(s.path), cause))
 		s.last = 0
@@ -240,4 +238,25 @@ func (q *Queue) learnRun(h *header) {
 	}
 	// Whether the cloud has its record is not known: it is told once more.
 	q.meta.Runs = slices.Insert(q.meta.Runs, at, runMeta{Run: h.run, Base: base, Started: h.wall - h.mono})
+}
+
+// missSegments accounts for the segments of the index that are not there and
+// are not known to be done.
+func (q *Queue) missSegments(known map[bridge.Position]segmentMeta, acks *ackRecord) {
+	if w := q.meta.Writer; w != 0 && (acks.next == 0 || q.done.next(w) < acks.next) && !slices.ContainsFunc(q.segments, func(s *segment) bool { return s.first == w }) {
+		q.log.Error("the newest segment of the queue is gone", "file", segmentPath(q.dir, w))
+		q.missAfter(w-1, 0)
+	}
+	for first, m := range known {
+		gaps := q.done.missing(first, m.Last+1)
+		lost := m.Written.Sub(acks.counts[first])
+		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
+			continue
+		}
+		q.log.Error("a segment of the queue is gone", "file", segmentPath(q.dir, first), "readings", lost.Readings)
+		q.ledger.Restored = q.ledger.Restored.Add(lost)
+		q.ledger.Waiting = q.ledger.Waiting.Add(lost)
+		q.missLocked(gaps, lost, causeDamaged, m.Oldest, m.Newest)
+		q.ledger.Damaged = q.ledger.Damaged.Add(lost)
+	}
 }

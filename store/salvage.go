@@ -80,27 +80,32 @@ func salvage(path string, first, limit bridge.Position) (*salvager, []found, err
 	return s, kept, nil
 }
 
-// scanPage notes the chunks of a leaf page (bbolt, internal/common/page.go).
+// scanPage notes the chunks of a leaf page (bbolt, internal/common/page.go). The
+// rightmost leaf may be longer than a page.
 func (s *salvager) scanPage(page []byte, offset int64) {
-	const headerLength, elementLength, leaf = 16, 16, 0x02
+	const headerLength, elementLength, leaf, mostOverflow = 16, 16, 0x02, 4
 	le := binary.LittleEndian
 	if le.Uint64(page) != uint64(offset/pageSize) || le.Uint16(page[8:]) != leaf {
 		return
 	}
-	count := int(le.Uint16(page[10:]))
-	for i := range count {
+	if overflow := le.Uint32(page[12:]); overflow > 0 && overflow <= mostOverflow {
+		long := make([]byte, (int(overflow)+1)*pageSize)
+		n, _ := s.f.ReadAt(long, offset)
+		page = long[:max(n, len(page))]
+	}
+	for i := range int(le.Uint16(page[10:])) {
 		at := headerLength + i*elementLength
 		if at+elementLength > len(page) {
 			return
 		}
 		flags, pos := le.Uint32(page[at:]), int64(le.Uint32(page[at+4:]))
 		ksize, vsize := le.Uint32(page[at+8:]), le.Uint32(page[at+12:])
-		if flags != 0 || ksize != keySize || vsize > chunkSize {
+		if flags != 0 || ksize != keySize || vsize > chunkSize || pos > int64(len(page)) {
 			continue
 		}
 		key := at + int(pos)
-		if pos > 1<<20 || key+keySize+int(vsize) > len(page) {
-			continue // chunks are so cut that they never go beyond their page
+		if key+keySize+int(vsize) > len(page) {
+			continue
 		}
 		p := bridge.Position(binary.BigEndian.Uint64(page[key:]))
 		chunk := int(binary.BigEndian.Uint16(page[key+8:]))
@@ -200,6 +205,7 @@ func (s *salvager) rebuild(path string, size int64, blocks []found) (segment, er
 					}
 					h := b.header
 					h.before = total
+					block = slices.Clone(block) // bbolt keeps it until the commit
 					h.put(block)
 					if err := appendBlock(tx, h.first, block); err != nil {
 						return err

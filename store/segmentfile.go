@@ -37,17 +37,13 @@ var blocksBucket = []byte("blocks")
 
 // damageError is why a segment file is not to be trusted. Whatever else goes
 // wrong with a file may pass; this does not.
-type damageError struct {
-	cause error
-	// openEnded says that there may have been more than can be known.
-	openEnded bool
-}
+type damageError struct{ cause error }
 
 func (e *damageError) Error() string { return e.cause.Error() }
 func (e *damageError) Unwrap() error { return e.cause }
 
 func damaged(format string, args ...any) error {
-	return &damageError{cause: fmt.Errorf(format, args...)}
+	return &damageError{fmt.Errorf(format, args...)}
 }
 
 // guard runs f, which touches a mapped file, and returns panics and memory
@@ -127,7 +123,7 @@ func openSegment(path string, size int64) (db *bolt.DB, err error) {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		err = &damageError{cause: err}
+		err = &damageError{err}
 	}
 	closeDB(db)
 	return nil, err
@@ -170,7 +166,7 @@ func checkFile(path string) error {
 		return err
 	}
 	if info.Size() < used {
-		return &damageError{cause: fmt.Errorf("it is cut off: %d bytes instead of %d", info.Size(), used)}
+		return damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
 	}
 	buf := make([]byte, 128<<10)
 	for read := int64(len(first)); read < used; {
@@ -190,7 +186,7 @@ func damagedUnlessPassing(err error) error {
 		errors.Is(err, syscall.EINTR), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	return &damageError{cause: err}
+	return &damageError{err}
 }
 
 // checkMetas verifies both meta pages of a bbolt file (page.go and meta.go of
@@ -204,15 +200,15 @@ func checkMetas(b []byte) (used int64, err error) {
 		sum.Write(meta[:56])
 		switch {
 		case le.Uint32(meta) != 0xED0CDAED || le.Uint32(meta[4:]) != 2:
-			return 0, &damageError{cause: fmt.Errorf("meta page %d is not one", i), openEnded: true}
+			return 0, damaged("meta page %d is not one", i)
 		case le.Uint64(meta[56:]) != sum.Sum64():
-			return 0, &damageError{cause: fmt.Errorf("the checksum of meta page %d is wrong", i), openEnded: true}
+			return 0, damaged("the checksum of meta page %d is wrong", i)
 		case le.Uint32(meta[8:]) != pageSize:
-			return 0, &damageError{cause: fmt.Errorf("its pages have %d bytes", le.Uint32(meta[8:])), openEnded: true}
+			return 0, damaged("its pages have %d bytes", le.Uint32(meta[8:]))
 		}
 		pages, root, freelist := le.Uint64(meta[40:]), le.Uint64(meta[16:]), le.Uint64(meta[32:])
 		if pages > 1<<32 || root >= pages || freelist >= pages {
-			return 0, &damageError{cause: fmt.Errorf("meta page %d makes no sense", i), openEnded: true}
+			return 0, damaged("meta page %d makes no sense", i)
 		}
 		used = max(used, int64(pages)*pageSize)
 	}
