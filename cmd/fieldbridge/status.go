@@ -109,6 +109,13 @@ func queueDir(args []string) (string, error) {
 // then the devices, and last what is wrong and what to do.
 func printStatus(w io.Writer, s gatewayStatus) {
 	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, ago(s.Now.Sub(s.Started)), s.Run, s.Version, s.Config)
+	if c := s.Change; c != nil {
+		fmt.Fprintf(w, "config   %s, applied %s ago", c.Origin, ago(s.Now.Sub(c.Applied)))
+		if !c.OnTrial.IsZero() {
+			fmt.Fprintf(w, ", on trial for %s more", ago(c.OnTrial.Sub(s.Now)))
+		}
+		fmt.Fprintln(w)
+	}
 	link := "not connected"
 	if s.Link.Connected {
 		link = "connected"

@@ -1,0 +1,96 @@
+package configs
+
+import (
+	"fmt"
+	"strings"
+
+	"fieldbridge/southbound/modbus"
+)
+
+// WarningsOf returns the warnings of the fleet and of its gateways, each told
+// once. Files that are missing on this machine are none: gateways have theirs.
+func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
+	found := newFindings()
+	addresses := make(map[string]string)
+	for i, l := range gateways {
+		name := f.Gateways[i].Name
+		for _, w := range l.Warnings {
+			found.add(w, name)
+		}
+		for _, p := range l.sharedDevices(name, addresses) {
+			found.add(p, name)
+		}
+	}
+	return sortProblems(append(found.problems(len(gateways)), f.Warnings...))
+}
+
+// sharedDevices finds devices that another gateway polls at the same address.
+// Sites may use the same private addresses, so that this is only a warning.
+func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []Problem {
+	var problems []Problem
+	for _, bus := range modbus.Plan(l.Config.Southbound.Modbus) {
+		told := make(map[string]bool)
+		for _, b := range bus.Blocks {
+			if told[b.Device] || !strings.Contains(bus.Link, "://") || strings.HasPrefix(bus.Link, "rtu:///") {
+				continue
+			}
+			told[b.Device] = true
+			address := fmt.Sprintf("%s unit %d", bus.Link, b.UnitID)
+			if other, ok := addresses[address]; ok && other != gateway {
+				at := l.Position("southbound", "modbus", "devices", b.Device)
+				problems = append(problems, Problem{at, fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other), "if it is the same device, let one gateway poll it"})
+				continue
+			}
+			addresses[address] = gateway
+		}
+	}
+	return problems
+}
+
+// duplicates finds gateways that would throw each other off the cloud.
+func (f *Fleet) duplicates(loaded []*Loaded, found *findings) {
+	first := make(map[string]string)
+	for i, l := range loaded {
+		id := l.Config.ClientID()
+		name := f.Gateways[i].Name
+		if other, ok := first[id]; ok {
+			found.add(Problem{l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
+				"give each gateway its own: two with one id throw each other out"}, name)
+			continue
+		}
+		first[id] = name
+	}
+}
+
+// findings are problems and the gateways that have them.
+type findings struct {
+	order    []Problem
+	gateways map[Problem][]string
+}
+
+func newFindings() *findings { return &findings{gateways: make(map[Problem][]string)} }
+
+func (f *findings) add(p Problem, gateway string) {
+	if _, ok := f.gateways[p]; !ok {
+		f.order = append(f.order, p)
+	}
+	f.gateways[p] = append(f.gateways[p], gateway)
+}
+
+// problems returns each problem once, with its gateways unless all have it.
+func (f *findings) problems(all int) []Problem {
+	out := make([]Problem, 0, len(f.order))
+	for _, p := range f.order {
+		names := f.gateways[p]
+		switch {
+		case len(names) == all && all > 1:
+			p.Text += " (all gateways)"
+		case len(names) <= 3:
+			p.Text += " (" + strings.Join(names, ", ") + ")"
+		default:
+			p.Text += fmt.Sprintf(" (%s and %d more gateways)", names[0], len(names)-1)
+		}
+		out = append(out, p)
+	}
+	return out
+}
