@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -98,19 +99,23 @@ func sessionInUse(ctx context.Context, dir string) string {
 	return fmt.Sprintf("the gateway is running and connected for %s, so CONNECT works: %s", ago(s.Now.Sub(s.Link.Since)), why)
 }
 
-// builtAt returns when the program was made: the time of its commit, which is
-// what is known of it. Zero is unknown.
+// builtAt returns when the program was made, as far as that is known: the time
+// of its commit, else that of its file. Zero is unknown.
 func builtAt() time.Time {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return time.Time{}
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.time" {
-			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil && s.Key == "vcs.time" {
 				return t
 			}
 		}
 	}
-	return time.Time{}
+	file, err := os.Executable()
+	if err != nil {
+		return time.Time{}
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }

@@ -50,7 +50,7 @@ store: {dir: queue}
 func TestIdentityCheck(t *testing.T) {
 	c, file, _ := identityRig(t)
 	code, stdout, stderr := call(t, "identity", "check", file)
-	if code != exitDone || !strings.Contains(stdout, "connack          0x00") || !strings.Contains(stdout, "The cloud and this gateway accept each other, and MQTT works") || stderr != "" {
+	if code != exitDone || !strings.Contains(stdout, "program made        2") || !strings.Contains(stdout, "connack          0x00") || !strings.Contains(stdout, "The cloud and this gateway accept each other, and MQTT works") || stderr != "" {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: 0x87} })
