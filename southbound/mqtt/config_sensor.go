@@ -27,11 +27,14 @@ type Sensor struct {
 	// none comes for so long, its points become bad (silent) until one does. The
 	// default, 0s, expects nothing.
 	Expect setting.Duration `yaml:"expect"`
-	// Format is how the payload is written: json (default if there are points)
-	// or csv. Without points the whole payload is one value.
+	// Format is how the payload is written: json (default if there are points),
+	// csv or sparkplug-b. Without points the whole payload is one value, but for
+	// sparkplug-b, whose payloads name devices, points and types themselves: a
+	// device is called NODE.DEVICE, with the group before if the topic takes
+	// several.
 	Format string `yaml:"format"`
-	// Time is where the payload says when its values were read; the default is
-	// the time of arrival.
+	// Time is where the payload says when its values were read. Without it, and
+	// for payloads that don't say, it is the time of arrival.
 	Time *Time `yaml:"time"`
 	// Point names the point when the whole payload is its value; {name} stands
 	// for what the topic captured. The default is {point} if the topic captures it.
@@ -46,6 +49,8 @@ type Sensor struct {
 
 // Points are the points of a sensor by name, or all that a payload has.
 type Points map[string]Point
+
+const formatSparkplug = "sparkplug-b"
 
 // everything is the key of Points that stands for all; it can't name a point.
 const everything = "*"

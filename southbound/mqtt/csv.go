@@ -31,10 +31,8 @@ func (r *rule) readCSV(m message) (result, fault) {
 		}
 		out.add(p, p.value(fields[p.column-1]), &worst)
 	}
-	if k := r.clock; k != nil {
-		if k.column > len(fields) || !out.stamp(k.read(fields[k.column-1])) {
-			worst = faultTime
-		}
+	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, m.at)) {
+		worst = faultTime
 	}
 	return out.checked(worst)
 }

@@ -43,8 +43,9 @@ type feed struct {
 }
 
 // note remembers what was read, and takes out the points that are too many.
-// It reports whether there are points that were not seen before.
-func (f *feed) note(at time.Time, out *result) (added, full bool) {
+// It reports whether there are points that were not seen before; info tells
+// about those.
+func (f *feed) note(at time.Time, out *result, info func(bridge.Reading) bridge.PointInfo) (added, full bool) {
 	d := f.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,7 +58,7 @@ func (f *feed) note(at time.Time, out *result) (added, full bool) {
 				full = true
 				continue
 			}
-			s = &slot{info: f.rule.info(r)}
+			s = &slot{info: info(r)}
 			d.points[r.Point] = s
 			added = true
 		}
@@ -137,10 +138,8 @@ func (ds *devices) feed(name string, r *rule, broker string) *feed {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	d := ds.byName[name]
-	if d != nil {
-		if i := slices.IndexFunc(d.feeds, func(f *feed) bool { return f.rule == r }); i >= 0 {
-			return d.feeds[i]
-		}
+	if f := d.feed(r); f != nil {
+		return f
 	}
 	if ds.counts[r.name] >= r.limit {
 		return nil
@@ -155,6 +154,27 @@ func (ds *devices) feed(name string, r *rule, broker string) *feed {
 	d.feeds = append(d.feeds, f)
 	d.mu.Unlock()
 	return f
+}
+
+// known returns how a rule reads the device called name, nil if it did not yet.
+func (ds *devices) known(name string, r *rule) *feed {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return ds.byName[name].feed(r)
+}
+
+// feed returns how a rule reads d, which may be nil. Feeds are added under the
+// lock of all devices, which the caller holds.
+func (d *device) feed(r *rule) *feed {
+	if d == nil {
+		return nil
+	}
+	for _, f := range d.feeds {
+		if f.rule == r {
+			return f
+		}
+	}
+	return nil
 }
 
 // publish tells the catalogue about d.

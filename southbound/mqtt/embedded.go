@@ -106,6 +106,15 @@ func (e *embedded) serve() error {
 	return nil
 }
 
+// publish sends a message to local subscribers, as QoS 0.
+func (e *embedded) publish(topic string, payload []byte) {
+	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
+	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload})
+	if err != nil {
+		e.log.Debug("message not given to local subscribers", "topic", topic, "err", err)
+	}
+}
+
 // admit takes a connection in, unless there are too many.
 func (e *embedded) admit(nc, raw net.Conn) *conn {
 	e.mu.Lock()

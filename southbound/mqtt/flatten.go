@@ -26,7 +26,7 @@ func (r *rule) readAll(m message) (result, fault) {
 		return result{}, faultMissing // a bare value has no name
 	}
 	out.flatten("", root, &worst)
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(text)) {
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, m.at)) {
 		worst = faultTime
 	}
 	return out.checked(worst)

@@ -18,16 +18,22 @@ type message struct {
 // gives none, since sending it again would not help.
 func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)) {
 	to := r.route(m.topic)
-	b := bridge.Batch{}
-	if to.rule == nil {
+	switch {
+	case to.rule == nil:
 		s.unmatched.Add(1)
 		to.seen(m, faultNone)
-	} else {
-		b = s.read(r, to, m)
+	case to.rule.sparkplug && to.fault == faultNone:
+		batches, f := s.readSparkplug(r, to, m)
+		s.judge(to, m, f)
+		emitAll(batches, emit, safe)
+		return
+	default:
+		if b := s.read(r, to, m); len(b.Readings) > 0 {
+			emit(b, safe)
+			return
+		}
 	}
-	if len(b.Readings) > 0 {
-		emit(b, safe)
-	} else if safe != nil {
+	if safe != nil {
 		safe(nil)
 	}
 }
@@ -40,11 +46,16 @@ func (s *Source) read(r *router, to *route, m message) bridge.Batch {
 			f = nf
 		}
 	}
+	s.judge(to, m, f)
+	return bridge.Batch{Device: to.name, At: out.at, Readings: out.readings}
+}
+
+// judge remembers how a message was.
+func (s *Source) judge(to *route, m message, f fault) {
 	to.seen(m, f)
 	if f != faultNone {
 		s.fail(to, f, m)
 	}
-	return bridge.Batch{Device: to.name, At: out.at, Readings: out.readings}
 }
 
 // fail counts and logs that m, or a value in it, could not be read.

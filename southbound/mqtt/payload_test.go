@@ -135,7 +135,7 @@ func TestCSV(t *testing.T) {
 		"1.5;x;yes;1763887500\n2;y;no":  "a=1.5 b=yes 2025-11-23T08:45:00Z",
 		"1.5, x, yes, soon":             "a=1.5 b=yes fault=time",
 		",,z,1763887500":                "b=z 2025-11-23T08:45:00Z",
-		"x":                             "a=bad: wrong_type fault=time",
+		"x":                             "a=bad: wrong_type fault=wrong_type",
 		",,":                            "fault=missing",
 		`"`:                             "fault=not_csv",
 		"\n":                            "fault=not_csv",
@@ -158,6 +158,7 @@ func TestTimes(t *testing.T) {
 		{"iso8601", "", `"yesterday"`, ""},
 		{"iso8601", "", `"1970-01-01T00:00:05Z"`, ""}, // a sensor without a clock
 		{"iso8601", "", `{}`, ""},
+		{"iso8601", "", `null`, "-"}, // none given is no fault
 		{"unix", "", `1763887500`, "2025-11-23T08:45:00Z"},
 		{"unix", "", `"1763887500"`, "2025-11-23T08:45:00Z"},
 		{"unix", "", `1763887500.123456789`, "2025-11-23T08:45:00.123456789Z"},
@@ -175,8 +176,11 @@ func TestTimes(t *testing.T) {
 	} {
 		s := Sensor{Time: &Time{Path: "t", Format: c.format, Zone: c.zone}, Points: Points{"v": {Path: "v"}}}
 		want := "v=1 " + c.want
-		if c.want == "" {
+		switch c.want {
+		case "":
 			want = "v=1 fault=time"
+		case "-":
+			want = "v=1"
 		}
 		if got := decode(t, s, `{"v":1,"t":`+c.text+`}`); got != want {
 			t.Errorf("%s %s %s: got %q, want %q", c.format, c.zone, c.text, got, want)

@@ -43,7 +43,7 @@ func (r *rule) readJSON(m message) (result, fault) {
 			out.add(p, v, &worst)
 		}
 	}
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(text)) {
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, m.at)) {
 		worst = faultTime
 	}
 	return out.checked(worst)

@@ -15,6 +15,7 @@ type route struct {
 	fault  fault  // why the rule can't, although it matches
 	name   string // of the device
 	single string // name of the single point
+	spark  sparkTopic
 
 	feed atomic.Pointer[feed] // nil until a message could be read
 	sight
@@ -29,13 +30,16 @@ type router struct {
 	broker  string
 	rules   []*rule
 	devices *devices
+	publish func(topic string, payload []byte) // to the broker; does not wait
 
 	mu     sync.RWMutex
-	routes map[string]*route // guarded by mu; by topic
+	routes map[string]*route     // guarded by mu; by topic
+	nodes  map[string]*sparkNode // guarded by mu; by group and node
 }
 
-func newRouter(broker string, rules []*rule, ds *devices) *router {
-	return &router{broker: broker, rules: rules, devices: ds, routes: make(map[string]*route)}
+func newRouter(broker string, rules []*rule, ds *devices, publish func(topic string, payload []byte)) *router {
+	return &router{broker: broker, rules: rules, devices: ds, publish: publish,
+		routes: make(map[string]*route), nodes: make(map[string]*sparkNode)}
 }
 
 // route returns the route of topic.
@@ -67,6 +71,9 @@ func (r *router) find(topic string) *route {
 	for _, rule := range r.rules {
 		found, ok := rule.filter.match(topic, captures[:0])
 		captures = found
+		if ok && rule.sparkplug {
+			return resolveSparkplug(rule, topic)
+		}
 		if ok {
 			return r.resolve(rule, captures)
 		}
@@ -90,6 +97,18 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 	return to
 }
 
+func resolveSparkplug(rule *rule, topic string) *route {
+	t, ok := parseSparkTopic(topic)
+	if !ok {
+		return &route{} // STATE and commands: no rule wants them
+	}
+	to := &route{rule: rule, spark: t, name: t.name(rule.filter.rest && len(rule.filter.levels) < 2 || rule.filter.levels[1].any)}
+	if !usable(t.node) || t.device != "" && !usable(t.device) || to.name == "" {
+		to.fault = faultName
+	}
+	return to
+}
+
 // note remembers what was read under a route, and takes out what may not be: a
 // rule makes only so many devices, and a device has only so many points. The
 // catalogue is told of points that were not seen before, so that whoever gets
@@ -103,7 +122,11 @@ func (r *router) note(to *route, at time.Time, out *result) fault {
 		}
 		to.feed.Store(f)
 	}
-	added, full := f.note(at, out)
+	info := to.rule.info
+	if to.rule.sparkplug {
+		info = r.sparkInfo(to)
+	}
+	added, full := f.note(at, out, info)
 	if added {
 		r.devices.publish(f.device)
 	}
@@ -111,4 +134,17 @@ func (r *router) note(to *route, at time.Time, out *result) fault {
 		return faultPoints
 	}
 	return faultNone
+}
+
+// sparkInfo returns what the catalogue is told of the points of a Sparkplug
+// device.
+func (r *router) sparkInfo(to *route) func(bridge.Reading) bridge.PointInfo {
+	return func(reading bridge.Reading) bridge.PointInfo {
+		info := inferred(reading)
+		if n := r.sparkNode(to.spark); n != nil {
+			info = n.info(to.spark.device, reading)
+		}
+		info.Delivery = to.rule.delivery()
+		return info
+	}
 }

@@ -12,18 +12,19 @@ import (
 
 // rule is a sensor of the configuration, ready to use.
 type rule struct {
-	name   string
-	config Sensor
-	filter filter
-	device template
-	point  template // of the single point, if the whole payload is its value
-	single *extract
-	points []extract // of a payload with several, sorted by name; none if all are taken
-	decode func(r *rule, m message) (result, fault)
-	clock  *clock // nil if the time is that of arrival
-	limit  int    // of devices
-	expect time.Duration
-	faults faultLog
+	name      string
+	config    Sensor
+	filter    filter
+	device    template
+	point     template // of the single point, if the whole payload is its value
+	single    *extract
+	points    []extract // of a payload with several, sorted by name; none if all are taken
+	decode    func(r *rule, m message) (result, fault)
+	sparkplug bool
+	clock     *clock // nil if the time is that of arrival
+	limit     int    // of devices
+	expect    time.Duration
+	faults    faultLog
 }
 
 // extract says how one point is read.
@@ -48,6 +49,10 @@ func compile(name string, c Sensor) (*rule, error) {
 	var err error
 	if r.filter, err = parseFilter(c.Topic); err != nil {
 		return nil, fmt.Errorf("sensor %s: topic: %w", name, err)
+	}
+	if c.Format == formatSparkplug {
+		r.sparkplug = true
+		return r, nil
 	}
 	if r.device, err = parseTemplate(c.device(), &r.filter); err != nil {
 		return nil, fmt.Errorf("sensor %s: device: %w", name, err)
@@ -133,8 +138,13 @@ func (r *rule) info(reading bridge.Reading) bridge.PointInfo {
 		return r.points[i].info
 	}
 	info := inferred(reading)
-	info.Delivery = bridge.NewDelivery(r.config.OnChange, nil, r.config.Heartbeat, nil)
+	info.Delivery = r.delivery()
 	return info
+}
+
+// delivery returns that of the points that no rule names.
+func (r *rule) delivery() *bridge.Delivery {
+	return bridge.NewDelivery(r.config.OnChange, nil, r.config.Heartbeat, nil)
 }
 
 // device returns the template of the device's name.

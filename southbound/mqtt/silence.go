@@ -71,14 +71,26 @@ func (f *feed) silent(now time.Time) ([]bridge.Reading, time.Duration) {
 		return nil, due.Sub(now)
 	}
 	f.told = now
+	return f.badLocked(bridge.ReasonSilent), bridge.BadHeartbeat
+}
+
+// offline makes the points bad of a device that says that it goes.
+func (f *feed) offline() []bridge.Reading {
+	f.device.mu.Lock()
+	defer f.device.mu.Unlock()
+	return f.badLocked(bridge.ReasonOffline)
+}
+
+// badLocked makes all points that f reads bad.
+func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 	var readings []bridge.Reading
-	for _, name := range slices.Sorted(maps.Keys(d.points)) {
-		if p := d.points[name]; p.feed == f {
-			p.set(bridge.Bad(bridge.ReasonSilent))
-			readings = append(readings, bridge.Reading{Point: name, Value: bridge.Bad(bridge.ReasonSilent)})
+	for _, name := range slices.Sorted(maps.Keys(f.device.points)) {
+		if p := f.device.points[name]; p.feed == f {
+			p.set(bridge.Bad(why))
+			readings = append(readings, bridge.Reading{Point: name, Value: bridge.Bad(why)})
 		}
 	}
-	return readings, bridge.BadHeartbeat
+	return readings
 }
 
 // expectKnown makes known, before they are heard of, the devices whose names and

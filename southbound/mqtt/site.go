@@ -35,6 +35,12 @@ type subscription struct {
 	qos    byte
 }
 
+// outgoing is a message to a site broker.
+type outgoing struct {
+	topic   string
+	payload []byte
+}
+
 // site is the client of a broker of the site.
 type site struct {
 	name   string
@@ -51,6 +57,7 @@ type site struct {
 	denied []string       // guarded by mu; filters that the broker refused
 
 	changed  chan struct{} // receives a value when wanted has changed
+	outbox   chan outgoing
 	messages atomic.Uint64
 	refused  atomic.Uint64
 }
@@ -60,7 +67,7 @@ func newSite(name string, config Broker, gateway string, log *slog.Logger, state
 	if id == "" {
 		id = gateway + "-south"
 	}
-	return &site{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1),
+	return &site{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
 		fault: errors.New("not connected yet"), since: time.Now()}
 }
 
@@ -158,6 +165,10 @@ func (s *site) serve(ctx context.Context, client *paho.Client, resumed bool, end
 			return err
 		case <-client.Done():
 			return errors.New("connection lost")
+		case out := <-s.outbox:
+			if _, err := client.Publish(ctx, &paho.Publish{Topic: out.topic, Payload: out.payload}); err != nil {
+				return fmt.Errorf("publish to %s: %w", out.topic, err)
+			}
 		case <-s.changed:
 			if err := s.subscribe(ctx, client, &have); err != nil {
 				return err

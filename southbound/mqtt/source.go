@@ -218,11 +218,23 @@ func (b *broker) setRules(name string, all []*rule, ds *devices) []*rule {
 	if now := b.router.Load(); now != nil && slices.Equal(now.rules, rules) {
 		return rules // what was seen stays
 	}
-	b.router.Store(newRouter(name, rules, ds))
+	b.router.Store(newRouter(name, rules, ds, b.publish))
 	if b.site != nil {
 		b.site.want(subscriptions(rules))
 	}
 	return rules
+}
+
+// publish sends a message to those who listen at the broker. It does not wait.
+func (b *broker) publish(topic string, payload []byte) {
+	if b.embedded != nil {
+		b.embedded.publish(topic, payload)
+		return
+	}
+	select {
+	case b.site.outbox <- outgoing{topic, payload}:
+	default: // asked for again later
+	}
 }
 
 // subscriptions returns what the rules want of a broker: each filter once, with

@@ -109,14 +109,25 @@ func (k *clock) number(text string) (time.Time, error) {
 	return time.Unix(0, ns), nil
 }
 
-// fromJSON returns the time in a payload.
-func (k *clock) fromJSON(text string) (time.Time, error) {
+// fromJSON returns the time in a payload; a payload without one has that of its
+// arrival, at.
+func (k *clock) fromJSON(text string, at time.Time) (time.Time, error) {
 	r := gjson.Get(text, k.path)
 	switch r.Type {
+	case gjson.Null:
+		return at, nil
 	case gjson.String:
 		return k.read(r.Str)
 	case gjson.Number:
 		return k.read(r.Raw)
 	}
-	return time.Time{}, errTime
+	return at, errTime
+}
+
+// fromCSV is as fromJSON for the fields of a line.
+func (k *clock) fromCSV(fields []string, at time.Time) (time.Time, error) {
+	if k.column > len(fields) || fields[k.column-1] == "" {
+		return at, nil
+	}
+	return k.read(fields[k.column-1])
 }

@@ -87,6 +87,9 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 		}
 		return append(r, s.validatePayload(nil)...)
 	}
+	if s.Format == formatSparkplug {
+		return append(r, s.validateSparkplug()...)
+	}
 	s.validateDevice(&r, &f)
 	if s.MaxDevices < 0 || s.MaxDevices > 100000 {
 		r.add(fmt.Sprintf("max_devices is %d", s.MaxDevices), "use 1 to 100000", "max_devices")

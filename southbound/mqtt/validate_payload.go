@@ -13,8 +13,8 @@ import (
 // validatePayload checks how values are read; f is nil if the topic is wrong.
 func (s Sensor) validatePayload(f *filter) []setting.Problem {
 	var r report
-	if s.Format != "" && s.Format != "json" && s.Format != "csv" {
-		r.add(fmt.Sprintf("%q is no format", s.Format), "use json or csv", "format")
+	if !slices.Contains([]string{"", "json", "csv", formatSparkplug}, s.Format) {
+		r.add(fmt.Sprintf("%q is no format", s.Format), "use json, csv or sparkplug-b", "format")
 	}
 	if s.Time != nil {
 		s.validateTime(&r)
@@ -35,6 +35,22 @@ func (s Sensor) validatePayload(f *filter) []setting.Problem {
 	for _, name := range slices.Sorted(maps.Keys(s.Points)) {
 		r = append(r, setting.Under([]string{"points", name}, s.validatePoint(name, s.Points[name]))...)
 	}
+	return r
+}
+
+// validateSparkplug checks a rule whose payloads describe themselves.
+func (s Sensor) validateSparkplug() []setting.Problem {
+	var r report
+	if !strings.HasPrefix(s.Topic, sparkNamespace+"/") {
+		r.add("Sparkplug B topics begin with "+sparkNamespace+"/", "write it as "+sparkNamespace+"/GROUP/#", "topic")
+	}
+	if strings.Contains(s.Topic, "{") {
+		r.add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")
+	}
+	v := s.Value
+	r.misplaced([]given{{"device", s.Device != ""}, {"point", s.Point != ""}, {"points", s.Points != nil}, {"time", s.Time != nil}, {"type", v.Type != ""}, {"unit", v.Unit != ""},
+		{"scale", v.Scale != nil}, {"offset", v.Offset != nil}, {"enum", v.Enum != nil}, {"true_when", v.TrueWhen != nil}, {"false_when", v.FalseWhen != nil},
+		{"deadband", v.Deadband != nil}, {"report", v.Report != nil}}, " means nothing with format: sparkplug-b, whose payloads say it")
 	return r
 }
 

@@ -1,0 +1,101 @@
+package mqtt
+
+import (
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// maxNodes is how many Sparkplug edge nodes are followed at one broker, and how
+// many devices of each.
+const maxNodes = 1000
+
+// sparkNode returns the edge node of a topic, nil if there are too many.
+func (r *router) sparkNode(t sparkTopic) *sparkNode {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := t.group + "/" + t.node
+	if n := r.nodes[key]; n != nil {
+		return n
+	}
+	if len(r.nodes) >= maxNodes {
+		return nil
+	}
+	n := &sparkNode{topic: t, publish: r.publish, aliases: make(map[uint64]sparkMetric),
+		types: make(map[string]map[string]typed), routes: make(map[string]*route)}
+	r.nodes[key] = n
+	return n
+}
+
+// readSparkplug returns what a Sparkplug message says, as batches: there may be
+// several times in it, and the end of a node is that of its devices.
+func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch, fault) {
+	n := r.sparkNode(to.spark)
+	if n == nil {
+		return nil, faultDevices
+	}
+	if to.spark.kind == "NDEATH" {
+		routes, f := n.died(m.payload)
+		return r.offline(routes, m.at), f
+	}
+	results, worst := n.take(to, m)
+	var batches []bridge.Batch
+	for _, out := range results {
+		if f := r.note(to, m.at, &out); f != faultNone {
+			worst = f
+		}
+		if len(out.readings) > 0 {
+			batches = append(batches, bridge.Batch{Device: to.name, At: out.at, Readings: out.readings})
+		}
+	}
+	if to.spark.kind == "DDEATH" {
+		batches = r.offline(n.dead(to.spark), m.at)
+	}
+	return batches, worst
+}
+
+// offline makes the points of devices that say goodbye bad.
+func (r *router) offline(routes []*route, at time.Time) []bridge.Batch {
+	var batches []bridge.Batch
+	for _, to := range routes {
+		if f := r.devices.known(to.name, to.rule); f != nil {
+			if readings := f.offline(); len(readings) > 0 {
+				batches = append(batches, bridge.Batch{Device: to.name, At: at, Readings: readings})
+			}
+		}
+	}
+	return batches
+}
+
+// emitAll emits the batches of one message; safe is called when all are safe,
+// with the first error.
+func emitAll(batches []bridge.Batch, emit bridge.Emit, safe func(error)) {
+	switch {
+	case safe != nil && len(batches) == 0:
+		safe(nil)
+	case safe != nil && len(batches) > 1:
+		safe = joined(len(batches), safe)
+	}
+	for _, b := range batches {
+		emit(b, safe)
+	}
+}
+
+// joined returns a function that calls safe when it has been called n times.
+func joined(n int, safe func(error)) func(error) {
+	var mu sync.Mutex
+	var first error
+	return func(err error) {
+		mu.Lock()
+		n--
+		if first == nil {
+			first = err
+		}
+		last, result := n == 0, first
+		mu.Unlock()
+		if last {
+			safe(result)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package mqtt
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// sparkTopic is what a Sparkplug topic says: spBv1.0/GROUP/TYPE/NODE[/DEVICE].
+type sparkTopic struct {
+	group, kind, node, device string
+}
+
+const sparkNamespace = "spBv1.0"
+
+// parseSparkTopic returns false for what is no message of a node or device.
+func parseSparkTopic(topic string) (sparkTopic, bool) {
+	parts := strings.Split(topic, "/")
+	if len(parts) < 4 || len(parts) > 5 || parts[0] != sparkNamespace {
+		return sparkTopic{}, false
+	}
+	t := sparkTopic{group: parts[1], kind: parts[2], node: parts[3]}
+	if len(parts) == 5 {
+		t.device = parts[4]
+	}
+	switch t.kind {
+	case "NBIRTH", "NDATA", "NDEATH":
+		return t, len(parts) == 4
+	case "DBIRTH", "DDATA", "DDEATH":
+		return t, len(parts) == 5
+	}
+	return t, false
+}
+
+// name returns the name of the device: NODE for a node, NODE.DEVICE for a device
+// of it; GROUP first if the rule takes several groups.
+func (t sparkTopic) name(groups bool) string {
+	name := t.node
+	if t.device != "" {
+		name += "." + t.device
+	}
+	if groups {
+		name = t.group + "." + name
+	}
+	return deviceName(name)
+}
+
+// sparkNode is an edge node: what its births said, and what comes next.
+type sparkNode struct {
+	topic   sparkTopic
+	publish func(topic string, payload []byte)
+
+	mu      sync.Mutex
+	born    bool                        // guarded by mu
+	birth   uint64                      // guarded by mu; the bdSeq of its birth
+	seq     uint64                      // guarded by mu; of the last message
+	aliases map[uint64]sparkMetric      // guarded by mu; name and type by alias, of the node and its devices
+	types   map[string]map[string]typed // guarded by mu; by device ("" is the node) and metric
+	routes  map[string]*route           // guarded by mu; by device
+	asked   time.Time                   // guarded by mu; for a rebirth
+}
+
+// typed is a metric that a birth named.
+type typed struct {
+	point string
+	typ   typeInfo
+}
+
+// rebirthEvery is how often a node is asked for its birth at most: it takes time
+// to answer.
+const rebirthEvery = 30 * time.Second
+
+// take reads a message of the node or one of its devices. It returns batches
+// without a device's name for the route's device, and what is wrong.
+func (n *sparkNode) take(to *route, m message) ([]result, fault) {
+	p, err := parseSparkplug(m.payload)
+	if err != nil {
+		return nil, faultSparkplug
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	kind, device := to.spark.kind, to.spark.device
+	if kind == "NBIRTH" {
+		n.born, n.seq, n.birth = true, p.seq, p.birth()
+		clear(n.aliases)
+		clear(n.types)
+	}
+	if kind != "DDEATH" && !n.keepLocked(device, to) {
+		return nil, faultDevices
+	}
+	worst := n.followLocked(kind, p, m.at)
+	switch kind {
+	case "NBIRTH", "DBIRTH":
+		n.learnLocked(device, p)
+	case "DDEATH":
+		return nil, worst
+	}
+	out, f := n.readLocked(device, p, m)
+	if f != faultNone {
+		worst = f
+		n.askLocked(m.at)
+	}
+	return out, worst
+}
+
+// keepLocked remembers a device of the node, if there is room.
+func (n *sparkNode) keepLocked(device string, to *route) bool {
+	if n.routes[device] == nil && len(n.routes) >= maxNodes {
+		return false
+	}
+	n.routes[device] = to
+	return true
+}
+
+// followLocked checks that no message is missing: all but NDEATH are numbered
+// from 0 to 255 and round again.
+func (n *sparkNode) followLocked(kind string, p sparkMessage, now time.Time) fault {
+	switch {
+	case !n.born:
+		// We came later than its birth: names and types are not known.
+		n.askLocked(now)
+		return faultUnborn
+	case kind == "NBIRTH":
+		return faultNone
+	case !p.hasSeq || p.seq != (n.seq+1)%256:
+		n.seq = p.seq
+		n.askLocked(now)
+		return faultGap
+	}
+	n.seq = p.seq
+	return faultNone
+}
+
+func (n *sparkNode) askLocked(now time.Time) {
+	if !n.asked.IsZero() && now.Sub(n.asked) < rebirthEvery {
+		return
+	}
+	n.asked = now
+	n.publish(sparkNamespace+"/"+n.topic.group+"/NCMD/"+n.topic.node, rebirth(now.UnixMilli()))
+}
+
+// learnLocked takes over what a birth says about a device.
+func (n *sparkNode) learnLocked(device string, p sparkMessage) {
+	types := make(map[string]typed)
+	n.types[device] = types
+	for _, m := range p.metrics {
+		typ, ok := sparkTypes[m.datatype]
+		if !ok || control(m.name) || m.name == "" || len(types) >= maxPoints {
+			continue
+		}
+		types[m.name] = typed{bridge.PointName(m.name), typ}
+		if m.hasAlias {
+			n.aliases[m.alias] = sparkMetric{name: m.name}
+		}
+	}
+}
+
+// readLocked returns the readings in a message, one result for each time that it
+// speaks of.
+func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]result, fault) {
+	var all []result
+	worst := faultNone
+	for _, metric := range p.metrics {
+		if metric.name == "" && metric.hasAlias {
+			metric.name = n.aliases[metric.alias].name
+			if metric.name == "" {
+				if n.born {
+					worst = faultAlias
+				}
+				continue
+			}
+		}
+		known, ok := n.types[device][metric.name]
+		if !ok {
+			typ, usable := sparkTypes[metric.datatype]
+			if !usable || control(metric.name) || metric.name == "" {
+				continue
+			}
+			known = typed{bridge.PointName(metric.name), typ}
+		}
+		v := metric.value(known.typ)
+		if f := valueFault(v); f != faultNone {
+			worst = f
+		}
+		all = place(all, sparkTime(metric.timestamp, p.timestamp, m.at), bridge.Reading{Point: known.point, Value: v})
+	}
+	return all, worst
+}
+
+// place puts a reading into the last result if it is of the same time and does
+// not have the point yet, else into a new one.
+func place(all []result, at time.Time, r bridge.Reading) []result {
+	if n := len(all) - 1; n >= 0 && all[n].at.Equal(at) &&
+		!slices.ContainsFunc(all[n].readings, func(o bridge.Reading) bool { return o.Point == r.Point }) {
+		all[n].readings = append(all[n].readings, r)
+		return all
+	}
+	return append(all, result{at, []bridge.Reading{r}})
+}
+
+// sparkTime returns the first of the times, in ms since 1970, that a clock can
+// have said.
+func sparkTime(metric, payload uint64, arrival time.Time) time.Time {
+	for _, ms := range []uint64{metric, payload} {
+		if ms > 946684800000 && ms < 4102444800000 { // 2000 to 2100
+			return time.UnixMilli(int64(ms)).UTC()
+		}
+	}
+	return arrival
+}
+
+// died is told of the node's death, and returns the routes of all its devices.
+// A death that belongs to an earlier birth, a late last will, is none.
+func (n *sparkNode) died(payload []byte) ([]*route, fault) {
+	p, err := parseSparkplug(payload)
+	if err != nil {
+		return nil, faultSparkplug
+	}
+	n.mu.Lock()
+	late := n.born && p.birth() != n.birth
+	n.mu.Unlock()
+	if late {
+		return nil, faultNone
+	}
+	return n.dead(sparkTopic{}), faultNone
+}
+
+// dead returns the routes of the devices that end with a death: of the node all,
+// else one.
+func (n *sparkNode) dead(t sparkTopic) []*route {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t.device != "" {
+		if to := n.routes[t.device]; to != nil {
+			return []*route{to}
+		}
+		return nil
+	}
+	n.born = false
+	var all []*route
+	for _, device := range slices.Sorted(maps.Keys(n.routes)) {
+		all = append(all, n.routes[device])
+	}
+	return all
+}
+
+// info returns what the catalogue is told of a reading of a device.
+func (n *sparkNode) info(device string, r bridge.Reading) bridge.PointInfo {
+	info := inferred(r)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.types[device] {
+		if t.point == r.Point {
+			info.Type = t.typ.name
+		}
+	}
+	return info
+}

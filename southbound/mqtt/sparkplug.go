@@ -1,0 +1,201 @@
+package mqtt
+
+import (
+	"errors"
+	"math"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"fieldbridge/bridge"
+)
+
+// sparkMessage is a Sparkplug B payload (Sparkplug 3.0.0, section 6.4.1), as far
+// as it is of use here.
+type sparkMessage struct {
+	timestamp uint64 // ms since 1970, 0 if there is none
+	seq       uint64
+	hasSeq    bool
+	metrics   []sparkMetric
+}
+
+// sparkMetric is a value in a Sparkplug B payload.
+type sparkMetric struct {
+	name      string
+	alias     uint64
+	hasAlias  bool
+	timestamp uint64 // ms since 1970, 0 if there is none
+	datatype  uint64
+	null      bool
+	number    uint64 // bits of int_value, long_value, float_value, double_value or boolean_value
+	kind      protowire.Number
+	text      string
+}
+
+// The fields of a metric that have a value.
+const (
+	metricInt     protowire.Number = 10
+	metricLong    protowire.Number = 11
+	metricFloat   protowire.Number = 12
+	metricDouble  protowire.Number = 13
+	metricBoolean protowire.Number = 14
+	metricString  protowire.Number = 15
+)
+
+// The data types that are values of points (Sparkplug 3.0.0, section 6.4.16).
+// Others, data sets, templates, arrays and files, are left out.
+var sparkTypes = map[uint64]typeInfo{
+	1: {"int8", typeInt, 8}, 2: {"int16", typeInt, 16}, 3: {"int32", typeInt, 32}, 4: {"int64", typeInt, 64},
+	5: {"uint8", typeUint, 8}, 6: {"uint16", typeUint, 16}, 7: {"uint32", typeUint, 32}, 8: {"uint64", typeUint, 64},
+	9: {"float32", typeFloat32, 32}, 10: {"float64", typeFloat64, 64}, 11: {"bool", typeBool, 0},
+	12: {"string", typeString, 0}, 14: {"string", typeString, 0}, 15: {"string", typeString, 0},
+	13: {"uint64", typeUint, 64}, // a time, in ms since 1970
+}
+
+var errSparkplug = errors.New("not a Sparkplug B payload")
+
+// fields calls yield for each field of a protobuf message, with its number, or
+// its bytes.
+func fields(b []byte, yield func(n protowire.Number, number uint64, bytes []byte) error) error {
+	for len(b) > 0 {
+		n, typ, size := protowire.ConsumeTag(b)
+		if size < 0 {
+			return errSparkplug
+		}
+		b = b[size:]
+		var number uint64
+		var bytes []byte
+		switch typ {
+		case protowire.VarintType:
+			number, size = protowire.ConsumeVarint(b)
+		case protowire.Fixed32Type:
+			var v uint32
+			v, size = protowire.ConsumeFixed32(b)
+			number = uint64(v)
+		case protowire.Fixed64Type:
+			number, size = protowire.ConsumeFixed64(b)
+		case protowire.BytesType:
+			bytes, size = protowire.ConsumeBytes(b)
+		default:
+			size = protowire.ConsumeFieldValue(n, typ, b)
+		}
+		if size < 0 {
+			return errSparkplug
+		}
+		b = b[size:]
+		if err := yield(n, number, bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxMetrics is how many values one payload may have.
+const maxMetrics = 10000
+
+func parseSparkplug(payload []byte) (sparkMessage, error) {
+	var m sparkMessage
+	err := fields(payload, func(n protowire.Number, number uint64, bytes []byte) error {
+		switch n {
+		case 1:
+			m.timestamp = number
+		case 2:
+			if len(m.metrics) == maxMetrics {
+				return errSparkplug
+			}
+			one, err := parseMetric(bytes)
+			m.metrics = append(m.metrics, one)
+			return err
+		case 3:
+			m.seq, m.hasSeq = number, true
+		}
+		return nil
+	})
+	return m, err
+}
+
+func parseMetric(b []byte) (sparkMetric, error) {
+	var m sparkMetric
+	err := fields(b, func(n protowire.Number, number uint64, bytes []byte) error {
+		switch n {
+		case 1:
+			m.name = string(bytes)
+		case 2:
+			m.alias, m.hasAlias = number, true
+		case 3:
+			m.timestamp = number
+		case 4:
+			m.datatype = number
+		case 7:
+			m.null = number != 0
+		case metricInt, metricLong, metricFloat, metricDouble, metricBoolean:
+			m.kind, m.number = n, number
+		case metricString:
+			m.kind, m.text = n, string(bytes)
+		}
+		return nil
+	})
+	return m, err
+}
+
+// value returns the value of a metric of type t.
+func (m *sparkMetric) value(t typeInfo) bridge.Value {
+	switch {
+	case m.null:
+		return bridge.Bad(bridge.ReasonMissing)
+	case t.kind == typeString && m.kind == metricString:
+		return textValue(m.text)
+	case t.kind == typeBool && m.kind == metricBoolean:
+		return bridge.Bool(m.number != 0)
+	case t.kind == typeFloat32 && m.kind == metricFloat:
+		return bridge.Float32(math.Float32frombits(uint32(m.number)))
+	case t.kind == typeFloat64 && m.kind == metricDouble:
+		return bridge.Float64(math.Float64frombits(m.number))
+	case m.kind != metricInt && m.kind != metricLong:
+		return bridge.Bad(bridge.ReasonType)
+	case t.kind == typeUint:
+		if t.bits < 64 && m.number>>t.bits != 0 {
+			return bridge.Bad(bridge.ReasonOutOfRange)
+		}
+		return bridge.Uint(m.number)
+	case t.kind == typeInt:
+		// Two's complement: of the type's width, or of the field's.
+		shift := 64 - t.bits
+		return bridge.Int(int64(m.number<<shift) >> shift)
+	}
+	return bridge.Bad(bridge.ReasonType)
+}
+
+// birth returns the number that ties a node's death to its birth.
+func (m *sparkMessage) birth() uint64 {
+	for i := range m.metrics {
+		if m.metrics[i].name == "bdSeq" {
+			return m.metrics[i].number
+		}
+	}
+	return 0
+}
+
+// control reports whether a metric is about the protocol, and no value of the
+// plant.
+func control(name string) bool {
+	return name == "bdSeq" || strings.HasPrefix(name, "Node Control/") || strings.HasPrefix(name, "Device Control/")
+}
+
+// rebirth is the payload that asks an edge node for its birth (Sparkplug 3.0.0,
+// section 6.4.29): one metric, "Node Control/Rebirth", true.
+func rebirth(ms int64) []byte {
+	var m []byte
+	m = protowire.AppendTag(m, 1, protowire.BytesType)
+	m = protowire.AppendString(m, "Node Control/Rebirth")
+	m = protowire.AppendTag(m, 3, protowire.VarintType)
+	m = protowire.AppendVarint(m, uint64(ms))
+	m = protowire.AppendTag(m, 4, protowire.VarintType)
+	m = protowire.AppendVarint(m, 11)
+	m = protowire.AppendTag(m, metricBoolean, protowire.VarintType)
+	m = protowire.AppendVarint(m, 1)
+	b := protowire.AppendTag(nil, 1, protowire.VarintType)
+	b = protowire.AppendVarint(b, uint64(ms))
+	b = protowire.AppendTag(b, 2, protowire.BytesType)
+	return protowire.AppendBytes(b, m)
+}
