@@ -88,9 +88,10 @@ type Format interface {
 	// Topic returns the topic that b goes to.
 	Topic(b *Batch) string
 	// Fit returns how many of b's readings, from the first, surely fit in one
-	// message, and an upper bound of the bytes they take in it. n is at least 1.
+	// message, and about how many bytes they take in it, in company of others.
+	// n is at least 1.
 	Fit(b *Batch) (n, size int)
-	// Room is the size that Fit's sizes may add up to in one message.
+	// Room is what Fit's sizes add up to when there is enough for a full message.
 	Room() int
 	// Pack packs the first n entries into one message; all have one topic. It
 	// takes as many as fit and may share one message: those of one run, one lane
