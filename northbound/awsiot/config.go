@@ -33,9 +33,17 @@ type Config struct {
 	// or socks5://host:1080; user:password@ before the host if it asks. The
 	// default is none; the environment is not asked.
 	Proxy string `yaml:"proxy"`
-	// Topic is where readings go. {gateway} and {device} are replaced; without
-	// {device} messages pack best. At most 256 bytes and 7 slashes.
+	// Topic is where readings go. {gateway}, {device} and {label.NAME} are
+	// replaced; without {device} messages pack best. At most 256 bytes and 7
+	// slashes.
 	Topic string `yaml:"topic"`
+	// BasicIngest is the name of an AWS IoT rule that gets the readings directly,
+	// without the broker and its charge: topics begin with $aws/rules/NAME/.
+	// Nobody can subscribe to them, and a rule that does not exist loses the
+	// readings without a word to us.
+	BasicIngest string `yaml:"basic_ingest"`
+	// Format is rows, columns or flat.
+	Format Format `yaml:"format"`
 	// MaxMessage is the most bytes of topic, content type and payload in one
 	// message, at most 128KiB. AWS bills messages in steps of 5 KB.
 	MaxMessage setting.Size `yaml:"max_message"`
@@ -64,7 +72,7 @@ type Config struct {
 	// Backoff is how long to wait between attempts to connect.
 	Backoff Backoff `yaml:"backoff"`
 	// StatusTopic is where birth, last will, catalogue and tombstones go;
-	// {gateway} is replaced.
+	// {gateway} and {label.NAME} are replaced.
 	StatusTopic string `yaml:"status_topic"`
 }
 
@@ -118,6 +126,7 @@ type Backoff struct {
 // server name and the status topic follow from other keys.
 func (c *Config) SetDefaults() {
 	*c = Config{
+		Format:         Rows,
 		MaxMessage:     5000,
 		Linger:         setting.Duration(time.Second),
 		Order:          LiveFirst,

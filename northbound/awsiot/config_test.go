@@ -37,6 +37,11 @@ func TestValidate(t *testing.T) {
 		"proxy":                 {func(c *Config) { c.Proxy = "socks5://u:p@10.0.0.1" }, "", ""},
 		"proxy scheme":          {func(c *Config) { c.Proxy = "https://10.0.0.1" }, "proxy", "scheme"},
 		"proxy without scheme":  {func(c *Config) { c.Proxy = "10.0.0.1:3128" }, "proxy", "no URL"},
+		"label":                 {func(c *Config) { c.Topic = "{label.site}/{gateway}" }, "", ""},
+		"unknown label":         {func(c *Config) { c.Topic = "{label.hall}" }, "topic", "no label \"hall\""},
+		"format":                {func(c *Config) { c.Format = "csv" }, "format", "no format"},
+		"rule":                  {func(c *Config) { c.BasicIngest = "plant_1" }, "", ""},
+		"rule name":             {func(c *Config) { c.BasicIngest = "plant-1" }, "basic_ingest", "name of a rule"},
 		"no topic":              {func(c *Config) { c.Topic = "" }, "topic", "no topic"},
 		"unknown placeholder":   {func(c *Config) { c.Topic = "a/{dev}" }, "topic", "{dev} is not known"},
 		"lone brace":            {func(c *Config) { c.Topic = "a/{device" }, "topic", "partner"},
@@ -64,7 +69,7 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := validConfig()
 			tt.change(&c)
-			problems := c.Validate("press-line-2")
+			problems := c.Validate("press-line-2", map[string]string{"site": "brno"})
 			if tt.path == "" {
 				if len(problems) > 0 {
 					t.Fatalf("unexpected: %+v", problems)

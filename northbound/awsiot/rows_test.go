@@ -15,15 +15,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
 )
 
 func testFormat(t testing.TB, topic string, limit int) *rows {
 	t.Helper()
-	tp, err := parseTopic(topic, "press-line-2")
+	return formatOf(t, Config{Topic: topic, MaxMessage: setting.Size(limit), Format: Rows}, nil).(*rows)
+}
+
+func formatOf(t testing.TB, cfg Config, labels map[string]string) bridge.Format {
+	t.Helper()
+	f, err := newFormat(&cfg, "press-line-2", labels)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRows(tp, "press-line-2", limit)
+	return f
 }
 
 var noon = time.UnixMilli(1763887500123)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,13 +175,22 @@ func (s *session) fits(m *bridge.Message) error {
 	if len(m.Payload) > maxPayload {
 		return bridge.Permanent(fmt.Errorf("payload of %d bytes: AWS allows %d", len(m.Payload), maxPayload))
 	}
-	if len(m.Topic) > maxTopic {
+	if topic := withoutRule(m.Topic); len(topic) > maxTopic {
 		return bridge.Permanent(fmt.Errorf("topic of %d bytes: AWS allows %d", len(m.Topic), maxTopic))
 	}
 	if size := packetSize(m); size > s.maximumPacket {
 		return bridge.Permanent(fmt.Errorf("packet of %d bytes: the cloud allows %d", size, s.maximumPacket))
 	}
 	return nil
+}
+
+// withoutRule returns what AWS counts of a topic: not the beginning of Basic
+// Ingest.
+func withoutRule(topic string) string {
+	if rest, ok := strings.CutPrefix(topic, basicIngest); ok {
+		_, topic, _ = strings.Cut(rest, "/")
+	}
+	return topic
 }
 
 // packetSize returns the most bytes that m takes as a PUBLISH (MQTT 5, section

@@ -66,7 +66,7 @@ var (
 // New returns a sink; it starts nothing. Missing files or a cloud that is away
 // are no error here: the gateway runs and buffers, and the sink tries again.
 func New(cfg Config, o Options) (*Sink, error) {
-	f, err := check(cfg, o.Gateway)
+	f, err := check(&cfg, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +81,13 @@ func New(cfg Config, o Options) (*Sink, error) {
 }
 
 // check returns the format of cfg, or why cfg cannot work.
-func check(cfg Config, gateway string) (*rows, error) {
-	for _, p := range cfg.Validate(gateway) {
+func check(cfg *Config, o *Options) (bridge.Format, error) {
+	for _, p := range cfg.Validate(o.Gateway, o.Labels) {
 		if !p.Warning {
 			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
 		}
 	}
-	f, err := newFormat(cfg, gateway)
+	f, err := newFormat(cfg, o.Gateway, o.Labels)
 	if err != nil {
 		return nil, fmt.Errorf("northbound awsiot: %w", err)
 	}
@@ -98,7 +98,7 @@ func check(cfg Config, gateway string) (*rows, error) {
 // is used for the next one; what concerns the session ends the connection,
 // cleanly, and opens another.
 func (s *Sink) Apply(cfg Config) error {
-	f, err := check(cfg, s.options.Gateway)
+	f, err := check(&cfg, &s.options)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,7 @@ func (s *Sink) Apply(cfg Config) error {
 
 // ofSession returns cfg without what a session does not use.
 func ofSession(cfg Config) Config {
+	cfg.BasicIngest, cfg.Format = "", ""
 	cfg.Topic, cfg.MaxMessage, cfg.Linger, cfg.Order, cfg.LiveShare = "", 0, 0, "", 0
 	return cfg
 }

@@ -69,7 +69,7 @@ func newStatus(s *Sink, cfg *Config, number uint64) *status {
 	if text == "" {
 		text = "fieldbridge/{gateway}/status"
 	}
-	t, _ := parseTopic(text, s.options.Gateway) // checked when the configuration was taken
+	t, _ := parseTopic(text, s.options.Gateway, s.options.Labels) // checked when the configuration was taken
 	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo)}
 }
 

@@ -12,7 +12,7 @@ type topic struct {
 
 // parseTopic reads a template and fills in what is known when the gateway
 // starts. {name} is replaced; other braces are an error.
-func parseTopic(text, gateway string) (topic, error) {
+func parseTopic(text, gateway string, labels map[string]string) (topic, error) {
 	t := topic{parts: []string{""}}
 	add := func(s string) { t.parts[len(t.parts)-1] += s }
 	for text != "" {
@@ -26,11 +26,17 @@ func parseTopic(text, gateway string) (topic, error) {
 		if text[open] == '}' || !ok {
 			return topic{}, fmt.Errorf("a brace has no partner in the topic")
 		}
-		switch name {
-		case "gateway":
+		label, isLabel := strings.CutPrefix(name, "label.")
+		value, known := labels[label]
+		switch {
+		case name == "gateway":
 			add(gateway)
-		case "device":
+		case name == "device":
 			t.parts = append(t.parts, "")
+		case isLabel && known:
+			add(value)
+		case isLabel:
+			return topic{}, fmt.Errorf("{%s} is used in a topic, but the gateway has no label %q", name, label)
 		default:
 			return topic{}, fmt.Errorf("{%s} is not known in a topic", name)
 		}

@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -25,9 +26,13 @@ const (
 	minMessage    = 1024
 )
 
-// Validate returns what is wrong with c for a gateway of that name.
-func (c *Config) Validate(gateway string) []setting.Problem {
-	v := &validator{gateway: gateway}
+// Validate returns what is wrong with c for a gateway of that name, with those
+// labels, if any.
+func (c *Config) Validate(gateway string, labels ...map[string]string) []setting.Problem {
+	v := &validator{gateway: gateway, labels: make(map[string]string)}
+	for _, l := range labels {
+		maps.Copy(v.labels, l)
+	}
 	v.session(c)
 	v.topics(c)
 	v.limits(c)
@@ -36,6 +41,7 @@ func (c *Config) Validate(gateway string) []setting.Problem {
 
 type validator struct {
 	gateway  string
+	labels   map[string]string
 	problems []setting.Problem
 }
 
@@ -77,6 +83,12 @@ func (v *validator) topics(c *Config) {
 	} else {
 		v.topic(c.Topic, true, "topic")
 	}
+	for _, r := range c.BasicIngest {
+		if r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			v.add(fmt.Sprintf("%q cannot be the name of a rule", c.BasicIngest), "use letters, digits and _", "basic_ingest")
+			break
+		}
+	}
 	if c.StatusTopic != "" {
 		v.topic(c.StatusTopic, false, "status_topic")
 	}
@@ -85,13 +97,13 @@ func (v *validator) topics(c *Config) {
 // topic checks one template. AWS counts bytes after replacement, so the longest
 // possible device counts.
 func (v *validator) topic(text string, device bool, key string) {
-	t, err := parseTopic(text, v.gateway)
+	t, err := parseTopic(text, v.gateway, v.labels)
 	if err != nil {
-		v.add(err.Error(), "use {gateway} and {device} only", key)
+		v.add(err.Error(), "use {gateway}, {device} and {label.NAME} only", key)
 		return
 	}
 	if t.hasDevice() && !device {
-		v.add("{device} has no meaning in this topic", "use {gateway} only", key)
+		v.add("{device} has no meaning in this topic", "use {gateway} and {label.NAME} only", key)
 		return
 	}
 	longest := t.fill(strings.Repeat("d", longestDevice))
@@ -111,6 +123,9 @@ func (v *validator) topic(text string, device bool, key string) {
 
 func (v *validator) limits(c *Config) {
 	between(v, int64(c.MaxMessage), minMessage, maxPayload, "max_message")
+	if c.Format != Rows && c.Format != Columns && c.Format != Flat {
+		v.add(fmt.Sprintf("%q is no format", c.Format), "use rows, columns or flat", "format")
+	}
 	if c.Order != LiveFirst && c.Order != OldestFirst {
 		v.add(fmt.Sprintf("%q is no order", c.Order), "use live-first or oldest-first", "order")
 	}

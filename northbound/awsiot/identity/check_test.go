@@ -131,6 +131,22 @@ func TestNotRegistered(t *testing.T) {
 
 // TestOtherProtocol: TLS, but no MQTT behind it.
 
+// TestClosedInHandshake: with TLS 1.2 the server has our certificate before the
+// handshake is complete.
+func TestClosedInHandshake(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var cfg *tls.Config
+	cfg = &tls.Config{MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			mute := cfg.Clone()
+			mute.VerifyConnection = func(tls.ConnectionState) error { return hello.Conn.Close() }
+			return mute, nil
+		}}
+	r.server(cfg, func(*tls.Conn) {})
+	fails(t, r.check("closed-in-handshake.txt"), Finished)
+}
+
 func TestNoSuchHost(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

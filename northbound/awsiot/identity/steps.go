@@ -2,14 +2,15 @@ package identity
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"fieldbridge/northbound/awsiot"
 )
@@ -197,6 +198,10 @@ func (c *check) failHandshake(h *handshake) {
 		}
 	case ServerCertificate:
 		c.explainServer(s, h.err)
+	case Finished:
+		if len(h.signed) > 0 && closed(h.err) && !c.outOfDate() {
+			c.failSilently(s)
+		}
 	case CertificateVerify:
 		if h.request != nil && len(h.signed) == 0 && alert(h.err) == "" {
 			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)), "have a certificate made for an ECDSA P-256 or RSA 2048 key")
@@ -228,13 +233,22 @@ func (c *check) failAfter(h *handshake) {
 		c.failure(s, awsiot.AtHandshake, h.after)
 		c.explainRefusal(s)
 		c.blame(OwnCertificate)
-		return
-	case alert(h.after) != "", errors.Is(h.after, context.Canceled), errors.Is(h.after, context.DeadlineExceeded), c.outOfDate():
+	case closed(h.after) && !c.outOfDate():
+		c.failSilently(s)
+	default:
 		c.failure(s, awsiot.AtConnect, h.after)
-		return
 	}
-	s.fail(fmt.Sprintf("%s closed the connection right after the handshake, without saying why", c.o.Config.Endpoint),
-		"register our certificate in this account and region and make it active: AWS closes so when it does not know a certificate")
+}
+
+// failSilently tells of a server that says nothing about our certificate.
+func (c *check) failSilently(s *Step) {
+	s.fail(fmt.Sprintf("%s closed the connection when it had our certificate, without saying why", c.o.Config.Endpoint),
+		"register the certificate in this account and region and make it active: AWS closes so when it does not know a certificate")
+}
+
+// closed reports whether the other side ended a connection without an alert.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // blame marks the steps after a failed one as not reached: they were sent along,
