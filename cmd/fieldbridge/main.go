@@ -41,6 +41,7 @@ func commands() []command {
 		{"run", "FILE [--gateway NAME]", "run the gateway", runRun},
 		{"reload", "[FILE | DIR] [--confirm 5m] [--good 100%]", "make a running gateway read its file again; with --confirm on trial", runReload},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
+		{"modbus", "read | write | decode | scan ...", "ask devices by hand: read, write, find out what is there and how it is meant", runModbus},
 		{"version", "", "print the version", runVersion},
 	}
 }

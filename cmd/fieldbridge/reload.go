@@ -152,10 +152,11 @@ func (g *gateway) reloadOnHangup(ctx context.Context) {
 }
 
 // controlHandler answers what the console answers and, on the control socket
-// alone, reloads.
+// alone, reloads and sends requests over Modbus buses.
 func (g *gateway) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", g.view.Handler())
+	mux.HandleFunc("POST /modbus", g.serveModbus)
 	if g.change != nil {
 		mux.HandleFunc("POST /reload", g.serveReload)
 	}

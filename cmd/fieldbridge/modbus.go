@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus"
+)
+
+// modbusUsage is shown by 'fieldbridge modbus'.
+const modbusUsage = `Usage: fieldbridge modbus COMMAND URL ...
+  read URL ADDRESS            read one value, or --count of them
+  write URL ADDRESS VALUE     write one value, read it back and compare
+  decode URL ADDRESS          the same registers in all types and orders
+  decode 42AB 47AE            the same of registers given in hexadecimal
+  scan URL                    which units answer, and what they are
+  scan URL --line             which baud rate and parity a serial line has
+  scan URL --addresses holding:0-999   which addresses a unit answers
+URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus, too.
+ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.
+`
+
+// modbusFlags are the flags of the subcommands of modbus.
+type modbusFlags struct {
+	*flag.FlagSet
+	unit    *int
+	bus     modbus.Bus
+	timeout *time.Duration
+	trace   *bool
+	via     *string
+	asJSON  *bool
+}
+
+// newModbusFlags returns those that all have: how to reach a unit.
+func newModbusFlags(name string, stderr io.Writer) *modbusFlags {
+	f := &modbusFlags{FlagSet: flag.NewFlagSet("modbus "+name, flag.ContinueOnError)}
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprint(stderr, modbusUsage)
+		f.PrintDefaults()
+	}
+	f.bus.SetDefaults()
+	f.unit = f.Int("unit", 1, "the `ID` of the unit")
+	f.timeout = f.Duration("timeout", time.Second, "how long to wait for an answer")
+	f.IntVar(&f.bus.Baud, "baud", f.bus.Baud, "speed of a serial line")
+	f.StringVar(&f.bus.Parity, "parity", f.bus.Parity, "parity of a serial line: even, none or odd")
+	f.IntVar(&f.bus.StopBits, "stop-bits", f.bus.StopBits, "stop bits of a serial line")
+	f.trace = f.Bool("trace", false, "print each frame in hexadecimal and what it means")
+	f.via = f.String("via", "", "ask over the line of the running gateway that this `FILE` or queue directory is of")
+	f.asJSON = f.Bool("json", false, "print for programs")
+	return f
+}
+
+// master returns a master for the bus at url.
+func (f *modbusFlags) master(url string) (*modbus.Master, error) {
+	o, err := f.options(url)
+	if err != nil {
+		return nil, err
+	}
+	f.bus.URL = url
+	f.bus.Timeout = setting.Duration(*f.timeout)
+	m, err := modbus.NewMaster(f.bus, o)
+	if err != nil {
+		return nil, fmt.Errorf("bus %w", err)
+	}
+	return m, nil
+}
+
+func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
+	var o modbus.MasterOptions
+	if *f.trace {
+		o.Trace = func(line string) { fmt.Fprintln(f.Output(), line) }
+	}
+	if *f.via != "" {
+		dir, err := queueDir([]string{*f.via})
+		if err != nil {
+			return o, err
+		}
+		o.Relay = func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
+			return relayModbus(ctx, dir, bus, unit, pdu)
+		}
+	}
+	return o, nil
+}
+
+// explain adds what to do to an error.
+func (f *modbusFlags) explain(err error) string {
+	text := err.Error()
+	if strings.Contains(text, "device or resource busy") {
+		text += ": another program holds the line: add --via FILE if it is a running gateway"
+	}
+	return text
+}
+
+func runModbus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	subcommands := map[string]func(context.Context, []string, io.Writer, io.Writer) int{
+		"read": runModbusRead, "write": runModbusWrite, "decode": runModbusDecode, "scan": runModbusScan}
+	if len(args) > 0 {
+		if run := subcommands[args[0]]; run != nil {
+			return run(ctx, args[1:], stdout, stderr)
+		}
+		if strings.TrimLeft(args[0], "-") != "h" && strings.TrimLeft(args[0], "-") != "help" {
+			fmt.Fprintf(stderr, "fieldbridge modbus: no command %q\n", args[0])
+		}
+	}
+	fmt.Fprint(stderr, modbusUsage)
+	return exitUsage
+}
+
+// point adds the flags that say how registers are meant. What it returns makes
+// the point at an address, after parsing.
+func (f *modbusFlags) point() func(address string) (modbus.Point, error) {
+	var p modbus.Point
+	f.StringVar(&p.Type, "type", "", "uint16 (default), int16, uint32, float32, float64, bcd16, string ...")
+	f.StringVar(&p.Order, "order", "", "ABCD (default), CDAB, BADC or DCBA")
+	f.IntVar(&p.Length, "length", 0, "of a string, in bytes")
+	f.StringVar(&p.Bits, "bits", "", "some bits of a register, as 4-7")
+	f.StringVar(&p.Byte, "byte", "", "the half of a register that an int8 or uint8 is in: low or high")
+	bit := f.Int("bit", -1, "one bit of a register, 0 is the least significant")
+	decimal := func(given **setting.Decimal) func(string) error {
+		return func(text string) error {
+			*given = new(setting.Decimal)
+			return (*given).UnmarshalText([]byte(text))
+		}
+	}
+	f.Func("scale", "multiply by this `NUMBER`", decimal(&p.Scale))
+	f.Func("offset", "then add this `NUMBER`", decimal(&p.Offset))
+	return func(address string) (modbus.Point, error) {
+		at, err := modbus.ParseAddress(address)
+		if err != nil {
+			return p, err
+		}
+		p.Coil, p.Discrete, p.Input, p.Holding, p.Ref = at.Coil, at.Discrete, at.Input, at.Holding, at.Ref
+		if *bit >= 0 {
+			p.Bit = bit
+		}
+		return p, nil
+	}
+}
+
+func runModbusRead(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := newModbusFlags("read", stderr)
+	count := f.Int("count", 1, "how many values, one after the other")
+	point := f.point()
+	rest, code, ok := parseFlags(f.FlagSet, args, 2)
+	if !ok {
+		return code
+	}
+	if len(rest) < 2 {
+		return f.missing("fieldbridge modbus read URL ADDRESS")
+	}
+	p, err := point(rest[1])
+	if err != nil {
+		return f.wrong(err)
+	}
+	m, err := f.master(rest[0])
+	if err != nil {
+		return f.wrong(err)
+	}
+	defer m.Close()
+	values, err := m.Read(ctx, *f.unit, p, *count)
+	if *f.asJSON {
+		out := []map[string]any{}
+		for _, v := range values {
+			out = append(out, map[string]any{"address": v.Address, "value": jsonValue(v.Value)})
+		}
+		printJSON(stdout, stderr, out)
+	} else {
+		for _, v := range values {
+			fmt.Fprintf(stdout, "%d\t%v\n", v.Address, v.Value)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
+		return exitFailed
+	}
+	return exitDone
+}
+
+// jsonValue returns v as JSON has it; a bad value is null.
+func jsonValue(v bridge.Value) any {
+	switch v.Kind() {
+	case bridge.KindBad:
+		return nil
+	case bridge.KindString:
+		return v.Str()
+	}
+	return json.RawMessage(v.AppendNumber(nil))
+}
+
+func (f *modbusFlags) missing(usage string) int {
+	fmt.Fprintf(f.Output(), "usage: %s: -h tells more\n", usage)
+	return exitUsage
+}
+
+func (f *modbusFlags) wrong(err error) int {
+	fmt.Fprintln(f.Output(), "fieldbridge modbus:", err)
+	return exitUsage
+}
+
+func runModbusWrite(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := newModbusFlags("write", stderr)
+	way := f.String("write", "auto", "functions to use: auto, single (5 and 6) or multiple (15 and 16)")
+	back := f.Bool("read-modify-write", false, "a part of a register may be set by writing all of it back")
+	point := f.point()
+	rest, code, ok := parseFlags(f.FlagSet, args, 3)
+	if !ok {
+		return code
+	}
+	if len(rest) < 3 {
+		return f.missing("fieldbridge modbus write URL ADDRESS VALUE")
+	}
+	p, err := point(rest[1])
+	if err != nil {
+		return f.wrong(err)
+	}
+	p.Writable = &modbus.Writable{ReadModifyWrite: *back}
+	m, err := f.master(rest[0])
+	if err != nil {
+		return f.wrong(err)
+	}
+	defer m.Close()
+	if err := m.Write(ctx, *f.unit, p, modbus.ParseValue(rest[2]), *way); err != nil {
+		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
+		return exitFailed
+	}
+	fmt.Fprintln(stderr, "written, read back and the same")
+	return exitDone
+}
+
+func runModbusDecode(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := newModbusFlags("decode", stderr)
+	count := f.Int("count", 4, "how many registers to read")
+	rest, code, ok := parseFlags(f.FlagSet, args, 125)
+	if !ok {
+		return code
+	}
+	if len(rest) == 0 {
+		return f.missing("fieldbridge modbus decode URL ADDRESS, or decode 42AB 47AE")
+	}
+	data, err := hex.DecodeString(strings.Join(rest, ""))
+	if err != nil || len(data)%2 != 0 {
+		if len(rest) != 2 || !strings.Contains(rest[0], ":") && *f.via == "" {
+			return f.wrong(errors.New("neither a URL and an address nor registers of four hexadecimal digits each"))
+		}
+		if data, code = f.registers(ctx, rest[0], rest[1], *count); code != exitDone {
+			return code
+		}
+	}
+	if *f.asJSON {
+		out := []map[string]any{}
+		for _, i := range modbus.Interpret(data) {
+			out = append(out, map[string]any{"type": i.Type, "order": i.Order, "value": jsonValue(i.Value)})
+		}
+		return printJSON(stdout, stderr, out)
+	}
+	printInterpretations(stdout, data)
+	return exitDone
+}
+
+// registers reads registers for decode.
+func (f *modbusFlags) registers(ctx context.Context, url, address string, count int) ([]byte, int) {
+	p, err := modbus.ParseAddress(address)
+	if err != nil {
+		return nil, f.wrong(err)
+	}
+	m, err := f.master(url)
+	if err != nil {
+		return nil, f.wrong(err)
+	}
+	defer m.Close()
+	values, err := m.Read(ctx, *f.unit, p, count)
+	if err != nil {
+		fmt.Fprintln(f.Output(), "fieldbridge modbus:", f.explain(err))
+		return nil, exitFailed
+	}
+	var data []byte
+	for _, v := range values {
+		data = append(data, v.Data...)
+	}
+	if data == nil {
+		return nil, f.wrong(errors.New("coils and discrete inputs are single bits: there is nothing to decode"))
+	}
+	return data, exitDone
+}
+
+// printInterpretations prints one type a line, its orders beside each other.
+func printInterpretations(stdout io.Writer, data []byte) {
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "registers\t% X\n", data)
+	last := ""
+	for _, i := range modbus.Interpret(data) {
+		if i.Type != last {
+			if last != "" {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprint(w, i.Type)
+			last = i.Type
+		}
+		value := i.Value.String()
+		if i.Value.Kind() == bridge.KindString {
+			value = strconv.Quote(value)
+		}
+		fmt.Fprintf(w, "\t%s %s", i.Order, value)
+	}
+	fmt.Fprintln(w)
+	w.Flush()
+}
+
+// relayModbus sends a request over the line that the gateway whose queue is in
+// dir holds.
+func relayModbus(ctx context.Context, dir, bus string, unit byte, pdu []byte) ([]byte, error) {
+	query := url.Values{"bus": {bus}, "unit": {strconv.Itoa(int(unit))}, "pdu": {hex.EncodeToString(pdu)}}
+	answer, err := controlDo(ctx, dir, http.MethodPost, "/modbus?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(strings.TrimSpace(string(answer)))
+}
+
+// serveModbus sends a request of another process over a bus of the gateway. It
+// is on the control socket only.
+func (g *gateway) serveModbus(w http.ResponseWriter, r *http.Request) {
+	unit, err1 := strconv.ParseUint(r.FormValue("unit"), 10, 8)
+	pdu, err2 := hex.DecodeString(r.FormValue("pdu"))
+	if err := errors.Join(err1, err2); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
+	defer cancel()
+	answer, err := g.modbus.Relay(ctx, r.FormValue("bus"), byte(unit), pdu)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	fmt.Fprintln(w, hex.EncodeToString(answer))
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/console"
+	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/modbustest"
+)
+
+func TestModbusCommands(t *testing.T) {
+	sim := modbustest.New()
+	u := sim.Unit(1)
+	u.Identify("Acme", "BOILER")
+	u.Set(modbustest.Holding, 100, modbustest.Float32(85.64)...)
+	u.Set(modbustest.Input, 3, 65535)
+	u.Only(modbustest.Holding, 0, 5)
+	u.Only(modbustest.Holding, 100, 2)
+	url := "tcp://" + sim.Start(t)
+	tests := []struct {
+		name           string
+		args           string
+		code           int
+		stdout, stderr string // parts
+	}{
+		{"read", "read URL holding:100 --type float32", exitDone, "100\t85.64\n", ""},
+		{"reference", "read URL 40101 --type float32", exitDone, "100\t85.64\n", ""},
+		{"scaled", "read --scale 0.1 --type int16 URL i:3", exitDone, "3\t-0.1\n", ""},
+		{"json", "read URL input:2 --count 2 --json", exitDone, "[\n  {\n    \"address\": 2,\n    \"value\": 0\n  },\n", ""},
+		{"exception", "read URL holding:50", exitFailed, "", "fieldbridge modbus: read unit 1 holding 50+1: modbus: exception '2' (illegal data address)"},
+		{"trace", "read URL holding:0 --trace", exitDone, "0\t0\n", "-> 00 01 00 00 00 06 01 03 00 00 00 01   unit 1, read holding registers 0, 1\n<- 00 01 00 00 00 05 01 03 02 00 00   unit 1, read holding registers: 2 bytes of data\n"},
+		{"write", "write URL holding:4 --type int16 -- -7", exitDone, "", "written, read back and the same\n"},
+		{"write what does not fit", "write URL holding:4 70000", exitFailed, "", "70000 does not fit in uint16"},
+		{"decode", "decode 42AB 47AE", exitDone, "float32    ABCD 85.64 ", ""},
+		{"decode a device", "decode URL holding:100 --count 2", exitDone, "registers  42 AB 47 AE\n", ""},
+		{"decode bits", "decode URL coil:100", exitUsage, "", "single bits"},
+		{"scan", "scan URL --units 1-3 --timeout 50ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
+		{"scan nothing", "scan URL --units 2-3 --timeout 50ms", exitFailed, "", "nothing answered: check"},
+		{"scan addresses", "scan URL --addresses holding:0-200", exitDone, "holding 0 to 4 answer (5)\nholding 100 to 101 answer (2)\n", ""},
+		{"scan a line", "scan URL --line", exitFailed, "", "--line is for rtu:// serial ports"},
+		{"address", "read URL holdign:1", exitUsage, "", `"holdign" is no table: did you mean "holding"?`},
+		{"url", "read plc holding:1", exitUsage, "", `bus url: "plc" is no URL of a bus: write tcp://`},
+		{"units", "scan URL --units 9-3", exitUsage, "", `units: "9-3": write FIRST-LAST, from 0 to 255`},
+		{"nothing", "", exitUsage, "", "Usage: fieldbridge modbus COMMAND URL"},
+		{"unknown", "raed URL", exitUsage, "", `no command "raed"`},
+		{"missing", "read URL", exitUsage, "", "usage: fieldbridge modbus read URL ADDRESS"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			args := strings.Fields(strings.ReplaceAll(test.args, "URL", url))
+			if code := runModbus(t.Context(), args, &stdout, &stderr); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			if !strings.Contains(stdout.String(), test.stdout) || test.stdout == "" && stdout.Len() > 0 {
+				t.Errorf("stdout %q, want %q", stdout.String(), test.stdout)
+			}
+			if !strings.Contains(stderr.String(), test.stderr) || test.stderr == "" && stderr.Len() > 0 {
+				t.Errorf("stderr %q, want %q", stderr.String(), test.stderr)
+			}
+		})
+	}
+	if got := u.Get(modbustest.Holding, 4, 1)[0]; got != 65536-7 {
+		t.Errorf("holding 4 is %d, want -7 as it was written", got)
+	}
+}
+
+// TestModbusVia: a second process asks over the line that the gateway holds.
+func TestModbusVia(t *testing.T) {
+	sim := modbustest.New()
+	sim.MaxConns = 1
+	sim.Unit(1).Set(modbustest.Input, 0, 7)
+	zero := 0
+	var bus modbus.Bus
+	bus.SetDefaults()
+	bus.URL = "tcp://" + sim.Start(t)
+	var device modbus.Device
+	device.SetDefaults()
+	device.Bus, device.Points = "plc", map[string]modbus.Point{"a": {Input: &zero}}
+	source, err := modbus.New(modbus.Config{Buses: map[string]modbus.Bus{"plc": bus}, Devices: map[string]modbus.Device{"d": device}}, modbus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	polled := make(chan struct{}, 100)
+	wg.Go(func() { source.Run(ctx, func(bridge.Batch, func(error)) { polled <- struct{}{} }) })
+	<-polled
+
+	dir := t.TempDir()
+	l, err := listenControl(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{modbus: source}
+	wg.Go(func() { console.ServeOn(ctx, l, http.HandlerFunc(g.serveModbus)) })
+	for args, want := range map[string]string{
+		"read plc input:0 --via " + dir:                                                   "0\t7\n",
+		"scan plc --units 1 --via " + dir:                                                 "unit 1: it has holding 0\n",
+		"read " + bus.URL + " input:0 --via " + dir:                                       "0\t7\n",
+		"read plcc input:0 --via " + dir:                                                  "",
+		"read tcp://" + strings.TrimPrefix(bus.URL, "tcp://") + " input:0 --timeout 50ms": "",
+	} {
+		var stdout, stderr bytes.Buffer
+		code := runModbus(ctx, strings.Fields(args), &stdout, &stderr)
+		if stdout.String() != want || (code == exitDone) != (want != "") {
+			t.Errorf("%s: exit code %d, %q, %q; want %q", args, code, stdout.String(), stderr.String(), want)
+		}
+	}
+}
+
+// TestServeModbusRefuses: what comes over the control socket is checked.
+func TestServeModbusRefuses(t *testing.T) {
+	g := &gateway{}
+	for _, query := range []string{"", "?unit=1&pdu=xx", "?unit=256&pdu=03", "?unit=a&pdu=03"} {
+		w := httptest.NewRecorder()
+		g.serveModbus(w, httptest.NewRequest("POST", "/modbus"+query, nil))
+		if w.Code != 400 {
+			t.Errorf("%q: %d, want 400", query, w.Code)
+		}
+	}
+}

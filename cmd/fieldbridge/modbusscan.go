@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"fieldbridge/bridge/setting"
+	"fieldbridge/southbound/modbus"
+)
+
+func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f := newModbusFlags("scan", stderr)
+	*f.timeout = modbus.ScanTimeout
+	f.Lookup("timeout").DefValue = modbus.ScanTimeout.String()
+	units := f.String("units", "1-247", "the `FIRST-LAST` unit ids to ask")
+	line := f.Bool("line", false, "try the usual baud rates and parities of a serial line")
+	addresses := f.String("addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
+	rest, code, ok := parseFlags(f.FlagSet, args, 1)
+	if !ok {
+		return code
+	}
+	if len(rest) == 0 {
+		return f.missing("fieldbridge modbus scan URL")
+	}
+	first, last, err := parseRange(*units, 0, 255)
+	if err != nil {
+		return f.wrong(fmt.Errorf("units: %w", err))
+	}
+	s := scanning{f: f, out: stdout, progress: newProgress(stderr)}
+	defer s.progress.clear()
+	switch {
+	case *line:
+		err = s.line(ctx, rest[0], first, last)
+	case *addresses != "":
+		err = s.addresses(ctx, rest[0], *addresses)
+	default:
+		err = s.units(ctx, rest[0], first, last)
+	}
+	s.progress.clear()
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "stopped")
+		return exitFailed
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
+		return exitFailed
+	}
+	if s.found == 0 {
+		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer --timeout")
+		return exitFailed
+	}
+	return exitDone
+}
+
+// scanning is a scan under way.
+type scanning struct {
+	f        *modbusFlags
+	out      io.Writer
+	progress *progress
+	found    int
+}
+
+func (s *scanning) tell(format string, args ...any) {
+	s.found++
+	s.progress.clear()
+	fmt.Fprintf(s.out, format+"\n", args...)
+}
+
+func (s *scanning) units(ctx context.Context, url string, first, last int) error {
+	m, err := s.f.master(url)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.ScanUnits(ctx, first, last,
+		func(unit int) { s.progress.show("unit %d of %d to %d, %d found", unit, first, last, s.found) },
+		func(f modbus.Found) { s.tell("%v", f) })
+}
+
+func (s *scanning) line(ctx context.Context, url string, first, last int) error {
+	if !strings.HasPrefix(url, "rtu:") {
+		return errors.New("--line is for rtu:// serial ports")
+	}
+	o, err := s.f.options(url)
+	if err != nil {
+		return err
+	}
+	b := s.f.bus
+	b.URL, b.Timeout = url, setting.Duration(*s.f.timeout)
+	settings, unit, ok, err := modbus.ScanLine(ctx, b, o, modbus.CommonLines(), first, last,
+		func(l modbus.LineSettings, unit int) {
+			s.progress.show("%v, unit %d of %d to %d", l, unit, first, last)
+		})
+	if ok {
+		s.tell("unit %d answers at %v: baud: %d, parity: %s, stop_bits: %d", unit, settings, settings.Baud, settings.Parity, settings.StopBits)
+	}
+	return err
+}
+
+func (s *scanning) addresses(ctx context.Context, url, what string) error {
+	table, span, _ := strings.Cut(what, ":")
+	first, last, err := parseRange(span, 0, 65535)
+	if err != nil {
+		return fmt.Errorf("addresses: %w", err)
+	}
+	m, err := s.f.master(url)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.ScanAddresses(ctx, *s.f.unit, table, first, last,
+		func(at int) { s.progress.show("%s %d of %d to %d", table, at, first, last) },
+		func(first, end int) { s.tell("%s %d to %d answer (%d)", table, first, end-1, end-first) })
+}
+
+// parseRange reads FIRST-LAST, or one number.
+func parseRange(s string, least, most int) (first, last int, err error) {
+	a, b, both := strings.Cut(s, "-")
+	if !both {
+		b = a
+	}
+	first, err1 := strconv.Atoi(a)
+	last, err2 := strconv.Atoi(b)
+	if err1 != nil || err2 != nil || first < least || last > most || first > last {
+		return 0, 0, fmt.Errorf("%q: write FIRST-LAST, from %d to %d", s, least, most)
+	}
+	return first, last, nil
+}
+
+// progress is a line on a terminal that is written over. Elsewhere it is
+// nothing.
+type progress struct {
+	w     io.Writer // nil is nothing
+	shown int       // width of the line
+}
+
+func newProgress(w io.Writer) *progress {
+	if !isTerminal(w) {
+		return &progress{}
+	}
+	return &progress{w: w}
+}
+
+func (p *progress) show(format string, args ...any) {
+	if p.w == nil {
+		return
+	}
+	line := fmt.Sprintf(format, args...)
+	fmt.Fprintf(p.w, "\r%-*s", p.shown, line)
+	p.shown = len(line)
+}
+
+func (p *progress) clear() {
+	if p.w != nil && p.shown > 0 {
+		fmt.Fprintf(p.w, "\r%*s\r", p.shown, "")
+		p.shown = 0
+	}
+}

@@ -1,0 +1,60 @@
+package modbus
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// ParseAddress reads what people call an address on a command line: a table and
+// the zero-based wire address (holding:100, or h:100), or a reference as manuals
+// print it (40101).
+func ParseAddress(s string) (Point, error) {
+	table, number, ok := strings.Cut(s, ":")
+	if !ok {
+		if _, _, err := parseRef(s); err != nil {
+			return Point{}, fmt.Errorf("%q is no address: write holding:100, input:0, coil:3, discrete:7 or a reference as 40101", s)
+		}
+		return Point{Ref: Ref(s)}, nil
+	}
+	n, err := strconv.ParseUint(number, 0, 16)
+	if err != nil {
+		return Point{}, fmt.Errorf("%q is no address from 0 to 65535", number)
+	}
+	address := int(n)
+	for t := wire.Coil; t <= wire.Holding; t++ {
+		if table == t.String() || table == t.String()[:1] {
+			return [...]Point{{Coil: &address}, {Discrete: &address}, {Input: &address}, {Holding: &address}}[t], nil
+		}
+	}
+	return Point{}, fmt.Errorf("%q is no table: %s", table, suggest(table, []string{"coil", "discrete", "input", "holding"}))
+}
+
+// ParseValue reads a value to write: true and false, a number, or text.
+func ParseValue(s string) bridge.Value {
+	if s == "true" || s == "false" {
+		return bridge.Bool(s == "true")
+	}
+	if n, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return bridge.Int(n)
+	}
+	if n, err := strconv.ParseUint(s, 0, 64); err == nil {
+		return bridge.Uint(n)
+	}
+	if v, err := strconv.ParseFloat(s, 64); err == nil && bridge.Float64(v).Good() {
+		return bridge.Float64(v)
+	}
+	return bridge.String(s)
+}
+
+// Place returns the table and the zero-based wire address of a point.
+func (p Point) Place() (table string, address int, err error) {
+	f, err := onePoint(p)
+	if err != nil {
+		return "", 0, err
+	}
+	return f.table.String(), f.address, nil
+}
