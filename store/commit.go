@@ -276,6 +276,17 @@ func (q *Queue) removeDone() {
 		if err := q.record(true); err != nil {
 			q.log.Debug("a done segment is removed before that is recorded", "err", err)
 		}
+		if s == q.keep.writer {
+			// How far it got is in no index: that it is gone must be.
+			q.seal()
+			q.forget(s)
+			q.mu.Lock()
+			q.metaDue = true
+			q.mu.Unlock()
+			if err := q.writeMeta(); err != nil {
+				q.log.Debug("a done segment is removed before that is recorded", "err", err)
+			}
+		}
 		q.removeSegment(s)
 	}
 }
@@ -300,14 +311,8 @@ func (q *Queue) removeSegment(s *segment) {
 	q.files.Lock()
 	if q.read.open == s {
 		q.closeReading()
-	} else if s.db != nil {
-		closeDB(s.db)
-		s.db = nil
 	}
 	q.files.Unlock()
-	if q.keep.writer == s {
-		q.keep.writer = nil
-	}
 	q.forget(s)
 	if err := os.Remove(s.path); err != nil {
 		q.log.Error("a segment whose batches are all done cannot be removed", "file", s.path, "err", err)

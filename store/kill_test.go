@@ -1,0 +1,201 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+)
+
+// childDir is the environment variable that makes the test binary a gateway
+// that is going to be killed.
+const childDir = "FIELDBRIDGE_KILL_DIR"
+
+// kills returns how many times to kill: FIELDBRIDGE_SOAK, or few.
+func soak(few int) int {
+	if n, err := strconv.Atoi(os.Getenv("FIELDBRIDGE_SOAK")); err == nil {
+		return n
+	}
+	return few
+}
+
+// content is what the batch (run, seq) must hold for ever.
+func content(run string, seq uint64) bridge.Batch {
+	return bridge.Batch{Device: "dev" + strconv.Itoa(int(seq%7)), At: time.UnixMilli(1763887500000 + int64(seq)), Readings: []bridge.Reading{
+		{Point: "run", Value: bridge.String(run)}, {Point: "seq", Value: bridge.Uint(seq)}, {Point: "noise", Value: bridge.Uint(seq * 2654435761)}}}
+}
+
+func sameContent(e *bridge.Entry) bool {
+	want := content(e.Run, e.Seq)
+	if e.Device != want.Device || len(e.Readings) != len(want.Readings) {
+		return false
+	}
+	for i := range want.Readings {
+		if e.Readings[i] != want.Readings[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func killConfig(dir string) Config {
+	c := testConfig(dir)
+	c.CommitEvery = setting.Duration(20 * time.Millisecond)
+	c.SegmentSize = 128 << 10
+	c.MaxSize = 64 << 20
+	return c
+}
+
+// TestKilledChild is the gateway that is killed: it appends, some with a sensor
+// that waits, and delivers to a cloud that comes and goes. It tells its parent
+// what it promised and what the cloud has got.
+func TestKilledChild(t *testing.T) {
+	dir := os.Getenv(childDir)
+	if dir == "" {
+		t.Skip("only as a child of TestKill")
+	}
+	q, err := Open(killConfig(dir), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	say := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Printf(format, args...)
+	}
+	say("run %s\n", q.Run())
+	if l := q.Ledger(); !l.Balanced() {
+		say("bad the ledger at the start: %+v\n", l)
+	}
+	go func() {
+		rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
+		for {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(30))*time.Millisecond)
+			q.Online()
+			var lanes sync.WaitGroup
+			for _, which := range []bridge.Lane{bridge.Fresh, bridge.Backlog} {
+				lanes.Go(func() {
+					for {
+						entries, err := q.Next(ctx, which, 10)
+						if err != nil {
+							return
+						}
+						for i := range entries {
+							if !sameContent(&entries[i]) {
+								say("bad content of %s %d\n", entries[i].Run, entries[i].Seq)
+							}
+							say("cloud %s %d\n", entries[i].Run, entries[i].Seq)
+							q.Ack(entries[i].Position)
+						}
+					}
+				})
+			}
+			lanes.Wait()
+			cancel()
+			q.Offline()
+			time.Sleep(time.Duration(rnd.IntN(30)) * time.Millisecond)
+		}
+	}()
+	for seq := uint64(1); ; seq++ {
+		var safe func(error)
+		if seq%3 == 0 {
+			safe = func(err error) {
+				if err == nil {
+					say("safe %s %d\n", q.Run(), seq)
+				}
+			}
+		}
+		q.Append(content(q.Run(), seq), safe)
+		if seq%50 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		if l := q.Ledger(); !l.Balanced() {
+			say("bad ledger: %+v\n", l)
+		}
+	}
+}
+
+// TestKill kills a gateway at random instants. Nothing that was reported safe
+// may be missing, no (run, seq) may have two contents or be given twice, and the
+// ledger must say what is there.
+func TestKill(t *testing.T) {
+	dir := tempDir(t)
+	safe, cloud, runs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for range soak(50) {
+		killOnce(t, dir, safe, cloud, runs)
+	}
+	q, err := Open(killConfig(dir), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	waiting := q.Ledger().Waiting.Batches
+	q.Online()
+	entries := take(t, q, bridge.Backlog)
+	seen := map[string]bool{}
+	for i := range entries {
+		key := fmt.Sprintf("%s %d", entries[i].Run, entries[i].Seq)
+		if seen[key] || !sameContent(&entries[i]) {
+			t.Errorf("%s is there twice, or with a wrong content", key)
+		}
+		seen[key], cloud[key] = true, true
+	}
+	if uint64(len(entries)) != waiting {
+		t.Errorf("the ledger says that %d batches wait, %d were handed out", waiting, len(entries))
+	}
+	for key := range safe {
+		if !cloud[key] {
+			t.Errorf("%s was reported safe and is missing", key)
+		}
+	}
+	if len(safe) == 0 || len(cloud) == 0 {
+		t.Error("nothing was tested")
+	}
+	if s, l := q.Tombstones(), q.Ledger(); len(s) > 0 || !l.Balanced() || l.Damaged.Batches > 0 {
+		t.Errorf("tombstones %+v, ledger %+v", s, l)
+	}
+	t.Logf("%d runs, %d batches reported safe, %d delivered or found", len(runs), len(safe), len(cloud))
+}
+
+func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
+	defer killed.Stop()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case len(line) > 5 && line[:5] == "safe ":
+			safe[line[5:]] = true
+		case len(line) > 6 && line[:6] == "cloud ":
+			cloud[line[6:]] = true
+		case len(line) > 4 && line[:4] == "run ":
+			if runs[line[4:]] {
+				t.Errorf("run %s was given twice", line[4:])
+			}
+			runs[line[4:]] = true
+		default:
+			t.Error(line)
+		}
+	}
+	cmd.Wait()
+}
