@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,12 +34,12 @@ type reloadRig struct {
 
 	mu    sync.Mutex
 	polls map[byte][]time.Time // guarded by mu; by unit
-	seqs  map[uint64]bool      // guarded by mu; that arrived
+	seqs  map[string][]uint64  // guarded by mu; that arrived, by run
 }
 
 func newReloadRig(t *testing.T) *reloadRig {
 	dir := t.TempDir()
-	r := &reloadRig{t: t, dir: dir, file: filepath.Join(dir, "g.yaml"), polls: make(map[byte][]time.Time), seqs: make(map[uint64]bool)}
+	r := &reloadRig{t: t, dir: dir, file: filepath.Join(dir, "g.yaml"), polls: make(map[byte][]time.Time), seqs: make(map[string][]uint64)}
 	sim := modbustest.New()
 	for i := range byte(reloadDevices) {
 		unit := sim.Unit(i + 1)
@@ -63,6 +66,7 @@ func newReloadRig(t *testing.T) *reloadRig {
 
 func (r *reloadRig) arrived(m awsiottest.Message) {
 	var message struct {
+		Run     string
 		Batches []struct{ Seq uint64 }
 	}
 	if json.Unmarshal(m.Payload, &message) != nil {
@@ -71,7 +75,7 @@ func (r *reloadRig) arrived(m awsiottest.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range message.Batches {
-		r.seqs[b.Seq] = true
+		r.seqs[message.Run] = append(r.seqs[message.Run], b.Seq)
 	}
 }
 
@@ -196,15 +200,25 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	accepted := r.gateway.queue.Ledger().Accepted.Batches
 	eventually(t, "every batch arrives", 10*time.Second, func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for seq := uint64(1); seq <= accepted; seq++ {
-			if !r.seqs[seq] {
-				return false
-			}
-		}
-		return true
+		last, gaps := r.runs()
+		return len(gaps) == 0 && last[r.gateway.queue.Run()] >= accepted
 	})
+}
+
+// runs returns the last seq of each run at the cloud, and which are missing
+// before it.
+func (r *reloadRig) runs() (last map[string]uint64, gaps []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last = make(map[string]uint64)
+	for run, seqs := range r.seqs {
+		have := slices.Compact(slices.Sorted(slices.Values(seqs)))
+		last[run] = have[len(have)-1]
+		if uint64(len(have)) != last[run] {
+			gaps = append(gaps, fmt.Sprintf("run %s: %d of %d", run, len(have), last[run]))
+		}
+	}
+	return last, gaps
 }
 
 func TestReloadTakenBack(t *testing.T) {
@@ -255,4 +269,70 @@ func TestReloadTakenBack(t *testing.T) {
 	if said := r.reload(exitFailed); !strings.Contains(said, "console changes only with a restart") {
 		t.Errorf("a change that can't be: %s", said)
 	}
+}
+
+// A hundred changes, right and wrong, with kill -9 among them: the gateway
+// always comes back, and nothing that a run numbered is missing before the last
+// that arrived.
+func TestReloadsAndKills(t *testing.T) {
+	r := newReloadRig(t)
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	r.write("a: {holding: 0}", r.cloud.Addr())
+	start := func() *process {
+		p := spawn(t, r.dir, bin, "run", r.file)
+		eventually(t, "the gateway answers", 20*time.Second, func() bool { return r.status() != nil })
+		return p
+	}
+	p := start()
+	kills := 0
+	for range 100 {
+		wrong := random.IntN(3) == 0
+		if wrong {
+			r.write("a: {holdin: 0}", r.cloud.Addr())
+		} else {
+			r.write(fmt.Sprintf("a: {holding: %d, scale: %d}", random.IntN(3), 1+random.IntN(100)), r.cloud.Addr())
+		}
+		if random.IntN(15) > 0 {
+			r.reload(map[bool]int{false: exitDone, true: exitFailed}[wrong])
+			continue
+		}
+		kills++
+		p.cmd.Process.Signal(syscall.SIGHUP) // and in the middle of it ...
+		p.signal(syscall.SIGKILL, 5*time.Second)
+		if wrong { // nothing was good for long enough to fall back to
+			r.write("a: {holding: 0}", r.cloud.Addr())
+		}
+		p = start()
+	}
+	r.write("a: {holding: 2}", r.cloud.Addr())
+	r.reload(exitDone)
+	eventually(t, "the cloud has the last run", 20*time.Second, func() bool {
+		s := r.status()
+		last, gaps := r.runs()
+		return s != nil && s.Link.Connected && last[s.Run] > reloadDevices && len(gaps) == 0
+	})
+	if l := r.status().Queue.Ledger; !l.Balanced() || l.Dropped.Batches+l.Dead.Batches+l.Damaged.Batches > 0 {
+		t.Errorf("ledger: %+v", l)
+	}
+	t.Logf("%d kills", kills)
+	p.signal(syscall.SIGTERM, 6*time.Second)
+}
+
+// status asks the gateway's process; nil if there is none.
+func (r *reloadRig) status() *gatewayStatus {
+	data, err := controlGet(r.t.Context(), filepath.Join(r.dir, "queue"), "/status")
+	if err != nil {
+		return nil
+	}
+	s := new(gatewayStatus)
+	if err := json.Unmarshal(data, s); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
 }
