@@ -58,13 +58,7 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 
 // openDead counts the dead letters that are there.
 func (q *Queue) openDead() {
-	err := q.withDead(false, func(db *bolt.DB) error {
-		return db.View(func(tx *bolt.Tx) error {
-			q.ledger.Dead, _ = readTotals(tx)
-			return nil
-		})
-	})
-	if err != nil {
+	if err := q.withDead(false, q.countDead); err != nil {
 		q.ledger.Dead = bridge.Count{}
 		q.quarantine(q.deadPath(), fmt.Errorf("the dead letters cannot be read: %w", err))
 	}
@@ -145,7 +139,8 @@ func (q *Queue) bury() error {
 			dead[i].safe(nil)
 		}
 	}
-	return nil
+	q.keep.limits.counted = false
+	return q.trimDead()
 }
 
 // deadValue returns what is written for a dead letter, nil if its batch cannot

@@ -47,8 +47,8 @@ func (q *Queue) keeping() {
 			if q.untilAlarm() <= 0 {
 				q.tend(false)
 			}
-		case done := <-q.asks:
-			done <- q.tend(true)
+		case do := <-q.asks:
+			do()
 		case <-q.stop:
 			q.keep.closed = q.shut()
 			return

@@ -118,6 +118,7 @@ const (
 	causeDisk    = "dropped_disk" // the disk does not take more, and the memory is full
 	causeDead    = "dropped_dead" // dead letters over their own limit
 	causePurged  = "purged"
+	causeForget  = "forgotten" // exported, and not sent by the wish of the user
 )
 
 // missLocked takes the batches in gaps, n together, out of those that wait, and

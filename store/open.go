@@ -24,13 +24,8 @@ import (
 //
 // Open starts the goroutine that commits; [Queue.Close] ends it.
 func Open(cfg Config, log *slog.Logger) (*Queue, error) {
-	q := &Queue{
-		cfg: cfg, log: log, dir: string(cfg.Dir), run: newRunID(), started: time.Now(),
-		wake: make(chan struct{}, 1), asks: make(chan chan error), stop: make(chan struct{}), ended: make(chan struct{}),
-		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
-		notice: make(chan struct{}, 1),
-		claims: make(map[bridge.Position]uint32),
-	}
+	q := newQueue(cfg, log)
+	q.run = newRunID()
 	var failed error
 	if err := os.MkdirAll(q.dir, 0o700); err != nil {
 		failed = err
@@ -57,6 +52,16 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q.noticeNew() // the run record
 	go q.keeping()
 	return q, nil
+}
+
+func newQueue(cfg Config, log *slog.Logger) *Queue {
+	return &Queue{
+		cfg: cfg, log: log, dir: string(cfg.Dir), started: time.Now(),
+		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
+		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+		notice: make(chan struct{}, 1),
+		claims: make(map[bridge.Position]uint32),
+	}
 }
 
 // newRunID returns 40 random bits as 8 letters and digits: unique without a
@@ -128,7 +133,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 		}
 		if m, ok := known[first]; ok {
 			delete(known, first)
-			s.last, s.written, s.total, s.oldest, s.newest, s.uptime = m.Last, m.Written, m.Total, m.Oldest, m.Newest, m.Uptime
+			s.know(&m)
 		}
 		s.bytes = diskSize(s.path)
 		q.segments = append(q.segments, s)

@@ -41,7 +41,7 @@ type Queue struct {
 	base    bridge.Position // position = base + seq for batches of this run
 
 	wake   chan struct{}    // one value: the keeper looks at alarm again
-	asks   chan chan error  // commit now
+	asks   chan func()      // for the keeper to do
 	stop   chan struct{}    // closed by Close
 	ended  chan struct{}    // closed when the keeper has ended
 	nudges [2]chan struct{} // one value per lane: there may be something to claim
@@ -383,9 +383,14 @@ func (q *Queue) Ledger() bridge.Ledger {
 // Commit makes everything appended so far safe, now, and records what is
 // acknowledged. It is for a power supply that fails and for a stop.
 func (q *Queue) Commit(ctx context.Context) error {
+	return q.ask(ctx, func() error { return q.tend(true) })
+}
+
+// ask lets the keeper do something.
+func (q *Queue) ask(ctx context.Context, do func() error) error {
 	done := make(chan error, 1)
 	select {
-	case q.asks <- done:
+	case q.asks <- func() { done <- do() }:
 	case <-q.ended:
 		return bridge.ErrClosed
 	case <-ctx.Done():
@@ -412,5 +417,11 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	close(q.stop)
 	<-q.ended
+	if q.log == nil { // of OpenStopped
+		q.files.Lock()
+		defer q.files.Unlock()
+		q.closeReading()
+		return q.closeFiles()
+	}
 	return q.keep.closed
 }

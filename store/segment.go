@@ -38,6 +38,11 @@ func (s *segment) meta() segmentMeta {
 	return segmentMeta{First: s.first, Last: s.last, Written: s.written, Total: s.total, Oldest: s.oldest, Newest: s.newest, Uptime: s.uptime}
 }
 
+// know takes over what the index says.
+func (s *segment) know(m *segmentMeta) {
+	s.last, s.written, s.total, s.oldest, s.newest, s.uptime = m.Last, m.Written, m.Total, m.Oldest, m.Newest, m.Uptime
+}
+
 // take adds a block that the file has.
 func (s *segment) take(h *header) {
 	if s.written.Batches == 0 {

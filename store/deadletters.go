@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+
+	bolt "go.etcd.io/bbolt"
+
+	"fieldbridge/bridge"
+)
+
+// DeadLetter is a batch that the cloud refuses for good.
+type DeadLetter struct {
+	bridge.Entry
+	Cause string
+}
+
+// parseDead takes a dead letter's value apart.
+func parseDead(v []byte, d *decoder) (DeadLetter, bool) {
+	if len(v) < 2 {
+		return DeadLetter{}, false
+	}
+	n := int(binary.LittleEndian.Uint16(v))
+	if len(v) < 2+n {
+		return DeadLetter{}, false
+	}
+	h, payload, err := openBlock(v[2+n:])
+	if err != nil {
+		return DeadLetter{}, false
+	}
+	entries, _, err := d.decode(&h, payload)
+	if err != nil || len(entries) != 1 {
+		return DeadLetter{}, false
+	}
+	return DeadLetter{entries[0], string(v[2 : 2+n])}, true
+}
+
+func (q *Queue) countDead(db *bolt.DB) error {
+	return db.View(func(tx *bolt.Tx) error {
+		q.ledger.Dead, _ = readTotals(tx)
+		return nil
+	})
+}
+
+// readDead calls visit with up to most dead letters from position from on, in
+// order. A damaged one has no readings.
+func (q *Queue) readDead(from uint64, most int, visit func(p uint64, letter DeadLetter, whole bool) error) error {
+	return q.withDead(false, func(db *bolt.DB) error {
+		return db.View(func(tx *bolt.Tx) error {
+			b := tx.Bucket(deadBucket)
+			if b == nil {
+				return nil
+			}
+			var d decoder
+			c := b.Cursor()
+			for k, v := c.Seek(binary.BigEndian.AppendUint64(nil, from)); k != nil && most > 0; k, v = c.Next() {
+				if len(k) != 8 {
+					continue
+				}
+				letter, whole := parseDead(v, &d)
+				if err := visit(binary.BigEndian.Uint64(k), letter, whole); err != nil {
+					return err
+				}
+				most--
+			}
+			return nil
+		})
+	})
+}
+
+// Dead calls visit with the dead letters on disk, the oldest first.
+func (q *Queue) Dead(ctx context.Context, visit func(DeadLetter) error) error {
+	read := func() error {
+		return q.readDead(0, 1<<30, func(_ uint64, letter DeadLetter, whole bool) error {
+			if !whole {
+				return ctx.Err()
+			}
+			return visit(letter)
+		})
+	}
+	if q.log == nil { // stopped
+		return read()
+	}
+	return q.ask(ctx, read)
+}
+
+// RetryDead queues the dead letters once more, as batches of this run. It
+// returns how many there were.
+func (q *Queue) RetryDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, func(letters []DeadLetter) error {
+		q.mu.Lock()
+		for _, l := range letters {
+			n := bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))}
+			q.mem.push(item{batch: l.Batch, at: q.now()})
+			q.pending = q.pending.Add(n)
+			q.ledger.Waiting = q.ledger.Waiting.Add(n)
+			q.ledger.Dead = q.ledger.Dead.Sub(n)
+		}
+		q.mu.Unlock()
+		return q.tend(true) // on disk before they leave the dead letters
+	})
+}
+
+// PurgeDead drops the dead letters, and returns how many there were.
+func (q *Queue) PurgeDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, func(letters []DeadLetter) error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.dropDeadLocked(letters, causePurged)
+		return nil
+	})
+}
+
+// dropDeadLocked accounts for dead letters that are dropped.
+func (q *Queue) dropDeadLocked(letters []DeadLetter, cause string) {
+	for _, l := range letters {
+		n := bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))}
+		q.ledger.Dead = q.ledger.Dead.Sub(n)
+		q.ledger.Dropped = q.ledger.Dropped.Add(n)
+		at := l.At.UnixMilli()
+		q.addStoneLocked(stoneMeta{Run: l.Run, First: l.Seq, Last: l.Seq, Count: n, Cause: cause, Since: at, Until: at})
+	}
+}
+
+// emptyDead takes the dead letters out, some at a time; take decides what
+// becomes of them.
+func (q *Queue) emptyDead(ctx context.Context, take func([]DeadLetter) error) (total bridge.Count, err error) {
+	const atOnce = 1000
+	for {
+		var n int
+		err := q.ask(ctx, func() error {
+			if err := q.bury(); err != nil {
+				return err
+			}
+			var keys []uint64
+			var letters []DeadLetter
+			err := q.readDead(0, atOnce, func(p uint64, letter DeadLetter, whole bool) error {
+				keys = append(keys, p)
+				if whole {
+					letters = append(letters, letter)
+					total = total.Add(bridge.Count{Batches: 1, Readings: uint64(len(letter.Readings))})
+				}
+				return nil
+			})
+			n = len(keys)
+			if err != nil || n == 0 {
+				return err
+			}
+			if err := take(letters); err != nil {
+				return err
+			}
+			return q.deleteDead(keys)
+		})
+		if err != nil || n == 0 {
+			q.nudgeBoth()
+			return total, err
+		}
+	}
+}
+
+// deleteDead removes dead letters from the file.
+func (q *Queue) deleteDead(keys []uint64) error {
+	q.keep.limits.counted = false
+	return q.withDead(false, func(db *bolt.DB) error {
+		return db.Update(func(tx *bolt.Tx) error {
+			b := tx.Bucket(deadBucket)
+			if b == nil {
+				return nil
+			}
+			total, bytes := readTotals(tx)
+			var d decoder
+			for _, k := range keys {
+				key := binary.BigEndian.AppendUint64(nil, k)
+				v := b.Get(key)
+				n := bridge.Count{Batches: 1}
+				if letter, ok := parseDead(v, &d); ok {
+					n.Readings = uint64(len(letter.Readings))
+				}
+				total, bytes = bridge.Count{Batches: total.Batches - min(1, total.Batches), Readings: total.Readings - min(n.Readings, total.Readings)},
+					bytes-min(uint64(len(v)), bytes)
+				if err := b.Delete(key); err != nil {
+					return err
+				}
+			}
+			return writeTotals(b, total, bytes)
+		})
+	})
+}
+
+// trimDead drops the oldest dead letters beyond their limit, a tenth of
+// max_size.
+func (q *Queue) trimDead() error {
+	for {
+		var bytes uint64
+		err := q.withDead(false, func(db *bolt.DB) error {
+			return db.View(func(tx *bolt.Tx) error {
+				_, bytes = readTotals(tx)
+				return nil
+			})
+		})
+		if err != nil || bytes <= uint64(q.cfg.tenth()) {
+			return err
+		}
+		var keys []uint64
+		var letters []DeadLetter
+		if err := q.readDead(0, 100, func(p uint64, letter DeadLetter, whole bool) error {
+			keys = append(keys, p)
+			if whole {
+				letters = append(letters, letter)
+			}
+			return nil
+		}); err != nil || len(keys) == 0 {
+			return err
+		}
+		q.mu.Lock()
+		q.dropDeadLocked(letters, causeDead)
+		q.mu.Unlock()
+		if err := q.deleteDead(keys); err != nil {
+			return err
+		}
+	}
+}

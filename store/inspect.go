@@ -1,0 +1,304 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// SegmentInfo is a segment, for people.
+type SegmentInfo struct {
+	File    string          `json:"file"`
+	First   bridge.Position `json:"first"` // positions
+	Last    bridge.Position `json:"last"`
+	Written bridge.Count    `json:"written"`
+	Waiting bridge.Count    `json:"waiting"`
+	Bytes   int64           `json:"bytes"` // on disk
+	Oldest  time.Time       `json:"oldest"`
+	Newest  time.Time       `json:"newest"`
+	Age     time.Duration   `json:"age_ns"` // of its newest block, in run time
+	Damage  string          `json:"damage,omitempty"`
+}
+
+// Report is what [Queue.Inspect] finds.
+type Report struct {
+	Dir             string             `json:"dir"`
+	Segments        []SegmentInfo      `json:"segments"`
+	Waiting         bridge.Count       `json:"waiting"`
+	Dead            bridge.Count       `json:"dead"`
+	Bytes           int64              `json:"bytes"` // of everything in the folder
+	MaxSize         int64              `json:"max_size"`
+	BytesPerReading float64            `json:"bytes_per_reading"`
+	Tombstones      []bridge.Tombstone `json:"tombstones"` // not yet acknowledged
+	Runs            []bridge.RunRecord `json:"runs"`       // not yet acknowledged
+	// FullIn is when max_size is reached at the rate of the segments on disk; 0
+	// if that cannot be said.
+	FullIn time.Duration `json:"full_in_ns,omitempty"`
+}
+
+// OpenStopped opens the folder of a gateway that does not run, to look at it:
+// [Queue.Inspect], [Queue.Verify], [Queue.Entries] and [Queue.Dead] work, and
+// nothing is changed. It begins no run. [Queue.Close] gives the folder back.
+func OpenStopped(cfg Config) (*Queue, error) {
+	if _, err := os.Stat(string(cfg.Dir)); err != nil {
+		return nil, err
+	}
+	q := newQueue(cfg, nil)
+	file, err := lock(q.dir)
+	if err != nil {
+		return nil, err
+	}
+	q.keep.lock = file
+	m, _, err := readMeta(q.dir)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	q.meta, q.before = m, m.Uptime
+	a, acks, _ := openAcks(filepath.Join(q.dir, "acks"))
+	q.keep.acks = a
+	q.done = acks.done
+	q.before = max(q.before, acks.uptime)
+	q.listSegments(&acks)
+	q.withDead(false, q.countDead)
+	q.mem.base = max(q.done.end(), 1)
+	for _, s := range q.segments {
+		q.before = max(q.before, s.uptime)
+		q.mem.base = max(q.mem.base, s.last+1)
+		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
+	}
+	close(q.ended) // there is no keeper
+	return q, nil
+}
+
+// listSegments finds the segments without repairing any.
+func (q *Queue) listSegments(acks *ackRecord) {
+	names, _ := os.ReadDir(q.dir)
+	for _, e := range names {
+		first, ok := segmentFirst(e.Name())
+		if !ok {
+			continue
+		}
+		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
+		i := slices.IndexFunc(q.meta.Segments, func(m segmentMeta) bool { return m.First == first })
+		if i >= 0 {
+			s.know(&q.meta.Segments[i])
+		} else {
+			db, err := openSegment(s.path, q.cfg.segmentSize())
+			if err == nil {
+				s.db = db
+				err = survey(s, maxPosition)
+			}
+			closeDB(s.db)
+			s.db, s.suspect = nil, err
+		}
+		s.bytes = diskSize(s.path)
+		if s.written.Batches > 0 {
+			q.countDone(s, acks)
+		}
+		q.segments = append(q.segments, s)
+	}
+	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
+}
+
+// Inspect returns what is in the queue without reading its blocks.
+func (q *Queue) Inspect() Report {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := Report{Dir: q.dir, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.MaxSize)}
+	var written bridge.Count
+	var bytes int64
+	for _, s := range q.segments {
+		info := SegmentInfo{File: filepath.Base(s.path), First: s.first, Last: s.last, Written: s.written, Waiting: s.waiting(),
+			Bytes: s.bytes, Oldest: unixMilli(s.oldest), Newest: unixMilli(s.newest), Age: time.Duration(q.uptime()-s.uptime) * time.Millisecond}
+		if s.suspect != nil {
+			info.Damage = s.suspect.Error()
+		}
+		written = written.Add(s.written)
+		bytes += s.bytes
+		r.Segments = append(r.Segments, info)
+	}
+	r.Bytes = folderSize(q.dir)
+	if written.Readings > 0 {
+		r.BytesPerReading = float64(bytes) / float64(written.Readings)
+	}
+	if n := len(r.Segments); n > 0 {
+		span := r.Segments[n-1].Newest.Sub(r.Segments[0].Oldest)
+		if left := r.MaxSize - r.Bytes; bytes > 0 && span > 0 && left > 0 {
+			r.FullIn = time.Duration(float64(span) * float64(left) / float64(bytes)).Round(time.Second)
+		}
+	}
+	for i := range q.meta.Tombstones {
+		r.Tombstones = append(r.Tombstones, q.meta.Tombstones[i].tombstone())
+	}
+	for i := range q.meta.Runs {
+		if !q.meta.Runs[i].Acked {
+			r.Runs = append(r.Runs, q.meta.Runs[i].record())
+		}
+	}
+	return r
+}
+
+func folderSize(dir string) (total int64) {
+	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			if info, err := e.Info(); err == nil {
+				total += allocated(info)
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// Verify reads every block of every segment and calls found with each segment,
+// with what is wrong with it or nil. A running queue repairs what is damaged.
+func (q *Queue) Verify(ctx context.Context, found func(file string, bytes int64, damage error)) error {
+	for p := bridge.Position(1); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		q.mu.Lock()
+		s := q.segmentFromLocked(p)
+		var last bridge.Position
+		var bytes int64
+		if s != nil {
+			last, bytes = s.last, s.bytes
+		}
+		q.mu.Unlock()
+		if s == nil {
+			return nil
+		}
+		err := q.verifySegment(s)
+		if err != nil {
+			q.suspect(s, err)
+		}
+		found(filepath.Base(s.path), bytes, err)
+		p = max(p, last) + 1
+	}
+}
+
+func (q *Queue) verifySegment(s *segment) error {
+	q.files.Lock()
+	defer q.files.Unlock()
+	if s.db == nil {
+		s.verified = false
+		return q.openForReading(s) // which verifies
+	}
+	return walk(s.db, func(header, []byte) error { return nil })
+}
+
+// Filter says which batches [Queue.Entries] gives. Zero fields allow all.
+type Filter struct {
+	Since, Until time.Time // acquisition, Since <= at < Until
+	Device       string
+}
+
+func (f *Filter) allows(e *bridge.Entry) bool {
+	return (f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until)) &&
+		(f.Device == "" || e.Device == f.Device)
+}
+
+// Entries calls visit with the waiting batches on disk, the oldest first, a
+// block at a time; commit before, to have all. It claims nothing and does not
+// disturb delivery. With forget, which a stopped queue does not take, the
+// batches are done once visit has returned nil: dropped, with a tombstone that
+// says forgotten. What is in flight is left to the cloud.
+func (q *Queue) Entries(ctx context.Context, f Filter, forget bool, visit func([]bridge.Entry) error) error {
+	var decoder decoder
+	for p := bridge.Position(1); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries, next, err := q.readForExport(p, &decoder)
+		if err != nil {
+			return err
+		}
+		if next == 0 {
+			return nil
+		}
+		p = next
+		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.allows(&e) })
+		if len(entries) == 0 {
+			continue
+		}
+		if err := visit(entries); err != nil {
+			return err
+		}
+		if forget {
+			q.forgetEntries(entries)
+		}
+	}
+}
+
+// readForExport reads the waiting batches of the first block at or after p, and
+// returns where to go on; 0 at the end.
+func (q *Queue) readForExport(p bridge.Position, d *decoder) ([]bridge.Entry, bridge.Position, error) {
+	q.files.Lock()
+	defer q.files.Unlock()
+	q.mu.Lock()
+	p = q.done.next(p)
+	s := q.segmentFromLocked(p)
+	var last bridge.Position
+	if s != nil {
+		last = s.last
+	}
+	q.mu.Unlock()
+	if s == nil {
+		return nil, 0, nil
+	}
+	entries, h, err := q.readBlock(s, p)
+	if err != nil {
+		q.suspect(s, err)
+		return nil, last + 1, nil // it is repaired, or reported by Verify
+	}
+	if h == nil {
+		return nil, last + 1, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.done.has(e.Position) }), h.last + 1, nil
+}
+
+// forgetEntries makes batches on disk done that were exported instead of sent.
+func (q *Queue) forgetEntries(entries []bridge.Entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var gaps spans
+	var n bridge.Count
+	var since, until int64
+	for i := range entries {
+		e := &entries[i]
+		if _, claimed := q.claims[e.Position]; claimed || q.done.has(e.Position) {
+			continue
+		}
+		one := bridge.Count{Batches: 1, Readings: uint64(len(e.Readings))}
+		n = n.Add(one)
+		gaps.add(e.Position, e.Position+1)
+		q.doneOnDiskLocked(e.Position, one)
+		since, until = earliest(since, e.At.UnixMilli()), max(until, e.At.UnixMilli())
+	}
+	q.missLocked(gaps, n, causeForget, since, until)
+	q.ledger.Dropped = q.ledger.Dropped.Add(n)
+}
+
+// Purge drops everything that waits and is not in flight, and returns how much
+// that was.
+func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {
+	err = q.ask(ctx, func() error {
+		before := q.Ledger().Dropped
+		failed := q.tend(true)
+		for s := q.oldestIdle(); s != nil; s = q.oldestIdle() {
+			q.dropSegment(s, causePurged)
+		}
+		n = q.Ledger().Dropped.Sub(before)
+		q.nudgeBoth()
+		return failed
+	})
+	return n, err
+}
