@@ -108,6 +108,10 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 		return false
 	}
 	c.topics = topics
+	if !h.broker.mayStay(cl.ID) {
+		cl.Properties.Clean = true // of MQTT 3.1.1
+		cl.Properties.Props.SessionExpiryInterval = 0
+	}
 	return true
 }
 

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// connectTimeout is how long a new connection may take to send CONNECT.
-	connectTimeout = 10 * time.Second
 	// stopGrace is how long stopping waits for messages to become safe, so that
 	// sensors need not send them again.
 	stopGrace = 500 * time.Millisecond
 	// sessionExpiry is how long the broker keeps the session of a client that
 	// is away, in seconds.
 	sessionExpiry = 24 * 60 * 60
+	// maxRetained is how many topics may have a retained message.
+	maxRetained = 10000
 	// maxAliases is how many topic aliases a client may use.
 	maxAliases = 16
 	// deniedEvery is how often refused clients are logged.
@@ -38,6 +38,8 @@ type embedded struct {
 	ingest func(m message, safe func(error))
 	server *mochi.Server
 	ports  []*port
+	// connectTimeout is how long a new connection may take to send CONNECT.
+	connectTimeout time.Duration
 
 	running sync.WaitGroup // connections
 	writers sync.WaitGroup
@@ -45,13 +47,15 @@ type embedded struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu; all connections
 	full     bool               // guarded by mu; the limit of clients was logged
+	hoarded  bool               // guarded by mu; the limit of retained messages was logged
 	deniedAt time.Time          // guarded by mu; the last line about a refused client
 
+	stopping                           atomic.Bool // last wills are ours to blame now
 	messages, refused, slow, unwelcome atomic.Uint64
 }
 
 func newEmbedded(name string, config Broker, log *slog.Logger) (*embedded, error) {
-	e := &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{})}
+	e := &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}), connectTimeout: 10 * time.Second}
 	if config.Listen != "" {
 		e.ports = append(e.ports, &port{address: config.Listen})
 	}
@@ -66,6 +70,7 @@ func newEmbedded(name string, config Broker, log *slog.Logger) (*embedded, error
 // run serves sensors until ctx ends.
 func (e *embedded) run(ctx context.Context, ingest func(message, func(error))) {
 	e.ingest = ingest
+	e.stopping.Store(false)
 	if err := e.serve(); err != nil {
 		// The broker's own start fails only if a hook does; ours doesn't.
 		e.log.Error("no sensor can connect", "err", err)
@@ -86,6 +91,7 @@ func (e *embedded) serve() error {
 	capabilities.MaximumClients = int64(e.config.maxClients())
 	capabilities.MaximumPacketSize = uint32(e.config.maxMessage())
 	capabilities.MaximumSessionExpiryInterval = sessionExpiry
+	capabilities.MaximumMessageExpiryInterval = 0 // or retained messages would end after a day
 	capabilities.ReceiveMaximum = maxUnacknowledged
 	capabilities.MaximumInflight = 1024
 	capabilities.MaximumClientWritesPending = 1024
@@ -134,7 +140,7 @@ func (e *embedded) admit(nc, raw net.Conn) *conn {
 
 // attend serves one connection until it ends.
 func (e *embedded) attend(c *conn) {
-	_ = c.SetDeadline(time.Now().Add(connectTimeout)) // the broker sets its own after CONNECT
+	_ = c.SetDeadline(time.Now().Add(e.connectTimeout)) // the broker sets its own after CONNECT
 	err := e.server.EstablishConnection(e.name, c)
 	_ = c.Close()
 	cause := c.why()
@@ -148,6 +154,31 @@ func (e *embedded) attend(c *conn) {
 	e.mu.Lock()
 	delete(e.conns, c)
 	e.mu.Unlock()
+}
+
+// mayRetain reports whether a message on topic may be retained: a publisher that
+// invents topics must not fill memory.
+func (e *embedded) mayRetain(topic string, payload []byte) bool {
+	if len(payload) == 0 || e.server.Topics.Retained.Len() < maxRetained {
+		return true
+	}
+	if _, ok := e.server.Topics.Retained.Get(topic); ok {
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.hoarded {
+		e.log.Warn("too many topics have a retained message: more are not retained", "max", maxRetained, "topic", topic)
+	}
+	e.hoarded = true
+	return false
+}
+
+// mayStay reports whether the broker may keep the session of a new client when
+// it goes: no more than there may be clients.
+func (e *embedded) mayStay(id string) bool {
+	_, known := e.server.Clients.Get(id)
+	return known || e.server.Clients.Len() < 2*e.config.maxClients()
 }
 
 // denied counts a client that may not connect, and logs it from time to time:
@@ -168,6 +199,7 @@ func (e *embedded) denied(user string, cl *mochi.Client, cause error) {
 // stop ends all connections, after a moment for what is not yet acknowledged.
 func (e *embedded) stop() {
 	grace(e.unacknowledged)
+	e.stopping.Store(true)
 	for _, client := range e.server.Clients.GetAll() {
 		if client.Properties.ProtocolVersion >= 5 {
 			_ = e.server.DisconnectClient(client, packets.ErrServerShuttingDown)

@@ -59,6 +59,9 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	}
 	h.broker.messages.Add(1)
 	m := message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}
+	if pk.FixedHeader.Retain && !h.broker.mayRetain(pk.TopicName, pk.Payload) {
+		pk.FixedHeader.Retain = false
+	}
 	if pk.FixedHeader.Qos == 0 {
 		h.broker.ingest(m, nil)
 		return pk, nil
@@ -93,8 +96,12 @@ func (h *hook) forward(c *conn, cl *mochi.Client, pk packets.Packet) {
 }
 
 // OnWillSent takes a client's last will: it is a message as any other, but
-// nobody waits for its acknowledgement.
+// nobody waits for its acknowledgement. When the broker stops, no client has
+// died.
 func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
+	if h.broker.stopping.Load() {
+		return
+	}
 	h.broker.messages.Add(1)
 	h.broker.ingest(message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}, nil)
 }

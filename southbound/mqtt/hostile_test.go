@@ -2,9 +2,11 @@ package mqtt
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // An address that is taken is reported, and tried again.
@@ -104,16 +106,26 @@ func TestTopicAlias(t *testing.T) {
 	same(t, "readings", values(r.wait(t, 2)), []string{"a.p=1", "a.p=2"})
 }
 
-// A last will is a reading too.
+// A last will is a reading too, but for that of clients whose connection ends
+// since the broker does.
 func TestWill(t *testing.T) {
 	r := newRecorder()
-	s := start(t, embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Value: Value{Type: "bool"}})), Options{}, r.emit)
-	c := openRaw(t, address(t, s), 4)
-	b := append(mqttString("MQTT"), 4, 0x06, 0, 60)
-	b = append(append(append(b, mqttString("id")...), mqttString("pump/LWT")...), mqttString("false")...)
-	c.write(0x10, b)
-	c.read()
-	_ = c.conn.Close()
+	s, err := New(embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Value: Value{Type: "bool"}})), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, s, r.emit)
+	for _, device := range []string{"pump", "valve"} {
+		c := openRaw(t, address(t, s), 4)
+		b := append(append(mqttString("MQTT"), 4, 0x06, 0, 60), mqttString(device)...)
+		c.write(0x10, append(append(b, mqttString(device+"/LWT")...), mqttString("false")...))
+		c.read()
+		if device == "pump" {
+			_ = c.conn.Close()
+			r.wait(t, 1)
+		}
+	}
+	stop()
 	same(t, "readings", values(r.wait(t, 1)), []string{"pump.online=false"})
 }
 
@@ -132,5 +144,89 @@ func TestMaxDevices(t *testing.T) {
 	}
 	if metric(s, "fieldbridge_mqtt_bad_payloads_total") == 0 {
 		t.Error("nothing is counted")
+	}
+}
+
+// Connections that say nothing are closed, and leave room for others.
+func TestSilentConnections(t *testing.T) {
+	cfg := embeddedConfig(anyReading())
+	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", MaxClients: 5}
+	s, err := New(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.brokers["local"].embedded.connectTimeout = 300 * time.Millisecond
+	r := newRecorder()
+	run(t, s, r.emit)
+	addr := address(t, s)
+	good := dialRaw(t, addr, 4, "good")
+	for range 4 {
+		openRaw(t, addr, 4)
+	}
+	until(t, "all places are taken", func() bool { return metric(s, "fieldbridge_mqtt_clients") == 5 })
+	openRaw(t, addr, 4).closed()
+	until(t, "silent ones are gone", func() bool { return metric(s, "fieldbridge_mqtt_clients") == 1 })
+	dialRaw(t, addr, 4, "new").silent()
+	good.publish(2, 1, "t/a/p", "1")
+	good.expect(0x40, 1)
+}
+
+// Thousands of connections that come and go stop nobody and leave nothing.
+func TestManyConnects(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+	addr := address(t, s)
+	good := dialRaw(t, addr, 4, "good")
+	for i := range 3000 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			_, _ = c.Write([]byte("\x10\x0f\x00\x04MQTT\x04\x00\x00\x3c\x00\x03abc")) // its session stays
+		}
+		_ = c.Close()
+		if i%300 == 0 {
+			good.publish(2, 1, "t/a/p", "1")
+			good.expect(0x40, 1)
+		}
+	}
+	until(t, "they are gone", func() bool { return metric(s, "fieldbridge_mqtt_clients") == 1 })
+	r.wait(t, 10)
+}
+
+// What clients may leave behind is bounded.
+func TestLeftBehind(t *testing.T) {
+	cfg := embeddedConfig(anyReading())
+	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", MaxClients: 10}
+	r := newRecorder()
+	s := start(t, cfg, Options{}, r.emit)
+	addr := address(t, s)
+	for i := range 50 {
+		for _, version := range []byte{4, 5} {
+			c := openRaw(t, addr, version)
+			c.connect(strings.Repeat("x", i+1)+string('0'+version), 0)
+			c.read()
+			_ = c.conn.Close()
+		}
+	}
+	server := s.brokers["local"].embedded.server
+	until(t, "the clients are gone", func() bool { return metric(s, "fieldbridge_mqtt_clients") == 0 })
+	if n := server.Clients.Len(); n > 20 {
+		t.Errorf("%d sessions stay", n)
+	}
+	c := dialRaw(t, addr, 5, "c")
+	for i := range maxRetained + 100 {
+		c.publish(1, 0, fmt.Sprint("r/", i), "1")
+	}
+	c.publish(3, 1, "r/0", "2") // one that is there already
+	c.expect(0x40, 1)
+	c.publish(3, 2, "r/new", "2")
+	c.expect(0x40, 2)
+	if n := server.Topics.Retained.Len(); n > maxRetained {
+		t.Errorf("%d topics have retained messages", n)
+	}
+	if pk, _ := server.Topics.Retained.Get("r/0"); string(pk.Payload) != "2" {
+		t.Errorf("r/0 has %q", pk.Payload)
 	}
 }
