@@ -51,11 +51,12 @@ type check struct {
 	now    time.Time
 	report Report
 
-	config *tls.Config
-	pair   tls.Certificate
-	own    []*x509.Certificate // ours, the leaf first
-	roots  []*x509.Certificate // who may vouch for the server
-	server []*x509.Certificate // the server's, the leaf first; as it sent them
+	config  *tls.Config
+	pair    tls.Certificate
+	own     []*x509.Certificate // ours, the leaf first
+	roots   []*x509.Certificate // who may vouch for the server
+	builtIn []*x509.Certificate // who may if the configuration names no CA
+	server  []*x509.Certificate // the server's, the leaf first; as it sent them
 
 	tried     tries     // addresses
 	connected time.Time // when CONNECT was sent
@@ -64,7 +65,7 @@ type check struct {
 }
 
 func newCheck(o Options) *check {
-	c := &check{o: o, now: time.Now()}
+	c := &check{o: o, now: time.Now(), builtIn: awsiot.AmazonRoots()}
 	c.report = Report{Endpoint: o.Config.Endpoint, Client: o.Config.ClientID}
 	if c.report.Client == "" {
 		c.report.Client = o.Gateway

@@ -76,6 +76,25 @@ func TestOldTLS(t *testing.T) {
 	fails(t, r.check("tls11.txt"), ServerHello)
 }
 
+// TestOldServerHello: a server that does not know how to refuse, and answers
+// with what it has.
+func TestOldServerHello(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.listen(func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 4096))
+		body := append([]byte{3, 2}, make([]byte, 32)...) // version, random
+		body = append(body, 0, 0, 0x2f, 0)                // no session, a suite, no compression
+		_, _ = c.Write(append([]byte{22, 3, 2, 0, byte(4 + len(body)), typeServerHello, 0, 0, byte(len(body))}, body...))
+		_, _ = c.Read(make([]byte, 4096)) // the client's alert
+	})
+	report := Check(t.Context(), r.o)
+	fails(t, report, ServerHello)
+	if s := report.Step(ServerHello); !strings.Contains(s.Text, "speaks only TLS 1.1") {
+		t.Error(s.Text)
+	}
+}
+
 func TestNoTLS(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -299,6 +318,49 @@ func TestOtherKey(t *testing.T) {
 	fails(t, report, ServerCertificate)
 	if s := report.Step(ServerCertificate); !strings.Contains(s.Text, "but another key") {
 		t.Errorf("%q", s.Text)
+	}
+}
+
+// TestNeedlessCA: the ca is wrong, and without it all would be well.
+func TestNeedlessCA(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cloud(nil)
+	right := r.o.Config.CA
+	r.o.Config.CA = setting.Path(r.authority("other").File)
+	c := newCheck(r.o)
+	var err error
+	if c.builtIn, err = readCertificates(right); err != nil {
+		t.Fatal(err)
+	}
+	c.run(t.Context())
+	if s := c.step(ServerCertificate); s.State != Failed || s.Fix != "remove northbound.awsiot.ca" {
+		t.Errorf("%s %q > %q", s.State, s.Text, s.Fix)
+	}
+}
+
+// TestBuiltInRoots: without a ca only AWS's own endpoints are trusted.
+func TestBuiltInRoots(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cloud(nil)
+	r.o.Config.CA = ""
+	fails(t, r.check("built-in-roots.txt"), ServerCertificate)
+}
+
+// TestLookUp: a name with addresses.
+func TestLookUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port, err := net.SplitHostPort(r.cloud(nil).Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.o.Config.Endpoint, r.o.Config.ServerName = "localhost:"+port, ""
+	report := Check(t.Context(), r.o)
+	s := report.Step(Address)
+	if !report.OK || len(s.Facts) < 3 || s.Facts[1].Key != "addresses" || !strings.Contains(s.Facts[1].Value, "127.0.0.1") {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -140,7 +140,7 @@ func (c *check) keyOf() int {
 func (c *check) readRoots(s *Step) {
 	path := c.o.Config.CA
 	if path == "" {
-		c.roots = awsiot.AmazonRoots()
+		c.roots = c.builtIn
 		s.fact("ca", "built in: Amazon Root CA 1 to 4 and Starfield Services G2")
 		return
 	}

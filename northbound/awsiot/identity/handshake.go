@@ -152,10 +152,10 @@ func aboutCertificate(alert string) bool {
 // failedAt returns the step that a failed handshake failed at.
 func (h *handshake) failedAt() string {
 	var wrong *tls.CertificateVerificationError
-	_, hello := h.wire.serverHello()
+	hello, seen := h.wire.serverHello()
 	said := alert(h.err)
 	switch {
-	case !hello:
+	case !seen || hello.version < tls.VersionTLS12:
 		return ServerHello
 	case errors.As(h.err, &wrong) || h.verified == nil:
 		return ServerCertificate

@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/tls"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,5 +136,51 @@ func TestBusy(t *testing.T) {
 	fails(t, report, Connect)
 	if got := report.Step(Connect).Fix; got != "check again in a minute" {
 		t.Errorf("fix %q: a check does not try again", got)
+	}
+}
+
+// TestGrants: what a CONNACK grants, where that is less than what we want.
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		grant func(*packets.Properties)
+		text  string // of the warning
+		fact  Fact
+	}{
+		"window":     {func(p *packets.Properties) { n := uint16(5); p.ReceiveMaximum = &n }, "the server takes 5 messages in flight, northbound.awsiot.window is 20", Fact{"receive maximum", "5"}},
+		"qos":        {func(p *packets.Properties) { n := byte(0); p.MaximumQOS = &n }, "maximum QoS 0", Fact{"maximum qos", "0"}},
+		"keep alive": {func(p *packets.Properties) { n := uint16(1200); p.ServerKeepAlive = &n }, "", Fact{"keep alive", "1200 s, we asked for 60 s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert}, answer(func(*packets.Connect) *packets.ControlPacket {
+				cp := packets.NewControlPacket(packets.CONNACK)
+				tt.grant(cp.Content.(*packets.Connack).Properties)
+				return cp
+			}))
+			report := Check(t.Context(), r.o)
+			s := report.Step(Connect)
+			if !report.OK || !slices.Contains(s.Facts, tt.fact) || (tt.text == "") != (s.State == OK) || !strings.Contains(s.Text, tt.text) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestOtherClientID: thing variables of a policy need the thing's name.
+func TestOtherClientID(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := r.cloud(nil)
+	c.SetPolicy(r.issue("press-line-2", awsiottest.Terms{}).ID, awsiottest.Policy{})
+	r.o.Config.ClientID = "press-2"
+	report := Check(t.Context(), r.o)
+	fails(t, report, Connect)
+	if s := report.Step(Connect); !strings.Contains(s.Fix, "the client id is not the thing name press-line-2") {
+		t.Errorf("%q", s.Fix)
+	}
+	if s := report.Step(Files); !slices.Contains(s.Facts, Fact{"client id", `press-2, not the common name "press-line-2", not the thing name "press-line-2"`}) {
+		t.Errorf("%+v", s.Facts)
 	}
 }

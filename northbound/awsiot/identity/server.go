@@ -6,8 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-
-	"fieldbridge/northbound/awsiot"
 )
 
 // tellServer notes who the server says it is and who vouches for it.
@@ -67,7 +65,10 @@ func (c *check) explainServer(s *Step, err error) {
 	}
 	last := c.server[len(c.server)-1]
 	switch {
-	case c.o.Config.CA != "" && c.trustedBy(awsiot.AmazonRoots()):
+	case c.o.Config.CA == "":
+		s.fail(fmt.Sprintf("the server's certificate is signed by %s, which is none of Amazon's roots", issuerName(last)),
+			"if this is not AWS itself, give its CA in northbound.awsiot.ca; if it is, something in between looks into TLS: have it let this endpoint through")
+	case c.trustedBy(c.builtIn):
 		s.fail(fmt.Sprintf("the roots in %s do not vouch for the server, but the built-in ones of Amazon do", c.o.Config.CA), "remove northbound.awsiot.ca")
 	case c.sameName(last):
 		s.fail(fmt.Sprintf("%s has a root with the name of the server's authority, %s, but another key", c.o.Config.CA, issuerName(last)),

@@ -193,11 +193,13 @@ func (c *check) failHandshake(h *handshake) {
 	c.failure(s, awsiot.AtHandshake, h.err)
 	switch at {
 	case ServerHello:
-		if strings.Contains(h.err.Error(), "server selected unsupported protocol version") {
-			s.fail("the server speaks only a TLS version that is too old", "TLS 1.2 or 1.3 is needed")
+		if hello, ok := h.wire.serverHello(); ok && hello.version < tls.VersionTLS12 {
+			s.fail(fmt.Sprintf("%s speaks only %s", c.o.Config.Endpoint, tls.VersionName(hello.version)), "TLS 1.2 or 1.3 is needed")
 		}
 	case ServerCertificate:
 		c.explainServer(s, h.err)
+	case OwnCertificate:
+		c.explainRefusal(s)
 	case Finished:
 		if len(h.signed) > 0 && closed(h.err) && !c.outOfDate() {
 			c.failSilently(s)
@@ -206,9 +208,6 @@ func (c *check) failHandshake(h *handshake) {
 		if h.request != nil && len(h.signed) == 0 && alert(h.err) == "" {
 			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)), "have a certificate made for an ECDSA P-256 or RSA 2048 key")
 		}
-	}
-	if at == OwnCertificate {
-		c.explainRefusal(s)
 	}
 	c.blame(at)
 }
