@@ -1,0 +1,272 @@
+package store
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/bridge"
+)
+
+// roomyConfig has small segments and no limit that is reached.
+func roomyConfig(dir string) Config {
+	c := smallConfig(dir)
+	c.MaxSize = 64 << 20
+	return c
+}
+
+// filled returns a queue with 1,000 batches on disk in several segments, of
+// which the first 100 are acknowledged and 5 more are dead letters.
+func filled(t *testing.T) *Queue {
+	q := openQueue(t, roomyConfig(tempDir(t)))
+	for i := range 1000 {
+		b := noiseOf(i, 400)
+		b.At = time.UnixMilli(1763887500000 + int64(i)*1000)
+		if i%2 == 1 {
+			b.Device = "odd"
+		}
+		q.Append(b, nil)
+		if i%20 == 19 {
+			commitNow(t, q)
+		}
+	}
+	q.Online()
+	entries := take(t, q, bridge.Backlog)
+	ackAll(q, entries[:100])
+	for _, e := range entries[100:105] {
+		q.Bury("too large", e.Position)
+	}
+	q.Offline()
+	commitNow(t, q)
+	return q
+}
+
+func TestInspectAndVerify(t *testing.T) {
+	q := filled(t)
+	running := q.Inspect()
+	if n := len(running.Segments); n < 4 || running.Waiting.Batches != 895 || running.Dead.Batches != 5 || running.FullIn <= 0 ||
+		running.BytesPerReading < 8 || running.BytesPerReading > 14 || running.Bytes != dirSize(t, q.dir) {
+		t.Errorf("running: %+v", running)
+	}
+	damages := 0
+	if err := q.Verify(t.Context(), func(_ string, _ int64, damage error) {
+		if damage != nil {
+			damages++
+		}
+	}); err != nil || damages != 0 {
+		t.Errorf("verify: %d damages, %v", damages, err)
+	}
+	if _, err := OpenStopped(q.cfg); err == nil || !strings.Contains(err.Error(), "in use by process") {
+		t.Errorf("opening the folder of a running queue: %v", err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := listing(t, q.dir)
+	s, err := OpenStopped(q.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := s.Inspect()
+	if len(stopped.Segments) != len(running.Segments) || stopped.Waiting != running.Waiting || stopped.Dead != running.Dead || len(stopped.Runs) != 1 {
+		t.Errorf("stopped: %+v", stopped)
+	}
+	n := 0
+	if err := s.Entries(t.Context(), Filter{}, false, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(before, listing(t, q.dir)); d != "" {
+		t.Errorf("looking at it has changed it:\n%s", d)
+	}
+	// Damaged, it says so and changes nothing.
+	path := segmentPath(q.dir, running.Segments[1].First)
+	onPage(pageLeaf, 5, flipAt(2000))(t, path)
+	s, err = OpenStopped(q.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var bad []string
+	s.Verify(t.Context(), func(file string, _ int64, damage error) {
+		if damage != nil {
+			bad = append(bad, file)
+		}
+	})
+	if len(bad) != 1 || bad[0] != filepath.Base(path) {
+		t.Errorf("damaged: %v, want %s", bad, path)
+	}
+}
+
+// listing returns the content of the files in dir, but for the lock.
+func listing(t *testing.T, dir string) map[string]string {
+	files := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != lockFile && !e.IsDir() {
+			b, _ := os.ReadFile(filepath.Join(dir, e.Name()))
+			files[e.Name()] = string(b)
+		}
+	}
+	return files
+}
+
+func TestEntriesFilterAndForget(t *testing.T) {
+	q := filled(t)
+	at := func(i int) time.Time { return time.UnixMilli(1763887500000 + int64(i)*1000) }
+	var got []uint64
+	visit := func(entries []bridge.Entry) error { got = append(got, seqsOf(entries)...); return nil }
+	f := Filter{Since: at(200), Until: at(210), Device: "odd"}
+	if err := q.Entries(t.Context(), f, false, visit); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]uint64{202, 204, 206, 208, 210}, got); d != "" {
+		t.Error(d)
+	}
+	if q.Ledger().Dropped.Batches != 0 {
+		t.Error("an export dropped something")
+	}
+	got = nil
+	if err := q.Entries(t.Context(), Filter{Until: at(500)}, true, visit); err != nil || len(got) != 395 {
+		t.Fatalf("%d exported, %v", len(got), err)
+	}
+	if l := q.Ledger(); l.Dropped.Batches != 395 || l.Waiting.Batches != 500 || !l.Balanced() {
+		t.Errorf("ledger: %+v", l)
+	}
+	stones := q.Tombstones()
+	if len(stones) != 1 || stones[0].Cause != causeForget || stones[0].First != 106 || stones[0].Last != 500 {
+		t.Errorf("tombstones: %+v", stones)
+	}
+	commitNow(t, q)
+	q = openQueue(t, roomyConfig(copyDir(t, q.dir)))
+	if l := q.Ledger(); l.Waiting.Batches != 500 {
+		t.Errorf("after a crash: %+v", l)
+	}
+	n, err := q.Purge(t.Context())
+	if l := q.Ledger(); err != nil || n.Batches != 500 || l.Waiting.Batches != 0 || !l.Balanced() {
+		t.Errorf("purged %+v, %v: %+v", n, err, l)
+	}
+}
+
+func seqsOf(entries []bridge.Entry) (out []uint64) {
+	for i := range entries {
+		out = append(out, entries[i].Seq)
+	}
+	return out
+}
+
+func TestDeadLetters(t *testing.T) {
+	q := filled(t)
+	var letters []DeadLetter
+	list := func(q *Queue) {
+		t.Helper()
+		letters = nil
+		if err := q.Dead(t.Context(), func(l DeadLetter) error { letters = append(letters, l); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list(q)
+	if len(letters) != 5 || letters[0].Seq != 101 || letters[0].Cause != "too large" || len(letters[0].Readings) != 400 ||
+		letters[4].Readings[399] != noiseOf(104, 400).Readings[399] {
+		t.Fatalf("%d dead letters", len(letters))
+	}
+	n, err := q.RetryDead(t.Context())
+	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Waiting.Batches != 900 || !l.Balanced() {
+		t.Fatalf("retried %+v, %v: %+v", n, err, l)
+	}
+	q.Online()
+	entries := take(t, q, bridge.Backlog)
+	last := entries[len(entries)-5:]
+	if last[0].Seq != 1001 || last[0].Readings[0] != noiseOf(100, 400).Readings[0] {
+		t.Errorf("retried as %d", last[0].Seq)
+	}
+	for _, e := range last {
+		q.Bury("still too large", e.Position)
+	}
+	commitNow(t, q)
+	q = openQueue(t, roomyConfig(copyDir(t, q.dir)))
+	if l := q.Ledger(); l.Dead.Batches != 5 || l.Restored.Batches != 900 || !l.Balanced() {
+		t.Errorf("after a crash: %+v", l)
+	}
+	n, err = q.PurgeDead(t.Context())
+	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Dropped.Batches != 5 || !l.Balanced() {
+		t.Errorf("purged %+v, %v: %+v", n, err, l)
+	}
+	if list(q); len(letters) != 0 {
+		t.Errorf("%d dead letters after a purge", len(letters))
+	}
+}
+
+func TestDeadLettersHaveALimit(t *testing.T) {
+	q := openQueue(t, smallConfig(tempDir(t)))
+	q.Online()
+	for i := range 300 { // some 1.2 MB, a tenth are 400 KB
+		q.Append(noise(i), nil)
+		q.Bury("no", take(t, q, bridge.Fresh)[0].Position)
+		if i%50 == 49 {
+			commitNow(t, q)
+		}
+	}
+	l := q.Ledger()
+	if l.Dead.Batches == 0 || l.Dead.Batches > 150 || l.Dropped.Batches+l.Dead.Batches != 300 || !l.Balanced() {
+		t.Errorf("ledger: %+v", l)
+	}
+	if s := q.Tombstones(); len(s) != 1 || s[0].Cause != causeDead || s[0].Count != l.Dropped {
+		t.Errorf("tombstones: %+v", s)
+	}
+}
+
+func TestExportFormats(t *testing.T) {
+	entries := []bridge.Entry{{Run: "3k7q9x2m", Seq: 7, Batch: bridge.Batch{Device: "boiler", At: time.UnixMilli(1763887500123), Unsynced: true, Readings: []bridge.Reading{
+		{Point: "temp", Value: bridge.Float32(71.5)}, {Point: "name", Value: bridge.String("a \"b\",\n°C")},
+		{Point: "energy", Value: bridge.Bad(bridge.Exception(2))}, {Point: "count", Value: bridge.Uint(5_000_000_000)}, {Point: "on", Value: bridge.Bool(true)}}}}}
+	want := map[string]string{
+		"csv": `time,gateway,run,seq,device,point,value,quality
+2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,temp,71.5,good
+2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,name,"a ""b"",
+°C",good
+2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,energy,,exception_2
+2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,count,5000000000,good
+2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,on,true,good
+`,
+		"jsonl": `{"v":1,"gateway":"press","run":"3k7q9x2m","seq":7,"device":"boiler","at":1763887500123,"clock":"unsynced","points":{"temp":71.5,"name":"a \"b\",\u000a°C","count":5000000000,"on":true},"bad":{"energy":"exception_2"}}
+`,
+		"sitewise": `/press/boiler/temp,DOUBLE,1763887500,123000000,GOOD,71.5
+/press/boiler/name,STRING,1763887500,123000000,GOOD,"a ""b"",
+°C"
+/press/boiler/count,DOUBLE,1763887500,123000000,GOOD,5000000000
+/press/boiler/on,BOOLEAN,1763887500,123000000,GOOD,true
+`}
+	for _, format := range ExportFormats {
+		var b strings.Builder
+		x, err := NewExporter(&b, format, "press")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Write(entries); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want[format], b.String()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", format, d)
+		}
+		if format == "jsonl" && !json.Valid([]byte(b.String())) {
+			t.Error("no JSON")
+		}
+	}
+	if _, err := NewExporter(nil, "xml", ""); err == nil {
+		t.Error("xml is a format")
+	}
+}
