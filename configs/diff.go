@@ -209,8 +209,8 @@ func subject(path []string) string {
 
 // loads tells which buses get more or less to do.
 func (d *differ) loads() {
-	before := busLoads(&d.old.Config)
-	after := busLoads(&d.new.Config)
+	before := busLoads(d.old.known())
+	after := busLoads(d.new.known())
 	for _, bus := range slices.Sorted(maps.Keys(after)) {
 		a, had := before[bus]
 		b := after[bus]

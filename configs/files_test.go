@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,5 +54,24 @@ southbound:
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestOverload(t *testing.T) {
+	var points strings.Builder
+	for i := range 125 {
+		fmt.Fprintf(&points, "p%d: {holding: %d}, ", i, 40*i)
+	}
+	l, err := Parse("g.yaml", []byte(north+"southbound: {modbus: {buses: {b: {url: 'tcp://h'}}, devices: {'d-{1..20}': {bus: b, unit_id: '${n}', every: 50ms, points: {"+points.String()+"}}}}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, w := range l.Warnings {
+		texts = append(texts, w.String())
+	}
+	all := strings.Join(texts, "\n")
+	if !strings.Contains(all, "b would be ") || !strings.Contains(all, "the queue would only grow") {
+		t.Errorf("warnings: %s", all)
 	}
 }

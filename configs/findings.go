@@ -28,7 +28,7 @@ func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
 // Sites may use the same private addresses, so that this is only a warning.
 func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []Problem {
 	var problems []Problem
-	for _, bus := range modbus.Plan(l.Config.Southbound.Modbus) {
+	for _, bus := range modbus.Plan(l.known().Southbound.Modbus) {
 		told := make(map[string]bool)
 		for _, b := range bus.Blocks {
 			if told[b.Device] || !strings.Contains(bus.Link, "://") || strings.HasPrefix(bus.Link, "rtu:///") {

@@ -155,6 +155,9 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	l = load(t, filepath.Join(dir, "absent.yaml"))
+	if plan := l.Plan(); len(plan.Buses) != 0 {
+		t.Errorf("a plan of what is not known: %+v", plan.Buses)
+	}
 	var texts []string
 	for _, p := range l.Missing {
 		texts = append(texts, p.Text)

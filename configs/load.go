@@ -25,6 +25,8 @@ type Loaded struct {
 	// Files are what was read: the file and those that it includes.
 	Files []string
 
+	incomplete bool // some values are not known on this machine
+
 	root  *node   // with variables and profiles written out
 	paths []*node // the texts in it that are paths
 }
@@ -145,6 +147,7 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	root = s.resolve(root.without("vars"))
 	profiles := profiler{}
 	l.root = profiles.apply(root)
+	l.incomplete = len(s.missing) > 0
 	l.Hash = hashOf(l.root)
 
 	d := decoder{problems: append(append(problems, s.problems...), profiles.problems...)}
@@ -158,6 +161,9 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	}
 	if err := newError(d.problems); err != nil {
 		return err
+	}
+	for _, p := range l.known().overload() {
+		l.judge(&d, p)
 	}
 	l.Missing = sortProblems(append(d.missingFiles(), s.missing...))
 	l.Warnings = sortProblems(append(l.Warnings, l.checkQueueDir()...))

@@ -132,6 +132,25 @@ with it as ` + "`file:line:column: what is wrong: what to do`" + `, or what the 
 - A key ` + "`\"meter-{1..8}\"`" + ` stands for eight, with ` + "`${n}`" + ` as the number below it.
 `
 
+const changeIntro = `
+# Changing a running gateway
+
+` + "`fieldbridge reload FILE`" + `, SIGHUP, or ` + "`watch: true`" + ` when a file changes, read the file
+again. It is checked whole first: if it is wrong, nothing changes, and log, health and
+` + "`fieldbridge status`" + ` tell why. Otherwise only what differs changes: other devices keep
+their cycles, the queue is never touched, and sessions restart only if their own keys
+changed. ` + "`gateway`, `labels`, `log`, `store` and `console`" + ` need a restart of the gateway.
+
+` + "`fieldbridge reload FILE --confirm 5m`" + ` takes the change back by itself unless, after that
+time, the link is up and acknowledges, and as many points are good as before
+(` + "`--good 90%`" + ` asks for fewer; devices that were taken out do not count).
+
+A configuration is good once it is confirmed or has run for 5 minutes. The last good one
+is kept in the queue's folder. The gateway starts with it, and says so, when the file is
+wrong, when it ended in the middle of a trial, or when it was started three times with a
+configuration that never became good. To insist on the file, correct it or reload.
+`
+
 const fleetIntro = `
 # Fleet files
 
@@ -147,6 +166,7 @@ func markdown(docs *sourceDocs, e example) string {
 	w := markdownWriter{docs: docs, examples: e}
 	w.WriteString(markdownHead)
 	w.section("The file of a gateway", withDefaults(configType))
+	w.WriteString(changeIntro)
 	w.WriteString(fleetIntro)
 	w.section("The fleet file", withDefaults(fleetType))
 	return w.String()

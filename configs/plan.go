@@ -2,6 +2,7 @@ package configs
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ type NorthPlan struct {
 	// messages, and the steps of 5 KB that AWS bills. Sensors come on top.
 	Messages float64 `json:"messages_per_month"`
 	Units    float64 `json:"billed_units_per_month"`
+	// Bytes is how much that is per second.
+	Bytes float64 `json:"bytes_per_second"`
 }
 
 // QueuePlan is how readings wait.
@@ -49,8 +52,38 @@ type QueuePlan struct {
 	CommitEvery string `json:"commit_every"` // the most that a power cut takes
 }
 
-// Plan returns what c, which is valid, will do. It is pure.
-func (c *Config) Plan() Plan {
+// Plan returns what the gateway will do. Devices and buses that need values which
+// this machine does not have ([Loaded.Missing]) are left out.
+func (l *Loaded) Plan() Plan { return l.known().plan() }
+
+// known returns the configuration without the Modbus devices whose values are
+// not all known here.
+func (l *Loaded) known() *Config {
+	if !l.incomplete {
+		return &l.Config
+	}
+	unknown := func(section, name string) bool { return l.root.at("southbound", "modbus", section, name).hasUnknown() }
+	c := l.Config
+	m := &c.Southbound.Modbus
+	m.Buses, m.Devices = maps.Clone(m.Buses), maps.Clone(m.Devices)
+	maps.DeleteFunc(m.Buses, func(name string, _ modbus.Bus) bool { return unknown("buses", name) })
+	maps.DeleteFunc(m.Devices, func(name string, d modbus.Device) bool {
+		return unknown("devices", name) || d.Bus != "" && unknown("buses", d.Bus)
+	})
+	return &c
+}
+
+// hasUnknown reports whether a value in n is not known on this machine.
+func (n *node) hasUnknown() bool {
+	if n == nil {
+		return false
+	}
+	return n.unknown || slices.ContainsFunc(n.items, (*node).hasUnknown) ||
+		slices.ContainsFunc(n.members, func(m member) bool { return m.value.hasUnknown() })
+}
+
+// plan is Plan for a configuration that is valid.
+func (c *Config) plan() Plan {
 	p := Plan{
 		Gateway: c.Gateway,
 		Buses:   modbus.Plan(c.Southbound.Modbus),
@@ -98,7 +131,6 @@ func (c *Config) northPlan(buses []modbus.BusPlan) NorthPlan {
 		Topic:       fill(north.Topic),
 		StatusTopic: fill(cmp.Or(north.StatusTopic, "fieldbridge/{gateway}/status")),
 	}
-	const month = 30 * 24 * time.Hour
 	for _, f := range flows(buses, strings.Contains(north.Topic, "{device}")) {
 		messages := f.batches
 		if linger := north.Linger.D().Seconds(); linger > 0 {
@@ -110,11 +142,15 @@ func (c *Config) northPlan(buses []modbus.BusPlan) NorthPlan {
 		if messages > 0 {
 			perMessage = math.Ceil((f.bytes/messages + envelope) / billed)
 		}
+		n.Bytes += f.bytes + messages*envelope
 		n.Messages += messages * month.Seconds()
 		n.Units += messages * perMessage * month.Seconds()
 	}
 	return n
 }
+
+// month is what estimates are for.
+const month = 30 * 24 * time.Hour
 
 // Sizes of what surrounds readings in a message of format rows, in bytes, and of
 // a usual number.

@@ -56,7 +56,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitUsage
 	}
-	printPlan(stdout, loaded.Config.Plan())
+	printPlan(stdout, loaded.Plan())
 	for _, w := range append(loaded.Missing, loaded.Warnings...) {
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}
@@ -69,7 +69,7 @@ func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loade
 	if errors.As(err, &wrong) {
 		result.Errors, code = checkNotes(wrong.Problems), exitUsage
 	} else {
-		plan := loaded.Config.Plan()
+		plan := loaded.Plan()
 		result.Plan, result.Hash = &plan, loaded.Hash
 		result.Warnings = checkNotes(append(loaded.Missing, loaded.Warnings...))
 	}

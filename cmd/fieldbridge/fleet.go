@@ -127,7 +127,7 @@ func runFleetList(args []string, stdout, stderr io.Writer) int {
 	}
 	rows := make([]fleetRow, len(gateways))
 	for i, l := range gateways {
-		plan := l.Config.Plan()
+		plan := l.Plan()
 		rows[i] = fleetRow{fleet.Gateways[i].Name, fleet.Gateways[i].Groups, len(l.Config.Southbound.Modbus.Devices), l.Config.Points(),
 			len(l.Config.Southbound.MQTT.Sensors), plan.North.Messages, plan.North.Units, l.Hash}
 	}

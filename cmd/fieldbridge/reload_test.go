@@ -222,6 +222,7 @@ func (r *reloadRig) runs() (last map[string]uint64, gaps []string) {
 }
 
 func TestReloadTakenBack(t *testing.T) {
+	t.Parallel()
 	r := newReloadRig(t)
 	r.write("a: {holding: 0}", r.cloud.Addr())
 	r.start()
@@ -275,6 +276,7 @@ func TestReloadTakenBack(t *testing.T) {
 // always comes back, and nothing that a run numbered is missing before the last
 // that arrived.
 func TestReloadsAndKills(t *testing.T) {
+	t.Parallel()
 	r := newReloadRig(t)
 	bin, err := binary()
 	if err != nil {
