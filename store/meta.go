@@ -120,8 +120,10 @@ func readMeta(dir string) (m meta, found bool, err error) {
 }
 
 // write replaces the meta file and returns the bytes written.
-func (m *meta) write(dir string) (int, error) {
-	m.Format = formatVersion
+func (m *meta) write(dir string) (int, error) { return m.writeAs(dir, formatVersion) }
+
+func (m *meta) writeAs(dir string, format int) (int, error) {
+	m.Format = format
 	value, err := json.Marshal(m)
 	if err != nil {
 		return 0, fmt.Errorf("write queue index: %w", err)
