@@ -93,8 +93,8 @@ func missing(t *testing.T, what, why string) {
 	t.Skipf("%s is missing (.ci/packages): %s", what, why)
 }
 
-// binary builds the program once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
+// testBinary builds the program once for all tests.
+var testBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fieldbridge-test")
 	if err != nil {
 		return "", err
@@ -109,7 +109,7 @@ var binary = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if os.Getenv(inNamespace) == "" {
-		if path, err := binary(); err == nil {
+		if path, err := testBinary(); err == nil {
 			os.RemoveAll(filepath.Dir(path))
 		}
 	}
@@ -217,7 +217,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	need(t, "mosquitto", "mosquitto_sub", "mosquitto_pub")
 	needPython(t, "pymodbus")
-	bin, err := binary()
+	bin, err := testBinary()
 	if err != nil {
 		t.Fatal(err)
 	}

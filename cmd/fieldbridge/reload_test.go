@@ -278,7 +278,7 @@ func TestReloadTakenBack(t *testing.T) {
 func TestReloadsAndKills(t *testing.T) {
 	t.Parallel()
 	r := newReloadRig(t)
-	bin, err := binary()
+	bin, err := testBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
