@@ -74,6 +74,28 @@ type Config struct {
 	// StatusTopic is where birth, last will, catalogue and tombstones go;
 	// {gateway} and {label.NAME} are replaced.
 	StatusTopic string `yaml:"status_topic"`
+	// Commands says whether the cloud may command this gateway.
+	Commands Commands `yaml:"commands"`
+	// Shadow reports the gateway's health into a named shadow of its thing.
+	Shadow Shadow `yaml:"shadow"`
+}
+
+// Commands are taken only if a topic is given: leaving it out is the local
+// switch that turns all of them off.
+type Commands struct {
+	// Topic is where commands come from; {gateway} and {label.NAME} are replaced.
+	Topic string `yaml:"topic"`
+	// MaxAge is how old a command may be when it arrives, 1s to 1h.
+	MaxAge setting.Duration `yaml:"max_age"`
+}
+
+// Shadow is a named device shadow of the thing that is called as the gateway.
+type Shadow struct {
+	// Name is the shadow's name, at most 64 letters, digits, :, _ and -. Without
+	// it nothing is reported.
+	Name string `yaml:"name"`
+	// Every is how often what has changed is reported, 10s to 1d.
+	Every setting.Duration `yaml:"every"`
 }
 
 // Order is which readings go first while a backlog waits.
@@ -136,6 +158,8 @@ func (c *Config) SetDefaults() {
 		AckTimeout:     setting.Duration(30 * time.Second),
 		KeepAlive:      setting.Duration(60 * time.Second),
 		ConnectTimeout: setting.Duration(15 * time.Second),
+		Commands:       Commands{MaxAge: setting.Duration(30 * time.Second)},
+		Shadow:         Shadow{Every: setting.Duration(time.Minute)},
 		Backoff:        Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute)},
 	}
 }

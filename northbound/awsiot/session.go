@@ -27,6 +27,8 @@ type session struct {
 	since  time.Time
 	tls    tls.ConnectionState
 
+	inbound inbound
+
 	// Granted by the CONNACK.
 	receiveMaximum int
 	maximumPacket  int
@@ -48,10 +50,11 @@ func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) 
 	s.flight.ended = func() { s.fail(errConnectionLost) }
 	context.AfterFunc(s.ctx, s.abort)
 	s.client = paho.NewClient(paho.ClientConfig{
-		Conn:          &packetConn{Conn: conn, failed: s.fail},
-		Session:       s.flight,
-		PingHandler:   &pinger{paho.NewDefaultPinger(), s.fail},
-		PacketTimeout: cfg.ConnectTimeout.D(),
+		Conn:              &packetConn{Conn: conn, failed: s.fail},
+		Session:           s.flight,
+		PingHandler:       &pinger{paho.NewDefaultPinger(), s.fail},
+		PacketTimeout:     cfg.ConnectTimeout.D(),
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){s.inbound.received},
 		OnServerDisconnect: func(d *paho.Disconnect) {
 			s.fail(&disconnectError{code: d.ReasonCode})
 		},
@@ -146,6 +149,15 @@ func (s *session) Publish(m bridge.Message, done func(error)) {
 
 // publish sends a message; done gets the PUBACK's reason, or why there is none.
 func (s *session) publish(m bridge.Message, done func(code byte, err error)) {
+	s.send(m, nil, done)
+}
+
+// reply is publish for the answer to a request.
+func (s *session) reply(topic string, payload, correlation []byte, done func(code byte, err error)) {
+	s.send(bridge.Message{Topic: topic, Payload: payload, ContentType: contentType}, correlation, done)
+}
+
+func (s *session) send(m bridge.Message, correlation []byte, done func(code byte, err error)) {
 	if err := s.fits(&m); err != nil {
 		done(0, err)
 		return
@@ -158,8 +170,8 @@ func (s *session) publish(m bridge.Message, done func(code byte, err error)) {
 	defer s.sending.Unlock()
 	p := &pending{done: done}
 	packet := &paho.Publish{QoS: 1, Topic: m.Topic, Payload: m.Payload}
-	if m.ContentType != "" {
-		packet.Properties = &paho.PublishProperties{ContentType: m.ContentType}
+	if m.ContentType != "" || correlation != nil {
+		packet.Properties = &paho.PublishProperties{ContentType: m.ContentType, CorrelationData: correlation}
 	}
 	ctx := context.WithValue(context.Background(), pendingKey{}, p)
 	_, err := s.client.PublishWithOptions(ctx, packet, paho.PublishOptions{Method: paho.PublishMethod_AsyncSend})

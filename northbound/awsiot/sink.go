@@ -27,6 +27,13 @@ type Options struct {
 	State      bridge.State      // connection number and clean stops; nil forgets
 	ConfigHash string            // told in the birth and the catalogue
 	Labels     map[string]string // of the gateway
+	// Writer carries out commands; nil refuses them.
+	Writer bridge.Writer
+	// Emit takes the audit records of commands; nil has none.
+	Emit bridge.Emit
+	// Report returns more for the shadow: what JSON can say. nil has no more. It
+	// is called every shadow.every.
+	Report func() map[string]any
 	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
 	// IPv4 side by side.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -39,7 +46,9 @@ type Sink struct {
 	log     *slog.Logger
 	format  *currentFormat
 	memory  *memory
-	applied chan struct{} // one value: the session's configuration has changed
+
+	commander *commander
+	applied   chan struct{} // one value: the session's configuration has changed
 
 	mu     sync.Mutex
 	config Config            // guarded by mu
@@ -48,6 +57,7 @@ type Sink struct {
 	taken  time.Time         // guarded by mu; when another client last took our session over
 	silent bool              // guarded by mu; the last connection took nothing, and this one has not yet
 	now    *session          // guarded by mu; the connection, if there is one
+	status *status           // guarded by mu; of the connection
 
 	own   *bridge.CertificateStatus // guarded by mu; as last used
 	files string                    // the stamp of the files as last used; owned by Run
@@ -75,6 +85,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 	}
 	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
+	s.commander = newCommander(s)
 	s.format.set(f)
 	s.link = bridge.LinkStatus{Endpoint: cfg.Endpoint, Detail: "not tried yet", Since: time.Now()}
 	return s, nil
@@ -143,6 +154,9 @@ func (s *Sink) current() Config {
 
 // Run implements [bridge.Sink].
 func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bridge.Link)) error {
+	var side sync.WaitGroup
+	defer side.Wait()
+	side.Go(func() { s.commander.run(ctx) })
 	var back backoff
 	if !s.memory.clean() {
 		// The process before us may have connected just now.
@@ -172,7 +186,8 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		}
 		s.files = files
 		session.told = s.told
-		s.up(session, number)
+		status.link = session
+		s.up(session, status)
 		err = s.serve(ctx, session, status, serve)
 		var told *disconnectError
 		taken := errors.As(err, &told) && told.code == packets.DisconnectSessionTakenOver
@@ -233,13 +248,13 @@ const ackGrace = 2 * time.Second
 // serve runs one connection. It returns when nothing of it is left: with nil
 // when we ended it, else with why it ended.
 func (s *Sink) serve(ctx context.Context, session *session, status *status, serve func(context.Context, bridge.Link)) error {
-	status.link = session
 	status.birth() // before any reading
 	served, stop := context.WithCancel(session.ctx)
 	defer stop()
 	var work, watch sync.WaitGroup
 	work.Go(func() { serve(served, session) })
 	work.Go(func() { status.run(served) })
+	work.Go(func() { s.remote(served, session) })
 	watch.Go(session.watch)
 	ours := s.hold(ctx, session)
 	stop()
@@ -309,20 +324,20 @@ func (s *Sink) over(taken, silent bool) {
 	if taken {
 		s.taken = time.Now()
 	}
-	s.silent, s.now = silent, nil
+	s.silent, s.now, s.status = silent, nil, nil
 }
 
 // up notes a new connection.
-func (s *Sink) up(session *session, number uint64) {
+func (s *Sink) up(session *session, status *status) {
 	s.connects.Add(1)
 	s.mu.Lock()
 	s.link = bridge.LinkStatus{Connected: true, Since: session.since, Endpoint: session.cfg.Endpoint, TLS: tlsStatus(&session.tls)}
 	if chain := session.tls.PeerCertificates; len(chain) > 0 {
 		s.link.Server = certificateStatus(chain[0])
 	}
-	s.fault, s.now = explanation{}, session
+	s.fault, s.now, s.status = explanation{}, session, status
 	s.mu.Unlock()
-	s.log.Info("connected to the cloud", "endpoint", session.cfg.Endpoint, "connection", number,
+	s.log.Info("connected to the cloud", "endpoint", session.cfg.Endpoint, "connection", status.number,
 		"tls", tlsStatus(&session.tls), "window", session.Limits().Window, "receive_maximum", session.receiveMaximum)
 }
 

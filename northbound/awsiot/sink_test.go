@@ -139,6 +139,8 @@ func (r *rig) types() []string {
 	return all
 }
 
+var quiet = slog.New(slog.DiscardHandler)
+
 func publish(link bridge.Link, topic, payload string) <-chan error {
 	outcome := make(chan error, 2) // a second one would be a mistake
 	link.Publish(bridge.Message{Topic: topic, Payload: []byte(payload), ContentType: contentType}, func(err error) { outcome <- err })

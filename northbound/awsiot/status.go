@@ -36,6 +36,7 @@ type status struct {
 	born     <-chan error // the birth's outcome
 	bornRuns []string     // what it told of
 	pace     <-chan time.Time
+	again    chan struct{} // one value: tell birth and catalogue again
 }
 
 // header is what every status message begins with.
@@ -70,7 +71,7 @@ func newStatus(s *Sink, cfg *Config, number uint64) *status {
 		text = "fieldbridge/{gateway}/status"
 	}
 	t, _ := parseTopic(text, s.options.Gateway, s.options.Labels) // checked when the configuration was taken
-	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo)}
+	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1)}
 }
 
 func (s *status) header(kind string) header {
@@ -156,16 +157,20 @@ func (s *status) run(ctx context.Context) {
 		if err == nil {
 			changed, err = s.round(ctx)
 		}
-		var again <-chan time.Time
+		var retry <-chan time.Time
 		if err != nil {
-			changed, again = nil, time.After(statusRetry)
+			changed, retry = nil, time.After(statusRetry)
 		}
 		select {
 		case <-ctx.Done():
 		case <-noticed:
 		case <-changed:
-		case <-again:
+		case <-retry:
 			err = nil
+		case <-s.again:
+			clear(s.told)
+			p, _ := s.online()
+			err = s.tell(ctx, p)
 		}
 	}
 }

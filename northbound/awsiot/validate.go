@@ -89,6 +89,9 @@ func (v *validator) topics(c *Config) {
 			break
 		}
 	}
+	if c.Commands.Topic != "" {
+		v.topic(c.Commands.Topic, false, "commands", "topic")
+	}
 	if c.StatusTopic != "" {
 		v.topic(c.StatusTopic, false, "status_topic")
 	}
@@ -96,28 +99,28 @@ func (v *validator) topics(c *Config) {
 
 // topic checks one template. AWS counts bytes after replacement, so the longest
 // possible device counts.
-func (v *validator) topic(text string, device bool, key string) {
+func (v *validator) topic(text string, device bool, key ...string) {
 	t, err := parseTopic(text, v.gateway, v.labels)
 	if err != nil {
-		v.add(err.Error(), "use {gateway}, {device} and {label.NAME} only", key)
+		v.add(err.Error(), "use {gateway}, {device} and {label.NAME} only", key...)
 		return
 	}
 	if t.hasDevice() && !device {
-		v.add("{device} has no meaning in this topic", "use {gateway} and {label.NAME} only", key)
+		v.add("{device} has no meaning in this topic", "use {gateway} and {label.NAME} only", key...)
 		return
 	}
 	longest := t.fill(strings.Repeat("d", longestDevice))
 	switch {
 	case strings.ContainsAny(longest, "#+"):
-		v.add("a topic to publish to has no wildcards", "remove # and +", key)
+		v.add("a topic to publish to has no wildcards", "remove # and +", key...)
 	case strings.ContainsRune(longest, 0):
-		v.add("a topic cannot have a zero byte", "remove it", key)
+		v.add("a topic cannot have a zero byte", "remove it", key...)
 	case strings.HasPrefix(longest, "$"):
-		v.add("topics that begin with $ are reserved by AWS", "begin with a letter", key)
+		v.add("topics that begin with $ are reserved by AWS", "begin with a letter", key...)
 	case len(longest) > maxTopic:
-		v.add(fmt.Sprintf("the topic can become %d bytes long, AWS allows %d", len(longest), maxTopic), "shorten it", key)
+		v.add(fmt.Sprintf("the topic can become %d bytes long, AWS allows %d", len(longest), maxTopic), "shorten it", key...)
 	case strings.Count(longest, "/") > maxSlashes:
-		v.add(fmt.Sprintf("the topic has %d slashes, AWS allows %d", strings.Count(longest, "/"), maxSlashes), "use fewer levels", key)
+		v.add(fmt.Sprintf("the topic has %d slashes, AWS allows %d", strings.Count(longest, "/"), maxSlashes), "use fewer levels", key...)
 	}
 }
 
@@ -139,6 +142,11 @@ func (v *validator) limits(c *Config) {
 	within(v, c.AckTimeout, time.Second, 10*time.Minute, "ack_timeout")
 	within(v, c.KeepAlive, minKeepAlive, maxKeepAlive, "keep_alive")
 	within(v, c.ConnectTimeout, time.Second, 5*time.Minute, "connect_timeout")
+	within(v, c.Commands.MaxAge, time.Second, time.Hour, "commands", "max_age")
+	within(v, c.Shadow.Every, 10*time.Second, 24*time.Hour, "shadow", "every")
+	if n := c.Shadow.Name; len(n) > 64 || strings.ContainsFunc(n, func(r rune) bool { return !shadowRune(r) }) {
+		v.add(fmt.Sprintf("%q cannot be the name of a shadow", n), "use at most 64 letters, digits, :, _ and -", "shadow", "name")
+	}
 	within(v, c.Backoff.Min, time.Second, time.Hour, "backoff", "min")
 	within(v, c.Backoff.Max, c.Backoff.Min.D(), 24*time.Hour, "backoff", "max")
 }
@@ -153,4 +161,8 @@ func within(v *validator, value setting.Duration, low, high time.Duration, path 
 	if value.D() < low || value.D() > high {
 		v.add(value.String()+" is out of range", fmt.Sprintf("use %v to %v", setting.Duration(low), setting.Duration(high)), path...)
 	}
+}
+
+func shadowRune(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == ':' || r == '_' || r == '-'
 }

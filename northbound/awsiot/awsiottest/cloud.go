@@ -373,6 +373,16 @@ func (c *Cloud) Publish(topic string, payload []byte) error {
 	return c.server.Publish(topic, payload, false, 1)
 }
 
+// Send is Publish with what else a message may have: content type, response
+// topic and correlation data.
+func (c *Cloud) Send(m Message) error {
+	from := c.server.NewClient(nil, mochi.LocalListener, "cloud", true)
+	from.Properties.ProtocolVersion = 5
+	return c.server.InjectPacket(from, packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, PacketID: 1, TopicName: m.Topic, Payload: m.Payload,
+		Properties: packets.Properties{ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData}})
+}
+
 // Close ends the stand-in and returns when all of it has ended. Its files stay.
 func (c *Cloud) Close() error {
 	c.Offline()

@@ -79,6 +79,16 @@ func (s *shadows) request(c *client, m *Message) bool {
 	return true
 }
 
+// UpdateShadow does what an application does: it updates a named shadow; name ""
+// is the classic one.
+func (c *Cloud) UpdateShadow(thing, name, document string) {
+	prefix := "$aws/things/" + thing + "/shadow/"
+	if name != "" {
+		prefix += "name/" + name + "/"
+	}
+	c.shadows.serve(prefix, "update", []byte(document), c.shadows.update)
+}
+
 type shadowRequest struct {
 	State   json.RawMessage `json:"state"`
 	Version *int64          `json:"version"`

@@ -1,0 +1,64 @@
+package awsiot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// filtersAtOnce is how many filters AWS takes in one SUBSCRIBE.
+const filtersAtOnce = 8
+
+// inbound hands messages from the cloud to who wants them, by topic. AWS also
+// sends what nobody has subscribed to; that is left alone.
+type inbound struct {
+	mu       sync.Mutex
+	handlers map[string]func(*paho.Publish) // guarded by mu
+}
+
+// handle sets who gets the messages of a topic. f must not block.
+func (i *inbound) handle(topic string, f func(*paho.Publish)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.handlers == nil {
+		i.handlers = make(map[string]func(*paho.Publish))
+	}
+	i.handlers[topic] = f
+}
+
+func (i *inbound) received(p paho.PublishReceived) (bool, error) {
+	i.mu.Lock()
+	f := i.handlers[p.Packet.Topic]
+	i.mu.Unlock()
+	if f == nil {
+		return false, nil
+	}
+	f(p.Packet)
+	return true, nil
+}
+
+// subscribe subscribes to topics whose handlers are set.
+func (s *session) subscribe(ctx context.Context, topics ...string) error {
+	for len(topics) > 0 {
+		n := min(len(topics), filtersAtOnce)
+		request := new(paho.Subscribe)
+		for _, t := range topics[:n] {
+			request.Subscriptions = append(request.Subscriptions, paho.SubscribeOptions{Topic: t, QoS: 1})
+		}
+		ack, err := s.client.Subscribe(ctx, request)
+		if ack != nil {
+			for i, code := range ack.Reasons {
+				if code >= 0x80 {
+					return fmt.Errorf("subscribe to %s: SUBACK 0x%02X: the certificate's policy must allow iot:Subscribe and iot:Receive", topics[i], code)
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", topics[0], err)
+		}
+		topics = topics[n:]
+	}
+	return nil
+}

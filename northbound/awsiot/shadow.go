@@ -1,0 +1,242 @@
+package awsiot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/bridge"
+)
+
+const (
+	// maxShadow is what we report at most; AWS takes 8 KB, metadata not counted.
+	maxShadow = 7 << 10
+	// shadowAnswer is how long an answer of the service may take.
+	shadowAnswer = 10 * time.Second
+)
+
+// reporter reports the gateway's health into a named shadow: only what has
+// changed, one request at a time.
+type reporter struct {
+	sink    *Sink
+	session *session
+	prefix  string // of the shadow's topics, with the slash
+	answers chan shadowAnswered
+
+	known    bool           // reported and version are the service's
+	reported map[string]any // as the service has it
+	version  int64
+	token    int
+}
+
+// shadowAnswered is an answer of the service.
+type shadowAnswered struct {
+	accepted bool
+	body     struct {
+		State struct {
+			Reported map[string]any `json:"reported"`
+		} `json:"state"`
+		Version int64  `json:"version"`
+		Token   string `json:"clientToken"`
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+}
+
+func newReporter(s *Sink, session *session) *reporter {
+	return &reporter{sink: s, session: session, answers: make(chan shadowAnswered, 10),
+		prefix: "$aws/things/" + s.options.Gateway + "/shadow/name/" + session.cfg.Shadow.Name + "/"}
+}
+
+// open subscribes to the answers.
+func (r *reporter) open(ctx context.Context) error {
+	var topics []string
+	for _, action := range []string{"get", "update"} {
+		for _, outcome := range []string{"accepted", "rejected"} {
+			topic := r.prefix + action + "/" + outcome
+			topics = append(topics, topic)
+			r.session.inbound.handle(topic, func(p *paho.Publish) {
+				a := shadowAnswered{accepted: outcome == "accepted"}
+				if json.Unmarshal(p.Payload, &a.body) != nil {
+					return
+				}
+				select {
+				case r.answers <- a:
+				default: // nobody waits for so many
+				}
+			})
+		}
+	}
+	return r.session.subscribe(ctx, topics...)
+}
+
+// run reports until ctx ends.
+func (r *reporter) run(ctx context.Context) {
+	tick := time.NewTicker(r.session.cfg.Shadow.Every.D())
+	defer tick.Stop()
+	warned := false
+	for ctx.Err() == nil {
+		if err := r.report(ctx); err != nil && ctx.Err() == nil {
+			r.known = false
+			if !warned {
+				r.sink.log.Warn("the shadow cannot be reported", "shadow", r.session.cfg.Shadow.Name, "err", err)
+			}
+			warned = true
+		} else {
+			warned = false
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// report brings the shadow up to date.
+func (r *reporter) report(ctx context.Context) error {
+	for range 3 { // others may change the shadow meanwhile
+		if !r.known {
+			if err := r.get(ctx); err != nil {
+				return err
+			}
+		}
+		want, err := r.sink.report()
+		if err != nil {
+			return err
+		}
+		change := shadowChange(r.reported, want)
+		if len(change) == 0 {
+			return nil
+		}
+		conflict, err := r.update(ctx, change, want)
+		if !conflict {
+			return err
+		}
+		r.known = false
+	}
+	return errors.New("it changes too fast")
+}
+
+// get asks for the shadow. One that does not exist is empty.
+func (r *reporter) get(ctx context.Context) error {
+	a, err := r.ask(ctx, "get", map[string]any{})
+	switch {
+	case err != nil:
+		return err
+	case a.accepted:
+		r.reported, r.version, r.known = a.body.State.Reported, a.body.Version, true
+	case a.body.Code == 404:
+		r.reported, r.version, r.known = nil, 0, true
+	default:
+		return fmt.Errorf("get: %d %s", a.body.Code, a.body.Message)
+	}
+	return nil
+}
+
+// update sends a change. It reports a conflict when someone else was faster.
+func (r *reporter) update(ctx context.Context, change, want map[string]any) (conflict bool, err error) {
+	request := map[string]any{"state": map[string]any{"reported": change}}
+	if r.version > 0 {
+		request["version"] = r.version
+	}
+	a, err := r.ask(ctx, "update", request)
+	switch {
+	case err != nil:
+		return false, err
+	case a.accepted:
+		r.reported, r.version = want, a.body.Version
+		return false, nil
+	case a.body.Code == 409:
+		return true, nil
+	}
+	return false, fmt.Errorf("update: %d %s", a.body.Code, a.body.Message)
+}
+
+// ask sends a request and waits for its answer.
+func (r *reporter) ask(ctx context.Context, action string, body map[string]any) (shadowAnswered, error) {
+	r.token++
+	token := fmt.Sprintf("%s-%d", r.sink.options.Run, r.token)
+	body["clientToken"] = token
+	outcome := make(chan error, 1)
+	m := bridge.Message{Topic: r.prefix + action, Payload: encode(body)}
+	r.session.publish(m, func(code byte, err error) {
+		if err == nil {
+			err = pubackError(m.Topic, code)
+		}
+		outcome <- err
+	})
+	if err := <-outcome; err != nil {
+		return shadowAnswered{}, err
+	}
+	timeout := time.NewTimer(shadowAnswer)
+	defer timeout.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return shadowAnswered{}, ctx.Err()
+		case <-timeout.C:
+			return shadowAnswered{}, fmt.Errorf("%s: no answer in %v", action, shadowAnswer)
+		case a := <-r.answers:
+			if a.body.Token == token {
+				return a, nil
+			}
+		}
+	}
+}
+
+// report returns what the shadow is to say, as JSON has it.
+func (s *Sink) report() (map[string]any, error) {
+	l := s.Link()
+	state := map[string]any{"version": s.options.Version, "config": s.options.ConfigHash, "run": s.options.Run,
+		"connected_since": l.Since.UnixMilli()}
+	if l.Own != nil {
+		state["certificate_expires"] = l.Own.Expires.UnixMilli()
+	}
+	if s.options.Report != nil {
+		maps.Copy(state, s.options.Report())
+	}
+	data, err := json.Marshal(state)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxShadow {
+		delete(state, "devices") // by far the longest
+		state["devices_left_out"] = true
+		if data, err = json.Marshal(state); err != nil || len(data) > maxShadow {
+			return nil, fmt.Errorf("the report takes %d bytes, %d are allowed (%v)", len(data), maxShadow, err)
+		}
+	}
+	var plain map[string]any
+	return plain, json.Unmarshal(data, &plain)
+}
+
+// shadowChange returns what must be told so that have becomes want: null for
+// what is gone.
+func shadowChange(have, want map[string]any) map[string]any {
+	change := make(map[string]any)
+	for key, w := range want {
+		h, known := have[key]
+		wantObject, isObject := w.(map[string]any)
+		haveObject, wasObject := h.(map[string]any)
+		switch {
+		case known && isObject && wasObject:
+			if inner := shadowChange(haveObject, wantObject); len(inner) > 0 {
+				change[key] = inner
+			}
+		case !known || !reflect.DeepEqual(h, w):
+			change[key] = w
+		}
+	}
+	for key := range have {
+		if _, still := want[key]; !still {
+			change[key] = nil
+		}
+	}
+	return change
+}
