@@ -247,8 +247,13 @@ func (b *bus) wait(ctx context.Context) {
 	if b.down.reason != 0 && missed && b.down.until.Before(until) {
 		until = b.down.until
 	}
-	if at := b.nextProbe(); !at.IsZero() && at.Before(until) {
-		until = at
+	if at := b.nextProbe(); !at.IsZero() {
+		if d, _ := b.sickest(); !at.After(now) {
+			at = at.Add(d.pause) // there was no time; see probeDue
+		}
+		if at.Before(until) {
+			until = at
+		}
 	}
 	if b.spec.idleClose > 0 && b.link.Connected() {
 		idle := b.used.Add(b.spec.idleClose)
@@ -276,11 +281,9 @@ func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 		return
 	}
 	if blk := b.next(j, emit); blk != nil {
-		data, err := b.read(ctx, j.device, blk.table, blk.first, blk.count, j.attempts(blk))
-		if ctx.Err() != nil {
+		if b.deal(ctx, j, blk, j.fetch(ctx, b.client, blk), emit); ctx.Err() != nil {
 			return
 		}
-		b.deal(j, blk, data, err, emit)
 	}
 	if len(j.queue) == 0 {
 		b.finish(j, emit)
@@ -320,12 +323,25 @@ func (j *job) attempts(blk *block) int {
 	return 1 + j.device.spec.retries
 }
 
+// fetch reads a block. It touches nothing of the bus.
+func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) result {
+	return fetch(ctx, c, j.device, j.device.spec.timeout, blk.table, blk.first, blk.count, j.attempts(blk))
+}
+
 // deal takes in what came of a read.
-func (b *bus) deal(j *job, blk *block, data []byte, err error, emit bridge.Emit) {
+func (b *bus) deal(ctx context.Context, j *job, blk *block, r result, emit bridge.Emit) {
+	data, err := b.book(ctx, r)
+	if ctx.Err() != nil {
+		return
+	}
 	now := time.Now()
 	if err != nil {
 		b.notRead(j, blk, err, now, emit)
 		return
+	}
+	blk.measure(r.busy)
+	if len(r.failed) == 0 {
+		j.device.slowest = max(j.device.slowest, r.busy)
 	}
 	j.answered = true
 	j.arrive(now, emit)

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,8 @@ type device struct {
 	cost   cost
 	jobs   []*job
 	learnt learnt
+
+	slowest time.Duration // answer so far; 0 before the first
 
 	failed int           // polls in a row without an answer
 	sick   bool          // not polled, only probed
@@ -27,7 +30,8 @@ type device struct {
 
 // deviceStatus is what others may know of a device.
 type deviceStatus struct {
-	tallies []tally // by job
+	tallies []tally   // by job
+	loads   []float64 // by job; measured shares of the bus's time
 	last    time.Time
 	detail  string    // the last error
 	since   time.Time // when it became sick; zero when it is not
@@ -51,7 +55,7 @@ func newDevice(spec deviceSpec, c cost) *device {
 	for _, same := range runs(spec.fields, func(a, b *field) bool { return a.every == b.every }) {
 		d.jobs = append(d.jobs, newJob(d, same[0].every, spec.fields[0].every, same))
 	}
-	d.status.tallies = make([]tally, len(d.jobs))
+	d.status.tallies, d.status.loads = make([]tally, len(d.jobs)), make([]float64, len(d.jobs))
 	return d
 }
 
@@ -69,6 +73,7 @@ func (d *device) done(j *job, now time.Time) {
 	for i := range d.jobs {
 		if d.jobs[i] == j {
 			d.status.tallies[i] = j.tally
+			d.status.loads[i] = j.load()
 		}
 	}
 	d.status.cycles++
@@ -112,6 +117,6 @@ func (d *device) snapshot() deviceStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.status
-	s.tallies = append([]tally(nil), s.tallies...)
+	s.tallies, s.loads = slices.Clone(s.tallies), slices.Clone(s.loads)
 	return s
 }

@@ -18,12 +18,12 @@ type result struct {
 	busy   time.Duration // all tries together
 }
 
-// fetch does one read, again if nothing came back. It touches nothing of the
+// fetch does one read, waiting for timeout each time, again if nothing came back. It touches nothing of the
 // bus.
-func fetch(ctx context.Context, c *wire.Client, d *device, t wire.Table, first, count, attempts int) (r result) {
+func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration, t wire.Table, first, count, attempts int) (r result) {
 	start := time.Now()
 	for range attempts {
-		c.To(ctx, d.spec.unit, d.spec.timeout)
+		c.To(ctx, d.spec.unit, timeout)
 		r.data, r.err = c.Read(t, uint16(first), uint16(count))
 		if r.err == nil || ctx.Err() != nil {
 			break
@@ -39,12 +39,6 @@ func fetch(ctx context.Context, c *wire.Client, d *device, t wire.Table, first, 
 		r.err = fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, r.err)
 	}
 	return r
-}
-
-// read does one read and keeps the account of the bus.
-func (b *bus) read(ctx context.Context, d *device, t wire.Table, first, count, attempts int) ([]byte, error) {
-	r := fetch(ctx, b.client, d, t, first, count, attempts)
-	return b.book(ctx, r)
 }
 
 // book keeps the account of a read.
@@ -175,71 +169,4 @@ func (b *bus) well(d *device) {
 			j.begin(now)
 		}
 	}
-}
-
-// nextProbe returns when the next sick device is to be probed, zero if there is
-// none.
-func (b *bus) nextProbe() time.Time {
-	var first time.Time
-	all := true
-	for _, d := range b.devices {
-		all = all && d.sick
-		if d.sick && (first.IsZero() || d.probe.Before(first)) {
-			first = d.probe
-		}
-	}
-	if !all && first.Before(b.budget) && !first.IsZero() {
-		first = b.budget
-	}
-	if b.down.reason != 0 && first.Before(b.down.until) && !first.IsZero() {
-		first = b.down.until
-	}
-	return first
-}
-
-// probeDue returns the sick device whose probe is due, nil if there is none or
-// the healthy ones need the time.
-func (b *bus) probeDue(now time.Time) *device {
-	if at := b.nextProbe(); at.IsZero() || now.Before(at) {
-		return nil
-	}
-	var due *device
-	for _, d := range b.devices {
-		if d.sick && (due == nil || d.probe.Before(due.probe)) {
-			due = d
-		}
-	}
-	return due
-}
-
-// probeShare is the part of a bus's time that probing sick devices may take: one
-// in so many.
-const probeShare = 10
-
-// probe asks a sick device for one value.
-func (b *bus) probe(ctx context.Context, d *device) {
-	f := d.jobs[0].fields[0]
-	reach := f.reach()
-	start := time.Now()
-	_, err := b.read(ctx, d, f.table, reach.first, reach.end-reach.first, 1)
-	now := time.Now()
-	b.budget = now.Add((probeShare - 1) * now.Sub(start))
-	if ctx.Err() != nil {
-		return
-	}
-	if err == nil {
-		b.well(d)
-		return
-	}
-	reason, answered := reasonOf(err)
-	if answered {
-		b.well(d)
-		return
-	}
-	d.note(err)
-	d.reason, d.err = reason, err
-	if b.down.reason == 0 {
-		d.pause = min(2*d.pause, maxProbePause)
-	}
-	d.probe = now.Add(d.pause)
 }

@@ -139,6 +139,15 @@ func (j *job) giveUp() {
 	}
 }
 
+// load returns the share of the bus's time that the job takes, as measured.
+func (j *job) load() float64 {
+	var sum time.Duration
+	for _, b := range j.blocks {
+		sum += b.took
+	}
+	return float64(sum) / float64(j.every)
+}
+
 // flush emits what there is.
 func (j *job) flush(emit bridge.Emit) {
 	if len(j.readings) == 0 {

@@ -27,8 +27,7 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 			c = b.others[i-1]
 		}
 		ask := func() {
-			blk := s.block
-			s.result = fetch(ctx, c, s.job.device, blk.table, blk.first, blk.count, s.job.attempts(blk))
+			s.result = s.job.fetch(ctx, c, s.block)
 		}
 		if i < len(shots)-1 {
 			wg.Go(ask)
@@ -39,11 +38,9 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 	wg.Wait()
 	for i := range shots {
 		s := &shots[i]
-		data, err := b.book(ctx, s.result)
-		if ctx.Err() != nil {
+		if b.deal(ctx, s.job, s.block, s.result, emit); ctx.Err() != nil {
 			return
 		}
-		b.deal(s.job, s.block, data, err, emit)
 	}
 	for _, j := range b.jobs {
 		if j.active && len(j.queue) == 0 {

@@ -89,6 +89,7 @@ type block struct {
 	reason bridge.Reason // why
 	again  time.Time     // when to try again, after silence
 	told   bool          // it was logged
+	took   time.Duration // a read, of late; 0 is not known
 
 	part *part // of an inquiry; nil for a block of the plan
 }

@@ -37,6 +37,21 @@ func newRig(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator) *ri
 
 func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.State) *rig {
 	t.Helper()
+	return newRigDial(t, cfg, state, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
+		host, _, _ := strings.Cut(spec.address.host, ":")
+		sim := sims[host]
+		if sim == nil { // nobody there
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return sim.Dial(ctx)
+	})
+}
+
+// newRigDial starts cfg; dial makes connections, which are served while the
+// context that it gets is not done.
+func newRigDial(t *testing.T, cfg Config, state bridge.State, dial func(context.Context, busSpec) (wire.Stream, error)) *rig {
+	t.Helper()
 	r := &rig{done: make(chan struct{})}
 	for _, p := range cfg.Validate() {
 		t.Fatalf("%v: %s: %s", p.Path, p.Text, p.Fix)
@@ -49,13 +64,15 @@ func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator,
 	}
 	r.source.dial = func(spec busSpec) func(context.Context) (wire.Stream, error) {
 		return func(ctx context.Context) (wire.Stream, error) {
-			host, _, _ := strings.Cut(spec.address.host, ":")
-			sim := sims[host]
-			if sim == nil { // nobody there
-				<-ctx.Done()
-				return nil, ctx.Err()
+			// A connection is served for the rig's life, but the attempt ends with ctx.
+			both, cancel := context.WithCancel(r.ctx)
+			stop := context.AfterFunc(ctx, cancel)
+			stream, err := dial(both, spec)
+			stop()
+			if err != nil {
+				cancel()
 			}
-			return sim.Dial(r.ctx)
+			return stream, err
 		}
 	}
 	go func() {

@@ -99,6 +99,14 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 	each("requests_total", "Requests sent, with retries.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.requests.Load()) })
 	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.late.Load()) })
 	each("busy_seconds_total", "Time spent on requests.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
+	loads := make(map[string]float64) // by bus
+	for _, d := range devices {
+		for _, load := range d.snapshot().loads {
+			loads[d.spec.bus] += load
+		}
+	}
+	each("load", "Share of the bus's time that the reads take, as measured; above 1 it can't be done.", bridge.Gauge,
+		func(b *bus) float64 { return loads[b.spec.address.String()] })
 	for _, b := range buses {
 		for r := range b.counts.failures {
 			if n := b.counts.failures[r].Load(); n > 0 {

@@ -219,7 +219,7 @@ func (f *field) alone() *field {
 
 // read reads the registers of a field and nothing else.
 func (s *setter) read(ctx context.Context, f *field) ([]byte, error) {
-	r := fetch(ctx, s.client, s.device, f.table, f.address, f.words, 1+s.device.spec.retries)
+	r := fetch(ctx, s.client, s.device, s.device.spec.timeout, f.table, f.address, f.words, 1+s.device.spec.retries)
 	return r.data, r.err
 }
 

@@ -40,7 +40,8 @@ type Link struct {
 	buf     [2 * maxADU]byte
 	have    []byte        // received and not yet used, within buf
 	quiet   time.Time     // no request before
-	silent  int           // timeouts in a row without a byte
+	silent  int           // failures in a row without a sign of life
+	got     int           // bytes received since the last request
 	late    map[byte]late // by unit, where answers have no transaction id
 
 	stream  Stream // the owner's; also guarded by mu for interrupt
@@ -49,7 +50,7 @@ type Link struct {
 	unwatch func() bool
 }
 
-// silences is how many timeouts in a row, without a single byte, make a
+// silences is how many failures in a row, without a sign of life, make a
 // connection count as dead: a cut cable looks like that.
 const silences = 3
 
@@ -163,15 +164,19 @@ func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) 
 		l.silent = 0
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrTimeout
+		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come
 		if l.late != nil {
 			err = l.unanswered(request, timeout)
 		}
-		if l.silent++; l.silent >= silences {
+		if l.silent++; l.silent >= silences || torn || l.flooded() {
 			l.drop()
 		}
 	case errors.Is(err, errNoAnswer):
 		err = protocolErrorf("%d bytes that are no answer, or have a wrong checksum: % x", len(l.have), l.have[:min(len(l.have), 16)])
 		l.have = nil
+		if l.silent++; l.silent >= silences || l.flooded() {
+			l.drop()
+		}
 	default:
 		l.drop()
 		if _, ok := err.(*ProtocolError); !ok {
@@ -181,8 +186,13 @@ func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) 
 	return answer, err
 }
 
+// flooded reports whether more was received than any answer and its echo: noise
+// without end, which a new connection may be without.
+func (l *Link) flooded() bool { return l.got > 2*maxADU }
+
 // transact writes the request and reads until its answer is there.
 func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
+	l.got = 0
 	if err := l.stream.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
@@ -227,8 +237,11 @@ func (l *Link) fill() error {
 	kept := copy(l.buf[:], l.have)
 	n, err := l.stream.Read(l.buf[kept:])
 	l.have = l.buf[:kept+n]
+	l.got += n
 	if n > 0 {
-		l.silent = 0
+		if l.late == nil {
+			l.silent = 0 // with CRCs, only a whole answer is a sign of life
+		}
 		return nil
 	}
 	return err

@@ -26,6 +26,7 @@ type shareOf struct {
 	waiting map[uint16]*waiter // guarded by Shared.mu
 	used    bool               // guarded by Shared.mu; an answer came on it
 	silent  int                // guarded by Shared.mu; timeouts since the last answer
+	torn    bool               // guarded by Shared.mu; the last frame is not whole
 }
 
 // waiter is a request that waits for its answer.
@@ -167,10 +168,11 @@ func (s *Shared) forget(c *shareOf, id uint16, timedOut bool) (dead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(c.waiting, id)
-	if timedOut {
-		c.silent++
+	if !timedOut {
+		return false
 	}
-	return c.silent >= silences && len(c.waiting) == 0
+	c.silent++
+	return c.torn || c.silent >= silences && len(c.waiting) == 0
 }
 
 // fail ends a connection: err is what all that wait on it get.
@@ -216,6 +218,7 @@ func (s *Shared) handOut(c *shareOf, received []byte) (used int, err error) {
 	for {
 		frame, n, err := s.mbap.next(received[used:])
 		if frame == nil || err != nil {
+			c.torn = used < len(received)
 			return used, err
 		}
 		used += n
