@@ -23,10 +23,12 @@ const (
 
 // ack is the acknowledgement that a client waits for.
 type ack struct {
-	conn  *conn
-	id    uint16
-	qos   byte
-	state ackState // guarded by conn.mu
+	conn   *conn
+	client string
+	id     uint16
+	qos    byte
+	state  ackState // guarded by conn.mu
+	heir   *ack     // guarded by conn.mu; the same message on a later connection
 }
 
 type ackState uint8
@@ -72,7 +74,7 @@ func (a *acks) clear() { *a = acks{} }
 // the queue. It returns nil if the client has too many. A client that can't
 // know the limit waits here, in the goroutine that reads from it alone, until
 // there is room or the connection is closed.
-func (c *conn) expect(id uint16, qos byte) *ack {
+func (c *conn) expect(client string, id uint16, qos byte) *ack {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.versionLocked() >= 5 {
@@ -85,9 +87,12 @@ func (c *conn) expect(id uint16, qos byte) *ack {
 	for c.acks.len() >= maxUnacknowledged && !c.closed {
 		c.room.Wait()
 	}
-	a := &ack{conn: c, id: id, qos: qos}
+	a := &ack{conn: c, client: client, id: id, qos: qos}
 	if !c.closed {
 		c.acks.push(a)
+	}
+	if qos == 2 {
+		c.limbo.put(client, a)
 	}
 	return a
 }
@@ -121,15 +126,27 @@ func (c *conn) versionLocked() byte {
 // safe is told that the message is safe, or that it was refused. It does not
 // wait.
 func (a *ack) safe(err error) {
-	c := a.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	a.state = ackSafe
-	if err != nil {
-		a.state = ackRefused
-		c.refused.Add(1)
+	if err == nil {
+		a.settle(ackSafe)
+		return
 	}
+	a.conn.refused.Add(1)
+	a.settle(ackRefused)
+}
+
+func (a *ack) settle(state ackState) {
+	c := a.conn
+	if state == ackRefused && a.qos == 2 {
+		c.limbo.remove(a.client, a) // sent again, it is another message
+	}
+	c.mu.Lock()
+	a.state = state
+	heir := a.heir
 	c.advanceLocked()
+	c.mu.Unlock()
+	if heir != nil {
+		heir.settle(state)
+	}
 }
 
 // advanceLocked sends the acknowledgements that are due: all before the first
@@ -168,9 +185,11 @@ func (a *ack) append(b []byte) []byte {
 		return append(b, kind, 3, hi, lo, packets.ErrNotAuthorized.Code)
 	}
 	if a.qos == 2 {
-		// The broker answers the client's PUBREL if it knows the id.
+		// The broker answers the client's PUBREL, and the same PUBLISH again, if
+		// it knows the id.
 		a.conn.client.State.Inflight.Set(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: a.id, Created: time.Now().Unix()})
+		a.conn.limbo.remove(a.client, a)
 	}
 	return append(b, kind, 2, hi, lo)
 }

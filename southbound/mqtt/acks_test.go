@@ -261,3 +261,65 @@ func TestStopAcknowledges(t *testing.T) {
 	<-stopped
 	c.closed()
 }
+
+// A QoS 2 message whose PUBREC was not sent when the connection broke is not
+// taken again when the client repeats it.
+func TestQoS2AcrossConnections(t *testing.T) {
+	for _, version := range []byte{4, 5} {
+		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
+			r := newRecorder()
+			r.hold = true
+			s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+			addr := address(t, s)
+			connect := func(flags byte) *rawClient {
+				c := openRaw(t, addr, version)
+				c.connect("c", flags)
+				c.read()
+				return c
+			}
+			c := connect(0)
+			for id := range uint16(3) {
+				c.publish(4, id+1, "t/a/p", "1")
+			}
+			c.publish(12, 1, "t/a/p", "1") // repeated too soon: its PUBREC comes once
+			r.wait(t, 3)
+			_ = c.conn.Close()
+			until(t, "the client is gone", func() bool { return metric(s, "fieldbridge_mqtt_clients") == 0 })
+			safe := r.take()
+			safe[0](nil)
+
+			c = connect(0)
+			for id := range uint16(3) {
+				c.publish(12, id+1, "t/a/p", "1")
+			}
+			c.expect(0x50, 1)
+			c.silent()
+			safe[2](bridge.ErrFull)
+			safe[1](nil)
+			c.expect(0x50, 2)
+			if version == 5 {
+				c.expect(0x50, 3, 0x97)
+			} else {
+				c.closed()
+				c = connect(0)
+				c.expect(0x50, 1) // not yet released
+				c.expect(0x50, 2)
+			}
+			r.wait(t, 3)
+			c.publish(4, 3, "t/a/p", "1") // refused, it is taken anew
+			r.wait(t, 4)
+			_ = c.conn.Close()
+
+			c = connect(2) // a clean start forgets
+			c.publish(4, 3, "t/a/p", "1")
+			r.wait(t, 5)
+			e := s.brokers["local"].embedded
+			_ = c.conn.Close()
+			until(t, "nothing is left", func() bool {
+				e.limbo.mu.Lock()
+				defer e.limbo.mu.Unlock()
+				return version == 5 || len(e.limbo.byClient) == 0
+			})
+		})
+	}
+}

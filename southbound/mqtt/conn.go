@@ -14,11 +14,11 @@ const (
 	// maxUnsent bounds what waits for a client that reads slowly, in bytes
 	// beside the largest message. Beyond it the client is disconnected.
 	maxUnsent = 256 << 10
-	// writeTimeout is how long a client may take to read what was sent.
-	writeTimeout = 30 * time.Second
 	// farewell is how long a connection that is being closed may take to send
 	// what waits.
 	farewell = time.Second
+	// deadlineSlack is how much later than asked for a silent client is given up.
+	deadlineSlack = 500 * time.Millisecond
 )
 
 var errSlowReader = errors.New("the client does not read what it subscribed to")
@@ -39,6 +39,7 @@ type conn struct {
 	limit   int             // bytes that may wait to be sent
 	writers *sync.WaitGroup // of the broker
 	refused *atomic.Uint64  // of the broker
+	limbo   *limbo          // of the broker
 
 	mu      sync.Mutex
 	client  *mochi.Client // guarded by mu; nil until CONNECT
@@ -51,13 +52,14 @@ type conn struct {
 	acks acks // guarded by mu
 	room sync.Cond
 
-	voice  *mochi.Client // of the reading goroutine; publishes to local subscribers
-	topics []filter      // that the client may use, nil is all; set before the first packet after CONNECT
+	deadline time.Time     // of the reading goroutine; as set
+	voice    *mochi.Client // of the reading goroutine; publishes to local subscribers
+	topics   []filter      // that the client may use, nil is all; set before the first packet after CONNECT
 }
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *embedded) *conn {
-	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), writers: &e.writers, refused: &e.refused}
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), writers: &e.writers, refused: &e.refused, limbo: &e.limbo}
 	nc.room.L = &nc.mu
 	return nc
 }
@@ -94,13 +96,8 @@ func (c *conn) send() {
 	for len(c.out) > 0 {
 		b := c.out
 		c.out, c.spare = c.spare[:0], nil
-		timeout := writeTimeout
-		if c.closed {
-			timeout = farewell
-		}
 		c.mu.Unlock()
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(timeout)) // fails if closed, and so does Write
-		_, err := c.Conn.Write(b)
+		_, err := c.Conn.Write(b) // ends when the connection is closed, for one reason or another
 		c.mu.Lock()
 		if cap(b) <= 64<<10 {
 			c.spare = b
@@ -116,9 +113,20 @@ func (c *conn) send() {
 	}
 }
 
-// SetDeadline sets the deadline for reading: the broker's keep-alive. Writing
-// has its own.
-func (c *conn) SetDeadline(t time.Time) error { return c.Conn.SetReadDeadline(t) }
+// SetDeadline sets the deadline for reading: the broker's keep-alive, once and a
+// half of what the client promised, which the broker rounds down. It is asked
+// for with every packet, and set some times a second. It is called by the
+// goroutine that reads.
+func (c *conn) SetDeadline(t time.Time) error {
+	if !t.IsZero() {
+		t = t.Add(deadlineSlack)
+		if later := t.Sub(c.deadline); later >= 0 && later < deadlineSlack {
+			return nil
+		}
+	}
+	c.deadline = t
+	return c.Conn.SetReadDeadline(t)
+}
 
 // Close closes the connection once what waits has been sent, or after a second.
 // It does not wait for that.

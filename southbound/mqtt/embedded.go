@@ -38,6 +38,7 @@ type embedded struct {
 	ingest func(m message, safe func(error))
 	server *mochi.Server
 	ports  []*port
+	limbo  limbo
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
 

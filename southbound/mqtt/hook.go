@@ -23,7 +23,8 @@ func (h *hook) ID() string { return "fieldbridge" }
 // Provides reports what the hook wants to be told.
 func (h *hook) Provides(b byte) bool {
 	switch b {
-	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode:
+	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode,
+		mochi.OnSessionEstablish, mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -38,6 +39,24 @@ func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
 	}
 	return nil
 }
+
+// OnSessionEstablish is called before a client takes its session over.
+func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
+	if pk.Connect.Clean {
+		h.broker.limbo.forget(cl.ID)
+	}
+}
+
+// OnDisconnect is called when a connection has ended, and with expire the
+// session.
+func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {
+	if expire && !cl.IsTakenOver() {
+		h.broker.limbo.forget(cl.ID)
+	}
+}
+
+// OnClientExpired is called when a session has ended.
+func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.limbo.forget(cl.ID) }
 
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it
@@ -66,7 +85,10 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		h.broker.ingest(m, nil)
 		return pk, nil
 	}
-	a := c.expect(pk.PacketID, pk.FixedHeader.Qos)
+	if pk.FixedHeader.Qos == 2 && c.again(cl.ID, pk.PacketID) {
+		return pk, packets.ErrRejectPacket
+	}
+	a := c.expect(cl.ID, pk.PacketID, pk.FixedHeader.Qos)
 	if a == nil {
 		h.broker.log.Warn("client disconnected: it has too many unacknowledged messages", "client", cl.ID, "max", maxUnacknowledged)
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
