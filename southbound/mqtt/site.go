@@ -229,6 +229,10 @@ func (s *site) connectError(connack *paho.Connack, err error) error {
 	if fromPeer(err) { // with TLS 1.3 a refused certificate shows only here
 		return fmt.Errorf("%s: %w", what, explainTLS(err))
 	}
+	if connack == nil && strings.HasPrefix(s.config.URL, "mqtts:") && (s.config.TLS == nil || s.config.TLS.Certificate == "") {
+		// The alert may be lost when the broker closes at once.
+		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; or it does not speak MQTT 5", what, err)
+	}
 	if connack == nil {
 		return fmt.Errorf("%s: no answer that MQTT 5 knows (%w): the broker must speak MQTT 5; if it speaks 3.1.1 only, let it bridge to a broker with listen", what, err)
 	}
