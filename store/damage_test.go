@@ -330,7 +330,7 @@ func checkMissing(t *testing.T, q *Queue, c damageCase, run string, got map[uint
 // drainSlowly takes and acknowledges everything, waiting for repairs.
 func drainSlowly(t *testing.T, q *Queue) (all []bridge.Entry) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(5 * time.Second)
 	for q.Ledger().Waiting.Batches > 0 {
 		for _, which := range []bridge.Lane{bridge.Backlog, bridge.Fresh} {
 			entries := take(t, q, which)

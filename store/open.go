@@ -224,6 +224,9 @@ func (q *Queue) openWriter(s *segment) {
 // countDone finds how much of a segment is done.
 func (q *Queue) countDone(s *segment, acks *ackRecord) {
 	s.done = acks.counts[s.first]
+	if len(q.done.missing(s.first, s.last+1)) == 0 {
+		s.done = s.written // it was removed, but a power cut has brought it back
+	}
 	if s.done.Batches <= s.written.Batches && s.done.Readings <= s.written.Readings {
 		return
 	}

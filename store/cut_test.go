@@ -1,0 +1,81 @@
+package store
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// cutDir is the environment variable that makes the test binary the gateway
+// whose writes and syncs are recorded.
+const cutDir = "FIELDBRIDGE_CUT_DIR"
+
+// TestCutChild is that gateway: commits, acknowledgements, new segments, drops,
+// dead letters, a restart. It says on stdout what it promised, so that this is
+// in the record, too.
+func TestCutChild(t *testing.T) {
+	dir := os.Getenv(cutDir)
+	if dir == "" {
+		t.Skip("only as a child of TestPowerCuts")
+	}
+	say := func(what string, run string, seq uint64) {
+		os.Stdout.WriteString("@" + what + " " + run + " " + itoa(seq) + "\n")
+	}
+	for range 2 {
+		c := killConfig(dir)
+		c.SegmentSize = 96 << 10
+		q, err := Open(c, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		say("run", q.Run(), 0)
+		q.Online()
+		for seq := uint64(1); seq <= 600; seq++ {
+			b := content(q.Run(), seq)
+			b.Readings = append(b.Readings, noiseOf(int(seq), 30).Readings...)
+			q.Append(b, func(err error) {
+				if err == nil {
+					say("safe", q.Run(), seq)
+				}
+			})
+			if seq%15 == 0 {
+				commitNow(t, q)
+			}
+			if seq%100 == 0 {
+				entries := take(t, q, bridge.Fresh)
+				for i := range entries[:len(entries)/2] {
+					say("cloud", entries[i].Run, entries[i].Seq)
+					if i == 3 {
+						q.Bury("no", entries[i].Position)
+						continue
+					}
+					q.Ack(entries[i].Position)
+				}
+				q.Offline()
+				q.Online()
+				for _, e := range take(t, q, bridge.Backlog)[:30] {
+					say("cloud", e.Run, e.Seq)
+					q.Ack(e.Position)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func itoa(n uint64) string {
+	b := [20]byte{}
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
+	}
+}
