@@ -17,7 +17,7 @@ func TestPrintPlan(t *testing.T) {
 	p := configs.Plan{
 		Gateway: "press-line-2",
 		Buses: []modbus.BusPlan{
-			{Bus: "hall-a", Link: "rtu:///dev/ttyUSB0", Load: 1.2, Blocks: []modbus.BlockPlan{
+			{Bus: "hall-a", Link: "rtu:///dev/ttyUSB0", Load: 1.2, Fits: 1600 * time.Millisecond, Blocks: []modbus.BlockPlan{
 				{Device: "meter", UnitID: 3, Table: "holding", Address: 40, Count: 1, Points: []string{"fault"}, Every: 90 * time.Second},
 			}},
 			{Bus: "plc", Link: "tcp://127.0.0.1:5020", Load: 0.004, Blocks: []modbus.BlockPlan{
@@ -32,7 +32,7 @@ func TestPrintPlan(t *testing.T) {
 	}
 	want := `Gateway press-line-2
 
-Modbus bus hall-a, rtu:///dev/ttyUSB0: about 120 % busy — more than it can do: poll less often, or fewer points
+Modbus bus hall-a, rtu:///dev/ttyUSB0: about 120 % busy — more than it can do: fits at every: 1.6s, or with fewer points
   DEVICE  UNIT ID  EVERY  READS               FROM  POINTS
   meter   3        1m30s  1 holding register  40    fault
   a request every 1m30s

@@ -27,7 +27,7 @@ func printPlan(w io.Writer, p configs.Plan) {
 }
 
 func printBus(w io.Writer, bus modbus.BusPlan) {
-	fmt.Fprintf(w, "\nModbus bus %s, %s: %s busy%s\n", bus.Bus, bus.Link, percent(bus.Load), overload(bus.Load))
+	fmt.Fprintf(w, "\nModbus bus %s, %s: %s busy%s\n", bus.Bus, bus.Link, percent(bus.Load), overload(bus))
 	if len(bus.Blocks) == 0 {
 		fmt.Fprintln(w, "  nothing is read here")
 		return
@@ -44,11 +44,11 @@ func printBus(w io.Writer, bus modbus.BusPlan) {
 }
 
 // overload warns of a bus that can't do what is asked.
-func overload(load float64) string {
+func overload(bus modbus.BusPlan) string {
 	switch {
-	case load > 1:
-		return " — more than it can do: poll less often, or fewer points"
-	case load > 0.7:
+	case bus.Load > 1:
+		return " — more than it can do: fits at every: " + setting.Duration(bus.Fits).String() + ", or with fewer points"
+	case bus.Load > 0.7:
 		return " — little room for retries"
 	}
 	return ""

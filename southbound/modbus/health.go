@@ -24,6 +24,7 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 	start := time.Now()
 	for range attempts {
 		c.To(ctx, d.spec.unit, timeout)
+		c.Pause(d.spec.pause)
 		r.data, r.err = c.Read(t, uint16(first), uint16(count))
 		if r.err == nil || ctx.Err() != nil {
 			break

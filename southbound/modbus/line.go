@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"fieldbridge/southbound/modbus/wire"
@@ -26,6 +27,14 @@ type busSpec struct {
 	turns        bool        // rs485 counts
 	rs485        wire.RS485
 	tls          TLS // of tls://
+}
+
+// link says what the bus is, for people.
+func (b busSpec) link() string {
+	if b.address.scheme != "rtu" {
+		return b.address.String()
+	}
+	return fmt.Sprintf("%s, %d baud %d%c%d", b.address, b.serial.Baud, b.serial.DataBits, strings.ToUpper(string(b.serial.Parity))[0], b.serial.StopBits)
 }
 
 // cost is what requests take on the bus before anything was measured, with a
@@ -52,7 +61,7 @@ const (
 
 // newLink returns the link of a bus.
 func newLink(spec busSpec, dial dialFunc) wire.Carrier {
-	o := wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout, ConnectDelay: spec.connectDelay, Pause: spec.pause}
+	o := wire.Options{Dial: dial(spec), ConnectTimeout: spec.timeout, ConnectDelay: spec.connectDelay}
 	if spec.pipeline > 1 {
 		return wire.NewShared(o)
 	}
@@ -61,7 +70,7 @@ func newLink(spec busSpec, dial dialFunc) wire.Carrier {
 	}
 	if spec.address.scheme == "rtu" {
 		o.Char = spec.serial.Char()
-		o.Pause = max(o.Pause, spec.serial.Silence())
+		o.Silence = spec.serial.Silence()
 	}
 	return wire.NewRTU(o)
 }

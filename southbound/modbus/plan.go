@@ -18,6 +18,9 @@ type BusPlan struct {
 	// Load is the estimated share of the bus's time that the reads take: 0.25
 	// is a quarter; above 1 it can't be done.
 	Load float64 `json:"load"`
+	// Fits is, where Load is above 1, the interval that the one asked for most
+	// often would have to be: all intervals that much longer.
+	Fits time.Duration `json:"fits,omitempty"`
 	// GivenUp are points that their device was found to refuse.
 	GivenUp []string    `json:"given_up,omitempty"`
 	Blocks  []BlockPlan `json:"blocks"`
@@ -51,7 +54,7 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
-		plans[key] = &BusPlan{Bus: b.name, Link: b.address.String(), Blocks: []BlockPlan{}}
+		plans[key] = &BusPlan{Bus: b.name, Link: b.link(), Blocks: []BlockPlan{}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]
@@ -69,6 +72,9 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 			plan.GivenUp = append(plan.GivenUp, j.lost...)
 		}
 	}
+	for _, p := range plans {
+		p.fit()
+	}
 	return slices.SortedFunc(func(yield func(BusPlan) bool) {
 		for _, p := range plans {
 			if !yield(*p) {
@@ -76,6 +82,19 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 			}
 		}
 	}, func(a, b BusPlan) int { return strings.Compare(a.Bus, b.Bus) })
+}
+
+// fit finds the interval at which the bus could do what is asked.
+func (p *BusPlan) fit() {
+	if p.Load <= 1 {
+		return
+	}
+	shortest := p.Blocks[0].Every
+	for _, b := range p.Blocks {
+		shortest = min(shortest, b.Every)
+	}
+	const step = 100 * time.Millisecond
+	p.Fits = time.Duration(p.Load*float64(shortest))/step*step + step
 }
 
 // block is a run of registers or bits read in one request.

@@ -125,6 +125,7 @@ func (s *Source) Relay(ctx context.Context, name string, unit byte, pdu []byte) 
 	var answer []byte
 	err := on.send(ctx, func(ctx context.Context, b *bus) error {
 		b.client.To(ctx, unit, b.spec.timeout)
+		b.client.Pause(b.spec.pause)
 		got, err := b.client.Raw(pdu)
 		if ctx.Err() == nil {
 			b.account(err)
@@ -238,6 +239,7 @@ func (f *field) same(got, data []byte) bool {
 func (s *setter) put(ctx context.Context, f *field, data []byte) error {
 	way := s.device.spec.config.Write
 	s.client.To(ctx, s.device.spec.unit, s.device.spec.timeout)
+	s.client.Pause(s.device.spec.pause)
 	address := uint16(f.address)
 	switch {
 	case f.table == wire.Coil && way == writeMultiple:

@@ -26,10 +26,13 @@ type Carrier interface {
 	// Close ends the connection and interrupts a request under way.
 	Close()
 
-	exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error)
+	exchange(ctx context.Context, request []byte, w wait) ([]byte, error)
 	encode(buf []byte, unit, function byte, data []byte) []byte
 	parts(frame []byte) (unit byte, pdu []byte)
 }
+
+// wait is how long a request may take, and how long to be still before it.
+type wait struct{ timeout, pause time.Duration }
 
 // NewClient returns a client on l.
 func NewClient(l Carrier) *Client {
@@ -41,8 +44,12 @@ func NewClient(l Carrier) *Client {
 // To sets who the next requests go to and how long they may take. The end of
 // ctx ends a request.
 func (c *Client) To(ctx context.Context, unit byte, timeout time.Duration) {
-	c.h.ctx, c.h.unit, c.h.timeout = ctx, unit, timeout
+	c.h.ctx, c.h.unit, c.h.wait = ctx, unit, wait{timeout: timeout}
 }
+
+// Pause sets the least time between an answer and each request, until the next
+// call of To. It does not apply on a [Shared].
+func (c *Client) Pause(d time.Duration) { c.h.wait.pause = d }
 
 // Table is one of the four address spaces of a unit.
 type Table uint8
@@ -82,7 +89,7 @@ type handler struct {
 	link    Carrier
 	ctx     context.Context
 	unit    byte
-	timeout time.Duration
+	wait    wait
 	request []byte
 	answer  modbus.ProtocolDataUnit
 }
@@ -95,7 +102,7 @@ func (h *handler) Encode(pdu *modbus.ProtocolDataUnit) ([]byte, error) {
 
 // Send sends a request and returns the frame of its answer.
 func (h *handler) Send(request []byte) ([]byte, error) {
-	return h.link.exchange(h.ctx, request, h.timeout)
+	return h.link.exchange(h.ctx, request, h.wait)
 }
 
 // Verify refuses answers that break the protocol; the connection is not trusted

@@ -25,8 +25,8 @@ type Options struct {
 	ConnectTimeout time.Duration
 	// ConnectDelay is the wait between connecting and the first request.
 	ConnectDelay time.Duration
-	// Pause is the least time between an answer and the next request.
-	Pause time.Duration
+	// Silence is the least time between an answer and the next request.
+	Silence time.Duration
 	// Char is how long a character takes on a serial line; 0 where the
 	// transmission takes no time. It is added to the time that an answer has.
 	Char time.Duration
@@ -39,7 +39,7 @@ type Link struct {
 	framing framing
 	buf     [2 * maxADU]byte
 	have    []byte        // received and not yet used, within buf
-	quiet   time.Time     // no request before
+	ended   time.Time     // when the last request was over
 	silent  int           // failures in a row without a sign of life
 	got     int           // bytes received since the last request
 	late    map[byte]late // by unit, where answers have no transaction id
@@ -55,8 +55,8 @@ type Link struct {
 const silences = 3
 
 // NewRTU returns a link that frames with CRCs, for a serial line or a converter
-// behind TCP. It does not connect. o.Pause should be the silence between frames
-// at least.
+// behind TCP. It does not connect. On a serial line o.Silence is that of
+// the specification, [Serial.Silence].
 func NewRTU(o Options) *Link { return &Link{o: o, framing: &rtu{}, late: make(map[byte]late)} }
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
@@ -121,16 +121,16 @@ func (l *Link) watch(ctx context.Context) {
 
 // exchange sends a request frame and returns the frame of its answer, which is
 // valid until the next call.
-func (l *Link) exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+func (l *Link) exchange(ctx context.Context, request []byte, w wait) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	reused := l.stream != nil
-	answer, err := l.once(ctx, request, timeout)
+	answer, err := l.once(ctx, request, w)
 	if err != nil && reused && l.stale(err) && ctx.Err() == nil {
 		// The peer closed an idle connection, or left bytes on it: that says
 		// nothing about this request.
-		answer, err = l.once(ctx, request, timeout)
+		answer, err = l.once(ctx, request, w)
 	}
 	if ctx.Err() != nil && err != nil {
 		l.drop()
@@ -139,13 +139,16 @@ func (l *Link) exchange(ctx context.Context, request []byte, timeout time.Durati
 	return answer, err
 }
 
-func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error) {
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
-	if err := sleepUntil(ctx, l.quiet); err != nil {
-		return nil, err
+	if pause := max(w.pause, l.o.Silence); pause > 0 {
+		if err := sleepUntil(ctx, l.ended.Add(pause)); err != nil {
+			return nil, err
+		}
 	}
+	timeout := w.timeout
 	l.watch(ctx)
 	if l.late != nil {
 		if err := l.clear(request); err != nil {
@@ -156,9 +159,7 @@ func (l *Link) once(ctx context.Context, request []byte, timeout time.Duration) 
 	}
 	l.framing.stamp(request)
 	answer, err := l.transact(request, time.Now().Add(timeout))
-	if l.o.Pause > 0 {
-		l.quiet = time.Now().Add(l.o.Pause)
-	}
+	l.ended = time.Now()
 	switch {
 	case err == nil:
 		l.silent = 0
@@ -263,7 +264,9 @@ func (l *Link) open(ctx context.Context) error {
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
-	l.quiet = time.Now().Add(l.o.ConnectDelay)
+	if l.o.ConnectDelay > 0 {
+		return sleepUntil(ctx, time.Now().Add(l.o.ConnectDelay))
+	}
 	return nil
 }
 

@@ -278,10 +278,11 @@ func TestContextEndsRequest(t *testing.T) {
 func TestPauseAndConnectDelay(t *testing.T) {
 	_, _, address := numbered(t)
 	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second,
-		ConnectDelay: 30 * time.Millisecond, Pause: 20 * time.Millisecond})
+		ConnectDelay: 30 * time.Millisecond})
 	defer link.Close()
 	client := wire.NewClient(link)
 	client.To(t.Context(), 1, timeout)
+	client.Pause(20 * time.Millisecond)
 	start := time.Now()
 	for range 3 {
 		if _, err := client.Read(wire.Holding, 0, 1); err != nil {

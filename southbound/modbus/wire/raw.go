@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/goburrow/modbus"
 )
@@ -85,7 +84,7 @@ func (r *relay) encode(buf []byte, unit, function byte, data []byte) []byte {
 
 func (r *relay) parts(frame []byte) (byte, []byte) { return r.mbap.parts(frame) }
 
-func (r *relay) exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+func (r *relay) exchange(ctx context.Context, request []byte, _ wait) ([]byte, error) {
 	unit, pdu := r.parts(request)
 	answer, err := r.send(ctx, unit, pdu)
 	if err != nil {

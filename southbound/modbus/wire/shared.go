@@ -37,7 +37,7 @@ type waiter struct {
 }
 
 // NewShared returns a connection that keeps several requests outstanding. It
-// does not connect. Options.Pause does not apply.
+// does not connect.
 func NewShared(o Options) *Shared { return &Shared{o: o} }
 
 // Connected reports whether there is a connection, as far as is known.
@@ -73,13 +73,13 @@ func (s *Shared) encode(buf []byte, unit, function byte, data []byte) []byte {
 func (s *Shared) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }
 
 // exchange sends a request and waits for its answer, which the caller owns.
-func (s *Shared) exchange(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+func (s *Shared) exchange(ctx context.Context, request []byte, w wait) ([]byte, error) {
 	for try := 0; ; try++ {
 		c, reused, err := s.open(ctx)
 		if err != nil {
 			return nil, err
 		}
-		answer, err := s.ask(ctx, c, request, timeout)
+		answer, err := s.ask(ctx, c, request, w.timeout)
 		if try == 0 && reused && ctx.Err() == nil {
 			// As with a Link: what happened on an idle connection says nothing.
 			switch err.(type) {
