@@ -191,19 +191,23 @@ func (q *Queue) deleteDead(keys []uint64) error {
 // max_size.
 func (q *Queue) trimDead() error {
 	for {
+		var total bridge.Count
 		var bytes uint64
 		err := q.withDead(false, func(db *bolt.DB) error {
 			return db.View(func(tx *bolt.Tx) error {
-				_, bytes = readTotals(tx)
+				total, bytes = readTotals(tx)
 				return nil
 			})
 		})
-		if err != nil || bytes <= uint64(q.cfg.tenth()) {
+		limit := uint64(q.cfg.tenth())
+		if err != nil || bytes <= limit || total.Batches == 0 {
 			return err
 		}
+		// A tenth more than must be, so that it is not done for each.
+		most := int((bytes-limit+limit/10)/(bytes/total.Batches+1)) + 1
 		var keys []uint64
 		var letters []DeadLetter
-		if err := q.readDead(0, 100, func(p uint64, letter DeadLetter, whole bool) error {
+		if err := q.readDead(0, most, func(p uint64, letter DeadLetter, whole bool) error {
 			keys = append(keys, p)
 			if whole {
 				letters = append(letters, letter)
