@@ -24,43 +24,50 @@ type decoder struct {
 	paths     []*node // the texts that are paths
 }
 
-// place is where in the configuration a value is.
+// place is where in the configuration a value is: a key in another place.
 type place struct {
-	path []string
-	key  Position // of the key that names the value
+	in  *place // nil for the root
+	key string
 }
 
-func (p place) down(key string, at Position) place {
-	return place{append(slices.Clip(p.path), key), at}
+func (p *place) down(key string) *place { return &place{p, key} }
+
+// path returns the keys from the root.
+func (p *place) path() []string {
+	var keys []string
+	for ; p.in != nil; p = p.in {
+		keys = append(keys, p.key)
+	}
+	slices.Reverse(keys)
+	return keys
 }
 
 // name returns what to call the value in a message.
-func (p place) name() string {
-	if len(p.path) == 0 {
+func (p *place) name() string {
+	if p.in == nil {
 		return "the file"
 	}
-	last := p.path[len(p.path)-1]
-	if _, err := strconv.Atoi(last); err == nil && len(p.path) > 1 {
-		return p.path[len(p.path)-2]
+	if _, err := strconv.Atoi(p.key); err == nil && p.in.in != nil {
+		return p.in.key
 	}
-	return last
+	return p.key
 }
 
 func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
-func (d *decoder) fail(p place, at Position, text, fix string) {
+func (d *decoder) fail(p *place, at Position, text, fix string) {
 	d.suspect(p)
 	d.problems = append(d.problems, Problem{at, text, fix})
 }
 
 // suspect notes that the value at p can't be judged.
-func (d *decoder) suspect(p place) {
+func (d *decoder) suspect(p *place) {
 	if d.faulty == nil {
 		d.faulty, d.faultyKey = make(map[string]bool), make(map[string]bool)
 	}
-	if n := len(p.path); n > 0 {
-		d.faulty[pathKey(p.path)] = true
-		d.faultyKey[pathKey(p.path[:n-1])] = true
+	if p.in != nil {
+		d.faulty[pathKey(p.path())] = true
+		d.faultyKey[pathKey(p.in.path())] = true
 	}
 }
 
@@ -95,7 +102,7 @@ func setDefaults(v reflect.Value) {
 }
 
 // fresh is decode for a value that nobody has given defaults yet.
-func (d *decoder) fresh(n *node, v reflect.Value, p place) {
+func (d *decoder) fresh(n *node, v reflect.Value, p *place) {
 	if v.Kind() != reflect.Pointer {
 		setDefaults(v)
 	}
@@ -103,7 +110,7 @@ func (d *decoder) fresh(n *node, v reflect.Value, p place) {
 }
 
 // decode fills v, which is addressable and has its defaults.
-func (d *decoder) decode(n *node, v reflect.Value, p place) {
+func (d *decoder) decode(n *node, v reflect.Value, p *place) {
 	if n.unknown {
 		d.suspect(p) // what it is can only be told where it is known
 		if v.Kind() == reflect.String {
@@ -121,7 +128,7 @@ func (d *decoder) decode(n *node, v reflect.Value, p place) {
 	}
 }
 
-func (d *decoder) decodeKnown(n *node, v reflect.Value, p place) {
+func (d *decoder) decodeKnown(n *node, v reflect.Value, p *place) {
 	if n.kind == null {
 		d.fail(p, n.pos, p.name()+" has no value", "give it one, or remove the key")
 		return
@@ -188,14 +195,14 @@ func resolve(file, path string) string {
 }
 
 // object fills a struct.
-func (d *decoder) object(n *node, v reflect.Value, p place) {
+func (d *decoder) object(n *node, v reflect.Value, p *place) {
 	fields := fieldsOf(v.Type())
 	if n.kind != mapping {
 		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keyList(keysOf(v.Type())))
 		return
 	}
 	for _, m := range n.members {
-		at := p.down(m.key, m.pos)
+		at := p.down(m.key)
 		i := slices.IndexFunc(fields, func(f field) bool { return f.key == m.key })
 		if i < 0 {
 			d.unknown(m, keysOf(v.Type()), p)
@@ -209,34 +216,34 @@ func (d *decoder) object(n *node, v reflect.Value, p place) {
 	}
 }
 
-func (d *decoder) unknown(m member, fields []field, p place) {
+func (d *decoder) unknown(m member, fields []field, p *place) {
 	text := fmt.Sprintf("unknown key %q", m.key)
-	if len(p.path) > 0 {
-		text += " in " + strings.Join(p.path, ".")
+	if p.in != nil {
+		text += " in " + strings.Join(p.path(), ".")
 	}
 	fix := "the keys here are " + keyList(fields)
 	if m.key == "include" && slices.ContainsFunc(fields, func(f field) bool { return f.key == m.key }) {
-		d.fail(p.down(m.key, m.pos), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
+		d.fail(p.down(m.key), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
 		return
 	}
 	if s := suggestKey(m.key, fields); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 		// That it is missing is said by this.
-		d.fail(p.down(s, m.pos), m.pos, text, fix)
+		d.fail(p.down(s), m.pos, text, fix)
 		return
 	}
-	d.fail(p.down(m.key, m.pos), m.pos, text, fix)
+	d.fail(p.down(m.key), m.pos, text, fix)
 }
 
 // table fills a map.
-func (d *decoder) table(n *node, v reflect.Value, p place) {
+func (d *decoder) table(n *node, v reflect.Value, p *place) {
 	if n.kind != mapping {
 		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
 		return
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
 	for _, m := range n.members {
-		at := p.down(m.key, m.pos)
+		at := p.down(m.key)
 		key := reflect.New(v.Type().Key()).Elem()
 		keyNode := &node{kind: scalar, pos: m.pos, text: m.key, plain: true}
 		if !d.key(keyNode, key, at) {
@@ -253,7 +260,7 @@ func (d *decoder) table(n *node, v reflect.Value, p place) {
 }
 
 // key decodes the key of a map.
-func (d *decoder) key(n *node, v reflect.Value, p place) bool {
+func (d *decoder) key(n *node, v reflect.Value, p *place) bool {
 	before := len(d.problems)
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.unmarshal(n, v, u, p)
@@ -264,7 +271,7 @@ func (d *decoder) key(n *node, v reflect.Value, p place) bool {
 }
 
 // ordered fills a map whose order matters.
-func (d *decoder) ordered(n *node, v reflect.Value, p place) {
+func (d *decoder) ordered(n *node, v reflect.Value, p *place) {
 	if n.kind != mapping {
 		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
 		return
@@ -273,12 +280,12 @@ func (d *decoder) ordered(n *node, v reflect.Value, p place) {
 	for i, m := range n.members {
 		e := v.Index(i)
 		e.FieldByName("Name").SetString(m.key)
-		d.fresh(m.value, e.FieldByName("Value"), p.down(m.key, m.pos))
+		d.fresh(m.value, e.FieldByName("Value"), p.down(m.key))
 	}
 }
 
 // list fills a slice.
-func (d *decoder) list(n *node, v reflect.Value, p place) {
+func (d *decoder) list(n *node, v reflect.Value, p *place) {
 	if n.kind != list {
 		fix := "write [a, b]"
 		if n.kind == scalar {
@@ -289,7 +296,7 @@ func (d *decoder) list(n *node, v reflect.Value, p place) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, item := range n.items {
-		d.fresh(item, v.Index(i), p.down(strconv.Itoa(i), item.pos))
+		d.fresh(item, v.Index(i), p.down(strconv.Itoa(i)))
 	}
 }
 

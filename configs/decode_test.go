@@ -83,7 +83,7 @@ func decodeText(text string) (everyKind, []Problem) {
 	d := decoder{problems: problems}
 	v := reflect.ValueOf(&out).Elem()
 	setDefaults(v)
-	d.object(root, v, place{})
+	d.object(root, v, new(place))
 	return out, sortProblems(d.problems)
 }
 

@@ -153,7 +153,7 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	d := decoder{problems: append(append(problems, s.problems...), profiles.problems...)}
 	v := reflect.ValueOf(&l.Config).Elem()
 	setDefaults(v)
-	d.object(l.root, v, place{key: l.root.pos})
+	d.object(l.root, v, new(place))
 	l.paths = d.paths
 	l.resolveDefaults()
 	for _, p := range l.Config.Validate() {

@@ -20,6 +20,9 @@ func parse(file string, content []byte) (*node, []Problem) {
 	if p != nil {
 		return nil, []Problem{*p}
 	}
+	if root := readLean(src); root != nil {
+		return root, nil
+	}
 	tree, p := src.parse()
 	if p != nil {
 		return nil, []Problem{*p}

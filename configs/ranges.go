@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,11 +26,20 @@ type expander struct {
 	made     int // values so far
 }
 
+// hasRange reports whether a key in n may have a range.
+func hasRange(n *node) bool {
+	return slices.ContainsFunc(n.items, hasRange) ||
+		slices.ContainsFunc(n.members, func(m member) bool { return strings.Contains(m.key, "..") || hasRange(m.value) })
+}
+
 func (x *expander) fail(at Position, text, fix string) {
 	*x.problems = append(*x.problems, Problem{at, text, fix})
 }
 
 func (x *expander) expand(n *node) *node {
+	if !hasRange(n) {
+		return n
+	}
 	switch n.kind {
 	case list:
 		out := *n

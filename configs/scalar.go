@@ -21,7 +21,7 @@ var (
 )
 
 // scalar fills a number, bool or string.
-func (d *decoder) scalar(n *node, v reflect.Value, p place) {
+func (d *decoder) scalar(n *node, v reflect.Value, p *place) {
 	switch v.Kind() {
 	case reflect.String:
 		d.text(n, v, p)
@@ -39,7 +39,7 @@ func (d *decoder) scalar(n *node, v reflect.Value, p place) {
 }
 
 // plainScalar refuses maps and lists; wanted is what should stand there.
-func (d *decoder) plainScalar(n *node, p place, wanted string) bool {
+func (d *decoder) plainScalar(n *node, p *place, wanted string) bool {
 	if n.kind == scalar {
 		return true
 	}
@@ -52,7 +52,7 @@ func (d *decoder) plainScalar(n *node, p place, wanted string) bool {
 	return false
 }
 
-func (d *decoder) text(n *node, v reflect.Value, p place) bool {
+func (d *decoder) text(n *node, v reflect.Value, p *place) bool {
 	if !d.plainScalar(n, p, "text") {
 		return false
 	}
@@ -60,7 +60,7 @@ func (d *decoder) text(n *node, v reflect.Value, p place) bool {
 	return true
 }
 
-func (d *decoder) truth(n *node, v reflect.Value, p place) {
+func (d *decoder) truth(n *node, v reflect.Value, p *place) {
 	if !d.plainScalar(n, p, "true or false") {
 		return
 	}
@@ -83,7 +83,7 @@ var oldBools = map[string]bool{"yes": true, "on": true, "y": true, "true": true,
 	"no": false, "off": false, "n": false, "false": false, "0": false}
 
 // numeric refuses what is no number; sane is the grammar, wanted its name.
-func (d *decoder) numeric(n *node, p place, grammar *regexp.Regexp, wanted string) bool {
+func (d *decoder) numeric(n *node, p *place, grammar *regexp.Regexp, wanted string) bool {
 	if !d.plainScalar(n, p, wanted) {
 		return false
 	}
@@ -110,7 +110,7 @@ func (d *decoder) numeric(n *node, p place, grammar *regexp.Regexp, wanted strin
 	return false
 }
 
-func leadingZeroProblem(p place, text string) (what, fix string) {
+func leadingZeroProblem(p *place, text string) (what, fix string) {
 	digits := strings.TrimLeft(strings.TrimLeft(text, "+-"), "0")
 	if digits == "" || digits[0] < '0' || digits[0] > '9' {
 		digits = "0" + digits
@@ -121,7 +121,7 @@ func leadingZeroProblem(p place, text string) (what, fix string) {
 	return fmt.Sprintf("%s is %s, with a leading zero", p.name(), quote(text)), "write " + digits + ": some YAML readers take a leading zero as octal"
 }
 
-func (d *decoder) integer(n *node, v reflect.Value, p place) {
+func (d *decoder) integer(n *node, v reflect.Value, p *place) {
 	if !d.numeric(n, p, integerText, "a whole number") {
 		return
 	}
@@ -154,7 +154,7 @@ func limits(v reflect.Value) string {
 	return fmt.Sprintf("a whole number from %d to %d", -1<<(bits-1), 1<<(bits-1)-1)
 }
 
-func (d *decoder) float(n *node, v reflect.Value, p place) {
+func (d *decoder) float(n *node, v reflect.Value, p *place) {
 	if !d.numeric(n, p, numberText, "a number") {
 		return
 	}
@@ -167,7 +167,7 @@ func (d *decoder) float(n *node, v reflect.Value, p place) {
 }
 
 // unmarshal fills a type that reads its text itself.
-func (d *decoder) unmarshal(n *node, v reflect.Value, u encoding.TextUnmarshaler, p place) {
+func (d *decoder) unmarshal(n *node, v reflect.Value, u encoding.TextUnmarshaler, p *place) {
 	if !d.plainScalar(n, p, wantedText(v.Type())) {
 		return
 	}
