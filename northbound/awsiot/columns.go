@@ -95,11 +95,13 @@ type table struct {
 	groups []*group // used ones are groups[:used]
 	used   int
 	size   int
+	latest map[string]*group // the last group of each device
 }
 
 // group is one element of "devices".
 type group struct {
 	device  string
+	before  *group // the device's group before this one
 	seq, at []byte
 	lastSeq uint64
 	lastAt  int64
@@ -129,9 +131,12 @@ type undo struct {
 	values, bads           bool
 }
 
-var tables = sync.Pool{New: func() any { return new(table) }}
+var tables = sync.Pool{New: func() any { return &table{latest: make(map[string]*group)} }}
 
-func (t *table) reset() { t.used, t.size = 0, 0 }
+func (t *table) reset() {
+	t.used, t.size = 0, 0
+	clear(t.latest)
+}
 
 // add adds a batch if the table stays within limit; it reports whether it did.
 func (t *table) add(e *bridge.Entry, limit int) bool {
@@ -159,8 +164,11 @@ func (t *table) add(e *bridge.Entry, limit int) bool {
 	t.size = before
 	if joined {
 		g.rollback()
-	} else {
-		t.used--
+		return false
+	}
+	t.used--
+	if t.latest[g.device] = g.before; g.before == nil {
+		delete(t.latest, g.device)
 	}
 	return false
 }
@@ -169,12 +177,9 @@ func (t *table) add(e *bridge.Entry, limit int) bool {
 // costs a null for each column that e does not have and a column of nulls for
 // each that only e has, a new group costs all names.
 func (t *table) find(e *bridge.Entry) *group {
-	const lookBack = 64 // groups; a message rarely has more devices
-	for i := t.used - 1; i >= max(0, t.used-lookBack); i-- {
-		g := t.groups[i]
-		if g.device != e.Device {
-			continue
-		}
+	// A device whose points come in turns has as many groups as turns.
+	const lookBack = 8
+	for i, g := 0, t.latest[e.Device]; g != nil && i < lookBack; i, g = i+1, g.before {
 		known, names := 0, 0
 		for j := range e.Readings {
 			name := e.Readings[j].Point
@@ -205,6 +210,8 @@ func (t *table) open(device string) *group {
 	g := t.groups[t.used]
 	t.used++
 	g.device, g.seq, g.at = device, g.seq[:0], g.at[:0]
+	g.before = t.latest[device]
+	t.latest[device] = g
 	g.batches, g.used, g.index, g.values, g.bads = 0, 0, nil, false, false
 	return g
 }
