@@ -28,6 +28,7 @@ const modbusUsage = `Usage: fieldbridge modbus COMMAND URL ...
   decode 42AB 47AE            the same of registers given in hexadecimal
   scan URL                    which units answer, and what they are
   scan URL --line             which baud rate and parity a serial line has
+  scan URL --sunspec          which SunSpec models a unit has, and where
   scan URL --addresses holding:0-999   which addresses a unit answers
 URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus, too.
 ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.

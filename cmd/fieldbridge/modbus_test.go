@@ -44,6 +44,7 @@ func TestModbusCommands(t *testing.T) {
 		{"scan", "scan URL --units 1-3 --timeout 50ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
 		{"scan nothing", "scan URL --units 2-3 --timeout 50ms", exitFailed, "", "nothing answered: check"},
 		{"scan addresses", "scan URL --addresses holding:0-200", exitDone, "holding 0 to 4 answer (5)\nholding 100 to 101 answer (2)\n", ""},
+		{"scan models", "scan URL --sunspec", exitFailed, "", `no SunSpec device: there is no "SunS" at holding 40000`},
 		{"scan a line", "scan URL --line", exitFailed, "", "--line is for rtu:// serial ports"},
 		{"address", "read URL holdign:1", exitUsage, "", `"holdign" is no table: did you mean "holding"?`},
 		{"url", "read plc holding:1", exitUsage, "", `bus url: "plc" is no URL of a bus: write tcp://`},

@@ -19,6 +19,7 @@ func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer)
 	units := f.String("units", "1-247", "the `FIRST-LAST` unit ids to ask")
 	line := f.Bool("line", false, "try the usual baud rates and parities of a serial line")
 	addresses := f.String("addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
+	sunSpec := f.Bool("sunspec", false, "walk the list of models of --unit")
 	rest, code, ok := parseFlags(f.FlagSet, args, 1)
 	if !ok {
 		return code
@@ -35,6 +36,8 @@ func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer)
 	switch {
 	case *line:
 		err = s.line(ctx, rest[0], first, last)
+	case *sunSpec:
+		err = s.sunSpec(ctx, rest[0])
 	case *addresses != "":
 		err = s.addresses(ctx, rest[0], *addresses)
 	default:
@@ -79,6 +82,19 @@ func (s *scanning) units(ctx context.Context, url string, first, last int) error
 	return m.ScanUnits(ctx, first, last,
 		func(unit int) { s.progress.show("unit %d of %d to %d, %d found", unit, first, last, s.found) },
 		func(f modbus.Found) { s.tell("%v", f) })
+}
+
+func (s *scanning) sunSpec(ctx context.Context, url string) error {
+	m, err := s.f.master(url)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	models, err := m.SunSpec(ctx, *s.f.unit)
+	for _, model := range models {
+		s.tell("%v", model)
+	}
+	return err
 }
 
 func (s *scanning) line(ctx context.Context, url string, first, last int) error {

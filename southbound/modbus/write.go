@@ -86,7 +86,11 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 		if ctx.Err() == nil {
 			b.account(cutShort(err))
 		}
-		b.log.Info("write", "device", c.Device, "point", c.Point, "value", c.Value.String(), "err", err)
+		if err != nil {
+			b.log.Warn("point not written", "device", c.Device, "point", c.Point, "value", c.Value.String(), "err", err)
+		} else {
+			b.log.Info("point written", "device", c.Device, "point", c.Point, "value", c.Value.String())
+		}
 		return err
 	})
 	if code, ok := wire.ExceptionCode(err); ok && code <= 3 {

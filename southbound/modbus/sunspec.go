@@ -1,0 +1,84 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// SunSpecModel is one model in a SunSpec device's list.
+type SunSpecModel struct {
+	ID      int
+	Name    string // "" for one that is not so common
+	Address int    // holding address of the model's id; its points count from there
+	Length  int    // registers behind id and length
+}
+
+// String says it for people.
+func (m SunSpecModel) String() string {
+	name := m.Name
+	if name == "" {
+		name = "see sunspec.org"
+	}
+	return fmt.Sprintf("model %d (%s) at holding %d, %d registers", m.ID, name, m.Address, 2+m.Length)
+}
+
+// sunSpecBases are where a list may begin (SunSpec Device Information Model
+// Specification V1.0, section 6.2).
+var sunSpecBases = []int{40000, 50000, 0}
+
+const (
+	sunSpecMark = 0x53756e53 // "SunS"
+	sunSpecEnd  = 0xffff
+	sunSpecMost = 256 // models; a list that has no end is broken
+)
+
+// sunSpecNames are those of the models that meters and inverters have.
+var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102: "split-phase inverter", 103: "three-phase inverter",
+	111: "single-phase inverter, floats", 112: "split-phase inverter, floats", 113: "three-phase inverter, floats",
+	120: "nameplate", 121: "basic settings", 122: "measurements and status", 123: "immediate controls", 124: "storage", 160: "MPPT inverter",
+	201: "single-phase meter", 202: "split-phase meter", 203: "wye meter", 204: "delta meter",
+	211: "single-phase meter, floats", 212: "split-phase meter, floats", 213: "wye meter, floats", 214: "delta meter, floats",
+	802: "battery", 803: "lithium-ion battery"}
+
+// ErrNoSunSpec is that a unit has no SunSpec list.
+var ErrNoSunSpec = errors.New("no SunSpec device: there is no \"SunS\" at holding 40000, 50000 or 0")
+
+// SunSpec walks the list of a SunSpec device: it may begin at one of three
+// addresses, and what models it has, and where, differs from device to device.
+func (m *Master) SunSpec(ctx context.Context, unit int) ([]SunSpecModel, error) {
+	m.client.To(ctx, byte(unit), m.timeout)
+	for _, base := range sunSpecBases {
+		mark, err := m.client.Read(wire.Holding, uint16(base), 2)
+		if _, exception := wire.ExceptionCode(err); exception {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("read unit %d holding %d+2: %w", unit, base, err)
+		}
+		if binary.BigEndian.Uint32(mark) == sunSpecMark {
+			return m.models(base + 2)
+		}
+	}
+	return nil, ErrNoSunSpec
+}
+
+// models walks the list from the first model on.
+func (m *Master) models(at int) ([]SunSpecModel, error) {
+	var all []SunSpecModel
+	for at+2 <= 1<<16 && len(all) < sunSpecMost {
+		head, err := m.client.Read(wire.Holding, uint16(at), 2)
+		if err != nil {
+			return all, fmt.Errorf("the SunSpec list breaks off at holding %d: %w", at, err)
+		}
+		id, length := int(binary.BigEndian.Uint16(head)), int(binary.BigEndian.Uint16(head[2:]))
+		if id == sunSpecEnd {
+			return all, nil
+		}
+		all = append(all, SunSpecModel{ID: id, Name: sunSpecNames[id], Address: at, Length: length})
+		at += 2 + length
+	}
+	return all, errors.New("the SunSpec list has no end")
+}
