@@ -32,7 +32,7 @@ func TestCutChild(t *testing.T) {
 		}
 		say("run", q.Run(), 0)
 		q.Online()
-		for seq := uint64(1); seq <= 600; seq++ {
+		for seq := uint64(1); seq <= 300; seq++ {
 			b := content(q.Run(), seq)
 			b.Readings = append(b.Readings, noiseOf(int(seq), 30).Readings...)
 			q.Append(b, func(err error) {

@@ -242,7 +242,7 @@ func TestPowerCuts(t *testing.T) {
 		t.Fatalf("only %d syncs were recorded", syncs)
 	}
 	rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
-	cuts := make([]int, soak(100))
+	cuts := make([]int, soak(50))
 	for i := range cuts {
 		cuts[i] = rnd.IntN(len(ops))
 	}

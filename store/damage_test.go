@@ -232,7 +232,7 @@ func copyPage(t *testing.T, path string, from, to int64) {
 func damagedQueue(t *testing.T) (dir, run string) {
 	q := openQueue(t, smallConfig(tempDir(t)))
 	for i := range damageBatches {
-		q.Append(noiseOf(i, 40), nil)
+		q.Append(noiseOf(i, 24), nil)
 		if i%damagePer == damagePer-1 {
 			commitNow(t, q)
 		}
@@ -271,7 +271,7 @@ func testDamage(t *testing.T, c damageCase, dir, run string, sealed bool) {
 	var log strings.Builder
 	config := smallConfig(dir)
 	if sealed {
-		config.SegmentSize = 128 << 10 // too small to go on in the damaged one: it is found when it is reached
+		config.SegmentSize = 64 << 10 // too small to go on in the damaged one: it is found when it is reached
 	}
 	q, err := Open(config, slog.New(slog.NewTextHandler(io.MultiWriter(&log), nil)))
 	if err != nil {
@@ -291,7 +291,7 @@ func testDamage(t *testing.T, c damageCase, dir, run string, sealed bool) {
 			t.Fatalf("a batch that never was, or twice: %s %d", e.Run, e.Seq)
 		}
 		got[e.Seq] = true
-		want := noiseOf(int(e.Seq)-1, 40)
+		want := noiseOf(int(e.Seq)-1, 24)
 		for i := range want.Readings {
 			if e.Readings[i] != want.Readings[i] {
 				t.Fatalf("seq %d has other readings than were appended", e.Seq)

@@ -76,7 +76,7 @@ var harness = bridgetest.Harness{
 func TestQueueConforms(t *testing.T) { bridgetest.TestQueue(t, harness) }
 
 func TestQueueComparesWithTheModel(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(soak(15)) {
 		bridgetest.Compare(t, harness, seed, 300)
 		if t.Failed() {
 			return
