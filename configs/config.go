@@ -89,13 +89,13 @@ func oneOf(key, value string, allowed ...string) []setting.Problem {
 // Validate returns everything that is wrong with c: what each section finds, and
 // what only shows when they are seen together.
 func (c *Config) Validate() []setting.Problem {
-	problems := append(c.validateGateway(), c.fillLabels()...)
+	problems := append(c.validateGateway(), c.checkLabels()...)
 	problems = append(problems, setting.Under([]string{"log"}, c.Log.Validate())...)
 	if reflect.DeepEqual(c.Northbound.AWSIoT, northDefaults()) {
 		problems = append(problems, setting.Problem{Path: []string{"northbound"}, Text: "nothing says where readings go",
 			Fix: "add northbound: awsiot: with endpoint, certificate, private_key and topic"})
 	} else {
-		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, c.Northbound.AWSIoT.Validate(c.Gateway))...)
+		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, c.Northbound.AWSIoT.Validate(c.Gateway, c.Labels))...)
 	}
 	problems = append(problems, setting.Under([]string{"store"}, c.Store.Validate())...)
 	problems = append(problems, setting.Under([]string{"southbound", "modbus"}, c.Southbound.Modbus.Validate())...)

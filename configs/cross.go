@@ -94,30 +94,3 @@ func (c *Config) commitPace() []setting.Problem {
 		Fix: fmt.Sprintf("to spare the flash let commit_every be at least %s", setting.Duration(linger+ackTime)),
 	}}
 }
-
-// overload warns of what can't be done: buses that are asked for more than they
-// can, and an uplink that may carry less than is read. c is valid otherwise.
-func (c *Config) overload() []setting.Problem {
-	plan := c.plan()
-	var problems []setting.Problem
-	for _, bus := range plan.Buses {
-		if bus.Load <= 1 {
-			continue
-		}
-		path := []string{"southbound", "modbus", "buses", bus.Bus}
-		if _, ok := c.Southbound.Modbus.Buses[bus.Bus]; !ok && len(bus.Blocks) > 0 {
-			path = []string{"southbound", "modbus", "devices", bus.Blocks[0].Device}
-		}
-		problems = append(problems, setting.Problem{Path: path, OnKey: true, Warning: true,
-			Text: fmt.Sprintf("%s would be %.0f %% busy: cycles will be left out", bus.Bus, bus.Load*100), Fix: "poll less often, or fewer points"})
-	}
-	rate := c.Northbound.AWSIoT.Rate
-	messages := plan.North.Messages / month.Seconds()
-	if messages <= rate.Messages && plan.North.Bytes <= float64(rate.Bytes) {
-		return problems
-	}
-	return append(problems, setting.Problem{Path: []string{"northbound", "awsiot", "rate"}, Warning: true,
-		Text: fmt.Sprintf("up to %.0f messages and %.0f KiB are read per second, more than the rate of %g messages and %s: the queue would only grow",
-			messages, plan.North.Bytes/1024, rate.Messages, rate.Bytes),
-		Fix: "poll less often, deliver on_change, or let messages be fuller by a topic without {device}"})
-}

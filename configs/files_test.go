@@ -67,11 +67,11 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	var texts []string
-	for _, w := range l.Warnings {
+	for _, w := range l.Advice() {
 		texts = append(texts, w.String())
 	}
 	all := strings.Join(texts, "\n")
-	if !strings.Contains(all, "b would be ") || !strings.Contains(all, "the queue would only grow") {
+	if !strings.Contains(all, "b would be ") || !strings.Contains(all, "the rate allows") {
 		t.Errorf("warnings: %s", all)
 	}
 }

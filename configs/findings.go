@@ -14,7 +14,7 @@ func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
 	addresses := make(map[string]string)
 	for i, l := range gateways {
 		name := f.Gateways[i].Name
-		for _, w := range l.Warnings {
+		for _, w := range append(l.Warnings, l.Advice()...) {
 			found.add(w, name)
 		}
 		for _, p := range l.sharedDevices(name, addresses) {

@@ -3,21 +3,18 @@ package configs
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/setting"
 )
 
-var labelText = regexp.MustCompile(`\{label\.([^{}]*)\}`)
-
 // maxLabel is the most bytes of a label's value: it stands in topics, which AWS
 // limits to 256 bytes.
 const maxLabel = 128
 
-// fillLabels checks the labels and puts them where topics name them.
-func (c *Config) fillLabels() []setting.Problem {
+// checkLabels returns what is wrong with the labels.
+func (c *Config) checkLabels() []setting.Problem {
 	var problems []setting.Problem
 	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
 		path := []string{"labels", name}
@@ -27,22 +24,6 @@ func (c *Config) fillLabels() []setting.Problem {
 		case value == "" || len(value) > maxLabel:
 			problems = append(problems, setting.Problem{Path: path, Text: fmt.Sprintf("label %s has %d bytes", name, len(value)), Fix: fmt.Sprintf("use 1 to %d", maxLabel)})
 		}
-	}
-	north := &c.Northbound.AWSIoT
-	for key, topic := range map[string]*string{"topic": &north.Topic, "status_topic": &north.StatusTopic} {
-		*topic = labelText.ReplaceAllStringFunc(*topic, func(text string) string {
-			name := labelText.FindStringSubmatch(text)[1]
-			value, ok := c.Labels[name]
-			if !ok {
-				fix := "add it under labels"
-				if near := suggest(name, slices.Sorted(maps.Keys(c.Labels))); near != "" {
-					fix = fmt.Sprintf("did you mean {label.%s}?", near)
-				}
-				problems = append(problems, setting.Problem{Path: []string{"northbound", "awsiot", key}, Text: fmt.Sprintf("there is no label %q", name), Fix: fix})
-				return name // so that the rest of the topic can be checked
-			}
-			return value
-		})
 	}
 	return problems
 }

@@ -162,9 +162,6 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	if err := newError(d.problems); err != nil {
 		return err
 	}
-	for _, p := range l.known().overload() {
-		l.judge(&d, p)
-	}
 	l.Missing = sortProblems(append(d.missingFiles(), s.missing...))
 	l.Warnings = sortProblems(append(l.Warnings, l.checkQueueDir()...))
 	return nil

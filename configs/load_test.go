@@ -58,18 +58,23 @@ func TestFirstRun(t *testing.T) {
 	}
 }
 
-// The copy in this repository is what the acceptance test uses.
-func TestFirstRunIsTheSharedOne(t *testing.T) {
-	shared, err := os.ReadFile("../../shared/acceptance/first-run.yaml")
-	if err != nil {
-		t.Skip("no shared acceptance files beside this repository")
-	}
-	ours, err := os.ReadFile("examples/first-run.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(shared), string(ours)); diff != "" {
-		t.Errorf("examples/first-run.yaml differs (-shared +ours):\n%s", diff)
+// The copies in this repository are what the acceptance tests use, and all load.
+func TestExamples(t *testing.T) {
+	for _, name := range []string{"first-run.yaml", "every-key.yaml", "fleet.yaml"} {
+		if _, err := LoadEach("examples/" + name); err != nil {
+			t.Errorf("%s does not load:\n%v", name, err)
+		}
+		shared, err := os.ReadFile("../../shared/acceptance/" + name)
+		if err != nil {
+			continue // this repository stands alone
+		}
+		ours, err := os.ReadFile("examples/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(shared), string(ours)); diff != "" {
+			t.Errorf("examples/%s differs (-shared +ours):\n%s", name, diff)
+		}
 	}
 }
 

@@ -2,12 +2,15 @@ package configs
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/northbound/awsiot"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 )
@@ -44,6 +47,8 @@ type NorthPlan struct {
 	Units    float64 `json:"billed_units_per_month"`
 	// Bytes is how much that is per second.
 	Bytes float64 `json:"bytes_per_second"`
+	// Free says that the messages are not billed, only the rule: Basic Ingest.
+	Free bool `json:"messages_free"`
 }
 
 // QueuePlan is how readings wait.
@@ -119,76 +124,107 @@ func (c *Config) rulePlan(name string, s mqtt.Sensor) RulePlan {
 	if len(r.Points) == 0 {
 		r.Points = []string{cmp.Or(s.Point, "{point}")}
 	}
+	if slices.Equal(r.Points, []string{"*"}) {
+		r.Points = []string{"all that a payload has"}
+	}
 	return r
 }
 
 func (c *Config) northPlan(buses []modbus.BusPlan) NorthPlan {
 	north := &c.Northbound.AWSIoT
-	fill := func(topic string) string { return strings.ReplaceAll(topic, "{gateway}", c.Gateway) }
 	n := NorthPlan{
 		Endpoint:    north.Endpoint,
 		ClientID:    c.ClientID(),
-		Topic:       fill(north.Topic),
-		StatusTopic: fill(cmp.Or(north.StatusTopic, "fieldbridge/{gateway}/status")),
+		Topic:       ingest(north.BasicIngest) + c.fillTopic(north.Topic, c.Gateway),
+		StatusTopic: c.fillTopic(cmp.Or(north.StatusTopic, defaultStatus), c.Gateway),
 	}
-	for _, f := range flows(buses, strings.Contains(north.Topic, "{device}")) {
-		messages := f.batches
-		if linger := north.Linger.D().Seconds(); linger > 0 {
-			messages = min(messages, 1/linger)
-		}
-		messages = max(messages, f.bytes/float64(north.MaxMessage))
-		const billed = 5 << 10 // bytes that AWS IoT Core bills as one
-		perMessage := 1.0
-		if messages > 0 {
-			perMessage = math.Ceil((f.bytes/messages + envelope) / billed)
-		}
-		n.Bytes += f.bytes + messages*envelope
-		n.Messages += messages * month.Seconds()
-		n.Units += messages * perMessage * month.Seconds()
+	f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(buses))
+	if err != nil {
+		return n // a topic that is not known here
 	}
+	n.Messages, n.Units, n.Bytes, n.Free = f.Messages*month.Seconds(), f.UnitsPerMonth(), f.Bytes, f.Free
 	return n
 }
 
 // month is what estimates are for.
 const month = 30 * 24 * time.Hour
 
-// Sizes of what surrounds readings in a message of format rows, in bytes, and of
-// a usual number.
-const (
-	envelope  = 120
-	perBatch  = 60
-	perNumber = 6
-)
+// defaultStatus is the default of status_topic.
+const defaultStatus = "fieldbridge/{gateway}/status"
 
-// flow is what goes to one topic per second.
-type flow struct{ batches, bytes float64 }
+// ingest is the begin of topics that go to a rule directly.
+func ingest(rule string) string {
+	if rule == "" {
+		return ""
+	}
+	return "$aws/rules/" + rule + "/"
+}
 
-// flows returns what is polled, of each topic.
-func flows(buses []modbus.BusPlan, perDevice bool) map[string]flow {
+// fillTopic puts a name and the labels where a topic names them.
+func (c *Config) fillTopic(topic, gateway string) string {
+	topic = strings.ReplaceAll(topic, "{gateway}", gateway)
+	for name, value := range c.Labels {
+		topic = strings.ReplaceAll(topic, "{label."+name+"}", value)
+	}
+	return topic
+}
+
+// emissions are what is polled, by device and interval.
+func (c *Config) emissions(buses []modbus.BusPlan) []awsiot.Emission {
 	type cycle struct {
 		device string
 		every  time.Duration
 	}
-	size := make(map[cycle]int)
+	var all []awsiot.Emission
+	index := make(map[cycle]int)
 	for _, bus := range buses {
 		for _, block := range bus.Blocks {
 			key := cycle{block.Device, block.Every}
-			if size[key] == 0 {
-				size[key] = perBatch + len(block.Device)
+			i, ok := index[key]
+			if !ok {
+				i = len(all)
+				index[key] = i
+				all = append(all, awsiot.Emission{Device: block.Device, Every: block.Every})
 			}
 			for _, point := range block.Points {
-				size[key] += len(point) + len(`"":,`) + perNumber
+				p := c.Southbound.Modbus.Devices[block.Device].Points[point]
+				kind := cmp.Or(p.Type, "uint16")
+				if p.Coil != nil || p.Discrete != nil || p.Bit != nil {
+					kind = "bool"
+				}
+				all[i].Readings = append(all[i].Readings, bridge.Reading{Point: point, Value: awsiot.Typical(kind, p.Scale != nil)})
 			}
 		}
 	}
-	out := make(map[string]flow)
-	for key, bytes := range size {
-		topic := ""
-		if perDevice {
-			topic = key.device
+	return all
+}
+
+// Advice warns of what can't be done: buses that are asked for more than they
+// can, and an uplink that may carry less than is read. It takes some time, which
+// is why loading does not do it.
+func (l *Loaded) Advice() []Problem {
+	c := l.known()
+	buses := modbus.Plan(c.Southbound.Modbus)
+	var problems []setting.Problem
+	for _, bus := range buses {
+		if bus.Load <= 1 || len(bus.Blocks) == 0 {
+			continue
 		}
-		f, rate := out[topic], 1/key.every.Seconds()
-		out[topic] = flow{f.batches + rate, f.bytes + rate*float64(bytes)}
+		path := []string{"southbound", "modbus", "buses", bus.Bus}
+		if _, ok := c.Southbound.Modbus.Buses[bus.Bus]; !ok {
+			path = []string{"southbound", "modbus", "devices", bus.Blocks[0].Device}
+		}
+		problems = append(problems, setting.Problem{Path: path, OnKey: true,
+			Text: fmt.Sprintf("%s would be %.0f %% busy: cycles will be left out", bus.Bus, bus.Load*100), Fix: "poll less often, or fewer points"})
 	}
-	return out
+	north := &c.Northbound.AWSIoT
+	if f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(buses)); err == nil {
+		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, f.Problems(north))...)
+	}
+	out := make([]Problem, len(problems))
+	for i, p := range problems {
+		at, _ := l.root.find(p.Path, p.OnKey)
+		out[i] = Problem{at, p.Text, p.Fix}
+	}
+	return sortProblems(out)
 }

@@ -31,40 +31,59 @@ const MaxPolicy = 2048
 const thingName = "${iot:Connection.Thing.ThingName}"
 
 // PolicyFor returns the least that gateways must be allowed: to connect as
-// themselves and to publish to their own topics. One policy serves the whole
+// themselves, to publish to their own topics and, where they are configured, to
+// take commands and to report into their shadow. One policy serves the whole
 // fleet, as AWS puts in each thing's name. region may be empty: then it is that
 // of the endpoints.
 func PolicyFor(gateways map[string]*Loaded, region, account string) (Policy, error) {
-	clients, topics := make(map[string]bool), make(map[string]bool)
+	allow := map[string]map[string]bool{"iot:Connect": {}, "iot:Publish": {}, "iot:Subscribe": {}, "iot:Receive": {}}
 	for _, l := range gateways {
-		north := &l.Config.Northbound.AWSIoT
-		here, err := regionOf(north.Endpoint)
-		if region == "" && err == nil {
+		if here, err := regionOf(l.Config.Northbound.AWSIoT.Endpoint); region == "" && err == nil {
 			region = here
 		}
-		client := thingName
-		if id := l.Config.ClientID(); id != l.Config.Gateway {
-			client = id
-		}
-		clients["client/"+client] = true
-		for _, topic := range []string{north.Topic, cmp.Or(north.StatusTopic, "fieldbridge/{gateway}/status")} {
-			topics["topic/"+strings.NewReplacer("{gateway}", thingName, "{device}", "*").Replace(topic)] = true
-		}
+		l.Config.permissions(func(action, resource string) { allow[action][resource] = true })
 	}
 	if region == "" {
 		return Policy{}, fmt.Errorf("the region is not in the endpoint: name it with --region")
 	}
-	arns := func(set map[string]bool) []string {
-		var out []string
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			out = append(out, fmt.Sprintf("arn:%s:iot:%s:%s:%s", partition(region), region, account, name))
+	p := Policy{Version: "2012-10-17"}
+	for _, action := range []string{"iot:Connect", "iot:Publish", "iot:Subscribe", "iot:Receive"} {
+		var arns []string
+		for _, name := range slices.Sorted(maps.Keys(allow[action])) {
+			arns = append(arns, fmt.Sprintf("arn:%s:iot:%s:%s:%s", partition(region), region, account, name))
 		}
-		return out
+		if len(arns) > 0 {
+			p.Statement = append(p.Statement, Statement{"Allow", []string{action}, arns})
+		}
 	}
-	return Policy{"2012-10-17", []Statement{
-		{"Allow", []string{"iot:Connect"}, arns(clients)},
-		{"Allow", []string{"iot:Publish"}, arns(topics)},
-	}}, nil
+	return p, nil
+}
+
+// permissions tells what a gateway does at the cloud.
+func (c *Config) permissions(allow func(action, resource string)) {
+	north := &c.Northbound.AWSIoT
+	client := thingName
+	if id := c.ClientID(); id != c.Gateway {
+		client = id
+	}
+	allow("iot:Connect", "client/"+client)
+	topic := func(text string) string { return strings.ReplaceAll(c.fillTopic(text, thingName), "{device}", "*") }
+	allow("iot:Publish", "topic/"+ingest(north.BasicIngest)+topic(north.Topic))
+	allow("iot:Publish", "topic/"+topic(cmp.Or(north.StatusTopic, defaultStatus)))
+	if north.Commands.Topic != "" {
+		allow("iot:Subscribe", "topicfilter/"+topic(north.Commands.Topic))
+		allow("iot:Receive", "topic/"+topic(north.Commands.Topic))
+	}
+	if north.Shadow.Name != "" {
+		shadow := "$aws/things/" + thingName + "/shadow/name/" + north.Shadow.Name + "/"
+		for _, action := range []string{"get", "update"} {
+			allow("iot:Publish", "topic/"+shadow+action)
+			for _, outcome := range []string{"/accepted", "/rejected"} {
+				allow("iot:Subscribe", "topicfilter/"+shadow+action+outcome)
+				allow("iot:Receive", "topic/"+shadow+action+outcome)
+			}
+		}
+	}
 }
 
 // regionOf takes the region from an endpoint: PREFIX-ats.iot.REGION.amazonaws.com.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"fieldbridge/configs"
 )
@@ -57,7 +58,7 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	printPlan(stdout, loaded.Plan())
-	for _, w := range append(loaded.Missing, loaded.Warnings...) {
+	for _, w := range warnings(loaded) {
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}
 	return exitDone
@@ -71,12 +72,17 @@ func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loade
 	} else {
 		plan := loaded.Plan()
 		result.Plan, result.Hash = &plan, loaded.Hash
-		result.Warnings = checkNotes(append(loaded.Missing, loaded.Warnings...))
+		result.Warnings = checkNotes(warnings(loaded))
 	}
 	if failed := printJSON(stdout, stderr, result); failed != exitDone {
 		return failed
 	}
 	return code
+}
+
+// warnings are all that is doubtful in a configuration without errors.
+func warnings(l *configs.Loaded) []configs.Problem {
+	return slices.Concat(l.Missing, l.Warnings, l.Advice())
 }
 
 func checkNotes(problems []configs.Problem) []checkNote {

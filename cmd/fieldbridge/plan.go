@@ -106,7 +106,11 @@ func printNorth(w io.Writer, n configs.NorthPlan) {
 	fmt.Fprintf(w, "  readings to %s\n  state to    %s\n", n.Topic, n.StatusTopic)
 	if n.Messages > 0 {
 		fmt.Fprintf(w, "  what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", many(n.Messages), many(n.Units))
-		fmt.Fprintf(w, "  (about %.2f USD at 1 USD per million units, the list price of us-east-1; rules and sensors come on top)\n", n.Units/1e6)
+		cost := fmt.Sprintf("about %.2f USD at 1 USD per million units, the list price of us-east-1; rules and sensors come on top", n.Units/1e6)
+		if n.Free {
+			cost = "by Basic Ingest the messages themselves are not billed, only the rule"
+		}
+		fmt.Fprintf(w, "  (%s)\n", cost)
 	}
 }
 

@@ -1,0 +1,48 @@
+package configs
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPolicy(t *testing.T) {
+	l := load(t, "examples/every-key.yaml")
+	p, err := PolicyFor(map[string]*Loaded{"g": l}, "", "123456789012")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const arn = "arn:aws:iot:eu-central-1:123456789012:"
+	const shadow = "$aws/things/${iot:Connection.Thing.ThingName}/shadow/name/gateway/"
+	want := []Statement{
+		{"Allow", []string{"iot:Connect"}, []string{arn + "client/${iot:Connection.Thing.ThingName}"}},
+		{"Allow", []string{"iot:Publish"}, []string{
+			arn + "topic/$aws/rules/plant_readings/plant/brno/${iot:Connection.Thing.ThingName}/*",
+			arn + "topic/" + shadow + "get", arn + "topic/" + shadow + "update",
+			arn + "topic/plant/${iot:Connection.Thing.ThingName}/status",
+		}},
+		{"Allow", []string{"iot:Subscribe"}, []string{
+			arn + "topicfilter/" + shadow + "get/accepted", arn + "topicfilter/" + shadow + "get/rejected",
+			arn + "topicfilter/" + shadow + "update/accepted", arn + "topicfilter/" + shadow + "update/rejected",
+			arn + "topicfilter/plant/${iot:Connection.Thing.ThingName}/cmd",
+		}},
+		{"Allow", []string{"iot:Receive"}, []string{
+			arn + "topic/" + shadow + "get/accepted", arn + "topic/" + shadow + "get/rejected",
+			arn + "topic/" + shadow + "update/accepted", arn + "topic/" + shadow + "update/rejected",
+			arn + "topic/plant/${iot:Connection.Thing.ThingName}/cmd",
+		}},
+	}
+	if diff := cmp.Diff(want, p.Statement); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := PolicyFor(map[string]*Loaded{"g": load(t, "examples/first-run.yaml")}, "", "123456789012"); err == nil || !strings.Contains(err.Error(), "--region") {
+		t.Errorf("no region: %v", err)
+	}
+	for region, want := range map[string]string{"cn-north-1": "arn:aws-cn:", "us-gov-west-1": "arn:aws-us-gov:"} {
+		p, err := PolicyFor(map[string]*Loaded{"g": l}, region, "1")
+		if err != nil || !strings.HasPrefix(p.Statement[0].Resource[0], want) {
+			t.Errorf("%s: %v %v", region, p, err)
+		}
+	}
+}
