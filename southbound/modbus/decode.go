@@ -84,14 +84,15 @@ func reverseWords(v uint64) uint64 {
 
 // decode returns the value of a field from its block's data, which is as long
 // as the block.
-func (f *field) decode(data []byte) bridge.Value {
+func (s slot) decode(data []byte) bridge.Value {
+	f := s.field
 	if f.load == loadBit {
-		return bridge.Bool(data[f.at>>3]>>(f.at&7)&1 != 0)
+		return bridge.Bool(data[s.at>>3]>>(s.at&7)&1 != 0)
 	}
 	if f.kind == kindString {
-		return f.decodeText(data[f.at : f.at+2*f.words])
+		return f.decodeText(data[s.at:][:2*f.words])
 	}
-	raw := f.raw(data)
+	raw := f.raw(data[s.at:])
 	if f.invalid != nil && slices.Contains(f.invalid, raw) {
 		return bridge.Bad(bridge.ReasonSentinel)
 	}
@@ -101,7 +102,7 @@ func (f *field) decode(data []byte) bridge.Value {
 	}
 	switch {
 	case f.factor != nil:
-		return f.scaled(v, data)
+		return f.scaled(v, data[s.factorAt:])
 	case f.line != nil:
 		return f.line.apply(v)
 	case f.scaling.Active():
@@ -110,9 +111,9 @@ func (f *field) decode(data []byte) bridge.Value {
 	return v
 }
 
-// raw returns the bits of the number.
+// raw returns the bits of the number that begins at data.
 func (f *field) raw(data []byte) uint64 {
-	raw := f.load.load(data[f.at:])
+	raw := f.load.load(data)
 	if f.mask != 0 {
 		raw = raw >> f.shift & f.mask
 	}
@@ -148,8 +149,8 @@ func (f *field) named(v bridge.Value) bool {
 	return ok
 }
 
-// scaled multiplies by ten to the power of the factor, which is in the same
-// data. A factor that is no value leaves none.
+// scaled multiplies by ten to the power of the factor, which begins at data. A
+// factor that is no value leaves none.
 func (f *field) scaled(v bridge.Value, data []byte) bridge.Value {
 	factor := f.factor.decode(data)
 	if !factor.Good() {

@@ -16,7 +16,6 @@ type field struct {
 	load  loadCode
 	shift uint8  // after loading: the raw number is (loaded >> shift) & mask
 	mask  uint64 // 0 is all
-	at    int    // where it begins in its block's data: bytes, or bits
 
 	scaling bridge.Scaling
 	line    *line
@@ -38,6 +37,15 @@ type field struct {
 	writable      *Writable // nil is read-only
 	scale, offset float64   // to undo scaling
 }
+
+// slot is the place of a field in the data of a block: bytes, or bits.
+type slot struct {
+	*field
+	at, factorAt int32
+}
+
+// decode returns the value of a field that is alone in its data.
+func (f *field) decode(data []byte) bridge.Value { return slot{field: f}.decode(data) }
 
 // end is the address behind the field.
 func (f *field) end() int { return f.address + f.words }

@@ -128,18 +128,17 @@ func (j *job) dissect(b *block) bool {
 func (f *field) own() span { return span{f.address, f.end()} }
 
 // piece makes a block of some fields of b.
-func (b *block) piece(fields []field) *block {
-	p := &block{table: b.table}
-	var refs []*field
-	p.first = fields[0].reach().first
-	for i := range fields {
-		p.first = min(p.first, fields[i].reach().first)
-		refs = append(refs, &fields[i])
+func (b *block) piece(slots []slot) *block {
+	p := &block{table: b.table, first: slots[0].reach().first}
+	fields := make([]*field, len(slots))
+	for i, s := range slots {
+		p.first = min(p.first, s.reach().first)
+		fields[i] = s.field
 	}
-	for i := range fields {
-		p.count = max(p.count, fields[i].reach().end-p.first)
+	for _, f := range fields {
+		p.count = max(p.count, f.reach().end-p.first)
 	}
-	p.take(refs)
+	p.take(fields)
 	return p
 }
 

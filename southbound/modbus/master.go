@@ -111,14 +111,12 @@ func (m *Master) Read(ctx context.Context, unit int, p Point, count int) ([]Valu
 		}
 		data = slices.Clone(data)
 		for i := range n {
-			one := *f
 			v := Value{Address: f.address + i*f.words}
 			if f.table.Bits() {
-				one.at = i
-				v.Value = one.decode(data)
+				v.Value = slot{field: f, at: int32(i)}.decode(data)
 			} else {
 				v.Data = data[2*i*f.words : 2*(i+1)*f.words]
-				v.Value = one.decode(v.Data)
+				v.Value = f.decode(v.Data)
 			}
 			all = append(all, v)
 		}

@@ -102,7 +102,7 @@ type block struct {
 	table  wire.Table
 	first  int
 	count  int
-	fields []field // with their places in the block's data
+	fields []slot
 
 	failed int           // reads in a row that failed
 	reason bridge.Reason // why
@@ -155,24 +155,23 @@ func blocks(fields []*field, l limits, c cost) []*block {
 
 // take puts fields in b, each with its place in b's data.
 func (b *block) take(fields []*field) {
-	b.fields = make([]field, 0, len(fields))
+	b.fields = make([]slot, 0, len(fields))
 	for _, f := range fields {
-		placed := b.place(*f)
+		s := slot{field: f, at: b.place(f.address)}
 		if f.factor != nil {
-			factor := b.place(*f.factor)
-			placed.factor = &factor
+			s.factorAt = b.place(f.factor.address)
 		}
-		b.fields = append(b.fields, placed)
+		b.fields = append(b.fields, s)
 	}
-	slices.SortStableFunc(b.fields, func(x, y field) int { return cmp.Compare(x.reach().first, y.reach().first) })
+	slices.SortStableFunc(b.fields, func(x, y slot) int { return cmp.Compare(x.reach().first, y.reach().first) })
 }
 
-func (b *block) place(f field) field {
-	f.at = f.address - b.first
-	if !b.table.Bits() {
-		f.at *= 2
+// place returns where an address is in b's data.
+func (b *block) place(address int) int32 {
+	if b.table.Bits() {
+		return int32(address - b.first)
 	}
-	return f
+	return int32(2 * (address - b.first))
 }
 
 // reach is what must be read for the field: itself and its scale point.

@@ -192,7 +192,7 @@ func (s *setter) set(ctx context.Context, f *field, v bridge.Value) error {
 		return fmt.Errorf("written, but not read back: %w", err)
 	}
 	if !f.same(got, data) {
-		return fmt.Errorf("written, but %w: %v", errDiffers, f.alone().decode(got))
+		return fmt.Errorf("written, but %w: %v", errDiffers, f.decode(got))
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (s *setter) checkStep(ctx context.Context, f *field, v bridge.Value) error 
 	if err != nil {
 		return err
 	}
-	is := f.alone().decode(got)
+	is := f.decode(got)
 	from, ok1 := is.Float()
 	to, ok2 := v.Float()
 	if !ok1 || !ok2 {
@@ -213,13 +213,6 @@ func (s *setter) checkStep(ctx context.Context, f *field, v bridge.Value) error 
 		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, v, f.writable.MaxStep))
 	}
 	return nil
-}
-
-// alone returns the field as if it began its block.
-func (f *field) alone() *field {
-	own := *f
-	own.at = 0
-	return &own
 }
 
 // read reads the registers of a field and nothing else.
