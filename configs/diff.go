@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -132,7 +133,11 @@ func (d *differ) ordered(a, b reflect.Value, path []string) {
 func (d *differ) element(a, b reflect.Value, path []string) {
 	switch {
 	case !a.IsValid():
-		d.add(path, " new"+describe(b))
+		text := describe(b)
+		if d.new.root.at(path...).hasSecret() {
+			text = ""
+		}
+		d.add(path, " new"+text)
 	case !b.IsValid():
 		d.add(path, " removed")
 	default:
@@ -163,8 +168,8 @@ func count(n int, what string) string {
 
 // text writes a value for people; what is secret stays so.
 func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
-	if n := l.root.at(path...); n != nil && n.secret != "" {
-		return n.secret
+	if n := l.root.at(path...); n.hasSecret() {
+		return cmp.Or(n.secret, "(not shown)")
 	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -179,6 +184,15 @@ func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
 		return text
 	}
 	return "none"
+}
+
+// hasSecret reports whether something in n is from a file or the environment.
+func (n *node) hasSecret() bool {
+	if n == nil {
+		return false
+	}
+	return n.secret != "" || slices.ContainsFunc(n.items, (*node).hasSecret) ||
+		slices.ContainsFunc(n.members, func(m member) bool { return m.value.hasSecret() })
 }
 
 // things are the maps whose members people know by name alone.
