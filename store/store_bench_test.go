@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -124,9 +125,10 @@ func BenchmarkBacklog(b *testing.B) {
 	c := testConfig(benchDir(b))
 	c.CommitEvery = setting.Duration(3 * time.Second)
 	q := openQueue(b, c)
+	batches := slowSeries(5000)
+	runtime.GC()
 	before := anonymous(b)
 	start := time.Now()
-	batches := slowSeries(5000)
 	for done := 0; done < readings; done += 1000 {
 		for i := range 50 {
 			q.Append(batches[(done/20+i)%len(batches)], nil)
