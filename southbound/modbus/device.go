@@ -30,8 +30,7 @@ type device struct {
 
 // deviceStatus is what others may know of a device.
 type deviceStatus struct {
-	tallies []tally   // by job
-	loads   []float64 // by job; measured shares of the bus's time
+	tallies []tally // by job
 	last    time.Time
 	detail  string    // the last error
 	since   time.Time // when it became sick; zero when it is not
@@ -55,7 +54,7 @@ func newDevice(spec deviceSpec, c cost) *device {
 	for _, same := range runs(spec.fields, func(a, b *field) bool { return a.every == b.every }) {
 		d.jobs = append(d.jobs, newJob(d, same[0].every, spec.fields[0].every, same))
 	}
-	d.status.tallies, d.status.loads = make([]tally, len(d.jobs)), make([]float64, len(d.jobs))
+	d.status.tallies = make([]tally, len(d.jobs))
 	return d
 }
 
@@ -73,7 +72,6 @@ func (d *device) done(j *job, now time.Time) {
 	for i := range d.jobs {
 		if d.jobs[i] == j {
 			d.status.tallies[i] = j.tally
-			d.status.loads[i] = j.load()
 		}
 	}
 	d.status.cycles++
@@ -117,6 +115,6 @@ func (d *device) snapshot() deviceStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.status
-	s.tallies, s.loads = slices.Clone(s.tallies), slices.Clone(s.loads)
+	s.tallies = slices.Clone(s.tallies)
 	return s
 }

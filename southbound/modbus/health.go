@@ -81,7 +81,7 @@ func (b *bus) disconnected(reason bridge.Reason, err error) {
 	if b.down.reason == 0 {
 		b.log.Warn("bus is down", "err", err)
 		b.down.pause = minConnectPause
-		b.setState(busState{since: now, detail: err.Error()})
+		b.setDown(now, err.Error())
 	} else {
 		b.down.pause = min(2*b.down.pause, maxConnectPause)
 	}
@@ -97,7 +97,7 @@ func (b *bus) connected() {
 	now := time.Now()
 	b.log.Info("bus is up again", "after", now.Sub(b.getState().since).Round(time.Millisecond))
 	b.down = down{}
-	b.setState(busState{})
+	b.setDown(time.Time{}, "")
 	for _, j := range b.jobs {
 		if j.missed && !j.active {
 			j.begin(now)
@@ -105,10 +105,11 @@ func (b *bus) connected() {
 	}
 }
 
-func (b *bus) setState(s busState) {
+// setDown tells others that the bus is down since then; zero is that it is up.
+func (b *bus) setDown(since time.Time, detail string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state = s
+	b.state.since, b.state.detail = since, detail
 }
 
 func (b *bus) getState() busState {

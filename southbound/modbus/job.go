@@ -17,6 +17,7 @@ type job struct {
 	points int
 	lost   []string // points that the device refuses
 	stale  bool     // the blocks are to be made anew
+	load   float64  // share of the bus's time, as measured
 
 	next   time.Time // when the next cycle is due, on the monotonic clock
 	missed bool      // the last cycle failed as a whole
@@ -139,8 +140,8 @@ func (j *job) giveUp() {
 	}
 }
 
-// load returns the share of the bus's time that the job takes, as measured.
-func (j *job) load() float64 {
+// measured returns the share of the bus's time that the job takes.
+func (j *job) measured() float64 {
 	var sum time.Duration
 	for _, b := range j.blocks {
 		sum += b.took

@@ -111,3 +111,36 @@ func TestFirstRunWithPymodbus(t *testing.T) {
 		t.Errorf("acquired %v ago", age)
 	}
 }
+
+// TestWritePymodbus writes with every function that has one.
+func TestWritePymodbus(t *testing.T) {
+	t.Parallel()
+	needPymodbus(t)
+	port := strconv.Itoa(freePort(t))
+	start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", "tcp", port)
+	b := testBus("127.0.0.1:" + port)
+	b.Timeout *= 10
+	m := newMaster(t, b, MasterOptions{})
+	eventually(t, "the server", func() bool {
+		_, err := m.Read(t.Context(), 1, Point{Holding: at(0)}, 1)
+		return err == nil
+	})
+	for _, test := range []struct {
+		point Point
+		value bridge.Value
+		way   string
+	}{
+		{Point{Holding: at(1)}, bridge.Int(7), "auto"},
+		{Point{Holding: at(2)}, bridge.Int(8), "multiple"},
+		{Point{Holding: at(4), Type: "float64", Order: "CDAB"}, bridge.Float64(-1.5), "auto"},
+		{Point{Holding: at(8), Type: "uint32"}, bridge.Uint(4e9), "single"},
+		{Point{Holding: at(10), Bit: at(5)}, bridge.Bool(true), "auto"},
+		{Point{Holding: at(12), Type: "string", Length: 8}, bridge.String("press-2"), "auto"},
+		{Point{Coil: at(9)}, bridge.Bool(true), "auto"},
+		{Point{Coil: at(10)}, bridge.Bool(true), "multiple"},
+	} {
+		if err := m.Write(t.Context(), 1, test.point, test.value, test.way); err != nil {
+			t.Errorf("%v, %s: %v", test.value, test.way, err)
+		}
+	}
+}

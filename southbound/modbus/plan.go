@@ -72,7 +72,8 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 			plan.GivenUp = append(plan.GivenUp, j.lost...)
 		}
 	}
-	for _, p := range plans {
+	for key, p := range plans {
+		p.Load /= float64(max(1, resolved.buses[key].pipeline))
 		p.fit()
 	}
 	return slices.SortedFunc(func(yield func(BusPlan) bool) {

@@ -360,6 +360,9 @@ func TestOverloadIsCountedNotPiled(t *testing.T) {
 		if n := sim.Unit(1).Count(); n < 130 || n > 143 {
 			t.Errorf("%d requests in 10s, want that the line is kept busy and no more", n)
 		}
+		if h := r.source.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "more is asked of it than it can do (140 %)") {
+			t.Errorf("health %v", h)
+		}
 		r.stop()
 	})
 }

@@ -70,6 +70,9 @@ func (s *Source) Health() []bridge.Condition {
 		if st := b.getState(); !st.since.IsZero() {
 			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "bus " + b.spec.name, Since: st.since,
 				Text: st.detail + ": check that " + b.spec.address.String() + " is on and can be reached"})
+		} else if !st.over.IsZero() {
+			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "bus " + b.spec.name, Since: st.over,
+				Text: fmt.Sprintf("more is asked of it than it can do (%.0f %%), some cycles are left out: poll less often, or fewer points", 100*st.load)})
 		}
 	}
 	for _, d := range s.sorted() {
@@ -99,14 +102,8 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 	each("requests_total", "Requests sent, with retries.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.requests.Load()) })
 	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.late.Load()) })
 	each("busy_seconds_total", "Time spent on requests.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
-	loads := make(map[string]float64) // by bus
-	for _, d := range devices {
-		for _, load := range d.snapshot().loads {
-			loads[d.spec.bus] += load
-		}
-	}
 	each("load", "Share of the bus's time that the reads take, as measured; above 1 it can't be done.", bridge.Gauge,
-		func(b *bus) float64 { return loads[b.spec.address.String()] })
+		func(b *bus) float64 { return b.getState().load })
 	for _, b := range buses {
 		for r := range b.counts.failures {
 			if n := b.counts.failures[r].Load(); n > 0 {
