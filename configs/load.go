@@ -186,6 +186,11 @@ func (l *Loaded) judge(d *decoder, p setting.Problem) {
 	d.problems = append(d.problems, Problem{at, p.Text, p.Fix})
 }
 
+// Release drops the tree of the file, which is several times as large as the
+// configuration. Position, Render, Snapshot, Plan and Advice need it and must not
+// be called any more.
+func (l *Loaded) Release() { l.root, l.paths = nil, nil }
+
 // Position returns where the value at path stands, or the innermost key of path
 // that the file has.
 func (l *Loaded) Position(path ...string) Position {

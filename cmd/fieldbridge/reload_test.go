@@ -312,8 +312,10 @@ func TestReloadsAndKills(t *testing.T) {
 		}
 		p = start()
 	}
-	r.write("a: {holding: 2}", r.cloud.Addr())
-	r.reload(exitDone)
+	before := r.status().Config
+	r.write("a: {holding: 2, unit: hangup}", r.cloud.Addr())
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	eventually(t, "SIGHUP reloads", 5*time.Second, func() bool { return r.status().Config != before })
 	eventually(t, "the cloud has the last run", 20*time.Second, func() bool {
 		s := r.status()
 		last, gaps := r.runs()

@@ -82,7 +82,7 @@ type pending struct {
 // another.
 func New(s Started, o Options) *Changer {
 	config := s.Config
-	c := &Changer{o: o, config: &config, snapshot: pack(s.Loaded), files: s.Files,
+	c := &Changer{o: o, config: &config, snapshot: s.snapshot, files: s.Files,
 		status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}}
 	if s.FellBack != "" {
 		c.status.Origin = "last good configuration"

@@ -18,9 +18,20 @@ type Started struct {
 	// FellBack is why it is the last good configuration and not the file's, ""
 	// if it is the file's.
 	FellBack string
+
+	snapshot []byte
 }
 
-// Start chooses the configuration to start with and counts the start. open opens
+// start packs what is kept of l and releases its tree: a gateway has little
+// memory, and the parts that read the configuration come next.
+func start(l *configs.Loaded, fellBack string) Started {
+	s := Started{Loaded: l, FellBack: fellBack, snapshot: pack(l)}
+	l.Release()
+	return s
+}
+
+// Start chooses the configuration to start with and counts the start. The tree of
+// what it returns is released. open opens
 // the state of a queue's folder. The error is the file's, where there is no good
 // configuration to fall back to.
 func Start(file, gateway string, open func(dir string) (bridge.State, error)) (Started, error) {
@@ -33,7 +44,7 @@ func Start(file, gateway string, open func(dir string) (bridge.State, error)) (S
 	}
 	state, err := open(string(l.Config.Store.Dir))
 	if err != nil {
-		return Started{Loaded: l}, nil // the queue will tell
+		return start(l, ""), nil // the queue will tell
 	}
 	t := load[trial](state, trialKey)
 	why := ""
@@ -55,7 +66,7 @@ func Start(file, gateway string, open func(dir string) (bridge.State, error)) (S
 				why += "; " + err.Error()
 			}
 			last.Hash = g.Hash
-			return Started{last, why}, nil
+			return start(last, why), nil
 		}
 	}
 	if g.Hash != l.Hash {
@@ -64,7 +75,7 @@ func Start(file, gateway string, open func(dir string) (bridge.State, error)) (S
 		// A disk that does not take it will be told by the queue.
 		_ = save(state, trialKey, t)
 	}
-	return Started{Loaded: l}, nil
+	return start(l, ""), nil
 }
 
 // fallBack is for a file that is wrong or not there.
@@ -86,7 +97,7 @@ func fallBack(file, gateway string, open func(dir string) (bridge.State, error),
 		return Started{}, wrong
 	}
 	last.Hash = g.Hash
-	return Started{last, "the file is wrong: " + firstLine(wrong)}, nil
+	return start(last, "the file is wrong: "+firstLine(wrong)), nil
 }
 
 // firstLine tells the first of many problems.
