@@ -120,6 +120,8 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	c, ok := cl.Net.Conn.(*conn)
 	switch {
+	case strings.Count(topic, "/") >= maxLevels:
+		return false
 	case !ok || c.topics == nil:
 		return true
 	case write:

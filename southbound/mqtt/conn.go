@@ -71,6 +71,9 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.closed {
 		return 0, net.ErrClosed
 	}
+	if len(b) > 0 && b[0] == disconnect && c.versionLocked() < 5 {
+		return len(b), nil // only clients send it in MQTT 3.1.1; closing the connection follows
+	}
 	if len(c.out)+len(b) > c.limit {
 		c.abortLocked(errSlowReader)
 		return 0, errSlowReader

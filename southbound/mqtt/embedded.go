@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,11 @@ const (
 	sessionExpiry = 24 * 60 * 60
 	// maxRetained is how many topics may have a retained message.
 	maxRetained = 10000
+	// maxSubscriptions is how many a client may have.
+	maxSubscriptions = 1000
+	// maxLevels is how many levels a topic may have: the broker has a node in
+	// memory for each.
+	maxLevels = 100
 	// maxAliases is how many topic aliases a client may use.
 	maxAliases = 16
 	// deniedEvery is how often refused clients are logged.
@@ -113,6 +119,20 @@ func (e *embedded) serve() error {
 	return nil
 }
 
+// establish runs the broker's part. What it can't stand ends one connection, not
+// the gateway.
+func (e *embedded) establish(c *conn) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("client disconnected: the broker can't stand what it sent; please report this", "remote", c.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return e.server.EstablishConnection(e.name, c)
+}
+
+var errPanic = errors.New("the broker panicked")
+
 // publish sends a message to local subscribers, as QoS 0.
 func (e *embedded) publish(topic string, payload []byte) {
 	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
@@ -142,7 +162,7 @@ func (e *embedded) admit(nc, raw net.Conn) *conn {
 // attend serves one connection until it ends.
 func (e *embedded) attend(c *conn) {
 	_ = c.SetDeadline(time.Now().Add(e.connectTimeout)) // the broker sets its own after CONNECT
-	err := e.server.EstablishConnection(e.name, c)
+	err := e.establish(c)
 	_ = c.Close()
 	cause := c.why()
 	switch {

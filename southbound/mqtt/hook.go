@@ -24,7 +24,7 @@ func (h *hook) ID() string { return "fieldbridge" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode,
-		mochi.OnSessionEstablish, mochi.OnDisconnect, mochi.OnClientExpired:
+		mochi.OnSubscribe, mochi.OnSessionEstablish, mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -57,6 +57,16 @@ func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {
 
 // OnClientExpired is called when a session has ended.
 func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.limbo.forget(cl.ID) }
+
+// OnSubscribe ends a client that wants too much.
+func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
+	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
+		h.broker.log.Warn("client disconnected: it has too many subscriptions", "client", cl.ID, "max", maxSubscriptions)
+		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
+		pk.Filters = nil
+	}
+	return pk
+}
 
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it

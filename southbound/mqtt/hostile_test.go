@@ -230,3 +230,27 @@ func TestLeftBehind(t *testing.T) {
 		t.Errorf("r/0 has %q", pk.Payload)
 	}
 }
+
+// Topics and subscriptions are bounded in depth and number; MQTT 3.1.1 clients
+// are disconnected without a packet that they don't know.
+func TestDeepAndManySubscriptions(t *testing.T) {
+	r := newRecorder()
+	s := start(t, embeddedConfig(anyReading()), Options{}, r.emit)
+	addr := address(t, s)
+	c := dialRaw(t, addr, 5, "deep")
+	c.publish(3, 1, strings.Repeat("/", maxLevels), "1")
+	if kind, body := c.read(); kind != 0x40 || body[2] != 0x87 {
+		t.Errorf("got %#x %x, want PUBACK 0x87", kind, body)
+	}
+	c.write(0x82, append(append([]byte{0, 2, 0}, mqttString(strings.Repeat("/", 10000))...), 1))
+	if kind, body := c.read(); kind != 0x90 || body[3] != 0x87 {
+		t.Errorf("got %#x %x, want SUBACK 0x87", kind, body)
+	}
+	many := dialRaw(t, addr, 4, "many")
+	for i := range maxSubscriptions {
+		many.write(0x82, append(append([]byte{0, 1}, mqttString(fmt.Sprint("x/", i))...), 1))
+		many.read()
+	}
+	many.write(0x82, append(append([]byte{0, 1}, mqttString("one/more")...), 1))
+	many.closed()
+}

@@ -136,41 +136,61 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 		_ = nc.Close()
 		return s.connectError(connack, err)
 	}
-	var acks sync.WaitGroup
-	acks.Go(func() { session.run(client.Done()) })
-	defer acks.Wait()
+	// When the connection breaks, paho tells nobody who waits for an answer.
+	live, lost := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { session.run(client.Done()) })
+	helpers.Go(func() { <-client.Done(); lost() })
+	defer helpers.Wait()
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
-	err = s.serve(ctx, client, connack.SessionPresent, ended)
+	err = s.serve(live, client, connack.SessionPresent, ended)
 	if ctx.Err() != nil {
 		grace(session.unacknowledged) // or the broker would send them again
+		return err
+	}
+	if live.Err() != nil {
+		return why(ended)
 	}
 	return err
 }
 
-// serve subscribes, now and whenever the rules change, until something ends.
-func (s *site) serve(ctx context.Context, client *paho.Client, resumed bool, ended <-chan error) error {
+var errLost = errors.New("connection lost")
+
+// why returns why the connection has ended, which paho tells a moment later.
+func why(ended <-chan error) error {
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("connection lost: %w", err)
+	case <-moment.C:
+		return errLost
+	}
+}
+
+// serve subscribes, now and whenever the rules change, until something ends;
+// live ends with the connection.
+func (s *site) serve(live context.Context, client *paho.Client, resumed bool, ended <-chan error) error {
 	var have []subscription
 	if resumed {
 		have = s.remembered()
 	}
-	if err := s.subscribe(ctx, client, &have); err != nil {
+	if err := s.subscribe(live, client, &have); err != nil {
 		return err
 	}
 	s.setConnected(resumed)
 	for {
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
 		case err := <-ended:
 			return err
-		case <-client.Done():
-			return errors.New("connection lost")
+		case <-live.Done():
+			return errLost
 		case out := <-s.outbox:
-			if _, err := client.Publish(ctx, &paho.Publish{Topic: out.topic, Payload: out.payload}); err != nil {
+			if _, err := client.Publish(live, &paho.Publish{Topic: out.topic, Payload: out.payload}); err != nil {
 				return fmt.Errorf("publish to %s: %w", out.topic, err)
 			}
 		case <-s.changed:
-			if err := s.subscribe(ctx, client, &have); err != nil {
+			if err := s.subscribe(live, client, &have); err != nil {
 				return err
 			}
 		}

@@ -289,3 +289,17 @@ func TestSiteOldBroker(t *testing.T) {
 		})
 	}
 }
+
+// Two gateways with one client id are told apart from a bad network, if the
+// broker says so: mosquitto 2.0 does not, ours does.
+func TestSiteTakenOver(t *testing.T) {
+	broker := start(t, embeddedConfig(anyReading()), Options{}, newRecorder().emit)
+	addr := address(t, broker)
+	s := start(t, siteConfig(Broker{URL: "mqtt://" + addr, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+	connected(t, s)
+	dialRaw(t, addr, 5, "same")
+	until(t, "the explanation", func() bool {
+		h := s.Health()
+		return len(h) == 1 && strings.Contains(h[0].Text, "give each gateway its own client_id")
+	})
+}
