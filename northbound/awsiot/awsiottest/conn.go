@@ -32,9 +32,11 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write loses what is written in the dark: nobody waits, and the connection is
+// broken before the light is back.
 func (w *wire) Write(b []byte) (int, error) {
-	if err := w.wait(); err != nil {
-		return 0, err
+	if w.cloud.light() != nil {
+		return len(b), nil
 	}
 	return w.Conn.Write(b)
 }
