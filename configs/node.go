@@ -16,14 +16,14 @@ const (
 // parsed: merged trees share them.
 type node struct {
 	kind    kind
+	plain   bool // a scalar without quotes, or a null that is written out
+	flow    bool // a mapping or list in brackets
+	partial bool // a mapping with keys that could not be read
+	dynamic bool // there is a ${name} in it
+	unknown bool // what text stands for could not be read here
 	pos     Position
 	text    string // of a scalar: as written if plain, else without its quotes
-	plain   bool   // a scalar without quotes, or a null that is written out
-	flow    bool   // a mapping or list in brackets
-	partial bool   // a mapping with keys that could not be read
-	dynamic bool   // there is a ${name} in it
 	secret  string // the ${file:...} or ${env:...} that text is from
-	unknown bool   // that could not be read: text is it instead
 	members []member
 	items   []*node
 }

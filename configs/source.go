@@ -71,8 +71,10 @@ func cause(err error) string {
 // newSource checks what the YAML parser takes for granted.
 func newSource(file string, content []byte) (*source, *Problem) {
 	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
-	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-	content = bytes.ReplaceAll(content, []byte("\r"), []byte("\n"))
+	if bytes.IndexByte(content, '\r') >= 0 {
+		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
+		content = bytes.ReplaceAll(content, []byte("\r"), []byte("\n"))
+	}
 	s := &source{file: file, text: content}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16", "save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
