@@ -63,13 +63,6 @@ func (g *gateway) build() error {
 		return err
 	}
 	catalogue := new(bridge.Catalogue)
-	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
-		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash, Labels: g.config.Labels,
-		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
-	})
-	if err != nil {
-		return fmt.Errorf("northbound.awsiot: %w", err)
-	}
 	g.modbus, err = modbus.New(g.config.Southbound.Modbus, modbus.Options{Log: g.log.With("part", "modbus"), Catalogue: catalogue, State: state})
 	if err != nil {
 		return fmt.Errorf("southbound.modbus: %w", err)
@@ -77,6 +70,14 @@ func (g *gateway) build() error {
 	g.mqtt, err = mqtt.New(g.config.Southbound.MQTT, mqtt.Options{Gateway: g.config.Gateway, Log: g.log.With("part", "mqtt"), Catalogue: catalogue, State: state})
 	if err != nil {
 		return fmt.Errorf("southbound.mqtt: %w", err)
+	}
+	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
+		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash, Labels: g.config.Labels,
+		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
+		Writer: g.modbus, Emit: func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) }, Report: g.shadowReport,
+	})
+	if err != nil {
+		return fmt.Errorf("northbound.awsiot: %w", err)
 	}
 	clock := new(bridge.Clock)
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), catalogue, clock.Synced, g.log)

@@ -41,7 +41,10 @@ func commands() []command {
 		{"run", "FILE [--gateway NAME]", "run the gateway", runRun},
 		{"reload", "[FILE | DIR] [--confirm 5m] [--good 100%]", "make a running gateway read its file again; with --confirm on trial", runReload},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
+		{"sensors", "[FILE | DIR] [--json]", "list the topics that sensors used: which rule took them, the last payload, and those that no rule takes", runSensors},
+		{"queue", "COMMAND [FILE | DIR]", "inspect, verify, export and purge a queue and its dead letters", runQueue},
 		{"modbus", "read | write | decode | scan ...", "ask devices by hand: read, write, find out what is there and how it is meant", runModbus},
+		{"cloud", "[--listen 127.0.0.1:8883] [--dir cloud]", "run the local stand-in for AWS IoT Core, to try a gateway against", runCloud},
 		{"version", "", "print the version", runVersion},
 	}
 }

@@ -157,6 +157,8 @@ func (g *gateway) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", g.view.Handler())
 	mux.HandleFunc("POST /modbus", g.serveModbus)
+	mux.HandleFunc("POST /queue", g.serveQueue)
+	mux.HandleFunc("GET /sensors", g.serveSensors)
 	if g.change != nil {
 		mux.HandleFunc("POST /reload", g.serveReload)
 	}

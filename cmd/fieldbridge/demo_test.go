@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/southbound/mqtt"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestDemo runs the demo with an outage: everything must arrive.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	dir := t.TempDir()
+	code := dispatch(t.Context(), []string{"demo", "--outage", "2s", "--dir", dir}, &out, &errs)
+	if code != exitDone || errs.Len() > 0 {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	text := out.String()
+	for _, want := range []string{"link: up for", "link: CUT, the cloud is back in"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	ledger := regexp.MustCompile(`The ledger: ([\d,]+) readings accepted \+ 0 found = ([\d,]+) acknowledged \+ 0 dropped \+ 0 damaged \+ 0 dead letters \+ 0 waiting\nThe cloud has ([\d,]+) of them`)
+	m := ledger.FindStringSubmatch(text)
+	if m == nil || m[1] != m[2] || m[1] != m[3] {
+		t.Errorf("not everything arrived:\n%s", text[strings.LastIndex(text, "\n\n")+1:])
+	}
+	if log, err := os.ReadFile(filepath.Join(dir, "gateway.log")); err != nil || strings.Contains(string(log), "level=ERROR") {
+		t.Errorf("log: %v\n%s", err, log)
+	}
+}
+
+// TestCloud runs the stand-in and a gateway against it, as a newcomer does.
+func TestCloud(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	dir := t.TempDir()
+	out, errs := &output{}, &output{}
+	cloud := make(chan int, 1)
+	go func() {
+		cloud <- dispatch(ctx, []string{"cloud", "--listen", "127.0.0.1:0", "--dir", dir, "--thing", "g"}, out, errs)
+	}()
+	eventually(t, "the cloud tells the configuration", 10*time.Second, func() bool { return strings.Contains(errs.String(), "What is published follows") })
+	config := errs.String()
+	config = config[strings.Index(config, "gateway: g"):strings.Index(config, "\nWhat is published")]
+	config += "    topic: plant/{gateway}\nstore: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) + "\"}}\n" +
+		"    devices: {boiler: {bus: plc, points: {t: {input: 0}}}}\n"
+	file := filepath.Join(dir, "gateway.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gatewayContext, stop := context.WithCancel(ctx)
+	gateway := make(chan int, 1)
+	log := &output{}
+	go func() { gateway <- dispatch(gatewayContext, []string{"run", file}, log, log) }()
+	// Nothing listens where the device should be.
+	eventually(t, "the reading arrives", 20*time.Second, func() bool { return strings.Contains(out.String(), `"bad":{"t":"refused"}`) })
+	var sensors bytes.Buffer
+	if code := dispatch(ctx, []string{"sensors", file}, &sensors, log); code != exitDone || sensors.String() != "no message has come yet\n" {
+		t.Errorf("sensors: %d, %s", code, sensors.String())
+	}
+	stop()
+	if code := <-gateway; code != exitDone {
+		t.Errorf("gateway: exit %d: %s", code, log)
+	}
+	cancel()
+	if code := <-cloud; code != exitDone || !strings.Contains(errs.String(), "messages accepted") {
+		t.Errorf("cloud: exit %d: %s", code, errs)
+	}
+}
+
+func TestPrintSensors(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	var got bytes.Buffer
+	printSensors(&got, []mqtt.Seen{
+		{Broker: "local", Topic: "hall/north/temperature", Sensor: "hall", Device: "north", Messages: 1204, Last: now.Add(-time.Second), Payload: `"19.5"`},
+		{Broker: "local", Topic: "hall/south/temperature", Sensor: "hall", Device: "south", Messages: 3, Last: now.Add(-time.Minute), Payload: `"n/a"`, Error: "not a number"},
+		{Broker: "site", Topic: "tele/x/STATE", Messages: 7, Last: now, Payload: `"{}"`},
+	}, now)
+	want := `RULE  BROKER  TOPIC                   DEVICE  MESSAGES  LAST           PAYLOAD
+hall  local   hall/north/temperature  north   1,204     1 s ago        "19.5"
+hall  local   hall/south/temperature  south   3         1 min 0 s ago  "n/a"
+                                                                       ^ not a number
+no rule takes these topics: add one under southbound.mqtt.sensors if they matter
+  site  tele/x/STATE  7  0 s ago  "{}"
+`
+	if diff := cmp.Diff(want, strings.Replace(got.String(), "\n\n", "\n", 1)); diff != "" {
+		t.Error(diff)
+	}
+}
