@@ -197,11 +197,12 @@ func (q *Queue) verifySegment(s *segment) error {
 type Filter struct {
 	Since, Until time.Time // acquisition, Since <= at < Until
 	Device       string
+	Through      bridge.Position // the last one
 }
 
 func (f *Filter) allows(e *bridge.Entry) bool {
 	return (f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until)) &&
-		(f.Device == "" || e.Device == f.Device)
+		(f.Device == "" || e.Device == f.Device) && (f.Through == 0 || e.Position <= f.Through)
 }
 
 // Entries calls visit with the waiting batches on disk, the oldest first, a

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/configs"
+	"fieldbridge/store"
+)
+
+// queueRequest is one thing to do with a queue. It is done by the gateway that
+// owns the folder, over its control socket, or here when none runs.
+type queueRequest struct {
+	op     string // inspect, verify, export, forget, purge, dead-list, dead-retry or dead-purge
+	format string // of an export
+	filter store.Filter
+}
+
+// throughTrailer is the position of the last batch of an export; errorTrailer
+// why it is not complete.
+const (
+	throughTrailer = "Fieldbridge-Through"
+	errorTrailer   = "Fieldbridge-Error"
+)
+
+// changes reports whether the request changes the queue.
+func (r *queueRequest) changes() bool {
+	return r.op == "forget" || r.op == "purge" || r.op == "dead-retry" || r.op == "dead-purge"
+}
+
+func (r *queueRequest) values() url.Values {
+	v := url.Values{"op": {r.op}, "format": {r.format}, "device": {r.filter.Device}, "through": {strconv.FormatUint(uint64(r.filter.Through), 10)}}
+	for key, t := range map[string]time.Time{"since": r.filter.Since, "until": r.filter.Until} {
+		if !t.IsZero() {
+			v.Set(key, t.Format(time.RFC3339Nano))
+		}
+	}
+	return v
+}
+
+func parseQueueRequest(v url.Values) (r queueRequest, err error) {
+	r = queueRequest{op: v.Get("op"), format: v.Get("format"), filter: store.Filter{Device: v.Get("device")}}
+	if s := v.Get("through"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return r, err
+		}
+		r.filter.Through = bridge.Position(n)
+	}
+	for key, t := range map[string]*time.Time{"since": &r.filter.Since, "until": &r.filter.Until} {
+		if s := v.Get(key); s != "" {
+			if *t, err = time.Parse(time.RFC3339Nano, s); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// verified is what the verification of one segment says.
+type verified struct {
+	File   string `json:"file"`
+	Bytes  int64  `json:"bytes"`
+	Damage string `json:"damage,omitempty"`
+}
+
+// deadLetter is a dead letter, for people.
+type deadLetter struct {
+	Run      string    `json:"run"`
+	Seq      uint64    `json:"seq"`
+	Device   string    `json:"device"`
+	At       time.Time `json:"at"`
+	Readings int       `json:"readings"`
+	Cause    string    `json:"cause"`
+}
+
+// do does it and writes the answer: an export as it is, all else as JSON. It
+// returns the position of the last batch exported.
+func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (through bridge.Position, err error) {
+	var answer any
+	switch r.op {
+	case "inspect":
+		answer = q.Inspect()
+	case "verify":
+		all := []verified{}
+		err = q.Verify(ctx, func(file string, bytes int64, damage error) {
+			v := verified{File: file, Bytes: bytes}
+			if damage != nil {
+				v.Damage = damage.Error()
+			}
+			all = append(all, v)
+		})
+		answer = all
+	case "export":
+		return r.export(ctx, q, gateway, w)
+	case "forget":
+		var n bridge.Count
+		err = q.Entries(ctx, r.filter, true, func(entries []bridge.Entry) error {
+			for i := range entries {
+				n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))})
+			}
+			return nil
+		})
+		answer = n
+	case "purge":
+		answer, err = q.Purge(ctx)
+	case "dead-list":
+		all := []deadLetter{}
+		err = q.Dead(ctx, func(l store.DeadLetter) error {
+			all = append(all, deadLetter{l.Run, l.Seq, l.Device, l.At, len(l.Readings), l.Cause})
+			return nil
+		})
+		answer = all
+	case "dead-retry":
+		answer, err = q.RetryDead(ctx)
+	case "dead-purge":
+		answer, err = q.PurgeDead(ctx)
+	default:
+		return 0, fmt.Errorf("%q is nothing to do with a queue", r.op)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return 0, json.NewEncoder(w).Encode(answer)
+}
+
+func (r *queueRequest) export(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (through bridge.Position, err error) {
+	x, err := store.NewExporter(w, r.format, gateway)
+	if err != nil {
+		return 0, err
+	}
+	err = q.Entries(ctx, r.filter, false, func(entries []bridge.Entry) error {
+		through = entries[len(entries)-1].Position
+		return x.Write(entries)
+	})
+	if err != nil {
+		return through, err
+	}
+	return through, x.Flush()
+}
+
+// serveQueue does a request on the running gateway's queue.
+func (g *gateway) serveQueue(w http.ResponseWriter, r *http.Request) {
+	req, err := parseQueueRequest(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if req.op == "export" {
+		// What is in memory only is exported, too.
+		if err := g.queue.Commit(r.Context()); err != nil {
+			g.log.Warn("export without what is in memory", "err", err)
+		}
+	}
+	w.Header().Set("Trailer", throughTrailer+", "+errorTrailer)
+	through, err := req.do(r.Context(), g.queue, g.config.Gateway, w)
+	w.Header().Set(throughTrailer, strconv.FormatUint(uint64(through), 10))
+	if err != nil {
+		w.Header().Set(errorTrailer, err.Error())
+	}
+	if req.changes() {
+		g.log.Info("queue changed by the user", "what", req.op, "err", err)
+	}
+}
+
+// queueAt is where a request is done.
+type queueAt struct {
+	gateway string
+	store   store.Config
+}
+
+// do does r on the running gateway, or on the folder itself.
+func (at *queueAt) do(ctx context.Context, r queueRequest, w io.Writer, stderr io.Writer) (bridge.Position, error) {
+	through, err := at.ask(ctx, r, w)
+	if !errors.Is(err, errNotRunning) {
+		return through, err
+	}
+	var q *store.Queue
+	if r.changes() {
+		q, err = store.Open(at.store, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	} else {
+		q, err = store.OpenStopped(at.store)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("there is no queue in %s", at.store.Dir)
+	}
+	if err != nil {
+		return 0, err
+	}
+	through, err = r.do(ctx, q, at.gateway, w)
+	return through, errors.Join(err, q.Close())
+}
+
+// ask lets the running gateway do r.
+func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (bridge.Position, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gateway/queue?"+r.values().Encode(), nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := controlClient(string(at.store.Dir)).Do(req)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			err = errNotRunning
+		}
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		return 0, fmt.Errorf("gateway says %s: %s", res.Status, text)
+	}
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return 0, err
+	}
+	if text := res.Trailer.Get(errorTrailer); text != "" {
+		return 0, errors.New(text)
+	}
+	through, _ := strconv.ParseUint(res.Trailer.Get(throughTrailer), 10, 64)
+	return bridge.Position(through), nil
+}
+
+// findQueue returns the queue that the argument names: a configuration, the
+// folder itself, or nothing for ./queue.
+func findQueue(args []string, gateway string) (at queueAt, err error) {
+	at.store.SetDefaults()
+	if len(args) == 0 {
+		return at, nil
+	}
+	info, err := os.Stat(args[0])
+	if err != nil {
+		return at, err
+	}
+	at.gateway = gateway
+	if info.IsDir() {
+		at.store.Dir = setting.Path(args[0])
+		return at, nil
+	}
+	dir := configs.QueueDir(args[0], gateway)
+	if dir == "" {
+		return at, fmt.Errorf("%s: it does not say where the queue is: run 'fieldbridge check %s'", args[0], args[0])
+	}
+	at.store.Dir = setting.Path(dir)
+	if loaded, err := configs.Load(args[0]); err == nil && gateway == "" {
+		at.gateway, at.store = loaded.Config.Gateway, loaded.Config.Store
+	}
+	return at, nil
+}
+
+// queueFlags adds the flags that all have.
+func queueFlags(flags *flag.FlagSet) (gateway *string) {
+	return flags.String("gateway", "", "`NAME` of the gateway in a fleet file, and in exports from a folder")
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/console"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/configs"
+	"fieldbridge/store"
+)
+
+// queueWith returns a queue of n batches of two readings in a folder of its own.
+func queueWith(t *testing.T, n int) (*store.Queue, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "queue")
+	var c store.Config
+	c.SetDefaults()
+	c.Dir = setting.Path(dir)
+	q, err := store.Open(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	for i := range n {
+		q.Append(bridge.Batch{Device: []string{"boiler", "press"}[i%2], At: time.UnixMilli(1763887500000 + int64(i)*1000),
+			Readings: []bridge.Reading{{Point: "a", Value: bridge.Int(int64(i))}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}, nil)
+	}
+	return q, dir
+}
+
+// serveQueueOf makes q one that a gateway runs.
+func serveQueueOf(t *testing.T, q *store.Queue, dir string) {
+	t.Helper()
+	l, err := listenControl(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{config: &configs.Config{Gateway: "press-line"}, queue: q, log: slog.New(slog.DiscardHandler)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /queue", g.serveQueue)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		console.ServeOn(ctx, l, mux)
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+}
+
+func TestQueueCommand(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		name := "stopped"
+		if running {
+			name = "running"
+		}
+		t.Run(name, func(t *testing.T) {
+			q, dir := queueWith(t, 100)
+			if running {
+				serveQueueOf(t, q, dir)
+			} else {
+				q.Close()
+			}
+			testQueueCommand(t, dir)
+		})
+	}
+}
+
+func testQueueCommand(t *testing.T, dir string) {
+	want := func(part string, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := call(t, append([]string{"queue"}, args...)...)
+		if code != exitDone || !strings.Contains(stdout+stderr, part) {
+			t.Fatalf("%v: exit %d, want %q\nstdout %.500s\nstderr %.500s", args, code, part, stdout, stderr)
+		}
+		return stdout
+	}
+	csv := want("boiler", "export", dir, "--gateway", "press-line")
+	if lines := strings.Count(csv, "\n"); lines != 201 || !strings.Contains(csv, ",press-line,") {
+		t.Errorf("%d lines of csv: %.300s", lines, csv)
+	}
+	var report store.Report
+	if err := json.Unmarshal([]byte(want("segments", "inspect", dir, "--json")), &report); err != nil || report.Waiting.Batches != 100 {
+		t.Errorf("inspect: %v %+v", err, report)
+	}
+	want("100 batches of 200 readings wait", "inspect", dir)
+	want("1 segments read", "verify", dir)
+	want("0 dead letters", "dead", "list", dir)
+	file := filepath.Join(t.TempDir(), "out.jsonl")
+	want("20 batches of 40 readings are forgotten", "export", dir, "--format", "jsonl", "--device", "press", "--until", "2025-11-23T08:45:40Z",
+		"--output", file, "--and-forget")
+	data, err := os.ReadFile(file)
+	if err != nil || bytes.Count(data, []byte("\n")) != 20 || bytes.Contains(data, []byte("boiler")) {
+		t.Errorf("export: %v %.300s", err, data)
+	}
+	want("80 batches of 160 readings wait", "inspect", dir)
+	want("forgotten", "inspect", dir)
+	want("80 batches of 160 readings dropped", "purge", dir, "--yes")
+	want("0 batches of 0 readings wait", "inspect", dir)
+	want("0 batches of 0 readings queued again", "dead", "retry", dir)
+	for _, args := range [][]string{{"queue"}, {"queue", "eat"}, {"queue", "inspect", "/no/such"}, {"queue", "export", dir, "--and-forget"},
+		{"queue", "export", dir, "--since", "soon"}} {
+		if code, _, _ := call(t, args...); code != exitUsage {
+			t.Errorf("%v: exit %d", args, code)
+		}
+	}
+	for _, args := range [][]string{{"queue", "purge", dir}, {"queue", "inspect", t.TempDir() + "/../nothing"}, {"queue", "export", dir, "--format", "xml"}} {
+		if code, _, _ := call(t, args...); code == exitDone {
+			t.Errorf("%v: done", args)
+		}
+	}
+}
