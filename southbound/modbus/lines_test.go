@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -248,6 +249,32 @@ func openssl(t *testing.T, dir string, args ...string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("openssl %v: %v\n%s", args, err, out)
 	}
+}
+
+// TestPortInUse: two masters on one line would spoil each other's answers.
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	ours, theirs := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
+	serialPair(t, ours, theirs)
+	spec := resolve(overLine(ours, 9600)).buses["rtu://"+ours]
+	port, err := dial(spec)(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := dial(spec)(t.Context()); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("opened twice: %v, %v", again, err)
+	}
+	port.Close()
+	spec.turns = true // a pseudo-terminal has no direction
+	if _, err := dial(spec)(t.Context()); err == nil || !strings.Contains(err.Error(), "rs485: the driver can't turn the direction") {
+		t.Errorf("rs485: %v", err)
+	}
+	spec.turns, spec.serial.Baud, spec.serial.StopBits, spec.serial.DataBits, spec.serial.Parity = false, 250_000, 2, 7, "odd"
+	port, err = dial(spec)(t.Context()) // no standard rate
+	if err != nil {
+		t.Fatal(err)
+	}
+	port.Close()
 }
 
 func TestNoSuchPort(t *testing.T) {

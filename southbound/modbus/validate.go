@@ -17,9 +17,16 @@ func (c Config) Validate() []setting.Problem {
 		d := c.Devices[name]
 		problems = append(problems, c.validateDevice(name, d)...)
 	}
+	at := make(map[address]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
 		f := finder{path: []string{"buses", name}}
 		f.bus(c.Buses[name])
+		if a, err := parseURL(c.Buses[name].URL); err == nil {
+			if other := at[a]; other != "" {
+				f.bad("url", "bus "+other+" is at the same place", "the same place is the same bus: keep one, and name it for all devices")
+			}
+			at[a] = name
+		}
 		problems = append(problems, f.problems...)
 	}
 	return problems

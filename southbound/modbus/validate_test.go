@@ -90,6 +90,11 @@ func TestValidate(t *testing.T) {
 			d.Points = map[string]Point{"x": {Input: at(0), Report: &Report{minute, []string{"mean"}}}, "x_mean": {Input: at(1)}}
 		}), "devices.d.points.x_mean: the report of x has this name"},
 		{"reference", withPoint(Point{Ref: "40061", Type: "float32"}), ""},
+		{"two buses at one place", func() Config {
+			c := withPoint(Point{Input: at(0)})
+			c.Buses["zz"] = testBus("PLC:502")
+			return c
+		}(), "buses.zz.url: bus plc is at the same place"},
 		{"bus url", func() Config {
 			c := withPoint(Point{Input: at(0)})
 			c.Buses = map[string]Bus{"plc": testBus("plc:0")}

@@ -33,6 +33,12 @@ func set(fd int, s Serial) error {
 	if err != nil {
 		return errors.New("not a serial port")
 	}
+	// The lock keeps other processes of ours out, the ioctl others, but for root.
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return unix.EBUSY
+	} else if err != nil {
+		return err
+	}
 	if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
 		return err
 	}
