@@ -169,7 +169,7 @@ func (p *profiler) find(s shelf, name *node) *node {
 			p.fail(m.value.pos, fmt.Sprintf("profile %s is %s where keys are needed", m.key, show(m.value)), "write points: and below it, indented, the points")
 			return nil
 		}
-		return m.value
+		return m.value.without(described...)
 	}
 	if n := shipped(s.folder, name.text); n != nil {
 		return n
@@ -190,6 +190,9 @@ func (p *profiler) find(s shelf, name *node) *node {
 	return nil
 }
 
+// described are keys of a profile that only tell people about it.
+var described = []string{"about", "source"}
+
 var shippedCache sync.Map // file to *node
 
 // shipped returns a profile of the library without what describes it, or nil.
@@ -206,7 +209,7 @@ func shipped(folder, name string) *node {
 	if n == nil || len(problems) > 0 {
 		return nil // the test of all shipped profiles tells why
 	}
-	n = n.without("about", "source")
+	n = n.without(described...)
 	shippedCache.Store(file, n)
 	return n
 }

@@ -38,11 +38,10 @@ func runReload(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
 		return exitUsage
 	}
-	dir := "queue"
-	if len(rest) > 0 {
-		if dir = configs.QueueDir(rest[0], ""); dir == "" { // not a file, or no longer a right one
-			dir = rest[0]
-		}
+	dir, err := queueDir(rest)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
 	}
 	query := url.Values{"confirm": {wait.D().String()}, "good": {strconv.FormatFloat(float64(share), 'g', -1, 64)}}
 	answer, err := controlDo(ctx, dir, http.MethodPost, "/reload?"+query.Encode(), nil)

@@ -98,6 +98,10 @@ func queueDir(args []string) (string, error) {
 	if info.IsDir() {
 		return args[0], nil
 	}
+	// The gateway may run although the file has become wrong.
+	if dir := configs.QueueDir(args[0], ""); dir != "" {
+		return dir, nil
+	}
 	loaded, err := configs.Load(args[0])
 	if err != nil {
 		return "", err
