@@ -101,6 +101,7 @@ type session struct {
 	f           *Forwarder
 	link        Link
 	gate        *gate
+	pauses      pauses
 	outstanding sync.WaitGroup  // messages whose outcome is not known
 	drain       context.Context // ended to send everything without lingering
 	startDrain  context.CancelFunc
@@ -123,7 +124,7 @@ func (s *session) publish(lane Lane, m Message, entries []Entry) {
 	s.outstanding.Add(1)
 	s.link.Publish(m, func(err error) {
 		defer s.outstanding.Done()
-		s.settle(err, positions)
+		s.settle(err, m.Topic, positions)
 		if err == nil {
 			s.f.sent.Add(1)
 			s.f.bytes.Add(uint64(size))
@@ -137,16 +138,23 @@ func (s *session) publish(lane Lane, m Message, entries []Entry) {
 }
 
 // settle tells the queue what became of a message.
-func (s *session) settle(err error, positions []Position) {
+func (s *session) settle(err error, topic string, positions []Position) {
 	switch {
 	case err == nil:
 		s.gate.accepted()
+		s.pauses.accepted(topic)
 		s.f.queue.Ack(positions...)
 	case IsPermanent(err):
 		s.f.buried.Add(uint64(len(positions)))
 		s.f.log.Error("the cloud refuses a message for good, its batches are set aside as dead letters",
 			"batches", len(positions), "err", err)
 		s.f.queue.Bury(err.Error(), positions...)
+	case IsTopicRefused(err):
+		s.f.refused.Add(1)
+		if pause := s.pauses.refused(topic); pause > 0 {
+			s.f.log.Debug("topic refused, its batches wait", "topic", topic, "again", pause, "err", err)
+		}
+		s.f.queue.Release(positions...)
 	default:
 		s.f.refused.Add(1)
 		if pause := s.gate.refused(); pause > 0 {

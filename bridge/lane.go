@@ -69,7 +69,8 @@ func (l *lane) run(ctx context.Context) {
 		l.claim(ctx)
 		topic, g := l.ready()
 		if g == nil {
-			if l.lane == Fresh && l.held == 0 && l.draining() {
+			if l.lane == Fresh && (l.held == 0 || l.dry || l.stuck()) && l.draining() {
+				l.release() // what waits for a paused topic
 				l.awaitIdle(ctx)
 				return
 			}
@@ -86,8 +87,9 @@ func (l *lane) run(ctx context.Context) {
 // claim waits until a message is ready to go, more batches have come, or ctx
 // ends.
 func (l *lane) claim(ctx context.Context) {
+	l.full = l.full && l.largest() >= l.room // a topic may have been paused
 	l.poll(ctx)
-	if _, g := l.ready(); g != nil || !l.dry || l.draining() {
+	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
 		return
 	}
 	wait := l.calm
@@ -96,13 +98,21 @@ func (l *lane) claim(ctx context.Context) {
 		wait, cancel = context.WithDeadline(l.calm, due)
 		defer cancel()
 	}
+	if l.stuck() {
+		<-wait.Done()
+		return
+	}
 	l.next(wait, l.lane)
 }
+
+// stuck reports whether no more may be claimed: with nothing ready, all that is
+// held waits for paused topics.
+func (l *lane) stuck() bool { return l.held >= lookaheadBatches || l.size >= lookaheadBytes }
 
 // poll claims what can be had at once, until there is enough for a message.
 func (l *lane) poll(ctx context.Context) {
 	l.dry = false
-	for !l.full && l.held < lookaheadBatches && l.size < lookaheadBytes && ctx.Err() == nil {
+	for !l.full && !l.stuck() && ctx.Err() == nil {
 		if l.both && l.next(ended, Backlog) > 0 {
 			continue
 		}
@@ -149,14 +159,17 @@ func (l *lane) hold(e *Entry) {
 	l.held++
 	l.size += size
 	l.average = max(1, (7*l.average+size)/8)
-	l.full = l.full || g.size >= l.room
+	l.full = l.full || g.size >= l.room && l.s.pauses.until(topic).IsZero()
 }
 
-// largest returns the size of the group that is nearest to a message.
+// largest returns the size of the group that is nearest to a message, paused
+// topics left out.
 func (l *lane) largest() int {
 	n := 0
-	for _, g := range l.groups {
-		n = max(n, g.size)
+	for topic, g := range l.groups {
+		if g.size > n && l.s.pauses.until(topic).IsZero() {
+			n = g.size
+		}
 	}
 	return n
 }
@@ -167,9 +180,9 @@ func (l *lane) ready() (string, *group) {
 	var topic string
 	var oldest *group
 	now := time.Now()
-	flush := l.draining() || l.lane == Backlog || l.held >= lookaheadBatches || l.size >= lookaheadBytes
+	flush := l.draining() || l.lane == Backlog || l.stuck()
 	for t, g := range l.groups {
-		if !flush && g.size < l.room && now.Before(g.due) {
+		if !flush && g.size < l.room && now.Before(g.due) || !l.s.pauses.until(t).IsZero() {
 			continue
 		}
 		if oldest == nil || g.entries[0].Position < oldest.entries[0].Position {
@@ -181,9 +194,13 @@ func (l *lane) ready() (string, *group) {
 
 // due returns when the first group must go.
 func (l *lane) due() (first time.Time, ok bool) {
-	for _, g := range l.groups {
-		if !ok || g.due.Before(first) {
-			first, ok = g.due, true
+	for topic, g := range l.groups {
+		due := g.due
+		if until := l.s.pauses.until(topic); until.After(due) {
+			due = until
+		}
+		if !ok || due.Before(first) {
+			first, ok = due, true
 		}
 	}
 	return first, ok

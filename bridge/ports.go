@@ -114,7 +114,8 @@ type Link interface {
 	// done is called exactly once, from any goroutine, also if Publish is
 	// overtaken by the end of the connection: with nil when the cloud has
 	// acknowledged m, an error marked by [Permanent] when it refuses m for good,
-	// another one when m should be sent again. done must not block.
+	// one marked by [RefuseTopic] when it refuses m's topic for now, another one
+	// when m should be sent again. done must not block.
 	Publish(m Message, done func(error))
 	// Limits are those in force for this connection.
 	Limits() Limits
