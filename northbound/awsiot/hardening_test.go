@@ -63,8 +63,8 @@ func TestDeniedTopicIsAnAlarmUntilItIsTaken(t *testing.T) {
 		r.start()
 		link := <-r.links
 		r.cloud.Script(func(m *awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{Code: 0x87} })
-		if err := <-publish(link, "closed", "x"); err == nil || bridge.IsPermanent(err) {
-			t.Errorf("outcome %v", err)
+		if err := <-publish(link, "closed", "x"); !bridge.IsTopicRefused(err) || bridge.IsPermanent(err) {
+			t.Errorf("outcome %v, want a refusal of the topic", err)
 		}
 		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != bridge.Alarm || !strings.Contains(h[0].Text, "messages to closed") {
 			t.Errorf("health %+v", h)
