@@ -10,7 +10,7 @@ RACE := CGO_ENABLED=1
 RACEFLAG := -race
 endif
 
-.PHONY: help run build test lint fuzz bench sbom clean
+.PHONY: help run build test lint fuzz bench bench-store soak sbom clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,13 @@ fuzz: ## run each fuzz test for FUZZTIME (20s)
 
 bench: ## run the benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-store: ## measure the queue beside a plain synced log
+	$(GO) test -run '^$$' -bench 'Commit|Backlog|Encode' -benchmem -timeout 60m -v ./store
+
+SOAK ?= 1000
+soak: ## kill, cut the power and break the link SOAK (1000) times; takes an hour
+	FIELDBRIDGE_SOAK=$(SOAK) $(RACE) $(GO) test $(RACEFLAG) -timeout 3h -v -run 'Kill|PowerCut|Soak|Compares' ./store ./northbound/awsiot ./cmd/fieldbridge
 
 sbom: build ## write the CycloneDX SBOM and the third-party notices of the binary to bin/
 	$(GO) tool -modfile=tools/go.mod cyclonedx-gomod bin -json -output bin/fieldbridge.cdx.json $(BIN)

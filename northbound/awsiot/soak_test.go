@@ -24,7 +24,7 @@ import (
 // spaced, and what arrived twice was in flight at a break.
 func TestSoak(t *testing.T) {
 	events := 100
-	if os.Getenv("SOAK") != "" {
+	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
 		events = 1000
 	}
 	seed := uint64(time.Now().UnixNano())
@@ -223,7 +223,7 @@ func (k *soak) check(t *testing.T, s *Sink) {
 // how late what is fresh was meanwhile. Half an hour of it unless SOAK is set.
 func TestDrainAfterADay(t *testing.T) {
 	outage := 30 * time.Minute
-	if os.Getenv("SOAK") != "" {
+	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
 		outage = 24 * time.Hour
 	}
 	const devices, points = 10, 100 // each second

@@ -1,8 +1,9 @@
 """Sensors that publish numbered readings with QoS 1 and write down what was acknowledged.
 
-usage: sensors.py ACKED_FILE COUNT RATE SECONDS
+usage: sensors.py ACKED_FILE COUNT RATE SECONDS [PREFIX]
 
-COUNT devices s0, s1 ... publish 0, 1, 2 ... on hall/sN/temperature, RATE messages a second in all, for SECONDS.
+COUNT devices s0, s1 ... (PREFIX0, PREFIX1 ...) of one client publish 0, 1, 2 ... on hall/sN/temperature, RATE messages
+a second in all, for SECONDS.
 Each acknowledged one becomes a line "sN VALUE" in ACKED_FILE. After a broken connection what was not acknowledged is
 sent again, as the standard asks of a client with a persistent session.
 """
@@ -13,6 +14,7 @@ import time
 import paho.mqtt.client as mqtt
 
 acked_file, count, rate, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+prefix = sys.argv[5] if len(sys.argv) > 5 else "s"
 acked = open(acked_file, "w", buffering=1)
 lock = threading.Lock()
 pending = {}  # message id -> line
@@ -29,7 +31,7 @@ def note(mid):
 
 
 # MQTT 3.1.1, the version that most sensors speak.
-client = mqtt.Client(client_id="sensors", clean_session=False, protocol=mqtt.MQTTv311)
+client = mqtt.Client(client_id="sensors-" + prefix, clean_session=False, protocol=mqtt.MQTTv311)
 client.max_inflight_messages_set(200)
 client.max_queued_messages_set(0)
 client.reconnect_delay_set(min_delay=1, max_delay=1)
@@ -41,7 +43,7 @@ start, sent = time.monotonic(), 0
 while time.monotonic() - start < seconds:
     due = int((time.monotonic() - start) * rate)
     while sent < due:
-        device, value = f"s{sent % count}", sent // count
+        device, value = f"{prefix}{sent % count}", sent // count
         info = client.publish(f"hall/{device}/temperature", str(value), qos=1)
         with lock:
             line = f"{device} {value}\n"
