@@ -94,7 +94,7 @@ func TestValidate(t *testing.T) {
 			c := withPoint(Point{Input: at(0)})
 			c.Buses["zz"] = testBus("PLC:502")
 			return c
-		}(), "buses.zz.url: bus plc is at the same place"},
+		}(), "warning: buses.zz.url: bus plc is at the same place, its settings count"},
 		{"bus url", func() Config {
 			c := withPoint(Point{Input: at(0)})
 			c.Buses = map[string]Bus{"plc": testBus("plc:0")}
