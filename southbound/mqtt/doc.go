@@ -1,15 +1,33 @@
 // Package mqtt takes in what plain-MQTT sensors say. It is a [bridge.Source].
 //
-// Sensors publish to the broker that the gateway embeds (mochi-mqtt: MQTT 3.1.1
-// and 5), or to a broker of the site, whose client the gateway is (paho: MQTT 5).
-// Rules, tried in order, say which topics are readings of which device: the
-// first rule whose topic matches takes the message. One message gives one batch
-// for each device that it speaks of, acquired when it arrived.
+//	sensors ──▶ embedded broker (mochi-mqtt) ──hook──┐
+//	            conn: acknowledgements, in order     ├─▶ router ─▶ rule ─▶ read ─▶ emit
+//	site broker ──▶ site: client (paho) ─────────────┘   topic     first   values    │
+//	            siteSession: the same                    cache     match             │
+//	                  ▲                                                              │
+//	                  └───────────────── PUBACK, PUBREC ◀──────────────── safe ◀─────┘
 //
-// What a sensor sends with QoS 1 or 2 is acknowledged only when it is safe: on disk or
-// acknowledged by the cloud. Waiting for that is never done where messages are
-// read; acknowledgements are kept in order for each client, and bounded.
+// Sensors publish to the broker that the gateway embeds (MQTT 3.1.1 and 5), or
+// to a broker of the site, whose client the gateway is (MQTT 5). Rules, tried in
+// order, say which topics are readings of which device: the first rule whose
+// topic matches takes the message. One message gives one batch, acquired when it
+// arrived or when it says; only Sparkplug B messages may speak of several times.
+//
+// What is sent with QoS 1 or 2 is acknowledged only when it is safe: on disk or
+// acknowledged by the cloud. Nothing waits for that where messages are read: the
+// acknowledgements are kept for each client in the order of its messages, and
+// bounded. When the queue refuses a message, MQTT 5 clients of the embedded
+// broker are told so (0x97), MQTT 3.1.1 clients are disconnected without an
+// acknowledgement, and a site broker too, so that it keeps the message.
 //
 // A message that can't be read hurts nothing else: it is counted by rule and
-// reason, logged once, and acknowledged, since sending it again would not help.
+// reason, logged at most once a minute and rule, and acknowledged, since sending
+// it again would not help. [Source.Seen] lists the topics on which messages
+// came, the rule that took each and what was wrong, for people who write rules.
+//
+// The embedded broker keeps sessions and retained messages in memory: they are
+// gone after a restart of the gateway. Whatever clients can make grow is
+// bounded: connections, sessions, subscriptions, retained messages, levels of
+// topics, messages that wait for an acknowledgement or for a slow reader,
+// devices of a rule, points of a device, topics that are remembered.
 package mqtt

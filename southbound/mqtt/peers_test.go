@@ -6,8 +6,10 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
 )
 
 // python runs a script with the system's Python, which has the module paho.
@@ -102,5 +104,48 @@ func TestApply(t *testing.T) {
 	}
 	if devices, _, _ := catalogue.Snapshot(); len(devices) != 0 {
 		t.Errorf("catalogue: %v", devices)
+	}
+}
+
+// Rules change while messages come: each is acknowledged, and read by the old
+// rules or the new.
+func TestApplyWhilePublishing(t *testing.T) {
+	r := newRecorder()
+	var catalogue bridge.Catalogue
+	old := embeddedConfig(sensor("a", Sensor{Topic: "t/{device}/{point}"}))
+	changed := embeddedConfig(sensor("b", Sensor{Topic: "t/#", Device: "all", Point: "p"}), sensor("x", Sensor{Topic: "x", Device: "x", Point: "x", Expect: setting.Duration(time.Second)}))
+	s := start(t, old, Options{Catalogue: &catalogue}, r.emit)
+	c := dialRaw(t, address(t, s), 5, "c")
+	const messages = 2000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range messages {
+			c.publish(2, uint16(i+1), "t/d/p", "1")
+			if kind, body, err := c.tryRead(); err != nil || kind != 0x40 || len(body) != 2 {
+				t.Errorf("message %d: %#x %x %v", i, kind, body, err)
+				return
+			}
+		}
+	}()
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			if n < 3 {
+				t.Errorf("only %d changes", n)
+			}
+			if got := len(r.wait(t, messages)); got != messages {
+				t.Errorf("%d batches", got)
+			}
+			return
+		default:
+		}
+		if err := s.Apply([]Config{changed, old}[n%2]); err != nil {
+			t.Fatal(err)
+		}
+		s.Devices()
+		s.Seen()
+		s.Health()
+		metric(s, "fieldbridge_mqtt_messages_total")
 	}
 }
