@@ -176,7 +176,7 @@ func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, bool) {
 	defer q.files.Unlock()
 	entries, _, err := q.readBlock(s, p)
 	if err != nil {
-		q.suspect(s, err)
+		q.unreadable(s, err)
 		return bridge.Entry{}, false
 	}
 	for i := range entries {

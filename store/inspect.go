@@ -176,7 +176,7 @@ func (q *Queue) Verify(ctx context.Context, found func(file string, bytes int64,
 		}
 		err := q.verifySegment(s)
 		if err != nil {
-			q.suspect(s, err)
+			q.unreadable(s, err)
 		}
 		found(filepath.Base(s.path), bytes, err)
 		p = max(p, last) + 1
@@ -255,7 +255,7 @@ func (q *Queue) readForExport(p bridge.Position, d *decoder) ([]bridge.Entry, br
 	}
 	entries, h, err := q.readBlock(s, p)
 	if err != nil {
-		q.suspect(s, err)
+		q.unreadable(s, err)
 		return nil, last + 1, nil // it is repaired, or reported by Verify
 	}
 	if h == nil {

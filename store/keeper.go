@@ -18,7 +18,9 @@ type keeper struct {
 	retry   int64    // no writing before, after a failure; ns since the start of the run
 	pause   time.Duration
 	limits  limits
-	closed  error // what Close returns
+	// A repair that failed is not tried again before; ns since the start.
+	repairAt int64
+	closed   error // what Close returns
 }
 
 const (
@@ -73,7 +75,14 @@ func (q *Queue) tend(all bool) error {
 	now, upTo := q.now(), q.mem.end()
 	due := q.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
+	reread := q.rereadAt != 0 && q.rereadAt <= now
+	if reread {
+		q.rereadAt = 0
+	}
 	q.mu.Unlock()
+	if reread {
+		q.nudgeBoth()
+	}
 
 	mayWrite := all || now >= q.keep.retry
 	var failed error
@@ -138,6 +147,12 @@ func (q *Queue) setAlarm() {
 	}
 	write(q.ackDue)
 	at(q.ageDueLocked())
+	at(q.rereadAt)
+	for _, s := range q.segments {
+		if s.suspect != nil {
+			at(max(q.keep.repairAt, q.now()))
+		}
+	}
 	if q.full {
 		at(q.now() + int64(freeEvery))
 	} else if q.troubles[troubleFull] != nil {

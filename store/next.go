@@ -3,8 +3,10 @@ package store
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
+	"os"
 	"slices"
+	"time"
 
 	"fieldbridge/bridge"
 )
@@ -133,10 +135,10 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	}
 	entries, h, err := q.readBlock(s, p)
 	if err == nil && h == nil || err == nil && h.first > last {
-		err = fmt.Errorf("batch %d to %d should be in it", p, last)
+		err = damaged("batch %d to %d should be in it", p, last)
 	}
 	if err != nil {
-		q.suspect(s, err)
+		q.unreadable(s, err)
 		return false
 	}
 	q.mu.Lock()
@@ -175,7 +177,10 @@ func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *heade
 	}
 	q.read.block = block
 	entries, _, err := q.read.decoder.decode(&h, block[headerSize:])
-	return entries, &h, err
+	if err != nil {
+		return nil, nil, damaged("block %d: %w", h.first, err)
+	}
+	return entries, &h, nil
 }
 
 // openForReading opens a sealed segment, in place of the one that was open.
@@ -207,12 +212,21 @@ func (q *Queue) closeReading() {
 	}
 }
 
-// suspect marks a segment for repair and calls the keeper.
-func (q *Queue) suspect(s *segment, err error) {
+// unreadable calls the keeper: to repair a damaged segment, or to let the lanes
+// try again when what is wrong may pass.
+func (q *Queue) unreadable(s *segment, err error) {
+	var damage *damageError
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s.suspect == nil {
-		s.suspect = err
-		q.alarmLocked(q.now())
+	switch {
+	case errors.As(err, &damage), errors.Is(err, os.ErrNotExist):
+		if s.suspect == nil {
+			s.suspect = err
+			q.alarmLocked(q.now())
+		}
+	case q.log != nil:
+		q.log.Debug("a segment cannot be read now", "file", s.path, "err", err)
+		q.rereadAt = q.now() + int64(time.Second)
+		q.alarmLocked(q.rereadAt)
 	}
 }

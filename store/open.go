@@ -214,7 +214,9 @@ func (q *Queue) openWriter(s *segment) {
 	if err != nil {
 		closeDB(s.db)
 		s.db = nil
-		s.suspect = err
+		if _, is := errors.AsType[*damageError](err); is {
+			s.suspect = err
+		}
 		return
 	}
 	s.verified = true

@@ -64,6 +64,7 @@ type Queue struct {
 	waitFrom bridge.Position // below, no batch in memory has a safe
 	shedFrom bridge.Position // below, nothing in memory waits unclaimed
 	full     bool            // and what is new is dropped
+	rereadAt int64           // when to try again what could not be read; 0: nothing
 	alarm    int64           // when the keeper looks next, ns since started; 0: not set
 	ackDue   int64           // when the record of acknowledgements is due; 0: it is up to date
 	dead     []burial        // not yet on disk

@@ -38,30 +38,35 @@ func (q *Queue) quarantine(path string, cause error) {
 
 // repairSuspects repairs the segments that could not be read.
 func (q *Queue) repairSuspects() {
-	for {
-		q.mu.Lock()
-		var s *segment
-		for _, x := range q.segments {
-			if x.suspect != nil {
-				s = x
-				break
-			}
+	if q.now() < q.keep.repairAt {
+		return
+	}
+	var suspects []*segment
+	q.mu.Lock()
+	for _, s := range q.segments {
+		if s.suspect != nil {
+			suspects = append(suspects, s)
 		}
-		q.mu.Unlock()
-		if s == nil {
-			return
-		}
+	}
+	q.mu.Unlock()
+	for _, s := range suspects {
 		if s == q.keep.writer {
 			q.seal()
 		}
-		q.repair(s)
+		if err := q.repair(s); err != nil {
+			q.keep.repairAt = q.now() + int64(retryMost)
+			q.log.Error("a damaged segment cannot be repaired now, trying again", "file", s.path, "err", err)
+			q.setTrouble(troubleDisk, bridge.Alarm, "a damaged segment of the queue cannot be repaired: "+diskAdvice(err), nil)
+			continue
+		}
 		q.nudgeBoth()
 	}
 }
 
 // repair keeps of a damaged segment what can be read, in a new file, and sets
-// the damaged one aside. What is lost is counted and named in tombstones.
-func (q *Queue) repair(s *segment) {
+// the damaged one aside. What is lost is counted and named in tombstones. An
+// error means that nothing was changed, as when the disk is full.
+func (q *Queue) repair(s *segment) error {
 	q.files.Lock()
 	if q.read.open == s {
 		q.closeReading()
@@ -79,8 +84,8 @@ func (q *Queue) repair(s *segment) {
 	tmp := s.path + ".repair" + temporary
 	if kept.waiting.Batches > 0 {
 		if account, err = sal.rebuild(tmp, q.cfg.segmentSize(), blocks); err != nil {
-			q.log.Error("a damaged segment cannot be repaired", "file", s.path, "err", err)
-			kept = survivors{} // what cannot be written is lost, too
+			os.Remove(tmp)
+			return err
 		}
 	}
 	lost := q.lose(s, kept, account)
@@ -91,9 +96,8 @@ func (q *Queue) repair(s *segment) {
 	}
 	q.quarantine(s.path, fmt.Errorf("segment %s is damaged, %d readings are lost: %w", filepath.Base(s.path), lost.Readings, cause))
 	if kept.waiting.Batches == 0 {
-		os.Remove(tmp)
 		q.forget(s)
-		return
+		return nil
 	}
 	if err := os.Rename(tmp, s.path); err != nil {
 		q.log.Error("a repaired segment cannot be put in its place", "file", s.path, "err", err)
@@ -106,6 +110,7 @@ func (q *Queue) repair(s *segment) {
 	q.files.Lock()
 	s.verified = true
 	q.files.Unlock()
+	return nil
 }
 
 // survivors is what a damaged segment still has.

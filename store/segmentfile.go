@@ -99,13 +99,17 @@ func createSegment(path string, size int64) (db *bolt.DB, err error) {
 	return db, nil
 }
 
-// openSegment opens a file that exists, after a look at its first pages.
+// openSegment opens a file that exists, after a look at its pages. On a file
+// system that is read-only it can be read at least.
 func openSegment(path string, size int64) (db *bolt.DB, err error) {
-	if err := checkFile(path); err != nil {
+	writable, err := checkFile(path)
+	if err != nil {
 		return nil, err
 	}
 	err = guard(func() (err error) {
-		db, err = bolt.Open(path, 0o600, boltOptions(size))
+		options := boltOptions(size)
+		options.ReadOnly = !writable
+		db, err = bolt.Open(path, 0o600, options)
 		return err
 	})
 	if err == nil {
@@ -141,42 +145,59 @@ func closeDB(db *bolt.DB) error {
 // the meta pages name, and a mapped page beyond the end of the file kills the
 // process. It reads the whole file once, so that what the disk cannot read is
 // an error here and not a fault later, and the pages are then in memory.
-func checkFile(path string) error {
+func checkFile(path string) (writable bool, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return damaged("it is no file but %v", info.Mode().Type())
+		return false, damaged("it is no file but %v", info.Mode().Type())
 	}
 	if info.Size() < 2*pageSize {
-		return damaged("it has only %d bytes", info.Size())
+		return false, damaged("it has only %d bytes", info.Size())
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // as bbolt will
+	f, writable, err := openFile(path)
 	if err != nil {
-		return damagedUnlessPassing(err)
+		return false, damagedUnlessPassing(err)
 	}
 	defer f.Close()
 	var first [2 * pageSize]byte
 	if _, err := io.ReadFull(f, first[:]); err != nil {
-		return damagedUnlessPassing(err)
+		return false, damagedUnlessPassing(err)
 	}
 	used, err := checkMetas(first[:])
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.Size() < used {
-		return damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
+		return false, damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
 	}
 	buf := make([]byte, 128<<10)
 	for read := int64(len(first)); read < used; {
 		n, err := f.Read(buf)
 		if err != nil {
-			return damagedUnlessPassing(err)
+			return false, damagedUnlessPassing(err)
 		}
 		read += int64(n)
 	}
-	return nil
+	return writable, nil
+}
+
+// openFile opens a file as bbolt will. Wrong permissions are put right, if the
+// file is ours.
+func openFile(path string) (f *os.File, writable bool, err error) {
+	f, err = os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrPermission) && os.Chmod(path, 0o600) == nil {
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
+	}
+	if err == nil {
+		return f, true, nil
+	}
+	f, readErr := os.Open(path)
+	if readErr != nil {
+		return nil, false, err
+	}
+	return f, false, nil
 }
 
 // damagedUnlessPassing takes errors for damage that will not go away.
