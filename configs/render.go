@@ -128,7 +128,7 @@ func absolute(file, path string) string {
 }
 
 // Text that is the same to YAML with and without quotes.
-var safeText = regexp.MustCompile(`^[A-Za-z0-9_./°-][A-Za-z0-9_ ./°+-]*$`)
+var safeText = regexp.MustCompile(`^[A-Za-z0-9_./°-]([A-Za-z0-9_ ./°+-]|:[A-Za-z0-9_./\[-])*$`)
 
 // yamlText writes a scalar so that it reads back as it was: plain if it was and
 // may be, else in double quotes.
