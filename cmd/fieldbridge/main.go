@@ -43,6 +43,7 @@ func commands() []command {
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
 		{"sensors", "[FILE | DIR] [--json]", "list the topics that sensors used: which rule took them, the last payload, and those that no rule takes", runSensors},
 		{"queue", "COMMAND [FILE | DIR]", "inspect, verify, export and purge a queue and its dead letters", runQueue},
+		{"ledger", "[--partial] [--json] [FILE ...]", "check by the cloud's messages alone that nothing is missing silently", runLedger},
 		{"modbus", "read | write | decode | scan ...", "ask devices by hand: read, write, find out what is there and how it is meant", runModbus},
 		{"cloud", "[--listen 127.0.0.1:8883] [--dir cloud]", "run the local stand-in for AWS IoT Core, to try a gateway against", runCloud},
 		{"version", "", "print the version", runVersion},

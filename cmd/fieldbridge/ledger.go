@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"fieldbridge/ledger"
+)
+
+const ledgerUsage = `Usage: fieldbridge ledger [--partial] [--json] [FILE ...]
+
+Reads what a gateway has sent, one message a line, and tells of each run what arrived, what came twice, and what
+is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these prints:
+
+  mosquitto_sub -t '#' -F '%t %p'     topic and payload
+  mosquitto_sub -t '#' -F '%j'        an object with the payload in it
+  mosquitto_sub -t '#'                payloads alone
+
+It needs the readings and the status topic. Exit code 1: a batch is missing that nothing names, or one came with two contents.
+`
+
+// runLedger checks the promise by what has arrived at the cloud.
+func runLedger(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return ledgerOf(ctx, args, os.Stdin, stdout, stderr)
+}
+
+func ledgerOf(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	flags := newFlags("ledger", stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, ledgerUsage); flags.PrintDefaults() }
+	asJSON := flags.Bool("json", false, "print it for programs")
+	var l ledger.Ledger
+	flags.BoolVar(&l.Partial, "partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
+	files, code, ok := parseFlags(flags, args, len(args))
+	if !ok {
+		return code
+	}
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	for _, file := range files {
+		if err := readLedger(ctx, &l, file, stdin); err != nil {
+			fmt.Fprintf(stderr, "fieldbridge ledger: %v\n", err)
+			return exitFailed
+		}
+	}
+	r := l.Report()
+	if *asJSON {
+		data, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			fmt.Fprintf(stderr, "fieldbridge ledger: %v\n", err)
+			return exitFailed
+		}
+		fmt.Fprintf(stdout, "%s\n", data)
+	} else {
+		printLedger(stdout, r)
+	}
+	switch {
+	case len(r.Runs) == 0:
+		fmt.Fprintln(stderr, "fieldbridge ledger: there is no message of a gateway: it reads payloads as they were sent, one a line")
+		return exitFailed
+	case !r.Kept:
+		return exitFailed
+	}
+	return exitDone
+}
+
+func readLedger(ctx context.Context, l *ledger.Ledger, file string, stdin io.Reader) error {
+	if file == "-" {
+		return l.Read(ctx, "standard input", stdin)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return l.Read(ctx, file, f)
+}
+
+// maxGaps is how many gaps of one run are printed for a person.
+const maxGaps = 20
+
+// printLedger tells it to a person: a line a run, then the gaps, then the verdict.
+func printLedger(w io.Writer, r ledger.Report) {
+	fmt.Fprintf(w, "%s messages with readings, %s status messages, %s others", thousands(r.Messages), thousands(r.Status), thousands(r.Others))
+	if r.Unread > 0 {
+		fmt.Fprintf(w, ", %s lines that cannot be read", thousands(r.Unread))
+	}
+	fmt.Fprint(w, "\n\n")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "GATEWAY\tRUN\tBATCHES\tSEQS\tTWICE\tNAMED\tUNCOMMITTED\tUNNAMED\tCONFLICTS")
+	var conflicts uint64
+	missing := make(map[ledger.Kind]uint64)
+	for _, run := range r.Runs {
+		seqs := "-"
+		if run.Batches > 0 {
+			seqs = fmt.Sprintf("%d-%d", run.First, run.Last)
+		}
+		m := run.Missing()
+		for kind, n := range m {
+			missing[kind] += n
+		}
+		conflicts += run.Conflicted
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", run.Gateway, run.Run, thousands(run.Batches), seqs, thousands(run.Duplicates),
+			thousands(m[ledger.Named]), thousands(m[ledger.Uncommitted]), thousands(m[ledger.Unnamed]), thousands(run.Conflicted))
+	}
+	t.Flush()
+	for _, run := range r.Runs {
+		printGaps(w, run)
+	}
+	for _, u := range r.Unreadable {
+		fmt.Fprintf(w, "\n%s:%d: %s", u.Source, u.Line, u.Why)
+	}
+	if len(r.Unreadable) > 0 {
+		fmt.Fprintln(w)
+	}
+	switch {
+	case len(r.Runs) == 0:
+	case r.Kept && len(missing) == 0:
+		fmt.Fprintln(w, "\nkept: nothing is missing, and no batch has two contents")
+	case r.Kept:
+		fmt.Fprintln(w, "\nkept: what is missing is named, and no batch has two contents")
+	default:
+		fmt.Fprintf(w, "\nBROKEN: %s batches are missing and nothing names them, %s came with two contents\n",
+			thousands(missing[ledger.Unnamed]), thousands(conflicts))
+	}
+}
+
+func printGaps(w io.Writer, run ledger.Run) {
+	if len(run.Gaps) == 0 && len(run.Conflicts) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s, run %s:\n", run.Gateway, run.Run)
+	for i, g := range run.Gaps {
+		if i == maxGaps {
+			fmt.Fprintf(w, "  and %s more gaps: --json tells all\n", thousands(uint64(len(run.Gaps)-i)))
+			break
+		}
+		seqs := fmt.Sprintf("%d", g.First)
+		if g.Last > g.First {
+			seqs = fmt.Sprintf("%d-%d", g.First, g.Last)
+		}
+		fmt.Fprintf(w, "  %s: %s\n", seqs, gapText(run, g))
+	}
+	if len(run.Conflicts) > 0 {
+		seqs := strings.Trim(strings.ReplaceAll(fmt.Sprint(run.Conflicts), " ", ", "), "[]")
+		fmt.Fprintf(w, "  two contents: %s\n", seqs)
+	}
+}
+
+func gapText(run ledger.Run, g ledger.Gap) string {
+	switch g.Kind {
+	case ledger.Named:
+		return fmt.Sprintf("missing, a tombstone says %s", g.Cause)
+	case ledger.Uncommitted:
+		return fmt.Sprintf("missing, not yet on disk when the run ended (%d was)", run.DurableLast)
+	case ledger.BeforeLog:
+		return "before these messages begin"
+	}
+	return "MISSING, NOTHING NAMES IT"
+}
