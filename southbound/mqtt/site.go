@@ -319,10 +319,14 @@ func (s *site) unacknowledged() int {
 	return session.unacknowledged()
 }
 
-func (s *site) connected() bool {
+// connected returns 1 while there is a connection.
+func (s *site) connected() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fault == nil
+	if s.fault == nil {
+		return 1
+	}
+	return 0
 }
 
 func (s *site) health() []bridge.Condition {

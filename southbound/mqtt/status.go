@@ -35,61 +35,53 @@ func (s *Source) snapshot() (names []string, brokers []*broker, rules []*rule) {
 	return names, brokers, s.rules
 }
 
+// brokerMetric is a metric of brokers; embedded or site is nil if the kind of
+// broker does not have it.
+type brokerMetric struct {
+	name, help string
+	kind       bridge.MetricKind
+	embedded   func(*embedded) float64
+	site       func(*site) float64
+}
+
+var brokerMetrics = []brokerMetric{
+	{"fieldbridge_mqtt_messages_total", "Messages that sensors published.", bridge.Counter,
+		func(e *embedded) float64 { return float64(e.messages.Load()) }, func(s *site) float64 { return float64(s.messages.Load()) }},
+	{"fieldbridge_mqtt_unacknowledged", "Messages that clients wait for until they are safe.", bridge.Gauge,
+		func(e *embedded) float64 { return float64(e.unacknowledged()) }, func(s *site) float64 { return float64(s.unacknowledged()) }},
+	{"fieldbridge_mqtt_refused_total", "Messages not acknowledged since the queue refused them.", bridge.Counter,
+		func(e *embedded) float64 { return float64(e.refused.Load()) }, func(s *site) float64 { return float64(s.refused.Load()) }},
+	{"fieldbridge_mqtt_connected", "1 while the site broker is connected.", bridge.Gauge,
+		nil, (*site).connected},
+	{"fieldbridge_mqtt_clients", "Connections to the embedded broker.", bridge.Gauge,
+		func(e *embedded) float64 { return float64(len(e.connections())) }, nil},
+	{"fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.", bridge.Counter,
+		func(e *embedded) float64 { return float64(e.slow.Load()) }, nil},
+	{"fieldbridge_mqtt_denied_clients_total", "Clients that were not let in.", bridge.Counter,
+		func(e *embedded) float64 { return float64(e.unwelcome.Load()) }, nil},
+}
+
+// value returns the metric of a broker, and whether it has it.
+func (m *brokerMetric) value(b *broker) (float64, bool) {
+	switch {
+	case b.embedded != nil && m.embedded != nil:
+		return m.embedded(b.embedded), true
+	case b.site != nil && m.site != nil:
+		return m.site(b.site), true
+	}
+	return 0, false
+}
+
 // Observe yields the metrics of the source.
 func (s *Source) Observe(yield func(bridge.Metric)) {
 	names, brokers, rules := s.snapshot()
-	each := func(name, help string, kind bridge.MetricKind, value func(b *broker) (float64, bool)) {
+	for _, m := range brokerMetrics {
 		for i, b := range brokers {
-			if v, ok := value(b); ok {
-				yield(bridge.Metric{Name: name, Help: help, Kind: kind, Labels: []string{"broker", names[i]}, Value: v})
+			if v, ok := m.value(b); ok {
+				yield(bridge.Metric{Name: m.name, Help: m.help, Kind: m.kind, Labels: []string{"broker", names[i]}, Value: v})
 			}
 		}
 	}
-	each("fieldbridge_mqtt_messages_total", "Messages that sensors published.", bridge.Counter, func(b *broker) (float64, bool) {
-		if b.embedded != nil {
-			return float64(b.embedded.messages.Load()), true
-		}
-		return float64(b.site.messages.Load()), true
-	})
-	each("fieldbridge_mqtt_connected", "1 while the site broker is connected.", bridge.Gauge, func(b *broker) (float64, bool) {
-		if b.site == nil {
-			return 0, false
-		}
-		if b.site.connected() {
-			return 1, true
-		}
-		return 0, true
-	})
-	each("fieldbridge_mqtt_clients", "Connections to the embedded broker.", bridge.Gauge, func(b *broker) (float64, bool) {
-		if b.embedded == nil {
-			return 0, false
-		}
-		return float64(len(b.embedded.connections())), true
-	})
-	each("fieldbridge_mqtt_unacknowledged", "Messages that clients wait for until they are safe.", bridge.Gauge, func(b *broker) (float64, bool) {
-		if b.embedded != nil {
-			return float64(b.embedded.unacknowledged()), true
-		}
-		return float64(b.site.unacknowledged()), true
-	})
-	each("fieldbridge_mqtt_refused_total", "Messages not acknowledged since the queue refused them.", bridge.Counter, func(b *broker) (float64, bool) {
-		if b.embedded != nil {
-			return float64(b.embedded.refused.Load()), true
-		}
-		return float64(b.site.refused.Load()), true
-	})
-	each("fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.", bridge.Counter, func(b *broker) (float64, bool) {
-		if b.embedded == nil {
-			return 0, false
-		}
-		return float64(b.embedded.slow.Load()), true
-	})
-	each("fieldbridge_mqtt_denied_clients_total", "Clients that were not let in.", bridge.Counter, func(b *broker) (float64, bool) {
-		if b.embedded == nil {
-			return 0, false
-		}
-		return float64(b.embedded.unwelcome.Load()), true
-	})
 	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.", Kind: bridge.Counter,
 		Value: float64(s.unmatched.Load())})
 	for _, r := range rules {

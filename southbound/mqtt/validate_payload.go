@@ -48,8 +48,8 @@ func (s Sensor) validateSparkplug() []setting.Problem {
 		r.add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")
 	}
 	v := s.Value
-	r.misplaced([]given{{"device", s.Device != ""}, {"point", s.Point != ""}, {"points", s.Points != nil}, {"time", s.Time != nil}, {"type", v.Type != ""}, {"unit", v.Unit != ""},
-		{"scale", v.Scale != nil}, {"offset", v.Offset != nil}, {"enum", v.Enum != nil}, {"true_when", v.TrueWhen != nil}, {"false_when", v.FalseWhen != nil},
+	r.misplaced([]given{{"device", s.Device != ""}, {"point", s.Point != ""}, {"points", s.Points != nil}, {"time", s.Time != nil},
+		{"type", v.Type != ""}, {"unit", v.Unit != ""}, {"scale", v.Scale != nil}, {"offset", v.Offset != nil}, {"enum", v.Enum != nil}, {"true_when", v.TrueWhen != nil}, {"false_when", v.FalseWhen != nil},
 		{"deadband", v.Deadband != nil}, {"report", v.Report != nil}}, " means nothing with format: sparkplug-b, whose payloads say it")
 	return r
 }
@@ -69,7 +69,8 @@ func (s Sensor) validateSingle(r *report, f *filter) {
 	t, err := parseTemplate(s.point(), f)
 	switch {
 	case err != nil && s.Point == "":
-		r.addOnKey("the sensor has neither point nor points", "give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
+		r.addOnKey("the sensor has neither point nor points",
+			"give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
 	case err != nil:
 		r.add(err.Error(), "use what the topic captures, or a fixed name", "point")
 	case t.fixed() && !bridge.ValidPoint(s.Point):
