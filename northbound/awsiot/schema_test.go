@@ -1,0 +1,88 @@
+package awsiot
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// validator is an independent one: python3-jsonschema. It reads lines of
+// [schema file, document, whether it is valid] and tells what is wrong.
+const validatorScript = `
+import json, sys
+from jsonschema import Draft202012Validator
+for line in sys.stdin:
+    schema, document, valid = json.loads(line)
+    schema = json.load(open(schema))
+    Draft202012Validator.check_schema(schema)
+    errors = [e.message for e in Draft202012Validator(schema).iter_errors(document)]
+    if bool(errors) == valid:
+        print(json.dumps([document, errors])[:600])
+`
+
+// TestSchemas validates every golden payload, and every kind of status message,
+// against the schemas in docs, and makes sure that those refuse something.
+func TestSchemas(t *testing.T) {
+	python := peer(t, "/usr/bin/python3")
+	if exec.Command(python, "-c", "import jsonschema").Run() != nil {
+		peer(t, "python3-jsonschema") // says that it is missing
+	}
+	var lines strings.Builder
+	add := func(schema string, document []byte, valid bool) {
+		line, err := json.Marshal([]any{filepath.Join("../../docs/schemas", schema+".json"), json.RawMessage(document), valid})
+		if err != nil {
+			t.Fatalf("%s: %v", document, err)
+		}
+		lines.Write(append(line, '\n'))
+	}
+	for _, schema := range []string{"rows", "columns", "flat"} {
+		files, err := filepath.Glob("testdata/" + schema + "-*.json")
+		if err != nil || len(files) < 3 {
+			t.Fatalf("%d golden payloads of %s, %v", len(files), schema, err)
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(schema, data, true)
+			add(schema, []byte(strings.Replace(string(data), `"v":1`, `"v":2`, 1)), false)
+		}
+	}
+	for _, m := range statusMessages() {
+		add("status", encode(m), true)
+		add("status", []byte(strings.Replace(string(encode(m)), `"at":`, `"when":`, 1)), false)
+	}
+	add("command", []byte(commandNow("1", setSetpoint)), true)
+	add("command", []byte(commandNow("1", `,"action":"rebirth"`)), true)
+	add("command", []byte(commandNow("1", "")), false)
+	cmd := exec.CommandContext(t.Context(), python, "-c", validatorScript)
+	cmd.Stdin = strings.NewReader(lines.String())
+	out, err := cmd.CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// statusMessages returns one of each kind.
+func statusMessages() []any {
+	cfg := validConfig()
+	s := newStatus(&Sink{options: Options{Gateway: "g", Run: "r", Version: "1", ConfigHash: "h", Labels: testLabels,
+		Notices: &fakeNotices{runs: []bridge.RunRecord{{Run: "r", Started: time.Now(), Previous: "q", PreviousLast: 7}}}}}, &cfg, 3)
+	online, _ := s.online()
+	all := []any{online, presence{header: s.header("offline"), Connection: 3, Reason: "stopped"},
+		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged", Since: noon, Until: noon}),
+		s.lost(bridge.Tombstone{Run: "q", First: 1, Cause: "damaged"}),
+		catalogueEntry{header: s.header("catalog"), Device: "d", Removed: true},
+		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Again: true}}
+	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels, Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
+		all = append(all, e)
+	}
+	return all
+}
