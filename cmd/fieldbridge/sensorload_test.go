@@ -30,13 +30,23 @@ import (
 // CPU seconds per million messages, the delay from the gateway's broker to the
 // cloud (from the messages themselves), what was lost, and the peak memory.
 func BenchmarkSensors(b *testing.B) {
+	const (
+		aws    = "messages: 100, bytes: 512KiB" // AWS's limits
+		lifted = "messages: 0, bytes: 0"
+	)
 	for _, load := range []struct {
-		rate int
-		rtt  time.Duration
-	}{{2000, 0}, {10000, 0}, {2000, 50 * time.Millisecond}, {10000, 50 * time.Millisecond}} {
-		b.Run(fmt.Sprintf("%d per s/%v", load.rate, load.rtt), func(b *testing.B) {
+		name   string
+		rate   int
+		rtt    time.Duration
+		limits string
+	}{
+		{"2000", 2000, 0, aws}, {"10000", 10000, 0, aws},
+		{"2000/rtt50ms", 2000, 50 * time.Millisecond, aws}, {"10000/rtt50ms", 10000, 50 * time.Millisecond, aws},
+		{"2000/lifted", 2000, 0, lifted}, {"10000/lifted", 10000, 0, lifted}, {"10000/lifted/rtt50ms", 10000, 50 * time.Millisecond, lifted},
+	} {
+		b.Run(load.name, func(b *testing.B) {
 			for b.Loop() {
-				measureSensors(b, load.rate, load.rtt)
+				measureSensors(b, load.rate, load.rtt, load.limits)
 			}
 		})
 	}
@@ -76,7 +86,7 @@ func (a *columnsArrivals) add(m awsiottest.Message) {
 	}
 }
 
-func measureSensors(b *testing.B, rate int, rtt time.Duration) {
+func measureSensors(b *testing.B, rate int, rtt time.Duration, limits string) {
 	bin, err := releaseBinary()
 	if err != nil {
 		b.Fatal(err)
@@ -96,14 +106,14 @@ func measureSensors(b *testing.B, rate int, rtt time.Duration) {
 	}
 	broker, console := freePort(b), freePort(b)
 	config := fmt.Sprintf(`gateway: load
-northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem, private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", format: columns, rate: {messages: 100, bytes: 512KiB}}}
+northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem, private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", format: columns, max_message: 100KiB, window: 100, rate: {%s}}}
 store: {dir: queue}
 southbound:
   mqtt:
     brokers: {local: {listen: %q}}
     sensors: {hall: {broker: local, topic: "hall/{device}/temperature", point: temperature}}
 console: {listen: %q}
-`, cloud.Addr(), broker, console)
+`, cloud.Addr(), limits, broker, console)
 	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(config), 0o644); err != nil {
 		b.Fatal(err)
 	}

@@ -127,11 +127,12 @@ func (s Share) String() string {
 }
 
 // Rate is a limit per second. AWS allows 100 messages and 512 KiB per second on
-// one connection, in both directions together.
+// one connection, in both directions together; 0 lifts a limit, for a broker
+// that is not AWS's.
 type Rate struct {
-	// Messages is the most messages per second, 1 to 100.
+	// Messages is the most messages per second, 1 to 100; 0 is no limit.
 	Messages float64 `yaml:"messages"`
-	// Bytes is the most bytes per second, at most 512KiB.
+	// Bytes is the most bytes per second, at most 512KiB; 0 is no limit.
 	Bytes setting.Size `yaml:"bytes"`
 }
 

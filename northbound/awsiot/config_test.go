@@ -59,6 +59,8 @@ func TestValidate(t *testing.T) {
 		"share":                 {func(c *Config) { c.LiveShare = 1 }, "live_share", "100% is out of range"},
 		"window":                {func(c *Config) { c.Window = 101 }, "window", "out of range"},
 		"message rate":          {func(c *Config) { c.Rate.Messages = 101 }, "rate.messages", "out of range"},
+		"no message rate":       {func(c *Config) { c.Rate.Messages = 0 }, "rate.messages", "there is no limit"},
+		"no byte rate":          {func(c *Config) { c.Rate.Bytes = 0 }, "rate.bytes", "there is no limit"},
 		"byte rate":             {func(c *Config) { c.Rate.Bytes = 1 << 20 }, "rate.bytes", "out of range"},
 		"keep alive":            {func(c *Config) { c.KeepAlive = setting.Duration(10 * time.Second) }, "keep_alive", "10s is out of range"},
 		"ack timeout":           {func(c *Config) { c.AckTimeout = 0 }, "ack_timeout", "out of range"},

@@ -75,12 +75,12 @@ func (c *Config) Forecast(gateway string, labels map[string]string, emissions []
 // would grow for ever.
 func (f Forecast) Problems(c *Config) []setting.Problem {
 	var all []setting.Problem
-	if f.Messages > c.Rate.Messages {
+	if c.Rate.Messages > 0 && f.Messages > c.Rate.Messages {
 		all = append(all, setting.Problem{Path: []string{"topic"},
 			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f", f.Messages, f.Topics, c.Rate.Messages),
 			Fix:  "leave {device} out of the topic, use format rows or columns, or raise linger"})
 	}
-	if f.Bytes > float64(c.Rate.Bytes) {
+	if c.Rate.Bytes > 0 && f.Bytes > float64(c.Rate.Bytes) {
 		all = append(all, setting.Problem{Path: []string{"rate", "bytes"},
 			Text: fmt.Sprintf("the configured points make %.0f bytes per second, the rate allows %d", f.Bytes, c.Rate.Bytes),
 			Fix:  "read less often, deliver on change only, or use format columns"})

@@ -128,12 +128,12 @@ func (s *session) cause() error {
 
 // Limits implements [bridge.Link].
 func (s *session) Limits() bridge.Limits {
-	return bridge.Limits{
-		Window: min(s.cfg.Window, s.receiveMaximum),
+	limits := bridge.Limits{Window: min(s.cfg.Window, s.receiveMaximum), Bytes: float64(s.cfg.Rate.Bytes)}
+	if s.cfg.Rate.Messages > 0 {
 		// AWS counts the messages of the status topic, too.
-		Messages: min(s.cfg.Rate.Messages, maxMessages-statusRate),
-		Bytes:    float64(s.cfg.Rate.Bytes),
+		limits.Messages = min(s.cfg.Rate.Messages, maxMessages-statusRate)
 	}
+	return limits
 }
 
 // Publish implements [bridge.Link].

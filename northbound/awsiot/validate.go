@@ -136,8 +136,8 @@ func (v *validator) limits(c *Config) {
 		v.add(c.LiveShare.String()+" is out of range", "use 1% to 99%: both lanes must move", "live_share")
 	}
 	between(v, c.Window, 1, maxInFlight, "window")
-	between(v, c.Rate.Messages, 1, maxMessages, "rate", "messages")
-	between(v, int64(c.Rate.Bytes), 4<<10, maxBytes, "rate", "bytes")
+	v.rate(c.Rate.Messages == 0, c.Rate.Messages, 1, maxMessages, "messages")
+	v.rate(c.Rate.Bytes == 0, float64(c.Rate.Bytes), 4<<10, maxBytes, "bytes")
 	within(v, c.Linger, 0, time.Hour, "linger")
 	within(v, c.AckTimeout, time.Second, 10*time.Minute, "ack_timeout")
 	within(v, c.KeepAlive, minKeepAlive, maxKeepAlive, "keep_alive")
@@ -149,6 +149,16 @@ func (v *validator) limits(c *Config) {
 	}
 	within(v, c.Backoff.Min, time.Second, time.Hour, "backoff", "min")
 	within(v, c.Backoff.Max, c.Backoff.Min.D(), 24*time.Hour, "backoff", "max")
+}
+
+// rate checks a limit that may be lifted, for brokers that are not AWS's.
+func (v *validator) rate(lifted bool, value, low, high float64, key string) {
+	if !lifted {
+		between(v, value, low, high, "rate", key)
+		return
+	}
+	v.problems = append(v.problems, setting.Problem{Path: []string{"rate", key}, Warning: true,
+		Text: "there is no limit", Fix: "give one for AWS IoT Core, which discards what is above its own"})
 }
 
 func between[T int | int64 | float64](v *validator, value, low, high T, path ...string) {
