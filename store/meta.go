@@ -160,15 +160,32 @@ func (m *meta) newRun(run string, base, last bridge.Position) {
 	m.Runs = append(m.Runs, r)
 }
 
+// mostRuns bounds the run records that wait for the cloud: a gateway may start
+// and die for weeks without one. Beyond, the oldest without batches go.
+const mostRuns = 500
+
 // prune forgets runs that neither a batch at or after oldest nor the cloud has
 // use for. The newest stays, as the next one's previous.
 func (m *meta) prune(oldest bridge.Position) {
-	kept := m.Runs[:0]
+	empty := func(i int) bool { return i < len(m.Runs)-1 && m.Runs[i+1].Base < oldest }
+	untold := 0
 	for i := range m.Runs {
-		last := i == len(m.Runs)-1
-		if last || !m.Runs[i].Acked || m.Runs[i+1].Base >= oldest {
-			kept = append(kept, m.Runs[i])
+		if empty(i) && !m.Runs[i].Acked {
+			untold++
 		}
+	}
+	kept := make([]runMeta, 0, len(m.Runs))
+	for i := range m.Runs {
+		if empty(i) {
+			if m.Runs[i].Acked {
+				continue
+			}
+			if untold > mostRuns {
+				untold--
+				continue
+			}
+		}
+		kept = append(kept, m.Runs[i])
 	}
 	m.Runs = kept
 }

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func openTestState(t *testing.T, dir string) *State {
+	t.Helper()
+	s, err := OpenState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStateKeepsValues(t *testing.T) {
+	dir := tempDir(t)
+	s := openTestState(t, dir)
+	if v, err := s.Get("never"); v != nil || err != nil {
+		t.Errorf("a key that was never put: %q, %v", v, err)
+	}
+	values := map[string][]byte{"a": {}, "plan.plc-1": []byte("x"), "big_1": bytes.Repeat([]byte{0, 255}, MaxStateValue/2)}
+	for k, v := range values {
+		if err := s.Put(k, []byte("before")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What a crash leaves half written counts for nothing.
+	if err := os.WriteFile(filepath.Join(dir, "state", "a"+temporary), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openTestState(t, dir)
+	for k, v := range values {
+		if got, err := s.Get(k); err != nil || !bytes.Equal(got, v) {
+			t.Errorf("%s: %d bytes, %v", k, len(got), err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "state", "*"+temporary)); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if h := s.Health(); len(h) > 0 {
+		t.Errorf("health: %+v", h)
+	}
+}
+
+func TestStateRefuses(t *testing.T) {
+	s := openTestState(t, tempDir(t))
+	for _, key := range []string{"", "A", "a/b", "../a", ".a", "a~b", "ä", strings.Repeat("k", 129)} {
+		if err := s.Put(key, nil); err == nil {
+			t.Errorf("key %q is taken", key)
+		}
+		if _, err := s.Get(key); err == nil {
+			t.Errorf("key %q is looked up", key)
+		}
+	}
+	if err := s.Put("a", make([]byte, MaxStateValue+1)); err == nil {
+		t.Error("a value over the limit is taken")
+	}
+}
+
+func TestDamagedStateIsSetAside(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"flipped":   flip(9),
+		"cut":       truncateTo(func(n int64) int64 { return n - 1 }),
+		"empty":     truncateTo(func(int64) int64 { return 0 }),
+		"foreign":   func(t *testing.T, path string) { os.WriteFile(path, []byte("hello, this is something else"), 0o600) },
+		"a folder":  func(t *testing.T, path string) { os.Remove(path); os.MkdirAll(filepath.Join(path, "x"), 0o700) },
+		"magic":     flip(0),
+		"its crc":   flip(5),
+		"all zeros": zero(0, 9),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tempDir(t)
+			s := openTestState(t, dir)
+			for _, k := range []string{"a", "b"} {
+				if err := s.Put(k, []byte("value")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := filepath.Join(dir, "state", "a")
+			damage(t, path)
+			s = openTestState(t, dir)
+			if v, err := s.Get("a"); v != nil || err != nil {
+				t.Errorf("damaged: %q, %v", v, err)
+			}
+			if h := s.Health(); len(h) != 1 || !strings.Contains(h[0].Text, `"a"`) {
+				t.Errorf("health: %+v", h)
+			}
+			if _, err := os.Lstat(path + "~damaged"); err != nil {
+				t.Error("it is not set aside")
+			}
+			if v, err := s.Get("b"); string(v) != "value" || err != nil {
+				t.Errorf("the other key: %q, %v", v, err)
+			}
+			if err := s.Put("a", []byte("new")); err != nil {
+				t.Fatal(err)
+			}
+			if v, _ := s.Get("a"); string(v) != "new" {
+				t.Errorf("put again: %q", v)
+			}
+		})
+	}
+}
