@@ -70,9 +70,8 @@ func (b *bus) deal(ctx context.Context, j *job, blk *block, r result, emit bridg
 	if ctx.Err() != nil {
 		return
 	}
-	now := time.Now()
 	if err != nil {
-		b.notRead(j, blk, err, now, emit)
+		b.notRead(j, blk, err, r.at, emit)
 		return
 	}
 	blk.measure(r.busy)
@@ -80,7 +79,7 @@ func (b *bus) deal(ctx context.Context, j *job, blk *block, r result, emit bridg
 		j.device.slowest = max(j.device.slowest, r.busy)
 	}
 	j.answered = true
-	j.arrive(now, emit)
+	j.arrive(r.at, emit)
 	j.decode(blk, data)
 	b.succeeded(j, blk)
 }

@@ -15,6 +15,7 @@ type result struct {
 	data   []byte // valid until the client's next request
 	err    error
 	failed []error       // the tries that failed
+	at     time.Time     // when the answer was there
 	busy   time.Duration // all tries together
 }
 
@@ -35,7 +36,8 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 			break
 		}
 	}
-	r.busy = time.Since(start)
+	r.at = time.Now()
+	r.busy = r.at.Sub(start)
 	if r.err != nil {
 		r.err = fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, r.err)
 	}

@@ -313,6 +313,10 @@ func TestExceptionSpoilsOneBlock(t *testing.T) {
 		if st.Good != 1 || st.Bad != 1 || st.Reason != "given_up" || !strings.Contains(st.Detail, "read boiler holding 900+1: ") {
 			t.Errorf("status %+v", st)
 		}
+		const why = "1 of its points are not read any more, it refuses holding 900+1: check their addresses"
+		if h := r.source.Health(); len(h) != 1 || !strings.HasPrefix(h[0].Text, why) {
+			t.Errorf("health %v", h)
+		}
 		r.stop()
 		if n := strings.Count(r.logged(), "\n"); n != 2 {
 			t.Errorf("%d log lines, want one for bad and one for given up:\n%s", n, r.logged())

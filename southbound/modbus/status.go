@@ -76,7 +76,16 @@ func (s *Source) Health() []bridge.Condition {
 		}
 	}
 	for _, d := range s.sorted() {
-		if st := d.snapshot(); !st.since.IsZero() {
+		st := d.snapshot()
+		lost := 0
+		for _, t := range st.tallies {
+			lost += t.reasons[bridge.ReasonGivenUp]
+		}
+		if lost > 0 {
+			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.learnt.At,
+				Text: fmt.Sprintf("%d of its points are not read any more, it %v: check their addresses; they are tried again daily", lost, st.learnt)})
+		}
+		if !st.since.IsZero() {
 			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.since,
 				Text: st.detail + ": check that it is on and that its unit id is right"})
 		}
