@@ -158,13 +158,15 @@ func (g *gateway) controlHandler() http.Handler {
 	mux.HandleFunc("POST /modbus", g.serveModbus)
 	mux.HandleFunc("POST /queue", g.serveQueue)
 	mux.HandleFunc("GET /sensors", g.serveSensors)
-	if g.change != nil {
-		mux.HandleFunc("POST /reload", g.serveReload)
-	}
+	mux.HandleFunc("POST /reload", g.serveReload)
 	return mux
 }
 
 func (g *gateway) serveReload(w http.ResponseWriter, r *http.Request) {
+	if g.change == nil {
+		http.Error(w, "this gateway follows no file: it is part of a demo", http.StatusConflict)
+		return
+	}
 	wait, err1 := time.ParseDuration(r.FormValue("confirm"))
 	share, err2 := strconv.ParseFloat(r.FormValue("good"), 64)
 	if err := errors.Join(err1, err2); err != nil || wait < 0 || share < 0 || share > 1 {
