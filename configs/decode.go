@@ -226,7 +226,9 @@ func (d *decoder) unknown(m member, fields []field, p *place) {
 		d.fail(p.down(m.key), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
 		return
 	}
-	if s := suggestKey(m.key, fields); s != "" {
+	if home := belongs(m.key); home != "" {
+		fix = home
+	} else if s := suggestKey(m.key, fields); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 		// That it is missing is said by this.
 		d.fail(p.down(s), m.pos, text, fix)

@@ -1,0 +1,54 @@
+package configs
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// homes returns where a gateway's file has a key, as southbound.modbus.buses.NAME.
+var homes = sync.OnceValue(func() map[string][]string {
+	found := make(map[string][]string)
+	var walk func(t reflect.Type, path []string)
+	walk = func(t reflect.Type, path []string) {
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		switch {
+		case t.Kind() == reflect.Map:
+			walk(t.Elem(), append(slices.Clip(path), "NAME"))
+		case t.Kind() == reflect.Slice && isOrdered(t):
+			value, _ := t.Elem().FieldByName("Value")
+			walk(value.Type, append(slices.Clip(path), "NAME"))
+		case t.Kind() == reflect.Struct:
+			for _, f := range keysOf(t) {
+				found[f.key] = append(found[f.key], strings.Join(path, "."))
+			}
+			for _, f := range fieldsOf(t) {
+				walk(t.FieldByIndex(f.index).Type, append(slices.Clip(path), f.key))
+			}
+		}
+	}
+	walk(configType, nil)
+	return found
+})
+
+// mostHomes is how many places of a key are told.
+const mostHomes = 2
+
+// belongs tells where a key that is unknown here is known, "" if nowhere or in
+// too many places.
+func belongs(key string) string {
+	places := homes()[key]
+	if len(places) == 0 || len(places) > mostHomes {
+		return ""
+	}
+	where := make([]string, len(places))
+	for i, place := range places {
+		if where[i] = "under " + place; place == "" {
+			where[i] = "at the top of the file"
+		}
+	}
+	return key + " belongs " + strings.Join(where, " or ")
+}
