@@ -28,6 +28,11 @@ for name in sys.argv[2:]:
     print(name, "wrong" if errors else "right", *[("/".join(map(str, e.absolute_path)) + ": " + e.message[:150]) for e in errors[:3]])
 `
 	right := []string{"examples/first-run.yaml", "examples/every-key.yaml"}
+	good, err := filepath.Glob("testdata/*.good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	right = append(right, good...)
 	wrong := []string{"key-unknown-root", "key-unknown-device", "key-unknown-point", "type-text-for-integer", "type-text-for-section", "type-list-for-map", "type-duration-without-unit"}
 	for i, name := range wrong {
 		wrong[i] = filepath.Join("testdata", name+".bad.yaml")
