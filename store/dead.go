@@ -36,13 +36,14 @@ func (q *Queue) deadPath() string { return filepath.Join(q.dir, deadFile) }
 // withDead opens the dead letters, creating them if create is set, for f.
 func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 	path := q.deadPath()
+	size := 2*q.cfg.tenth() + q.cfg.segmentSize()
 	var db *bolt.DB
 	_, err := os.Lstat(path)
 	switch {
 	case err == nil:
-		db, err = openSegment(path, q.cfg.segmentSize())
+		db, err = openSegment(path, size, false)
 	case os.IsNotExist(err) && create:
-		db, err = createSegment(path, q.cfg.segmentSize())
+		db, err = createSegment(path, size)
 	case os.IsNotExist(err):
 		return nil
 	}

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -158,10 +161,11 @@ func (q *Queue) emptyDead(ctx context.Context, take func([]DeadLetter) error) (t
 	}
 }
 
-// deleteDead removes dead letters from the file.
+// deleteDead removes dead letters from the file, and the file with the last.
 func (q *Queue) deleteDead(keys []uint64) error {
 	q.keep.limits.counted = false
-	return q.withDead(false, func(db *bolt.DB) error {
+	left := bridge.Count{}
+	err := q.withDead(false, func(db *bolt.DB) error {
 		return db.Update(func(tx *bolt.Tx) error {
 			b := tx.Bucket(deadBucket)
 			if b == nil {
@@ -182,9 +186,17 @@ func (q *Queue) deleteDead(keys []uint64) error {
 					return err
 				}
 			}
+			left = total
 			return writeTotals(b, total, bytes)
 		})
 	})
+	if err == nil && left.Batches == 0 {
+		err = os.Remove(q.deadPath()) // bbolt's files never shrink
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return err
 }
 
 // trimDead drops the oldest dead letters beyond their limit, a tenth of

@@ -89,7 +89,7 @@ func (q *Queue) listSegments(acks *ackRecord) {
 		if i >= 0 {
 			s.know(&q.meta.Segments[i])
 		} else {
-			db, err := openSegment(s.path, q.cfg.segmentSize())
+			db, err := openSegment(s.path, q.cfg.segmentSize(), true)
 			if err == nil {
 				s.db = db
 				err = survey(s, maxPosition)

@@ -202,6 +202,9 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Dropped.Batches != 5 || !l.Balanced() {
 		t.Errorf("purged %+v, %v: %+v", n, err, l)
 	}
+	if _, err := os.Lstat(q.deadPath()); err == nil {
+		t.Error("the file of dead letters stays when it is empty")
+	}
 	if list(q); len(letters) != 0 {
 		t.Errorf("%d dead letters after a purge", len(letters))
 	}

@@ -174,7 +174,9 @@ func (q *Queue) commitDueLocked() int64 {
 	}
 	due := q.mem.at(q.mem.base).at + int64(q.cfg.CommitEvery) // the first is never finished
 	if q.waiters > 0 {
-		for q.waitFrom = max(q.waitFrom, q.mem.base); q.mem.at(q.waitFrom).safe == nil; q.waitFrom++ {
+		q.waitFrom = max(q.waitFrom, q.mem.base)
+		for q.waitFrom < q.mem.end()-1 && q.mem.at(q.waitFrom).safe == nil {
+			q.waitFrom++
 		}
 		due = min(due, q.mem.at(q.waitFrom).at+int64(q.waitLocked()))
 	}

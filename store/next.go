@@ -186,8 +186,14 @@ func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *heade
 // openForReading opens a sealed segment, in place of the one that was open.
 // The caller holds files.
 func (q *Queue) openForReading(s *segment) error {
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return bridge.ErrClosed // nobody would close it again
+	}
 	q.closeReading()
-	db, err := openSegment(s.path, q.cfg.segmentSize())
+	db, err := openSegment(s.path, q.cfg.segmentSize(), true)
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 
 // surveySegment reads a segment that is not in the index.
 func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool) {
-	db, err := openSegment(s.path, q.cfg.segmentSize())
+	db, err := openSegment(s.path, q.cfg.segmentSize(), true)
 	if err == nil {
 		s.db = db
 		err = survey(s, limit)
@@ -205,7 +205,7 @@ func (q *Queue) openWriter(s *segment) {
 	}
 	var err error
 	if s.db == nil {
-		if s.db, err = openSegment(s.path, q.cfg.segmentSize()); err == nil {
+		if s.db, err = openSegment(s.path, q.cfg.segmentSize(), true); err == nil {
 			if err = verify(s); err == nil {
 				err = checkTree(s.db)
 			}

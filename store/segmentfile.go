@@ -99,10 +99,10 @@ func createSegment(path string, size int64) (db *bolt.DB, err error) {
 	return db, nil
 }
 
-// openSegment opens a file that exists, after a look at its pages. On a file
-// system that is read-only it can be read at least.
-func openSegment(path string, size int64) (db *bolt.DB, err error) {
-	writable, err := checkFile(path)
+// openSegment opens a file that exists, after a look at its pages: all of them,
+// or only the first. On a file system that is read-only it can be read at least.
+func openSegment(path string, size int64, all bool) (db *bolt.DB, err error) {
+	writable, err := checkFile(path, all)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +143,9 @@ func closeDB(db *bolt.DB) error {
 
 // checkFile looks at a file before bbolt maps it: bbolt trusts the length that
 // the meta pages name, and a mapped page beyond the end of the file kills the
-// process. It reads the whole file once, so that what the disk cannot read is
+// process. With all it reads the whole file once, so that what the disk cannot read is
 // an error here and not a fault later, and the pages are then in memory.
-func checkFile(path string) (writable bool, err error) {
+func checkFile(path string, all bool) (writable bool, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return false, err
@@ -171,6 +171,9 @@ func checkFile(path string) (writable bool, err error) {
 	}
 	if info.Size() < used {
 		return false, damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
+	}
+	if !all {
+		return writable, nil
 	}
 	buf := make([]byte, 128<<10)
 	for read := int64(len(first)); read < used; {
