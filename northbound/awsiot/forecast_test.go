@@ -62,7 +62,7 @@ func TestForecastIsWhatIsMetered(t *testing.T) {
 				time.Sleep(time.Second)
 				synctest.Wait()
 				before := r.cloud.Counts()
-				const span = 4 * time.Minute
+				const span = 2 * time.Minute
 				for range int(span / tt.every) {
 					for _, e := range all {
 						collector.Emit(bridge.Batch{Device: e.Device, At: time.Now(), Readings: append([]bridge.Reading(nil), e.Readings...)}, nil)

@@ -15,6 +15,7 @@ type memory struct {
 	log   *slog.Logger
 	now   remembered
 	ok    bool // the last stop was clean, or there was none
+	first bool // there was none
 }
 
 type remembered struct {
@@ -31,7 +32,8 @@ func newMemory(state bridge.State, log *slog.Logger) *memory {
 	}
 	data, err := state.Get(memoryKey)
 	if err == nil && data == nil {
-		return m // the first start
+		m.first = true
+		return m
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &m.now)
@@ -45,6 +47,19 @@ func newMemory(state bridge.State, log *slog.Logger) *memory {
 
 // clean reports whether no other process of ours can have connected just now.
 func (m *memory) clean() bool { return m.ok }
+
+// lastStop returns how the process before this one ended: clean, unclean, or ""
+// if there was none or nothing is remembered. A stop within a second of a CONNECT
+// counts as unclean.
+func (m *memory) lastStop() string {
+	switch {
+	case m.state == nil || m.first:
+		return ""
+	case m.ok:
+		return "clean"
+	}
+	return "unclean"
+}
 
 // connecting returns the number of the next connection.
 func (m *memory) connecting() uint64 {

@@ -80,6 +80,7 @@ func statusMessages() []any {
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged", Since: noon, Until: noon}),
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Cause: "damaged"}),
 		catalogueEntry{header: s.header("catalog"), Device: "d", Removed: true},
+		wellness{s.header("health"), []condition{{bridge.Warning, "uplink", "text", 1}}}, wellness{s.header("health"), []condition{}},
 		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Again: true}}
 	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels, Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
 		all = append(all, e)

@@ -34,6 +34,9 @@ type Options struct {
 	// Report returns more for the shadow: what JSON can say. nil has no more. It
 	// is called every shadow.every.
 	Report func() map[string]any
+	// Health returns what is wrong with the gateway; changes are told on the
+	// status topic. nil tells none.
+	Health func() []bridge.Condition
 	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
 	// IPv4 side by side.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -65,6 +68,7 @@ type Sink struct {
 	connects, failures, losses atomic.Uint64
 	statusSent, statusRefused  atomic.Uint64
 	denied                     denied
+	born                       atomic.Bool // a birth of this run was acknowledged
 }
 
 var (
@@ -243,7 +247,7 @@ func (s *Sink) clientID(cfg *Config) string {
 }
 
 // ackGrace is how long a stop waits for what is in flight.
-const ackGrace = 2 * time.Second
+const ackGrace = time.Second
 
 // serve runs one connection. It returns when nothing of it is left: with nil
 // when we ended it, else with why it ended.

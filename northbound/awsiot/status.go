@@ -3,6 +3,7 @@ package awsiot
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -22,6 +23,8 @@ const (
 	statusRetry = 5 * time.Minute
 	// goodbyeTime is how long a stop waits for the cloud to know of it.
 	goodbyeTime = time.Second
+	// healthCheck is how often health is looked at.
+	healthCheck = 10 * time.Second
 )
 
 // status tells the cloud, on the status topic of one connection, what is no
@@ -37,6 +40,20 @@ type status struct {
 	bornRuns []string     // what it told of
 	pace     <-chan time.Time
 	again    chan struct{} // one value: tell birth and catalogue again
+	unwell   []condition   // what was last told of health
+}
+
+// wellness is what is wrong with the gateway now; none means healthy.
+type wellness struct {
+	header
+	Conditions []condition `json:"conditions"`
+}
+
+type condition struct {
+	Severity bridge.Severity `json:"severity"`
+	Subject  string          `json:"subject"`
+	Text     string          `json:"text"`
+	Since    int64           `json:"since"` // epoch milliseconds
 }
 
 // header is what every status message begins with.
@@ -53,7 +70,8 @@ type header struct {
 type presence struct {
 	header
 	Connection uint64            `json:"connection"`
-	Reason     string            `json:"reason,omitempty"` // of offline: lost, stopped
+	Reason     string            `json:"reason,omitempty"`    // of offline: lost, stopped
+	LastStop   string            `json:"last_stop,omitempty"` // of the first birth of a run: clean, unclean
 	Version    string            `json:"version,omitempty"`
 	Config     string            `json:"config,omitempty"` // hash of the configuration
 	Labels     map[string]string `json:"labels,omitempty"`
@@ -89,6 +107,9 @@ func (s *status) will() *paho.WillMessage {
 func (s *status) online() (presence, []string) {
 	o := &s.sink.options
 	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: o.ConfigHash, Labels: o.Labels}
+	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
+		p.LastStop = m.lastStop()
+	}
 	var ids []string
 	if o.Notices != nil {
 		for _, r := range o.Notices.Runs() {
@@ -149,28 +170,34 @@ func (s *status) run(ctx context.Context) {
 		noticed = o.Notices.Noticed()
 	}
 	err := s.outcome(<-s.born)
+	if err == nil {
+		s.sink.born.Store(true)
+	}
+	health := time.NewTicker(healthCheck)
+	defer health.Stop()
 	if err == nil && o.Notices != nil && len(s.bornRuns) > 0 {
 		o.Notices.AckRuns(s.bornRuns...)
 	}
+	var retry <-chan time.Time
 	for ctx.Err() == nil {
 		var changed <-chan struct{}
 		if err == nil {
 			changed, err = s.round(ctx)
 		}
-		var retry <-chan time.Time
-		if err != nil {
-			changed, retry = nil, time.After(statusRetry)
+		if err != nil && retry == nil {
+			retry = time.After(statusRetry)
 		}
 		select {
 		case <-ctx.Done():
 		case <-noticed:
 		case <-changed:
 		case <-retry:
-			err = nil
+			err, retry = nil, nil
+		case <-health.C:
 		case <-s.again:
 			clear(s.told)
 			p, _ := s.online()
-			err = s.tell(ctx, p)
+			err, retry = s.tell(ctx, p), nil
 		}
 	}
 }
@@ -179,6 +206,9 @@ func (s *status) run(ctx context.Context) {
 // the catalogue changes.
 func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
 	o := &s.sink.options
+	if err := s.health(ctx); err != nil {
+		return nil, err
+	}
 	if o.Notices != nil {
 		if err := s.runs(ctx); err != nil {
 			return nil, err
@@ -196,6 +226,30 @@ func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
 	devices, _, changed := o.Catalogue.Snapshot()
 	return changed, s.catalogue(ctx, devices)
 }
+
+// health tells what is wrong if it is not what was told last.
+func (s *status) health(ctx context.Context) error {
+	if s.sink.options.Health == nil {
+		return nil
+	}
+	now := []condition{}
+	for _, c := range s.sink.options.Health() {
+		if len(now) < mostConditions {
+			now = append(now, condition{c.Severity, c.Subject, c.Text, millis(c.Since)})
+		}
+	}
+	if slices.Equal(now, s.unwell) {
+		return nil
+	}
+	if err := s.tell(ctx, wellness{s.header("health"), now}); err != nil {
+		return err
+	}
+	s.unwell = now
+	return nil
+}
+
+// mostConditions bounds a message about health.
+const mostConditions = 100
 
 // runs tells of the runs that did not fit in the birth.
 func (s *status) runs(ctx context.Context) error {

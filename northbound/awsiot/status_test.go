@@ -3,6 +3,7 @@ package awsiot
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,4 +201,67 @@ func TestStatusIsPaced(t *testing.T) {
 			t.Errorf("%d status messages, want the birth and 50", n)
 		}
 	})
+}
+
+func TestHealthIsToldWhenItChanges(t *testing.T) {
+	var mu sync.Mutex
+	var conditions []bridge.Condition
+	set := func(c ...bridge.Condition) {
+		mu.Lock()
+		defer mu.Unlock()
+		conditions = c
+	}
+	bubble(t, func(_ *Config, o *Options) {
+		o.Health = func() []bridge.Condition {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(conditions)
+		}
+	}, func(r *rig) {
+		r.start()
+		<-r.links
+		time.Sleep(time.Minute)
+		set(bridge.Condition{Severity: bridge.Alarm, Subject: "queue", Text: "the disk is full", Since: noon})
+		time.Sleep(time.Minute)
+		set()
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff([]string{"online", "health", "health"}, r.types()); diff != "" {
+			t.Fatalf("status (-want +got):\n%s", diff)
+		}
+		all := r.statuses()
+		want := []any{map[string]any{"severity": "alarm", "subject": "queue", "text": "the disk is full", "since": float64(noon.UnixMilli())}}
+		if diff := cmp.Diff(want, all[1]["conditions"]); diff != "" {
+			t.Errorf("health (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]any{}, all[2]["conditions"]); diff != "" {
+			t.Errorf("health afterwards (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestBirthTellsOfTheLastStop(t *testing.T) {
+	state := &memoryState{}
+	for _, want := range []any{nil, "unclean", "clean"} {
+		bubble(t, func(_ *Config, o *Options) { o.State = state }, func(r *rig) {
+			r.start()
+			<-r.links
+			synctest.Wait()
+			if got := r.statuses()[0]["last_stop"]; got != want {
+				t.Errorf("last stop %v, want %v", got, want)
+			}
+			if want == "unclean" {
+				time.Sleep(2 * connectPause)
+			}
+			r.cloud.Drop("")
+			<-r.links
+			synctest.Wait()
+			all := r.statuses()
+			if got := all[len(all)-1]["last_stop"]; got != nil {
+				t.Errorf("the second birth says %v", got)
+			}
+			if want == "unclean" {
+				time.Sleep(2 * connectPause)
+			}
+		})
+	}
 }
