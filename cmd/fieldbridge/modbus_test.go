@@ -41,7 +41,7 @@ func TestModbusCommands(t *testing.T) {
 		{"decode", "decode 42AB 47AE", exitDone, "float32    ABCD 85.64 ", ""},
 		{"decode a device", "decode URL holding:100 --count 2", exitDone, "registers  42 AB 47 AE\n", ""},
 		{"decode bits", "decode URL coil:100", exitUsage, "", "single bits"},
-		{"scan", "scan URL --units 1-3 --timeout 50ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
+		{"scan", "scan URL --units 1-3 --timeout 300ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
 		{"scan nothing", "scan URL --units 2-3 --timeout 50ms", exitFailed, "", "nothing answered: check"},
 		{"scan addresses", "scan URL --addresses holding:0-200", exitDone, "holding 0 to 4 answer (5)\nholding 100 to 101 answer (2)\n", ""},
 		{"scan models", "scan URL --sunspec", exitFailed, "", `no SunSpec device: there is no "SunS" at holding 40000`},

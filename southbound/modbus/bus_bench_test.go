@@ -15,6 +15,7 @@ func cycler(t testing.TB) (b *bus, j *job) {
 	sim := modbustest.New()
 	sim.Unit(1)
 	bus := testBus(sim.Start(t))
+	bus.Timeout *= 50
 	points := make(map[string]Point)
 	for i := range 1000 {
 		points["p"+string(rune('a'+i/100))+string(rune('a'+i/10%10))+string(rune('a'+i%10))] = Point{Holding: at(i)}

@@ -24,7 +24,6 @@ func overLine(port string, baud int) Config {
 	cfg := firstRun("rtu://" + port)
 	b := cfg.Buses["plc"]
 	b.Baud, b.Parity = baud, "none"
-	b.Timeout = setting.Duration(500 * time.Millisecond)
 	cfg.Buses["plc"] = b
 	return cfg
 }
@@ -191,7 +190,6 @@ func TestTLS(t *testing.T) {
 	config := func(ca, who, name string) Config {
 		cfg := firstRun("tls://127.0.0.1:" + port)
 		b := cfg.Buses["plc"]
-		b.Timeout = setting.Duration(time.Second)
 		b.TLS = &TLS{CA: file(ca + ".pem"), Certificate: file(who + ".pem"), PrivateKey: file(who + ".key"), ServerName: name}
 		cfg.Buses["plc"] = b
 		return cfg
@@ -217,7 +215,7 @@ func firstReason(t *testing.T, cfg Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	reason := "none"
 	source.Run(ctx, func(b bridge.Batch, _ func(error)) {

@@ -31,7 +31,9 @@ func TestMasterReadsAndWrites(t *testing.T) {
 	}
 	u.SetBit(modbustest.Coil, 2001, true)
 	var trace []string
-	m := newMaster(t, testBus(sim.Start(t)), MasterOptions{Trace: func(line string) { trace = append(trace, line) }})
+	b := testBus(sim.Start(t))
+	b.Timeout *= 50
+	m := newMaster(t, b, MasterOptions{Trace: func(line string) { trace = append(trace, line) }})
 	got, err := m.Read(t.Context(), 3, Point{Holding: at(0), Type: "float32"}, 100)
 	if err != nil || len(got) != 100 || got[99].Value != bridge.Float32(49.5) || got[99].Address != 198 {
 		t.Errorf("%d values, the last %v, %v", len(got), got[len(got)-1], err)
@@ -99,7 +101,7 @@ func TestScanUnits(t *testing.T) {
 	sim.Unit(5).Only(modbustest.Holding, 100, 10)
 	sim.Unit(7).Always(modbustest.Exception(11))
 	b := testBus(sim.Start(t))
-	b.Timeout = setting.Duration(30 * time.Millisecond)
+	b.Timeout = setting.Duration(200 * time.Millisecond)
 	m := newMaster(t, b, MasterOptions{})
 	var found []string
 	asked := 0
@@ -118,7 +120,9 @@ func TestScanAddresses(t *testing.T) {
 	u.Only(modbustest.Holding, 0, 3)
 	u.Only(modbustest.Holding, 120, 20)
 	u.Only(modbustest.Holding, 500, 1)
-	m := newMaster(t, testBus(sim.Start(t)), MasterOptions{})
+	b := testBus(sim.Start(t))
+	b.Timeout *= 50
+	m := newMaster(t, b, MasterOptions{})
 	var found []string
 	err := m.ScanAddresses(t.Context(), 1, "holding", 0, 999, func(int) {}, func(first, end int) {
 		found = append(found, fmt.Sprintf("%d-%d", first, end-1))

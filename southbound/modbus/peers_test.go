@@ -62,7 +62,9 @@ func (l testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// firstGood runs cfg until a batch of device is wholly good, and returns it.
+// firstGood runs cfg until each point of device was good, and returns the values
+// in the order of their arrival as one batch: on a busy machine a cycle may come
+// in several.
 func firstGood(t *testing.T, cfg Config, device string) bridge.Batch {
 	t.Helper()
 	source, err := New(cfg, Options{})
@@ -73,15 +75,18 @@ func firstGood(t *testing.T, cfg Config, device string) bridge.Batch {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		var all bridge.Batch
 		source.Run(ctx, func(b bridge.Batch, _ func(error)) {
-			for _, r := range b.Readings {
-				if b.Device != device || !r.Value.Good() {
-					return
-				}
+			if goodIn(b) < len(b.Readings) || len(all.Readings) >= len(cfg.Devices[device].Points) {
+				all = bridge.Batch{}
+				return
 			}
-			select {
-			case found <- b:
-			default:
+			all.At = b.At
+			if all.Readings = append(all.Readings, b.Readings...); len(all.Readings) == len(cfg.Devices[device].Points) {
+				select {
+				case found <- all:
+				default:
+				}
 			}
 		})
 	})

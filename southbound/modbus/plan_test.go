@@ -102,6 +102,7 @@ func TestEveryFifthRegister(t *testing.T) {
 func firstRun(url string) Config {
 	bus := testBus("")
 	bus.URL = url
+	bus.Timeout = setting.Duration(5 * time.Second) // the machine may be busy
 	d := testDevice("plc", 1, map[string]Point{
 		"supply_temp": {Input: at(0), Type: "float32", Unit: "°C"},
 		"return_temp": {Input: at(2), Type: "int16", Scale: &setting.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},

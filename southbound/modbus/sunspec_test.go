@@ -17,7 +17,9 @@ func TestSunSpec(t *testing.T) {
 		u.Set(modbustest.Holding, base+70, 103, 50)
 		u.Set(modbustest.Holding, base+122, 64001, 3)
 		u.Set(modbustest.Holding, base+127, 0xffff, 0)
-		m := newMaster(t, testBus(sim.Start(t)), MasterOptions{})
+		b := testBus(sim.Start(t))
+		b.Timeout *= 50
+		m := newMaster(t, b, MasterOptions{})
 		models, err := m.SunSpec(t.Context(), 1)
 		if err != nil || len(models) != 3 || models[1] != (SunSpecModel{103, "three-phase inverter", base + 70, 50}) {
 			t.Errorf("base %d: %v, %v", base, models, err)
@@ -37,7 +39,9 @@ func TestSunSpec(t *testing.T) {
 func TestSunSpecListWithoutEnd(t *testing.T) {
 	sim := modbustest.New()
 	sim.Unit(1).Set(modbustest.Holding, 40000, 0x5375, 0x6e53)
-	m := newMaster(t, testBus(sim.Start(t)), MasterOptions{})
+	b := testBus(sim.Start(t))
+	b.Timeout *= 50
+	m := newMaster(t, b, MasterOptions{})
 	if models, err := m.SunSpec(t.Context(), 1); err == nil || len(models) != sunSpecMost {
 		t.Errorf("%d models, %v", len(models), err)
 	}

@@ -4,28 +4,42 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
 
-// late is an answer that may still come.
+// late is a request whose answers may still come.
 type late struct {
 	request []byte
+	answers int // that may come
 	until   time.Time
 }
 
+// alike reports whether an answer to was could be taken for one to request.
+func (was *late) alike(request []byte) bool {
+	return was.request[1] == request[1] && wanted(was.request) == wanted(request)
+}
+
 // clear makes sure that no byte of an earlier answer is taken for the one to
-// request: where answers have no transaction id, one that may still come is
-// waited for, and what came meanwhile is thrown away.
+// request. Where answers have no transaction id, one that may still come and
+// would look the same is waited for, unless it is to the very same request. What
+// came meanwhile is thrown away.
 func (l *Link) clear(request []byte) error {
 	l.have = nil
-	if was, ok := l.late[request[0]]; ok {
-		delete(l.late, request[0])
-		if time.Now().Before(was.until) {
-			if _, err := l.await(was); err != nil {
-				return err
-			}
+	unit := request[0]
+	now := time.Now()
+	l.late[unit] = slices.DeleteFunc(l.late[unit], func(was late) bool { return !now.Before(was.until) })
+	for i := 0; i < len(l.late[unit]); i++ {
+		was := l.late[unit][i]
+		if bytes.Equal(was.request, request) || !was.alike(request) {
+			continue
 		}
+		if err := l.await(was); err != nil {
+			return err
+		}
+		l.late[unit] = slices.Delete(l.late[unit], i, i+1)
+		i--
 	}
 	// The deadline must not have passed, or nothing is read at all.
 	if err := l.stream.SetDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -34,38 +48,57 @@ func (l *Link) clear(request []byte) error {
 	return discard(l.stream, l.buf[:])
 }
 
-// await reads until the late answer is there or can be waited for no longer.
-func (l *Link) await(was late) (answer []byte, err error) {
+// await reads until the late answers are there or can be waited for no longer.
+func (l *Link) await(was late) error {
+	defer func() { l.have = nil }()
 	if err := l.stream.SetDeadline(was.until); err != nil {
-		return nil, err
+		return err
 	}
 	for {
 		answer, used, err := l.framing.cut(was.request, l.have)
 		l.have = l.have[used:]
-		if answer != nil || err != nil {
-			l.have = nil
-			return answer, err
+		if err != nil {
+			return err
 		}
-		if err := l.fill(); err != nil {
-			l.have = nil
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return nil, nil
+		if answer != nil {
+			if was.answers--; was.answers == 0 {
+				return nil
 			}
-			return nil, err
+			continue
+		}
+		if err := l.fill(); errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		} else if err != nil {
+			return err
 		}
 	}
 }
 
-// unanswered notes that the answer to request may still come, and says what
-// came instead.
+// unanswered notes that an answer to request may still come, and says what came
+// instead.
 func (l *Link) unanswered(request []byte, timeout time.Duration) error {
-	l.late[request[0]] = late{bytes.Clone(request), time.Now().Add(timeout / 2)}
+	if !l.expect(request, 1, timeout) {
+		l.late[request[0]] = append(l.late[request[0]], late{bytes.Clone(request), 1, time.Now().Add(timeout)})
+	}
 	have := l.have
 	l.have = nil
 	if len(have) == 0 {
 		return ErrTimeout
 	}
 	return protocolErrorf("%d bytes that are no answer: % x", len(have), have[:min(len(have), 16)])
+}
+
+// expect says that so many more answers to request may come, and reports whether
+// some were expected before.
+func (l *Link) expect(request []byte, more int, timeout time.Duration) bool {
+	lates := l.late[request[0]]
+	i := slices.IndexFunc(lates, func(was late) bool { return bytes.Equal(was.request, request) })
+	if i < 0 {
+		return false
+	}
+	lates[i].answers += more
+	lates[i].until = time.Now().Add(timeout)
+	return true
 }
 
 // discard throws away what has been received, without waiting for more, where

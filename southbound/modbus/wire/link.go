@@ -38,11 +38,11 @@ type Link struct {
 	o       Options
 	framing framing
 	buf     [2 * maxADU]byte
-	have    []byte        // received and not yet used, within buf
-	ended   time.Time     // when the last request was over
-	silent  int           // failures in a row without a sign of life
-	got     int           // bytes received since the last request
-	late    map[byte]late // by unit, where answers have no transaction id
+	have    []byte          // received and not yet used, within buf
+	ended   time.Time       // when the last request was over
+	silent  int             // failures in a row without a sign of life
+	got     int             // bytes received since the last request
+	late    map[byte][]late // by unit, where answers have no transaction id
 
 	stream  Stream // the owner's; also guarded by mu for interrupt
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ const silences = 3
 // NewRTU returns a link that frames with CRCs, for a serial line or a converter
 // behind TCP. It does not connect. On a serial line o.Silence is that of
 // the specification, [Serial.Silence].
-func NewRTU(o Options) *Link { return &Link{o: o, framing: &rtu{}, late: make(map[byte]late)} }
+func NewRTU(o Options) *Link { return &Link{o: o, framing: &rtu{}, late: make(map[byte][]late)} }
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
 func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
@@ -163,6 +163,9 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	switch {
 	case err == nil:
 		l.silent = 0
+		if l.late != nil {
+			l.expect(request, 0, timeout) // it may have been an earlier one's
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrTimeout
 		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come

@@ -6,13 +6,17 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/wire"
 )
 
-const timeout = 60 * time.Millisecond
+const (
+	timeout = 60 * time.Millisecond // on fake time
+	patient = 20 * time.Second      // over sockets, where it is not to come to a timeout
+)
 
 func dialer(address string) func(context.Context) (wire.Stream, error) {
 	return func(ctx context.Context) (wire.Stream, error) {
@@ -31,6 +35,22 @@ func numbered(t *testing.T, framing ...modbustest.Framing) (*modbustest.Simulato
 	unit := sim.Unit(1)
 	unit.Set(modbustest.Holding, 0, addresses()...)
 	return sim, unit, sim.Start(t)
+}
+
+// bubble runs a test on fake time against a simulator as of numbered, without
+// sockets: no busy machine makes an answer late.
+func bubble(t *testing.T, name string, framing modbustest.Framing, test func(*testing.T, *modbustest.Simulator, *modbustest.Unit, wire.Options)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			sim := modbustest.New()
+			sim.Framing = framing
+			unit := sim.Unit(1)
+			unit.Set(modbustest.Holding, 0, addresses()...)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			test(t, sim, unit, wire.Options{ConnectTimeout: time.Second, Dial: func(context.Context) (wire.Stream, error) { return sim.Dial(ctx) }})
+		})
+	})
 }
 
 // addresses are the numbers of all registers.
@@ -105,10 +125,8 @@ func TestFaultsTCP(t *testing.T) {
 	}
 	run := func(name string, link func(wire.Options) wire.Carrier) {
 		for _, test := range tests {
-			t.Run(name+"/"+test.name, func(t *testing.T) {
-				t.Parallel()
-				sim, unit, address := numbered(t)
-				link := link(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+			bubble(t, name+"/"+test.name, modbustest.TCP, func(t *testing.T, sim *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+				link := link(o)
 				defer link.Close()
 				client := wire.NewClient(link)
 				client.To(t.Context(), 1, timeout)
@@ -159,10 +177,8 @@ func TestFaultsRTU(t *testing.T) {
 		{"restart in mid-answer", modbustest.Restart, "right"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			_, unit, address := numbered(t, modbustest.RTU)
-			link := wire.NewRTU(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+		bubble(t, test.name, modbustest.RTU, func(t *testing.T, _ *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+			link := wire.NewRTU(o)
 			defer link.Close()
 			client := wire.NewClient(link)
 			client.To(t.Context(), 1, timeout)
@@ -182,10 +198,10 @@ func TestFaultsRTU(t *testing.T) {
 // its answer.
 func TestEchoOfWrites(t *testing.T) {
 	_, unit, address := numbered(t, modbustest.RTU)
-	link := wire.NewRTU(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	link := wire.NewRTU(wire.Options{Dial: dialer(address), ConnectTimeout: patient})
 	defer link.Close()
 	client := wire.NewClient(link)
-	client.To(t.Context(), 1, timeout)
+	client.To(t.Context(), 1, patient)
 	unit.Always(modbustest.Echo)
 	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
 		t.Fatal(err)
@@ -200,10 +216,10 @@ func TestEchoOfWrites(t *testing.T) {
 }
 
 func newLink(t *testing.T, address string) (*wire.Link, *wire.Client) {
-	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: patient})
 	t.Cleanup(link.Close)
 	client := wire.NewClient(link)
-	client.To(t.Context(), 1, timeout)
+	client.To(t.Context(), 1, patient)
 	return link, client
 }
 
@@ -227,20 +243,46 @@ func TestRefusedThenThere(t *testing.T) {
 // TestCutCable: a connection that is dead without a word is left after a few
 // timeouts.
 func TestCutCable(t *testing.T) {
-	sim, _, address := numbered(t)
-	_, client := newLink(t, address)
-	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
-		t.Fatal(err)
-	}
-	sim.Freeze()
-	for i := range 3 {
-		if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "timeout" {
-			t.Fatalf("read %d: %v, want a timeout", i, err)
+	bubble(t, "", modbustest.TCP, func(t *testing.T, sim *modbustest.Simulator, _ *modbustest.Unit, o wire.Options) {
+		link := wire.NewTCP(o)
+		defer link.Close()
+		client := wire.NewClient(link)
+		client.To(t.Context(), 1, timeout)
+		if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+			t.Fatal(err)
 		}
-	}
-	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
-		t.Errorf("after the timeouts: %v, want a new connection", err)
-	}
+		sim.Freeze()
+		for i := range 3 {
+			if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "timeout" {
+				t.Fatalf("read %d: %v, want a timeout", i, err)
+			}
+		}
+		if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
+			t.Errorf("after the timeouts: %v, want a new connection", err)
+		}
+	})
+}
+
+// TestLateTwice: a request that was sent again may have two answers, and none
+// of them is taken for that of another request.
+func TestLateTwice(t *testing.T) {
+	bubble(t, "", modbustest.RTU, func(t *testing.T, _ *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+		link := wire.NewRTU(o)
+		defer link.Close()
+		client := wire.NewClient(link)
+		client.To(t.Context(), 1, timeout)
+		unit.Next(modbustest.Late(timeout+20*time.Millisecond), modbustest.Late(timeout-10*time.Millisecond))
+		for i, want := range []string{"timeout", "right", "right", "right"} {
+			at := uint16(10)
+			if i > 1 {
+				at = uint16(10 * i)
+			}
+			data, err := client.Read(wire.Holding, at, 2)
+			if got := outcome(data, err, at); got != want {
+				t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+			}
+		}
+	})
 }
 
 func TestGarbageForEver(t *testing.T) {
@@ -269,7 +311,7 @@ func TestContextEndsRequest(t *testing.T) {
 		t.Errorf("%v, want that the context was canceled", err)
 	}
 	unit.Always()
-	client.To(t.Context(), 1, timeout)
+	client.To(t.Context(), 1, patient)
 	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
 		t.Errorf("with another context: %v", err)
 	}
@@ -277,11 +319,11 @@ func TestContextEndsRequest(t *testing.T) {
 
 func TestPauseAndConnectDelay(t *testing.T) {
 	_, _, address := numbered(t)
-	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second,
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: patient,
 		ConnectDelay: 30 * time.Millisecond})
 	defer link.Close()
 	client := wire.NewClient(link)
-	client.To(t.Context(), 1, timeout)
+	client.To(t.Context(), 1, patient)
 	client.Pause(20 * time.Millisecond)
 	start := time.Now()
 	for range 3 {
@@ -354,7 +396,7 @@ func BenchmarkRead125(b *testing.B) {
 	sim := modbustest.New()
 	sim.Unit(1)
 	address := sim.Start(b)
-	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	link := wire.NewTCP(wire.Options{Dial: dialer(address), ConnectTimeout: patient})
 	defer link.Close()
 	client := wire.NewClient(link)
 	client.To(b.Context(), 1, time.Second)

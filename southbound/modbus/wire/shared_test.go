@@ -21,13 +21,13 @@ func TestSharedOutOfOrder(t *testing.T) {
 		a.Delay = time.Duration(rand.IntN(2000)) * time.Microsecond
 	})
 	address := sim.Start(t)
-	link := wire.NewShared(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	link := wire.NewShared(wire.Options{Dial: dialer(address), ConnectTimeout: patient})
 	defer link.Close()
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
 			client := wire.NewClient(link)
-			client.To(t.Context(), 1, 10*time.Second)
+			client.To(t.Context(), 1, patient)
 			for n := range 50 {
 				at := uint16(i*1000 + n)
 				data, err := client.Read(wire.Holding, at, 2)
@@ -47,7 +47,7 @@ func TestSharedOutOfOrder(t *testing.T) {
 // and the next ones get another.
 func TestSharedBreaks(t *testing.T) {
 	_, unit, address := numbered(t)
-	link := wire.NewShared(wire.Options{Dial: dialer(address), ConnectTimeout: time.Second})
+	link := wire.NewShared(wire.Options{Dial: dialer(address), ConnectTimeout: patient})
 	defer link.Close()
 	unit.Always(modbustest.Silence)
 	results := make(chan string)
@@ -70,7 +70,7 @@ func TestSharedBreaks(t *testing.T) {
 	}
 	unit.Always()
 	client := wire.NewClient(link)
-	client.To(t.Context(), 1, time.Second)
+	client.To(t.Context(), 1, patient)
 	if data, err := client.Read(wire.Holding, 7, 2); outcome(data, err, 7) != "right" {
 		t.Error(data, err)
 	}
