@@ -18,10 +18,20 @@ type fileKeys struct {
 	// Vars are values by name: ${name} anywhere in a value or key stands for
 	// one. ${gateway} is the gateway's name, ${env:NAME} an environment
 	// variable, ${file:PATH} what a file holds, $${ the characters ${.
-	Vars map[string]string `yaml:"vars"`
+	Vars map[string]any `yaml:"vars"`
 	// Profiles are devices without a place, by name, for devices and sensors
 	// that say profile: NAME. They come before the shipped ones.
-	Profiles map[string]modbus.Device `yaml:"profiles"`
+	Profiles map[string]profile `yaml:"profiles"`
+}
+
+// profile is a device without a place; a recipe for sensors has the keys of a
+// sensor rule instead.
+type profile struct {
+	// About tells people what device it is.
+	About any `yaml:"about"`
+	// Source names the document that the addresses are from.
+	Source any `yaml:"source"`
+	modbus.Device
 }
 
 // deviceKeys are keys of a Modbus device that are used up likewise.
@@ -51,9 +61,9 @@ type fleetFile struct {
 	Include []setting.Path `yaml:"include"`
 	// Vars are values by name for all gateways; those of defaults, groups and
 	// the gateway itself come on top.
-	Vars map[string]string `yaml:"vars"`
+	Vars map[string]any `yaml:"vars"`
 	// Profiles are devices without a place, by name, for all gateways.
-	Profiles map[string]modbus.Device `yaml:"profiles"`
+	Profiles map[string]profile `yaml:"profiles"`
 	// Defaults has the keys of a gateway's file, for all gateways.
 	Defaults Config `yaml:"defaults"`
 	// Groups have the keys of a gateway's file, for the gateways in them, by

@@ -249,6 +249,8 @@ func shapeOf(docs *sourceDocs, t reflect.Type) shape {
 			value, _ := t.Elem().FieldByName("Value")
 			s.words, s.list, s.elem = "names, in order", false, value.Type
 		}
+	case reflect.Interface:
+		return shape{words: "anything"}
 	case reflect.Bool:
 		return shape{words: "true or false", scalar: "boolean"}
 	case reflect.Float32, reflect.Float64:

@@ -6,6 +6,8 @@ import (
 	"path"
 	"reflect"
 	"strings"
+
+	"fieldbridge/southbound/mqtt"
 )
 
 // object is a JSON object; encoding/json sorts its keys.
@@ -61,7 +63,13 @@ func (s *schemaWriter) object(v reflect.Value) object {
 
 // value describes what may stand after a key.
 func (s *schemaWriter) value(t reflect.Type) object {
+	if t.Kind() == reflect.Interface {
+		return object{}
+	}
 	var forms []any
+	if t == reflect.TypeFor[profile]() { // may be a recipe for sensors, too
+		forms = append(forms, s.ref(reflect.TypeFor[mqtt.Sensor]()))
+	}
 	sh := shapeOf(s.docs, t)
 	switch {
 	case sh.object != nil:
