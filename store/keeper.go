@@ -115,7 +115,7 @@ func (q *Queue) wrote(tried bool, failed error) {
 		return
 	}
 	if failed == nil {
-		q.keep.retry, q.keep.pause = 0, 0
+		q.keep.retry, q.keep.pause, q.keep.limits.noSpace = 0, 0, 0
 		q.clearTrouble(troubleDisk)
 		return
 	}

@@ -33,7 +33,7 @@ type limits struct {
 	other   int64 // bytes of files beside the segments
 	counted bool  // other is right
 	tight   bool  // the file system has less than min_free, or no space at all
-	noSpace bool  // the last write failed for want of space
+	noSpace int   // writes in a row that failed for want of space
 	asked   int64 // when tight was found; ns since the start of the run
 	credit  int64 // bytes that dropped segments gave, to be written while it is tight
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
@@ -263,10 +263,8 @@ func (q *Queue) askFree() {
 		return // a write will tell
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
-	tight := free < int64(q.cfg.MinFree) || l.noSpace && free < growBy
-	if !tight {
-		l.noSpace = false
-	}
+	// A quota does not show in the free space: it is believed after some tries.
+	tight := free < int64(q.cfg.MinFree) || l.noSpace > 0 && free < growBy || l.noSpace >= 3
 	if tight && !l.tight || !tight {
 		l.credit = 0
 	}
@@ -362,9 +360,8 @@ func (q *Queue) ageDueLocked() int64 {
 // noteFailure remembers what a failed write says about the disk.
 func (q *Queue) noteFailure(err error) {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		q.keep.limits.noSpace = true
-		q.keep.limits.tight = true
-		q.keep.limits.asked = q.now()
+		q.keep.limits.noSpace++
+		q.keep.limits.asked = 0 // ask again
 	}
 }
 
