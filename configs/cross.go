@@ -10,12 +10,19 @@ import (
 	"fieldbridge/bridge/setting"
 )
 
+// ExampleEndpoint stands in a first configuration until somebody knows better.
+const ExampleEndpoint = "PREFIX-ats.iot.REGION.amazonaws.com"
+
 // crossCheck finds what shows only when sections are seen together.
 func (c *Config) crossCheck() []setting.Problem {
 	problems := c.deviceNames()
 	problems = append(problems, c.unusedBuses()...)
 	problems = append(problems, c.unusedBrokers()...)
 	problems = append(problems, c.commitPace()...)
+	if c.Northbound.AWSIoT.Endpoint == ExampleEndpoint {
+		problems = append(problems, setting.Problem{Path: []string{"northbound", "awsiot", "endpoint"}, Warning: true,
+			Text: "this is the endpoint of an example", Fix: "write yours, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"})
+	}
 	if len(c.Southbound.Modbus.Devices) == 0 && len(c.Southbound.MQTT.Sensors) == 0 {
 		problems = append(problems, setting.Problem{Path: []string{"southbound"}, Warning: true,
 			Text: "there is nothing to read", Fix: "add devices under southbound.modbus or sensors under southbound.mqtt"})

@@ -44,7 +44,7 @@ func initFile(args []string, stdin io.Reader, ask bool, stdout, stderr io.Writer
 		s.Gateway = thingName(host)
 	}
 	if s.Endpoint == "" {
-		s.Endpoint = "PREFIX-ats.iot.REGION.amazonaws.com"
+		s.Endpoint = configs.ExampleEndpoint
 	}
 	text := s.YAML()
 	if _, err := configs.Parse(file, []byte(text)); err != nil {

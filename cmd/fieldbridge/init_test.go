@@ -41,7 +41,7 @@ func TestInit(t *testing.T) {
 		t.Error(text)
 	}
 	run(exitDone, "", file, "--force") // nothing given: proposals
-	if _, err = configs.Load(file); err != nil {
-		t.Error(err)
+	if l, err = configs.Load(file); err != nil || len(l.Warnings) != 2 || !strings.Contains(l.Warnings[0].Text, "endpoint of an example") {
+		t.Error(err, l)
 	}
 }

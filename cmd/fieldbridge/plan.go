@@ -66,7 +66,10 @@ func percent(share float64) string {
 
 // pace tells how often requests are sent.
 func pace(perSecond float64) string {
-	if perSecond >= 1 {
+	switch {
+	case perSecond == 1:
+		return "1 request per second"
+	case perSecond > 1:
 		return fmt.Sprintf("%.4g requests per second", perSecond)
 	}
 	return fmt.Sprintf("a request every %s", setting.Duration(time.Duration(float64(time.Second)/perSecond).Round(time.Second)))
