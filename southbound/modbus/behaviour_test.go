@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,27 @@ func TestRetries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBusyDevice: a device that is busy is asked again, and then its readings
+// are bad with that reason.
+func TestBusyDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		u.Next(nil, modbustest.Exception(6), nil, modbustest.Exception(6), modbustest.Exception(6))
+		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+			"d": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+		time.Sleep(4 * time.Second)
+		var got []string
+		for _, b := range r.stop() {
+			got = append(got, values(b))
+		}
+		if want := []string{"a=0", "a=0", "a=bad: exception_6", "a=0"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
 }
 
 func TestIdleClose(t *testing.T) {

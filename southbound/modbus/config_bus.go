@@ -16,8 +16,8 @@ type Bus struct {
 	// Timeout is how long to wait for an answer, and for a connection; on a
 	// serial line the time of the transmission comes on top. Default 1s.
 	Timeout setting.Duration `yaml:"timeout"`
-	// Retries is how often a request is sent again when no answer came. Default
-	// 1. An exception is an answer and is not retried.
+	// Retries is how often a request is sent again when no answer came, or that
+	// the device is busy. Default 1. Other exceptions are answers.
 	Retries int `yaml:"retries"`
 	// Pause is the least time between an answer and the next request. Default 0;
 	// a serial line keeps the silence of the specification in any case.

@@ -23,7 +23,7 @@ type result struct {
 // bus.
 func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration, t wire.Table, first, count, attempts int) (r result) {
 	start := time.Now()
-	for range attempts {
+	for left := attempts - 1; left >= 0; left-- {
 		c.To(ctx, d.spec.unit, timeout)
 		c.Pause(d.spec.pause)
 		r.data, r.err = c.Read(t, uint16(first), uint16(count))
@@ -31,6 +31,12 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 			break
 		}
 		r.failed = append(r.failed, r.err)
+		if code, _ := wire.ExceptionCode(r.err); code == deviceBusy && left > 0 {
+			if !pause(ctx, busyPause) {
+				break
+			}
+			continue
+		}
 		var connect *wire.ConnectError
 		if _, answered := reasonOf(r.err); answered || errors.As(r.err, &connect) {
 			break
@@ -42,6 +48,22 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 		r.err = fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, r.err)
 	}
 	return r
+}
+
+// busyPause is how long to wait before a device that says that it is busy is
+// asked again.
+const busyPause = 50 * time.Millisecond
+
+// pause waits, and reports false if ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // book keeps the account of a read.

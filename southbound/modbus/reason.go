@@ -34,8 +34,10 @@ func reasonOf(err error) (reason bridge.Reason, answered bool) {
 	return bridge.ReasonProtocol, false
 }
 
-// Exceptions of gateways, Modbus Application Protocol V1.1b3, section 7.
+// Exceptions, Modbus Application Protocol V1.1b3, section 7: of a device, and of
+// gateways.
 const (
+	deviceBusy             = 6
 	gatewayPathUnavailable = 10
 	gatewayTargetSilent    = 11
 )
