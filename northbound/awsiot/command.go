@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 
@@ -302,6 +303,14 @@ func (c *commander) audit(cmd command, a answer) {
 	c.sink.options.Emit(bridge.Batch{Device: AuditDevice, At: time.Now(), Readings: readings}, nil)
 }
 
+// answerable reports whether a response topic may be published to. AWS would
+// end the connection for one that is reserved, and all commands are only as
+// careful as who gives them.
+func answerable(topic string) bool {
+	return topic != "" && topic[0] != '$' && len(topic) <= maxTopic && strings.Count(topic, "/") <= maxSlashes &&
+		!strings.ContainsAny(topic, "+#\x00")
+}
+
 // AuditDevice is the device whose readings are the commands that were begun.
 const AuditDevice = "commands"
 
@@ -315,7 +324,7 @@ func (c *commander) answer(r request, a answer) {
 	}
 	a.header = status.header("command")
 	topic := r.response
-	if topic == "" {
+	if !answerable(topic) {
 		topic = status.topic
 	}
 	session.reply(topic, encode(a), r.correlation, func(code byte, err error) {

@@ -274,6 +274,26 @@ func TestRebirth(t *testing.T) {
 	})
 }
 
+// TestResponseTopicsAreChecked: an asker must not make us break AWS's rules.
+func TestResponseTopicsAreChecked(t *testing.T) {
+	commanded(t, &fakeWriter{}, nil, func(r *rig, _ func() []bridge.Batch) {
+		for i, topic := range []string{"", "$aws/things/other/shadow/get", "a/+", "#", strings.Repeat("x", 257), "a/b/c/d/e/f/g/h/i"} {
+			err := r.cloud.Send(awsiottest.Message{Topic: commandTopic, Payload: []byte(commandNow(fmt.Sprint(i), setSetpoint)), ResponseTopic: topic})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			all := r.statuses()
+			if last := all[len(all)-1]; last["type"] != "command" || last["id"] != fmt.Sprint(i) {
+				t.Errorf("response topic %.20q: the status topic has %v", topic, last)
+			}
+		}
+		if len(r.lost) > 0 {
+			t.Error("the connection was lost")
+		}
+	})
+}
+
 func TestCommandsAreOffWithoutATopic(t *testing.T) {
 	bubble(t, nil, func(r *rig) {
 		r.start()

@@ -44,15 +44,22 @@ type rig struct {
 // newRig starts a stand-in and makes a sink; it is called in a bubble.
 func newRig(t *testing.T, change func(cfg *Config, o *Options)) *rig {
 	t.Helper()
+	return newRigWith(t, awsiottest.Options{}, change)
+}
+
+func newRigWith(t *testing.T, cloud awsiottest.Options, change func(cfg *Config, o *Options)) *rig {
+	t.Helper()
 	r := &rig{t: t, state: &memoryState{}, notices: &fakeNotices{noticed: make(chan struct{}, 1)},
 		links: make(chan bridge.Link, 100), lost: make(chan struct{}, 100)}
 	network := &awsiottest.Network{}
 	var err error
-	r.cloud, err = awsiottest.Start(awsiottest.Options{Dir: t.TempDir(), Network: network, OnPublish: func(m awsiottest.Message) {
+	cloud.Dir, cloud.Network = t.TempDir(), network
+	cloud.OnPublish = func(m awsiottest.Message) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.messages = append(r.messages, m)
-	}})
+	}
+	r.cloud, err = awsiottest.Start(cloud)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,6 +281,37 @@ func TestPubackReasons(t *testing.T) {
 		}
 		if len(r.lost) > 0 {
 			t.Error("a refusal ended the connection")
+		}
+	})
+}
+
+// TestGrants: what the CONNACK grants is kept to.
+func TestGrants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigWith(t, awsiottest.Options{ReceiveMaximum: 3, MaximumPacket: 1000}, nil)
+		defer r.stop()
+		r.start()
+		link := <-r.links
+		if w := link.Limits().Window; w != 3 {
+			t.Errorf("window %d", w)
+		}
+		synctest.Wait()
+		r.cloud.Script(func(*awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{Delay: time.Second} })
+		var outcomes []<-chan error
+		for range 10 {
+			outcomes = append(outcomes, publish(link, "t", "x"))
+		}
+		outcomes = append(outcomes, publish(link, "t", strings.Repeat("x", 900)))
+		for i, o := range outcomes {
+			if err := <-o; err != nil {
+				t.Errorf("message %d: %v", i, err)
+			}
+		}
+		if err := <-publish(link, "t", strings.Repeat("x", 1000)); !bridge.IsPermanent(err) {
+			t.Errorf("over the granted packet size: %v", err)
+		}
+		if n := r.cloud.Counts().Violations; n > 0 || len(r.lost) > 0 {
+			t.Errorf("%d violations, %d connections lost", n, len(r.lost))
 		}
 	})
 }

@@ -49,6 +49,11 @@ type Options struct {
 	PolicyDelay time.Duration
 	// ShadowDelay is how long answers about shadows take.
 	ShadowDelay time.Duration
+	// ReceiveMaximum and MaximumPacket are granted in the CONNACK instead of
+	// AWS's 100 and 149,504, for tests of clients; packets are refused by AWS's
+	// own.
+	ReceiveMaximum uint16
+	MaximumPacket  uint32
 	// ALPN demands x-amzn-mqtt-ca, as AWS does on port 443.
 	ALPN bool
 }
@@ -106,6 +111,9 @@ func Start(o Options) (*Cloud, error) {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumPacketSize = 1 << 20 // ours is checked in the hook, with a DISCONNECT
 	capabilities.ReceiveMaximum = receiveMaximum
+	if o.ReceiveMaximum > 0 {
+		capabilities.ReceiveMaximum = o.ReceiveMaximum
+	}
 	capabilities.TopicAliasMaximum = topicAliasMaximum
 	capabilities.MaximumQos = 1
 	capabilities.MaximumSessionExpiryInterval = 3600

@@ -218,6 +218,9 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 	case pk.FixedHeader.Type == packets.Connack && pk.ReasonCode < 0x80:
 		p := &pk.Properties
 		p.MaximumPacketSize = maximumPacket
+		if m := h.cloud.options.MaximumPacket; m > 0 {
+			p.MaximumPacketSize = m
+		}
 		p.TopicAliasMaximum = topicAliasMaximum
 		p.RetainAvailable, p.RetainAvailableFlag = 1, true
 		p.WildcardSubAvailable, p.WildcardSubAvailableFlag = 1, true

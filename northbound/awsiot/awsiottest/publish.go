@@ -21,7 +21,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	m := &Message{Client: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, ContentType: pk.Properties.ContentType,
 		ResponseTopic: pk.Properties.ResponseTopic, CorrelationData: pk.Properties.CorrelationData,
 		QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain, At: time.Now()}
-	if m.QoS > 0 && c.unacked.Add(1) > receiveMaximum {
+	if m.QoS > 0 && int(c.unacked.Add(1)) > int(h.cloud.server.Options.Capabilities.ReceiveMaximum) {
 		return pk, h.violation(cl, packets.ErrReceiveMaximum)
 	}
 	if code := h.check(c, m); code >= 0x80 {
