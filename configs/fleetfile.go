@@ -35,6 +35,7 @@ func newFleet(root *node, r *reader) (*Fleet, error) {
 		}
 	}
 	b.gateways(root)
+	b.problems = append(b.problems, spareProfiles(root)...)
 	if err := newError(b.problems); err != nil {
 		return nil, err
 	}
