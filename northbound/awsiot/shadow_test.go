@@ -1,0 +1,98 @@
+package awsiot
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/bridge/setting"
+)
+
+func TestShadowReportsOnlyDifferences(t *testing.T) {
+	var mu sync.Mutex
+	report := map[string]any{"queue": map[string]any{"waiting": 0, "dropped": 0}, "devices": map[string]any{"boiler": "good"}}
+	bubble(t, func(cfg *Config, o *Options) {
+		cfg.Shadow.Name, cfg.Shadow.Every = "gateway", setting.Duration(time.Minute)
+		o.Report = func() map[string]any {
+			mu.Lock()
+			defer mu.Unlock()
+			data, _ := json.Marshal(report)
+			var copied map[string]any
+			_ = json.Unmarshal(data, &copied)
+			return copied
+		}
+	}, func(r *rig) {
+		const prefix = "$aws/things/gateway-1/shadow/name/gateway/"
+		updates := func() (all []map[string]any) {
+			for _, m := range r.arrived(prefix + "update") {
+				var v struct {
+					State   struct{ Reported map[string]any }
+					Version float64
+				}
+				if err := json.Unmarshal(m.Payload, &v); err != nil || len(m.Payload) > 8<<10 {
+					t.Errorf("update of %d bytes: %v", len(m.Payload), err)
+				}
+				v.State.Reported["_version"] = v.Version
+				all = append(all, v.State.Reported)
+			}
+			return all
+		}
+		r.start()
+		<-r.links
+		time.Sleep(10 * time.Second)
+		first := updates()
+		if len(first) != 1 || first[0]["version"] != "1.2.3" || first[0]["certificate_expires"] == nil || len(r.arrived(prefix+"get")) != 1 {
+			t.Fatalf("first updates %v", first)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := len(updates()); n != 1 {
+			t.Errorf("%d updates though nothing changed", n)
+		}
+		mu.Lock()
+		report["queue"] = map[string]any{"waiting": 7, "dropped": 0}
+		delete(report, "devices")
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		want := map[string]any{"queue": map[string]any{"waiting": 7.0}, "devices": nil, "_version": 1.0}
+		if diff := cmp.Diff(want, updates()[1]); diff != "" {
+			t.Errorf("update (-want +got):\n%s", diff)
+		}
+		// Someone else changes the shadow: 409, and the next try works.
+		r.cloud.UpdateShadow("gateway-1", "gateway", `{"state":{"desired":{"x":1}}}`)
+		mu.Lock()
+		report["more"] = true
+		mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		all := updates()
+		if last := all[len(all)-1]; last["more"] != true || last["_version"] != 3.0 {
+			t.Errorf("after a conflict: %v", last)
+		}
+		// A reconnect begins with get, not with everything again.
+		before := len(all)
+		r.cloud.Drop("")
+		<-r.links
+		time.Sleep(10 * time.Second)
+		if n := len(r.arrived(prefix + "get")); n < 2 {
+			t.Errorf("%d gets", n)
+		}
+		if all = updates(); len(all) != before+1 || all[before]["version"] != nil {
+			t.Errorf("after reconnecting: %v", all[before:])
+		}
+	})
+}
+
+func TestShadowStaysSmall(t *testing.T) {
+	devices := make(map[string]any)
+	for i := range 500 {
+		devices[fmt.Sprint("device-", i)] = map[string]any{"state": "good", "points": 20}
+	}
+	s := &Sink{options: Options{Report: func() map[string]any { return map[string]any{"devices": devices, "queue": 1} }}, log: quiet}
+	got, err := s.report()
+	if err != nil || got["devices"] != nil || got["devices_left_out"] != true || got["queue"] != 1.0 {
+		t.Errorf("report %v, %v", got, err)
+	}
+}
