@@ -240,12 +240,6 @@ func damagedQueue(t *testing.T) (dir, run string) {
 	return copyDir(t, q.dir), q.Run()
 }
 
-func noiseOf(i, readings int) bridge.Batch {
-	b := noise(i)
-	b.Readings = b.Readings[:readings]
-	return b
-}
-
 // TestDamages damages a segment in every way, starts the queue, and drains it.
 // The process must not die, nothing wrong may be handed out, the ledger must
 // hold, and what is missing must be named.

@@ -21,8 +21,11 @@ func smallConfig(dir string) Config {
 }
 
 // noise returns a batch that does not compress.
-func noise(i int) bridge.Batch {
-	b := testBatch(i, 500)
+func noise(i int) bridge.Batch { return noiseOf(i, 500) }
+
+// noiseOf returns one of that many readings.
+func noiseOf(i, readings int) bridge.Batch {
+	b := testBatch(i, readings)
 	x := uint64(i)*2654435761 + 1
 	for j := range b.Readings {
 		x ^= x << 13

@@ -11,10 +11,18 @@ import (
 	"fieldbridge/bridge/setting"
 )
 
+// pointNames are made once: the race detector makes much of fmt.
+var pointNames = func() (names [1000]string) {
+	for i := range names {
+		names[i] = fmt.Sprintf("p%d", i)
+	}
+	return names
+}()
+
 func testBatch(i, n int) bridge.Batch {
 	b := bridge.Batch{Device: "dev", At: time.UnixMilli(1763887500000 + int64(i)), Readings: make([]bridge.Reading, n)}
 	for j := range b.Readings {
-		b.Readings[j] = bridge.Reading{Point: fmt.Sprintf("p%d", j), Value: bridge.Int(int64(i + j))}
+		b.Readings[j] = bridge.Reading{Point: pointNames[j], Value: bridge.Int(int64(i + j))}
 	}
 	return b
 }
