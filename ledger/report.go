@@ -65,7 +65,7 @@ func (l *Ledger) Report() Report {
 	for _, n := range names {
 		r := l.runs[n]
 		account := Run{Gateway: n.gateway, Run: n.run, Batches: r.batches, Duplicates: r.duplicates, First: r.first, Last: r.last,
-			DurableLast: r.previousLast, Began: r.recorded, Gaps: r.gaps(l.Partial), Conflicts: r.conflicts, Conflicted: r.conflicted}
+			DurableLast: r.previousLast, Began: r.recorded, Gaps: append([]Gap{}, r.gaps(l.Partial)...), Conflicts: append([]uint64{}, r.conflicts...), Conflicted: r.conflicted}
 		if account.Missing()[Unnamed] > 0 || r.conflicted > 0 {
 			report.Kept = false
 		}

@@ -31,7 +31,7 @@ func runLedger(ctx context.Context, args []string, stdout, stderr io.Writer) int
 
 func ledgerOf(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := newFlags("ledger", stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, ledgerUsage); flags.PrintDefaults() }
+	flags.Usage = func() { io.WriteString(stderr, ledgerUsage); flags.PrintDefaults() }
 	asJSON := flags.Bool("json", false, "print it for programs")
 	var l ledger.Ledger
 	flags.BoolVar(&l.Partial, "partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
