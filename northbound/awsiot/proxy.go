@@ -194,7 +194,11 @@ func socksReply(conn net.Conn) error {
 		}
 		return errors.New("it refuses the connection: " + why)
 	}
-	rest := map[byte]int{socksIPv4: 4, socksIPv6: 16, socksName: int(head[4]) + 1}[head[3]] + 2 - 1
-	_, err := io.ReadFull(conn, make([]byte, max(rest, 0)))
+	address := map[byte]int{socksIPv4: 4, socksIPv6: 16, socksName: 1 + int(head[4])}[head[3]]
+	if head[0] != socksVersion || address == 0 {
+		return errors.New("it does not answer as a SOCKS5 proxy does")
+	}
+	const port = 2
+	_, err := io.ReadFull(conn, make([]byte, address-1+port)) // one byte of the address has been read
 	return err
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // TestSoak lets everything go wrong that the stand-in knows, a thousand times
-// (SOAK=1; else a hundred), in fake time, under the real forwarder and a model
+// (FIELDBRIDGE_SOAK=1; else a hundred), in fake time, under the real forwarder and a model
 // queue. Afterwards every batch has arrived, the ledger is exact, CONNECTs were
 // spaced, and what arrived twice was in flight at a break.
 func TestSoak(t *testing.T) {
@@ -218,7 +218,7 @@ func (k *soak) check(t *testing.T, s *Sink) {
 
 // TestDrainAfterADay keeps the cloud away for a day at 1,000 readings per second
 // and measures the drain: how long, at what share of the configured rate, and
-// how late what is fresh was meanwhile. Ten minutes of it unless SOAK is set.
+// how late what is fresh was meanwhile. Ten minutes of it unless FIELDBRIDGE_SOAK is set.
 func TestDrainAfterADay(t *testing.T) {
 	outage := 10 * time.Minute
 	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
