@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fieldbridge/ledger"
 )
 
 // TestOutageWithKill cuts the cloud for 30 s under 1,000 readings a second and
@@ -65,6 +67,31 @@ func TestOutageWithKill(t *testing.T) {
 	gateway.signal(syscall.SIGTERM, 5*time.Second)
 	eventually(t, "the goodbye arrives", 10*time.Second, func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
 	s.verify(t, acked, dead)
+	s.verifyLedger(t)
+}
+
+// verifyLedger has 'fieldbridge ledger' judge what the cloud has got: but for
+// what the kill took before it was on disk, nothing may be missing.
+func (s *site) verifyLedger(t *testing.T) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if code := ledgerOf(t.Context(), nil, strings.NewReader(s.sub.out.String()), &stdout, &stderr); code != exitDone {
+		t.Errorf("fieldbridge ledger: exit %d", code)
+	}
+	t.Logf("fieldbridge ledger:\n%s%s", &stdout, &stderr)
+	var l ledger.Ledger
+	if err := l.Read(t.Context(), "mosquitto_sub", strings.NewReader(s.sub.out.String())); err != nil {
+		t.Fatal(err)
+	}
+	r := l.Report()
+	if len(r.Runs) != 2 || r.Unread > 0 || !r.Runs[0].Began || !r.Runs[1].Began || r.Runs[0].DurableLast == 0 {
+		t.Errorf("not two runs with their records: %+v", r)
+	}
+	for _, run := range r.Runs {
+		if n := run.Missing(); n[ledger.Named] > 0 {
+			t.Errorf("run %s: %d batches are missing by tombstones, though nothing was dropped", run.Run, n[ledger.Named])
+		}
+	}
 }
 
 // verify compares what was acknowledged to the sensors with what has arrived,
