@@ -216,6 +216,7 @@ func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
 // disk may hold after a power cut, at many instants. The queue must start, and
 // nothing that was reported safe before the cut may be missing.
 func TestPowerCuts(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		if os.Getenv("CI") == "true" {

@@ -180,6 +180,9 @@ func TestDeadLetters(t *testing.T) {
 		letters[4].Readings[399] != noiseOf(104, 400).Readings[399] {
 		t.Fatalf("%d dead letters", len(letters))
 	}
+	if h := q.Health(); len(h) != 1 || !strings.HasPrefix(h[0].Text, "5 batches were refused") {
+		t.Errorf("health: %+v", h)
+	}
 	n, err := q.RetryDead(t.Context())
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Waiting.Batches != 900 || !l.Balanced() {
 		t.Fatalf("retried %+v, %v: %+v", n, err, l)

@@ -129,6 +129,7 @@ func TestKilledChild(t *testing.T) {
 // may be missing, no (run, seq) may have two contents or be given twice, and the
 // ledger must say what is there.
 func TestKill(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	dir := tempDir(t)
 	safe, cloud, runs := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for range soak(50) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"fieldbridge/bridge"
@@ -13,7 +14,6 @@ const (
 	troubleDisk   trouble = iota // it cannot be written
 	troubleDamage                // a file was set aside
 	troubleFull                  // the limits drop or refuse
-	troubleDead                  // there are dead letters
 	troubleKinds
 )
 
@@ -54,6 +54,10 @@ func (q *Queue) Health() []bridge.Condition {
 		if c != nil {
 			out = append(out, *c)
 		}
+	}
+	if n := q.ledger.Dead.Batches; n > 0 {
+		out = append(out, bridge.Condition{Severity: bridge.Warning, Subject: "queue", Since: q.started,
+			Text: fmt.Sprintf("%d batches were refused by the cloud for good: see why with 'fieldbridge queue dead list', then retry or purge them", n)})
 	}
 	return out
 }
