@@ -135,6 +135,7 @@ func printStatus(w io.Writer, s gatewayStatus) {
 	if !s.Link.Connected && s.Link.Retry.After(s.Now) {
 		fmt.Fprintf(w, "         next try in %s\n", ago(s.Link.Retry.Sub(s.Now)))
 	}
+	printTLS(w, s)
 	printQueue(w, s)
 	printDevices(w, s)
 	if len(s.Conditions) == 0 {
@@ -144,6 +145,20 @@ func printStatus(w io.Writer, s gatewayStatus) {
 	fmt.Fprintln(w)
 	for _, c := range s.Conditions {
 		fmt.Fprintf(w, "%-8s %s: %s (for %s)\n", c.Severity, c.Subject, c.Text, ago(s.Now.Sub(c.Since)))
+	}
+}
+
+// printTLS tells what the connection is made of, and when certificates end.
+func printTLS(w io.Writer, s gatewayStatus) {
+	if s.Link.TLS != "" {
+		fmt.Fprintf(w, "         %s", s.Link.TLS)
+		if c := s.Link.Server; c != nil {
+			fmt.Fprintf(w, ", server certificate until %s", c.Expires.UTC().Format(time.DateOnly))
+		}
+		fmt.Fprintln(w)
+	}
+	if c := s.Link.Own; c != nil {
+		fmt.Fprintf(w, "         own certificate until %s (%s)\n", c.Expires.UTC().Format(time.DateOnly), ago(c.Expires.Sub(s.Now)))
 	}
 }
 
