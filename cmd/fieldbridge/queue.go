@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -28,6 +31,7 @@ type queueRequest struct {
 	op     string // inspect, verify, export, forget, purge, dead-list, dead-retry or dead-purge
 	format string // of an export
 	filter store.Filter
+	limit  int // of dead-list
 }
 
 // throughTrailer is the position of the last batch of an export; errorTrailer
@@ -43,7 +47,7 @@ func (r *queueRequest) changes() bool {
 }
 
 func (r *queueRequest) values() url.Values {
-	v := url.Values{"op": {r.op}, "format": {r.format}, "device": {r.filter.Device}, "through": {strconv.FormatUint(uint64(r.filter.Through), 10)}}
+	v := url.Values{"op": {r.op}, "format": {r.format}, "limit": {strconv.Itoa(r.limit)}, "device": {r.filter.Device}, "through": {strconv.FormatUint(uint64(r.filter.Through), 10)}}
 	for key, t := range map[string]time.Time{"since": r.filter.Since, "until": r.filter.Until} {
 		if !t.IsZero() {
 			v.Set(key, t.Format(time.RFC3339Nano))
@@ -61,6 +65,9 @@ func parseQueueRequest(v url.Values) (r queueRequest, err error) {
 		}
 		r.filter.Through = bridge.Position(n)
 	}
+	if r.limit, err = strconv.Atoi(cmp.Or(v.Get("limit"), "0")); err != nil {
+		return r, err
+	}
 	for key, t := range map[string]*time.Time{"since": &r.filter.Since, "until": &r.filter.Until} {
 		if s := v.Get(key); s != "" {
 			if *t, err = time.Parse(time.RFC3339Nano, s); err != nil {
@@ -76,6 +83,33 @@ type verified struct {
 	File   string `json:"file"`
 	Bytes  int64  `json:"bytes"`
 	Damage string `json:"damage,omitempty"`
+}
+
+// deadLetters are the oldest dead letters, and how many there are.
+type deadLetters struct {
+	Total   bridge.Count `json:"total"`
+	Letters []deadLetter `json:"letters"`
+}
+
+// errEnough ends the reading of dead letters.
+var errEnough = errors.New("enough")
+
+// listDead returns at most limit dead letters: a running queue does not write
+// while it reads them.
+func listDead(ctx context.Context, q *store.Queue, limit int) (deadLetters, error) {
+	list := deadLetters{Letters: []deadLetter{}}
+	err := q.Dead(ctx, func(l store.DeadLetter) error {
+		if len(list.Letters) >= limit {
+			return errEnough
+		}
+		list.Letters = append(list.Letters, deadLetter{l.Run, l.Seq, l.Device, l.At, len(l.Readings), l.Cause})
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	list.Total = q.Inspect().Dead
+	return list, err
 }
 
 // deadLetter is a dead letter, for people.
@@ -119,12 +153,7 @@ func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w
 	case "purge":
 		answer, err = q.Purge(ctx)
 	case "dead-list":
-		all := []deadLetter{}
-		err = q.Dead(ctx, func(l store.DeadLetter) error {
-			all = append(all, deadLetter{l.Run, l.Seq, l.Device, l.At, len(l.Readings), l.Cause})
-			return nil
-		})
-		answer = all
+		answer, err = listDead(ctx, q, r.limit)
 	case "dead-retry":
 		answer, err = q.RetryDead(ctx)
 	case "dead-purge":
@@ -181,6 +210,7 @@ func (g *gateway) serveQueue(w http.ResponseWriter, r *http.Request) {
 type queueAt struct {
 	gateway string
 	store   store.Config
+	limits  bool // store has the gateway's own limits, not the defaults
 }
 
 // do does r on the running gateway, or on the folder itself.
@@ -189,20 +219,92 @@ func (at *queueAt) do(ctx context.Context, r queueRequest, w io.Writer, stderr i
 	if !errors.Is(err, errNotRunning) {
 		return through, err
 	}
-	var q *store.Queue
-	if r.changes() {
-		q, err = store.Open(at.store, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	} else {
-		q, err = store.OpenStopped(at.store)
+	if r.op == "export" && at.gateway == "" {
+		return 0, errors.New("whose readings are these? name the configuration instead of the folder, or add --gateway NAME")
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("there is no queue in %s", at.store.Dir)
-	}
+	q, err := at.open(r.changes(), stderr)
 	if err != nil {
 		return 0, err
 	}
 	through, err = r.do(ctx, q, at.gateway, w)
 	return through, errors.Join(err, q.Close())
+}
+
+// open opens the folder of a gateway that does not run.
+func (at *queueAt) open(change bool, stderr io.Writer) (*store.Queue, error) {
+	dir := string(at.store.Dir)
+	if !holdsQueue(dir) {
+		return nil, fmt.Errorf("there is no queue in %s: name the gateway's configuration or its queue directory", dir)
+	}
+	cfg := at.store
+	if cfg.SegmentSize == 0 {
+		cfg.SegmentSize = min(store.DefaultSegmentSize, cfg.MaxSize/8)
+	}
+	var q *store.Queue
+	var err error
+	if change {
+		if err := mayChange(dir); err != nil {
+			return nil, err
+		}
+		// What is changed is recorded as a run of its own. The limits are out of
+		// its reach: nothing but what is asked for may be dropped. A tenth of
+		// max_size is mapped for dead letters, so it cannot just be huge.
+		cfg.MaxSize, cfg.MaxAge, cfg.MinFree = max(2*cfg.MaxSize, 11*setting.Size(apparentSize(dir))), 0, 0
+		q, err = store.Open(cfg, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	} else {
+		if !at.limits {
+			cfg.MaxSize = 0 // not known
+		}
+		q, err = store.OpenStopped(cfg)
+	}
+	var locked *store.LockedError
+	if errors.As(err, &locked) {
+		return nil, fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try again in a moment", dir, locked.By)
+	}
+	return q, err
+}
+
+// holdsQueue reports whether dir is the folder of a queue: a look at another
+// folder must not leave files in it.
+func holdsQueue(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "meta")); err == nil {
+		return true
+	}
+	segments, _ := filepath.Glob(filepath.Join(dir, "seg-*.db"))
+	return len(segments) > 0
+}
+
+// apparentSize returns the bytes of all files in dir.
+func apparentSize(dir string) (total int64) {
+	filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if info, err := e.Info(); err == nil {
+				total += info.Size()
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// mayChange refuses to change the queue of another user: the files that would be
+// made could not be opened by its gateway.
+func mayChange(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) == os.Geteuid() {
+		return nil
+	}
+	name := strconv.FormatUint(uint64(owner.Uid), 10)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	} else {
+		name = "#" + name
+	}
+	return fmt.Errorf("queue %s is of user %s, who could not open what is changed now: run it as 'sudo -u %s fieldbridge queue ...'", dir, name, name)
 }
 
 // ask lets the running gateway do r.
@@ -215,6 +317,8 @@ func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (bridge
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 			err = errNotRunning
+		} else if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("queue %s is of another user: run this as the user that the gateway runs as", at.store.Dir)
 		}
 		return 0, err
 	}
@@ -237,6 +341,7 @@ func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (bridge
 // folder itself, or nothing for ./queue.
 func findQueue(args []string, gateway string) (at queueAt, err error) {
 	at.store.SetDefaults()
+	at.gateway = gateway
 	if len(args) == 0 {
 		return at, nil
 	}
@@ -244,19 +349,18 @@ func findQueue(args []string, gateway string) (at queueAt, err error) {
 	if err != nil {
 		return at, err
 	}
-	at.gateway = gateway
 	if info.IsDir() {
 		at.store.Dir = setting.Path(args[0])
 		return at, nil
 	}
-	dir := configs.QueueDir(args[0], gateway)
+	if loaded, err := configs.LoadGateway(args[0], gateway); err == nil {
+		return queueAt{loaded.Config.Gateway, loaded.Config.Store, true}, nil
+	}
+	dir := configs.QueueDir(args[0], gateway) // the file may be wrong elsewhere
 	if dir == "" {
 		return at, fmt.Errorf("%s: it does not say where the queue is: run 'fieldbridge check %s'", args[0], args[0])
 	}
 	at.store.Dir = setting.Path(dir)
-	if loaded, err := configs.Load(args[0]); err == nil && gateway == "" {
-		at.gateway, at.store = loaded.Config.Gateway, loaded.Config.Store
-	}
 	return at, nil
 }
 

@@ -97,7 +97,7 @@ func testQueueCommand(t *testing.T, dir string) {
 	want("0 dead letters", "dead", "list", dir)
 	file := filepath.Join(t.TempDir(), "out.jsonl")
 	want("20 batches of 40 readings are forgotten", "export", dir, "--format", "jsonl", "--device", "press", "--until", "2025-11-23T08:45:40Z",
-		"--output", file, "--and-forget")
+		"-o", file, "--and-forget", "--yes", "--gateway", "press-line")
 	data, err := os.ReadFile(file)
 	if err != nil || bytes.Count(data, []byte("\n")) != 20 || bytes.Contains(data, []byte("boiler")) {
 		t.Errorf("export: %v %.300s", err, data)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -17,7 +18,6 @@ import (
 	"golang.org/x/term"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/store"
 )
 
@@ -61,6 +61,7 @@ func queueDo(ctx context.Context, op string, args []string, stdout, stderr io.Wr
 	flags := newFlags("queue", stderr)
 	asJSON := flags.Bool("json", false, "print it as JSON")
 	yes := flags.Bool("yes", false, "do not ask")
+	limit := flags.Int("limit", 100, "how many dead letters to list")
 	gateway := queueFlags(flags)
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
@@ -76,21 +77,22 @@ func queueDo(ctx context.Context, op string, args []string, stdout, stderr io.Wr
 		return exitFailed
 	}
 	var answer bytes.Buffer
-	if _, err := at.do(ctx, queueRequest{op: op}, &answer, stderr); err != nil {
+	if _, err := at.do(ctx, queueRequest{op: op, limit: *limit}, &answer, stderr); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitFailed
 	}
+	text := stdout
 	if *asJSON {
 		stdout.Write(answer.Bytes())
-		return exitDone
+		text = io.Discard
 	}
-	return printQueueAnswer(op, answer.Bytes(), stdout, stderr)
+	return printQueueAnswer(op, answer.Bytes(), text, stderr)
 }
 
 // confirmed asks a person whether to drop readings.
 func confirmed(in *os.File, stderr io.Writer, at queueAt) bool {
 	if !term.IsTerminal(int(in.Fd())) {
-		fmt.Fprintln(stderr, "fieldbridge queue: this drops readings for good: say --yes")
+		fmt.Fprintln(stderr, "fieldbridge queue: this drops readings for good, and there is no terminal to ask at: add --yes if it is meant")
 		return false
 	}
 	fmt.Fprintf(stderr, "This drops readings in %s for good; the cloud is told what is missing. Type yes: ", at.store.Dir)
@@ -116,24 +118,21 @@ func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
 					code = exitFailed
 					fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
 				} else {
-					fmt.Fprintf(stdout, "%s  right, %d bytes\n", v.File, v.Bytes)
+					fmt.Fprintf(stdout, "%s  right, %s\n", v.File, bytesText(v.Bytes))
 				}
 			}
 			fmt.Fprintf(stderr, "%d segments read\n", len(all))
 		}
 	case "dead-list":
-		var all []deadLetter
-		if err = json.Unmarshal(answer, &all); err == nil {
-			for _, l := range all {
-				fmt.Fprintf(stdout, "%s %d  %s  %s  %d readings  %s\n", l.Run, l.Seq, l.Device, l.At.Format(time.RFC3339), l.Readings, l.Cause)
-			}
-			fmt.Fprintf(stderr, "%d dead letters\n", len(all))
+		var list deadLetters
+		if err = json.Unmarshal(answer, &list); err == nil {
+			printDead(stdout, stderr, list)
 		}
 	default:
 		var n bridge.Count
 		if err = json.Unmarshal(answer, &n); err == nil {
 			done := map[string]string{"purge": "dropped", "dead-purge": "dropped", "dead-retry": "queued again"}[op]
-			fmt.Fprintf(stdout, "%d batches of %d readings %s\n", n.Batches, n.Readings, done)
+			fmt.Fprintf(stdout, "%s batches of %s readings %s\n", thousands(n.Batches), thousands(n.Readings), done)
 		}
 	}
 	if err != nil {
@@ -143,28 +142,59 @@ func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
 	return code
 }
 
+func printDead(stdout, stderr io.Writer, list deadLetters) {
+	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	for _, l := range list.Letters {
+		fmt.Fprintf(t, "%s %d\t%s\t%s\t%d readings\t%s\n", l.Run, l.Seq, l.Device, l.At.UTC().Format(time.RFC3339), l.Readings, l.Cause)
+	}
+	t.Flush()
+	if n := uint64(len(list.Letters)); n < list.Total.Batches {
+		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", thousands(n), thousands(list.Total.Batches))
+		return
+	}
+	fmt.Fprintf(stderr, "%s dead letters\n", thousands(list.Total.Batches))
+}
+
+// printReport tells a person what is in the queue.
 func printReport(w io.Writer, r store.Report) {
-	fmt.Fprintf(w, "%s: %d batches of %d readings wait, %d dead letters, %s of %s on disk", r.Dir, r.Waiting.Batches, r.Waiting.Readings,
-		r.Dead.Batches, setting.Size(r.Bytes), setting.Size(r.MaxSize))
+	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, thousands(r.Waiting.Batches), thousands(r.Waiting.Readings),
+		thousands(r.Dead.Batches))
+	fmt.Fprintf(w, "%s on disk", bytesText(r.Bytes))
+	if r.MaxSize > 0 {
+		fmt.Fprintf(w, " of %s", bytesText(r.MaxSize))
+	}
 	if r.BytesPerReading > 0 {
 		fmt.Fprintf(w, ", %.2f bytes a reading", r.BytesPerReading)
 	}
 	if r.FullIn > 0 {
-		fmt.Fprintf(w, ", at this rate full in %v", r.FullIn)
+		fmt.Fprintf(w, ", at this rate full in %s", ago(r.FullIn))
 	}
-	fmt.Fprint(w, "\n\n")
+	fmt.Fprintln(w)
+	if len(r.Segments) > 0 {
+		fmt.Fprintln(w)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SEGMENT\tBATCHES\tREADINGS\tWAITING\tBYTES\tOLDEST\tNEWEST\tAGE")
-	for _, s := range r.Segments {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%v\n", s.File, s.Written.Batches, s.Written.Readings, s.Waiting.Readings, s.Bytes,
-			s.Oldest.Format(time.RFC3339), s.Newest.Format(time.RFC3339), s.Age.Round(time.Second))
-		if s.Damage != "" {
-			fmt.Fprintf(table, "  damaged: %s\n", s.Damage)
+	for i, s := range r.Segments {
+		if i == 0 {
+			fmt.Fprintln(table, "SEGMENT\tPOSITIONS\tREADINGS\tWAITING\tSIZE\tOLDEST\tNEWEST\tAGE")
 		}
+		if s.Damage != "" {
+			fmt.Fprintf(table, "%s\tdamaged: %s\n", s.File, s.Damage)
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last, thousands(s.Written.Readings), thousands(s.Waiting.Readings),
+			bytesText(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), ago(s.Age))
 	}
 	table.Flush()
 	for _, t := range r.Tombstones {
-		fmt.Fprintf(w, "missing, not yet told: run %s seq %d to %d, %d readings: %s\n", t.Run, t.First, t.Last, t.Count.Readings, t.Cause)
+		last := "the end"
+		if t.Last != 0 {
+			last = strconv.FormatUint(t.Last, 10)
+		}
+		fmt.Fprintf(w, "\nmissing, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", t.Run, t.First, last, thousands(t.Count.Readings), t.Cause)
+	}
+	if len(r.Tombstones) > 0 {
+		fmt.Fprintln(w)
 	}
 }
 
@@ -175,8 +205,10 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	since := flags.String("since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
 	until := flags.String("until", "", "before this `TIME`")
 	device := flags.String("device", "", "of this device only")
-	output := flags.String("output", "", "the `FILE` to write; - or nothing is standard output")
+	output := flags.String("output", "", "the `FILE` to write, which must not exist; - or nothing is standard output")
+	flags.StringVar(output, "o", "", "the same as --output `FILE`")
 	forget := flags.Bool("and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
+	yes := flags.Bool("yes", false, "do not ask before --and-forget drops")
 	gateway := queueFlags(flags)
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
@@ -196,6 +228,10 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitUsage
 	}
+	if *forget && !*yes && !confirmed(os.Stdin, stderr, at) {
+		fmt.Fprintln(stderr, "nothing is exported")
+		return exitFailed
+	}
 	if err := at.exportTo(ctx, r, *output, *forget, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitFailed
@@ -204,15 +240,20 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 }
 
 // exportTo writes an export to a file or stdout, and then, if forget is set and
-// the file is on disk, drops what is in it.
+// the file is on disk, drops what is in it. The file has another name until it
+// is complete.
 func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, forget bool, stdout, stderr io.Writer) error {
 	w := stdout
 	var f *os.File
 	if output != "" && output != "-" {
+		if _, err := os.Lstat(output); err == nil {
+			return fmt.Errorf("%s is there already: name another file", output)
+		}
 		var err error
-		if f, err = os.Create(output); err != nil {
+		if f, err = os.Create(output + partial); err != nil {
 			return err
 		}
+		defer os.Remove(f.Name())
 		defer f.Close()
 		w = f
 	}
@@ -232,7 +273,10 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	if err := f.Sync(); err != nil && (forget || !errors.Is(err, syscall.EINVAL)) {
 		return err
 	}
-	fmt.Fprintf(stderr, "%d lines written to %s\n", p.lines, output)
+	if err := errors.Join(f.Close(), os.Rename(f.Name(), output)); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "%s lines written to %s\n", thousands(p.lines), output)
 	if !forget || through == 0 {
 		return nil
 	}
@@ -245,9 +289,12 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	if err := json.Unmarshal(answer.Bytes(), &n); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%d batches of %d readings are forgotten\n", n.Batches, n.Readings)
+	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", thousands(n.Batches), thousands(n.Readings))
 	return nil
 }
+
+// partial is the end of the name of a file that is not yet complete.
+const partial = ".part"
 
 // expected returns how many lines an export has about.
 func (at *queueAt) expected(ctx context.Context, r queueRequest) uint64 {

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
+	"fieldbridge/store"
+)
+
+// refused runs 'fieldbridge queue' with args, which must fail and say why.
+func refused(t *testing.T, why string, args ...string) {
+	t.Helper()
+	code, stdout, stderr := call(t, append([]string{"queue"}, args...)...)
+	if code == exitDone || !strings.Contains(stderr, why) {
+		t.Errorf("%v: exit %d, want %q\nstdout %.300s\nstderr %.500s", args, code, why, stdout, stderr)
+	}
+}
+
+func TestQueueRefuses(t *testing.T) {
+	q, dir := queueWith(t, 10)
+	refused(t, "does not answer: if that gateway is starting or stopping", "inspect", dir)
+	q.Close()
+	for _, op := range [][]string{{"purge"}, {"dead", "purge"}, {"export", "-o", filepath.Join(t.TempDir(), "x"), "--and-forget"}} {
+		refused(t, "no terminal to ask at: add --yes", append(op, dir)...)
+	}
+	refused(t, "add --gateway NAME", "export", dir)
+
+	foreign := t.TempDir()
+	for _, op := range []string{"inspect", "verify", "purge"} {
+		refused(t, "there is no queue in "+foreign, op, foreign, "--yes")
+	}
+	if files, err := os.ReadDir(foreign); err != nil || len(files) > 0 {
+		t.Errorf("files were left in a folder that is no queue: %v %v", files, err)
+	}
+
+	there := filepath.Join(t.TempDir(), "there")
+	if err := os.WriteFile(there, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "is there already", "export", dir, "--gateway", "g", "-o", there)
+	if data, err := os.ReadFile(there); err != nil || string(data) != "precious" {
+		t.Errorf("an export has overwritten a file: %q %v", data, err)
+	}
+	refused(t, "no such file", "export", dir, "--gateway", "g", "-o", filepath.Join(dir, "no", "such"))
+}
+
+// An export that fails leaves neither a file that looks complete nor drops
+// anything.
+func TestQueueExportFails(t *testing.T) {
+	q, dir := queueWith(t, 10)
+	q.Close()
+	out := filepath.Join(t.TempDir(), "out")
+	refused(t, `format "xml" is not known`, "export", dir, "--gateway", "g", "--format", "xml", "-o", out, "--and-forget", "--yes")
+	if files, err := filepath.Glob(out + "*"); err != nil || len(files) > 0 {
+		t.Errorf("left: %v %v", files, err)
+	}
+	if code, stdout, _ := call(t, "queue", "inspect", dir); code != exitDone || !strings.Contains(stdout, "10 batches of 20 readings wait") {
+		t.Errorf("exit %d: %s", code, stdout)
+	}
+}
+
+func TestQueueVerifyDamaged(t *testing.T) {
+	q, dir := queueWith(t, 2000)
+	q.Close()
+	segments, err := filepath.Glob(filepath.Join(dir, "seg-*.db"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("%v %v", segments, err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte("boiler"))
+	if at < 0 {
+		at = bytes.Index(data, []byte{0x28, 0xb5, 0x2f, 0xfd}) + 40 // within the zstd frame
+	}
+	data[at] ^= 0xff
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, asJSON := range []bool{false, true} {
+		code, stdout, stderr := call(t, "queue", "verify", dir, fmt.Sprintf("--json=%v", asJSON))
+		if code != exitFailed || !strings.Contains(stdout, filepath.Base(segments[0])) || !strings.Contains(stdout, "damage") {
+			t.Errorf("exit %d: %s%s", code, stdout, stderr)
+		}
+	}
+}
+
+// A change on a stopped gateway's folder drops nothing but what it is asked to:
+// the limits of the configuration are the gateway's business.
+func TestQueueChangeKeepsTheRest(t *testing.T) {
+	q, dir := queueWith(t, 100)
+	if err := q.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	q.Online()
+	entries, err := q.Next(t.Context(), bridge.Backlog, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		q.Bury("payload too large", e.Position)
+	}
+	q.Close()
+	at := queueAt{gateway: "g", limits: true}
+	at.store.SetDefaults()
+	at.store.Dir, at.store.MinFree = setting.Path(dir), 1<<60
+	do := func(op string, answer any) {
+		t.Helper()
+		var out bytes.Buffer
+		if _, err := at.do(context.Background(), queueRequest{op: op, limit: 3}, &out, t.Output()); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(out.Bytes(), answer); err != nil {
+			t.Fatalf("%s: %v: %s", op, err, &out)
+		}
+	}
+	var list deadLetters
+	do("dead-list", &list)
+	if len(list.Letters) != 3 || list.Total.Batches != uint64(len(entries)) || list.Letters[0].Cause != "payload too large" {
+		t.Errorf("%d dead letters of %d: %+v", len(list.Letters), len(entries), list)
+	}
+	var n bridge.Count
+	do("dead-retry", &n)
+	var r store.Report
+	do("inspect", &r)
+	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 || len(r.Tombstones) != 0 {
+		t.Errorf("%d retried, then %+v", n.Batches, r)
+	}
+}
+
+func TestQueueReportForPeople(t *testing.T) {
+	day := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	count := func(batches, readings uint64) bridge.Count { return bridge.Count{Batches: batches, Readings: readings} }
+	var out bytes.Buffer
+	printReport(&out, store.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60), Bytes: 9 << 20, MaxSize: 1 << 30,
+		BytesPerReading: 3.456, FullIn: 77*time.Hour + 12*time.Minute,
+		Segments: []store.SegmentInfo{
+			{File: "seg-0000000000000001.db", First: 1, Last: 100000, Written: count(100000, 2000000), Waiting: count(90000, 1800000), Bytes: 7 << 20,
+				Oldest: day, Newest: day.Add(5 * time.Hour), Age: 90 * time.Minute},
+			{File: "seg-00000000000186a1.db", Damage: "it has no blocks"},
+		},
+		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"}, {Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
+	printReport(&out, store.Report{Dir: "queue"})
+	printDead(&out, &out, deadLetters{Total: count(2, 3), Letters: []deadLetter{{"3k7q9x2m", 7, "boiler", day, 2, "PUBACK 0x99"}}})
+	golden(t, "queue.out", out.String())
+}
