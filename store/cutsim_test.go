@@ -288,14 +288,28 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 	defer q.Close()
 	q.Online()
 	have := map[string]bool{}
+	judge := audit{t: t}
 	for _, e := range drainSlowly(t, q) {
+		judge.batch(e.Run, e.Seq, e.Batch)
 		want := content(e.Run, e.Seq)
 		if len(e.Readings) < 3 || e.Readings[0] != want.Readings[0] || e.Readings[1] != want.Readings[1] {
 			t.Errorf("cut at %d: %s %d has another content", at, e.Run, e.Seq)
 		}
 		have[e.Run+" "+itoa(e.Seq)] = true
 	}
-	q.Dead(t.Context(), func(l DeadLetter) error { have[l.Run+" "+itoa(l.Seq)] = true; return nil })
+	q.Dead(t.Context(), func(l DeadLetter) error {
+		have[l.Run+" "+itoa(l.Seq)] = true
+		judge.batch(l.Run, l.Seq, l.Batch) // kept, if not delivered
+		return nil
+	})
+	before := map[string]bool{} // what arrived before the cut and does not come again
+	for key := range cloud {
+		before[key] = !have[key]
+	}
+	maps.DeleteFunc(before, func(_ string, only bool) bool { return !only })
+	judge.named(before)
+	judge.notices(q)
+	judge.kept()
 	missing := 0
 	for key := range safe {
 		if !have[key] && !cloud[key] {

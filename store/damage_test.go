@@ -277,7 +277,13 @@ func testDamage(t *testing.T, c damageCase, dir, run string, sealed bool) {
 	q.Online()
 	entries := drainSlowly(t, q)
 	got := map[uint64]bool{}
+	judge := audit{t: t}
+	defer func() {
+		judge.notices(q)
+		judge.kept()
+	}()
 	for _, e := range entries {
+		judge.batch(e.Run, e.Seq, e.Batch)
 		switch {
 		case e.Run == q.Run() && e.Seq == 1:
 			continue

@@ -151,6 +151,10 @@ func TestKill(t *testing.T) {
 		}
 		seen[key], cloud[key] = true, true
 	}
+	judge := audit{t: t}
+	judge.named(cloud)
+	judge.notices(q)
+	judge.kept()
 	if uint64(len(entries)) != waiting {
 		t.Errorf("the ledger says that %d batches wait, %d were handed out", waiting, len(entries))
 	}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fieldbridge/bridge"
+	"fieldbridge/ledger"
+)
+
+// audit judges a queue as its owner's customer can: by the messages that the
+// cloud has got, and nothing else.
+type audit struct {
+	t *testing.T
+	l ledger.Ledger
+}
+
+func (a *audit) message(m map[string]any) {
+	a.t.Helper()
+	m["v"], m["gateway"] = 1, "g"
+	data, err := json.Marshal(m)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if err := a.l.Add(data); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// batch tells that a batch has arrived.
+func (a *audit) batch(run string, seq uint64, b bridge.Batch) {
+	points := make(map[string]string)
+	for _, r := range b.Readings {
+		points[r.Point] = r.Value.String()
+	}
+	a.message(map[string]any{"run": run, "batches": []any{
+		map[string]any{"seq": seq, "device": b.Device, "at": b.At.UnixMilli(), "points": points}}})
+}
+
+// named tells that the batches of a set of "run seq" have arrived, each with
+// the content that belongs to it.
+func (a *audit) named(keys map[string]bool) {
+	for key := range keys {
+		run, number, _ := strings.Cut(key, " ")
+		seq, err := strconv.ParseUint(number, 10, 64)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.batch(run, seq, content(run, seq))
+	}
+}
+
+// notices tells what the queue wants to be told beside the batches.
+func (a *audit) notices(q *Queue) {
+	a.message(map[string]any{"run": q.Run(), "type": "online", "at": 1, "connection": 1, "runs": q.Runs()})
+	for _, s := range q.Tombstones() {
+		a.message(map[string]any{"run": q.Run(), "type": "lost", "at": 1, "lost": s})
+	}
+}
+
+// kept checks that everything that is missing is named, or was not yet on disk
+// when a crash took it, and that nothing has two contents.
+func (a *audit) kept() {
+	a.t.Helper()
+	r := a.l.Report()
+	if r.Kept {
+		return
+	}
+	for _, run := range r.Runs {
+		for _, g := range run.Gaps {
+			if g.Kind == ledger.Unnamed {
+				a.t.Errorf("run %s: %d to %d are missing and nothing names them (durable to %d)", run.Run, g.First, g.Last, run.DurableLast)
+			}
+		}
+		if run.Conflicted > 0 {
+			a.t.Errorf("run %s: seqs %v have two contents", run.Run, run.Conflicts)
+		}
+	}
+}
