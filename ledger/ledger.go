@@ -59,7 +59,6 @@ type run struct {
 type stone struct {
 	first, last uint64 // last is the largest number if the end is not known
 	cause       string
-	count       uint64 // batches
 }
 
 // maxConflicts is how many conflicting seqs of one run are told one by one.

@@ -186,7 +186,11 @@ func printReport(w io.Writer, r store.Report) {
 			bytesText(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), ago(s.Age))
 	}
 	table.Flush()
-	for _, t := range r.Tombstones {
+	for i, t := range r.Tombstones {
+		if i == maxGaps {
+			fmt.Fprintf(w, "\nand %s more: --json tells all", thousands(uint64(len(r.Tombstones)-i)))
+			break
+		}
 		last := "the end"
 		if t.Last != 0 {
 			last = strconv.FormatUint(t.Last, 10)
