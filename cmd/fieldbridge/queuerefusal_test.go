@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+	"io"
 
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,4 +158,54 @@ func TestQueueReportForPeople(t *testing.T) {
 	printReport(&out, store.Report{Dir: "queue"})
 	printDead(&out, &out, deadLetters{Total: count(2, 3), Letters: []deadLetter{{"3k7q9x2m", 7, "boiler", day, 2, "PUBACK 0x99"}}})
 	golden(t, "queue.out", out.String())
+}
+
+// A folder that a newer program wrote is refused and left alone.
+func TestQueueOfANewerFormat(t *testing.T) {
+	q, dir := queueWith(t, 10)
+	q.Close()
+	path := filepath.Join(dir, "meta")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.IndexByte(data, '{') // before it stand a magic and the checksum
+	value := bytes.Replace(data[at:], []byte(`"format":1,`), []byte(`"format":2,`), 1)
+	newer := append(binary.LittleEndian.AppendUint32(slices.Clone(data[:at-4]), crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))), value...)
+	if bytes.Equal(newer, data) {
+		t.Fatalf("no format in %q", data)
+	}
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []string{"inspect", "verify", "purge"} {
+		refused(t, "its format is version 2, this program knows 1", op, dir, "--yes")
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, newer) {
+		t.Errorf("it was changed: %v", err)
+	}
+}
+
+func TestExportBar(t *testing.T) {
+	var data, screen bytes.Buffer
+	p := &exportBar{w: &data, stderr: &screen, total: 4}
+	io.WriteString(p, "a\nb\n")
+	if !strings.Contains(screen.String(), "[====================                    ]  50 %") {
+		t.Errorf("screen %q", &screen)
+	}
+	p.drawn = time.Time{}
+	io.WriteString(p, "c\nd\ne\n") // more than was expected: readings went on coming
+	if !strings.Contains(screen.String(), "100 %") || data.String() != "a\nb\nc\nd\ne\n" || p.lines != 5 {
+		t.Errorf("screen %q, data %q, %d lines", &screen, &data, p.lines)
+	}
+	p.end()
+	if !strings.HasSuffix(screen.String(), " \r") {
+		t.Errorf("the bar is left on the screen: %q", &screen)
+	}
+	screen.Reset()
+	quiet := &exportBar{w: &data, stderr: &screen} // no terminal
+	io.WriteString(quiet, "a\n")
+	if quiet.end(); screen.Len() > 0 {
+		t.Errorf("%q without a terminal", &screen)
+	}
 }
