@@ -122,7 +122,7 @@ func (g *group) contents() ([]content, error) {
 	}
 	for point, column := range g.Points {
 		if len(column) > len(all) {
-			return nil, fmt.Errorf("point %s has %d values for %d batches", point, len(column), len(all))
+			return nil, fmt.Errorf("a point has more values than the %d batches", len(all))
 		}
 		for i, value := range column {
 			if string(value) != "null" {
@@ -134,7 +134,7 @@ func (g *group) contents() ([]content, error) {
 		for index, reason := range reasons {
 			i, err := strconv.Atoi(index)
 			if err != nil || i < 0 || i >= len(all) {
-				return nil, fmt.Errorf("point %s is bad at %q of %d batches", point, index, len(all))
+				return nil, fmt.Errorf("a point is bad outside of the %d batches", len(all))
 			}
 			all[i].add('b', point, reason)
 		}
