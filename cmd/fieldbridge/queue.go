@@ -261,6 +261,10 @@ func (at *queueAt) open(change bool, stderr io.Writer) (*store.Queue, error) {
 	if errors.As(err, &locked) {
 		return nil, fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try again in a moment", dir, locked.By)
 	}
+	var newer *store.NewerFormatError
+	if err != nil && !errors.As(err, &newer) {
+		err = fmt.Errorf("the index of the queue in %s is damaged: %w: its gateway will repair it when it starts", dir, err)
+	}
 	return q, err
 }
 

@@ -169,7 +169,10 @@ func TestQueueOfANewerFormat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.IndexByte(data, '{') // before it stand a magic and the checksum
+	at := bytes.Index(data, []byte(`{"format"`)) // before it stand a magic and the checksum
+	if at < 4 {
+		t.Fatalf("no format in %q", data)
+	}
 	value := bytes.Replace(data[at:], []byte(`"format":1,`), []byte(`"format":2,`), 1)
 	newer := append(binary.LittleEndian.AppendUint32(slices.Clone(data[:at-4]), crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))), value...)
 	if bytes.Equal(newer, data) {
@@ -207,5 +210,17 @@ func TestExportBar(t *testing.T) {
 	io.WriteString(quiet, "a\n")
 	if quiet.end(); screen.Len() > 0 {
 		t.Errorf("%q without a terminal", &screen)
+	}
+}
+
+// The index of the queue is damaged: only its gateway may repair that.
+func TestQueueIndexDamaged(t *testing.T) {
+	q, dir := queueWith(t, 10)
+	q.Close()
+	if err := os.WriteFile(filepath.Join(dir, "meta"), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []string{"inspect", "verify"} {
+		refused(t, "the index of the queue in "+dir+" is damaged", op, dir)
 	}
 }
