@@ -360,6 +360,53 @@ var deviceProfiles = []deviceProfile{
 			energy_export_wh 7654321; energy_import_wh 12345678; energy_sf 0`,
 	},
 	{
+		name:     "sunspec-inverter",
+		requests: 2,
+		ranges:   []legal{{modbustest.Holding, 0, 134}},
+		image: func(i image) {
+			i = i.at(modbustest.Holding, 0)
+			i.words(0, 0x5375, 0x6e53, 1, 65)
+			i.words(4, modbustest.Text("SolarEdge")...)
+			i.words(20, modbustest.Text("SE10K")...)
+			i.words(44, modbustest.Text("4.18")...)
+			i.words(52, modbustest.Text("7E12")...)
+			i.words(69, 64001, 8) // the vendor's own
+			i.words(79, 101, 50)
+			i.int16(81, 3456, 1151, 1152, 0xFFFF, -2)
+			i.int16(86, 3984, 3995, 4006, 2301, 2312, 2323, -1)
+			i.int16(93, 7998, 0, 4999, -2, 8012, 0, -456, 0, 9981, -2)
+			i.int32(103, 12345678)
+			i.int16(105, 0)
+			i.int16(106, 1234, -2, 6543, -1, 8123, 0)
+			i.int16(112, -0x8000, 415, -0x8000, -0x8000, -1, 4, 3)
+			i.words(131, 0xFFFF, 0)
+		},
+		want: `manufacturer SolarEdge; model SE10K; firmware 4.18; serial 7E12
+			current_total 34.56; current_l1 11.51; current_l2 11.52; current_l3 bad: sentinel; current_sf -2
+			voltage_l1_l2 398.4; voltage_l2_l3 399.5; voltage_l3_l1 400.6
+			voltage_l1 230.1; voltage_l2 231.2; voltage_l3 232.3; voltage_sf -1
+			power_total 7998; power_sf 0; frequency 49.99; frequency_sf -2
+			apparent_power_total 8012; apparent_power_sf 0; reactive_power_total -456; reactive_power_sf 0
+			power_factor_percent 99.81; power_factor_sf -2; energy_yield_wh 12345678; energy_sf 0
+			dc_current 12.34; dc_current_sf -2; dc_voltage 654.3; dc_voltage_sf -1; dc_power 8123; dc_power_sf 0
+			temperature_cabinet bad: sentinel; temperature_heat_sink 41.5; temperature_sf -1
+			state 4; state_vendor 3`,
+	},
+	{
+		name:     "sunspec-inverter-float",
+		requests: 2,
+		ranges:   []legal{{modbustest.Holding, 40000, 328}},
+		image:    func(i image) { sunSpecImage(i.at(modbustest.Holding, 0), 40000, 66, true) },
+		want:     sunSpecNameplate + ";" + sunSpecReadings["m111"],
+	},
+	{
+		name:     "sunspec-meter",
+		requests: 2,
+		ranges:   []legal{{modbustest.Holding, 50000, 318}},
+		image:    func(i image) { sunSpecImage(i.at(modbustest.Holding, 0), 50000, 65, false) },
+		want:     sunSpecNameplate + ";" + sunSpecReadings["m203"],
+	},
+	{
 		name:     "sunspec-inverter-103",
 		requests: 1,
 		ranges:   []legal{{modbustest.Holding, 40000, 121}},

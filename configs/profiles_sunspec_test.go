@@ -146,7 +146,8 @@ profiles:
 	return l.Config.Southbound.Modbus
 }
 
-// The profiles with fixed addresses are the tables, moved.
+// The profiles with fixed addresses are the tables, moved; the others have the
+// tables, and of the common model what does not change.
 func TestSunSpecProfilesAreTheTables(t *testing.T) {
 	for _, p := range []struct {
 		table, profile string
@@ -155,6 +156,9 @@ func TestSunSpecProfilesAreTheTables(t *testing.T) {
 		{"inverter-101", "sunspec-inverter-103", 103, 40069},
 		{"inverter-111", "sunspec-inverter-113", 113, 40069},
 		{"meter-201", "solaredge-meter", 203, 40188},
+		{"inverter-101", "sunspec-inverter", 103, 0},
+		{"inverter-111", "sunspec-inverter-float", 113, 0},
+		{"meter-201", "sunspec-meter", 203, 0},
 	} {
 		table := readSunSpec(t, "profiles/sunspec/"+p.table+".yaml")
 		if !slices.Contains(table.models, p.model) {
@@ -165,7 +169,8 @@ func TestSunSpecProfilesAreTheTables(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, points, _ := strings.Cut(string(content), "\npoints:\n")
-		moved := strings.Split(table.at(p.at, 0), "\n")
+		moved := strings.Split(table.at(p.at, 0)+readSunSpec(t, "profiles/sunspec/common-1.yaml").points, "\n")
+		points = strings.NewReplacer("sunspec: [1], ", "", ", every: 1h", "").Replace(points)
 		for line := range strings.Lines(strings.ReplaceAll(points, "power_export_", "power_")) {
 			if !slices.Contains(moved, strings.TrimSuffix(line, "\n")) {
 				t.Errorf("%s has not, moved to %d, what %s has: %s", p.table, p.at, p.profile, line)
@@ -252,8 +257,11 @@ func sunSpecImage(i image, base, common int, vendor bool) int {
 	return at
 }
 
+// sunSpecNameplate is what the profiles read of the common model.
+const sunSpecNameplate = "manufacturer Fronius; model Symo 8.2-3-M; firmware 1.2; serial 12345678"
+
 var sunSpecReadings = map[string]string{
-	"m1": "manufacturer Fronius; model Symo 8.2-3-M; options 3.14.1-10; firmware 1.2; serial 12345678",
+	"m1": sunSpecNameplate + "; options 3.14.1-10",
 	"m111": `current_total 34.5; current_l1 0; current_l2 0; current_l3 0
 		voltage_l1_l2 0; voltage_l2_l3 0; voltage_l3_l1 0; voltage_l1 0; voltage_l2 0; voltage_l3 0
 		power_total 7998.5; frequency 50; apparent_power_total 8012.5; reactive_power_total -456.5

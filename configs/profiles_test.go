@@ -180,8 +180,11 @@ func TestProfiles(t *testing.T) {
 				t.Errorf("readings (-want +got):\n%s", diff)
 			}
 			asked := make(map[modbustest.Request]bool)
+			walked := l.Config.Southbound.Modbus.Devices["device"].SunSpec != nil
 			for _, r := range unit.Requests() {
-				asked[r] = true
+				if !walked || r.Count != 2 { // the walk of the list takes two registers each
+					asked[r] = true
+				}
 			}
 			if len(asked) != p.requests {
 				t.Errorf("the device saw %d different requests, want %d: %v", len(asked), p.requests, asked)

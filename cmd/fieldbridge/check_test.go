@@ -114,3 +114,11 @@ func TestCheckJSON(t *testing.T) {
 		}
 	}
 }
+
+// Addresses that are found on the device are told as such.
+func TestPrintPlanOfModels(t *testing.T) {
+	b := modbus.BlockPlan{Models: []int{103, 102}, Address: 2, Count: 38}
+	if got, want := addresses(b), "found on the device: 2 to 39 of SunSpec model 103 or 102"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -85,6 +85,10 @@ func amount(b modbus.BlockPlan) string {
 }
 
 func addresses(b modbus.BlockPlan) string {
+	if b.Models != nil {
+		return fmt.Sprintf("found on the device: %d to %d of SunSpec model %s", b.Address, b.Address+b.Count-1,
+			strings.Trim(strings.Join(strings.Fields(fmt.Sprint(b.Models)), " or "), "[]"))
+	}
 	if b.Count == 1 {
 		return fmt.Sprint(b.Address)
 	}

@@ -35,6 +35,9 @@ type Device struct {
 	// Base is the address of the first register in the device's manual, 0 or 1;
 	// it is subtracted from the addresses of the points. Default 0.
 	Base int `yaml:"base"`
+	// SunSpec are the models of a SunSpec device that the holding addresses of
+	// the points count in; see the points' key. Default none: they are plain.
+	SunSpec []int `yaml:"sunspec"`
 	// Timeout is how long to wait for an answer. Default: the bus's.
 	Timeout *setting.Duration `yaml:"timeout"`
 	// Retries is how often a request is sent again. Default: the bus's.

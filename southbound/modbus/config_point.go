@@ -23,6 +23,10 @@ type Point struct {
 	// 1: 40061 or 400061 is holding 60, 30001 is input 0, 10001 discrete 0 and
 	// 00001 coil 0. The device's base does not apply.
 	Ref Ref `yaml:"ref"`
+	// SunSpec are ids of SunSpec models, 1 to 65534: holding then counts from the
+	// register of the id of the first of them that the device has (base does not
+	// apply). Where it is, is found on the device. Default: the device's.
+	SunSpec []int `yaml:"sunspec"`
 	// Type says how registers are read: uint16 (the default), int16, uint32,
 	// int32, uint64, int64, float16, float32, float64, uint8 and int8 (one half
 	// of a register, see byte), bcd16, bcd32, string (see length) or bool (true

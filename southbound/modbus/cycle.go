@@ -12,6 +12,10 @@ import (
 
 // step does the next request of a job, or as many at once as the bus takes.
 func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
+	if j.surveying {
+		b.walk(ctx, j, emit)
+		return
+	}
 	if b.spec.pipeline > 1 && b.link.Connected() {
 		b.volley(ctx, emit)
 		return
@@ -98,6 +102,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 	}
 	b.failed(j, blk, reason, err, now)
 	if code, ok := wire.ExceptionCode(err); ok && refusal(code) {
+		d.survey.doubt(now)
 		if j.dissect(blk) {
 			b.concluded(j, blk)
 			return
@@ -140,7 +145,7 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 		b.late(j, 1)
 	}
 	if d.learnt.known() && now.Sub(d.learnt.At) >= forgetAfter {
-		b.teach(d, learnt{At: now})
+		b.teach(d, learnt{At: now, Models: d.learnt.Models})
 	}
 	switch {
 	case j.answered:

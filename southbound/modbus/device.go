@@ -14,6 +14,7 @@ type device struct {
 	cost   cost
 	jobs   []*job
 	learnt learnt
+	survey survey // of its models
 
 	slowest time.Duration // answer so far; 0 before the first
 
@@ -35,6 +36,7 @@ type deviceStatus struct {
 	detail  string    // the last error
 	since   time.Time // when it became sick; zero when it is not
 	learnt  learnt
+	missing string // models that it has not, for people
 	late    uint64 // cycles that were not done before the next was due
 	cycles  uint64
 }
@@ -51,6 +53,7 @@ const (
 // newDevice makes a device of its spec; c is what its requests cost.
 func newDevice(spec deviceSpec, c cost) *device {
 	d := &device{spec: spec, cost: c}
+	d.survey.wanted = slices.ContainsFunc(spec.fields, func(f *field) bool { return f.models != nil })
 	for _, same := range runs(spec.fields, func(a, b *field) bool { return a.every == b.every }) {
 		d.jobs = append(d.jobs, newJob(d, same[0].every, spec.fields[0].every, same))
 	}
@@ -90,6 +93,12 @@ func (d *device) setLearnt(l learnt) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.status.learnt = l
+}
+
+func (d *device) setMissing(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status.missing = text
 }
 
 func (d *device) note(err error) {

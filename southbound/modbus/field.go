@@ -26,8 +26,9 @@ type field struct {
 	text    string // the last string, so that one that stays costs nothing
 
 	table   wire.Table
-	address int // zero-based
-	words   int // registers, or 1 bit
+	address int   // zero-based; where models are given, from the register of the model's id
+	models  []int // of SunSpec: the first of them that the device has
+	words   int   // registers, or 1 bit
 	every   time.Duration
 	typ     string
 	unit    string

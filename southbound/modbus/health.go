@@ -122,6 +122,9 @@ func (b *bus) connected() {
 	b.log.Info("bus is up again", "after", now.Sub(b.getState().since).Round(time.Millisecond))
 	b.down = down{}
 	b.setDown(time.Time{}, "")
+	for _, d := range b.devices {
+		d.survey.renew() // another device may be there now
+	}
 	for _, j := range b.jobs {
 		if j.missed && !j.active {
 			j.begin(now)
@@ -184,6 +187,7 @@ func (b *bus) well(d *device) {
 		return
 	}
 	d.sick = false
+	d.survey.renew()
 	now := time.Now()
 	b.log.Info("device answers again", "device", d.spec.name, "after", now.Sub(d.snapshot().since).Round(time.Millisecond))
 	d.setSince(time.Time{})

@@ -22,14 +22,15 @@ type job struct {
 	next   time.Time // when the next cycle is due, on the monotonic clock
 	missed bool      // the last cycle failed as a whole
 
-	active   bool      // a cycle is under way
-	deadline time.Time // when it should be done
-	queue    []*block  // to be read in this cycle, the next first
-	answered bool      // some block was answered in this cycle
-	silent   int       // blocks without an answer in this cycle
-	at       time.Time // of the batch being filled: arrival of its first block
-	readings []bridge.Reading
-	tally    tally // of the cycle
+	active    bool      // a cycle is under way
+	deadline  time.Time // when it should be done
+	queue     []*block  // to be read in this cycle, the next first
+	surveying bool      // it waits for the walk of the model list, see survey
+	answered  bool      // some block was answered in this cycle
+	silent    int       // blocks without an answer in this cycle
+	at        time.Time // of the batch being filled: arrival of its first block
+	readings  []bridge.Reading
+	tally     tally // of the cycle
 
 	quiet       time.Time // a whole cycle of bad readings was emitted: not again before
 	quietReason bridge.Reason
@@ -56,8 +57,9 @@ func (j *job) plan() {
 	j.stale = false
 	l := j.device.learnt.limits(j.device.spec.limits)
 	var readable []*field
-	j.lost = nil
-	for _, f := range j.fields {
+	fields, lost := j.device.learnt.placed(j.fields)
+	j.lost = lost
+	for _, f := range fields {
 		most := l.words
 		if f.table.Bits() {
 			most = l.bits
@@ -74,11 +76,16 @@ func (j *job) plan() {
 
 // begin starts a cycle.
 func (j *job) begin(now time.Time) {
-	if j.stale {
+	j.surveying = j.device.survey.due(now)
+	if j.stale && !j.surveying {
 		j.plan()
 	}
 	j.active, j.answered, j.silent = true, false, 0
-	j.queue = append(j.queue[:0], j.blocks...)
+	if j.queue = j.queue[:0]; j.surveying {
+		j.queue = append(j.queue, j.whole())
+	} else {
+		j.queue = append(j.queue, j.blocks...)
+	}
 	j.deadline = now.Add(j.every)
 	j.tally = tally{}
 }

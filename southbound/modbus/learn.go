@@ -13,7 +13,9 @@ type learnt struct {
 	Words bound     `json:"words,omitzero"` // registers in one request
 	Bits  bound     `json:"bits,omitzero"`
 	Holes []refused `json:"holes,omitempty"`
-	At    time.Time `json:"at"` // of the last fact
+	// Models is the list of a SunSpec device, by address; nil is not known.
+	Models []SunSpecModel `json:"models,omitempty"`
+	At     time.Time      `json:"at"` // of the last fact
 }
 
 // bound is the most that a device takes: Low is proved, High is refused. High 0

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,8 @@ func (b *bus) holes(d *device, l learnt, t wire.Table, holes ...span) {
 // teach sets what is known of a device, and keeps it.
 func (b *bus) teach(d *device, l learnt) {
 	l.At = time.Now()
-	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High || l.Bits.High != d.learnt.Bits.High
+	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High || l.Bits.High != d.learnt.Bits.High ||
+		!slices.Equal(l.Models, d.learnt.Models)
 	d.setLearnt(l)
 	b.learn(d.spec.name, l)
 	if news {
@@ -87,6 +89,13 @@ func (l learnt) String() string {
 			spans = append(spans, fmt.Sprintf("%d more", n-8))
 		}
 		parts = append(parts, "refuses "+strings.Join(spans, ", "))
+	}
+	if len(l.Models) > 0 {
+		var models []string
+		for _, m := range l.Models {
+			models = append(models, fmt.Sprintf("%d at %d", m.ID, m.Address))
+		}
+		parts = append(parts, "SunSpec models "+strings.Join(models, ", "))
 	}
 	if parts == nil {
 		return "nothing"

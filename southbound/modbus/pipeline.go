@@ -55,7 +55,7 @@ func (b *bus) load(emit bridge.Emit) []shot {
 	for len(shots) < b.spec.pipeline {
 		var j *job
 		for _, k := range b.jobs {
-			if k.active && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
+			if k.active && !k.surveying && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
 				j = k
 			}
 		}

@@ -28,7 +28,10 @@ type BusPlan struct {
 
 // BlockPlan is one request that is repeated.
 type BlockPlan struct {
-	Device  string        `json:"device"`
+	Device string `json:"device"`
+	// Models are SunSpec models whose place on the device is not known yet: then
+	// Address counts from the register of the id of the first that it has.
+	Models  []int         `json:"sunspec,omitempty"`
 	UnitID  int           `json:"unit_id"`
 	Table   string        `json:"table"`   // coil, discrete, input or holding
 	Address int           `json:"address"` // of the first register, zero-based
@@ -66,7 +69,7 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 			for _, b := range j.blocks {
 				takes := device.cost.takes(b.table, b.count)
 				plan.Load += float64(takes) / float64(j.every)
-				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, UnitID: int(d.unit), Table: b.table.String(),
+				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit), Table: b.table.String(),
 					Address: b.first, Count: b.count, Points: b.names(), Every: j.every, Takes: takes})
 			}
 			plan.GivenUp = append(plan.GivenUp, j.lost...)
@@ -114,6 +117,15 @@ type block struct {
 	part *part // of an inquiry; nil for a block of the plan
 }
 
+// models returns the SunSpec models that b's address counts in, nil where it is
+// plain.
+func (b *block) models() []int {
+	if len(b.fields) == 0 {
+		return nil
+	}
+	return b.fields[0].models
+}
+
 func (b *block) names() []string {
 	names := make([]string, len(b.fields))
 	for i := range b.fields {
@@ -126,7 +138,7 @@ func (b *block) names() []string {
 // address.
 func divide(fields []*field, l limits, c cost) []*block {
 	var all []*block
-	for _, table := range runs(fields, func(a, b *field) bool { return a.table == b.table }) {
+	for _, table := range runs(fields, func(a, b *field) bool { return a.table == b.table && slices.Equal(a.models, b.models) }) {
 		all = append(all, blocks(table, l, c)...)
 	}
 	return all

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // probeShare is the part of a bus's time that probing sick devices may take: one
@@ -131,11 +133,21 @@ func (d *device) patience() time.Duration {
 	return min(d.spec.timeout, max(minPatience, patienceFactor*d.slowest))
 }
 
+// sample returns what to ask a sick device for: one value, or whether a SunSpec
+// list is where it was looked for last.
+func (d *device) sample() (t wire.Table, first, count int) {
+	f := d.jobs[0].fields[0]
+	if f.models != nil {
+		return wire.Holding, d.survey.base(), 2
+	}
+	reach := f.reach()
+	return f.table, reach.first, reach.end - reach.first
+}
+
 // probe asks a sick device for one value.
 func (b *bus) probe(ctx context.Context, d *device) {
-	f := d.jobs[0].fields[0]
-	reach := f.reach()
-	r := fetch(ctx, b.client, d, d.patience(), f.table, reach.first, reach.end-reach.first, 1)
+	table, first, count := d.sample()
+	r := fetch(ctx, b.client, d, d.patience(), table, first, count, 1)
 	_, err := b.book(ctx, r)
 	now := time.Now()
 	b.budget = now.Add((probeShare - 1) * r.busy)
@@ -151,6 +163,7 @@ func (b *bus) probe(ctx context.Context, d *device) {
 		b.well(d)
 		return
 	}
+	d.survey.silent()
 	d.note(err)
 	d.reason, d.err = reason, err
 	if b.down.reason == 0 {

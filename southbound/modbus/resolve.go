@@ -75,6 +75,9 @@ func resolveFields(d Device) ([]*field, []setting.Problem) {
 		if a.table != b.table {
 			return int(a.table) - int(b.table)
 		}
+		if c := slices.Compare(a.models, b.models); c != 0 {
+			return c
+		}
 		if a.address != b.address {
 			return a.address - b.address
 		}
@@ -125,7 +128,12 @@ func (f *finder) where(r *field, p Point, d Device) string {
 		if k.address != nil {
 			given = append(given, k.key)
 			r.table, r.address = k.table, *k.address-d.Base
-			if r.address < 0 && *k.address >= 0 {
+			if k.table == wire.Holding {
+				f.models(r, p, d)
+			}
+			if r.models != nil {
+				r.address = *k.address
+			} else if r.address < 0 && *k.address >= 0 {
 				f.bad(k.key, "address 0 of a device whose addresses begin at 1", "base: 1 is subtracted from every address: remove it or count from 1")
 				return ""
 			}
@@ -138,6 +146,9 @@ func (f *finder) where(r *field, p Point, d Device) string {
 			f.bad("ref", err.Error(), "write the digits as the manual prints them")
 			return ""
 		}
+	}
+	if p.SunSpec != nil && p.Holding == nil && len(given) > 0 {
+		f.bad("sunspec", "a SunSpec model beside "+given[0], "models are of holding registers: use holding, or remove sunspec")
 	}
 	switch len(given) {
 	case 0:

@@ -79,6 +79,9 @@ func (f *finder) factor(r *field, name string, fields map[string]*field, d Devic
 	case factor.table != r.table:
 		f.bad("scale_point", name+" is in another table", "both must be read by one request")
 		return
+	case !slices.Equal(factor.models, r.models):
+		f.bad("scale_point", name+" is in another SunSpec model", "scale factors apply within a model")
+		return
 	case factor.every != r.every:
 		f.bad("scale_point", name+" is read at another interval", "both must be read by one request: give them the same every")
 		return

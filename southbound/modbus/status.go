@@ -25,7 +25,10 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 			}
 		}
 		status.Reason = mostFrequent(reasons)
-		if status.Detail == "" && st.learnt.known() {
+		if status.Detail == "" && st.missing != "" {
+			status.Detail = st.missing
+		}
+		if status.Detail == "" && (st.learnt.known() || len(st.learnt.Models) > 0) {
 			status.Detail = "learnt: " + st.learnt.String()
 		}
 		all = append(all, status)
@@ -81,7 +84,11 @@ func (s *Source) Health() []bridge.Condition {
 		for _, t := range st.tallies {
 			lost += t.reasons[bridge.ReasonGivenUp]
 		}
-		if lost > 0 {
+		if st.missing != "" {
+			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.learnt.At,
+				Text: st.missing})
+		}
+		if lost > 0 && st.missing == "" {
 			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.learnt.At,
 				Text: fmt.Sprintf("%d of its points are not read any more, it %v: check their addresses; they are tried again daily", lost, st.learnt)})
 		}

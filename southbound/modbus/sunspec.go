@@ -11,10 +11,10 @@ import (
 
 // SunSpecModel is one model in a SunSpec device's list.
 type SunSpecModel struct {
-	ID      int
-	Name    string // "" for one that is not so common
-	Address int    // holding address of the model's id; its points count from there
-	Length  int    // registers behind id and length
+	ID      int    `json:"id"`
+	Name    string `json:"-"`       // "" for one that is not so common
+	Address int    `json:"address"` // holding address of the model's id; its points count from there
+	Length  int    `json:"length"`  // registers behind id and length
 }
 
 // String says it for people.

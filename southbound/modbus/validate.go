@@ -73,6 +73,11 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.MaxGap != nil && *d.MaxGap < 0 {
 		f.bad("max_gap", fmt.Sprintf("a gap of %d", *d.MaxGap), "use 0 to read nothing in vain, or remove it")
 	}
+	for _, id := range d.SunSpec {
+		if id < 1 || id >= sunSpecEnd {
+			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
+		}
+	}
 	if len(d.Points) == 0 {
 		f.on("a device without points", "add points, or a profile that has them")
 	}

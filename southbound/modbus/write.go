@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/wire"
@@ -82,7 +83,11 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 		return bridge.Permanent(fmt.Errorf("write %s %s: %w", c.Device, c.Point, err))
 	}
 	err := b.send(ctx, func(ctx context.Context, b *bus) error {
-		err := (&setter{b.client, d}).set(ctx, f, c.Value)
+		at, lost := d.learnt.placed([]*field{f})
+		if lost != nil || f.models != nil && d.survey.due(time.Now()) {
+			return errors.New("it is not known where the device has the point's SunSpec model")
+		}
+		err := (&setter{b.client, d}).set(ctx, at[0], c.Value)
 		if ctx.Err() == nil {
 			b.account(cutShort(err))
 		}

@@ -1,0 +1,258 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// survey is the walk of a SunSpec device's list of models, a request at a time,
+// between the requests of others. It is made before the first cycle, after the
+// device was away (another may be in its place), daily, and soon where a model
+// is missing or an address is refused.
+type survey struct {
+	wanted bool      // some points are in models
+	next   time.Time // when to walk; zero is at once
+	last   time.Time // when it was walked
+	at     int       // index of the base that is tried
+	tried  int       // a bit for each base where there is no list
+	head   int       // where the next model's id is; 0 while the list is looked for
+	found  []SunSpecModel
+}
+
+// surveyPause is the least time between two walks of a device that answers.
+const surveyPause = 10 * time.Minute
+
+// due reports whether the list is to be walked now.
+func (s *survey) due(now time.Time) bool { return s.wanted && !now.Before(s.next) }
+
+// renew has the list walked anew, from its beginning.
+func (s *survey) renew() { s.next, s.found, s.head, s.tried = time.Time{}, nil, 0, 0 }
+
+// doubt has the list walked anew when it was not of late: an address in it was
+// refused.
+func (s *survey) doubt(now time.Time) {
+	if again := s.last.Add(surveyPause); again.Before(s.next) {
+		s.next = again
+		if again.Before(now) {
+			s.renew()
+		}
+	}
+}
+
+// base returns where the list is looked for.
+func (s *survey) base() int { return sunSpecBases[s.at] }
+
+// silent notes that a device did not answer: it may be so at one base only.
+func (s *survey) silent() {
+	if s.wanted && s.head == 0 {
+		s.at = (s.at + 1) % len(sunSpecBases)
+	}
+}
+
+// whole returns all points of a job as one block that can't be read.
+func (j *job) whole() *block {
+	b := &block{table: wire.Holding}
+	for _, f := range j.fields {
+		b.fields = append(b.fields, slot{field: f})
+	}
+	return b
+}
+
+// walk does the next request of a survey that a cycle waits for.
+func (b *bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
+	d, now := j.device, time.Now()
+	s := &d.survey
+	switch {
+	case b.down.reason != 0 && now.Before(b.down.until):
+		j.abandon(now, b.down.reason, emit)
+	case d.sick:
+		j.abandon(now, d.reason, emit)
+	case !s.due(now):
+		j.survey(d) // another job of the device had it walked
+	default:
+		head := s.head
+		address := head
+		if address == 0 {
+			address = s.base()
+		}
+		r := fetch(ctx, b.client, d, d.spec.timeout, wire.Holding, address, 2, 1+d.spec.retries)
+		data, err := b.book(ctx, r)
+		if ctx.Err() != nil {
+			return
+		}
+		if s.head != head {
+			return // the connection was made anew meanwhile, and so is the survey
+		}
+		b.walked(j, data, err, emit)
+	}
+	if len(j.queue) == 0 {
+		b.finish(j, emit)
+	}
+}
+
+// walked takes in an answer to a survey.
+func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
+	d := j.device
+	s := &d.survey
+	if err != nil {
+		reason, answered := reasonOf(err)
+		if _, exception := wire.ExceptionCode(err); !exception || !answered {
+			s.silent()
+			d.note(err)
+			d.reason, d.err = reason, err
+			j.abandon(time.Now(), reason, emit)
+			return
+		}
+	}
+	switch {
+	case s.head == 0 && err == nil && binary.BigEndian.Uint32(data) == sunSpecMark:
+		s.head, s.found = s.base()+2, []SunSpecModel{}
+		return
+	case s.head == 0:
+		s.tried |= 1 << s.at
+		s.at = (s.at + 1) % len(sunSpecBases)
+		if s.tried != 1<<len(sunSpecBases)-1 {
+			return
+		}
+	case err == nil && binary.BigEndian.Uint16(data) != sunSpecEnd:
+		m := SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head, Length: int(binary.BigEndian.Uint16(data[2:]))}
+		s.found = append(s.found, m)
+		if s.head += 2 + m.Length; s.head+2 <= 1<<16 && len(s.found) < sunSpecMost {
+			return
+		}
+	}
+	b.surveyed(d, time.Now())
+	j.survey(d)
+}
+
+// surveyed ends a survey.
+func (b *bus) surveyed(d *device, now time.Time) {
+	s := &d.survey
+	l := d.learnt
+	if l.Models == nil || !slices.Equal(l.Models, s.found) {
+		l = learnt{Models: append([]SunSpecModel{}, s.found...)} // what it refused was elsewhere, too
+		b.teach(d, l)
+	} else if !l.known() {
+		b.teach(d, l) // it is so still
+	}
+	missing := l.missing(d.spec.fields)
+	s.renew()
+	s.last, s.next = now, now.Add(forgetAfter)
+	if missing != "" {
+		s.next = now.Add(surveyPause)
+		if missing != d.snapshot().missing {
+			b.log.Warn("SunSpec models are missing", "device", d.spec.name, "err", errors.New(missing))
+		}
+	}
+	d.setMissing(missing)
+}
+
+// survey begins the requests of a cycle that waited for a survey.
+func (j *job) survey(d *device) {
+	j.surveying = false
+	if j.stale {
+		j.plan()
+	}
+	j.queue = append(j.queue[:0], j.blocks...)
+}
+
+// find returns the first of some models that the device has.
+func (l learnt) find(models []int) (SunSpecModel, bool) {
+	for _, id := range models {
+		if i := slices.IndexFunc(l.Models, func(m SunSpecModel) bool { return m.ID == id }); i >= 0 {
+			return l.Models[i], true
+		}
+	}
+	return SunSpecModel{}, false
+}
+
+// placed returns fields with their addresses on the device, and the names of
+// those that it does not have. While its models are not known the fields are
+// returned as they are.
+func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
+	if l.Models == nil {
+		return fields, nil
+	}
+	moved := make(map[*field]*field)
+	var place func(f *field) *field
+	place = func(f *field) *field {
+		if f == nil || f.models == nil {
+			return f
+		}
+		if m := moved[f]; m != nil {
+			return m
+		}
+		model, ok := l.find(f.models)
+		factor := place(f.factor)
+		if !ok || f.end() > 2+model.Length || f.factor != nil && factor == nil {
+			return nil
+		}
+		m := *f
+		m.address, m.models, m.factor = f.address+model.Address, nil, factor
+		moved[f] = &m
+		return &m
+	}
+	for _, f := range fields {
+		if p := place(f); p != nil {
+			placed = append(placed, p)
+		} else {
+			lost = append(lost, f.name)
+		}
+	}
+	return placed, lost
+}
+
+// missing says, for people, which models the device has not; "" is none.
+func (l learnt) missing(fields []*field) string {
+	if len(l.Models) == 0 {
+		return strings.TrimPrefix(ErrNoSunSpec.Error(), "no SunSpec device: ") + ": check its unit id, and that SunSpec is switched on in it"
+	}
+	var without []string
+	for _, same := range runs(fields, func(a, b *field) bool { return slices.Equal(a.models, b.models) }) {
+		if text := list(same[0].models, " or "); text != "" && !slices.Contains(without, text) {
+			if _, ok := l.find(same[0].models); !ok {
+				without = append(without, text)
+			}
+		}
+	}
+	if without == nil {
+		return ""
+	}
+	var ids []int
+	for _, m := range l.Models {
+		ids = append(ids, m.ID)
+	}
+	return fmt.Sprintf("it has no SunSpec model %s, it has %s: name one of these, or another profile", strings.Join(without, ", and none of "), list(ids, ", "))
+}
+
+func list(numbers []int, between string) string {
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = fmt.Sprint(n)
+	}
+	return strings.Join(words, between)
+}
+
+// models finds the SunSpec models that a point is in.
+func (f *finder) models(r *field, p Point, d Device) {
+	r.models = d.SunSpec
+	if p.SunSpec != nil {
+		r.models = p.SunSpec
+	}
+	if len(r.models) == 0 {
+		r.models = nil
+	}
+	for _, id := range p.SunSpec {
+		if id < 1 || id >= sunSpecEnd {
+			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
+		}
+	}
+}
