@@ -98,6 +98,8 @@ func (q *Queue) RetryDead(ctx context.Context) (bridge.Count, error) {
 			q.pending = q.pending.Add(n)
 			q.ledger.Waiting = q.ledger.Waiting.Add(n)
 			q.ledger.Dead = q.ledger.Dead.Sub(n)
+			// The readings come under a new name; the old one shall not look lost.
+			q.addStoneLocked(deadStone(&l, n, causeRetried))
 		}
 		q.mu.Unlock()
 		return q.tend(true) // on disk before they leave the dead letters
@@ -120,9 +122,14 @@ func (q *Queue) dropDeadLocked(letters []DeadLetter, cause string) {
 		n := bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))}
 		q.ledger.Dead = q.ledger.Dead.Sub(n)
 		q.ledger.Dropped = q.ledger.Dropped.Add(n)
-		at := l.At.UnixMilli()
-		q.addStoneLocked(stoneMeta{Run: l.Run, First: l.Seq, Last: l.Seq, Count: n, Cause: cause, Since: at, Until: at})
+		q.addStoneLocked(deadStone(&l, n, cause))
 	}
+}
+
+// deadStone is the tombstone of one dead letter.
+func deadStone(l *DeadLetter, n bridge.Count, cause string) stoneMeta {
+	at := l.At.UnixMilli()
+	return stoneMeta{Run: l.Run, First: l.Seq, Last: l.Seq, Count: n, Cause: cause, Since: at, Until: at}
 }
 
 // emptyDead takes the dead letters out, some at a time; take decides what

@@ -187,6 +187,9 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Waiting.Batches != 900 || !l.Balanced() {
 		t.Fatalf("retried %+v, %v: %+v", n, err, l)
 	}
+	if s := q.Tombstones(); len(s) != 1 || s[0].First != 101 || s[0].Last != 105 || s[0].Cause != causeRetried || s[0].Count.Batches != 5 {
+		t.Errorf("tombstones of what was retried: %+v", s)
+	}
 	q.Online()
 	entries := take(t, q, bridge.Backlog)
 	last := entries[len(entries)-5:]
