@@ -25,8 +25,9 @@ type hole struct {
 }
 
 // cost is what a request takes of a bus: Request, and Word for each register
-// (or 16 bits) in it.
-type cost struct{ request, word time.Duration }
+// (or 16 bits) in it. Trip is the part of Request that is the assumed round trip
+// of a network; 0 on a serial line, whose time is known.
+type cost struct{ request, word, trip time.Duration }
 
 // takes returns the time of one request for n registers or bits.
 func (c cost) takes(t wire.Table, n int) time.Duration {

@@ -81,6 +81,9 @@ func (b *bus) deal(ctx context.Context, j *job, blk *block, r result, emit bridg
 	blk.measure(r.busy)
 	if len(r.failed) == 0 {
 		j.device.slowest = max(j.device.slowest, r.busy)
+		if b.spec.pipeline <= 1 && j.device.clock(r.busy, blk) {
+			b.learn(j.device.spec.name, j.device.learnt)
+		}
 	}
 	j.answered = true
 	j.arrive(r.at, emit)
@@ -145,7 +148,7 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 		b.late(j, 1)
 	}
 	if d.learnt.known() && now.Sub(d.learnt.At) >= forgetAfter {
-		b.teach(d, learnt{At: now, Models: d.learnt.Models})
+		b.teach(d, learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})
 	}
 	switch {
 	case j.answered:

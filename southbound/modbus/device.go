@@ -17,6 +17,7 @@ type device struct {
 	survey survey // of its models
 
 	slowest time.Duration // answer so far; 0 before the first
+	trip    trip
 
 	failed int           // polls in a row without an answer
 	sick   bool          // not polled, only probed

@@ -70,7 +70,7 @@ func (j *job) plan() {
 			readable = append(readable, f)
 		}
 	}
-	j.blocks = divide(readable, l, j.device.cost)
+	j.blocks = divide(readable, l, j.device.price())
 	j.points = len(j.fields)
 }
 

@@ -15,7 +15,10 @@ type learnt struct {
 	Holes []refused `json:"holes,omitempty"`
 	// Models is the list of a SunSpec device, by address; nil is not known.
 	Models []SunSpecModel `json:"models,omitempty"`
-	At     time.Time      `json:"at"` // of the last fact
+	// Trip is the round trip to the device over a network, in steps; see trip. It
+	// has no age.
+	Trip time.Duration `json:"trip,omitempty"`
+	At   time.Time     `json:"at"` // of the last of the other facts
 }
 
 // bound is the most that a device takes: Low is proved, High is refused. High 0

@@ -41,7 +41,7 @@ func (b busSpec) link() string {
 // pause after each.
 func (b busSpec) cost(pause time.Duration) cost {
 	if b.address.scheme != "rtu" {
-		return cost{request: tcpRequest + pause, word: tcpWord}
+		return cost{request: tcpRequest + pause, word: tcpWord, trip: tcpRequest}
 	}
 	char := b.serial.Char()
 	return cost{request: (rtuRequest+rtuAnswer)*char + b.serial.Silence() + max(pause, b.serial.Silence()) + turnaround, word: 2 * char}

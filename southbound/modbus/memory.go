@@ -30,8 +30,11 @@ func recall(s bridge.State, device string, now time.Time) learnt {
 		return learnt{}
 	}
 	var l learnt
-	if json.Unmarshal(data, &l) != nil || now.Sub(l.At) >= forgetAfter || l.At.After(now.Add(time.Hour)) {
+	if json.Unmarshal(data, &l) != nil {
 		return learnt{}
+	}
+	if now.Sub(l.At) >= forgetAfter || l.At.After(now.Add(time.Hour)) {
+		return learnt{Trip: l.Trip}
 	}
 	return l
 }

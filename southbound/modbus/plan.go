@@ -67,7 +67,7 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 		for _, j := range device.jobs {
 			j.plan()
 			for _, b := range j.blocks {
-				takes := device.cost.takes(b.table, b.count)
+				takes := device.price().takes(b.table, b.count)
 				plan.Load += float64(takes) / float64(j.every)
 				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit), Table: b.table.String(),
 					Address: b.first, Count: b.count, Points: b.names(), Every: j.every, Takes: takes})

@@ -95,7 +95,7 @@ func (j *job) rest() time.Duration {
 	}
 	var sum time.Duration
 	for _, blk := range blocks {
-		sum += blk.takes(j.device.cost)
+		sum += blk.takes(j.device.price())
 	}
 	return sum
 }

@@ -138,7 +138,7 @@ func (b *bus) surveyed(d *device, now time.Time) {
 	s := &d.survey
 	l := d.learnt
 	if l.Models == nil || !slices.Equal(l.Models, s.found) {
-		l = learnt{Models: append([]SunSpecModel{}, s.found...)} // what it refused was elsewhere, too
+		l = learnt{Models: append([]SunSpecModel{}, s.found...), Trip: l.Trip} // what it refused was elsewhere, too
 		b.teach(d, l)
 	} else if !l.known() {
 		b.teach(d, l) // it is so still

@@ -1,0 +1,80 @@
+package modbus
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fieldbridge/southbound/modbus/modbustest"
+)
+
+// TestTrip: a device that is far away is read in fewer requests, from the next
+// plan on; the plan does not swing with the network.
+func TestTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		u.Always(modbustest.Late(40 * time.Millisecond))
+		state := &memory{}
+		points := map[string]Point{"a": {Holding: at(0)}}
+		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"far": testDevice("plc", 1, points)}}
+		r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
+		time.Sleep(20 * time.Second)
+		r.stop()
+		got := recall(state, "far", time.Now()).Trip
+		if got != 32*time.Millisecond {
+			t.Fatalf("the round trip of 40ms is taken for %v", got)
+		}
+		if old := recall(state, "far", time.Now().Add(30*24*time.Hour)).Trip; old != got {
+			t.Errorf("a month later it is %v", old)
+		}
+		takes := PlanLearnt(cfg, state)[0].Blocks[0].Takes
+		if want := got + tcpWord; takes != want {
+			t.Errorf("a request is planned to take %v, want %v", takes, want)
+		}
+	})
+}
+
+func TestTripSteps(t *testing.T) {
+	d := newDevice(deviceSpec{}, cost{})
+	blk := &block{count: 1}
+	if d.clock(time.Second, blk); d.learnt.Trip != 0 {
+		t.Error("a serial line has a round trip")
+	}
+	d.cost = busSpec{}.cost(0)
+	for _, step := range []struct {
+		took time.Duration
+		want time.Duration
+	}{
+		{300 * time.Microsecond, time.Millisecond},
+		{1500 * time.Microsecond, time.Millisecond}, // not yet
+		{1900 * time.Microsecond, 2 * time.Millisecond},
+		{1400 * time.Microsecond, 2 * time.Millisecond}, // still
+		{90 * time.Millisecond, 64 * time.Millisecond},
+		{time.Hour, maxTrip},
+		{time.Millisecond, time.Millisecond},
+	} {
+		for range 200 {
+			d.clock(step.took, blk)
+		}
+		if d.learnt.Trip != step.want {
+			t.Errorf("%v is taken for %v, want %v", step.took, d.learnt.Trip, step.want)
+		}
+	}
+	d.learnt.Trip = 40 * time.Millisecond
+	if got := d.price().request; got != 40*time.Millisecond {
+		t.Errorf("a request costs %v", got)
+	}
+}
+
+// TestTripJoins: far away, one long request is cheaper than two short ones.
+func TestTripJoins(t *testing.T) {
+	far := newDevice(deviceSpec{limits: limits{words: 2000, gap: -1}, fields: []*field{
+		{name: "a", address: 0, words: 1, every: time.Second, table: 3}, {name: "b", address: 900, words: 1, every: time.Second, table: 3}}}, busSpec{}.cost(0))
+	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
+		far.learnt.Trip = trip
+		if far.jobs[0].plan(); len(far.jobs[0].blocks) != want {
+			t.Errorf("%v away: %d requests, want %d", trip, len(far.jobs[0].blocks), want)
+		}
+	}
+}
