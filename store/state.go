@@ -20,7 +20,8 @@ import (
 // that damage to one key harms no other. Each file is replaced whole: written
 // beside, synced, renamed, and the folder synced. It is safe for concurrent use.
 type State struct {
-	dir string
+	dir      string
+	readOnly bool // see ReadState
 
 	mu      sync.Mutex
 	damaged []bridge.Condition // guarded by mu; what was set aside
@@ -49,6 +50,13 @@ func OpenState(dir string) (*State, error) {
 	return &State{dir: dir}, nil
 }
 
+// ReadState returns the state in the folder "state" of dir for reading, beside a
+// gateway that may be running: nothing is made, changed or set aside. What does
+// not exist or is damaged is as if it was never put.
+func ReadState(dir string) *State {
+	return &State{dir: filepath.Join(dir, "state"), readOnly: true}
+}
+
 // Get implements [bridge.State]. A damaged value is set aside under the name
 // KEY~damaged, reported by [State.Health], and is as if it was never put.
 func (s *State) Get(key string) ([]byte, error) {
@@ -69,7 +77,9 @@ func (s *State) Get(key string) ([]byte, error) {
 		}
 		err = errors.New("its checksum is wrong")
 	}
-	s.setAsideLocked(key, path, err)
+	if !s.readOnly {
+		s.setAsideLocked(key, path, err)
+	}
 	return nil, nil
 }
 
@@ -86,6 +96,9 @@ func (s *State) setAsideLocked(key, path string, cause error) {
 func (s *State) Put(key string, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
+	}
+	if s.readOnly {
+		return fmt.Errorf("put state %q: it was opened for reading", key)
 	}
 	if len(value) > MaxStateValue {
 		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxStateValue)

@@ -108,3 +108,43 @@ func TestDamagedStateIsSetAside(t *testing.T) {
 		})
 	}
 }
+
+// A state that is read beside its owner stays as it is.
+func TestReadState(t *testing.T) {
+	dir := tempDir(t)
+	s := openTestState(t, dir)
+	if err := s.Put("a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "state", "b"+temporary)
+	damaged := filepath.Join(dir, "state", "c")
+	for _, f := range []string{half, damaged} {
+		if err := os.WriteFile(f, []byte("torn"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := ReadState(dir)
+	if v, err := r.Get("a"); string(v) != "x" || err != nil {
+		t.Errorf("read %q, %v", v, err)
+	}
+	for _, key := range []string{"b", "c"} {
+		if v, err := r.Get(key); v != nil || err != nil {
+			t.Errorf("%s: %q, %v", key, v, err)
+		}
+	}
+	if err := r.Put("a", []byte("y")); err == nil || !strings.Contains(err.Error(), "for reading") {
+		t.Errorf("put: %v", err)
+	}
+	for _, f := range []string{half, damaged} {
+		if _, err := os.Stat(f); err != nil {
+			t.Error(err)
+		}
+	}
+	nowhere := filepath.Join(dir, "nowhere")
+	if v, err := ReadState(nowhere).Get("a"); v != nil || err != nil {
+		t.Errorf("no folder: %q, %v", v, err)
+	}
+	if _, err := os.Stat(nowhere); err == nil {
+		t.Error("reading made a folder")
+	}
+}

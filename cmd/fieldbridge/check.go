@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"fieldbridge/configs"
+	"fieldbridge/southbound/modbus"
+	"fieldbridge/store"
 )
 
 // checkResult is what `check --json` prints.
@@ -57,11 +59,28 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitUsage
 	}
-	printPlan(stdout, loaded.Plan())
+	printPlan(stdout, planned(loaded))
 	for _, w := range warnings(loaded) {
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}
 	return exitDone
+}
+
+// planned returns the plan of a configuration, with what the gateway that has its
+// queue on this machine learnt of the devices.
+func planned(l *configs.Loaded) configs.Plan {
+	p := l.Plan()
+	cfg := modbus.Config{Buses: make(map[string]modbus.Bus), Devices: make(map[string]modbus.Device)}
+	for _, bus := range p.Buses { // without those that need values which are not here
+		if b, ok := l.Config.Southbound.Modbus.Buses[bus.Bus]; ok {
+			cfg.Buses[bus.Bus] = b
+		}
+		for _, b := range bus.Blocks {
+			cfg.Devices[b.Device] = l.Config.Southbound.Modbus.Devices[b.Device]
+		}
+	}
+	p.Buses = modbus.PlanLearnt(cfg, store.ReadState(string(l.Config.Store.Dir)))
+	return p
 }
 
 func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loaded, err error) int {
@@ -70,7 +89,7 @@ func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loade
 	if errors.As(err, &wrong) {
 		result.Errors, code = checkNotes(wrong.Problems), exitUsage
 	} else {
-		plan := loaded.Plan()
+		plan := planned(loaded)
 		result.Plan, result.Hash = &plan, loaded.Hash
 		result.Warnings = checkNotes(warnings(loaded))
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,6 +30,7 @@ func printPlan(w io.Writer, p configs.Plan) {
 
 func printBus(w io.Writer, bus modbus.BusPlan) {
 	fmt.Fprintf(w, "\nModbus bus %s, %s: %s busy%s\n", bus.Bus, bus.Link, percent(bus.Load), overload(bus))
+	defer printLearnt(w, bus)
 	if len(bus.Blocks) == 0 {
 		fmt.Fprintln(w, "  nothing is read here")
 		return
@@ -41,6 +44,16 @@ func printBus(w io.Writer, bus modbus.BusPlan) {
 	}
 	table.flush()
 	fmt.Fprintf(w, "  %s\n", pace(requests))
+}
+
+// printLearnt tells what the gateway that ran here found out.
+func printLearnt(w io.Writer, bus modbus.BusPlan) {
+	for _, device := range slices.Sorted(maps.Keys(bus.Learnt)) {
+		fmt.Fprintf(w, "  learnt of %s: %s\n", device, bus.Learnt[device])
+	}
+	if len(bus.GivenUp) > 0 {
+		fmt.Fprintf(w, "  not read, as their device refuses them: %s\n", strings.Join(bus.GivenUp, ", "))
+	}
 }
 
 // overload warns of a bus that can't do what is asked.

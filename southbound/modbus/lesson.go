@@ -69,6 +69,9 @@ func (b *bus) teach(d *device, l learnt) {
 	}
 }
 
+// tells reports whether there is something to tell people.
+func (l learnt) tells() bool { return l.known() || len(l.Models) > 0 }
+
 // String says what is known, for people.
 func (l learnt) String() string {
 	var parts []string

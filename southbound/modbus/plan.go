@@ -21,9 +21,11 @@ type BusPlan struct {
 	// Fits is, where Load is above 1, the interval that the one asked for most
 	// often would have to be: all intervals that much longer.
 	Fits time.Duration `json:"fits,omitempty"`
-	// GivenUp are points that their device was found to refuse.
-	GivenUp []string    `json:"given_up,omitempty"`
-	Blocks  []BlockPlan `json:"blocks"`
+	// GivenUp are points, as device.point, that their device was found to refuse.
+	GivenUp []string `json:"given_up,omitempty"`
+	// Learnt is, by device, what it was found to allow, for people.
+	Learnt map[string]string `json:"learnt,omitempty"`
+	Blocks []BlockPlan       `json:"blocks"`
 }
 
 // BlockPlan is one request that is repeated.
@@ -72,7 +74,15 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit), Table: b.table.String(),
 					Address: b.first, Count: b.count, Points: b.names(), Every: j.every, Takes: takes})
 			}
-			plan.GivenUp = append(plan.GivenUp, j.lost...)
+			for _, point := range j.lost {
+				plan.GivenUp = append(plan.GivenUp, name+"."+point)
+			}
+		}
+		if device.learnt.tells() {
+			if plan.Learnt == nil {
+				plan.Learnt = make(map[string]string)
+			}
+			plan.Learnt[name] = device.learnt.String()
 		}
 	}
 	for key, p := range plans {

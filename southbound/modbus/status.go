@@ -28,7 +28,7 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 		if status.Detail == "" && st.missing != "" {
 			status.Detail = st.missing
 		}
-		if status.Detail == "" && (st.learnt.known() || len(st.learnt.Models) > 0) {
+		if status.Detail == "" && st.learnt.tells() {
 			status.Detail = "learnt: " + st.learnt.String()
 		}
 		all = append(all, status)
