@@ -40,8 +40,8 @@ type deviceKeys struct {
 	// of the device come on top: a point of the same name replaces the
 	// profile's, null removes it.
 	Profile string `yaml:"profile"`
-	// Only lists the points to keep, of those that the profile and the device
-	// have.
+	// Only lists the points to keep, of those that the profile has. The device's
+	// own, and the scale points of both, are kept.
 	Only []string `yaml:"only"`
 }
 

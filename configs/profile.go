@@ -83,7 +83,9 @@ func (p *profiler) thing(s shelf, m member) *node {
 	if n.kind != mapping {
 		return n
 	}
+	var own *node // what is written beside a profile
 	if name := n.get("profile"); name != nil {
+		own = n.at("points")
 		n = n.without("profile")
 		if profile := p.find(s, name.value); profile != nil {
 			n = overProfile(profile, n)
@@ -92,7 +94,7 @@ func (p *profiler) thing(s shelf, m member) *node {
 		}
 	}
 	if only := n.get("only"); only != nil && s.what == "device" {
-		n = p.pick(n.without("only"), only.value, m.key)
+		n = p.pick(n.without("only"), only.value, own, m.key)
 	}
 	return n
 }
@@ -126,8 +128,9 @@ func overProfile(profile, thing *node) *node {
 	return out.with("points", thing.get("points").pos, newMapping(own.pos, points))
 }
 
-// pick keeps the points that only names.
-func (p *profiler) pick(n, only *node, device string) *node {
+// pick keeps the points that only names, those that the device has of its own
+// beside its profile, and the scale points of both.
+func (p *profiler) pick(n, only, own *node, device string) *node {
 	points := n.get("points")
 	if only.kind != list || points == nil || points.value.kind != mapping {
 		p.fail(only.pos, "only is "+show(only)+" where a list of points is needed", "write only: [a, b] with points of the profile")
@@ -148,6 +151,16 @@ func (p *profiler) pick(n, only *node, device string) *node {
 			continue
 		}
 		keep = append(keep, item.text)
+	}
+	if own != nil {
+		for _, m := range own.members {
+			keep = append(keep, m.key)
+		}
+	}
+	for _, m := range points.value.members {
+		if factor := m.value.at("scale_point"); factor != nil && factor.kind == scalar && slices.Contains(keep, m.key) {
+			keep = append(keep, factor.text)
+		}
 	}
 	var members []member
 	for _, m := range points.value.members {

@@ -246,3 +246,36 @@ func sortedLines(s string) []string {
 	slices.Sort(lines)
 	return lines
 }
+
+// only picks of the profile's points: those beside it are kept, and the scale
+// points of all.
+func TestOnlyKeepsOwnAndScalePoints(t *testing.T) {
+	l, err := Parse("only.yaml", []byte(`
+gateway: press-line-2
+northbound:
+  awsiot:
+    endpoint: a1b2c3d4-ats.iot.eu-central-1.amazonaws.com
+    certificate: certs/device.pem
+    private_key: certs/device.key
+    topic: "plant/{gateway}"
+southbound:
+  modbus:
+    devices:
+      roof:
+        url: tcp://127.0.0.1
+        profile: sunspec-inverter-103
+        only: [power_total, state]
+        points:
+          relay: {coil: 0}
+          dc_voltage: {holding: 40099, scale_point: dc_voltage_sf}
+          frequency: null
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Sorted(maps.Keys(l.Config.Southbound.Modbus.Devices["roof"].Points))
+	want := []string{"dc_voltage", "dc_voltage_sf", "power_sf", "power_total", "relay", "state"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("points (-want +got):\n%s", diff)
+	}
+}
