@@ -138,7 +138,8 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 	do("dead-retry", &n)
 	var r store.Report
 	do("inspect", &r)
-	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 || len(r.Tombstones) != 0 {
+	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 ||
+		len(r.Tombstones) != 1 || r.Tombstones[0].Cause != "retried" || r.Tombstones[0].Count != n {
 		t.Errorf("%d retried, then %+v", n.Batches, r)
 	}
 }
