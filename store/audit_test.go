@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,4 +79,10 @@ func (a *audit) kept() {
 			a.t.Errorf("run %s: seqs %v have two contents", run.Run, run.Conflicts)
 		}
 	}
+}
+
+// lostFromDisk returns the tombstones of what had been on disk: a crash may take
+// what was only in memory, and names it where it can.
+func lostFromDisk(q *Queue) []bridge.Tombstone {
+	return slices.DeleteFunc(q.Tombstones(), func(s bridge.Tombstone) bool { return s.Cause == causeUncommitted })
 }

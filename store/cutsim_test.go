@@ -316,7 +316,7 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 			missing++
 		}
 	}
-	if l := q.Ledger(); missing > 0 || !l.Balanced() || l.Damaged != (bridge.Count{}) || len(q.Tombstones()) > 0 {
+	if l := q.Ledger(); missing > 0 || !l.Balanced() || l.Damaged != (bridge.Count{}) || len(lostFromDisk(q)) > 0 {
 		t.Errorf("cut at %d: %d batches that were safe are missing; ledger %+v, tombstones %+v", at, missing, l, q.Tombstones())
 	}
 }

@@ -118,6 +118,10 @@ const (
 	causeDisk    = "dropped_disk" // the disk does not take more, and the memory is full
 	causeDead    = "dropped_dead" // dead letters over their own limit
 	causePurged  = "purged"
+	// A crash took them out of the memory, between others that were done; how
+	// many readings they had is not known.
+	causeUncommitted = "uncommitted"
+
 	causeRetried = "retried"   // a dead letter, queued again as a batch of another run and seq
 	causeForget  = "forgotten" // exported, and not sent by the wish of the user
 )

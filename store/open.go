@@ -262,10 +262,12 @@ func (q *Queue) begin(acks *ackRecord) {
 	// Between the segments there is nothing.
 	from := bridge.Position(0)
 	for _, s := range q.segments {
+		q.nameUncommitted(acks, from, s.first)
 		q.done.add(from, s.first)
 		from = s.last + 1
 		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
 	}
+	q.nameUncommitted(acks, from, last+1)
 	q.done.add(from, q.base+1)
 	q.mem.base = q.base + 1
 	q.mark = q.mem.base
@@ -273,4 +275,22 @@ func (q *Queue) begin(acks *ackRecord) {
 	q.ledger.Restored = q.ledger.Restored.Add(q.ledger.Waiting)
 	q.rewindLocked()
 	q.meta.newRun(q.run, q.base, last)
+}
+
+// nameUncommitted leaves tombstones for positions from..to-1 that are neither
+// done nor on disk, although later ones are: a crash took them out of the
+// memory. They never were in the account of this run. Without a record of
+// acknowledgements nothing is known of them.
+func (q *Queue) nameUncommitted(acks *ackRecord, from, to bridge.Position) {
+	if acks.next == 0 || from >= to {
+		return
+	}
+	for _, g := range q.splitLocked(q.done.missing(max(from, 1), to)) {
+		r := q.meta.runAt(g.from)
+		if r == nil {
+			continue
+		}
+		q.addStoneLocked(stoneMeta{Run: r.Run, First: uint64(g.from - r.Base), Last: uint64(g.to - 1 - r.Base),
+			Count: bridge.Count{Batches: uint64(g.to - g.from)}, Cause: causeUncommitted})
+	}
 }
