@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,36 +16,7 @@ import (
 // runSensors lists what a running gateway has heard: that is how one writes the
 // rules.
 func runSensors(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("sensors", stderr)
-	asJSON := flags.Bool("json", false, "print all of it as JSON")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	dir, err := queueDir(rest)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	}
-	data, err := controlGet(ctx, dir, "/sensors")
-	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge sensors: %v\n", err)
-		if errors.Is(err, errNotRunning) {
-			fmt.Fprintln(stderr, "name the configuration that it runs, or its queue directory: fieldbridge sensors FILE")
-		}
-		return exitFailed
-	}
-	if *asJSON {
-		stdout.Write(data)
-		return exitDone
-	}
-	var seen []mqtt.Seen
-	if err := json.Unmarshal(data, &seen); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge sensors: the gateway's answer cannot be read: %v: is it of another version?\n", err)
-		return exitFailed
-	}
-	printSensors(stdout, seen, time.Now())
-	return exitDone
+	return askGateway(ctx, "sensors", args, stdout, stderr, func(seen []mqtt.Seen) { printSensors(stdout, seen, time.Now()) })
 }
 
 // printSensors lists the topics that rules take, then those that none does.

@@ -51,7 +51,16 @@ func (g *gateway) status() gatewayStatus {
 }
 
 func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("status", stderr)
+	return askGateway(ctx, "status", args, stdout, stderr, func(s gatewayStatus) { printStatus(stdout, s) })
+}
+
+// askTimeout is how long a running gateway may take to tell how it is.
+const askTimeout = 10 * time.Second
+
+// askGateway is a command that asks a running gateway for the page of its name
+// and prints it, for people or as it came.
+func askGateway[T any](ctx context.Context, name string, args []string, stdout, stderr io.Writer, print func(T)) int {
+	flags := newFlags(name, stderr)
 	asJSON := flags.Bool("json", false, "print all of it as JSON")
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
@@ -62,13 +71,13 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	data, err := controlGet(ctx, dir, "/status")
+	data, err := controlGet(ctx, dir, "/"+name)
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge status: %v\n", err)
+		fmt.Fprintf(stderr, "fieldbridge %s: %v\n", name, err)
 		if errors.Is(err, errNotRunning) {
-			fmt.Fprintln(stderr, "name the configuration that it runs, or its queue directory: fieldbridge status FILE")
+			fmt.Fprintf(stderr, "name the configuration that it runs, or its queue directory: fieldbridge %s FILE\n", name)
 		}
 		return exitFailed
 	}
@@ -76,12 +85,12 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		stdout.Write(data)
 		return exitDone
 	}
-	var s gatewayStatus
-	if err := json.Unmarshal(data, &s); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge status: the gateway's answer cannot be read: %v: is it of another version?\n", err)
+	var answer T
+	if err := json.Unmarshal(data, &answer); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge %s: the gateway's answer cannot be read: %v: is it of another version?\n", name, err)
 		return exitFailed
 	}
-	printStatus(stdout, s)
+	print(answer)
 	return exitDone
 }
 
