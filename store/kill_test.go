@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -74,6 +75,13 @@ func TestKilledChild(t *testing.T) {
 		fmt.Printf(format, args...)
 	}
 	say("run %s\n", q.Run())
+	// What the birth tells: the queue keeps the latest records only.
+	runs := q.Runs()
+	record, err := json.Marshal(runs[len(runs)-1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	say("record %s\n", record)
 	if l := q.Ledger(); !l.Balanced() {
 		say("bad the ledger at the start: %+v\n", l)
 	}
@@ -132,8 +140,9 @@ func TestKill(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
 	dir := tempDir(t)
 	safe, cloud, runs := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	judge := audit{t: t}
 	for range soak(50) {
-		killOnce(t, dir, safe, cloud, runs)
+		killOnce(t, dir, safe, cloud, runs, &judge)
 	}
 	q, err := Open(killConfig(dir), quiet)
 	if err != nil {
@@ -151,7 +160,6 @@ func TestKill(t *testing.T) {
 		}
 		seen[key], cloud[key] = true, true
 	}
-	judge := audit{t: t}
 	judge.named(cloud)
 	judge.notices(q)
 	judge.kept()
@@ -172,7 +180,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d runs, %d batches reported safe, %d delivered or found", len(runs), len(safe), len(cloud))
 }
 
-func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool) {
+func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge *audit) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
 	cmd.Env = append(os.Environ(), childDir+"="+dir)
@@ -193,6 +201,8 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool) {
 			safe[line[5:]] = true
 		case len(line) > 6 && line[:6] == "cloud ":
 			cloud[line[6:]] = true
+		case len(line) > 7 && line[:7] == "record ":
+			judge.message(map[string]any{"run": "any", "type": "online", "at": 1, "connection": 1, "runs": json.RawMessage(line[7:])})
 		case len(line) > 4 && line[:4] == "run ":
 			if runs[line[4:]] {
 				t.Errorf("run %s was given twice", line[4:])
