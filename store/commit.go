@@ -117,13 +117,15 @@ func (q *Queue) needsNew(s *segment, n int) bool {
 			return nil
 		})
 	})
-	return used+int64(n)+4*pageSize > q.cfg.segmentSize()
+	// A segment made before [Queue.Apply] keeps to the size that it was made for.
+	most := min(q.cfg.Load().segmentSize(), int64(s.db.MaxSize)-slack)
+	return used+int64(n)+4*pageSize > most
 }
 
 // startSegment makes the segment whose first batch is first.
 func (q *Queue) startSegment(first bridge.Position) error {
 	path := segmentPath(q.dir, first)
-	db, err := createSegment(path, q.cfg.segmentSize())
+	db, err := createSegment(path, q.cfg.Load().segmentSize())
 	if err != nil {
 		return err
 	}
@@ -185,7 +187,7 @@ func (q *Queue) committed(h *header, batches []numbered, size int) {
 	for _, safe := range safes {
 		safe(nil)
 	}
-	if q.cfg.CommitEvery == 0 {
+	if q.cfg.Load().CommitEvery == 0 {
 		q.nudgeBoth()
 	}
 }

@@ -36,7 +36,7 @@ func (q *Queue) deadPath() string { return filepath.Join(q.dir, deadFile) }
 // withDead opens the dead letters, creating them if create is set, for f.
 func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 	path := q.deadPath()
-	size := 2*q.cfg.tenth() + q.cfg.segmentSize()
+	size := 2*q.cfg.Load().tenth() + q.cfg.Load().segmentSize()
 	var db *bolt.DB
 	_, err := os.Lstat(path)
 	switch {

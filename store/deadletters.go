@@ -218,7 +218,7 @@ func (q *Queue) trimDead() error {
 				return nil
 			})
 		})
-		limit := uint64(q.cfg.tenth())
+		limit := uint64(q.cfg.Load().tenth())
 		if err != nil || bytes <= limit || total.Batches == 0 {
 			return err
 		}

@@ -89,7 +89,7 @@ func (q *Queue) listSegments(acks *ackRecord) {
 		if i >= 0 {
 			s.know(&q.meta.Segments[i])
 		} else {
-			db, err := openSegment(s.path, q.cfg.segmentSize(), true)
+			db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
 			if err == nil {
 				s.db = db
 				err = survey(s, maxPosition)
@@ -110,7 +110,7 @@ func (q *Queue) listSegments(acks *ackRecord) {
 func (q *Queue) Inspect() Report {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := Report{Dir: q.dir, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.MaxSize)}
+	r := Report{Dir: q.dir, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
 	var written bridge.Count
 	var bytes int64
 	for _, s := range q.segments {

@@ -61,14 +61,14 @@ func TestInspectAndVerify(t *testing.T) {
 	}); err != nil || damages != 0 {
 		t.Errorf("verify: %d damages, %v", damages, err)
 	}
-	if _, err := OpenStopped(q.cfg); err == nil || !strings.Contains(err.Error(), "in use by process") {
+	if _, err := OpenStopped(*q.cfg.Load()); err == nil || !strings.Contains(err.Error(), "in use by process") {
 		t.Errorf("opening the folder of a running queue: %v", err)
 	}
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
 	before := listing(t, q.dir)
-	s, err := OpenStopped(q.cfg)
+	s, err := OpenStopped(*q.cfg.Load())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestInspectAndVerify(t *testing.T) {
 	// Damaged, it says so and changes nothing.
 	path := segmentPath(q.dir, running.Segments[1].First)
 	onPage(pageLeaf, 5, flipAt(2000))(t, path)
-	s, err = OpenStopped(q.cfg)
+	s, err = OpenStopped(*q.cfg.Load())
 	if err != nil {
 		t.Fatal(err)
 	}

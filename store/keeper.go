@@ -172,7 +172,7 @@ func (q *Queue) commitDueLocked() int64 {
 	if q.pending.Readings >= fullReadings || q.pending.Batches >= fullBatches {
 		return 1
 	}
-	due := q.mem.at(q.mem.base).at + int64(q.cfg.CommitEvery) // the first is never finished
+	due := q.mem.at(q.mem.base).at + int64(q.cfg.Load().CommitEvery) // the first is never finished
 	if q.waiters > 0 {
 		q.waitFrom = max(q.waitFrom, q.mem.base)
 		for q.waitFrom < q.mem.end()-1 && q.mem.at(q.waitFrom).safe == nil {

@@ -97,13 +97,13 @@ func (q *Queue) makeRoom() bool {
 	q.dropAged()
 	q.askFree()
 	for {
-		over := q.used()+growBy > int64(q.cfg.MaxSize)
+		over := q.used()+growBy > int64(q.cfg.Load().MaxSize)
 		tight := q.keep.limits.tight && q.keep.limits.credit < growBy
 		if !over && !tight {
 			q.setFull(false)
 			return true
 		}
-		if q.cfg.WhenFull == DropNewest {
+		if q.cfg.Load().WhenFull == DropNewest {
 			q.setFull(true)
 			return false
 		}
@@ -240,7 +240,7 @@ func (q *Queue) trimQuarantine() {
 	}
 	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
 	for _, f := range files {
-		if total <= q.cfg.tenth() {
+		if total <= q.cfg.Load().tenth() {
 			return
 		}
 		total -= f.size
@@ -264,7 +264,7 @@ func (q *Queue) askFree() {
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
 	// A quota does not show in the free space: it is believed after some tries.
-	tight := free < int64(q.cfg.MinFree) || l.noSpace > 0 && free < growBy || l.noSpace >= 3
+	tight := free < int64(q.cfg.Load().MinFree) || l.noSpace > 0 && free < growBy || l.noSpace >= 3
 	if tight && !l.tight || !tight {
 		l.credit = 0
 	}
@@ -328,13 +328,13 @@ func (q *Queue) dropSegment(s *segment, cause string) int64 {
 
 // dropAged drops the segments whose newest block is older than max_age.
 func (q *Queue) dropAged() {
-	if q.cfg.MaxAge == 0 {
+	if q.cfg.Load().MaxAge == 0 {
 		return
 	}
 	for {
 		q.mu.Lock()
 		var s *segment
-		if len(q.segments) > 0 && q.segments[0].uptime+q.cfg.MaxAge.D().Milliseconds() <= q.uptime() {
+		if len(q.segments) > 0 && q.segments[0].uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
 			s = q.segments[0]
 		}
 		q.mu.Unlock()
@@ -350,10 +350,10 @@ func (q *Queue) dropAged() {
 
 // ageDueLocked returns when the next segment is too old, 0 for never.
 func (q *Queue) ageDueLocked() int64 {
-	if q.cfg.MaxAge == 0 || len(q.segments) == 0 {
+	if q.cfg.Load().MaxAge == 0 || len(q.segments) == 0 {
 		return 0
 	}
-	left := q.segments[0].uptime + q.cfg.MaxAge.D().Milliseconds() - q.uptime()
+	left := q.segments[0].uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
 	return max(q.now()+left*int64(time.Millisecond), q.now()+int64(time.Second))
 }
 

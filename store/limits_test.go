@@ -94,7 +94,7 @@ func TestDropOldest(t *testing.T) {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
 			commitNow(t, q)
-			if size := dirSize(t, q.dir); size > int64(q.cfg.MaxSize) {
+			if size := dirSize(t, q.dir); size > int64(q.cfg.Load().MaxSize) {
 				t.Fatalf("after %d batches the folder takes %d bytes", i, size)
 			}
 		}

@@ -45,7 +45,7 @@ func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry,
 	if which == bridge.Fresh {
 		limit = q.mem.end()
 	}
-	if q.cfg.CommitEvery == 0 {
+	if q.cfg.Load().CommitEvery == 0 {
 		limit = min(limit, q.mem.base) // only what is committed
 	}
 	for len(entries) < max {
@@ -193,7 +193,7 @@ func (q *Queue) openForReading(s *segment) error {
 		return bridge.ErrClosed // nobody would close it again
 	}
 	q.closeReading()
-	db, err := openSegment(s.path, q.cfg.segmentSize(), true)
+	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
 	if err != nil {
 		return err
 	}

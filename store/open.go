@@ -55,13 +55,15 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 }
 
 func newQueue(cfg Config, log *slog.Logger) *Queue {
-	return &Queue{
-		cfg: cfg, log: log, dir: string(cfg.Dir), started: time.Now(),
+	q := &Queue{
+		log: log, dir: string(cfg.Dir), started: time.Now(),
 		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		notice: make(chan struct{}, 1),
 		claims: make(map[bridge.Position]uint32),
 	}
+	q.cfg.Store(&cfg)
+	return q
 }
 
 // newRunID returns 40 random bits as 8 letters and digits: unique without a
@@ -164,7 +166,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 
 // surveySegment reads a segment that is not in the index.
 func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool) {
-	db, err := openSegment(s.path, q.cfg.segmentSize(), true)
+	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
 	if err == nil {
 		s.db = db
 		err = survey(s, limit)
@@ -198,14 +200,14 @@ func (q *Queue) reuseNewest() {
 }
 
 func (q *Queue) openWriter(s *segment) {
-	if s.bytes > q.cfg.segmentSize()*7/8 {
+	if s.bytes > q.cfg.Load().segmentSize()*7/8 {
 		closeDB(s.db)
 		s.db = nil
 		return
 	}
 	var err error
 	if s.db == nil {
-		if s.db, err = openSegment(s.path, q.cfg.segmentSize(), true); err == nil {
+		if s.db, err = openSegment(s.path, q.cfg.Load().segmentSize(), true); err == nil {
 			if err = verify(s); err == nil {
 				err = checkTree(s.db)
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -32,7 +33,7 @@ const (
 // Queue is the durable queue of a gateway. It is safe for concurrent use. Create
 // it with [Open], end it with [Queue.Close].
 type Queue struct {
-	cfg     Config
+	cfg     atomic.Pointer[Config] // changed by Apply alone
 	log     *slog.Logger
 	dir     string
 	run     string
@@ -126,7 +127,7 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	q.ledger.Accepted = q.ledger.Accepted.Add(n)
 	q.ledger.Waiting = q.ledger.Waiting.Add(n)
 	q.pending = q.pending.Add(n)
-	due := now + int64(q.cfg.CommitEvery)
+	due := now + int64(q.cfg.Load().CommitEvery)
 	if safe != nil {
 		q.waiters++
 		due = min(due, now+int64(q.waitLocked()))
@@ -143,7 +144,7 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	for _, safe := range shed {
 		safe(bridge.ErrFull)
 	}
-	if q.cfg.CommitEvery > 0 {
+	if q.cfg.Load().CommitEvery > 0 {
 		q.nudge(bridge.Fresh)
 	}
 }

@@ -83,7 +83,7 @@ func (q *Queue) repair(s *segment) error {
 	var account segment
 	tmp := s.path + ".repair" + temporary
 	if kept.waiting.Batches > 0 {
-		if account, err = sal.rebuild(tmp, q.cfg.segmentSize(), blocks); err != nil {
+		if account, err = sal.rebuild(tmp, q.cfg.Load().segmentSize(), blocks); err != nil {
 			os.Remove(tmp)
 			return err
 		}
