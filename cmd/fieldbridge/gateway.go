@@ -31,7 +31,9 @@ type gateway struct {
 	modbus    *modbus.Source
 	mqtt      *mqtt.Source
 	view      *console.View
+	listen    chan string     // one value: where the console is to listen from now on
 	change    *change.Changer // nil if no file is followed
+	logging   *logging        // nil if it does not change
 }
 
 // Of the five seconds that a stop may take, so much goes to sending what is
@@ -44,7 +46,7 @@ const (
 // newGateway opens the queue and builds the parts; nothing else runs before
 // [gateway.run].
 func newGateway(config *configs.Config, hash string, log *slog.Logger) (*gateway, error) {
-	g := &gateway{config: config, hash: hash, log: log, started: time.Now()}
+	g := &gateway{config: config, hash: hash, log: log, started: time.Now(), listen: make(chan string, 1)}
 	queue, err := store.Open(config.Store, log.With("part", "queue"))
 	if err != nil {
 		return nil, err
@@ -99,9 +101,7 @@ func (g *gateway) run(ctx context.Context) error {
 	up, stopUp := context.WithCancel(context.WithoutCancel(ctx))     // the uplink
 	var sideGroup, upGroup sync.WaitGroup
 
-	if g.config.Console.Listen != "" {
-		sideGroup.Go(func() { g.view.Serve(side, g.config.Console.Listen, g.log) })
-	}
+	sideGroup.Go(func() { g.serveConsole(side) })
 	sideGroup.Go(func() { g.serveControl(side) })
 	sideGroup.Go(func() { g.commitOnPowerFail(side) })
 	if g.change != nil {

@@ -94,17 +94,22 @@ func (g *gateway) apply(old, new *configs.Config) error {
 		return err
 	}
 	g.forwarder.Apply(forwardConfig(new))
-	return nil
+	if g.logging != nil {
+		g.logging.apply(new.Log)
+	}
+	if old.Console != new.Console {
+		g.moveConsole(new.Console.Listen)
+	}
+	return g.queue.Apply(new.Store) // refuses another folder alone, see above
 }
 
-// fixedSection returns a section that differs and can't change while running.
+// fixedSection returns a section or key that differs and can't change while running.
 func fixedSection(old, new *configs.Config) string {
 	sections := []struct {
 		name     string
 		old, new any
 	}{
-		{"gateway", old.Gateway, new.Gateway}, {"store", old.Store, new.Store}, {"labels", old.Labels, new.Labels},
-		{"log", old.Log, new.Log}, {"console", old.Console, new.Console},
+		{"gateway", old.Gateway, new.Gateway}, {"store.dir", old.Store.Dir, new.Store.Dir}, {"labels", old.Labels, new.Labels},
 	}
 	for _, s := range sections {
 		if !reflect.DeepEqual(s.old, s.new) {

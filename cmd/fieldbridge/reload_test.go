@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/configs"
 	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
@@ -260,15 +263,66 @@ func TestReloadTakenBack(t *testing.T) {
 		return s.OnTrial.IsZero() && s.Problem == "" && s.Hash != before
 	})
 
-	text, err := os.ReadFile(r.file)
+	r.add("store: {dir: other}")
+	if _, err := r.gateway.change.Reload(0, 1); err == nil || !strings.Contains(err.Error(), "store.dir changes only with a restart") {
+		t.Errorf("a change that can't be: %v", err)
+	}
+}
+
+// Log, console and store change without a restart too.
+func TestReloadOfTheRest(t *testing.T) {
+	t.Parallel()
+	r := newReloadRig(t)
+	r.write("a: {holding: 0}", r.cloud.Addr())
+	r.start()
+	var log output
+	r.gateway.logging = newLogging(&log, configs.Log{Level: "error", Format: "text"})
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(r.file, append(text, "console: {listen: '127.0.0.1:0'}\n"...), 0o600); err != nil {
-		t.Fatal(err)
+	listener.Close()
+	addr := listener.Addr().String()
+	answers := func() bool {
+		answer, err := http.Get("http://" + addr + "/healthz")
+		if err == nil {
+			answer.Body.Close()
+		}
+		return err == nil
 	}
-	if said := r.reload(exitFailed); !strings.Contains(said, "console changes only with a restart") {
-		t.Errorf("a change that can't be: %s", said)
+
+	r.add(fmt.Sprintf("console: {listen: %q}\nlog: {level: debug, format: json}\nstore: {commit_every: 1s, max_size: 64MiB}", addr))
+	r.reload(exitDone)
+	eventually(t, "the console listens", 5*time.Second, answers)
+	r.gateway.logging.logger.With("part", "test").Debug("so it is")
+	if !strings.Contains(log.String(), `"msg":"so it is","part":"test"`) {
+		t.Errorf("log: %q", log.String())
+	}
+	if got := r.gateway.queue.Inspect().MaxSize; got != 64<<20 {
+		t.Errorf("max_size is %d", got)
+	}
+
+	r.write("a: {holding: 0}", r.cloud.Addr())
+	r.reload(exitDone)
+	eventually(t, "the console listens no more", 5*time.Second, func() bool { return !answers() })
+	r.gateway.logging.logger.Debug("no more")
+	if strings.Contains(log.String(), "no more") {
+		t.Errorf("log: %q", log.String())
+	}
+	if l := r.gateway.queue.Ledger(); !l.Balanced() || l.Dropped.Batches > 0 {
+		t.Errorf("ledger: %+v", l)
+	}
+}
+
+// add adds lines to the configuration.
+func (r *reloadRig) add(lines string) {
+	r.t.Helper()
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(r.file, append(text, lines+"\n"...), 0o600); err != nil {
+		r.t.Fatal(err)
 	}
 }
 

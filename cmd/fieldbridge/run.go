@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
 
-	"fieldbridge/configs"
 	"fieldbridge/configs/change"
 )
 
@@ -31,7 +29,8 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	log := newLogger(stderr, started.Config.Log)
+	logging := newLogging(stderr, started.Config.Log)
+	log := logging.logger
 	if started.FellBack != "" {
 		log.Error("the last good configuration is used instead of the file", "file", rest[0], "why", started.FellBack)
 	}
@@ -41,6 +40,7 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	config, hash := started.Config, started.Hash
 	g, err := newGateway(&config, hash, log)
 	if err == nil {
+		g.logging = logging
 		err = g.follow(rest[0], *gateway, started)
 	}
 	if err != nil {
@@ -54,19 +54,6 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		return exitFailed
 	}
 	return exitDone
-}
-
-// newLogger returns the logger that the configuration asks for.
-func newLogger(w io.Writer, c configs.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		level = slog.LevelInfo // the loader has checked it
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // saveMemory makes the collector keep the heap small: a gateway has little

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync/atomic"
+
+	"fieldbridge/configs"
+)
+
+// logging is how a gateway logs. Level and format may change while it runs.
+type logging struct {
+	logger *slog.Logger
+	level  slog.LevelVar
+	json   atomic.Bool
+}
+
+// newLogging returns logging to w as c asks for.
+func newLogging(w io.Writer, c configs.Log) *logging {
+	l := new(logging)
+	l.apply(c)
+	options := &slog.HandlerOptions{Level: &l.level}
+	l.logger = slog.New(eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)})
+	return l
+}
+
+// apply makes every logger that came from l log as c asks for.
+func (l *logging) apply(c configs.Log) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the loader has checked it
+	}
+	l.level.Set(level)
+	l.json.Store(c.Format == "json")
+}
+
+// eitherHandler writes text or JSON, as useJSON says at the moment.
+type eitherHandler struct {
+	useJSON    *atomic.Bool
+	text, json slog.Handler
+}
+
+func (h eitherHandler) now() slog.Handler {
+	if h.useJSON.Load() {
+		return h.json
+	}
+	return h.text
+}
+
+// Enabled implements slog.Handler.
+func (h eitherHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.now().Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h eitherHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.now().Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h eitherHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return eitherHandler{h.useJSON, h.text.WithAttrs(attrs), h.json.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h eitherHandler) WithGroup(name string) slog.Handler {
+	return eitherHandler{h.useJSON, h.text.WithGroup(name), h.json.WithGroup(name)}
+}
