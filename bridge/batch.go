@@ -17,6 +17,9 @@ type Batch struct {
 	At time.Time
 	// Unsynced says that the wall clock was not known to be right at At.
 	Unsynced bool
+	// Whole says that someone asked for these readings: they are delivered though
+	// they have not changed. It is not kept with the batch.
+	Whole bool
 	// Readings has each point at most once. Who receives the batch owns the
 	// slice; nobody changes it afterwards.
 	Readings []Reading

@@ -75,7 +75,7 @@ func (c *Collector) Emit(b Batch, safe func(error)) {
 		}
 		return
 	}
-	b.Unsynced = !c.synced()
+	b.Unsynced, b.Whole = !c.synced(), false
 	n, _ := c.format.Fit(&b)
 	if n >= len(b.Readings) {
 		c.queue.Append(b, safe)

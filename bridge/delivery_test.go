@@ -154,3 +154,31 @@ func TestNewDelivery(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestWhole: what someone asked for is delivered unchanged, and its heartbeat
+// counts from there.
+func TestWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &recorder{}
+		var catalogue bridge.Catalogue
+		rule := &bridge.Delivery{OnChange: true, Heartbeat: time.Minute}
+		catalogue.Put(bridge.DeviceInfo{Device: "d", Points: []bridge.PointInfo{{Name: "a", Delivery: rule}, {Name: "b", Delivery: rule}}})
+		c := bridge.NewCollector(q, fits{n: 100}, &catalogue, always(true), slog.New(slog.DiscardHandler))
+		emit := func(whole bool) []string {
+			c.Emit(bridge.Batch{Device: "d", At: time.Now(), Whole: whole,
+				Readings: []bridge.Reading{good("a", 1), bad("b", bridge.ReasonTimeout)}}, nil)
+			return q.delivered()
+		}
+		all := []string{"d.a=1", "d.b=bad: timeout"}
+		for i, want := range [][]string{all, nil, all, nil} {
+			if diff := cmp.Diff(want, emit(i == 2)); diff != "" {
+				t.Errorf("step %d (-want +got):\n%s", i, diff)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		time.Sleep(19 * time.Second) // 79 s after the first, 59 s after the one that was asked for
+		if got := emit(false); got != nil {
+			t.Errorf("%v before the heartbeat", got)
+		}
+	})
+}

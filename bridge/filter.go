@@ -71,7 +71,7 @@ func (f *filter) apply(b *Batch) []Reading {
 			reports = f.reportLocked(d, rule.Report, r, b.At, now, reports)
 			continue
 		}
-		if f.passLocked(d, rule, r, now) {
+		if f.passLocked(d, rule, r, now, b.Whole) {
 			kept = append(kept, r)
 		}
 	}
@@ -90,11 +90,12 @@ func anyBad(readings []Reading) bool {
 	return false
 }
 
-// passLocked reports whether a reading is delivered, and remembers it.
-func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time.Time) bool {
+// passLocked reports whether a reading is delivered, and remembers it. asked is
+// that someone asked for it: then it is.
+func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time.Time, asked bool) bool {
 	p := d.points[r.Point]
 	good := r.Value.Good()
-	if p != nil && good == p.last.Good() && now.Before(p.again) {
+	if p != nil && !asked && good == p.last.Good() && now.Before(p.again) {
 		switch {
 		case !good && p.last == r.Value:
 			f.repeats++
@@ -141,7 +142,7 @@ func (f *filter) reportLocked(d *deviceFilter, report *Report, r Reading, at, no
 	start := at.Truncate(report.Every)
 	if p.span != nil && !p.span.start.Equal(start) {
 		for _, done := range p.span.append(nil, r.Point, report.As) {
-			if f.passLocked(d, nil, done, now) {
+			if f.passLocked(d, nil, done, now, false) {
 				out = append(out, done)
 			}
 		}
@@ -156,7 +157,7 @@ func (f *filter) reportLocked(d *deviceFilter, report *Report, r Reading, at, no
 	}
 	for _, s := range report.As {
 		told := Reading{ReportPoint(r.Point, s), r.Value}
-		if f.passLocked(d, nil, told, now) {
+		if f.passLocked(d, nil, told, now, false) {
 			out = append(out, told)
 		}
 	}

@@ -1,6 +1,9 @@
 package bridge
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Command asks for a point of a device to be set.
 type Command struct {
@@ -17,4 +20,27 @@ type Writer interface {
 	// by the device. After any other error the command may or may not have been
 	// carried out. It is safe for concurrent use and ends with ctx.
 	Write(ctx context.Context, c Command) error
+}
+
+// Reader is a [Source] whose devices can be read at once.
+type Reader interface {
+	// ReadNow reads points of a device, all if none are named, ahead of its
+	// polls. It returns them as read, bad ones too: a device that does not answer
+	// is no error. They are emitted as well, in a batch that is [Batch.Whole]. It
+	// returns an error marked by [Permanent] where the device can't be asked: it
+	// is not there, has no such point, or speaks only by itself. It is safe for
+	// concurrent use and ends with ctx.
+	ReadNow(ctx context.Context, device string, points []string) ([]Reading, error)
+}
+
+// Pacer is a [Source] whose devices can be polled at another interval for a
+// while.
+type Pacer interface {
+	// SetInterval polls the points that follow the device's own interval every so
+	// often, until length is over; then they go back by themselves. every 0 takes
+	// them back at once. A restart, or another configuration of the device, takes
+	// them back, too. It returns an error marked by [Permanent] when it is refused:
+	// no such device, out of bounds, or more than its bus can do. It is safe for
+	// concurrent use and ends with ctx.
+	SetInterval(ctx context.Context, device string, every, length time.Duration) error
 }
