@@ -68,6 +68,20 @@ type DeviceReporter interface {
 	Devices() []DeviceStatus
 }
 
+// BusStatus is how a bus is doing, for people.
+type BusStatus struct {
+	Bus     string `json:"bus"`
+	Address string `json:"address"`
+	// Load is the share of the bus's time that the polling takes, as measured;
+	// above 1 it cannot do what is asked.
+	Load     float64 `json:"load"`
+	Requests uint64  `json:"requests"`    // since the start, with retries
+	Late     uint64  `json:"late_cycles"` // since the start
+	// Down is since when there is no connection, zero while there is one.
+	Down   time.Time `json:"down,omitzero"`
+	Detail string    `json:"detail,omitempty"` // why it is down
+}
+
 // LinkStatus is how the uplink is doing, for people.
 type LinkStatus struct {
 	Connected bool      `json:"connected"`

@@ -108,9 +108,10 @@ func (q *Queue) listSegments(acks *ackRecord) {
 
 // Inspect returns what is in the queue without reading its blocks.
 func (q *Queue) Inspect() Report {
+	size := folderSize(q.dir)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := Report{Dir: q.dir, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
+	r := Report{Bytes: size, Dir: q.dir, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
 	var written bridge.Count
 	var bytes int64
 	for _, s := range q.segments {
@@ -123,15 +124,11 @@ func (q *Queue) Inspect() Report {
 		bytes += s.bytes
 		r.Segments = append(r.Segments, info)
 	}
-	r.Bytes = folderSize(q.dir)
 	if written.Readings > 0 {
 		r.BytesPerReading = float64(bytes) / float64(written.Readings)
 	}
 	if n := len(r.Segments); n > 0 {
-		span := r.Segments[n-1].Newest.Sub(r.Segments[0].Oldest)
-		if left := r.MaxSize - r.Bytes; bytes > 0 && span > 0 && left > 0 {
-			r.FullIn = time.Duration(float64(span) * float64(left) / float64(bytes)).Round(time.Second)
-		}
+		r.FullIn = fullIn(r.Segments[n-1].Newest.Sub(r.Segments[0].Oldest), bytes, r.MaxSize-r.Bytes)
 	}
 	for i := range q.meta.Tombstones {
 		r.Tombstones = append(r.Tombstones, q.meta.Tombstones[i].tombstone())

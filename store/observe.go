@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"time"
 
 	"fieldbridge/bridge"
@@ -30,6 +31,10 @@ type Status struct {
 
 	Segments int   `json:"segments"`
 	Bytes    int64 `json:"bytes"` // of the segments on disk
+	MaxSize  int64 `json:"max_size"`
+	// FullIn is when max_size is reached at the rate of the segments on disk; 0
+	// if that cannot be said.
+	FullIn time.Duration `json:"full_in_ns,omitempty"`
 	// Oldest and Newest are acquisition times in the segments on disk.
 	Oldest  time.Time `json:"oldest,omitzero"`
 	Newest  time.Time `json:"newest,omitzero"`
@@ -43,7 +48,7 @@ func (q *Queue) Status() Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := Status{Dir: q.dir, Run: q.run, Ledger: q.ledger, Backlog: q.backlog, Fresh: q.ledger.Waiting.Sub(q.backlog), Memory: q.pending,
-		Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
+		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
 	for i, seg := range q.segments {
 		s.Bytes += seg.bytes
 		if oldest := unixMilli(seg.oldest); i == 0 || oldest.Before(s.Oldest) {
@@ -53,7 +58,19 @@ func (q *Queue) Status() Status {
 			s.Newest = newest
 		}
 	}
+	s.FullIn = fullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
 	return s
+}
+
+// fullIn returns how long it takes to write left bytes when it took span to
+// write bytes of them; 0 if that cannot be said.
+func fullIn(span time.Duration, bytes, left int64) time.Duration {
+	const least = time.Minute // before, the pages that every file has make most of it
+	if span < least || bytes <= 0 || left <= 0 {
+		return 0
+	}
+	full := float64(span) * float64(left) / float64(bytes)
+	return time.Duration(min(full, float64(math.MaxInt64/2))).Round(time.Second)
 }
 
 // Observe implements [bridge.Observable]. All values are of one instant.

@@ -1,5 +1,6 @@
 // Package console is what an operator and a monitoring system look at:
 //
+//	GET /          a page that shows the status
 //	GET /healthz   what is wrong now; 503 while someone must act
 //	GET /metrics   Prometheus text format
 //	GET /status    everything about the running gateway, as JSON
@@ -60,6 +61,8 @@ func (v *View) Conditions() []bridge.Condition {
 // Handler returns the console's pages.
 func (v *View) Handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", servePage("text/html; charset=utf-8", pageHTML))
+	mux.HandleFunc("GET /page.js", servePage("text/javascript; charset=utf-8", pageJS))
 	mux.HandleFunc("GET /healthz", v.serveHealth)
 	mux.HandleFunc("GET /metrics", v.serveMetrics)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, v.Status()) })

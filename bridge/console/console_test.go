@@ -85,10 +85,33 @@ func TestHealth(t *testing.T) {
 
 func TestOnlyGet(t *testing.T) {
 	h := (&View{Status: func() any { return nil }}).Handler()
-	for _, path := range []string{"/healthz", "/metrics", "/status"} {
+	for _, path := range []string{"/", "/healthz", "/metrics", "/status"} {
 		if w := get(t, h, "POST", path); w.Code != http.StatusMethodNotAllowed {
 			t.Errorf("POST %s: %d", path, w.Code)
 		}
+	}
+}
+
+// The page shows names that come from the network: the browser must take no
+// script from them, and nothing from elsewhere.
+func TestPage(t *testing.T) {
+	h := (&View{}).Handler()
+	for path, want := range map[string]string{"/": `<script src="page.js">`, "/page.js": `fetch("status"`} {
+		w := get(t, h, "GET", path)
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d, no %q", path, w.Code, want)
+		}
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'; script-src 'self'") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		for _, wrong := range []string{"innerHTML", "insertAdjacent", "document.write", "http:", "https:", "onclick"} {
+			if strings.Contains(w.Body.String(), wrong) {
+				t.Errorf("%s uses %s", path, wrong)
+			}
+		}
+	}
+	if w := get(t, h, "GET", "/other"); w.Code != http.StatusNotFound {
+		t.Errorf("/other: %d", w.Code)
 	}
 }
 

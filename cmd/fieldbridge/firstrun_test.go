@@ -87,7 +87,7 @@ func (s *site) statusTells(t *testing.T) {
 	if err != nil {
 		t.Fatalf("status: %v: %s", err, out)
 	}
-	for _, want := range []string{"press-line-2", "connected to 127.0.0.1:8883", "boiler", "6 good", "sensor-7"} {
+	for _, want := range []string{"press-line-2", "connected to 127.0.0.1:8883", "boiler", "6 good", "sensor-7", "0 late cycles"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}

@@ -31,6 +31,7 @@ type gatewayStatus struct {
 	Change     *change.Status        `json:"configuration,omitempty"`
 	Link       bridge.LinkStatus     `json:"link"`
 	Queue      store.Status          `json:"queue"`
+	Buses      []bridge.BusStatus    `json:"buses"`
 	Devices    []bridge.DeviceStatus `json:"devices"`
 	Conditions []bridge.Condition    `json:"conditions"`
 }
@@ -38,7 +39,7 @@ type gatewayStatus struct {
 func (g *gateway) status() gatewayStatus {
 	s := gatewayStatus{
 		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, Started: g.started, Now: time.Now(), Config: g.hash,
-		Link: g.sink.Link(), Queue: g.queue.Status(), Conditions: g.view.Conditions(),
+		Link: g.sink.Link(), Queue: g.queue.Status(), Buses: g.modbus.Buses(), Conditions: g.view.Conditions(),
 	}
 	if g.change != nil {
 		applied := g.change.Status()
@@ -146,6 +147,7 @@ func printStatus(w io.Writer, s gatewayStatus) {
 	}
 	printTLS(w, s)
 	printQueue(w, s)
+	printBuses(w, s.Buses)
 	printDevices(w, s)
 	if len(s.Conditions) == 0 {
 		fmt.Fprintln(w, "\nhealth   all is well")
@@ -177,9 +179,28 @@ func printQueue(w io.Writer, s gatewayStatus) {
 	if !q.Oldest.IsZero() && l.Waiting.Readings > 0 {
 		fmt.Fprintf(w, ", the oldest %s old", ago(s.Now.Sub(q.Oldest)))
 	}
+	if q.FullIn > 0 && !s.Link.Connected {
+		fmt.Fprintf(w, "; at this rate full in %s", ago(q.FullIn))
+	}
 	fmt.Fprintf(w, "\n         since the start: %s accepted, %s found, %s acknowledged, %s dropped, %s damaged; %s dead letters\n",
 		thousands(l.Accepted.Readings), thousands(l.Restored.Readings), thousands(l.Acked.Readings),
 		thousands(l.Dropped.Readings), thousands(l.Damaged.Readings), thousands(l.Dead.Readings))
+}
+
+func printBuses(w io.Writer, buses []bridge.BusStatus) {
+	if len(buses) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nbuses")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, b := range buses {
+		state := fmt.Sprintf("load %.0f %%", 100*b.Load)
+		if !b.Down.IsZero() {
+			state = "down"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state, thousands(b.Requests), thousands(b.Late), b.Detail)
+	}
+	t.Flush()
 }
 
 func printDevices(w io.Writer, s gatewayStatus) {

@@ -66,6 +66,17 @@ func (s *Source) running() []*bus {
 	return slices.SortedFunc(maps.Values(s.buses), func(a, b *bus) int { return strings.Compare(a.spec.name, b.spec.name) })
 }
 
+// Buses returns how each bus is doing, sorted by name.
+func (s *Source) Buses() []bridge.BusStatus {
+	var all []bridge.BusStatus
+	for _, b := range s.running() {
+		st := b.getState()
+		all = append(all, bridge.BusStatus{Bus: b.spec.name, Address: b.spec.address.String(), Load: st.load,
+			Requests: b.counts.requests.Load(), Late: b.counts.late.Load(), Down: st.since, Detail: st.detail})
+	}
+	return all
+}
+
 // Health returns the buses and devices that are not well.
 func (s *Source) Health() []bridge.Condition {
 	var conditions []bridge.Condition
