@@ -44,3 +44,11 @@ type Pacer interface {
 	// concurrent use and ends with ctx.
 	SetInterval(ctx context.Context, device string, every, length time.Duration) error
 }
+
+// IntervalStatus is another interval that a device is polled at for a while.
+type IntervalStatus struct {
+	Device string        `json:"device"`
+	Every  time.Duration `json:"every"`
+	Usual  time.Duration `json:"usual"`
+	Until  time.Time     `json:"until"`
+}

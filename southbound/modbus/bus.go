@@ -102,6 +102,7 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 	defer close(b.ended)
 	for ctx.Err() == nil {
 		b.adopt(time.Now(), emit)
+		b.paces(time.Now())
 		b.release(time.Now())
 		if b.errand(ctx) {
 			continue
@@ -158,6 +159,7 @@ func (b *bus) adopt(now time.Time, emit bridge.Emit) {
 			j.flush(emit)
 		}
 	}
+	before := b.jobs
 	b.devices, b.jobs = devices, nil
 	for _, d := range devices {
 		for _, j := range d.jobs {
@@ -170,6 +172,7 @@ func (b *bus) adopt(now time.Time, emit bridge.Emit) {
 			b.jobs = append(b.jobs, j)
 		}
 	}
+	b.keepAsked(before)
 }
 
 // slowPoll is an interval at which a first value is wanted before the grid
@@ -237,6 +240,9 @@ func (b *bus) earliest() *job {
 func (b *bus) wait(ctx context.Context) {
 	now := time.Now()
 	until := now.Add(time.Hour)
+	if at := b.paces(now); !at.IsZero() && at.Before(until) {
+		until = at
+	}
 	missed := false
 	for _, j := range b.jobs {
 		if j.next.Before(until) {

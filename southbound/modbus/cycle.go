@@ -142,10 +142,14 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 	j.flush(emit)
 	j.active = false
 	j.missed = !j.answered
-	d.done(j, now)
-	b.measure(j, now)
-	if now.After(j.deadline) {
-		b.late(j, 1)
+	if j.asked != nil {
+		b.retire(j)
+	} else {
+		d.done(j, now)
+		b.measure(j, now)
+		if now.After(j.deadline) {
+			b.late(j, 1)
+		}
 	}
 	if d.learnt.known() && now.Sub(d.learnt.At) >= forgetAfter {
 		b.teach(d, learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})

@@ -24,6 +24,7 @@ type device struct {
 	probe  time.Time     // when to probe a sick device next
 	pause  time.Duration // between its probes
 	reason bridge.Reason // why it is sick
+	pace   pace          // another interval for a while
 	err    error         // the same in full
 
 	mu     sync.Mutex
@@ -40,6 +41,7 @@ type deviceStatus struct {
 	missing string // models that it has not, for people
 	late    uint64 // cycles that were not done before the next was due
 	cycles  uint64
+	pace    pace
 }
 
 // sickAfter is how many polls in a row without an answer make a device sick.

@@ -10,7 +10,9 @@ import (
 // The bus goroutine owns it.
 type job struct {
 	device *device
+	asked  *asked // nil for a poll
 	every  time.Duration
+	usual  time.Duration // every as configured; see pace
 	fields []*field
 	blocks []*block // of the plan; empty until the first cycle
 	grid   grid
@@ -47,7 +49,7 @@ type tally struct {
 const quietFor = 10 * time.Second
 
 func newJob(d *device, every, base time.Duration, fields []*field) *job {
-	j := &job{device: d, every: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)}, stale: true}
+	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)}, stale: true}
 	return j
 }
 
@@ -161,8 +163,13 @@ func (j *job) flush(emit bridge.Emit) {
 	if len(j.readings) == 0 {
 		return
 	}
-	emit(bridge.Batch{Device: j.device.spec.name, At: j.at, Readings: j.readings}, nil)
+	batch := bridge.Batch{Device: j.device.spec.name, At: j.at, Readings: j.readings}
+	if j.asked != nil {
+		batch.Whole = true
+		j.asked.readings = append(j.asked.readings, batch.Readings...)
+	}
 	j.readings = nil
+	emit(batch, nil)
 }
 
 // abandon ends the cycle: the blocks not yet read are bad.
