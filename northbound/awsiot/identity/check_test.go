@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -364,14 +365,29 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
-// TestCancel: the user has had enough.
-
+// TestCancel: the user has had enough of a server that takes the hello and says
+// nothing.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.cloud(nil).Dark()
+	r.cloud(nil)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	r.o.Config.Endpoint = listener.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return // the test has ended
+		}
+		defer conn.Close()
+		conn.Read(make([]byte, 1))
+		cancel()
+		io.Copy(io.Discard, conn)
+	}()
 	start := time.Now()
 	fails(t, Check(ctx, r.o), ServerHello)
 	if d := time.Since(start); d > 3*time.Second {
@@ -380,9 +396,7 @@ func TestCancel(t *testing.T) {
 }
 
 // TestJSON checks what programs read, of a check that passes and of one that
-
 // fails.
-
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
