@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -24,7 +23,7 @@ type lane struct {
 	both bool // oldest-first: the backlog, and when there is none what is fresh
 	room int  // bytes of batches in one message
 
-	groups  map[string]*group // by topic; none is empty
+	groups  map[string]*Group // by topic; none is empty
 	held    int               // batches claimed and not yet sent
 	size    int               // their bytes
 	average int               // bytes of a batch, as last seen
@@ -35,15 +34,8 @@ type lane struct {
 	calm context.Context // ends when a drain begins, too
 }
 
-// group is the batches of one topic that wait for a message.
-type group struct {
-	entries []Entry
-	size    int
-	due     time.Time // when the first of them must go
-}
-
 func newLane(s *session, which Lane, both bool) *lane {
-	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*group)}
+	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group)}
 }
 
 // linger is how long a batch waits for company: a backlog has enough.
@@ -87,7 +79,7 @@ func (l *lane) run(ctx context.Context) {
 // claim waits until a message is ready to go, more batches have come, or ctx
 // ends.
 func (l *lane) claim(ctx context.Context) {
-	l.full = l.full && l.largest() >= l.room // a topic may have been paused
+	l.full = l.full && l.anyFull() // a topic may have been paused
 	l.poll(ctx)
 	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
 		return
@@ -145,57 +137,68 @@ func (l *lane) next(ctx context.Context, from Lane) int {
 
 func (l *lane) hold(e *Entry) {
 	topic := l.s.f.format.Topic(&e.Batch)
-	_, size := l.s.f.format.Fit(&e.Batch)
 	g := l.groups[topic]
 	if g == nil {
-		g = &group{due: time.Now().Add(l.linger())}
+		g = NewGroup(l.s.f.format, l.both)
 		l.groups[topic] = g
 	}
-	if e.Waiting || e.Backlog {
-		g.due = time.Time{}
+	var due time.Time
+	if linger := l.linger(); linger > 0 && !e.Waiting && !e.Backlog {
+		due = time.Now().Add(linger)
 	}
-	g.entries = append(g.entries, *e)
-	g.size += size
+	size := g.Add(e, due)
 	l.held++
 	l.size += size
 	l.average = max(1, (7*l.average+size)/8)
-	l.full = l.full || g.size >= l.room && l.s.pauses.until(topic).IsZero()
+	l.full = l.full || g.Full() && l.s.pauses.until(topic).IsZero()
 }
 
-// largest returns the size of the group that is nearest to a message, paused
+// largest returns the size of the pile that is nearest to a message, paused
 // topics left out.
 func (l *lane) largest() int {
 	n := 0
 	for topic, g := range l.groups {
-		if g.size > n && l.s.pauses.until(topic).IsZero() {
-			n = g.size
+		if g.largest > n && l.s.pauses.until(topic).IsZero() {
+			n = g.largest
 		}
 	}
 	return n
 }
 
+// anyFull reports whether some group has enough for a message, paused topics
+// left out.
+func (l *lane) anyFull() bool {
+	for topic, g := range l.groups {
+		if g.Full() && l.s.pauses.until(topic).IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // ready returns the topic whose message goes next: of those with enough
 // batches, or with one that has waited long enough, the one with the oldest.
-func (l *lane) ready() (string, *group) {
+func (l *lane) ready() (string, *Group) {
 	var topic string
-	var oldest *group
+	var next *Group
+	var oldest Position
 	now := time.Now()
 	flush := l.draining() || l.lane == Backlog || l.stuck()
 	for t, g := range l.groups {
-		if !flush && g.size < l.room && now.Before(g.due) || !l.s.pauses.until(t).IsZero() {
+		if !flush && !g.Full() && now.Before(g.Due()) || !l.s.pauses.until(t).IsZero() {
 			continue
 		}
-		if oldest == nil || g.entries[0].Position < oldest.entries[0].Position {
-			topic, oldest = t, g
+		if first := g.oldest(); next == nil || first < oldest {
+			topic, next, oldest = t, g, first
 		}
 	}
-	return topic, oldest
+	return topic, next
 }
 
 // due returns when the first group must go.
 func (l *lane) due() (first time.Time, ok bool) {
 	for topic, g := range l.groups {
-		due := g.due
+		due := g.Due()
 		if until := l.s.pauses.until(topic); until.After(due) {
 			due = until
 		}
@@ -208,9 +211,8 @@ func (l *lane) due() (first time.Time, ok bool) {
 
 // send packs one message of a group and publishes it. The caller has taken a
 // place in the window.
-func (l *lane) send(topic string, g *group) {
-	m, n, err := l.s.f.format.Pack(g.entries)
-	sent := g.entries[:n:n]
+func (l *lane) send(topic string, g *Group) {
+	m, sent, err := g.Pack()
 	if err != nil {
 		l.s.gate.leave()
 		l.s.f.buried.Add(1)
@@ -222,7 +224,7 @@ func (l *lane) send(topic string, g *group) {
 	} else {
 		l.s.publish(l.laneOf(sent), m, sent)
 	}
-	l.drop(topic, g, n)
+	l.drop(topic, g, len(sent))
 }
 
 // laneOf returns whose share of the rate a message uses.
@@ -236,30 +238,23 @@ func (l *lane) laneOf(entries []Entry) Lane {
 	return Fresh
 }
 
-// drop forgets the first n entries of a group.
-func (l *lane) drop(topic string, g *group, n int) {
-	rest := g.entries[n:]
-	size := 0
-	for i := range rest {
-		_, s := l.s.f.format.Fit(&rest[i].Batch)
-		size += s
-	}
+// drop forgets the first n batches that were packed of a group.
+func (l *lane) drop(topic string, g *Group, n int) {
 	l.held -= n
-	l.size -= g.size - size
-	if len(rest) == 0 {
+	l.size -= g.Drop(n)
+	if g.Len() == 0 {
 		delete(l.groups, topic)
-	} else {
-		// A new slice: the old one's memory goes with the message.
-		g.entries, g.size = slices.Clone(rest), size
 	}
-	l.full = l.largest() >= l.room
+	l.full = l.anyFull()
 }
 
 // release gives back what is claimed and not sent.
 func (l *lane) release() {
 	for _, g := range l.groups {
-		for i := range g.entries {
-			l.s.f.queue.Release(g.entries[i].Position)
+		for _, p := range g.piles {
+			for i := range p.entries {
+				l.s.f.queue.Release(p.entries[i].Position)
+			}
 		}
 	}
 	clear(l.groups)

@@ -17,7 +17,13 @@ import (
 type Format struct {
 	Everything string // the topic of all batches
 	MaxRoom    int    // bytes of batches in a message; 0 is 4,000
+	Gather     bool   // devices share messages with themselves first
 }
+
+var _ bridge.Gatherer = Format{}
+
+// Gathers implements [bridge.Gatherer].
+func (f Format) Gathers() bool { return f.Gather }
 
 // Topic implements [bridge.Format].
 func (f Format) Topic(b *bridge.Batch) string {

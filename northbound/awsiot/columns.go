@@ -33,6 +33,9 @@ const (
 	columnsNull      = len(`,null`)
 )
 
+// Gathers implements [bridge.Gatherer]: names are told once per device.
+func (f *columns) Gathers() bool { return !f.topic.hasDevice() }
+
 // Room implements [bridge.Format].
 func (f *columns) Room() int { return f.leastSpace() - len(columnsOpen) - len(columnsTail) }
 

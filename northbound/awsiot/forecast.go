@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -54,21 +55,21 @@ func (c *Config) Forecast(gateway string, labels map[string]string, emissions []
 	if err != nil {
 		return Forecast{}, err
 	}
-	s := &simulation{format: f, linger: c.Linger.D(), topics: make(map[string]*pile)}
+	s := &simulation{format: f, linger: c.Linger.D(), ordered: c.Order == OldestFirst, topics: make(map[string]*bridge.Group)}
 	span := s.span(emissions)
 	for _, b := range s.batches(emissions, span) {
 		if err := s.add(b); err != nil {
 			return Forecast{}, err
 		}
 	}
-	for _, p := range s.topics {
-		if err := s.send(p, len(p.entries)); err != nil {
-			return Forecast{}, err
-		}
+	if err := s.end(); err != nil {
+		return Forecast{}, err
 	}
-	seconds := span.Seconds()
-	return Forecast{Topics: len(s.topics), Readings: float64(s.readings) / seconds, Messages: float64(s.messages) / seconds,
-		Bytes: float64(s.bytes) / seconds, Units: float64(s.units) / seconds, Free: c.BasicIngest != ""}, nil
+	perSecond := func(n int) float64 {
+		return float64(n) / span.Seconds() * float64(s.readings) / float64(max(s.sent, 1))
+	}
+	return Forecast{Topics: len(s.topics), Readings: float64(s.readings) / span.Seconds(), Messages: perSecond(s.messages),
+		Bytes: perSecond(s.bytes), Units: perSecond(s.units), Free: c.BasicIngest != ""}, nil
 }
 
 // Problems returns what of the forecast breaks the configured rate: the queue
@@ -93,18 +94,14 @@ func (f Forecast) Problems(c *Config) []setting.Problem {
 type simulation struct {
 	format   bridge.Format
 	linger   time.Duration
-	topics   map[string]*pile
+	ordered  bool
+	topics   map[string]*bridge.Group
 	seq      uint64
-	readings int
+	readings int // emitted
+	sent     int // readings of the messages below
 	messages int
 	bytes    int
 	units    int
-}
-
-// pile is what waits for a message of one topic.
-type pile struct {
-	entries []bridge.Entry
-	size    int
 }
 
 const (
@@ -114,11 +111,12 @@ const (
 	mostSimulated = 2_000_000 // readings
 )
 
-// span returns how long to simulate: several times the longest interval.
+// span returns how long to simulate: several times the longest interval and
+// linger.
 func (s *simulation) span(emissions []Emission) time.Duration {
 	span, perSecond := leastSpan, 0.0
 	for _, e := range emissions {
-		span = max(span, 4*e.Every)
+		span = max(span, 4*e.Every, 8*s.linger)
 		perSecond += float64(len(e.Readings)) / max(e.Every, time.Millisecond).Seconds()
 	}
 	span = min(span, mostSpan)
@@ -128,14 +126,23 @@ func (s *simulation) span(emissions []Emission) time.Duration {
 	return span
 }
 
-// batches returns all that is emitted in a span, in the order of time.
+// jitter is by how much batches come early or late. It matters where linger is
+// the interval: whether a device's next batch is in time for the message is
+// chance.
+const jitter = time.Millisecond
+
+// batches returns all that is emitted in a span, in the order of time. The
+// devices are spread over their intervals, as they are when they are polled.
 func (s *simulation) batches(emissions []Emission, span time.Duration) []bridge.Batch {
 	start := time.UnixMilli(1_767_225_600_000) // a time with as many digits as any of this century
+	random := rand.New(rand.NewPCG(1, 2))      // the same forecast for the same configuration
 	var all []bridge.Batch
 	for _, e := range emissions {
 		every := max(e.Every, time.Millisecond)
-		for t := time.Duration(0); t < span; t += every {
-			all = append(all, bridge.Batch{Device: e.Device, At: start.Add(t), Readings: e.Readings})
+		phase := time.Duration(random.Int64N(int64(every)))
+		for t := phase; t < span; t += every {
+			off := time.Duration(random.Int64N(int64(2*min(jitter, every/4) + 1)))
+			all = append(all, bridge.Batch{Device: e.Device, At: start.Add(t + off), Readings: e.Readings})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b bridge.Batch) int { return a.At.Compare(b.At) })
@@ -145,27 +152,27 @@ func (s *simulation) batches(emissions []Emission, span time.Duration) []bridge.
 // add emits a batch, in parts if it is too large for a message.
 func (s *simulation) add(b bridge.Batch) error {
 	s.readings += len(b.Readings)
-	for _, p := range s.topics {
-		if len(p.entries) > 0 && b.At.Sub(p.entries[0].At) >= s.linger {
-			if err := s.send(p, len(p.entries)); err != nil {
+	for _, g := range s.topics {
+		for g.Len() > 0 && !b.At.Before(g.Due()) {
+			if err := s.send(g); err != nil {
 				return err
 			}
 		}
 	}
 	topic := s.format.Topic(&b)
-	p := s.topics[topic]
-	if p == nil {
-		p = new(pile)
-		s.topics[topic] = p
+	g := s.topics[topic]
+	if g == nil {
+		g = bridge.NewGroup(s.format, s.ordered)
+		s.topics[topic] = g
 	}
 	for len(b.Readings) > 0 {
-		n, size := s.format.Fit(&b)
+		n, _ := s.format.Fit(&b)
 		part := b
 		part.Readings, b.Readings = b.Readings[:n], b.Readings[n:]
 		s.seq++
-		p.entries = append(p.entries, bridge.Entry{Run: "01234567", Seq: s.seq, Batch: part})
-		if p.size += size; p.size >= s.format.Room() {
-			if err := s.send(p, 1); err != nil {
+		g.Add(&bridge.Entry{Run: "01234567", Seq: s.seq, Position: bridge.Position(s.seq), Batch: part}, b.At.Add(s.linger))
+		if g.Full() {
+			if err := s.send(g); err != nil {
 				return err
 			}
 		}
@@ -173,24 +180,32 @@ func (s *simulation) add(b bridge.Batch) error {
 	return nil
 }
 
-// send packs messages until at least n of the pile's batches are gone.
-func (s *simulation) send(p *pile, n int) error {
-	for n > 0 && len(p.entries) > 0 {
-		m, packed, err := s.format.Pack(p.entries)
-		if err != nil {
-			return err
-		}
-		size := len(m.Topic) + len(m.ContentType) + len(m.Payload)
-		s.messages++
-		s.bytes += size
-		s.units += (size + unit - 1) / unit
-		p.entries = p.entries[packed:]
-		n -= packed
+// send sends one message of a group.
+func (s *simulation) send(g *bridge.Group) error {
+	m, packed, err := g.Pack()
+	if err != nil {
+		return err
 	}
-	p.size = 0
-	for i := range p.entries {
-		_, size := s.format.Fit(&p.entries[i].Batch)
-		p.size += size
+	size := len(m.Topic) + len(m.ContentType) + len(m.Payload)
+	for i := range packed {
+		s.sent += len(packed[i].Readings)
+	}
+	s.messages++
+	s.bytes += size
+	s.units += (size + unit - 1) / unit
+	g.Drop(len(packed))
+	return nil
+}
+
+// end ends the simulation. What still waits would be in messages that are not
+// full yet: it is taken to go as what has gone before, if there is any.
+func (s *simulation) end() error {
+	for _, g := range s.topics {
+		for g.Len() > 0 && s.sent < s.readings/2 {
+			if err := s.send(g); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
