@@ -16,6 +16,7 @@ import (
 type memory struct {
 	mu   sync.Mutex
 	data map[string][]byte
+	puts int
 }
 
 func (m *memory) Get(key string) ([]byte, error) {
@@ -31,6 +32,7 @@ func (m *memory) Put(key string, value []byte) error {
 		m.data = make(map[string][]byte)
 	}
 	m.data[key] = value
+	m.puts++
 	return nil
 }
 

@@ -66,17 +66,26 @@ func (s *Source) save() {
 		if err == nil {
 			err = s.o.State.Put(stateKey(device), data)
 		}
+		s.mu.Lock()
+		s.kept[device] = l
+		s.mu.Unlock()
 		if err != nil {
 			s.o.Log.Warn("what was learnt of a device can't be kept", "device", device, "err", err)
 		}
 	}
 }
 
-// learn notes what was learnt of a device.
+// learn notes what was learnt of a device. A round trip that is known to plans
+// is not worth a write each time it changes, as networks do: the new one goes
+// with the next lesson, or at the stop.
 func (s *Source) learn(device string, l learnt) {
 	s.mu.Lock()
 	s.lessons[device] = l
+	kept := s.kept[device]
 	s.mu.Unlock()
+	if kept.Trip != 0 && kept.At.Equal(l.At) {
+		return
+	}
 	select {
 	case s.lesson <- struct{}{}:
 	default:

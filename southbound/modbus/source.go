@@ -36,6 +36,7 @@ type Source struct {
 	devices map[string]*device // guarded by mu; as want has them
 	buses   map[string]*bus    // guarded by mu; those that run
 	lessons map[string]learnt  // guarded by mu; not yet written down, by device
+	kept    map[string]learnt  // guarded by mu; written down, by device
 	changed chan struct{}      // receives when want is new
 	lesson  chan struct{}      // receives when lessons has something
 }
@@ -59,7 +60,7 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = &bridge.Catalogue{}
 	}
-	s := &Source{o: o, dial: dial, lessons: make(map[string]learnt),
+	s := &Source{o: o, dial: dial, lessons: make(map[string]learnt), kept: make(map[string]learnt),
 		changed: make(chan struct{}, 1), lesson: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
 }
@@ -85,7 +86,8 @@ func (s *Source) Apply(cfg Config) error {
 			continue
 		}
 		d := newDevice(spec, want.buses[spec.bus].cost(spec.pause))
-		d.setLearnt(recall(s.o.State, name, time.Now()))
+		s.kept[name] = recall(s.o.State, name, time.Now())
+		d.setLearnt(s.kept[name])
 		devices[name] = d
 		s.o.Catalogue.Put(info(spec))
 	}

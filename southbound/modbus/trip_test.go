@@ -35,6 +35,32 @@ func TestTrip(t *testing.T) {
 	})
 }
 
+// TestTripIsKept: a network that swings does not wear the disk.
+func TestTripIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		state := &memory{}
+		points := map[string]Point{"a": {Holding: at(0)}}
+		r := newRigWith(t, Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"far": testDevice("plc", 1, points)}},
+			map[string]*modbustest.Simulator{"plc": sim}, state)
+		for _, late := range []time.Duration{10, 80, 10, 80} {
+			u.Always(modbustest.Late(late * time.Millisecond))
+			time.Sleep(time.Minute)
+		}
+		state.mu.Lock()
+		puts := state.puts
+		state.mu.Unlock()
+		if puts != 1 {
+			t.Errorf("written %d times, want once", puts)
+		}
+		r.stop()
+		if got := recall(state, "far", time.Now()).Trip; got != 64*time.Millisecond || state.puts != 2 {
+			t.Errorf("after the stop %v is kept in %d writes", got, state.puts)
+		}
+	})
+}
+
 func TestTripSteps(t *testing.T) {
 	d := newDevice(deviceSpec{}, cost{})
 	blk := &block{count: 1}
