@@ -23,6 +23,7 @@ type Collector struct {
 	log    *slog.Logger
 
 	filter *filter
+	watch  watch
 }
 
 // NewCollector returns a collector that appends to queue batches that fit
@@ -68,6 +69,7 @@ const restartDelay = 5 * time.Second
 
 // Emit is the collector's [Emit].
 func (c *Collector) Emit(b Batch, safe func(error)) {
+	c.watch.see(&b)
 	b.Readings = c.filter.apply(&b)
 	if len(b.Readings) == 0 {
 		if safe != nil {

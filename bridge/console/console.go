@@ -4,6 +4,7 @@
 //	GET /healthz   what is wrong now; 503 while someone must act
 //	GET /metrics   Prometheus text format
 //	GET /status    everything about the running gateway, as JSON
+//	GET /devices/N the newest readings of device N, as JSON
 //
 // It only answers GET and changes nothing, so that it may listen where many can
 // reach it.
@@ -17,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -47,7 +49,14 @@ type View struct {
 	Metrics []bridge.Observable
 	Health  []bridge.HealthReporter
 	Status  func() any // marshalled as JSON
+	// Device returns the newest readings of a device, marshalled as JSON.
+	Device func(name string) (any, error)
+
+	url atomic.Value // string
 }
+
+// ErrNoDevice says that a gateway has no device of that name.
+var ErrNoDevice = errors.New("there is no device")
 
 // Conditions returns all that is wrong now.
 func (v *View) Conditions() []bridge.Condition {
@@ -66,7 +75,20 @@ func (v *View) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", v.serveHealth)
 	mux.HandleFunc("GET /metrics", v.serveMetrics)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, v.Status()) })
+	mux.HandleFunc("GET /devices/{name}", v.serveDevice)
 	return mux
+}
+
+func (v *View) serveDevice(w http.ResponseWriter, r *http.Request) {
+	answer, err := v.Device(r.PathValue("name"))
+	switch {
+	case errors.Is(err, ErrNoDevice):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	default:
+		writeJSON(w, http.StatusOK, answer)
+	}
 }
 
 // serveHealth says 503 only for alarms: a gateway that buffers because the
@@ -110,8 +132,11 @@ func (v *View) Serve(ctx context.Context, addr string, log *slog.Logger) {
 	for ctx.Err() == nil {
 		l, err := net.Listen("tcp", addr)
 		if err == nil {
-			log.Info("console listening", "url", "http://"+l.Addr().String())
+			url := "http://" + l.Addr().String() + "/"
+			log.Info("console listening", "url", url)
+			v.url.Store(url)
 			ServeOn(ctx, l, v.Handler())
+			v.url.Store("")
 			return
 		}
 		if wait == listenRetryMin {
@@ -123,6 +148,12 @@ func (v *View) Serve(ctx context.Context, addr string, log *slog.Logger) {
 		}
 		wait = min(2*wait, listenRetryMax)
 	}
+}
+
+// URL returns where the page is, "" while Serve does not listen.
+func (v *View) URL() string {
+	url, _ := v.url.Load().(string)
+	return url
 }
 
 // ServeOn serves h on l until ctx ends, then closes l.

@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -112,6 +114,24 @@ func TestPage(t *testing.T) {
 	}
 	if w := get(t, h, "GET", "/other"); w.Code != http.StatusNotFound {
 		t.Errorf("/other: %d", w.Code)
+	}
+}
+
+func TestDevice(t *testing.T) {
+	h := (&View{Device: func(name string) (any, error) {
+		switch name {
+		case "boiler 1":
+			return map[string]string{"device": name}, nil
+		case "busy":
+			return nil, errors.New("too many")
+		}
+		return nil, fmt.Errorf("%w %s", ErrNoDevice, name)
+	}}).Handler()
+	for path, want := range map[string]string{"boiler%201": "200 {\n  \"device\": \"boiler 1\"\n}\n", "busy": "503 too many\n", "x": "404 there is no device x\n"} {
+		w := get(t, h, "GET", "/devices/"+path)
+		if got := fmt.Sprint(w.Code, " ", w.Body); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }
 

@@ -106,12 +106,64 @@ function showDevices(devices, since) {
   const bad = devices.filter(d => d.bad > 0).length;
   byID("found").textContent = number(devices.length) + " devices, " + (bad ? number(bad) + " with bad points" : "all good")
     + (matching.length > shown ? "; the first " + shown + " of " + number(matching.length) : "");
-  section.querySelector("tbody").replaceChildren(...matching.slice(0, shown).map(d => {
+  const body = section.querySelector("tbody"), focused = body.contains(document.activeElement) && document.activeElement.textContent;
+  body.replaceChildren(...matching.slice(0, shown).map(d => {
     const points = element("td");
     if (d.good || !d.bad) points.append(element("span", d.good + " good", d.good ? "good" : "soft"));
     if (d.bad) points.append(d.good ? ", " : "", element("span", d.bad + " bad: " + (d.reason || "unknown"), "bad"));
-    return row(element("td", d.device), d.via, points, d.last ? span(since(d.last)) + " ago" : "never", d.detail || "");
+    const name = element("button", d.device);
+    name.setAttribute("aria-expanded", d.device === open);
+    name.addEventListener("click", () => choose(d.device));
+    const cell = element("td"), tr = row(cell, d.via, points, d.last ? span(since(d.last)) + " ago" : "never", d.detail || "");
+    cell.append(name);
+    if (d.device !== open) return tr;
+    const rows = document.createDocumentFragment();
+    rows.append(tr, showValues());
+    return rows;
   }));
+  if (focused) for (const b of body.querySelectorAll("button")) if (b.textContent === focused) b.focus(); // they are new
+}
+
+// The readings of one device are shown at a time, while it is open.
+let open, values;
+
+function choose(device) {
+  open = device === open ? undefined : device;
+  values = undefined;
+  show(last);
+  look();
+}
+
+function showValues() {
+  const tr = element("tr"), td = element("td");
+  td.colSpan = 5;
+  tr.append(td);
+  if (!values || values.points.length === 0) {
+    td.append(element("p", values ? "waiting for the next reading" : "…", "soft"));
+    return tr;
+  }
+  const now = Date.parse(values.now), table = element("table"), body = element("tbody");
+  table.className = "values";
+  for (const p of values.points) {
+    const value = p.bad ? element("td", "bad: " + p.bad, "n bad") : element("td", p.text, "n");
+    body.append(row(element("td", p.point), value, p.unit || "", element("td", span(now - Date.parse(p.at)) + " ago", "soft")));
+  }
+  table.append(body);
+  td.append(table);
+  return tr;
+}
+
+async function look() {
+  const device = open;
+  if (device === undefined) return;
+  try {
+    const answer = await fetch("devices/" + encodeURIComponent(device), { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (!answer.ok || device !== open) return;
+    values = await answer.json();
+    show(last);
+  } catch (e) {
+    // refresh tells that the gateway does not answer
+  }
 }
 
 let last; // status
@@ -146,6 +198,7 @@ async function refresh() {
     if (!answer.ok) throw new Error(answer.status + " " + answer.statusText);
     last = await answer.json();
     show(last);
+    look();
   } catch (e) {
     gone(e.message);
   }

@@ -25,7 +25,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	text := out.String()
-	for _, want := range []string{"link: up for", "link: CUT, the cloud is back in"} {
+	for _, want := range []string{"The gateway's page: http://127.0.0.1:", "link: up for", "link: CUT, the cloud is back in"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

@@ -80,6 +80,7 @@ type view struct {
 	start    time.Time
 	drawn    int // lines that stand on the terminal
 	most     uint64
+	told     bool // where the page is
 }
 
 func newView(d *demo, out io.Writer) *view {
@@ -116,8 +117,13 @@ func (v *view) draw() {
 	defer v.d.arrived.mu.Unlock()
 	a := v.d.arrived
 	since := time.Since(v.start)
+	page := v.d.gateway.view.URL()
 	clock := fmt.Sprintf("%d:%02d", int(since.Minutes()), int(since.Seconds())%60)
 	if !v.terminal {
+		if !v.told && page != "" {
+			v.told = true
+			fmt.Fprintf(v.out, "The gateway's page: %s\n\n", page)
+		}
 		fmt.Fprintf(v.out, "%s  link: %-44s queue: %6s readings wait, %8s on disk   cloud: %6s readings in %s messages\n", clock, link,
 			thousands(waiting), bytesText(s.Queue.Bytes), thousands(uint64(a.readings)), thousands(uint64(a.messages)))
 		return
@@ -135,6 +141,7 @@ func (v *view) draw() {
 		"link     "+link,
 		fmt.Sprintf("cloud    %s readings in %s messages, %d of the readings from the backlog, %d batches twice",
 			thousands(uint64(a.readings)), thousands(uint64(a.messages)), a.backlog, a.duplicates),
+		"page     "+page,
 	)
 	v.redraw(lines)
 }

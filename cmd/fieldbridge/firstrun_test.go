@@ -58,6 +58,7 @@ func TestFirstRun(t *testing.T) {
 		t.Fatalf("at the cloud (-want +got):\n%s", diff)
 	}
 	s.statusTells(t)
+	s.valuesTell(t)
 
 	// The catalogue follows the birth after a pause in which devices that
 	// have just appeared gather; a stop would cut it off.
@@ -91,6 +92,24 @@ func (s *site) statusTells(t *testing.T) {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}
+	}
+}
+
+// valuesTell checks what a person is told of a device's readings.
+func (s *site) valuesTell(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command(s.bin, "values", "boiler", s.dir+"/first-run.yaml").CombinedOutput()
+	if err != nil {
+		t.Fatalf("values: %v: %s", err, out)
+	}
+	for _, want := range []string{"supply_temp  71.5", "energy       12345.67", "door_open    true"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("values does not say %q:\n%s", want, out)
+		}
+	}
+	out, err = exec.Command(s.bin, "values", "bioler", s.dir+"/first-run.yaml").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "there is no device bioler") {
+		t.Errorf("values of no device: %v: %s", err, out)
 	}
 }
 

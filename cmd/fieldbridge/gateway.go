@@ -25,6 +25,7 @@ type gateway struct {
 	started time.Time
 
 	queue     *store.Queue
+	catalogue *bridge.Catalogue
 	collector *bridge.Collector
 	forwarder *bridge.Forwarder
 	sink      *awsiot.Sink
@@ -65,6 +66,7 @@ func (g *gateway) build() error {
 		return err
 	}
 	catalogue := new(bridge.Catalogue)
+	g.catalogue = catalogue
 	g.modbus, err = modbus.New(g.config.Southbound.Modbus, modbus.Options{Log: g.log.With("part", "modbus"), Catalogue: catalogue, State: state})
 	if err != nil {
 		return fmt.Errorf("southbound.modbus: %w", err)
@@ -88,6 +90,7 @@ func (g *gateway) build() error {
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, processMetrics{g.started}},
 		Health:  []bridge.HealthReporter{g.queue, g.sink, g.modbus, g.mqtt},
 		Status:  func() any { return g.status() },
+		Device:  g.values,
 	}
 	return nil
 }
