@@ -148,12 +148,13 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 		grace(session.unacknowledged) // or the broker would send them again
 		return err
 	}
-	if live.Err() != nil {
+	if live.Err() != nil && !errors.Is(err, errLost) {
 		return why(ended)
 	}
 	return err
 }
 
+// errLost is the end of a connection; what has ended it follows if it is known.
 var errLost = errors.New("connection lost")
 
 // why returns why the connection has ended, which paho tells a moment later.
@@ -162,7 +163,7 @@ func why(ended <-chan error) error {
 	defer moment.Stop()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("connection lost: %w", err)
+		return fmt.Errorf("%w: %w", errLost, err)
 	case <-moment.C:
 		return errLost
 	}
@@ -182,9 +183,9 @@ func (s *site) serve(live context.Context, client *paho.Client, resumed bool, en
 	for {
 		select {
 		case err := <-ended:
-			return err
+			return fmt.Errorf("%w: %w", errLost, err)
 		case <-live.Done():
-			return errLost
+			return live.Err() // why it has ended is told a moment later
 		case out := <-s.outbox:
 			if _, err := client.Publish(live, &paho.Publish{Topic: out.topic, Payload: out.payload}); err != nil {
 				return fmt.Errorf("publish to %s: %w", out.topic, err)
