@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/console"
+	"fieldbridge/bridge/socket"
 	"fieldbridge/configs"
 	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot"
@@ -77,7 +78,7 @@ func (g *gateway) build() error {
 	}
 	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
 		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash, Labels: g.config.Labels,
-		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
+		Dial: socket.Dial, Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
 		Writer: g.modbus, Emit: func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) }, Report: g.shadowReport, Health: func() []bridge.Condition { return g.view.Conditions() },
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldbridge/bridge/socket"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -90,14 +91,19 @@ func dial(spec busSpec) func(context.Context) (wire.Stream, error) {
 			if err != nil {
 				return nil, err
 			}
-			d := tls.Dialer{Config: config}
-			return d.DialContext(ctx, "tcp", spec.address.host)
+			c, err := socket.Dial(ctx, "tcp", spec.address.host)
+			if err != nil {
+				return nil, err
+			}
+			secure := tls.Client(c, config)
+			if err := secure.HandshakeContext(ctx); err != nil {
+				c.Close()
+				return nil, err
+			}
+			return secure, nil
 		}
 	}
-	return func(ctx context.Context) (wire.Stream, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", spec.address.host)
-	}
+	return func(ctx context.Context) (wire.Stream, error) { return socket.Dial(ctx, "tcp", spec.address.host) }
 }
 
 // load reads the files and returns the configuration of a connection to host.

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fieldbridge/bridge/socket"
 )
 
 // OpenSerial opens and sets a serial port. It is for this process alone until
@@ -24,7 +26,7 @@ func OpenSerial(s Serial) (Stream, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("%s: %w", s.Device, err)
 	}
-	return os.NewFile(uintptr(fd), s.Device), nil
+	return socket.WrapFile(os.NewFile(uintptr(fd), s.Device)), nil
 }
 
 // set makes the port raw with any baud rate, for us alone, and empties it.
