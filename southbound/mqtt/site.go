@@ -148,7 +148,9 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 		grace(session.unacknowledged) // or the broker would send them again
 		return err
 	}
-	if live.Err() != nil && !errors.Is(err, errLost) {
+	// A write may fail before paho has read what the broker said before it
+	// closed.
+	if broken := new(net.OpError); !errors.Is(err, errLost) && (live.Err() != nil || errors.As(err, &broken)) {
 		return why(ended)
 	}
 	return err
