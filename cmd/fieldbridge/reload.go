@@ -74,10 +74,17 @@ func (g *gateway) follow(file, name string, started change.Started) error {
 
 // apply makes a running gateway another one: devices, sensors and sessions that
 // are the same go on undisturbed.
-func (g *gateway) apply(old, new *configs.Config) error {
+func (g *gateway) apply(old, new *configs.Config, hash string) (err error) {
 	if section := fixedSection(old, new); section != "" {
 		return fmt.Errorf("%s changes only with a restart of the gateway: restart it, or leave %s as it was", section, section)
 	}
+	was := g.sink.ConfigHash()
+	g.sink.SetConfigHash(hash) // before the parts change what the catalogue tells
+	defer func() {
+		if err != nil {
+			g.sink.SetConfigHash(was)
+		}
+	}()
 	parts := []func(c *configs.Config) error{
 		func(c *configs.Config) error { return g.modbus.Apply(c.Southbound.Modbus) },
 		func(c *configs.Config) error { return g.mqtt.Apply(c.Southbound.MQTT) },

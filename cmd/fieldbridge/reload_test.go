@@ -38,6 +38,7 @@ type reloadRig struct {
 	mu    sync.Mutex
 	polls map[byte][]time.Time // guarded by mu; by unit
 	seqs  map[string][]uint64  // guarded by mu; that arrived, by run
+	told  []string             // guarded by mu; type and configuration hash of status messages
 }
 
 func newReloadRig(t *testing.T) *reloadRig {
@@ -69,14 +70,17 @@ func newReloadRig(t *testing.T) *reloadRig {
 
 func (r *reloadRig) arrived(m awsiottest.Message) {
 	var message struct {
-		Run     string
-		Batches []struct{ Seq uint64 }
+		Run, Type, Config string
+		Batches           []struct{ Seq uint64 }
 	}
 	if json.Unmarshal(m.Payload, &message) != nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if message.Config != "" {
+		r.told = append(r.told, message.Type+" "+message.Config)
+	}
 	for _, b := range message.Batches {
 		r.seqs[message.Run] = append(r.seqs[message.Run], b.Seq)
 	}
@@ -270,6 +274,43 @@ func TestReloadTakenBack(t *testing.T) {
 }
 
 // Log, console and store change without a restart too.
+// TestReloadTellsTheCloud: birth and catalogue carry the hash of what is applied
+// now, also after a change is taken back.
+func TestReloadTellsTheCloud(t *testing.T) {
+	t.Parallel()
+	r := newReloadRig(t)
+	r.write("a: {holding: 0}", r.cloud.Addr())
+	r.start()
+	told := func(kind string) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Contains(r.told, kind+" "+r.gateway.change.Status().Hash)
+	}
+	forget := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.told = nil
+	}
+	eventually(t, "the first birth and catalogue", 20*time.Second, func() bool { return told("online") && told("catalog") })
+	before := r.gateway.change.Status().Hash
+	r.write("a: {holding: 0}, b: {holding: 1}", r.cloud.Addr())
+	r.reload(exitDone)
+	if r.gateway.change.Status().Hash == before {
+		t.Fatal("the hash is the same")
+	}
+	eventually(t, "birth and catalogue of the change", 20*time.Second, func() bool { return told("online") && told("catalog") })
+	forget()
+	r.cloud.Drop("reload")
+	eventually(t, "the next connection's birth", 20*time.Second, func() bool { return told("online") })
+	forget()
+	good := r.gateway.change.Status().Hash
+	r.write("a: {holding: 1000}", r.cloud.Addr())
+	r.reload(exitDone, "--confirm", "1s")
+	eventually(t, "it is taken back and told", 30*time.Second, func() bool {
+		return r.gateway.change.Status().Hash == good && told("online")
+	})
+}
+
 func TestReloadOfTheRest(t *testing.T) {
 	t.Parallel()
 	r := newReloadRig(t)

@@ -93,7 +93,7 @@ func (b *bench) now() Vital {
 	return v
 }
 
-func (b *bench) apply(_, new *configs.Config) error {
+func (b *bench) apply(_, new *configs.Config, _ string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {

@@ -24,9 +24,9 @@ const (
 type Options struct {
 	File    string // as the user names it
 	Gateway string // of a fleet file; may be empty
-	// Apply makes a running gateway another one. On an error nothing has
-	// changed.
-	Apply func(old, new *configs.Config) error
+	// Apply makes a running gateway another one, whose configuration has a hash.
+	// On an error nothing has changed.
+	Apply func(old, new *configs.Config, hash string) error
 	// Vital tells how the gateway is doing.
 	Vital func() Vital
 	State bridge.State
@@ -188,7 +188,7 @@ func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share fl
 	}
 	before := c.o.Vital()
 	config := l.Config
-	if err := c.o.Apply(c.config, &config); err != nil {
+	if err := c.o.Apply(c.config, &config, l.Hash); err != nil {
 		_ = save(c.o.State, trialKey, trial{Hash: l.Hash, Refused: err.Error()}) // it is told anyway
 		return err
 	}
@@ -301,7 +301,7 @@ func (c *Changer) judgeLocked() {
 	if err := save(c.o.State, trialKey, trial{Hash: refused, Refused: why}); err != nil {
 		c.o.Log.Error("the refused configuration cannot be noted", "err", err)
 	}
-	if err := c.o.Apply(c.config, p.old); err != nil {
+	if err := c.o.Apply(c.config, p.old, p.hash); err != nil {
 		c.setProblemLocked(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: restart the gateway", refused, why, err))
 		c.o.Log.Error("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
 		return

@@ -39,6 +39,9 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 		if told, ok := s.told[d.Device]; ok && sameDevice(told, d) {
 			continue
 		}
+		if err := s.configuration(ctx); err != nil { // a catalogue takes its time
+			return err
+		}
 		for _, entry := range s.entries(d) {
 			if err := s.tell(ctx, entry); err != nil {
 				return err
@@ -50,7 +53,7 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 		if now[device] {
 			continue
 		}
-		if err := s.tell(ctx, catalogueEntry{header: s.header("catalog"), Config: s.sink.options.ConfigHash, Device: device, Removed: true}); err != nil {
+		if err := s.tell(ctx, catalogueEntry{header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: device, Removed: true}); err != nil {
 			return err
 		}
 		delete(s.told, device)
@@ -61,7 +64,7 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 // entries returns the messages for one device.
 func (s *status) entries(d bridge.DeviceInfo) []catalogueEntry {
 	fresh := func() catalogueEntry {
-		return catalogueEntry{header: s.header("catalog"), Config: s.sink.options.ConfigHash, Device: d.Device,
+		return catalogueEntry{header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: d.Device,
 			Labels: d.Labels, Points: make(map[string]pointInfo)}
 	}
 	entries := []catalogueEntry{fresh()}

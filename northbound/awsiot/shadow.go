@@ -193,7 +193,7 @@ func (r *reporter) ask(ctx context.Context, action string, body map[string]any) 
 // report returns what the shadow is to say, as JSON has it.
 func (s *Sink) report() (map[string]any, error) {
 	l := s.Link()
-	state := map[string]any{"version": s.options.Version, "config": s.options.ConfigHash, "run": s.options.Run,
+	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
 		"connected_since": l.Since.UnixMilli()}
 	if l.Own != nil {
 		state["certificate_expires"] = l.Own.Expires.UnixMilli()

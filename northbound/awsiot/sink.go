@@ -25,7 +25,7 @@ type Options struct {
 	Notices    bridge.Notices    // told on the status topic; nil has none
 	Catalogue  *bridge.Catalogue // told on the status topic; nil has none
 	State      bridge.State      // connection number and clean stops; nil forgets
-	ConfigHash string            // told in the birth and the catalogue
+	ConfigHash string            // told in the birth and the catalogue; see [Sink.SetConfigHash]
 	Labels     map[string]string // of the gateway
 	// Writer carries out commands; nil refuses them.
 	Writer bridge.Writer
@@ -61,6 +61,7 @@ type Sink struct {
 	silent bool              // guarded by mu; the last connection took nothing, and this one has not yet
 	now    *session          // guarded by mu; the connection, if there is one
 	status *status           // guarded by mu; of the connection
+	hash   string            // guarded by mu; of the configuration
 
 	own   *bridge.CertificateStatus // guarded by mu; as last used
 	files string                    // the stamp of the files as last used; owned by Run
@@ -87,7 +88,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
-	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, applied: make(chan struct{}, 1),
+	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, hash: o.ConfigHash, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
 	s.commander = newCommander(s)
 	s.format.set(f)

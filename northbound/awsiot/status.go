@@ -41,6 +41,8 @@ type status struct {
 	pace     <-chan time.Time
 	again    chan struct{} // one value: tell birth and catalogue again
 	unwell   []condition   // what was last told of health
+	config   string        // the hash that the last birth told
+	changed  chan struct{} // one value: the hash may have changed
 }
 
 // wellness is what is wrong with the gateway now; none means healthy.
@@ -89,7 +91,7 @@ func newStatus(s *Sink, cfg *Config, number uint64) *status {
 		text = "fieldbridge/{gateway}/status"
 	}
 	t, _ := parseTopic(text, s.options.Gateway, s.options.Labels) // checked when the configuration was taken
-	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1)}
+	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 func (s *status) header(kind string) header {
@@ -106,7 +108,7 @@ func (s *status) will() *paho.WillMessage {
 // online returns a birth and the runs that it tells of.
 func (s *status) online() (presence, []string) {
 	o := &s.sink.options
-	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: o.ConfigHash, Labels: o.Labels}
+	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: o.Labels}
 	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
 		p.LastStop = m.lastStop()
 	}
@@ -126,6 +128,7 @@ func (s *status) online() (presence, []string) {
 // birth sends the first message of the connection; run waits for its outcome.
 func (s *status) birth() {
 	p, runs := s.online()
+	s.config = p.Config
 	s.born, s.bornRuns = s.publish(encode(p)), runs
 }
 
@@ -194,6 +197,7 @@ func (s *status) run(ctx context.Context) {
 		case <-retry:
 			err, retry = nil, nil
 		case <-health.C:
+		case <-s.changed:
 		case <-s.again:
 			clear(s.told)
 			p, _ := s.online()
@@ -206,6 +210,9 @@ func (s *status) run(ctx context.Context) {
 // the catalogue changes.
 func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
 	o := &s.sink.options
+	if err := s.configuration(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.health(ctx); err != nil {
 		return nil, err
 	}
@@ -225,6 +232,43 @@ func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
 	}
 	devices, _, changed := o.Catalogue.Snapshot()
 	return changed, s.catalogue(ctx, devices)
+}
+
+// configuration tells the hash again, in another birth, if it is not what was
+// told last: the catalogue of what has changed carries it, too, but there may be
+// nothing of that.
+func (s *status) configuration(ctx context.Context) error {
+	if s.sink.ConfigHash() == s.config {
+		return nil
+	}
+	p, _ := s.online()
+	p.Runs = nil // they are acknowledged elsewhere
+	if err := s.tell(ctx, p); err != nil {
+		return err
+	}
+	s.config = p.Config
+	return nil
+}
+
+// ConfigHash returns the hash that is told.
+func (s *Sink) ConfigHash() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hash
+}
+
+// SetConfigHash makes hash the one that births and the catalogue tell from now
+// on. While there is a connection another birth tells it.
+func (s *Sink) SetConfigHash(hash string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hash = hash
+	if s.status != nil {
+		select {
+		case s.status.changed <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // health tells what is wrong if it is not what was told last.

@@ -159,6 +159,44 @@ func TestCatalogue(t *testing.T) {
 	})
 }
 
+func TestConfigurationHashFollows(t *testing.T) {
+	catalogue := &bridge.Catalogue{}
+	bubble(t, func(_ *Config, o *Options) { o.Catalogue = catalogue }, func(r *rig) {
+		r.start()
+		<-r.links
+		told := func(want ...string) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			var got []string
+			for _, s := range r.statuses() {
+				got = append(got, fmt.Sprint(s["type"], " ", s["config"], " ", s["connection"]))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+		}
+		all := []string{"online abc 1"}
+		told(all...)
+		r.sink.SetConfigHash("def") // without any other change
+		all = append(all, "online def 1")
+		told(all...)
+		r.sink.SetConfigHash("def")
+		told(all...)
+		catalogue.Put(bridge.DeviceInfo{Device: "hall", Points: []bridge.PointInfo{{Name: "t", Type: "float64"}}})
+		all = append(all, "catalog def <nil>")
+		told(all...)
+		r.cloud.Drop("gateway-1")
+		all = append(all, "offline <nil> 1", "online def 2", "catalog def <nil>")
+		told(all...)
+		r.sink.SetConfigHash("ghi") // applied and taken back before it is told
+		r.sink.SetConfigHash("def")
+		told(all...)
+		catalogue.Remove("hall")
+		all = append(all, "catalog def <nil>")
+		told(all...)
+	})
+}
+
 func TestLargeCatalogueComesInParts(t *testing.T) {
 	catalogue := &bridge.Catalogue{}
 	d := bridge.DeviceInfo{Device: "large"}
