@@ -293,6 +293,10 @@ func cause(err error) error {
 		if op.Op == "remote error" { // crypto/tls: an alert
 			return &RefusedError{op.Err}
 		}
+		var call *os.SyscallError
+		if errors.As(op.Err, &call) {
+			return call.Err // which call it was helps nobody
+		}
 		return op.Err
 	}
 	return err
