@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,45 +12,77 @@ import (
 	"fieldbridge/bridge"
 )
 
-// commit writes what is in memory below upTo and not yet done.
+// commit writes what is in memory below upTo and not yet done. While a block is
+// written the next one is made.
 func (q *Queue) commit(upTo bridge.Position) error {
-	from := bridge.Position(0)
-	for {
-		batches := q.collect(from, upTo)
-		if len(batches) == 0 {
-			return nil
+	c, err := q.encodeNext(0, upTo, q.total())
+	for c != nil && err == nil {
+		from, before := c.header.last+1, c.header.before.Add(c.header.count)
+		if from >= upTo {
+			return q.write(c)
 		}
-		h := header{run: q.run, seq: uint64(batches[0].position - q.base), wall: time.Now().UnixMilli(),
-			uptime: q.uptime(), mono: time.Since(q.started).Milliseconds(), before: q.total()}
-		block, err := q.keep.encoder.encode(&h, batches)
-		if err != nil {
-			return err
-		}
-		if err := q.writeBlock(&h, block); err != nil {
-			return err
-		}
-		q.committed(&h, batches, len(block))
-		from = h.last + 1
-		clear(q.keep.batches)
+		encoded := make(chan struct{})
+		var next *committing
+		var failed error
+		go func() {
+			defer close(encoded)
+			next, failed = q.encodeNext(from, upTo, before)
+		}()
+		err = q.write(c)
+		<-encoded
+		c, err = next, errors.Join(err, failed)
 	}
+	return err
 }
 
-// collect returns the batches of the next block: from from on, below upTo.
-func (q *Queue) collect(from, upTo bridge.Position) []numbered {
-	batches := q.keep.batches[:0]
+// committing is a block on its way to the disk.
+type committing struct {
+	header  header
+	block   []byte
+	batches []numbered
+}
+
+// encodeNext makes the block of the batches from from on, below upTo; nil if
+// there are none. before is what is in all blocks before it. Its memory is used
+// again by the one after the next.
+func (q *Queue) encodeNext(from, upTo bridge.Position, before bridge.Count) (*committing, error) {
+	c := &q.keep.blocks[q.keep.turn%2]
+	q.collect(c, from, upTo)
+	if len(c.batches) == 0 {
+		return nil, nil
+	}
+	q.keep.turn++
+	c.header = header{run: q.run, seq: uint64(c.batches[0].position - q.base), wall: time.Now().UnixMilli(),
+		uptime: q.uptime(), mono: time.Since(q.started).Milliseconds(), before: before}
+	block, err := q.keep.encoder.encode(&c.header, c.batches)
+	c.block = append(c.block[:0], block...)
+	return c, err
+}
+
+// write makes a block durable, and lets its batches go.
+func (q *Queue) write(c *committing) error {
+	defer clear(c.batches)
+	if err := q.writeBlock(&c.header, c.block); err != nil {
+		return err
+	}
+	q.committed(&c.header, c.batches)
+	return nil
+}
+
+// collect takes the batches of the next block: from from on, below upTo.
+func (q *Queue) collect(c *committing, from, upTo bridge.Position) {
+	c.batches = c.batches[:0]
 	readings := 0
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for p := max(from, q.mem.base); p < upTo && len(batches) < blockBatches && readings < blockReadings; p++ {
+	for p := max(from, q.mem.base); p < upTo && len(c.batches) < blockBatches && readings < q.keep.blockReadings; p++ {
 		it := q.mem.at(p)
 		if it.state == itemFinished {
 			continue
 		}
-		batches = append(batches, numbered{Batch: it.batch, position: p, mono: it.at / int64(time.Millisecond)})
+		c.batches = append(c.batches, numbered{Batch: it.batch, position: p, mono: it.at / int64(time.Millisecond)})
 		readings += len(it.batch.Readings)
 	}
-	q.keep.batches = batches
-	return batches
 }
 
 // total returns what is in all blocks of the folder so far.
@@ -76,31 +109,30 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	}
 	s := q.keep.writer
 	before := s.db.Stats()
-	size := int64(0)
-	err := guard(func() error {
-		return s.db.Update(func(tx *bolt.Tx) error {
-			if err := appendBlock(tx, h.first, block); err != nil {
-				return err
-			}
-			size = tx.Size()
-			return nil
+	reserved, err := q.reserve(s, len(block))
+	if err == nil {
+		err = guard(func() error {
+			return s.db.Update(func(tx *bolt.Tx) error { return appendBlock(tx, h.first, block) })
 		})
-	})
+	}
 	if err != nil {
 		q.seal()
 		return fmt.Errorf("commit: %w", err)
 	}
 	after := s.db.Stats()
 	after = after.Sub(&before)
-	bytes := after.TxStats.GetPageAlloc() + pageSize // and the meta page
+	bytes := after.TxStats.GetPageAlloc() + pageSize + reserved // one is the meta page
 	if q.keep.limits.tight {
 		q.keep.limits.credit = max(0, q.keep.limits.credit-bytes)
 	}
 	q.mu.Lock()
 	s.take(h)
-	s.bytes = size
+	s.bytes = max(s.used(), s.reserved)
 	q.stats.commits++
 	q.stats.syncs += 2
+	if reserved > 0 {
+		q.stats.syncs++
+	}
 	q.stats.bytes += uint64(bytes)
 	q.stats.blockBytes += uint64(len(block))
 	q.stats.blockReadings += h.count.Readings
@@ -110,16 +142,13 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 
 // needsNew reports whether a block of n bytes should go to a new segment.
 func (q *Queue) needsNew(s *segment, n int) bool {
-	used := int64(0)
-	guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
-			used = tx.Size()
-			return nil
-		})
-	})
-	// A segment made before [Queue.Apply] keeps to the size that it was made for.
-	most := min(q.cfg.Load().segmentSize(), int64(s.db.MaxSize)-slack)
-	return used+int64(n)+4*pageSize > most
+	return s.used()+int64(n)+4*pageSize > q.most(s)
+}
+
+// most returns how large the file of s may grow: one made before [Queue.Apply]
+// keeps to the size that it was made for.
+func (q *Queue) most(s *segment) int64 {
+	return min(q.cfg.Load().segmentSize(), int64(s.db.MaxSize)-slack)
 }
 
 // startSegment makes the segment whose first batch is first.
@@ -129,14 +158,15 @@ func (q *Queue) startSegment(first bridge.Position) error {
 	if err != nil {
 		return err
 	}
-	s := &segment{path: path, first: first, last: first - 1, db: db, verified: true, total: q.total(), bytes: 4 * pageSize}
+	s := &segment{path: path, first: first, last: first - 1, db: db, verified: true, total: q.total(), reserved: reservedOf(path)}
+	s.bytes = s.reserved
 	q.keep.writer = s
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.segments = append(q.segments, s)
 	q.metaDue = true
-	q.stats.syncs += 5
-	q.stats.bytes += 8 * pageSize
+	q.stats.syncs += createSyncs
+	q.stats.bytes += createPages * pageSize
 	return nil
 }
 
@@ -163,7 +193,7 @@ func (q *Queue) seal() {
 }
 
 // committed takes batches out of memory that are now on disk.
-func (q *Queue) committed(h *header, batches []numbered, size int) {
+func (q *Queue) committed(h *header, batches []numbered) {
 	var safes []func(error)
 	q.mu.Lock()
 	s := q.keep.writer

@@ -98,7 +98,6 @@ func TestFailingWrites(t *testing.T) {
 		"pwrite64:error=ENOSPC:when=50+23",
 		"fsync:error=EIO:when=3..9",
 		"renameat:error=EIO:when=3..6",
-		"ftruncate:error=ENOSPC:when=2+2",
 	} {
 		t.Run(inject, func(t *testing.T) {
 			dir := filepath.Join(tempDir(t), "q")

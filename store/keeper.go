@@ -11,22 +11,25 @@ import (
 // keeper is what the queue's one goroutine owns: everything that writes.
 type keeper struct {
 	encoder encoder
-	batches []numbered // of the block that is being made
-	acks    *ackFile
-	lock    *os.File
-	writer  *segment // nil until a block is written
-	retry   int64    // no writing before, after a failure; ns since the start of the run
-	pause   time.Duration
-	limits  limits
+	blocks  [2]committing // one is made while the other is written
+	turn    int
+	// blockReadings is when a block is full; what waits beyond goes into the next.
+	blockReadings int
+	acks          *ackFile
+	lock          *os.File
+	writer        *segment // nil until a block is written
+	retry         int64    // no writing before, after a failure; ns since the start of the run
+	pause         time.Duration
+	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
 	repairAt int64
 	closed   error // what Close returns
 }
 
 const (
-	// A block has at most so much; what waits beyond goes into the next one.
-	blockReadings = 32 << 10
-	blockBatches  = 16 << 10
+	// A block has at most so much, or a batch more.
+	mostReadings = 32 << 10
+	blockBatches = 16 << 10
 
 	retryFirst = time.Second
 	retryMost  = 30 * time.Second

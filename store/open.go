@@ -60,7 +60,7 @@ func newQueue(cfg Config, log *slog.Logger) *Queue {
 		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		notice: make(chan struct{}, 1),
-		claims: make(map[bridge.Position]uint32),
+		claims: make(map[bridge.Position]uint32), keep: keeper{blockReadings: mostReadings},
 	}
 	q.cfg.Store(&cfg)
 	return q
@@ -222,6 +222,7 @@ func (q *Queue) openWriter(s *segment) {
 		return
 	}
 	s.verified = true
+	s.reserved = reservedOf(s.path)
 	q.keep.writer = s
 }
 

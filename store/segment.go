@@ -19,6 +19,7 @@ type segment struct {
 
 	db       *bolt.DB // nil when it is not open; guarded by files but for the writer's
 	verified bool     // all of it was read since the start; guarded by files
+	reserved int64    // up to here the file has its place on the disk; the keeper's, of the writer's file
 
 	// All below is guarded by mu.
 	last    bridge.Position // of its last batch
@@ -30,6 +31,17 @@ type segment struct {
 	uptime  int64 // run time of the folder when its last block was written, ms
 	bytes   int64 // on disk
 	suspect error // why it must be repaired
+}
+
+// used returns how much of the writer's file is in use, in bytes.
+func (s *segment) used() (n int64) {
+	guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			n = tx.Size()
+			return nil
+		})
+	})
+	return n
 }
 
 func (s *segment) waiting() bridge.Count { return s.written.Sub(s.done) }

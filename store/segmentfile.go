@@ -27,10 +27,16 @@ const (
 	chunkSize = 2012
 	maxChunks = 1 << 16
 
-	// growBy is how much a file grows at a time. bbolt syncs it each time.
-	growBy = 256 << 10
 	// slack is what a file may be larger than segment_size: one commit.
 	slack = 16 << 20
+)
+
+// What making a segment file costs: its first pages, zeros, the bucket in a
+// leaf and a freelist of its own, a meta page.
+const (
+	bornPages   = 4
+	createPages = bornPages + growFirst/pageSize + 3
+	createSyncs = 5 // with the folder
 )
 
 var blocksBucket = []byte("blocks")
@@ -80,6 +86,9 @@ func createSegment(path string, size int64) (db *bolt.DB, err error) {
 			return err
 		}
 		db.AllocSize = growBy
+		if err := fill(tmp, bornPages*pageSize, bornPages*pageSize+growFirst); err != nil {
+			return err
+		}
 		return db.Update(func(tx *bolt.Tx) error {
 			_, err := tx.CreateBucket(blocksBucket)
 			return err
