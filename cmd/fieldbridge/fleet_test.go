@@ -16,7 +16,7 @@ func TestFleetCommands(t *testing.T) {
 		stdout, stderr string // the beginning
 	}{
 		"list": {[]string{"list", oldFleet}, exitDone, "  GATEWAY  GROUPS  DEVICES  POINTS  SENSOR RULES  MESSAGES IN 30 DAYS\n" +
-			"  g-1              1        2       2             2.6 million\n", ""},
+			"  g-1              1        2       2             1.7 million\n", ""},
 		"list for programs": {[]string{"list", oldFleet, "--json"}, exitDone, "[\n  {\n    \"gateway\": \"g-1\",\n", ""},
 		"check": {[]string{"check", oldFleet}, exitDone, "acme: 9 gateways with 18 points are right\n",
 			"warning: testdata/fleet-old.yaml:9:9: device boiler at tcp://10.0.0.1:502 unit 1 is also polled by gateway g-1 (g-2 and 7 more gateways)"},

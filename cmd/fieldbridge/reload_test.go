@@ -273,7 +273,6 @@ func TestReloadTakenBack(t *testing.T) {
 	}
 }
 
-// Log, console and store change without a restart too.
 // TestReloadTellsTheCloud: birth and catalogue carry the hash of what is applied
 // now, also after a change is taken back.
 func TestReloadTellsTheCloud(t *testing.T) {
@@ -311,6 +310,7 @@ func TestReloadTellsTheCloud(t *testing.T) {
 	})
 }
 
+// Log, console and store change without a restart too.
 func TestReloadOfTheRest(t *testing.T) {
 	t.Parallel()
 	r := newReloadRig(t)
