@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"fieldbridge/configs/change"
@@ -49,7 +50,13 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	}
 	started = change.Started{} // with its tree, as large as the configuration
 	settle()
-	if err := g.run(ctx); err != nil {
+	governed, stop := context.WithCancel(ctx)
+	var governing sync.WaitGroup
+	governing.Go(func() { govern(governed, g.queue.Status, log) })
+	err = g.run(ctx)
+	stop()
+	governing.Wait()
+	if err != nil {
 		log.Error("stop was not clean", "err", err)
 		return exitFailed
 	}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"fieldbridge/store"
+)
+
+// governor chooses how many threads run the gateway's code at once. With little
+// to do, one is cheapest: Go wakes a second one for each hand-over between two
+// parts and lets it go to sleep again. One is not enough when much is to be done,
+// and while readings are on the disk: a read of a mapped file that waits for the
+// disk holds its thread, and polling must not wait with it.
+type governor struct {
+	one     bool // at present
+	commits uint64
+	used    time.Duration
+}
+
+const (
+	// governEvery is how often the governor looks.
+	governEvery = 5 * time.Second
+	// One thread is enough below so much of its time, and not enough above.
+	calmShare = 0.15
+	busyShare = 0.35
+)
+
+// enough reports whether one thread is enough. used is the CPU time of the process
+// so far, span the time since the last look.
+func (g *governor) enough(used, span time.Duration, queue store.Status) bool {
+	share := float64(used-g.used) / float64(span)
+	disk := queue.Commits != g.commits || queue.Ledger.Waiting.Readings > queue.Memory.Readings
+	g.used, g.commits = used, queue.Commits
+	switch {
+	case disk || share > busyShare:
+		g.one = false
+	case share < calmShare:
+		g.one = true
+	}
+	return g.one
+}
+
+// govern sets the number of threads by the governor until ctx ends. The
+// environment variable GOMAXPROCS overrules it.
+func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
+	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
+		return
+	}
+	defer runtime.SetDefaultGOMAXPROCS()
+	tick := time.NewTicker(governEvery)
+	defer tick.Stop()
+	g := governor{used: cpuTime()}
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		was, now := g.one, time.Now()
+		one := g.enough(cpuTime(), now.Sub(last), status())
+		last = now
+		if one == was {
+			continue
+		}
+		if one {
+			runtime.GOMAXPROCS(1)
+		} else {
+			runtime.SetDefaultGOMAXPROCS()
+		}
+		log.Debug("threads", "at_once", runtime.GOMAXPROCS(0))
+	}
+}
+
+// cpuTime returns the user and system time of the process so far.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
