@@ -37,8 +37,8 @@ type Options struct {
 	// Health returns what is wrong with the gateway; changes are told on the
 	// status topic. nil tells none.
 	Health func() []bridge.Condition
-	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
-	// IPv4 side by side.
+	// Dial opens the TCP connection; nil is [NewDialer]'s, which lets IPv6 and
+	// IPv4 race.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -86,7 +86,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 		return nil, err
 	}
 	if o.Dial == nil {
-		o.Dial = (&net.Dialer{}).DialContext
+		o.Dial = NewDialer(nil, nil)
 	}
 	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, hash: o.ConfigHash, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}

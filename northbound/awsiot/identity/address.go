@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,13 +59,17 @@ func (c *check) dialer() (open func(context.Context) (net.Conn, error), proxy st
 	}
 	dial := c.o.Dial
 	if dial == nil {
-		dial = (&net.Dialer{Resolver: c.o.Resolver, ControlContext: c.tried.add}).DialContext
+		dial = awsiot.NewDialer(c.o.Resolver, &net.Dialer{ControlContext: c.tried.add})
 	}
 	if dial, proxy, err = awsiot.Through(&c.o.Config, dial); err != nil {
 		return nil, "", err
 	}
 	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(host, port)) }, proxy, nil
 }
+
+// lookUpGrace is how long the addresses of one family wait for the others: the
+// session does not wait at all.
+const lookUpGrace = 2 * time.Second
 
 // lookUp notes the addresses of a name. It reports whether there are any.
 func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
@@ -74,13 +80,44 @@ func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type found struct {
+		family    string
+		addresses []netip.Addr
+		err       error
+	}
 	start := time.Now()
-	addresses, err := resolver.LookupHost(ctx, host)
-	if err != nil {
-		c.failure(s, awsiot.AtDial, err)
+	answers := make(chan found, 2)
+	for network, family := range map[string]string{"ip6": "IPv6", "ip4": "IPv4"} {
+		go func() {
+			addresses, err := resolver.LookupNetIP(ctx, network, host)
+			answers <- found{family, addresses, err}
+		}()
+	}
+	var list []string
+	var failure error
+	for range 2 { // both answer, or end with ctx
+		f := <-answers
+		for _, a := range f.addresses {
+			list = append(list, a.Unmap().String())
+		}
+		var dns *net.DNSError
+		fails := errors.As(f.err, &dns) && !dns.IsNotFound
+		if f.err != nil && (failure == nil || fails) {
+			failure = f.err
+		}
+		if len(f.addresses) > 0 {
+			defer time.AfterFunc(lookUpGrace, cancel).Stop()
+		} else if len(list) > 0 && fails {
+			s.fact("no answer", "about %s addresses from the name server", f.family)
+		}
+	}
+	if len(list) == 0 {
+		c.failure(s, awsiot.AtDial, failure)
 		return false
 	}
-	s.fact("addresses", "%s, looked up in %s", strings.Join(addresses, ", "), took(time.Since(start)))
+	s.fact("addresses", "%s, looked up in %s", strings.Join(list, ", "), took(time.Since(start)))
 	return true
 }
 

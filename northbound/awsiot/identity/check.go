@@ -25,8 +25,8 @@ type Options struct {
 	// Built is when the program was made, zero if unknown: a clock before it is
 	// wrong.
 	Built time.Time
-	// Dial opens the TCP connection; nil is a [net.Dialer], which tries IPv6 and
-	// IPv4 side by side.
+	// Dial opens the TCP connection; nil is the session's way, where IPv6 and IPv4
+	// race.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolver looks the endpoint's name up; nil is the system's.
 	Resolver *net.Resolver

@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -186,6 +188,15 @@ func TestNameServerFails(t *testing.T) {
 // nameServer answers each question with a code (RFC 1035, 4.1.1).
 
 func nameServer(t *testing.T, code byte) *net.Resolver {
+	return answering(t, func(b []byte) []byte {
+		b[2], b[3] = 0x81, 0x80|code // an answer, recursion available
+		return b
+	})
+}
+
+// answering returns a resolver with a name server that answers as it is told; nil
+// is silence.
+func answering(t *testing.T, answer func(question []byte) []byte) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -200,8 +211,14 @@ func nameServer(t *testing.T, code byte) *net.Resolver {
 			if err != nil {
 				return
 			}
-			b[2], b[3] = 0x81, 0x80|code // an answer, recursion available
-			_, _ = conn.WriteTo(b[:n], from)
+			if a := answer(b[:n]); a != nil {
+				_, _ = conn.WriteTo(a, from)
+				continue
+			}
+			// net waits for this answer for ten seconds more than anyone else.
+			late := bytes.Clone(b[:n])
+			late[2], late[3] = 0x81, 0x83
+			t.Cleanup(func() { _, _ = conn.WriteTo(late, from) })
 		}
 	}()
 	t.Cleanup(func() { _ = conn.Close(); <-ended })
@@ -362,6 +379,34 @@ func TestLookUp(t *testing.T) {
 	s := report.Step(Address)
 	if !report.OK || len(s.Facts) < 3 || s.Facts[1].Key != "addresses" || !strings.Contains(s.Facts[1].Value, "127.0.0.1") {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestSilentAboutIPv6: a name server that answers only the question for IPv4.
+func TestSilentAboutIPv6(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, port, err := net.SplitHostPort(r.cloud(nil).Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.o.Config.Endpoint, r.o.Config.ServerName = "cloud.example:"+port, "localhost"
+	r.o.Resolver = answering(t, func(b []byte) []byte {
+		const header = 12
+		question := b[header : bytes.IndexByte(b[header:], 0)+header+5] // name, type, class
+		if kind := question[len(question)-3]; kind != 1 {
+			return nil // AAAA
+		}
+		answer := append([]byte{b[0], b[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, question...)
+		return append(answer, 0xC0, header, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1)
+	})
+	start := time.Now()
+	report := Check(t.Context(), r.o)
+	if s := report.Step(Address); !report.OK || !strings.Contains(fmt.Sprint(s.Facts), "about IPv6 addresses") {
+		t.Errorf("%+v\n%+v", s, report.Conclusion)
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("took %v", d)
 	}
 }
 
