@@ -49,6 +49,9 @@ type Options struct {
 	PolicyDelay time.Duration
 	// ShadowDelay is how long answers about shadows take.
 	ShadowDelay time.Duration
+	// Conflict is how long after a change of an execution another is refused as a
+	// conflict.
+	Conflict time.Duration
 	// ReceiveMaximum and MaximumPacket are granted in the CONNACK instead of
 	// AWS's 100 and 149,504, for tests of clients; packets are refused by AWS's
 	// own.
@@ -67,11 +70,13 @@ type Cloud struct {
 	tls     *tls.Config
 	addr    string // fixed once it is listening
 
-	script        atomic.Pointer[func(*Message) Verdict]
-	connectScript atomic.Pointer[func(string) ConnectVerdict]
-	counts        counters
-	duplicates    atomic.Bool
-	shadows       *shadows
+	script          atomic.Pointer[func(*Message) Verdict]
+	connectScript   atomic.Pointer[func(string) ConnectVerdict]
+	subscribeScript atomic.Pointer[func(client, filter string) bool]
+	counts          counters
+	duplicates      atomic.Bool
+	shadows         *shadows
+	executions      *executions
 
 	mu       sync.Mutex
 	listener net.Listener       // guarded by mu; nil while offline
@@ -105,6 +110,7 @@ func Start(o Options) (*Cloud, error) {
 		rules: make(map[string]func(Message)), retained: make(map[string]time.Time), connected: make(map[string]time.Time),
 		versions: make(map[string]uint64)}
 	c.shadows = newShadows(c)
+	c.executions = newExecutions(c)
 	if err := c.identities(); err != nil {
 		return nil, fmt.Errorf("stand-in: %w", err)
 	}

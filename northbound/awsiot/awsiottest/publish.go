@@ -74,7 +74,7 @@ func (h *hook) check(c *client, m *Message) byte {
 		return packets.ErrPacketTooLarge.Code
 	case topicTooLong(m.Topic):
 		return packets.ErrTopicNameInvalid.Code
-	case reserved(m.Topic, c.who.thing, false):
+	case reserved(m.Topic, c, false):
 		return codeReserved
 	case !h.cloud.allowed(c.who, "iot:Publish", "topic/"+m.Topic):
 		return packets.ErrNotAuthorized.Code
@@ -116,6 +116,9 @@ func topicTooLong(topic string) bool {
 	if rest, ok := strings.CutPrefix(topic, "$aws/rules/"); ok {
 		_, topic, _ = strings.Cut(rest, "/")
 	}
+	if strings.HasPrefix(topic, "$aws/commands/") {
+		return len(topic) > maximumTopic // its own have eight slashes
+	}
 	return len(topic) > maximumTopic || strings.Count(topic, "/") > maximumSlashes
 }
 
@@ -148,7 +151,7 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 		h.cloud.ingest(name, m)
 		return
 	}
-	if h.cloud.shadows.request(c, m) {
+	if h.cloud.shadows.request(c, m) || h.cloud.executions.request(m) {
 		return
 	}
 	out := pk.Copy(false)

@@ -52,6 +52,11 @@ type ConnectVerdict struct {
 // all.
 func (c *Cloud) ScriptConnect(f func(client string) ConnectVerdict) { c.connectScript.Store(&f) }
 
+// ScriptSubscribe decides about each filter that is otherwise right: false ends
+// the connection, as AWS may for a reserved topic that it does not serve. nil
+// accepts all.
+func (c *Cloud) ScriptSubscribe(f func(client, filter string) bool) { c.subscribeScript.Store(&f) }
+
 // Status is the state of a certificate in the registry.
 type Status string
 

@@ -89,6 +89,29 @@ func (c *Cloud) UpdateShadow(thing, name, document string) {
 	c.shadows.serve(prefix, "update", []byte(document), c.shadows.update)
 }
 
+// Shadow returns the state of a shadow, with its delta, as JSON; name "" is the
+// classic one. null is that there is none.
+func (c *Cloud) Shadow(thing, name string) []byte {
+	prefix := "$aws/things/" + thing + "/shadow/"
+	if name != "" {
+		prefix += "name/" + name + "/"
+	}
+	c.shadows.mu.Lock()
+	defer c.shadows.mu.Unlock()
+	var state map[string]any
+	if doc := c.shadows.docs[prefix]; doc != nil && doc.exists {
+		state = doc.state()
+		if d := delta(doc.desired, doc.reported); len(d) > 0 {
+			state["delta"] = d
+		}
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		panic(err) // it came as JSON
+	}
+	return text
+}
+
 type shadowRequest struct {
 	State   json.RawMessage `json:"state"`
 	Version *int64          `json:"version"`

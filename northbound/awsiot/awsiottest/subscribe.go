@@ -19,6 +19,13 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 		return pk
 	}
 	h.cloud.counts.other(len(filtersOf(pk)))
+	if script := h.cloud.subscribeScript.Load(); script != nil && *script != nil {
+		for _, f := range pk.Filters {
+			if !(*script)(cl.ID, f.Filter) {
+				c.wire.reset()
+			}
+		}
+	}
 	codes := make([]byte, len(pk.Filters))
 	held := cl.State.Subscriptions.Len()
 	c.mu.Lock()
@@ -30,7 +37,7 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 			// Such a SUBSCRIBE is never answered.
 			c.silent[pk.PacketID] = true
 			codes[i] = packets.ErrUnspecifiedError.Code
-		case filterTooLong(f.Filter) || reserved(f.Filter, c.who.thing, true):
+		case filterTooLong(f.Filter) || reserved(f.Filter, c, true):
 			codes[i] = packets.ErrTopicFilterInvalid.Code
 		case !h.cloud.allowed(c.who, "iot:Subscribe", "topicfilter/"+unshared(f.Filter)):
 			codes[i] = packets.ErrNotAuthorized.Code
@@ -131,7 +138,7 @@ func filterTooLong(filter string) bool { return topicTooLong(unshared(filter)) }
 
 // reserved reports whether a topic or filter begins with $ and is none that AWS
 // serves. Nobody subscribes to Basic Ingest.
-func reserved(topic, thing string, subscribe bool) bool {
+func reserved(topic string, c *client, subscribe bool) bool {
 	topic = unshared(topic)
 	if !strings.HasPrefix(topic, "$") {
 		return false
@@ -139,7 +146,10 @@ func reserved(topic, thing string, subscribe bool) bool {
 	if strings.HasPrefix(topic, "$aws/rules/") {
 		return subscribe
 	}
-	for _, known := range []string{"$aws/things/" + thing + "/", "$aws/things/+/", "$aws/events/", "$aws/commands/", "$aws/certificates/", "$aws/provisioning-templates/"} {
+	if strings.HasPrefix(topic, "$aws/commands/") {
+		return !commandTopic(topic, c.who.thing, c.mochi.ID, subscribe)
+	}
+	for _, known := range []string{"$aws/things/" + c.who.thing + "/", "$aws/things/+/", "$aws/events/", "$aws/certificates/", "$aws/provisioning-templates/"} {
 		if strings.HasPrefix(topic, known) {
 			return false
 		}
