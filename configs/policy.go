@@ -74,15 +74,21 @@ func (c *Config) permissions(allow func(action, resource string)) {
 		allow("iot:Subscribe", "topicfilter/"+topic(north.Commands.Topic))
 		allow("iot:Receive", "topic/"+topic(north.Commands.Topic))
 	}
+	// All that is below one's own executions and shadow may be heard: listing each
+	// topic would not fit in a policy.
+	if north.Commands.Executions {
+		executions := "$aws/commands/things/" + thingName + "/executions/"
+		allow("iot:Publish", "topic/"+executions+"*/response/json")
+		allow("iot:Subscribe", "topicfilter/"+executions+"+/*")
+		allow("iot:Receive", "topic/"+executions+"*")
+	}
 	if north.Shadow.Name != "" {
 		shadow := "$aws/things/" + thingName + "/shadow/name/" + north.Shadow.Name + "/"
 		for _, action := range []string{"get", "update"} {
 			allow("iot:Publish", "topic/"+shadow+action)
-			for _, outcome := range []string{"/accepted", "/rejected"} {
-				allow("iot:Subscribe", "topicfilter/"+shadow+action+outcome)
-				allow("iot:Receive", "topic/"+shadow+action+outcome)
-			}
 		}
+		allow("iot:Subscribe", "topicfilter/"+shadow+"*")
+		allow("iot:Receive", "topic/"+shadow+"*")
 	}
 }
 

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -22,16 +23,8 @@ func TestPolicy(t *testing.T) {
 			arn + "topic/" + shadow + "get", arn + "topic/" + shadow + "update",
 			arn + "topic/plant/${iot:Connection.Thing.ThingName}/status",
 		}},
-		{"Allow", []string{"iot:Subscribe"}, []string{
-			arn + "topicfilter/" + shadow + "get/accepted", arn + "topicfilter/" + shadow + "get/rejected",
-			arn + "topicfilter/" + shadow + "update/accepted", arn + "topicfilter/" + shadow + "update/rejected",
-			arn + "topicfilter/plant/${iot:Connection.Thing.ThingName}/cmd",
-		}},
-		{"Allow", []string{"iot:Receive"}, []string{
-			arn + "topic/" + shadow + "get/accepted", arn + "topic/" + shadow + "get/rejected",
-			arn + "topic/" + shadow + "update/accepted", arn + "topic/" + shadow + "update/rejected",
-			arn + "topic/plant/${iot:Connection.Thing.ThingName}/cmd",
-		}},
+		{"Allow", []string{"iot:Subscribe"}, []string{arn + "topicfilter/" + shadow + "*", arn + "topicfilter/plant/${iot:Connection.Thing.ThingName}/cmd"}},
+		{"Allow", []string{"iot:Receive"}, []string{arn + "topic/" + shadow + "*", arn + "topic/plant/${iot:Connection.Thing.ThingName}/cmd"}},
 	}
 	if diff := cmp.Diff(want, p.Statement); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -45,4 +38,26 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s: %v %v", region, p, err)
 		}
 	}
+}
+
+// TestPolicyFits: with all that a gateway can be given, the policy is one that
+// AWS takes.
+func TestPolicyFits(t *testing.T) {
+	l := load(t, "examples/every-key.yaml")
+	l.Config.Northbound.AWSIoT.Commands.Executions, l.Config.Northbound.AWSIoT.Commands.Desired = true, true
+	p, err := PolicyFor(map[string]*Loaded{"g": l}, "us-gov-west-1", "123456789012")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(p)
+	if err != nil || len(text) > MaxPolicy {
+		t.Errorf("%d characters, %v", len(text), err)
+	}
+	for _, want := range []string{"topic/$aws/commands/things/${iot:Connection.Thing.ThingName}/executions/*/response/json",
+		"topicfilter/$aws/commands/things/${iot:Connection.Thing.ThingName}/executions/+/*", "topic/$aws/commands/things/${iot:Connection.Thing.ThingName}/executions/*\""} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is not in it", want)
+		}
+	}
+	t.Logf("%d characters", len(text))
 }

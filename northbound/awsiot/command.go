@@ -2,154 +2,86 @@ package awsiot
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 	"unicode"
 
 	"fieldbridge/bridge"
+	"fieldbridge/bridge/setting"
 )
 
-// command is what the commands topic carries:
+// command is what the cloud asks for, whichever way it comes:
 //
 //	{"id":"4711","at":1763887500123,"device":"boiler","point":"setpoint","value":60.5}
-//	{"id":"4712","at":1763887500123,"action":"rebirth"}
+//	{"id":"4712","at":1763887500123,"action":"read","device":"boiler"}
+//	{"id":"4713","at":1763887500123,"action":"interval","device":"boiler","every":"200ms","for":"10m"}
+//	{"id":"4714","at":1763887500123,"action":"rebirth"}
 type command struct {
-	ID     string          `json:"id"`     // names it for ever: it is carried out once
-	At     int64           `json:"at"`     // when it was given, in epoch milliseconds
-	Action string          `json:"action"` // write (default) or rebirth
-	Device string          `json:"device"`
-	Point  string          `json:"point"`
-	Value  json.RawMessage `json:"value"`
+	ID      string          `json:"id"`      // names it for ever: it is carried out once
+	At      int64           `json:"at"`      // when it was given, in epoch milliseconds
+	Expires int64           `json:"expires"` // not to be carried out from then on, in epoch milliseconds; 0 is only by its age
+	Action  action          `json:"action"`  // write unless given
+	Device  string          `json:"device"`
+	Point   string          `json:"point"`  // of write
+	Value   json.RawMessage `json:"value"`  // of write
+	Points  []string        `json:"points"` // of read; none is all
+	Every   span            `json:"every"`  // of interval; 0 is the usual again
+	For     span            `json:"for"`    // of interval
 }
 
-// outcome is what became of a command.
-type outcome string
+// action is what a command does.
+type action string
 
-// The outcomes.
+// The actions.
 const (
-	outcomeDone    outcome = "done"    // the device has the value: it was read back
-	outcomeRefused outcome = "refused" // not carried out, and never will be
-	outcomeExpired outcome = "expired" // too old, or from a clock that is not ours
-	outcomeFailed  outcome = "failed"  // tried; the device may or may not have the value
-	outcomeUnknown outcome = "unknown" // begun by an earlier process, which did not get to the end
+	actionWrite    action = "write"
+	actionRead     action = "read"
+	actionInterval action = "interval"
+	actionRebirth  action = "rebirth"
 )
 
-// answer is what is told about a command.
-type answer struct {
-	header
-	ID      string  `json:"id"`
-	Outcome outcome `json:"outcome"`
-	Text    string  `json:"text,omitempty"`
-	Again   bool    `json:"again,omitempty"` // the command had come before
+// acts reports whether the action changes anything in the field or the gateway.
+// The others do no harm if they come late.
+func (a action) acts() bool { return a == actionWrite || a == actionInterval }
+
+// span is a length of time in JSON: "200ms", "10m", or 0.
+type span time.Duration
+
+// UnmarshalJSON reads what [setting.Duration] reads, and 0.
+func (s *span) UnmarshalJSON(text []byte) error {
+	var word string
+	if string(text) == "0" {
+		word = "0"
+	} else if err := json.Unmarshal(text, &word); err != nil {
+		return fmt.Errorf(`%s is no length of time: write it as "200ms" or "10m"`, text)
+	}
+	return (*setting.Duration)(s).UnmarshalText([]byte(word))
 }
 
+// way is how a command comes.
+type way string
+
+// The ways.
 const (
-	maxCommand     = 8 << 10 // bytes of payload
-	maxCommandID   = 64      // bytes
-	commandTimeout = 30 * time.Second
-	// waitingCommands are taken while one is carried out.
-	waitingCommands = 20
-	// rememberedCommands bounds the memory of ids; it must fit in a
-	// [bridge.State].
-	rememberedCommands = 300
-	// rememberFor is the least time an id is remembered. AWS sends a message
-	// again for up to an hour.
-	rememberFor = 2 * time.Hour
-	commandsKey = "awsiot.commands"
+	viaTopic     way = "topic"     // commands.topic
+	viaExecution way = "execution" // AWS IoT Commands
+	viaShadow    way = "shadow"    // the shadow's desired state
 )
 
-// request is a command as it came.
-type request struct {
-	payload     []byte
-	maxAge      time.Duration
-	response    string // topic; "" is the status topic
-	correlation []byte
-}
+const (
+	maxCommand   = 8 << 10 // bytes of payload
+	maxCommandID = 64      // bytes
+	// maxCommandPoints bounds what a read may name.
+	maxCommandPoints = 1000
+)
 
-// commander carries out commands, one at a time, each once.
-type commander struct {
-	sink     *Sink
-	requests chan request
-	done     map[string]finished
-	loaded   bool
-}
-
-// finished is a command that was begun.
-type finished struct {
-	Until   int64   `json:"until"` // epoch milliseconds
-	Outcome outcome `json:"outcome"`
-	Text    string  `json:"text,omitempty"`
-}
-
-func newCommander(s *Sink) *commander {
-	return &commander{sink: s, requests: make(chan request, waitingCommands), done: make(map[string]finished)}
-}
-
-// offer takes a request without waiting.
-func (c *commander) offer(r request) {
-	select {
-	case c.requests <- r:
-	default:
-		c.sink.log.Warn("command dropped: too many are waiting", "waiting", waitingCommands)
-	}
-}
-
-// run carries out commands until ctx ends.
-func (c *commander) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case r := <-c.requests:
-			c.answer(r, c.carryOut(ctx, r))
-		}
-	}
-}
-
-// carryOut decides about a request and does what it asks for.
-func (c *commander) carryOut(ctx context.Context, r request) answer {
-	cmd, err := parseCommand(r.payload)
-	a := answer{ID: cmd.ID}
-	refuse := func(o outcome, text string) answer {
-		a.Outcome, a.Text = o, text
-		return a
-	}
-	if err != nil {
-		return refuse(outcomeRefused, err.Error())
-	}
-	if err := c.load(); err != nil {
-		return refuse(outcomeRefused, "the memory of commands cannot be read: "+err.Error())
-	}
-	if f, ok := c.done[cmd.ID]; ok {
-		a.Again = true
-		return refuse(f.Outcome, f.Text)
-	}
-	if age := time.Since(time.UnixMilli(cmd.At)); age > r.maxAge || age < -r.maxAge {
-		return refuse(outcomeExpired, fmt.Sprintf("the command is %v old, %v are allowed; or the clocks differ", age.Round(time.Millisecond), r.maxAge))
-	}
-	// The id is on disk before anything happens: whatever becomes of this
-	// process, the command is not carried out a second time.
-	if err := c.remember(cmd.ID, finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(), Outcome: outcomeUnknown}); err != nil {
-		return refuse(outcomeRefused, err.Error())
-	}
-	a.Outcome, a.Text = c.execute(ctx, cmd)
-	f := c.done[cmd.ID]
-	f.Outcome, f.Text = a.Outcome, a.Text
-	if err := c.remember(cmd.ID, f); err != nil {
-		c.sink.log.Warn("the outcome of a command is not saved", "id", cmd.ID, "err", err)
-	}
-	c.audit(cmd, a)
-	return a
-}
-
-// parseCommand reads a command. The id is returned as far as it could be read.
-func parseCommand(payload []byte) (command, error) {
+// parseCommand reads a command that came by a way. The id is returned as far as
+// it could be read.
+func parseCommand(payload []byte, by way) (command, error) {
 	var cmd command
 	if len(payload) > maxCommand {
 		return cmd, fmt.Errorf("a command of %d bytes: %d are allowed", len(payload), maxCommand)
@@ -159,22 +91,48 @@ func parseCommand(payload []byte) (command, error) {
 	if err := decoder.Decode(&cmd); err != nil {
 		return cmd, fmt.Errorf("not a command: %w", err)
 	}
-	if cmd.ID == "" || len(cmd.ID) > maxCommandID || !printable(cmd.ID) {
+	switch {
+	case by == viaExecution && cmd.ID != "":
+		return cmd, errors.New("an execution has its own id: leave id out of its payload")
+	case by == viaExecution:
+	case !validID(cmd.ID):
 		return command{}, fmt.Errorf("a command needs an id of 1 to %d printable characters", maxCommandID)
-	}
-	if cmd.At == 0 {
+	case cmd.At == 0:
 		return cmd, errors.New("a command needs at, its time in epoch milliseconds")
 	}
-	switch cmd.Action {
-	case "", "write":
-		if cmd.Device == "" || cmd.Point == "" || len(cmd.Value) == 0 {
-			return cmd, errors.New("write needs device, point and value")
-		}
-	case "rebirth":
-	default:
-		return cmd, fmt.Errorf("action %q is not known: write and rebirth are", cmd.Action)
+	if cmd.Action == "" {
+		cmd.Action = actionWrite
 	}
-	return cmd, nil
+	return cmd, cmd.complete()
+}
+
+// complete returns what is missing in a command.
+func (c *command) complete() error {
+	switch c.Action {
+	case actionWrite:
+		if c.Device == "" || c.Point == "" || len(c.Value) == 0 {
+			return errors.New("write needs device, point and value")
+		}
+	case actionRead:
+		if c.Device == "" {
+			return errors.New("read needs device")
+		}
+		if len(c.Points) > maxCommandPoints {
+			return fmt.Errorf("read of %d points: name %d at most, or none for all", len(c.Points), maxCommandPoints)
+		}
+	case actionInterval:
+		if c.Device == "" {
+			return errors.New("interval needs device, and every and for unless it is to be the usual again")
+		}
+	case actionRebirth:
+	default:
+		return fmt.Errorf("action %q is not known: write, read, interval and rebirth are", c.Action)
+	}
+	return nil
+}
+
+func validID(id string) bool {
+	return id != "" && len(id) <= maxCommandID && printable(id)
 }
 
 func printable(s string) bool {
@@ -211,128 +169,4 @@ func commandValue(raw json.RawMessage) (bridge.Value, error) {
 		}
 	}
 	return bridge.Value{}, fmt.Errorf("%s is no number, bool or text", raw)
-}
-
-func (c *commander) execute(ctx context.Context, cmd command) (outcome, string) {
-	if cmd.Action == "rebirth" {
-		c.sink.rebirth()
-		return outcomeDone, ""
-	}
-	if c.sink.options.Writer == nil {
-		return outcomeRefused, "this gateway has nothing to write to"
-	}
-	v, err := commandValue(cmd.Value)
-	if err != nil {
-		return outcomeRefused, err.Error()
-	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	switch err := c.sink.options.Writer.Write(ctx, bridge.Command{Device: cmd.Device, Point: cmd.Point, Value: v}); {
-	case err == nil:
-		return outcomeDone, ""
-	case bridge.IsPermanent(err):
-		return outcomeRefused, err.Error()
-	default:
-		return outcomeFailed, err.Error()
-	}
-}
-
-// load reads what earlier processes have begun.
-func (c *commander) load() error {
-	if c.loaded || c.sink.options.State == nil {
-		return nil
-	}
-	data, err := c.sink.options.State.Get(commandsKey)
-	if err != nil {
-		return err
-	}
-	if data != nil {
-		if err := json.Unmarshal(data, &c.done); err != nil {
-			return err
-		}
-	}
-	c.loaded = true
-	return nil
-}
-
-// remember saves what is known of a command, and forgets what is old.
-func (c *commander) remember(id string, f finished) error {
-	now := time.Now().UnixMilli()
-	for other, o := range c.done {
-		if o.Until < now {
-			delete(c.done, other)
-		}
-	}
-	if _, known := c.done[id]; !known && len(c.done) >= rememberedCommands {
-		return fmt.Errorf("%d commands came within %v: no more are taken", len(c.done), rememberFor)
-	}
-	if len(f.Text) > 100 {
-		f.Text = f.Text[:100]
-	}
-	before, known := c.done[id]
-	c.done[id] = f
-	if c.sink.options.State == nil {
-		return nil
-	}
-	data, err := json.Marshal(c.done)
-	if err == nil {
-		err = c.sink.options.State.Put(commandsKey, data)
-	}
-	if err != nil {
-		if delete(c.done, id); known {
-			c.done[id] = before
-		}
-		return fmt.Errorf("the id cannot be saved: %w", err)
-	}
-	return nil
-}
-
-// audit leaves a record of a command that was begun among the readings.
-func (c *commander) audit(cmd command, a answer) {
-	c.sink.log.Info("command", "id", cmd.ID, "device", cmd.Device, "point", cmd.Point, "value", string(cmd.Value), "outcome", a.Outcome, "text", a.Text)
-	if c.sink.options.Emit == nil {
-		return
-	}
-	readings := []bridge.Reading{{Point: "id", Value: bridge.String(cmd.ID)}, {Point: "action", Value: bridge.String(cmd.Action)}}
-	if cmd.Action != "rebirth" {
-		readings[1].Value = bridge.String("write")
-		readings = append(readings, bridge.Reading{Point: "device", Value: bridge.String(cmd.Device)},
-			bridge.Reading{Point: "point", Value: bridge.String(cmd.Point)}, bridge.Reading{Point: "value", Value: bridge.String(string(cmd.Value))})
-	}
-	readings = append(readings, bridge.Reading{Point: "outcome", Value: bridge.String(string(a.Outcome))})
-	c.sink.options.Emit(bridge.Batch{Device: AuditDevice, At: time.Now(), Readings: readings}, nil)
-}
-
-// answerable reports whether a response topic may be published to. AWS would
-// end the connection for one that is reserved, and all commands are only as
-// careful as who gives them.
-func answerable(topic string) bool {
-	return topic != "" && topic[0] != '$' && len(topic) <= maxTopic && strings.Count(topic, "/") <= maxSlashes &&
-		!strings.ContainsAny(topic, "+#\x00")
-}
-
-// AuditDevice is the device whose readings are the commands that were begun.
-const AuditDevice = "commands"
-
-// answer tells what became of a request, if there is a connection. Without one
-// the asker will ask again, and is told then.
-func (c *commander) answer(r request, a answer) {
-	s := c.sink
-	session, status := s.connection()
-	if session == nil {
-		return
-	}
-	a.header = status.header("command")
-	topic := r.response
-	if !answerable(topic) {
-		topic = status.topic
-	}
-	session.reply(topic, encode(a), r.correlation, func(code byte, err error) {
-		if err == nil {
-			err = pubackError(topic, code)
-		}
-		if err != nil {
-			s.log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
-		}
-	})
 }

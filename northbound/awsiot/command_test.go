@@ -124,7 +124,7 @@ func TestCommandIsCarriedOutOnce(t *testing.T) {
 		for _, reading := range records[0].Readings {
 			got[reading.Point] = reading.Value.Str()
 		}
-		want := map[string]string{"id": "4711", "action": "write", "device": "boiler", "point": "setpoint", "value": "60.5", "outcome": "done"}
+		want := map[string]string{"id": "4711", "via": "topic", "action": "write", "device": "boiler", "point": "setpoint", "value": "60.5", "outcome": "done"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("audit (-want +got):\n%s", diff)
 		}
@@ -324,7 +324,10 @@ func FuzzParseCommand(f *testing.F) {
 	f.Add([]byte(`{"id":"4711","at":1763887500123` + setSetpoint + `}`))
 	f.Add([]byte(`{"id":"x","at":1,"action":"rebirth"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		cmd, err := parseCommand(data)
+		if cmd, err := parseCommand(data, viaExecution); err == nil && cmd.ID != "" {
+			t.Errorf("an execution with an id of its own: %s", data)
+		}
+		cmd, err := parseCommand(data, viaTopic)
 		if err == nil && (cmd.ID == "" || cmd.At == 0) {
 			t.Errorf("%s is taken as %+v", data, cmd)
 		}

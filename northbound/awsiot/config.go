@@ -80,13 +80,34 @@ type Config struct {
 	Shadow Shadow `yaml:"shadow"`
 }
 
-// Commands are taken only if a topic is given: leaving it out is the local
-// switch that turns all of them off.
+// Commands are taken only in the ways that are given: without one, the cloud
+// cannot command the gateway.
 type Commands struct {
 	// Topic is where commands come from; {gateway} and {label.NAME} are replaced.
 	Topic string `yaml:"topic"`
+	// Executions takes the executions of AWS IoT Commands that are for the thing
+	// called as the gateway. Default false.
+	Executions bool `yaml:"executions"`
+	// Desired takes the command in the desired state of shadow.name. Default
+	// false.
+	Desired bool `yaml:"desired"`
 	// MaxAge is how old a command may be when it arrives, 1s to 1h.
 	MaxAge setting.Duration `yaml:"max_age"`
+}
+
+// ways returns how commands may come, for people.
+func (c *Commands) ways(shadow *Shadow) []string {
+	var all []string
+	if c.Topic != "" {
+		all = append(all, "topic "+c.Topic)
+	}
+	if c.Executions {
+		all = append(all, "AWS IoT Commands")
+	}
+	if c.Desired {
+		all = append(all, "shadow "+shadow.Name)
+	}
+	return all
 }
 
 // Shadow is a named device shadow of the thing that is called as the gateway.

@@ -36,6 +36,13 @@ func (s *Sink) Health() []bridge.Condition {
 	if c, ok := expiring(s.own, now); ok {
 		all = append(all, c)
 	}
+	if c, ok := s.avoided.condition(now); ok {
+		all = append(all, c)
+	}
+	if c := s.commander.off.status(); c.Off {
+		all = append(all, bridge.Condition{Severity: bridge.Warning, Subject: "commands", Since: c.Since,
+			Text: "all commands of the cloud are refused, they are switched off on the machine: 'fieldbridge commands on' lets them in again"})
+	}
 	return append(all, s.denied.conditions()...)
 }
 

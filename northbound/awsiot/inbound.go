@@ -3,6 +3,7 @@ package awsiot
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -15,7 +16,8 @@ const filtersAtOnce = 8
 // sends what nobody has subscribed to; that is left alone.
 type inbound struct {
 	mu       sync.Mutex
-	handlers map[string]func(*paho.Publish) // guarded by mu
+	handlers map[string]func(*paho.Publish) // guarded by mu; by topic
+	below    map[string]func(*paho.Publish) // guarded by mu; by the beginning of topics
 }
 
 // handle sets who gets the messages of a topic. f must not block.
@@ -28,10 +30,32 @@ func (i *inbound) handle(topic string, f func(*paho.Publish)) {
 	i.handlers[topic] = f
 }
 
-func (i *inbound) received(p paho.PublishReceived) (bool, error) {
+// handleAll is handle for all topics that begin with prefix.
+func (i *inbound) handleAll(prefix string, f func(*paho.Publish)) {
 	i.mu.Lock()
-	f := i.handlers[p.Packet.Topic]
-	i.mu.Unlock()
+	defer i.mu.Unlock()
+	if i.below == nil {
+		i.below = make(map[string]func(*paho.Publish))
+	}
+	i.below[prefix] = f
+}
+
+func (i *inbound) handler(topic string) func(*paho.Publish) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if f := i.handlers[topic]; f != nil {
+		return f
+	}
+	for prefix, f := range i.below {
+		if strings.HasPrefix(topic, prefix) {
+			return f
+		}
+	}
+	return nil
+}
+
+func (i *inbound) received(p paho.PublishReceived) (bool, error) {
+	f := i.handler(p.Packet.Topic)
 	if f == nil {
 		return false, nil
 	}

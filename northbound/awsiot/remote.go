@@ -16,6 +16,17 @@ const remoteRetry = 5 * time.Minute
 func (s *Sink) remote(ctx context.Context, session *session) {
 	var all sync.WaitGroup
 	cfg := session.cfg
+	if cfg.Commands.Executions && s.avoided.over(time.Now()) {
+		all.Go(func() {
+			s.subscribed(ctx, "executions", func() error {
+				err := s.takeExecutions(ctx, session)
+				if s.avoided.note(err != nil && session.ctx.Err() != nil, time.Now()) {
+					s.log.Error("connections end while we subscribe to the executions of AWS IoT Commands, leaving them out", "for", avoidFor)
+				}
+				return err
+			})
+		})
+	}
 	if cfg.Commands.Topic != "" {
 		all.Go(func() { s.subscribed(ctx, "commands", func() error { return s.listen(ctx, session) }) })
 	}
@@ -52,9 +63,9 @@ func (s *Sink) listen(ctx context.Context, session *session) error {
 	}
 	maxAge := session.cfg.Commands.MaxAge.D()
 	session.inbound.handle(t.fill(""), func(p *paho.Publish) {
-		r := request{payload: p.Payload, maxAge: maxAge}
+		r := request{by: viaTopic, payload: p.Payload, maxAge: maxAge, reply: s.respond("", nil)}
 		if p.Properties != nil {
-			r.response, r.correlation = p.Properties.ResponseTopic, p.Properties.CorrelationData
+			r.reply = s.respond(p.Properties.ResponseTopic, p.Properties.CorrelationData)
 		}
 		s.commander.offer(r)
 	})

@@ -62,6 +62,18 @@ func TestSchemas(t *testing.T) {
 	add("command", []byte(commandNow("1", setSetpoint)), true)
 	add("command", []byte(commandNow("1", `,"action":"rebirth"`)), true)
 	add("command", []byte(commandNow("1", "")), false)
+	for rest, valid := range map[string]bool{
+		`,"action":"write"` + setSetpoint + `,"expires":1763887500123`: true, `,"action":"read","device":"d"`: true,
+		`,"action":"read","device":"d","points":["a"]`: true, `,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
+		`,"action":"interval","device":"d","for":0`: true, `,"action":"interval","device":"d","every":"often"`: false,
+		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
+	} {
+		text := commandNow("1", rest)
+		add("command", []byte(text), valid)
+		if _, err := parseCommand([]byte(text), viaTopic); (err == nil) != valid {
+			t.Errorf("%s is parsed: %v", text, err)
+		}
+	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", validatorScript)
 	cmd.Stdin = strings.NewReader(lines.String())
 	out, err := cmd.CombinedOutput()
@@ -81,7 +93,8 @@ func statusMessages() []any {
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Cause: "damaged"}),
 		catalogueEntry{header: s.header("catalog"), Device: "d", Removed: true},
 		wellness{s.header("health"), []condition{{bridge.Warning, "uplink", "text", 1}}}, wellness{s.header("health"), []condition{}},
-		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Again: true}}
+		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Again: true},
+		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}}}
 	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels, Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
 		all = append(all, e)
 	}

@@ -1,6 +1,7 @@
 package awsiot
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ type reporter struct {
 	reported map[string]any // as the service has it
 	version  int64
 	token    int
+
+	desired desired
 }
 
 // shadowAnswered is an answer of the service.
@@ -40,6 +43,7 @@ type shadowAnswered struct {
 	accepted bool
 	body     struct {
 		State struct {
+			Desired  map[string]any `json:"desired"`
 			Reported map[string]any `json:"reported"`
 		} `json:"state"`
 		Version int64  `json:"version"`
@@ -50,7 +54,7 @@ type shadowAnswered struct {
 }
 
 func newReporter(s *Sink, session *session) *reporter {
-	return &reporter{sink: s, session: session, answers: make(chan shadowAnswered, 10),
+	return &reporter{sink: s, session: session, answers: make(chan shadowAnswered, 10), desired: newDesired(),
 		prefix: "$aws/things/" + s.options.Gateway + "/shadow/name/" + session.cfg.Shadow.Name + "/"}
 }
 
@@ -63,7 +67,7 @@ func (r *reporter) open(ctx context.Context) error {
 			topics = append(topics, topic)
 			r.session.inbound.handle(topic, func(p *paho.Publish) {
 				a := shadowAnswered{accepted: outcome == "accepted"}
-				if json.Unmarshal(p.Payload, &a.body) != nil {
+				if exactly(p.Payload, &a.body) != nil {
 					return
 				}
 				select {
@@ -73,7 +77,18 @@ func (r *reporter) open(ctx context.Context) error {
 			})
 		}
 	}
+	if r.session.cfg.Commands.Desired {
+		topics = append(topics, r.prefix+"update/delta")
+		r.session.inbound.handle(r.prefix+"update/delta", r.desired.noteDelta)
+	}
 	return r.session.subscribe(ctx, topics...)
+}
+
+// exactly reads JSON with numbers as they are written.
+func exactly(data []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	return decoder.Decode(v)
 }
 
 // run reports until ctx ends.
@@ -81,6 +96,7 @@ func (r *reporter) run(ctx context.Context) {
 	tick := time.NewTicker(r.session.cfg.Shadow.Every.D())
 	defer tick.Stop()
 	warned := false
+	var pause *time.Timer // deltas are looked at when it is over
 	for ctx.Err() == nil {
 		if err := r.report(ctx); err != nil && ctx.Err() == nil {
 			r.known = false
@@ -91,9 +107,22 @@ func (r *reporter) run(ctx context.Context) {
 		} else {
 			warned = false
 		}
+		delta, over := r.desired.delta, (<-chan time.Time)(nil)
+		if pause != nil {
+			delta, over = nil, pause.C
+		}
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+		case result := <-r.desired.outcomes:
+			r.desired.dealtWith(result)
+		case <-over:
+			pause = nil
+		case <-delta:
+			if r.desired.newest.Load() > r.version {
+				r.known = false
+			}
+			pause = time.NewTimer(deltaPause)
 		}
 	}
 }
@@ -106,10 +135,11 @@ func (r *reporter) report(ctx context.Context) error {
 				return err
 			}
 		}
-		want, err := r.sink.report()
+		want, err := r.sink.report(r.desired.room())
 		if err != nil {
 			return err
 		}
+		r.desired.report(want)
 		change := shadowChange(r.reported, want)
 		if len(change) == 0 {
 			return nil
@@ -131,8 +161,14 @@ func (r *reporter) get(ctx context.Context) error {
 		return err
 	case a.accepted:
 		r.reported, r.version, r.known = a.body.State.Reported, a.body.Version, true
+		if r.session.cfg.Commands.Desired {
+			r.consider(a.body.State.Desired)
+		} else {
+			r.desired.size = len(encode(a.body.State.Desired))
+		}
 	case a.body.Code == 404:
 		r.reported, r.version, r.known = nil, 0, true
+		r.consider(nil)
 	default:
 		return fmt.Errorf("get: %d %s", a.body.Code, a.body.Message)
 	}
@@ -190,8 +226,8 @@ func (r *reporter) ask(ctx context.Context, action string, body map[string]any) 
 	}
 }
 
-// report returns what the shadow is to say, as JSON has it.
-func (s *Sink) report() (map[string]any, error) {
+// report returns what the shadow is to say, as JSON has it, in most bytes.
+func (s *Sink) report(most int) (map[string]any, error) {
 	l := s.Link()
 	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
 		"connected_since": l.Since.UnixMilli()}
@@ -205,15 +241,15 @@ func (s *Sink) report() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxShadow {
+	if len(data) > most {
 		delete(state, "devices") // by far the longest
 		state["devices_left_out"] = true
-		if data, err = json.Marshal(state); err != nil || len(data) > maxShadow {
-			return nil, fmt.Errorf("the report takes %d bytes, %d are allowed (%v)", len(data), maxShadow, err)
+		if data, err = json.Marshal(state); err != nil || len(data) > most {
+			return nil, fmt.Errorf("the report takes %d bytes, %d are allowed (%v)", len(data), most, err)
 		}
 	}
 	var plain map[string]any
-	return plain, json.Unmarshal(data, &plain)
+	return plain, exactly(data, &plain)
 }
 
 // shadowChange returns what must be told so that have becomes want: null for

@@ -91,8 +91,8 @@ func TestShadowStaysSmall(t *testing.T) {
 		devices[fmt.Sprint("device-", i)] = map[string]any{"state": "good", "points": 20}
 	}
 	s := &Sink{options: Options{Report: func() map[string]any { return map[string]any{"devices": devices, "queue": 1} }}, log: quiet}
-	got, err := s.report()
-	if err != nil || got["devices"] != nil || got["devices_left_out"] != true || got["queue"] != 1.0 {
+	got, err := s.report(maxShadow)
+	if err != nil || got["devices"] != nil || got["devices_left_out"] != true || got["queue"] != json.Number("1") {
 		t.Errorf("report %v, %v", got, err)
 	}
 }

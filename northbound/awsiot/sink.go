@@ -27,8 +27,13 @@ type Options struct {
 	State      bridge.State      // connection number and clean stops; nil forgets
 	ConfigHash string            // told in the birth and the catalogue; see [Sink.SetConfigHash]
 	Labels     map[string]string // of the gateway
-	// Writer carries out commands; nil refuses them.
+	// Writer, Reader and Pacer carry out commands; nil refuses them.
 	Writer bridge.Writer
+	Reader bridge.Reader
+	Pacer  bridge.Pacer
+	// Synced reports whether the wall clock is known to be right; nil is that it
+	// is. Without, no command is carried out that has a time and changes anything.
+	Synced func() bool
 	// Emit takes the audit records of commands; nil has none.
 	Emit bridge.Emit
 	// Report returns more for the shadow: what JSON can say. nil has no more. It
@@ -69,6 +74,7 @@ type Sink struct {
 	connects, failures, losses atomic.Uint64
 	statusSent, statusRefused  atomic.Uint64
 	denied                     denied
+	avoided                    avoided
 	born                       atomic.Bool // a birth of this run was acknowledged
 }
 

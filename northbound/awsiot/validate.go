@@ -143,6 +143,9 @@ func (v *validator) limits(c *Config) {
 	within(v, c.KeepAlive, minKeepAlive, maxKeepAlive, "keep_alive")
 	within(v, c.ConnectTimeout, time.Second, 5*time.Minute, "connect_timeout")
 	within(v, c.Commands.MaxAge, time.Second, time.Hour, "commands", "max_age")
+	if c.Commands.Desired && c.Shadow.Name == "" {
+		v.add("there is no shadow to take commands from", "give shadow: {name: gateway}, or leave desired out", "commands", "desired")
+	}
 	within(v, c.Shadow.Every, 10*time.Second, 24*time.Hour, "shadow", "every")
 	if n := c.Shadow.Name; len(n) > 64 || strings.ContainsFunc(n, func(r rune) bool { return !shadowRune(r) }) {
 		v.add(fmt.Sprintf("%q cannot be the name of a shadow", n), "use at most 64 letters, digits, :, _ and -", "shadow", "name")

@@ -1,0 +1,225 @@
+package awsiot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+const (
+	commandTimeout = 30 * time.Second
+	// waitingCommands are taken while one is carried out.
+	waitingCommands = 20
+)
+
+// request is a command as it came.
+type request struct {
+	by      way
+	id      string // of an execution; of others it is in the payload
+	payload []byte
+	maxAge  time.Duration
+	// permit asks whether the command still counts, after its id is durable; nil
+	// is that it does. The outcome "" is yes.
+	permit func(ctx context.Context) (outcome, string)
+	reply  func(answer) // is told the outcome; it must not block
+}
+
+// commander carries out commands, one at a time, each once.
+type commander struct {
+	sink     *Sink
+	requests chan request
+	busy     chan struct{} // holds a value while a command is carried out
+	done     map[string]finished
+	loaded   bool
+	off      commandSwitch
+
+	executions executions
+}
+
+func newCommander(s *Sink) *commander {
+	c := &commander{sink: s, requests: make(chan request, waitingCommands), busy: make(chan struct{}, 1), done: make(map[string]finished),
+		executions: newExecutions()}
+	c.off.read(s.options.State, s.log)
+	return c
+}
+
+// offer takes a request without waiting. It reports whether there was room.
+func (c *commander) offer(r request) bool {
+	select {
+	case c.requests <- r:
+		return true
+	default:
+		c.sink.log.Warn("command dropped: too many are waiting", "waiting", waitingCommands)
+		return false
+	}
+}
+
+// run carries out commands until ctx ends.
+func (c *commander) run(ctx context.Context) {
+	for {
+		due := c.payDue()
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-c.requests:
+			r.reply(c.carryOut(ctx, r))
+		case a := <-c.executions.answers:
+			c.settle(a)
+		case <-c.executions.connected:
+			c.payAll()
+		case <-due:
+		}
+	}
+}
+
+// carryOut decides about a request and does what it asks for.
+func (c *commander) carryOut(ctx context.Context, r request) answer {
+	c.busy <- struct{}{}
+	defer func() { <-c.busy }()
+	cmd, err := parseCommand(r.payload, r.by)
+	if r.by == viaExecution {
+		cmd.ID = r.id
+	}
+	a := answer{ID: cmd.ID}
+	refuse := func(o outcome, text string) answer {
+		a.Outcome, a.Text = o, text
+		return a
+	}
+	if err != nil {
+		return refuse(outcomeRefused, err.Error())
+	}
+	if err := c.load(); err != nil {
+		return refuse(outcomeRefused, "the memory of commands cannot be read: "+err.Error())
+	}
+	if f, ok := c.done[cmd.ID]; ok {
+		a.Again = true
+		return refuse(f.Outcome, f.Text)
+	}
+	f := finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(), Outcome: outcomeUnknown, Owed: r.by == viaExecution}
+	if text := c.forbids(&cmd); text != "" {
+		// It is refused for good, though the switch or the clock change.
+		refuse(outcomeRefused, text)
+		f.Outcome, f.Text = a.Outcome, a.Text
+		if err := c.remember(cmd.ID, f); err != nil {
+			c.sink.log.Warn("a refused command is not remembered", "id", cmd.ID, "err", err)
+		}
+		c.audit(cmd, r.by, a)
+		return a
+	}
+	if text := c.stale(&cmd, r.maxAge); text != "" {
+		return refuse(outcomeExpired, text)
+	}
+	// The id is on disk before anything happens: whatever becomes of this
+	// process, the command is not carried out a second time.
+	if err := c.remember(cmd.ID, f); err != nil {
+		return refuse(outcomeRefused, err.Error())
+	}
+	c.attempt(ctx, r, &cmd, &a)
+	f.Outcome, f.Text = a.Outcome, a.Text
+	if err := c.remember(cmd.ID, f); err != nil {
+		c.sink.log.Warn("the outcome of a command is not saved", "id", cmd.ID, "err", err)
+	}
+	c.audit(cmd, r.by, a)
+	return a
+}
+
+// attempt does what a command asks for, if it still counts.
+func (c *commander) attempt(ctx context.Context, r request, cmd *command, a *answer) {
+	if r.permit != nil {
+		if a.Outcome, a.Text = r.permit(ctx); a.Outcome != "" {
+			return
+		}
+		if text := c.forbids(cmd); text != "" { // it was switched off meanwhile
+			a.Outcome, a.Text = outcomeRefused, text
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	a.Outcome, a.Text = c.execute(ctx, cmd, a)
+}
+
+// forbids returns why no command of its kind is carried out at present; "" is
+// that it may be.
+func (c *commander) forbids(cmd *command) string {
+	switch {
+	case c.off.status().Off:
+		return "commands are switched off on the machine"
+	case !c.synced() && cmd.At+cmd.Expires != 0 && cmd.Action.acts():
+		return "the gateway's clock is not known to be right, so it cannot tell how old the command is"
+	}
+	return ""
+}
+
+// stale returns why a command is not carried out any more; "" is that it may be.
+// With a clock that is not known to be right age means nothing, see
+// [commander.forbids]. An execution without a time is judged by AWS's clock.
+func (c *commander) stale(cmd *command, maxAge time.Duration) string {
+	if !c.synced() {
+		return ""
+	}
+	now := time.Now()
+	if age := now.Sub(time.UnixMilli(cmd.At)); cmd.At != 0 && (age > maxAge || age < -maxAge) {
+		return fmt.Sprintf("the command is %v old, %v are allowed; or the clocks differ", age.Round(time.Millisecond), maxAge)
+	}
+	if expires := time.UnixMilli(cmd.Expires); cmd.Expires != 0 && !now.Before(expires) {
+		return fmt.Sprintf("the command expired %v ago; or the clocks differ", now.Sub(expires).Round(time.Millisecond))
+	}
+	return ""
+}
+
+func (c *commander) synced() bool {
+	return c.sink.options.Synced == nil || c.sink.options.Synced()
+}
+
+func (c *commander) execute(ctx context.Context, cmd *command, a *answer) (outcome, string) {
+	o := &c.sink.options
+	switch {
+	case cmd.Action == actionRebirth:
+		c.sink.rebirth()
+		return outcomeDone, ""
+	case cmd.Action == actionRead && o.Reader != nil:
+		return c.read(ctx, cmd, a)
+	case cmd.Action == actionInterval && o.Pacer != nil:
+		every, length := time.Duration(cmd.Every), time.Duration(cmd.For)
+		if length == 0 {
+			every = 0
+		}
+		return judge(o.Pacer.SetInterval(ctx, cmd.Device, every, length))
+	case cmd.Action == actionWrite && o.Writer != nil:
+		v, err := commandValue(cmd.Value)
+		if err != nil {
+			return outcomeRefused, err.Error()
+		}
+		return judge(o.Writer.Write(ctx, bridge.Command{Device: cmd.Device, Point: cmd.Point, Value: v}))
+	}
+	return outcomeRefused, fmt.Sprintf("this gateway has nothing that takes %s", cmd.Action)
+}
+
+// read carries out a read. It is done when anything was read.
+func (c *commander) read(ctx context.Context, cmd *command, a *answer) (outcome, string) {
+	readings, err := c.sink.options.Reader.ReadNow(ctx, cmd.Device, cmd.Points)
+	if err != nil {
+		return judge(err)
+	}
+	a.list(readings)
+	for _, r := range readings {
+		if r.Value.Good() {
+			return outcomeDone, a.Text
+		}
+	}
+	return outcomeFailed, "nothing could be read"
+}
+
+// judge returns what an error of the field makes of a command.
+func judge(err error) (outcome, string) {
+	switch {
+	case err == nil:
+		return outcomeDone, ""
+	case bridge.IsPermanent(err):
+		return outcomeRefused, err.Error()
+	}
+	return outcomeFailed, err.Error()
+}

@@ -1,0 +1,79 @@
+package awsiot
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// rememberedCommands bounds the memory of ids; it must fit in a
+	// [bridge.State].
+	rememberedCommands = 300
+	// rememberedText is how many bytes of an outcome's text are remembered.
+	rememberedText = 100
+	// rememberFor is the least time an id is remembered. AWS sends a message
+	// again for up to an hour.
+	rememberFor = 2 * time.Hour
+	commandsKey = "awsiot.commands"
+)
+
+// finished is a command that was begun, or refused for good.
+type finished struct {
+	Until   int64   `json:"until"` // epoch milliseconds
+	Outcome outcome `json:"outcome"`
+	Text    string  `json:"text,omitempty"`
+	// Owed says that AWS IoT Commands has not taken the outcome yet.
+	Owed bool `json:"owed,omitempty"`
+}
+
+// load reads what earlier processes have begun.
+func (c *commander) load() error {
+	if c.loaded || c.sink.options.State == nil {
+		return nil
+	}
+	data, err := c.sink.options.State.Get(commandsKey)
+	if err != nil {
+		return err
+	}
+	if data != nil {
+		if err := json.Unmarshal(data, &c.done); err != nil {
+			return err
+		}
+	}
+	c.loaded = true
+	return nil
+}
+
+// remember saves what is known of a command, and forgets what is old.
+func (c *commander) remember(id string, f finished) error {
+	now := time.Now().UnixMilli()
+	for other, o := range c.done {
+		if o.Until < now {
+			delete(c.done, other)
+		}
+	}
+	if _, known := c.done[id]; !known && len(c.done) >= rememberedCommands {
+		return fmt.Errorf("%d commands came within %v: no more are taken", len(c.done), rememberFor)
+	}
+	if len(f.Text) > rememberedText {
+		f.Text = strings.ToValidUTF8(f.Text[:rememberedText], "")
+	}
+	before, known := c.done[id]
+	c.done[id] = f
+	if c.sink.options.State == nil {
+		return nil
+	}
+	data, err := json.Marshal(c.done)
+	if err == nil {
+		err = c.sink.options.State.Put(commandsKey, data)
+	}
+	if err != nil {
+		if delete(c.done, id); known {
+			c.done[id] = before
+		}
+		return fmt.Errorf("the id cannot be saved: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package awsiot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// CommandStatus is whether the cloud may command the gateway, for people.
+type CommandStatus struct {
+	// Ways are those that commands may come by, as configured; none is that they
+	// may not.
+	Ways []string `json:"ways"`
+	// Off is that they are switched off on the machine, whatever is configured.
+	Off bool `json:"off"`
+	// Since is when they were switched off.
+	Since time.Time `json:"since,omitzero"`
+}
+
+// commandSwitch is the switch on the machine that turns all commands off. It is
+// kept over restarts.
+type commandSwitch struct {
+	mu    sync.Mutex
+	saved switchState  // guarded by mu
+	state bridge.State // nil forgets
+}
+
+type switchState struct {
+	Off   bool  `json:"off"`
+	Since int64 `json:"since,omitempty"` // epoch milliseconds
+}
+
+const switchKey = "awsiot.commands.switch"
+
+// read takes what an earlier process saved. A switch that can't be read is off:
+// somebody may rely on it.
+func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
+	if c.state = state; state == nil {
+		return
+	}
+	data, err := state.Get(switchKey)
+	if err == nil && data != nil {
+		err = json.Unmarshal(data, &c.saved)
+	}
+	if err != nil {
+		c.saved = switchState{Off: true, Since: time.Now().UnixMilli()}
+		log.Error("the switch for commands cannot be read, they are off: switch them on or off again", "err", err)
+	} else if c.saved.Off {
+		log.Warn("commands are switched off on the machine", "since", time.UnixMilli(c.saved.Since))
+	}
+}
+
+func (c *commandSwitch) status() CommandStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.saved.Off {
+		return CommandStatus{}
+	}
+	return CommandStatus{Off: true, Since: time.UnixMilli(c.saved.Since)}
+}
+
+// set turns the switch. Off counts at once and stays, even if it can't be saved;
+// on counts only when it is saved.
+func (c *commandSwitch) set(off bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := switchState{Off: off}
+	if off && c.saved.Off {
+		next = c.saved
+	} else if off {
+		next.Since = time.Now().UnixMilli()
+	}
+	if off {
+		c.saved = next
+	}
+	if c.state != nil {
+		data, err := json.Marshal(next)
+		if err == nil {
+			err = c.state.Put(switchKey, data)
+		}
+		if err != nil {
+			return fmt.Errorf("the switch for commands cannot be saved: %w", err)
+		}
+	}
+	c.saved = next
+	return nil
+}
+
+// errUnderWay is that a command was begun before the switch was turned.
+var errUnderWay = errors.New("commands are off, but one that was begun before has not ended yet")
+
+// SwitchCommands turns all commands of the cloud off or on, over restarts. When
+// it returns nil after off, none is under way any more and none will begin. An
+// error after off says what is not sure: they are off, but one that was begun
+// has not ended when ctx did, or the switch could not be saved and counts until
+// the restart only. After on, an error is that they are still off.
+func (s *Sink) SwitchCommands(ctx context.Context, off bool) error {
+	was := s.commander.off.status().Off
+	err := s.commander.off.set(off)
+	if now := s.commander.off.status().Off; now != was {
+		s.log.Warn("commands are switched on the machine", "off", now)
+	}
+	if !off || err != nil {
+		return err
+	}
+	select {
+	case s.commander.busy <- struct{}{}:
+		<-s.commander.busy
+		return nil
+	case <-ctx.Done():
+		return errUnderWay
+	}
+}
+
+// Commands returns whether the cloud may command the gateway.
+func (s *Sink) Commands() CommandStatus {
+	cfg := s.current()
+	status := s.commander.off.status()
+	status.Ways = cfg.Commands.ways(&cfg.Shadow)
+	return status
+}

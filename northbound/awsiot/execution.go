@@ -1,0 +1,328 @@
+package awsiot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/bridge"
+)
+
+// AWS IoT Commands sends an execution to $aws/commands/things/THING/executions/
+// ID/request/json and takes updates of its status on .../response/json, which it
+// answers on .../response/accepted/json and .../response/rejected/json ("AWS IoT
+// Device Management Commands", topics and troubleshooting).
+//
+// Its payload is the same for each execution and has no time, so the service is
+// asked whether the execution still counts: an update to IN_PROGRESS is accepted
+// only while it has not ended, by AWS's clock and the execution's own timeout.
+const (
+	// settleTime is how long an answer of the service may take.
+	settleTime = 10 * time.Second
+	// settlePause is before an update is sent again that met another, or was not
+	// answered; it doubles.
+	settlePause = 500 * time.Millisecond
+	// settleTries is how often an update is sent on one connection.
+	settleTries = 5
+	// maxDescription is the most characters of a reason's description (AWS IoT
+	// API, StatusReason).
+	maxDescription = 1024
+	// maxResult is the most bytes of what was read in a result.
+	maxResult = 2 << 10
+)
+
+// executionUpdate is a status of an execution (UpdateCommandExecution over MQTT).
+type executionUpdate struct {
+	Status string                     `json:"status"`
+	Reason *executionReason           `json:"statusReason,omitempty"`
+	Result map[string]executionResult `json:"result,omitempty"`
+}
+
+type executionReason struct {
+	Code        string `json:"reasonCode"`
+	Description string `json:"reasonDescription,omitempty"`
+}
+
+type executionResult struct {
+	Text string `json:"s"`
+}
+
+// executionAnswer is what the service says to an update.
+type executionAnswer struct {
+	id       string
+	accepted bool
+	code     string // of a rejection
+	message  string
+}
+
+// transient reports whether the same update may be taken later.
+func (a *executionAnswer) transient() bool {
+	switch a.code {
+	case "DataConflict", "InternalError", "RequestThrottled":
+		return true
+	}
+	return false
+}
+
+// debt is an outcome that the service has not taken yet.
+type debt struct {
+	answer answer
+	tries  int
+	next   time.Time // when to send it again
+}
+
+// executions is the side of a commander that deals with AWS IoT Commands. The
+// commander's goroutine owns it, but for the channels.
+type executions struct {
+	answers   chan executionAnswer
+	connected chan struct{} // one value: executions are taken on a new connection
+	owed      map[string]*debt
+}
+
+func newExecutions() executions {
+	return executions{answers: make(chan executionAnswer, waitingCommands), connected: make(chan struct{}, 1), owed: make(map[string]*debt)}
+}
+
+// executionTopics returns the filters of a thing's executions.
+func executionTopics(thing string) []string {
+	prefix := executionPrefix(thing) + "+/"
+	return []string{prefix + "request/json", prefix + "response/accepted/json", prefix + "response/rejected/json"}
+}
+
+func executionPrefix(thing string) string { return "$aws/commands/things/" + thing + "/executions/" }
+
+// takeExecutions subscribes to the executions of AWS IoT Commands.
+func (s *Sink) takeExecutions(ctx context.Context, session *session) error {
+	prefix := executionPrefix(s.options.Gateway)
+	maxAge := session.cfg.Commands.MaxAge.D()
+	session.inbound.handleAll(prefix, func(p *paho.Publish) {
+		id, what, _ := strings.Cut(strings.TrimPrefix(p.Topic, prefix), "/")
+		switch what {
+		case "request/json":
+			if !validID(id) {
+				s.log.Warn("an execution whose id is none is left alone", "topic", p.Topic)
+				return
+			}
+			s.commander.offer(s.commander.execution(session, id, p.Payload, maxAge))
+		case "response/accepted/json", "response/rejected/json":
+			var body struct {
+				Error   string `json:"error"`
+				Message string `json:"errorMessage"`
+			}
+			_ = json.Unmarshal(p.Payload, &body) // the topic says what matters
+			select {
+			case s.commander.executions.answers <- executionAnswer{id, what == "response/accepted/json", body.Error, body.Message}:
+			default: // it is sent again
+			}
+		}
+	})
+	if err := session.subscribe(ctx, executionTopics(s.options.Gateway)...); err != nil {
+		return err
+	}
+	select {
+	case s.commander.executions.connected <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// execution returns the request of an execution.
+func (c *commander) execution(session *session, id string, payload []byte, maxAge time.Duration) request {
+	return request{by: viaExecution, id: id, payload: payload, maxAge: maxAge,
+		permit: func(ctx context.Context) (outcome, string) { return c.begin(ctx, session, id) },
+		reply:  c.owe}
+}
+
+// begin asks the service whether an execution still counts.
+func (c *commander) begin(ctx context.Context, session *session, id string) (outcome, string) {
+	deadline := time.NewTimer(settleTime)
+	defer deadline.Stop()
+	pause := settlePause
+	var again <-chan time.Time
+	c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+	for {
+		select {
+		case <-ctx.Done():
+			return outcomeRefused, "the gateway stopped before AWS said that the execution still counts"
+		case <-session.ctx.Done():
+			return outcomeRefused, "the connection ended before AWS said that the execution still counts"
+		case <-deadline.C:
+			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
+		case <-again:
+			c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+		case a := <-c.executions.answers:
+			switch {
+			case a.id != id:
+				c.settle(a)
+			case a.accepted:
+				return "", ""
+			case a.transient():
+				again = time.After(pause)
+				pause *= 2
+			default:
+				return outcomeExpired, "AWS says that the execution has ended: " + a.code + " " + a.message
+			}
+		}
+	}
+}
+
+// update sends a status of an execution.
+func (c *commander) update(session *session, id string, u executionUpdate) {
+	topic := executionPrefix(c.sink.options.Gateway) + id + "/response/json"
+	session.reply(topic, encode(u), nil, func(code byte, err error) {
+		if err == nil {
+			err = pubackError(topic, code)
+		}
+		if err != nil {
+			c.sink.log.Warn("AWS does not take the status of an execution", "id", id, "status", u.Status, "err", err)
+		}
+	})
+}
+
+// statusOf returns an outcome in the words of AWS IoT Commands.
+func statusOf(a answer) executionUpdate {
+	u := executionUpdate{Status: map[outcome]string{outcomeDone: "SUCCEEDED", outcomeRefused: "REJECTED", outcomeExpired: "TIMED_OUT",
+		outcomeFailed: "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
+	text := []rune(strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.C) {
+			return ' '
+		}
+		return r
+	}, a.Text))
+	u.Reason = &executionReason{Code: strings.ToUpper(string(a.Outcome)), Description: string(text[:min(len(text), maxDescription)])}
+	for name, v := range map[string]any{"points": a.Points, "bad": a.Bad} {
+		if text := encode(v); len(text) > len("null") && len(text) <= maxResult {
+			if u.Result == nil {
+				u.Result = make(map[string]executionResult)
+			}
+			u.Result[name] = executionResult{string(text)}
+		}
+	}
+	return u
+}
+
+// owe tells the service an outcome until it has taken it.
+func (c *commander) owe(a answer) {
+	d := &debt{answer: a}
+	c.executions.owed[a.ID] = d
+	c.pay(d)
+}
+
+// pay sends an outcome, if there is a connection.
+func (c *commander) pay(d *debt) {
+	session, _ := c.sink.connection()
+	if session == nil || !session.cfg.Commands.Executions {
+		d.next, d.tries = time.Time{}, settleTries // on the next connection
+		return
+	}
+	d.tries++
+	d.next = time.Now().Add(max(settlePause<<d.tries, settleTime))
+	c.update(session, d.answer.ID, statusOf(d.answer))
+}
+
+// settle takes in what the service says to an outcome. One that has ended for
+// AWS, or that it does not know, is not told again.
+func (c *commander) settle(a executionAnswer) {
+	d := c.executions.owed[a.id]
+	switch {
+	case d == nil:
+		return
+	case a.transient() && d.tries < settleTries:
+		d.next = time.Now().Add(settlePause << d.tries)
+		return
+	case !a.accepted:
+		c.sink.log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err", a.code+" "+a.message)
+	}
+	delete(c.executions.owed, a.id)
+	if f, known := c.done[a.id]; known && f.Owed {
+		f.Owed = false
+		if err := c.remember(a.id, f); err != nil {
+			c.sink.log.Warn("it is not saved that AWS knows the outcome of a command", "id", a.id, "err", err)
+		}
+	}
+}
+
+// payAll tells all that is owed, that of earlier processes too, on a new
+// connection.
+func (c *commander) payAll() {
+	if err := c.load(); err != nil {
+		c.sink.log.Warn("the memory of commands cannot be read", "err", err)
+	}
+	for id, f := range c.done {
+		if f.Owed && c.executions.owed[id] == nil {
+			c.executions.owed[id] = &debt{answer: answer{ID: id, Outcome: f.Outcome, Text: f.Text, Again: true}}
+		}
+	}
+	for _, d := range c.executions.owed {
+		d.tries = 0
+		c.pay(d)
+	}
+}
+
+// payDue sends again what was not answered, and returns when it is next due;
+// nil is never.
+func (c *commander) payDue() <-chan time.Time {
+	var next time.Time
+	for _, d := range c.executions.owed {
+		if d.tries < settleTries && !d.next.IsZero() && !time.Now().Before(d.next) {
+			c.pay(d)
+		}
+		if d.tries < settleTries && (next.IsZero() || d.next.Before(next)) {
+			next = d.next
+		}
+	}
+	if next.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(next))
+}
+
+// avoided keeps the readings flowing where the cloud ends the connection because
+// of our filters, as AWS may for what a Region does not have: after two in a row
+// they are left out for a while.
+type avoided struct {
+	mu    sync.Mutex
+	cuts  int       // guarded by mu; connections in a row that ended while subscribing
+	until time.Time // guarded by mu
+}
+
+const (
+	avoidAfter = 2
+	avoidFor   = time.Hour
+)
+
+func (a *avoided) over(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !now.Before(a.until)
+}
+
+// note takes in whether a connection was cut while subscribing, and reports
+// whether the filters are left out from now on.
+func (a *avoided) note(cut bool, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !cut {
+		a.cuts = 0
+		return false
+	}
+	if a.cuts++; a.cuts < avoidAfter {
+		return false
+	}
+	a.cuts, a.until = 0, now.Add(avoidFor)
+	return true
+}
+
+// condition tells that executions are left out; false is that they are not.
+func (a *avoided) condition(now time.Time) (bridge.Condition, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return bridge.Condition{Severity: bridge.Warning, Subject: "commands", Since: a.until.Add(-avoidFor),
+		Text: "the cloud ends the connection when we subscribe to the executions of AWS IoT Commands: leave out northbound.awsiot.commands.executions unless its Region has them"}, now.Before(a.until)
+}
