@@ -168,6 +168,10 @@ const (
 	Unnamed     Kind = "unnamed"     // lost silently
 )
 
+// Dead is the cause of a gap whose batches the cloud has refused for good: the
+// gateway keeps them, until its owner retries or purges them.
+const Dead = "dead"
+
 // Gap is batches of one run that did not arrive.
 type Gap struct {
 	First uint64 `json:"first"` // seq
@@ -219,9 +223,24 @@ func (r *run) gaps(partial bool) (gaps []Gap) {
 	slices.SortFunc(r.stones, func(a, b stone) int {
 		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.last, b.last))
 	})
+	// What became of a dead letter says more than that it was one.
+	var final, dead []stone
+	for _, s := range r.stones {
+		if s.cause == Dead {
+			dead = append(dead, s)
+		} else {
+			final = append(final, s)
+		}
+	}
 	end := max(r.last, r.previousLast)
 	for _, s := range r.missing(end) {
-		gaps = append(gaps, r.explain(s, r.stones, partial)...)
+		for _, g := range r.explain(s, final, partial) {
+			if g.Kind == Named {
+				gaps = append(gaps, g)
+			} else {
+				gaps = append(gaps, r.explain(span{g.First, g.Last}, dead, partial)...)
+			}
+		}
 	}
 	return gaps
 }

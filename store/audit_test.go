@@ -81,8 +81,10 @@ func (a *audit) kept() {
 	}
 }
 
-// lostFromDisk returns the tombstones of what had been on disk: a crash may take
-// what was only in memory, and names it where it can.
+// lostFromDisk returns the tombstones of what had been on disk and is no more: a
+// crash may take what was only in memory, and names it where it can.
 func lostFromDisk(q *Queue) []bridge.Tombstone {
-	return slices.DeleteFunc(q.Tombstones(), func(s bridge.Tombstone) bool { return s.Cause == causeUncommitted })
+	return slices.DeleteFunc(q.Tombstones(), func(s bridge.Tombstone) bool {
+		return s.Cause == causeUncommitted || s.Cause == causeSetAside
+	})
 }

@@ -201,6 +201,11 @@ func (q *Queue) committed(h *header, batches []numbered) {
 		p, n := batches[i].position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
 		if p < q.mem.base || q.mem.at(p).state == itemFinished {
 			s.done = s.done.Add(n) // meanwhile
+			for j := range q.dead {
+				if q.dead[j].position == p {
+					q.dead[j].counted = true
+				}
+			}
 			q.acksDueLocked()
 			continue
 		}
@@ -229,13 +234,8 @@ func (q *Queue) record(now bool) error {
 		q.mu.Unlock()
 		return nil
 	}
-	r := ackRecord{next: q.mem.end(), uptime: q.uptime(), done: append(spans(nil), q.done...),
-		counts: make(map[bridge.Position]bridge.Count, len(q.segments))}
-	for _, s := range q.segments {
-		if s.done.Batches > 0 {
-			r.counts[s.first] = s.done
-		}
-	}
+	r := ackRecord{next: q.mem.end(), uptime: q.uptime()}
+	r.done, r.counts = q.settledLocked()
 	due := q.ackDue
 	q.ackDue = 0
 	q.mu.Unlock()
@@ -331,7 +331,7 @@ func (q *Queue) doneSegment() *segment {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		if s.done == s.written && s.suspect == nil && (s != q.keep.writer || s.bytes > keepBelow) {
+		if s.done == s.written && s.suspect == nil && (s != q.keep.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
 			return s
 		}
 	}

@@ -299,7 +299,6 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 	}
 	q.Dead(t.Context(), func(l DeadLetter) error {
 		have[l.Run+" "+itoa(l.Seq)] = true
-		judge.batch(l.Run, l.Seq, l.Batch) // kept, if not delivered
 		return nil
 	})
 	before := map[string]bool{} // what arrived before the cut and does not come again

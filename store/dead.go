@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -23,6 +24,7 @@ type burial struct {
 	position bridge.Position
 	batch    bridge.Batch // if it was in memory, else it is in a segment
 	inMemory bool
+	counted  bool // in what is done of its segment
 	cause    string
 	count    bridge.Count
 	safe     func(error)
@@ -86,7 +88,9 @@ func writeTotals(b *bolt.Bucket, n bridge.Count, bytes uint64) error {
 	return b.Put(deadTotals, binary.LittleEndian.AppendUint64(v, bytes))
 }
 
-// bury writes the dead letters that are not yet on disk.
+// bury writes the dead letters that are not yet on disk, and before that their
+// tombstones: a batch that is told to be dead and still waits, after a cut in
+// between, does no harm.
 func (q *Queue) bury() error {
 	q.mu.Lock()
 	dead := q.dead
@@ -94,9 +98,16 @@ func (q *Queue) bury() error {
 	if len(dead) == 0 {
 		return nil
 	}
+	if err := q.writeMeta(); err != nil {
+		return err
+	}
 	values := make([][]byte, 0, len(dead))
 	for i := range dead {
-		values = append(values, q.deadValue(&dead[i]))
+		v, err := q.deadValue(&dead[i])
+		if err != nil {
+			return fmt.Errorf("write dead letters: %w", err)
+		}
+		values = append(values, v)
 	}
 	err := q.withDead(true, func(db *bolt.DB) error {
 		return db.Update(func(tx *bolt.Tx) error {
@@ -106,8 +117,11 @@ func (q *Queue) bury() error {
 			}
 			total, bytes := readTotals(tx)
 			for i, v := range values {
-				key := binary.BigEndian.AppendUint64(nil, uint64(dead[i].position))
-				if v == nil || b.Get(key) != nil {
+				if v == nil {
+					continue
+				}
+				key, there := freeKey(b, dead[i].position, v)
+				if there {
 					continue
 				}
 				if err := b.Put(key, v); err != nil {
@@ -126,12 +140,14 @@ func (q *Queue) bury() error {
 	if len(q.dead) == 0 {
 		q.dead = nil
 	}
+	q.acksDueLocked() // they are on disk now: what was done may be recorded
 	q.stats.syncs += 2
 	q.stats.bytes += 4 * pageSize
 	for i, v := range values {
 		if v == nil { // it was in a segment that is damaged
 			q.ledger.Dead = q.ledger.Dead.Sub(dead[i].count)
 			q.ledger.Damaged = q.ledger.Damaged.Add(dead[i].count)
+			q.stoneAtLocked(dead[i].position, dead[i].count, causeDamaged, 0)
 		}
 	}
 	q.mu.Unlock()
@@ -144,46 +160,105 @@ func (q *Queue) bury() error {
 	return q.trimDead()
 }
 
+// freeKey returns the key for a dead letter, or reports that it is there. A crash
+// may have taken what came before a dead letter out of the memory, so that its
+// position is given once more: the later one then goes behind the last.
+func freeKey(b *bolt.Bucket, p bridge.Position, v []byte) (key []byte, there bool) {
+	key = binary.BigEndian.AppendUint64(nil, uint64(p))
+	old := b.Get(key)
+	if old == nil {
+		return key, false
+	}
+	if x, y := deadHeader(old), deadHeader(v); x.run == y.run && x.seq == y.seq {
+		return nil, true
+	}
+	c := b.Cursor()
+	last, _ := c.Last()
+	for last != nil && len(last) != len(key) { // not the totals
+		last, _ = c.Prev()
+	}
+	return binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(last)+1), false
+}
+
+// deadHeader returns the header of a dead letter's block, or an empty one.
+func deadHeader(v []byte) header {
+	if len(v) < 2 || len(v) < 2+int(binary.LittleEndian.Uint16(v)) {
+		return header{}
+	}
+	h, err := parseHeader(v[2+binary.LittleEndian.Uint16(v):])
+	if err != nil {
+		return header{}
+	}
+	return h
+}
+
 // deadValue returns what is written for a dead letter, nil if its batch cannot
-// be read any more.
-func (q *Queue) deadValue(d *burial) []byte {
+// be read any more. An error may pass.
+func (q *Queue) deadValue(d *burial) ([]byte, error) {
 	entry := bridge.Entry{Batch: d.batch, Position: d.position, Run: q.run, Seq: uint64(d.position - q.base)}
 	if !d.inMemory {
-		var ok bool
-		if entry, ok = q.readEntry(d.position); !ok {
-			return nil
+		var err error
+		if entry, err = q.readEntry(d.position); err != nil {
+			if isDamage(err) {
+				return nil, nil
+			}
+			return nil, err
 		}
 	}
 	h := header{run: entry.Run, seq: entry.Seq, wall: time.Now().UnixMilli(), uptime: q.uptime()}
 	block, err := q.keep.encoder.encode(&h, []numbered{{Batch: entry.Batch, position: d.position}})
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	cause := d.cause[:min(len(d.cause), maxCause)]
 	v := binary.LittleEndian.AppendUint16(nil, uint16(len(cause)))
 	v = append(v, cause...)
-	return append(v, block...)
+	return append(v, block...), nil
 }
 
 // readEntry reads one batch from its segment.
-func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, bool) {
+func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 	q.mu.Lock()
 	s := q.segmentOfLocked(p)
 	q.mu.Unlock()
 	if s == nil {
-		return bridge.Entry{}, false
+		return bridge.Entry{}, damaged("no segment has batch %d", p)
 	}
 	q.files.Lock()
 	defer q.files.Unlock()
 	entries, _, err := q.readBlock(s, p)
 	if err != nil {
 		q.unreadable(s, err)
-		return bridge.Entry{}, false
+		return bridge.Entry{}, err
 	}
 	for i := range entries {
 		if entries[i].Position == p {
-			return entries[i], true
+			return entries[i], nil
 		}
 	}
-	return bridge.Entry{}, false
+	return bridge.Entry{}, damaged("batch %d is not where it should be", p)
+}
+
+// buryingLocked reports whether a segment has a batch that is to become a dead
+// letter and is not one on disk yet. Until then it must stay.
+func (q *Queue) buryingLocked(s *segment) bool {
+	return slices.ContainsFunc(q.dead, func(d burial) bool { return d.counted && d.position >= s.first && d.position <= s.last })
+}
+
+// settledLocked returns what may be recorded as done: not what is on its way to
+// the dead letters, which a kill would take.
+func (q *Queue) settledLocked() (done spans, counts map[bridge.Position]bridge.Count) {
+	done = q.done.without(q.dead)
+	counts = make(map[bridge.Position]bridge.Count, len(q.segments))
+	for _, s := range q.segments {
+		if s.done.Batches > 0 {
+			counts[s.first] = s.done
+		}
+	}
+	for i := range q.dead {
+		if s := q.segmentOfLocked(q.dead[i].position); s != nil && q.dead[i].counted {
+			counts[s.first] = counts[s.first].Sub(q.dead[i].count)
+		}
+	}
+	return done, counts
 }

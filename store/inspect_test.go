@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,8 +144,8 @@ func TestEntriesFilterAndForget(t *testing.T) {
 	if l := q.Ledger(); l.Dropped.Batches != 395 || l.Waiting.Batches != 500 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
-	stones := q.Tombstones()
-	if len(stones) != 1 || stones[0].Cause != causeForget || stones[0].First != 106 || stones[0].Last != 500 {
+	stones := stonesOf(q, causeForget)
+	if len(stones) != 1 || stones[0].First != 106 || stones[0].Last != 500 {
 		t.Errorf("tombstones: %+v", stones)
 	}
 	commitNow(t, q)
@@ -163,6 +164,44 @@ func seqsOf(entries []bridge.Entry) (out []uint64) {
 		out = append(out, entries[i].Seq)
 	}
 	return out
+}
+
+// stonesOf returns the tombstones of one cause.
+func stonesOf(q *Queue, cause string) []bridge.Tombstone {
+	return slices.DeleteFunc(q.Tombstones(), func(s bridge.Tombstone) bool { return s.Cause != cause })
+}
+
+// TestDeadLettersAreTold: while a dead letter waits for its owner, the cloud is
+// told where it is, and with its neighbours in one notice.
+func TestDeadLettersAreTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, q *Queue) {
+		q.Online()
+		<-q.Noticed() // the run record
+		for i := range 10 {
+			q.Append(testBatch(i, 2), nil)
+		}
+		entries := take(t, q, bridge.Fresh)
+		judge := audit{t: t}
+		for i := range entries {
+			if i >= 3 && i < 7 {
+				q.Bury("too large", entries[i].Position)
+			} else {
+				q.Ack(entries[i].Position)
+				judge.batch(entries[i].Run, entries[i].Seq, entries[i].Batch)
+			}
+		}
+		select {
+		case <-q.Noticed():
+			t.Error("it is told before its neighbours can be")
+		case <-time.After(noticeDelay / 2):
+		}
+		<-q.Noticed()
+		judge.notices(q)
+		judge.kept()
+		if s := stonesOf(q, causeSetAside); len(s) != 1 || s[0].First != 4 || s[0].Last != 7 || s[0].Count.Readings != 8 {
+			t.Errorf("tombstones: %+v", s)
+		}
+	})
 }
 
 func TestDeadLetters(t *testing.T) {
@@ -187,8 +226,10 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Waiting.Batches != 900 || !l.Balanced() {
 		t.Fatalf("retried %+v, %v: %+v", n, err, l)
 	}
-	if s := q.Tombstones(); len(s) != 1 || s[0].First != 101 || s[0].Last != 105 || s[0].Cause != causeRetried || s[0].Count.Batches != 5 {
-		t.Errorf("tombstones of what was retried: %+v", s)
+	for _, cause := range []string{causeSetAside, causeRetried} {
+		if s := stonesOf(q, cause); len(s) != 1 || s[0].First != 101 || s[0].Last != 105 || s[0].Count != n {
+			t.Errorf("tombstones of what was %s: %+v", cause, s)
+		}
 	}
 	q.Online()
 	entries := take(t, q, bridge.Backlog)
@@ -230,7 +271,7 @@ func TestDeadLettersHaveALimit(t *testing.T) {
 	if l.Dead.Batches < 50 || l.Dead.Batches > 150 || l.Dropped.Batches+l.Dead.Batches != 300 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
-	if s := q.Tombstones(); len(s) != 1 || s[0].Cause != causeDead || s[0].Count != l.Dropped {
+	if s := stonesOf(q, causeDead); len(s) != 1 || s[0].Count != l.Dropped {
 		t.Errorf("tombstones: %+v", s)
 	}
 }

@@ -107,6 +107,7 @@ func (q *Queue) tend(all bool) error {
 		failed = errors.Join(failed, q.writeMeta())
 	}
 	q.wrote(mayWrite, failed)
+	q.noticeDue()
 	q.calm()
 	q.setAlarm()
 	return failed
@@ -151,6 +152,7 @@ func (q *Queue) setAlarm() {
 	write(q.ackDue)
 	at(q.ageDueLocked())
 	at(q.rereadAt)
+	at(q.noticeAt)
 	for _, s := range q.segments {
 		if s.suspect != nil {
 			at(max(q.keep.repairAt, q.now()))
@@ -195,9 +197,7 @@ func (q *Queue) shut() error {
 	q.ackDue = 1 // so that the next run knows how far this one got
 	q.mu.Unlock()
 	failed = errors.Join(failed, q.record(true), q.writeMeta())
-	q.files.Lock()
-	q.closeReading()
-	q.files.Unlock()
+	q.endReading()
 	q.refuseAll()
 	return errors.Join(failed, q.closeFiles())
 }

@@ -102,6 +102,10 @@ func TestKilledChild(t *testing.T) {
 							if !sameContent(&entries[i]) {
 								say("bad content of %s %d\n", entries[i].Run, entries[i].Seq)
 							}
+							if entries[i].Seq%499 == 0 {
+								q.Bury("no", entries[i].Position)
+								continue
+							}
 							say("cloud %s %d\n", entries[i].Run, entries[i].Seq)
 							q.Ack(entries[i].Position)
 						}
@@ -109,6 +113,11 @@ func TestKilledChild(t *testing.T) {
 				})
 			}
 			lanes.Wait()
+			for _, s := range q.Tombstones() {
+				text, _ := json.Marshal(s)
+				say("stone %s\n", text)
+				q.AckTombstones(s.ID)
+			}
 			cancel()
 			q.Offline()
 			time.Sleep(time.Duration(rnd.IntN(30)) * time.Millisecond)
@@ -166,6 +175,14 @@ func TestKill(t *testing.T) {
 	if uint64(len(entries)) != waiting {
 		t.Errorf("the ledger says that %d batches wait, %d were handed out", waiting, len(entries))
 	}
+	dead := 0
+	if err := q.Dead(t.Context(), func(l DeadLetter) error {
+		cloud[fmt.Sprintf("%s %d", l.Run, l.Seq)] = true // which the verifier has from tombstones alone
+		dead++
+		return nil
+	}); err != nil || dead == 0 {
+		t.Errorf("%d dead letters: %v", dead, err)
+	}
 	for key := range safe {
 		if !cloud[key] {
 			t.Errorf("%s was reported safe and is missing", key)
@@ -177,7 +194,7 @@ func TestKill(t *testing.T) {
 	if s, l := lostFromDisk(q), q.Ledger(); len(s) > 0 || !l.Balanced() || l.Damaged.Batches > 0 {
 		t.Errorf("tombstones %+v, ledger %+v", s, l)
 	}
-	t.Logf("%d runs, %d batches reported safe, %d delivered or found", len(runs), len(safe), len(cloud))
+	t.Logf("%d runs, %d batches reported safe, %d delivered or found, %d of them dead letters", len(runs), len(safe), len(cloud), dead)
 }
 
 func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge *audit) {
@@ -203,6 +220,12 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 			cloud[line[6:]] = true
 		case len(line) > 7 && line[:7] == "record ":
 			judge.message(map[string]any{"run": "any", "type": "online", "at": 1, "connection": 1, "runs": json.RawMessage(line[7:])})
+		case len(line) > 6 && line[:6] == "stone ":
+			var s bridge.Tombstone
+			if err := json.Unmarshal([]byte(line[6:]), &s); err != nil || s.Cause != causeUncommitted && s.Cause != causeSetAside {
+				t.Errorf("tombstone %s: %v", line[6:], err)
+			}
+			judge.message(map[string]any{"run": "any", "type": "lost", "at": 1, "lost": json.RawMessage(line[6:])})
 		case len(line) > 4 && line[:4] == "run ":
 			if runs[line[4:]] {
 				t.Errorf("run %s was given twice", line[4:])

@@ -285,7 +285,7 @@ func (q *Queue) findIdle() *segment {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		idle := s.written.Batches > 0
+		idle := s.written.Batches > 0 && !q.buryingLocked(s)
 		for p := range q.claims {
 			if p >= s.first && p <= s.last {
 				idle = false

@@ -110,6 +110,7 @@ func (q *Queue) claimFromBlockLocked(l *lane, p bridge.Position, which bridge.La
 
 // reading is what Next needs to read blocks back.
 type reading struct {
+	ended   bool     // nothing is opened any more
 	open    *segment // besides the writer's at most one is open
 	decoder decoder
 	block   []byte
@@ -186,10 +187,7 @@ func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *heade
 // openForReading opens a sealed segment, in place of the one that was open.
 // The caller holds files.
 func (q *Queue) openForReading(s *segment) error {
-	q.mu.Lock()
-	closed := q.closed
-	q.mu.Unlock()
-	if closed {
+	if q.read.ended {
 		return bridge.ErrClosed // nobody would close it again
 	}
 	q.closeReading()
@@ -209,6 +207,14 @@ func (q *Queue) openForReading(s *segment) error {
 	return nil
 }
 
+// endReading closes what is open for reading, for good.
+func (q *Queue) endReading() {
+	q.files.Lock()
+	defer q.files.Unlock()
+	q.closeReading()
+	q.read.ended = true
+}
+
 // closeReading closes the segment that is open for reading. The caller holds
 // files.
 func (q *Queue) closeReading() {
@@ -221,11 +227,10 @@ func (q *Queue) closeReading() {
 // unreadable calls the keeper: to repair a damaged segment, or to let the lanes
 // try again when what is wrong may pass.
 func (q *Queue) unreadable(s *segment, err error) {
-	var damage *damageError
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case errors.As(err, &damage), errors.Is(err, os.ErrNotExist):
+	case isDamage(err), errors.Is(err, os.ErrNotExist):
 		if s.suspect == nil {
 			s.suspect = err
 			q.alarmLocked(q.now())

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"time"
 
 	"fieldbridge/bridge"
 )
@@ -74,6 +75,31 @@ func (q *Queue) noticeNew() {
 	}
 }
 
+// noticeDelay is how long a dead letter waits before the cloud is told, so that
+// its neighbours share a notice: a topic that is refused for good would cost one
+// for each message.
+const noticeDelay = time.Second
+
+func (q *Queue) noticeLaterLocked() {
+	if q.noticeAt == 0 {
+		q.noticeAt = q.now() + int64(noticeDelay)
+		q.alarmLocked(q.noticeAt)
+	}
+}
+
+// noticeDue tells of what was held back long enough.
+func (q *Queue) noticeDue() {
+	q.mu.Lock()
+	due := q.noticeAt != 0 && q.noticeAt <= q.now()
+	if due {
+		q.noticeAt = 0
+	}
+	q.mu.Unlock()
+	if due {
+		q.noticeNew()
+	}
+}
+
 // maxTombstones bounds those that are not frozen: beyond, they are merged even
 // if they are no neighbours, and then say how many of their span are missing.
 const maxTombstones = 500
@@ -96,7 +122,11 @@ func (q *Queue) addStoneLocked(s stoneMeta) {
 		q.metaDueLocked()
 		return
 	}
-	q.noticeNew()
+	if s.Cause == causeSetAside {
+		q.noticeLaterLocked()
+	} else {
+		q.noticeNew()
+	}
 	q.meta.NextTombstone++
 	s.ID = q.meta.NextTombstone
 	q.meta.Tombstones = append(q.meta.Tombstones, s)
@@ -118,6 +148,9 @@ const (
 	causeDisk    = "dropped_disk" // the disk does not take more, and the memory is full
 	causeDead    = "dropped_dead" // dead letters over their own limit
 	causePurged  = "purged"
+	// A dead letter: the cloud refuses it for good, and it is kept. When it is
+	// retried or dropped, another tombstone says so.
+	causeSetAside = "dead"
 	// A crash took them out of the memory, between others that were done; how
 	// many readings they had is not known.
 	causeUncommitted = "uncommitted"
@@ -160,6 +193,15 @@ func (q *Queue) missLocked(gaps []span, n bridge.Count, cause string, since, unt
 		if q.done.has(p) {
 			delete(q.claims, p)
 		}
+	}
+}
+
+// stoneAtLocked adds the tombstone of one batch. at is its acquisition in Unix
+// ms, 0 if it is not known.
+func (q *Queue) stoneAtLocked(p bridge.Position, n bridge.Count, cause string, at int64) {
+	if r := q.meta.runAt(p); r != nil {
+		seq := uint64(p - r.Base)
+		q.addStoneLocked(stoneMeta{Run: r.Run, First: seq, Last: seq, Count: n, Cause: cause, Since: at, Until: at})
 	}
 }
 

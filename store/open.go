@@ -216,7 +216,7 @@ func (q *Queue) openWriter(s *segment) {
 	if err != nil {
 		closeDB(s.db)
 		s.db = nil
-		if _, is := errors.AsType[*damageError](err); is {
+		if isDamage(err) {
 			s.suspect = err
 		}
 		return

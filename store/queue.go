@@ -72,7 +72,8 @@ type Queue struct {
 	ledger   bridge.Ledger
 	backlog  bridge.Count // waiting, below mark
 	meta     meta
-	metaDue  bool // meta is to be written
+	metaDue  bool  // meta is to be written
+	noticeAt int64 // when to tell of dead letters; 0: not
 	troubles troubles
 	stats    stats
 }
@@ -359,17 +360,20 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 	defer q.mu.Unlock()
 	for _, p := range positions {
 		b := burial{position: p, cause: cause}
+		at := int64(0)
 		if p >= q.mem.base && p < q.mem.end() {
 			b.batch = q.mem.at(p).batch
 			b.inMemory = true
+			at = b.batch.At.UnixMilli()
 		}
 		n, safe, ok := q.settleLocked(p)
 		if !ok {
 			continue
 		}
-		b.safe, b.count = safe, n
+		b.safe, b.count, b.counted = safe, n, !b.inMemory
 		q.dead = append(q.dead, b)
 		q.ledger.Dead = q.ledger.Dead.Add(n)
+		q.stoneAtLocked(p, n, causeSetAside, at)
 		q.alarmLocked(q.now())
 	}
 	q.mem.trim()
@@ -420,9 +424,7 @@ func (q *Queue) Close() error {
 	close(q.stop)
 	<-q.ended
 	if q.log == nil { // of OpenStopped
-		q.files.Lock()
-		defer q.files.Unlock()
-		q.closeReading()
+		q.endReading()
 		return q.closeFiles()
 	}
 	return q.keep.closed

@@ -52,6 +52,11 @@ func damaged(format string, args ...any) error {
 	return &damageError{fmt.Errorf(format, args...)}
 }
 
+func isDamage(err error) bool {
+	_, is := errors.AsType[*damageError](err)
+	return is
+}
+
 // guard runs f, which touches a mapped file, and returns panics and memory
 // faults as damage: bbolt panics on pages that make no sense, and a page that
 // the disk does not give is a fault.

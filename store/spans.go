@@ -68,6 +68,22 @@ func (s spans) next(p bridge.Position) bridge.Position {
 	return p
 }
 
+// without returns a copy of the set that lacks the positions of dead.
+func (s spans) without(dead []burial) spans {
+	out := slices.Clone(s)
+	for i := range dead {
+		p := dead[i].position
+		at := out.at(p)
+		if at == len(out) || out[at].from > p || out[at].to <= p {
+			continue
+		}
+		x := out[at]
+		parts := slices.DeleteFunc([]span{{x.from, p}, {p + 1, x.to}}, func(x span) bool { return x.from == x.to })
+		out = slices.Replace(out, at, at+1, parts...)
+	}
+	return out
+}
+
 // end returns the position after the last one in the set, 0 if it is empty.
 func (s spans) end() bridge.Position {
 	if len(s) == 0 {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"fieldbridge/bridge"
@@ -33,6 +34,17 @@ func TestSpansAgainstASet(t *testing.T) {
 			}
 			if s.has(p) != set[p] || s.next(p) != next {
 				t.Fatalf("seed %d, %v: has(%d) = %v, next = %d; want %v, %d", seed, s, p, s.has(p), s.next(p), set[p], next)
+			}
+		}
+		var dead []burial
+		for range 10 {
+			dead = append(dead, burial{position: bridge.Position(rnd.IntN(size))})
+		}
+		without := s.without(dead)
+		for p := range bridge.Position(size + 10) {
+			gone := slices.ContainsFunc(dead, func(d burial) bool { return d.position == p })
+			if without.has(p) != (set[p] && !gone) {
+				t.Fatalf("seed %d, %v without %v: has(%d) = %v", seed, s, dead, p, without.has(p))
 			}
 		}
 		found := map[bridge.Position]bool{}

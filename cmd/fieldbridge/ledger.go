@@ -155,6 +155,9 @@ func printGaps(w io.Writer, run ledger.Run) {
 func gapText(run ledger.Run, g ledger.Gap) string {
 	switch g.Kind {
 	case ledger.Named:
+		if g.Cause == ledger.Dead {
+			return "refused by the cloud for good; the gateway keeps it: fieldbridge queue dead list"
+		}
 		return fmt.Sprintf("missing, a tombstone says %s", g.Cause)
 	case ledger.Uncommitted:
 		return fmt.Sprintf("missing, not yet on disk when the run ended (%d was)", run.DurableLast)

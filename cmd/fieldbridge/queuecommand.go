@@ -195,7 +195,11 @@ func printReport(w io.Writer, r store.Report) {
 		if t.Last != 0 {
 			last = strconv.FormatUint(t.Last, 10)
 		}
-		fmt.Fprintf(w, "\nmissing, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", t.Run, t.First, last, thousands(t.Count.Readings), t.Cause)
+		what := "missing"
+		if t.Cause == "dead" {
+			what = "refused by the cloud for good"
+		}
+		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last, thousands(t.Count.Readings), t.Cause)
 	}
 	if len(r.Tombstones) > 0 {
 		fmt.Fprintln(w)

@@ -139,7 +139,7 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 	var r store.Report
 	do("inspect", &r)
 	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 ||
-		len(r.Tombstones) != 1 || r.Tombstones[0].Cause != "retried" || r.Tombstones[0].Count != n {
+		len(r.Tombstones) != 2 || r.Tombstones[0].Cause != "dead" || r.Tombstones[1].Cause != "retried" || r.Tombstones[1].Count != n {
 		t.Errorf("%d retried, then %+v", n.Batches, r)
 	}
 }
