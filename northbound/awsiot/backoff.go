@@ -15,27 +15,34 @@ const (
 	// takeoverPause is the least wait after another client took over ours:
 	// coming back at once would throw that one out, and so on.
 	takeoverPause = 30 * time.Second
+	// lostSpread times backoff.min is the longest wait after a connection was
+	// lost. A whole fleet may have lost its connections at the same moment, and
+	// AWS takes 500 CONNECTs per second and account (a default, less in small
+	// regions): 2,000 gateways come back at 250 per second, half of that.
+	lostSpread = 8
 )
 
 // backoff says when to connect next: exponential from min to max with full
-// jitter, and with a memory over connections that did not last.
+// jitter, and with a memory over connections that did not last. The first attempt
+// after a start comes within min: after a power cut many start at once, too, but
+// not within the same second, and someone may stand in front of this one.
 type backoff struct {
 	attempt int
+	lost    bool          // a connection, and no attempt has been made since
 	last    time.Time     // the last CONNECT, or when a process before us may have sent one
 	floor   time.Duration // least wait for the next attempt
 }
 
 // next returns how long to wait before the next CONNECT.
 func (b *backoff) next(cfg Backoff, now time.Time) time.Duration {
-	wait := time.Duration(0)
-	if b.attempt > 0 {
-		limit := cfg.Max.D()
-		if shift := b.attempt - 1; shift < 30 {
-			limit = min(limit, cfg.Min.D()<<shift)
-		}
-		wait = rand.N(limit + 1)
+	limit := cfg.Max.D()
+	if shift := max(b.attempt-1, 0); shift < 30 {
+		limit = min(limit, cfg.Min.D()<<shift)
 	}
-	wait = max(wait, b.floor)
+	if b.lost {
+		limit = min(max(limit, lostSpread*cfg.Min.D()), cfg.Max.D())
+	}
+	wait := max(rand.N(limit+1), b.floor)
 	if !b.last.IsZero() {
 		wait = max(wait, connectPause-now.Sub(b.last))
 	}
@@ -46,11 +53,12 @@ func (b *backoff) next(cfg Backoff, now time.Time) time.Duration {
 func (b *backoff) connecting(now time.Time) {
 	b.last = now
 	b.attempt++
-	b.floor = 0
+	b.floor, b.lost = 0, false
 }
 
-// ended notes how a connection went that was up.
-func (b *backoff) ended(up time.Duration, acknowledged, takenOver bool) {
+// ended notes how a connection went that was up; ours says that we ended it.
+func (b *backoff) ended(up time.Duration, acknowledged, takenOver, ours bool) {
+	b.lost = !ours
 	if up >= healthyAfter && acknowledged {
 		b.attempt = 1
 	}

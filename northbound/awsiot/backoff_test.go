@@ -34,25 +34,28 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		}
 	}
 	b := backoff{}
-	if d := b.next(testBackoff, now); d != 0 {
+	if d := b.next(testBackoff, now); d > time.Second {
 		t.Errorf("the first attempt waits %v", d)
 	}
 	for range 6 {
 		b.connecting(now)
-		b.ended(10*time.Second, true, false) // up, but not for long
+		b.ended(10*time.Second, true, false, false) // up, but not for long
 	}
 	if b.attempt != 6 {
 		t.Errorf("short connections are forgotten: attempt %d", b.attempt)
 	}
-	b.ended(time.Hour, false, false) // up, but nothing was acknowledged
+	b.ended(time.Hour, false, false, false) // up, but nothing was acknowledged
 	if b.attempt != 6 {
 		t.Error("a connection that took nothing counts as a success")
 	}
-	b.ended(time.Hour, true, false)
+	b.ended(time.Hour, true, false, true)
 	if b.attempt != 1 {
 		t.Errorf("attempt %d after a good connection", b.attempt)
 	}
-	b.ended(time.Hour, true, true)
+	if d := b.next(testBackoff, now.Add(time.Hour)); d > time.Second {
+		t.Errorf("after an end that we wanted: %v", d)
+	}
+	b.ended(time.Hour, true, true, false)
 	if d := b.next(testBackoff, now); d < takeoverPause {
 		t.Errorf("after a takeover: %v", d)
 	}

@@ -202,7 +202,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		err = s.serve(ctx, session, status, serve)
 		var told *disconnectError
 		taken := errors.As(err, &told) && told.code == packets.DisconnectSessionTakenOver
-		back.ended(time.Since(session.since), session.flight.acknowledged() > 0, taken)
+		back.ended(time.Since(session.since), session.flight.acknowledged() > 0, taken, err == nil)
 		s.over(taken, errors.Is(err, errSilent))
 		if err != nil {
 			s.losses.Add(1)

@@ -1,0 +1,121 @@
+package awsiot
+
+import (
+	"container/heap"
+	"testing"
+	"time"
+)
+
+// fleet is many gateways and an account that takes some CONNECTs per second.
+type fleet struct {
+	backoffs []backoff
+	start    time.Time
+	outage   time.Duration // until when nobody can be reached
+	rate     float64       // CONNECTs per second that are taken
+	tokens   float64
+	filled   time.Duration
+
+	attempts  []attemptAt   // to come, the first on top
+	connects  map[int]int   // by second
+	refused   int           // CONNECTs over the rate
+	connected int           // gateways
+	last      time.Duration // when the last one was connected
+}
+
+type attemptAt struct {
+	at      time.Duration
+	gateway int
+}
+
+func (f *fleet) Len() int           { return len(f.attempts) }
+func (f *fleet) Less(i, j int) bool { return f.attempts[i].at < f.attempts[j].at }
+func (f *fleet) Swap(i, j int)      { f.attempts[i], f.attempts[j] = f.attempts[j], f.attempts[i] }
+func (f *fleet) Push(x any)         { f.attempts = append(f.attempts, x.(attemptAt)) }
+func (f *fleet) Pop() any {
+	last := f.attempts[len(f.attempts)-1]
+	f.attempts = f.attempts[:len(f.attempts)-1]
+	return last
+}
+
+// run lets all connect, from time 0 on.
+func (f *fleet) run() {
+	f.connects = make(map[int]int)
+	f.tokens = f.rate
+	for i := range f.backoffs {
+		heap.Push(f, attemptAt{f.backoffs[i].next(testBackoff, f.start), i})
+	}
+	for len(f.attempts) > 0 {
+		a := heap.Pop(f).(attemptAt)
+		b, now := &f.backoffs[a.gateway], f.start.Add(a.at)
+		b.connecting(now)
+		if a.at >= f.outage {
+			f.connects[int(a.at/time.Second)]++
+			f.tokens = min(f.rate, f.tokens+f.rate*(a.at-f.filled).Seconds())
+			f.filled = a.at
+			if f.tokens >= 1 {
+				f.tokens--
+				f.connected++
+				f.last = a.at
+				continue
+			}
+			f.refused++
+		}
+		heap.Push(f, attemptAt{a.at + b.next(testBackoff, now), a.gateway})
+	}
+}
+
+// TestFleetComesBack: 2,000 gateways at an account that takes 500 CONNECTs per
+// second (AWS's default).
+func TestFleetComesBack(t *testing.T) {
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		gateway backoff
+		outage  time.Duration
+		peak    int           // CONNECTs in one second
+		refused int           // CONNECTs over the rate
+		within  time.Duration // after the outage
+	}{
+		"a server of AWS goes down":             {backoff{attempt: 1, lost: true}, 0, 330, 0, 8 * time.Second},
+		"their region is away for a minute":     {backoff{attempt: 1, lost: true}, time.Minute, 330, 0, 2 * time.Minute},
+		"their region is away for an hour":      {backoff{attempt: 1, lost: true}, time.Hour, 60, 0, 2 * time.Minute},
+		"all start within the same millisecond": {backoff{}, 0, 2000, 4000, 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fleet{backoffs: make([]backoff, 2000), start: now, rate: 500, outage: tt.outage}
+			for i := range f.backoffs {
+				f.backoffs[i] = tt.gateway
+			}
+			f.run()
+			peak := 0
+			for _, n := range f.connects {
+				peak = max(peak, n)
+			}
+			t.Logf("%d connected %v after the outage, %d CONNECTs refused, at most %d in a second", f.connected, f.last-f.outage, f.refused, peak)
+			if f.connected != 2000 || f.last-f.outage > tt.within || f.refused > tt.refused || peak > tt.peak {
+				t.Errorf("want all within %v, %d refused, at most %d in a second", tt.within, tt.refused, tt.peak)
+			}
+		})
+	}
+}
+
+// TestOneGatewayConnectsSoon: with someone in front of it.
+func TestOneGatewayConnectsSoon(t *testing.T) {
+	bubble(t, nil, func(r *rig) {
+		begin := time.Now()
+		r.start()
+		link := <-r.links
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("connected %v after the start", d)
+		}
+		time.Sleep(time.Minute)
+		if err := <-publish(link, "t", "x"); err != nil {
+			t.Fatal(err)
+		}
+		lost := time.Now()
+		r.cloud.Drop("gateway-1")
+		<-r.links
+		if d := time.Since(lost); d > lostSpread*time.Second {
+			t.Errorf("connected %v after the loss", d)
+		}
+	})
+}
