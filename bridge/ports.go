@@ -75,6 +75,10 @@ type Queue interface {
 	Ack(positions ...Position)
 	// Release gives claimed batches back: they wait again.
 	Release(positions ...Position)
+	// Skip gives claimed batches back, too, but Next passes them over until a
+	// batch of the lane before them is released, or the next Online. Who cannot
+	// send some batches for now does not have to hold them to get at the others.
+	Skip(positions ...Position)
 	// Bury sets claimed batches aside as dead letters: the cloud refuses them
 	// for good, for cause.
 	Bury(cause string, positions ...Position)

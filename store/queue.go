@@ -89,7 +89,7 @@ var (
 
 // lane is where a lane of the queue is.
 type lane struct {
-	cursor bridge.Position // no batch of the lane waits below
+	cursor bridge.Position // no batch of the lane waits below but those skipped
 	block  []bridge.Entry  // the block that is being handed out, in order
 	from   bridge.Position // in from..to-1, block has all batches on disk
 	to     bridge.Position
@@ -327,23 +327,41 @@ func (q *Queue) segmentOfLocked(p bridge.Position) *segment {
 func (q *Queue) Release(positions ...bridge.Position) {
 	q.mu.Lock()
 	for _, p := range positions {
-		if p >= q.mem.base {
-			if p >= q.mem.end() || q.mem.at(p).state != itemClaimed {
-				continue
-			}
-			q.mem.at(p).state = itemWaiting
-		} else {
-			if _, ok := q.claims[p]; !ok {
-				continue
-			}
-			delete(q.claims, p)
+		if !q.unclaimLocked(p) {
+			continue
 		}
-		q.shedFrom = min(q.shedFrom, p)
 		l := &q.lanes[q.laneOfLocked(p)]
 		l.cursor = min(l.cursor, p)
 	}
 	q.mu.Unlock()
 	q.nudgeBoth()
+}
+
+// Skip implements [bridge.Queue].
+func (q *Queue) Skip(positions ...bridge.Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range positions {
+		q.unclaimLocked(p)
+	}
+}
+
+// unclaimLocked makes a claimed batch one that waits. It reports whether it was
+// claimed.
+func (q *Queue) unclaimLocked(p bridge.Position) bool {
+	if p >= q.mem.base {
+		if p >= q.mem.end() || q.mem.at(p).state != itemClaimed {
+			return false
+		}
+		q.mem.at(p).state = itemWaiting
+	} else {
+		if _, ok := q.claims[p]; !ok {
+			return false
+		}
+		delete(q.claims, p)
+	}
+	q.shedFrom = min(q.shedFrom, p)
+	return true
 }
 
 func (q *Queue) laneOfLocked(p bridge.Position) bridge.Lane {

@@ -222,6 +222,17 @@ func (q *Queue) Release(positions ...bridge.Position) {
 	q.changedLocked()
 }
 
+// Skip implements [bridge.Queue].
+func (q *Queue) Skip(positions ...bridge.Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range positions {
+		if _, it := q.claimedLocked(p); it != nil {
+			it.state = waiting
+		}
+	}
+}
+
 // Ledger implements [bridge.Queue].
 func (q *Queue) Ledger() bridge.Ledger {
 	q.mu.Lock()

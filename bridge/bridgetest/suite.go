@@ -37,6 +37,7 @@ func TestQueue(t *testing.T, h Harness) {
 		"hands out the oldest first":       testOrder,
 		"waits for batches":                testWaits,
 		"acknowledges, releases, buries":   testOutcomes,
+		"passes over what is skipped":      testSkip,
 		"ignores what is not claimed":      testUnclaimed,
 		"divides the lanes at Online":      testLanes,
 		"takes claims back at Offline":     testOffline,
@@ -202,6 +203,39 @@ func testOutcomes(t *testing.T, h Harness) {
 	wantSeqs(t, e, 4, 5)
 	q.Ack(positions(e)...)
 	wantLedger(t, q, bridge.Ledger{Accepted: n(5), Acked: n(4), Dead: n(1)})
+}
+
+func testSkip(t *testing.T, h Harness) {
+	q := open(t, h)
+	fill(q, 0, 8)
+	for _, lane := range []bridge.Lane{bridge.Backlog, bridge.Fresh} {
+		if lane == bridge.Backlog {
+			q.Online()
+		} else {
+			fill(q, 8, 16)
+			if err := q.Commit(t.Context()); err != nil { // now from the disk
+				t.Fatal(err)
+			}
+		}
+		all := claim(t, q, lane, 6)
+		first := all[0].Seq
+		q.Skip(positions(all[1:4])...) // 2, 3, 4
+		wantSeqs(t, claim(t, q, lane, 10), first+6, first+7)
+		q.Release(all[4].Position) // a later one brings none of them back
+		wantSeqs(t, claim(t, q, lane, 10), first+4)
+		q.Ack(all[2].Position) // not ours any more
+		q.Release(all[0].Position)
+		wantSeqs(t, claim(t, q, lane, 2), first, first+1)
+		wantSeqs(t, claim(t, q, lane, 10), first+2, first+3)
+		q.Skip(all[3].Position)
+		wantSeqs(t, claim(t, q, lane, 10))
+	}
+	wantLedger(t, q, bridge.Ledger{Accepted: n(16), Waiting: n(16)})
+	q.Offline()
+	q.Online() // all is to be had again
+	if got := claim(t, q, bridge.Backlog, 100); len(got) != 16 {
+		t.Errorf("%d after the next Online", len(got))
+	}
 }
 
 func testUnclaimed(t *testing.T, h Harness) {
