@@ -17,6 +17,7 @@ const maxUnreleased = 4 * maxUnacknowledged
 
 // Control packets (MQTT 5, section 2.1.2), as their first byte.
 const (
+	publish    = 0x30
 	puback     = 0x40
 	pubrec     = 0x50
 	disconnect = 0xe0
@@ -93,7 +94,7 @@ func (c *conn) expect(client string, id uint16, qos byte) *ack {
 		c.acks.push(a)
 	}
 	if qos == 2 {
-		c.limbo.put(client, a)
+		c.broker.limbo.put(client, a)
 	}
 	return a
 }
@@ -131,14 +132,14 @@ func (a *ack) safe(err error) {
 		a.settle(ackSafe)
 		return
 	}
-	a.conn.refused.Add(1)
+	a.conn.broker.refused.Add(1)
 	a.settle(ackRefused)
 }
 
 func (a *ack) settle(state ackState) {
 	c := a.conn
 	if state == ackRefused && a.qos == 2 {
-		c.limbo.remove(a.client, a) // sent again, it is another message
+		c.broker.limbo.remove(a.client, a) // sent again, it is another message
 	}
 	c.mu.Lock()
 	a.state = state
@@ -190,7 +191,7 @@ func (a *ack) append(b []byte) []byte {
 		// it knows the id.
 		a.conn.client.State.Inflight.Set(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: a.id, Created: time.Now().Unix()})
-		a.conn.limbo.remove(a.client, a)
+		a.conn.broker.limbo.remove(a.client, a)
 	}
 	return append(b, kind, 2, hi, lo)
 }

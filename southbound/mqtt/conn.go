@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
@@ -23,43 +22,49 @@ const (
 
 var errSlowReader = errors.New("the client does not read what it subscribed to")
 
-// conn is a client's connection to the embedded broker. It does two things for
-// the broker, which has neither:
+// conn is a client's connection to the embedded broker. It does three things
+// for the broker, which has none of them:
 //
-// Write never waits: what is written is sent by a goroutine that exists while
-// there is something to send. The broker writes to a client while it holds the
-// client's lock, which publishers to that client want too, so one slow reader
-// would stop them all.
+// Write never waits: what is written is sent by the flusher, and if the client
+// is slow by a goroutine that exists while there is something to send. The
+// broker writes to a client while it holds the client's lock, which publishers
+// to that client want too, so one slow reader would stop them all.
 //
 // It keeps the acknowledgements of what the client published until the
 // messages are safe, in the order in which they came (MQTT-4.6.0-2).
+//
+// Read takes simple messages past the broker.
 type conn struct {
 	net.Conn
-	raw     net.Conn        // closed instead of Conn: TLS says goodbye first, and waits for that
-	limit   int             // bytes that may wait to be sent
-	writers *sync.WaitGroup // of the broker
-	refused *atomic.Uint64  // of the broker
-	limbo   *limbo          // of the broker
+	raw    net.Conn // closed instead of Conn: TLS says goodbye first, and waits for that
+	socket *socket  // of Conn; nil if it has TLS
+	limit  int      // bytes that may wait to be sent
+	broker *embedded
 
 	mu      sync.Mutex
 	client  *mochi.Client // guarded by mu; nil until CONNECT
 	out     []byte        // guarded by mu; to be sent
 	spare   []byte        // guarded by mu; the buffer that was sent last
-	sending bool          // guarded by mu; there is a goroutine that sends
+	sending bool          // guarded by mu; somebody sends, or will
 	closed  bool          // guarded by mu; nothing more is taken
 	cause   error         // guarded by mu; why it was closed by us
 
 	acks acks // guarded by mu
 	room sync.Cond
 
+	stream
+	publisher
 	deadline time.Time     // of the reading goroutine; as set
-	voice    *mochi.Client // of the reading goroutine; publishes to local subscribers
+	patience time.Duration // of the reading goroutine; how long the client may be silent, 0 is for ever
 	topics   []filter      // that the client may use, nil is all; set before the first packet after CONNECT
 }
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *embedded) *conn {
-	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), writers: &e.writers, refused: &e.refused, limbo: &e.limbo}
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), broker: e}
+	if c == raw {
+		nc.socket = newSocket(c)
+	}
 	nc.room.L = &nc.mu
 	return nc
 }
@@ -85,9 +90,42 @@ func (c *conn) Write(b []byte) (int, error) {
 
 // sendLocked sees to it that what is in out is sent.
 func (c *conn) sendLocked() {
-	if !c.sending && len(c.out) > 0 {
-		c.sending = true
-		c.writers.Go(c.send)
+	if c.sending || len(c.out) == 0 {
+		return
+	}
+	c.sending = true
+	if c.socket != nil {
+		c.broker.flusher.add(c)
+	} else {
+		c.broker.writers.Go(c.send)
+	}
+}
+
+// flush sends what waits, if that can be done without waiting; what is left
+// then has a goroutine of its own. It is the flusher's.
+func (c *conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.out) > 0 {
+		n, err := c.socket.write(c.out)
+		if err != nil {
+			c.abortLocked(err)
+		} else if c.out = c.out[:copy(c.out, c.out[n:])]; len(c.out) > 0 {
+			c.broker.writers.Go(c.send)
+			return
+		}
+	}
+	c.sentLocked()
+}
+
+// sentLocked is the end of sending.
+func (c *conn) sentLocked() {
+	if cap(c.out) > 64<<10 {
+		c.out = nil
+	}
+	c.sending = false
+	if c.closed {
+		_ = c.raw.Close()
 	}
 }
 
@@ -110,9 +148,14 @@ func (c *conn) send() {
 			break
 		}
 	}
-	c.sending = false
-	if c.closed {
-		_ = c.raw.Close()
+	c.sentLocked()
+}
+
+// extend sets the deadline for reading anew, as the broker does with the packets
+// that it gets.
+func (c *conn) extend() {
+	if c.patience > 0 {
+		_ = c.SetDeadline(c.now.Add(c.patience))
 	}
 }
 

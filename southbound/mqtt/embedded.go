@@ -31,8 +31,8 @@ const (
 	maxLevels = 100
 	// maxAliases is how many topic aliases a client may use.
 	maxAliases = 16
-	// deniedEvery is how often refused clients are logged.
-	deniedEvery = 10 * time.Second
+	// tellEvery is how often the same trouble with clients is logged.
+	tellEvery = 10 * time.Second
 )
 
 // embedded is the broker that the gateway embeds.
@@ -48,14 +48,18 @@ type embedded struct {
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
 
-	running sync.WaitGroup // connections
-	writers sync.WaitGroup
+	running  sync.WaitGroup // connections
+	writers  sync.WaitGroup
+	flusher  *flusher
+	flushing sync.WaitGroup
+	quiet    chan struct{} // closed to end the flusher
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu; all connections
 	full     bool               // guarded by mu; the limit of clients was logged
 	hoarded  bool               // guarded by mu; the limit of retained messages was logged
 	deniedAt time.Time          // guarded by mu; the last line about a refused client
+	brokeAt  time.Time          // guarded by mu; the last line about one that the broker can't stand
 
 	stopping                           atomic.Bool // last wills are ours to blame now
 	messages, refused, slow, unwelcome atomic.Uint64
@@ -93,6 +97,7 @@ func (e *embedded) run(ctx context.Context, ingest func(message, func(error))) {
 }
 
 // serve starts the broker without any listener: connections come from accept.
+// stop ends it.
 func (e *embedded) serve() error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(e.config.maxClients())
@@ -109,6 +114,8 @@ func (e *embedded) serve() error {
 		Logger:       slog.New(slog.DiscardHandler), // it logs packets; what matters is logged here
 		// It stops the world for its statistics.
 		SysTopicResendInterval: 60,
+		// conn has the buffer.
+		ClientNetReadBufferSize: 256,
 	})
 	if err := e.server.AddHook(&hook{broker: e}, nil); err != nil {
 		return fmt.Errorf("start broker: %w", err)
@@ -116,6 +123,8 @@ func (e *embedded) serve() error {
 	if err := e.server.Serve(); err != nil {
 		return fmt.Errorf("start broker: %w", err)
 	}
+	e.flusher, e.quiet = newFlusher(), make(chan struct{})
+	e.flushing.Go(func() { e.flusher.run(e.quiet) })
 	return nil
 }
 
@@ -124,8 +133,7 @@ func (e *embedded) serve() error {
 func (e *embedded) establish(c *conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("client disconnected: the broker can't stand what it sent; please report this", "remote", c.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
-			err = errPanic
+			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
 		}
 	}()
 	return e.server.EstablishConnection(e.name, c)
@@ -169,6 +177,10 @@ func (e *embedded) attend(c *conn) {
 	case errors.Is(cause, errSlowReader):
 		e.slow.Add(1)
 		e.log.Warn("client disconnected: it does not read what it subscribed to", "remote", c.RemoteAddr())
+	case errors.Is(err, errPanic):
+		if e.mayTell(&e.brokeAt) {
+			e.log.Error("client disconnected: the broker can't stand what it sent; please report this", "remote", c.RemoteAddr(), "err", err)
+		}
 	default:
 		e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", cause)
 	}
@@ -206,15 +218,21 @@ func (e *embedded) mayStay(id string) bool {
 // many clients come back every second.
 func (e *embedded) denied(user string, cl *mochi.Client, cause error) {
 	e.unwelcome.Add(1)
-	e.mu.Lock()
-	quiet := time.Since(e.deniedAt) < deniedEvery
-	if !quiet {
-		e.deniedAt = time.Now()
-	}
-	e.mu.Unlock()
-	if !quiet {
+	if e.mayTell(&e.deniedAt) {
 		e.log.Warn("client refused", "client", cl.ID, "user", user, "remote", cl.Net.Remote, "cause", cause)
 	}
+}
+
+// mayTell reports whether a line that was logged last at a time guarded by mu
+// may be logged again.
+func (e *embedded) mayTell(last *time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if time.Since(*last) < tellEvery {
+		return false
+	}
+	*last = time.Now()
+	return true
 }
 
 // stop ends all connections, after a moment for what is not yet acknowledged.
@@ -232,6 +250,8 @@ func (e *embedded) stop() {
 		_ = c.Close()
 	}
 	e.running.Wait()
+	close(e.quiet)
+	e.flushing.Wait()
 	e.writers.Wait()
 	_ = e.server.Close() // its hooks don't fail
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -43,6 +44,8 @@ func (out *result) flatten(prefix string, value gjson.Result, worst *fault) {
 		}
 		if prefix != "" {
 			name = prefix + "_" + name
+		} else {
+			name = strings.Clone(name)
 		}
 		if v.IsObject() || v.IsArray() {
 			out.flatten(name, v, worst)

@@ -24,7 +24,7 @@ func (h *hook) ID() string { return "fieldbridge" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode,
-		mochi.OnSubscribe, mochi.OnSessionEstablish, mochi.OnDisconnect, mochi.OnClientExpired:
+		mochi.OnSubscribe, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -44,6 +44,15 @@ func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
 func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 	if pk.Connect.Clean {
 		h.broker.limbo.forget(cl.ID)
+	}
+}
+
+// OnSessionEstablished is called when a client has been let in, before its first
+// packet after CONNECT is read.
+func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
+	if c, ok := cl.Net.Conn.(*conn); ok {
+		c.self = cl
+		c.patience = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2 // MQTT-3.1.2-22
 	}
 }
 
@@ -80,7 +89,9 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrTopicAliasInvalid)
 		return pk, packets.ErrRejectPacket
 	}
-	if pk.Properties.TopicAliasFlag && !mayPublish(c.topics, pk.TopicName) {
+	if !pk.Properties.TopicAliasFlag {
+		c.learn(pk.TopicName)
+	} else if !mayPublish(c.topics, pk.TopicName) {
 		if pk.FixedHeader.Qos > 0 {
 			c.deny(pk.PacketID, pk.FixedHeader.Qos)
 		}
@@ -100,31 +111,14 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	}
 	a := c.expect(cl.ID, pk.PacketID, pk.FixedHeader.Qos)
 	if a == nil {
-		h.broker.log.Warn("client disconnected: it has too many unacknowledged messages", "client", cl.ID, "max", maxUnacknowledged)
-		_ = h.broker.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
+		h.broker.flooded(cl)
 		return pk, packets.ErrRejectPacket
 	}
-	h.forward(c, cl, pk)
+	if pk.FixedHeader.Retain || atomic.LoadInt64(&h.broker.server.Info.Subscriptions) > 0 {
+		h.broker.forward(c, pk)
+	}
 	h.broker.ingest(m, a.safe)
 	return pk, packets.ErrRejectPacket
-}
-
-// forward gives a message to local subscribers, and retains it if that is asked
-// for, in the client's name.
-func (h *hook) forward(c *conn, cl *mochi.Client, pk packets.Packet) {
-	server := h.broker.server
-	if !pk.FixedHeader.Retain && atomic.LoadInt64(&server.Info.Subscriptions) == 0 {
-		return
-	}
-	// An inline client's message takes the broker's way without its
-	// acknowledgement and its limits.
-	if c.voice == nil {
-		c.voice = server.NewClient(nil, mochi.LocalListener, cl.ID, true)
-		c.voice.Properties.ProtocolVersion = cl.Properties.ProtocolVersion
-	}
-	if err := server.InjectPacket(c.voice, pk); err != nil {
-		h.broker.log.Debug("message not given to local subscribers", "topic", pk.TopicName, "err", err)
-	}
 }
 
 // OnWillSent takes a client's last will: it is a message as any other, but

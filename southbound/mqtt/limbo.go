@@ -51,7 +51,7 @@ func (l *limbo) forget(client string) {
 // again takes a QoS 2 message that may have been taken on an earlier connection.
 // It reports whether it was: then its PUBREC follows when it is due.
 func (c *conn) again(client string, id uint16) bool {
-	old := c.limbo.get(client, id)
+	old := c.broker.limbo.get(client, id)
 	if old == nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ func (r *router) route(topic string) *route {
 	if to != nil {
 		return to
 	}
+	topic = strings.Clone(topic) // or it keeps the packet
 	to = r.find(topic)
 	r.mu.Lock()
 	defer r.mu.Unlock()
