@@ -35,10 +35,12 @@ const maxCause = 500
 
 func (q *Queue) deadPath() string { return filepath.Join(q.dir, deadFile) }
 
+// deadSize is how large the file may grow.
+func (q *Queue) deadSize() int64 { return 2*q.cfg.Load().tenth() + q.cfg.Load().segmentSize() }
+
 // withDead opens the dead letters, creating them if create is set, for f.
 func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
-	path := q.deadPath()
-	size := 2*q.cfg.Load().tenth() + q.cfg.Load().segmentSize()
+	path, size := q.deadPath(), q.deadSize()
 	var db *bolt.DB
 	_, err := os.Lstat(path)
 	switch {
@@ -57,15 +59,6 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 		err = e
 	}
 	return err
-}
-
-// openDead counts the dead letters that are there.
-func (q *Queue) openDead() {
-	if err := q.withDead(false, q.countDead); err != nil {
-		q.ledger.Dead = bridge.Count{}
-		q.quarantine(q.deadPath(), fmt.Errorf("the dead letters cannot be read: %w", err))
-	}
-	q.ledger.Restored = q.ledger.Restored.Add(q.ledger.Dead)
 }
 
 // readTotals returns how much is dead, and the bytes of it.
@@ -97,6 +90,9 @@ func (q *Queue) bury() error {
 	q.mu.Unlock()
 	if len(dead) == 0 {
 		return nil
+	}
+	if err := q.rightDead(); err != nil {
+		return fmt.Errorf("write dead letters: %w", err)
 	}
 	if err := q.writeMeta(); err != nil {
 		return err
@@ -133,6 +129,7 @@ func (q *Queue) bury() error {
 		})
 	})
 	if err != nil {
+		q.keep.deadRight = false
 		return fmt.Errorf("write dead letters: %w", err)
 	}
 	q.mu.Lock()

@@ -38,9 +38,9 @@ func parseDead(v []byte, d *decoder) (DeadLetter, bool) {
 	return DeadLetter{entries[0], string(v[2 : 2+n])}, true
 }
 
-func (q *Queue) countDead(db *bolt.DB) error {
+func countDead(db *bolt.DB, n *bridge.Count) error {
 	return db.View(func(tx *bolt.Tx) error {
-		q.ledger.Dead, _ = readTotals(tx)
+		*n, _ = readTotals(tx)
 		return nil
 	})
 }
@@ -84,7 +84,12 @@ func (q *Queue) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 	if q.log == nil { // stopped
 		return read()
 	}
-	return q.ask(ctx, read)
+	return q.ask(ctx, func() error {
+		if err := q.rightDead(); err != nil {
+			return err
+		}
+		return read()
+	})
 }
 
 // RetryDead queues the dead letters once more, as batches of this run. It
@@ -139,7 +144,7 @@ func (q *Queue) emptyDead(ctx context.Context, take func([]DeadLetter) error) (t
 	for {
 		var n int
 		err := q.ask(ctx, func() error {
-			if err := q.bury(); err != nil {
+			if err := errors.Join(q.bury(), q.rightDead()); err != nil {
 				return err
 			}
 			var keys []uint64
@@ -169,9 +174,11 @@ func (q *Queue) emptyDead(ctx context.Context, take func([]DeadLetter) error) (t
 }
 
 // deleteDead removes dead letters from the file, and the file with the last.
+// Those that are damaged leave the account here.
 func (q *Queue) deleteDead(keys []uint64) error {
 	q.keep.limits.counted = false
 	left := bridge.Count{}
+	var broken []uint64
 	err := q.withDead(false, func(db *bolt.DB) error {
 		return db.Update(func(tx *bolt.Tx) error {
 			b := tx.Bucket(deadBucket)
@@ -186,9 +193,10 @@ func (q *Queue) deleteDead(keys []uint64) error {
 				n := bridge.Count{Batches: 1}
 				if letter, ok := parseDead(v, &d); ok {
 					n.Readings = uint64(len(letter.Readings))
+				} else {
+					broken = append(broken, k)
 				}
-				total, bytes = bridge.Count{Batches: total.Batches - min(1, total.Batches), Readings: total.Readings - min(n.Readings, total.Readings)},
-					bytes-min(uint64(len(v)), bytes)
+				total, bytes = surplus(total, n), bytes-min(uint64(len(v)), bytes)
 				if err := b.Delete(key); err != nil {
 					return err
 				}
@@ -197,13 +205,37 @@ func (q *Queue) deleteDead(keys []uint64) error {
 			return writeTotals(b, total, bytes)
 		})
 	})
-	if err == nil && left.Batches == 0 {
+	if err != nil {
+		return err
+	}
+	q.loseDead(broken, left.Batches == 0)
+	if left.Batches == 0 {
 		err = os.Remove(q.deadPath()) // bbolt's files never shrink
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
 	}
 	return err
+}
+
+// loseDead accounts for damaged dead letters. How many readings they had is known
+// when there are no others.
+func (q *Queue) loseDead(keys []uint64, all bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	lost := bridge.Count{Batches: uint64(len(keys))}
+	for _, k := range keys {
+		q.stoneAtLocked(bridge.Position(k), bridge.Count{Batches: 1}, causeDamaged, 0)
+	}
+	if all {
+		rest := q.ledger.Dead
+		for i := range q.dead {
+			rest = rest.Sub(q.dead[i].count)
+		}
+		lost.Readings = rest.Readings
+	}
+	q.ledger.Dead = q.ledger.Dead.Sub(lost)
+	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
 }
 
 // trimDead drops the oldest dead letters beyond their limit, a tenth of

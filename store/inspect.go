@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"fieldbridge/bridge"
 )
 
@@ -65,7 +67,7 @@ func OpenStopped(cfg Config) (*Queue, error) {
 	q.done = acks.done
 	q.before = max(q.before, acks.uptime)
 	q.listSegments(&acks)
-	q.withDead(false, q.countDead)
+	q.withDead(false, func(db *bolt.DB) error { return countDead(db, &q.ledger.Dead) })
 	q.mem.base = max(q.done.end(), 1)
 	for _, s := range q.segments {
 		q.before = max(q.before, s.uptime)

@@ -23,7 +23,10 @@ type keeper struct {
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
 	repairAt int64
-	closed   error // what Close returns
+	deadAt   int64 // when to count the dead letters, which could not be opened; 0: they are counted
+	// deadRight says that the dead letters were found right since the start.
+	deadRight bool
+	closed    error // what Close returns
 }
 
 const (
@@ -99,6 +102,9 @@ func (q *Queue) tend(all bool) error {
 		q.dropAged()
 	}
 	q.repairSuspects()
+	if q.keep.deadAt != 0 && q.keep.deadAt <= q.now() {
+		q.openDead() // it has said why not, and tries again
+	}
 	if mayWrite && failed == nil {
 		failed = errors.Join(q.bury(), q.record(all || commit))
 	}
@@ -153,6 +159,7 @@ func (q *Queue) setAlarm() {
 	at(q.ageDueLocked())
 	at(q.rereadAt)
 	at(q.noticeAt)
+	at(q.keep.deadAt)
 	for _, s := range q.segments {
 		if s.suspect != nil {
 			at(max(q.keep.repairAt, q.now()))

@@ -16,15 +16,32 @@ const quarantineDir = "quarantine"
 // quarantine sets a damaged file aside. If that is impossible it stays where it
 // is, and is in nobody's way.
 func (q *Queue) quarantine(path string, cause error) {
+	q.setAside(path, cause, os.Rename)
+}
+
+// replaceDamaged sets a damaged file aside and puts the one at by in its place.
+// There is a file at path all the time: a cut in between brings the damaged one.
+func (q *Queue) replaceDamaged(path, by string, cause error) error {
+	if !q.setAside(path, cause, os.Link) {
+		q.setAside(path, cause, os.Rename) // links are not for every file system
+	}
+	if err := os.Rename(by, path); err != nil {
+		return fmt.Errorf("put a repaired file in its place: %w", err)
+	}
+	return syncDir(q.dir)
+}
+
+// setAside moves or links a damaged file to the quarantine, and tells it.
+func (q *Queue) setAside(path string, cause error, move func(from, to string) error) bool {
 	dir := filepath.Join(q.dir, quarantineDir)
 	to := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(path), time.Now().UnixMilli()))
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
-		err = os.Rename(path, to)
+		err = move(path, to)
 	}
 	if err != nil {
 		q.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
-		return
+		return false
 	}
 	syncDir(dir)
 	syncDir(q.dir)
@@ -34,6 +51,7 @@ func (q *Queue) quarantine(path string, cause error) {
 	q.stats.quarantined++
 	q.mu.Unlock()
 	q.setTrouble(troubleDamage, bridge.Warning, fmt.Sprintf("%v: %s is kept for a closer look; check the disk", cause, to), nil)
+	return true
 }
 
 // repairSuspects repairs the segments that could not be read.
@@ -94,15 +112,15 @@ func (q *Queue) repair(s *segment) error {
 	if err := q.writeMeta(); err != nil {
 		q.wrote(true, err)
 	}
-	q.quarantine(s.path, fmt.Errorf("segment %s is damaged, %d readings are lost: %w", filepath.Base(s.path), lost.Readings, cause))
+	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", filepath.Base(s.path), lost.Readings, cause)
 	if kept.waiting.Batches == 0 {
+		q.quarantine(s.path, cause)
 		q.forget(s)
 		return nil
 	}
-	if err := os.Rename(tmp, s.path); err != nil {
-		q.log.Error("a repaired segment cannot be put in its place", "file", s.path, "err", err)
+	if err := q.replaceDamaged(s.path, tmp, cause); err != nil {
+		q.log.Error("a damaged segment of the queue is not repaired", "file", s.path, "err", err)
 	}
-	syncDir(q.dir)
 	q.mu.Lock()
 	s.suspect = nil
 	s.bytes = diskSize(s.path)

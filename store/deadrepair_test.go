@@ -1,0 +1,145 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// deadMaster returns the folder of a queue with damageBatches dead letters.
+func deadMaster(t *testing.T) (dir, run string) {
+	q := openQueue(t, roomyConfig(tempDir(t)))
+	q.Online()
+	for i := range damageBatches {
+		q.Append(noiseOf(i, 24), nil)
+	}
+	for _, e := range take(t, q, bridge.Fresh) {
+		q.Bury("too large", e.Position)
+		if e.Seq%damagePer == 0 {
+			commitNow(t, q)
+		}
+	}
+	return copyDir(t, q.dir), q.Run()
+}
+
+// TestDeadLettersDamaged damages the dead letters in every way that segments
+// are, and starts the queue. Those with a right checksum are there, nothing else
+// is, the ledger holds, all can be retried, and the verifier misses nothing.
+func TestDeadLettersDamaged(t *testing.T) {
+	master, run := deadMaster(t)
+	for _, c := range damages() {
+		t.Run(c.name, func(t *testing.T) {
+			dir := copyDir(t, master)
+			c.damage(t, filepath.Join(dir, deadFile))
+			q := openQueue(t, roomyConfig(dir))
+			letters := map[uint64]bool{}
+			list := func() error {
+				clear(letters)
+				return q.Dead(t.Context(), func(l DeadLetter) error {
+					want := noiseOf(int(l.Seq)-1, 24)
+					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) || l.Readings[23] != want.Readings[23] || l.Cause != "too large" {
+						t.Errorf("%s %d is none that was buried, or there twice", l.Run, l.Seq)
+					}
+					letters[l.Seq] = true
+					return nil
+				})
+			}
+			if err := list(); err != nil {
+				t.Fatal(err)
+			}
+			if len(letters) < c.survive {
+				t.Errorf("%d dead letters survive, at least %d should", len(letters), c.survive)
+			}
+			n, err := q.RetryDead(t.Context())
+			if err != nil || n.Batches != uint64(len(letters)) {
+				t.Errorf("%d retried of %d: %v", n.Batches, len(letters), err)
+			}
+			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n || l.Damaged.Batches > damageBatches {
+				t.Errorf("ledger: %+v", l)
+			}
+			judge := audit{t: t}
+			q.Online()
+			for _, e := range drainSlowly(t, q) {
+				judge.batch(e.Run, e.Seq, e.Batch)
+			}
+			judge.notices(q)
+			judge.kept()
+			if _, err := os.Lstat(q.deadPath()); err == nil {
+				t.Error("the file stays when it is empty")
+			}
+		})
+	}
+}
+
+// What is free in the file was retried or purged before: it stays away.
+func TestDeadLettersThatLeftStayAway(t *testing.T) {
+	dir, _ := deadMaster(t)
+	q := openQueue(t, roomyConfig(dir))
+	var keys []uint64
+	for i := range uint64(100) {
+		keys = append(keys, i+1)
+	}
+	if err := q.ask(t.Context(), func() error { return q.deleteDead(keys) }); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(copyDir(t, dir), deadFile)
+	onPage(pageBranch, -1, zeroPage)(t, path)
+	q = openQueue(t, roomyConfig(filepath.Dir(path)))
+	n := 0
+	if err := q.Dead(t.Context(), func(l DeadLetter) error {
+		if n++; l.Seq <= 100 {
+			t.Errorf("seq %d is back", l.Seq)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if l := q.Ledger(); n != damageBatches-100 || l.Dead.Batches != uint64(n) || l.Damaged.Batches != 0 || !l.Balanced() {
+		t.Errorf("%d dead letters, ledger %+v", n, l)
+	}
+}
+
+// A file that cannot be opened now is left alone, and counted when it can be.
+func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
+	dir, _ := deadMaster(t)
+	f, err := os.Open(filepath.Join(dir, deadFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		q := openQueue(t, roomyConfig(dir))
+		q.Online()
+		q.Append(testBatch(0, 2), nil)
+		q.Bury("no", take(t, q, bridge.Fresh)[0].Position)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l := q.Ledger(); l.Dead.Batches != 1 || !l.Balanced() {
+			t.Errorf("locked: %+v", l)
+		}
+		if names, _ := os.ReadDir(filepath.Join(dir, quarantineDir)); len(names) > 0 {
+			t.Fatal("it is set aside")
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if l := q.Ledger(); l.Dead.Batches != damageBatches+1 || l.Restored.Batches != damageBatches || !l.Balanced() || len(q.dead) > 0 {
+			t.Errorf("unlocked: %+v", l)
+		}
+		if n := fmt.Sprint(len(q.Health())); n != "1" { // the dead letters themselves
+			t.Errorf("health: %+v", q.Health())
+		}
+		q.Close()
+	})
+}
