@@ -76,15 +76,15 @@ func (g *gateway) build() error {
 	if err != nil {
 		return fmt.Errorf("southbound.mqtt: %w", err)
 	}
+	clock, all := new(bridge.Clock), field{g.modbus, g.mqtt}
 	g.sink, err = awsiot.New(g.config.Northbound.AWSIoT, awsiot.Options{
 		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, ConfigHash: g.hash, Labels: g.config.Labels,
 		Dial: socket.Dial, Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: catalogue, State: state,
-		Writer: g.modbus, Emit: func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) }, Report: g.shadowReport, Health: func() []bridge.Condition { return g.view.Conditions() },
+		Writer: all, Reader: all, Pacer: all, Synced: clock.Synced, Emit: func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) }, Report: g.shadowReport, Health: func() []bridge.Condition { return g.view.Conditions() },
 	})
 	if err != nil {
 		return fmt.Errorf("northbound.awsiot: %w", err)
 	}
-	clock := new(bridge.Clock)
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), catalogue, clock.Synced, g.log)
 	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), forwardConfig(g.config), g.log.With("part", "uplink"))
 	g.view = &console.View{

@@ -42,6 +42,7 @@ func commands() []command {
 		{"reload", "[FILE | DIR] [--confirm 5m] [--good 100%]", "make a running gateway read its file again; with --confirm on trial", runReload},
 		{"status", "[FILE | DIR] [--json]", "tell how a running gateway is doing", runStatus},
 		{"values", "DEVICE [FILE | DIR] [--wait 10s] [--json]", "print the newest readings of a device of a running gateway", runValues},
+		{"commands", "[off | on] [FILE | DIR] [--json]", "turn all commands of the cloud off on this machine, or on again, or tell which it is", runCommands},
 		{"sensors", "[FILE | DIR] [--json]", "list the topics that sensors used: which rule took them, the last payload, and those that no rule takes", runSensors},
 		{"queue", "COMMAND [FILE | DIR]", "inspect, verify, export and purge a queue and its dead letters", runQueue},
 		{"ledger", "[--partial] [--json] [FILE ...]", "check by the cloud's messages alone that nothing is missing silently", runLedger},

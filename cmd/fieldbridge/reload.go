@@ -163,7 +163,7 @@ func (g *gateway) reloadOnHangup(ctx context.Context) {
 }
 
 // controlHandler answers what the console answers and, on the control socket
-// alone, reloads and sends requests over Modbus buses.
+// alone, reloads, turns commands off and sends requests over Modbus buses.
 func (g *gateway) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", g.view.Handler())
@@ -171,6 +171,7 @@ func (g *gateway) controlHandler() http.Handler {
 	mux.HandleFunc("POST /queue", g.serveQueue)
 	mux.HandleFunc("GET /sensors", g.serveSensors)
 	mux.HandleFunc("POST /reload", g.serveReload)
+	mux.HandleFunc("/commands", g.serveCommands)
 	return mux
 }
 

@@ -1,22 +1,14 @@
 package main
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // shadowReport is what the gateway tells of itself in its shadow, beside what
 // the session knows. Values are rounded so that only what matters is a change:
 // each change is a message.
 func (g *gateway) shadowReport() map[string]any {
-	s := g.queue.Status()
-	queue := map[string]any{
-		"waiting": s.Ledger.Waiting.Readings,
-		"dropped": s.Ledger.Dropped.Readings,
-		"dead":    s.Ledger.Dead.Readings,
-		"damaged": s.Ledger.Damaged.Readings,
-		"bytes":   s.Bytes,
-	}
-	if !s.Oldest.IsZero() && s.Ledger.Waiting.Readings > 0 {
-		queue["oldest"] = s.Oldest.UnixMilli()
-	}
 	devices := make(map[string]any)
 	for _, d := range append(g.modbus.Devices(), g.mqtt.Devices()...) {
 		state := "good"
@@ -29,11 +21,59 @@ func (g *gateway) shadowReport() map[string]any {
 	for _, c := range g.view.Conditions() {
 		problems = append(problems, c.Subject+": "+c.Text)
 	}
-	return map[string]any{
+	report := map[string]any{
 		"started":  g.started.UnixMilli(),
 		"uptime_h": int(time.Since(g.started).Hours()),
-		"queue":    queue,
+		"queue":    g.shadowQueue(),
+		"buses":    g.shadowBuses(),
 		"devices":  devices,
 		"problems": problems,
 	}
+	if g.sink.Commands().Off {
+		report["commands"] = "off"
+	}
+	if changed := g.modbus.Intervals(); len(changed) > 0 {
+		intervals := make(map[string]any)
+		for _, i := range changed {
+			intervals[i.Device] = map[string]any{"every_ms": i.Every.Milliseconds(), "until": i.Until.UnixMilli()}
+		}
+		report["intervals"] = intervals
+	}
+	return report
+}
+
+// shadowQueue is how the queue is doing: how much waits, since when, and when it
+// is full.
+func (g *gateway) shadowQueue() map[string]any {
+	s := g.queue.Status()
+	queue := map[string]any{
+		"waiting": s.Ledger.Waiting.Readings,
+		"dropped": s.Ledger.Dropped.Readings,
+		"dead":    s.Ledger.Dead.Readings,
+		"damaged": s.Ledger.Damaged.Readings,
+		"bytes":   s.Bytes,
+	}
+	if s.Ledger.Waiting.Readings > 0 {
+		if !s.Oldest.IsZero() {
+			queue["oldest"] = s.Oldest.UnixMilli()
+		}
+		if s.FullIn > 0 {
+			queue["full_in_h"] = int(s.FullIn.Hours())
+		}
+	}
+	return queue
+}
+
+// shadowBuses is the load of each bus in percent, in steps of ten, or since
+// when it is down.
+func (g *gateway) shadowBuses() map[string]any {
+	buses := make(map[string]any)
+	for _, b := range g.modbus.Buses() {
+		bus := map[string]any{"load_pct": 10 * int(math.Ceil(10*b.Load))}
+		if !b.Down.IsZero() {
+			bus = map[string]any{"down_since": b.Down.UnixMilli()}
+		}
+		buses[b.Bus] = bus
+	}
+	return buses
 }

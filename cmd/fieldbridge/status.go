@@ -17,29 +17,32 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
 	"fieldbridge/configs/change"
+	"fieldbridge/northbound/awsiot"
 	"fieldbridge/store"
 )
 
 // gatewayStatus is what /status answers.
 type gatewayStatus struct {
-	Gateway    string                `json:"gateway"`
-	Run        string                `json:"run"`
-	Version    string                `json:"version"`
-	Started    time.Time             `json:"started"`
-	Now        time.Time             `json:"now"`
-	Config     string                `json:"config_hash"`
-	Change     *change.Status        `json:"configuration,omitempty"`
-	Link       bridge.LinkStatus     `json:"link"`
-	Queue      store.Status          `json:"queue"`
-	Buses      []bridge.BusStatus    `json:"buses"`
-	Devices    []bridge.DeviceStatus `json:"devices"`
-	Conditions []bridge.Condition    `json:"conditions"`
+	Gateway    string                  `json:"gateway"`
+	Run        string                  `json:"run"`
+	Version    string                  `json:"version"`
+	Started    time.Time               `json:"started"`
+	Now        time.Time               `json:"now"`
+	Config     string                  `json:"config_hash"`
+	Change     *change.Status          `json:"configuration,omitempty"`
+	Link       bridge.LinkStatus       `json:"link"`
+	Queue      store.Status            `json:"queue"`
+	Buses      []bridge.BusStatus      `json:"buses"`
+	Commands   awsiot.CommandStatus    `json:"commands"`
+	Devices    []bridge.DeviceStatus   `json:"devices"`
+	Intervals  []bridge.IntervalStatus `json:"intervals,omitempty"`
+	Conditions []bridge.Condition      `json:"conditions"`
 }
 
 func (g *gateway) status() gatewayStatus {
 	s := gatewayStatus{
 		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, Started: g.started, Now: time.Now(), Config: g.hash,
-		Link: g.sink.Link(), Queue: g.queue.Status(), Buses: g.modbus.Buses(), Conditions: g.view.Conditions(),
+		Link: g.sink.Link(), Queue: g.queue.Status(), Buses: g.modbus.Buses(), Commands: g.sink.Commands(), Intervals: g.modbus.Intervals(), Conditions: g.view.Conditions(),
 	}
 	if g.change != nil {
 		applied := g.change.Status()
@@ -147,6 +150,7 @@ func printStatus(w io.Writer, s gatewayStatus) {
 	}
 	printTLS(w, s)
 	printQueue(w, s)
+	printCommands(w, s)
 	printBuses(w, s.Buses)
 	printDevices(w, s)
 	if len(s.Conditions) == 0 {

@@ -118,6 +118,22 @@ func (s *Sink) SwitchCommands(ctx context.Context, off bool) error {
 	}
 }
 
+// SaveSwitch turns the switch that a gateway will find when it starts. state must
+// be that of a gateway that does not run.
+func SaveSwitch(state bridge.State, off bool) error {
+	var c commandSwitch
+	c.read(state, slog.New(slog.DiscardHandler))
+	return c.set(off)
+}
+
+// SavedSwitch returns how the switch of a gateway that does not run is turned;
+// the ways are not known.
+func SavedSwitch(state bridge.State) CommandStatus {
+	var c commandSwitch
+	c.read(state, slog.New(slog.DiscardHandler))
+	return c.status()
+}
+
 // Commands returns whether the cloud may command the gateway.
 func (s *Sink) Commands() CommandStatus {
 	cfg := s.current()

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/configs"
+	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/southbound/modbus/modbustest"
+)
+
+// commandRig is a gateway that is commanded by the stand-in, which lets it do
+// what `fleet policy` prints and no more.
+type commandRig struct {
+	t       *testing.T
+	file    string
+	unit    *modbustest.Unit
+	cloud   *awsiottest.Cloud
+	gateway *gateway
+	stop    func()
+	sensors string // address of the embedded broker
+}
+
+func newCommandRig(t *testing.T) *commandRig {
+	dir := t.TempDir()
+	sim := modbustest.New()
+	r := &commandRig{t: t, file: filepath.Join(dir, "g.yaml"), unit: sim.Unit(1), sensors: freePort(t)}
+	r.unit.Set(modbustest.Holding, 0, 5, 7)
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cloud.Close() })
+	r.cloud = cloud
+	id, err := cloud.Device("commanded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`gateway: commanded
+northbound:
+  awsiot:
+    endpoint: "%s"
+    server_name: localhost
+    certificate: certs/commanded.pem
+    private_key: certs/commanded.key
+    ca: "%s"
+    topic: plant/{gateway}
+    linger: 100ms
+    commands: {topic: "plant/{gateway}/cmd", executions: true, desired: true}
+    shadow: {name: gateway, every: 10s}
+southbound:
+  modbus:
+    devices:
+      boiler:
+        url: "tcp://%s"
+        every: 1s
+        on_change: true
+        points: {setpoint: {holding: 0, writable: {min: 1, max: 100}}, level: {holding: 1}}
+  mqtt:
+    brokers: {local: {listen: "%s", anonymous: true}}
+    sensors: {hall: {broker: local, topic: "hall/{device}/{point}"}}
+`, cloud.Addr(), cloud.CA(), sim.Start(t), r.sensors)
+	if err := os.WriteFile(r.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cloud.SetPolicy(id.ID, r.policy())
+	return r
+}
+
+// policy returns the policy of the configuration as the stand-in takes it.
+func (r *commandRig) policy() (p awsiottest.Policy) {
+	loaded, err := configs.Load(r.file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	printed, err := configs.PolicyFor(map[string]*configs.Loaded{"g": loaded}, "eu-central-1", "123456789012")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, s := range printed.Statement {
+		var resources []string
+		for _, arn := range s.Resource {
+			resources = append(resources, strings.TrimPrefix(arn, "arn:aws:iot:eu-central-1:123456789012:"))
+		}
+		p = append(p, awsiottest.Statement{Actions: s.Action, Resources: resources})
+	}
+	return p
+}
+
+// start runs the gateway until stop, or the test's end.
+func (r *commandRig) start() {
+	r.t.Helper()
+	loaded, err := configs.Load(r.file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if r.gateway, err = newGateway(&loaded.Config, loaded.Hash, slog.New(slog.DiscardHandler)); err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.gateway.run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}()
+	r.stop = func() { cancel(); <-done }
+	r.t.Cleanup(r.stop)
+	eventually(r.t, "all points are good and the shadow is there", 20*time.Second, func() bool {
+		return r.gateway.vital().Good["boiler"] == 2 && r.reported()["run"] == r.gateway.queue.Run()
+	})
+}
+
+// reported returns what the shadow says.
+func (r *commandRig) reported() map[string]any {
+	var doc struct{ Reported map[string]any }
+	if err := json.Unmarshal(r.cloud.Shadow("commanded", "gateway"), &doc); err != nil {
+		r.t.Fatal(err)
+	}
+	return doc.Reported
+}
+
+// execute starts an execution and waits until the gateway has ended it. What
+// came before the gateway had subscribed comes again.
+func (r *commandRig) execute(payload string) (e awsiottest.Execution) {
+	r.t.Helper()
+	id := r.cloud.StartExecution("commanded", []byte(payload), time.Minute)
+	sent := time.Now()
+	eventually(r.t, "the execution has ended", 20*time.Second, func() bool {
+		if e = r.cloud.Execution(id); e.Status == awsiottest.Created && time.Since(sent) > time.Second {
+			r.cloud.ResendExecution(id, []byte(payload))
+			sent = time.Now()
+		}
+		return e.ByDevice
+	})
+	return e
+}
+
+// commands runs the subcommand and returns what it says.
+func (r *commandRig) commands(args ...string) string {
+	r.t.Helper()
+	var out bytes.Buffer
+	if code := runCommands(r.t.Context(), append(args, r.file), &out, &out); code != exitDone {
+		r.t.Errorf("commands %v: exit code %d: %s", args, code, out.String())
+	}
+	return out.String()
+}
+
+func TestCommandsEndToEnd(t *testing.T) {
+	t.Parallel()
+	r := newCommandRig(t)
+	r.start()
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":60}`); e.Status != awsiottest.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
+		t.Errorf("write: %+v", e)
+	}
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "above max 100") {
+		t.Errorf("write too much: %+v", e)
+	}
+	before := r.gateway.queue.Ledger().Accepted.Readings
+	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != awsiottest.Succeeded || string(e.Result["points"]) != `{"s":"{\"level\":7}"}` {
+		t.Errorf("read: %+v %s", e, e.Result)
+	}
+	// The level has not changed, and is delivered; and so is the audit record.
+	if n := r.gateway.queue.Ledger().Accepted.Readings - before; n < 6 {
+		t.Errorf("a read made %d readings, want 1 and the record of 5", n)
+	}
+	if e := r.execute(`{"action":"interval","device":"boiler","every":"200ms","for":"10m"}`); e.Status != awsiottest.Succeeded {
+		t.Errorf("interval: %+v", e)
+	}
+	status := r.gateway.status()
+	if len(status.Intervals) != 1 || status.Intervals[0].Every != 200*time.Millisecond {
+		t.Errorf("status: %+v", status.Intervals)
+	}
+	var text bytes.Buffer
+	printStatus(&text, status)
+	for _, want := range []string{"commands by topic plant/{gateway}/cmd, AWS IoT Commands, shadow gateway", "boiler is polled every 200ms instead of 1s for "} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("status for people: %s is not in\n%s", want, text.String())
+		}
+	}
+	eventually(t, "the shadow tells the interval and the load", 20*time.Second, func() bool {
+		intervals, _ := r.reported()["intervals"].(map[string]any)
+		buses, _ := r.reported()["buses"].(map[string]any)
+		return intervals["boiler"] != nil && len(buses) == 1
+	})
+	r.cloud.UpdateShadow("commanded", "gateway", fmt.Sprintf(`{"state":{"desired":{"command":{"id":"s1","at":%d,"action":"read","device":"boiler"}}}}`, time.Now().UnixMilli()))
+	eventually(t, "the shadow has the outcome", 20*time.Second, func() bool {
+		outcome, _ := r.reported()["command_outcome"].(map[string]any)
+		return outcome["id"] == "s1" && outcome["outcome"] == "done"
+	})
+}
+
+func TestSensorsTakeNoCommands(t *testing.T) {
+	need(t, "mosquitto_pub")
+	t.Parallel()
+	r := newCommandRig(t)
+	r.start()
+	host, port, _ := strings.Cut(r.sensors, ":")
+	if out, err := exec.Command("mosquitto_pub", "-h", host, "-p", port, "-q", "1", "-t", "hall/roof/wind", "-m", "3").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	eventually(t, "the sensor is known", 10*time.Second, func() bool {
+		return slices.ContainsFunc(r.gateway.mqtt.Devices(), func(d bridge.DeviceStatus) bool { return d.Device == "roof" })
+	})
+	for _, payload := range []string{`{"action":"read","device":"roof"}`, `{"action":"interval","device":"roof","every":"1s","for":"1m"}`,
+		`{"device":"roof","point":"wind","value":1}`} {
+		if e := r.execute(payload); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "speaks by itself") {
+			t.Errorf("%s: %+v", payload, e)
+		}
+	}
+}
+
+func TestCommandsOff(t *testing.T) {
+	t.Parallel()
+	r := newCommandRig(t)
+	if code := runCommands(t.Context(), []string{r.file}, &bytes.Buffer{}, &bytes.Buffer{}); code != exitFailed {
+		t.Errorf("exit code %d where no gateway ever ran", code)
+	}
+	r.start()
+	const setpoint = `{"device":"boiler","point":"setpoint","value":60}`
+	if got := r.commands(); !strings.HasPrefix(got, "commands of the cloud are on, by topic plant/{gateway}/cmd, AWS IoT Commands") {
+		t.Error(got)
+	}
+	refused := func(when string) {
+		t.Helper()
+		if e := r.execute(setpoint); e.Status != awsiottest.Rejected || e.Description != "commands are switched off on the machine" || r.unit.Get(modbustest.Holding, 0, 1)[0] != 5 {
+			t.Errorf("%s: %+v", when, e)
+		}
+	}
+	if got := r.commands("off"); !strings.Contains(got, "none is under way, and none will be carried out") {
+		t.Error(got)
+	}
+	refused("off")
+	eventually(t, "the shadow says so", 20*time.Second, func() bool { return r.reported()["commands"] == "off" })
+	var text bytes.Buffer
+	if printStatus(&text, r.gateway.status()); !strings.Contains(text.String(), "commands switched off on the machine for") {
+		t.Error(text.String())
+	}
+	r.stop()
+	if got := r.commands(); !strings.Contains(got, "off since") || !strings.Contains(got, "no gateway is running") {
+		t.Error(got)
+	}
+	r.start()
+	refused("off after a restart")
+	r.stop()
+	if got := r.commands("on"); !strings.Contains(got, "on, as far as they are configured; no gateway is running") {
+		t.Error(got)
+	}
+	if got := r.commands("off"); !strings.Contains(got, "off since") {
+		t.Error(got)
+	}
+	r.start()
+	refused("off while it was stopped")
+	if got := r.commands("on"); !strings.Contains(got, "are on, by") {
+		t.Error(got)
+	}
+	if e := r.execute(setpoint); e.Status != awsiottest.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
+		t.Errorf("on again: %+v", e)
+	}
+	var out bytes.Buffer
+	if code := runCommands(t.Context(), []string{"of", r.file}, &out, &out); code != exitUsage {
+		t.Errorf("a word that is none: exit code %d, %s", code, out.String())
+	}
+}
