@@ -24,8 +24,10 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
 		return exitUsage
 	}
+	startSingle()
 	settle := saveMemory()
 	started, err := change.Start(rest[0], *gateway, openState)
+	debug.FreeOSMemory() // of the file's tree, before the gateway is built
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
@@ -48,7 +50,9 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
 		return exitFailed
 	}
-	started = change.Started{} // with its tree, as large as the configuration
+	// The points are most of a large configuration, and the parts have their own.
+	started = change.Started{}
+	config.Southbound.Modbus.Devices = nil
 	settle()
 	governed, stop := context.WithCancel(ctx)
 	var governing sync.WaitGroup

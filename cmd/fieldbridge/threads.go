@@ -45,35 +45,44 @@ func (g *governor) enough(used, span time.Duration, queue store.Status) bool {
 	return g.one
 }
 
-// govern sets the number of threads by the governor until ctx ends. The
+// governed reports whether the number of threads is the governor's: the
 // environment variable GOMAXPROCS overrules it.
+func governed() bool { return os.Getenv("GOMAXPROCS") == "" && runtime.NumCPU() > 1 }
+
+// startSingle makes one thread run the start, which needs the least memory so.
+func startSingle() {
+	if governed() {
+		runtime.GOMAXPROCS(1)
+	}
+}
+
+// govern sets the number of threads by the governor until ctx ends.
 func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
-	if os.Getenv("GOMAXPROCS") != "" || runtime.GOMAXPROCS(0) == 1 {
+	if !governed() {
 		return
 	}
 	defer runtime.SetDefaultGOMAXPROCS()
 	tick := time.NewTicker(governEvery)
 	defer tick.Stop()
-	g := governor{used: cpuTime()}
-	last := time.Now()
+	g := governor{one: true, used: cpuTime()}
+	last := time.Now().Add(-governEvery) // the start was no load
 	for {
+		was, now := g.one, time.Now()
+		one := g.enough(cpuTime(), now.Sub(last), status())
+		last = now
+		if one != was {
+			if one {
+				runtime.GOMAXPROCS(1)
+			} else {
+				runtime.SetDefaultGOMAXPROCS()
+			}
+			log.Debug("threads", "at_once", runtime.GOMAXPROCS(0))
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		was, now := g.one, time.Now()
-		one := g.enough(cpuTime(), now.Sub(last), status())
-		last = now
-		if one == was {
-			continue
-		}
-		if one {
-			runtime.GOMAXPROCS(1)
-		} else {
-			runtime.SetDefaultGOMAXPROCS()
-		}
-		log.Debug("threads", "at_once", runtime.GOMAXPROCS(0))
 	}
 }
 

@@ -93,9 +93,14 @@ func (b *bench) now() Vital {
 	return v
 }
 
-func (b *bench) apply(_, new *configs.Config, _ string) error {
+func (b *bench) apply(old, new *configs.Config, _ string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for name, c := range map[string]*configs.Config{"old": old, "new": new} {
+		if coil := c.Southbound.Modbus.Devices["d"].Points["p"].Coil; coil == nil || *coil != 1 {
+			b.t.Errorf("the %s configuration comes without its points", name)
+		}
+	}
 	if b.fail != nil {
 		return b.fail
 	}

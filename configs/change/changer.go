@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -56,8 +57,8 @@ type Changer struct {
 	o Options
 
 	mu       sync.Mutex
-	config   *configs.Config // guarded by mu; what runs
-	snapshot []byte          // guarded by mu; of config
+	config   *configs.Config // guarded by mu; what runs, see lean
+	snapshot []byte          // guarded by mu; of what runs
 	files    []string        // guarded by mu; to be watched
 	seen     string          // guarded by mu; how files looked at the last load
 	status   Status          // guarded by mu
@@ -68,7 +69,7 @@ type Changer struct {
 
 // pending is what to return to when a trial fails.
 type pending struct {
-	old      *configs.Config
+	old      *configs.Config // see lean
 	snapshot []byte
 	hash     string
 	origin   string
@@ -77,12 +78,10 @@ type pending struct {
 	acked    uint64
 }
 
-// New returns the changer of a gateway that starts with s. It keeps s.Config and
-// returns it: the parts of the gateway may read it until Apply gives them
-// another.
+// New returns the changer of a gateway that starts with s. Of s.Config it keeps
+// all but the points of the Modbus devices.
 func New(s Started, o Options) *Changer {
-	config := s.Config
-	c := &Changer{o: o, config: &config, snapshot: s.snapshot, files: s.Files,
+	c := &Changer{o: o, config: lean(s.Config), snapshot: s.snapshot, files: s.Files,
 		status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}}
 	if s.FellBack != "" {
 		c.status.Origin = "last good configuration"
@@ -94,7 +93,8 @@ func New(s Started, o Options) *Changer {
 	return c
 }
 
-// Config returns what runs. It is read-only.
+// Config returns what runs, without the points of the Modbus devices. It is
+// read-only.
 func (c *Changer) Config() *configs.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,9 +186,13 @@ func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share fl
 	if err := save(c.o.State, trialKey, trial{Hash: l.Hash, Starts: 1, Confirm: confirm > 0}); err != nil && confirm > 0 {
 		return fmt.Errorf("keep the trial: %w", err)
 	}
+	old, err := c.whole(c.config, c.snapshot)
+	if err != nil {
+		return fmt.Errorf("read the running configuration again: %w", err)
+	}
 	before := c.o.Vital()
 	config := l.Config
-	if err := c.o.Apply(c.config, &config, l.Hash); err != nil {
+	if err := c.o.Apply(old, &config, l.Hash); err != nil {
 		_ = save(c.o.State, trialKey, trial{Hash: l.Hash, Refused: err.Error()}) // it is told anyway
 		return err
 	}
@@ -196,7 +200,7 @@ func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share fl
 	if confirm > 0 {
 		c.pending = &pending{old: c.config, snapshot: c.snapshot, hash: c.status.Hash, origin: c.status.Origin, before: before, share: share, acked: c.o.Vital().Acked}
 	}
-	c.config, c.snapshot, c.good = &config, pack(l), false
+	c.config, c.snapshot, c.good = lean(config), pack(l), false
 	c.status = Status{Hash: l.Hash, Origin: c.o.File, Applied: now, Reloaded: c.status.Reloaded + 1}
 	if confirm > 0 {
 		c.status.OnTrial = now.Add(confirm)
@@ -301,7 +305,7 @@ func (c *Changer) judgeLocked() {
 	if err := save(c.o.State, trialKey, trial{Hash: refused, Refused: why}); err != nil {
 		c.o.Log.Error("the refused configuration cannot be noted", "err", err)
 	}
-	if err := c.o.Apply(c.config, p.old, p.hash); err != nil {
+	if err := c.takeBack(p); err != nil {
 		c.setProblemLocked(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: restart the gateway", refused, why, err))
 		c.o.Log.Error("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
 		return
@@ -310,6 +314,47 @@ func (c *Changer) judgeLocked() {
 	c.status.Hash, c.status.Origin, c.status.Applied = p.hash, p.origin, time.Now()
 	c.setProblemLocked(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
 	c.o.Log.Error("configuration taken back", "hash", refused, "why", why)
+}
+
+// takeBack applies what ran before a trial.
+func (c *Changer) takeBack(p *pending) error {
+	now, err := c.whole(c.config, c.snapshot)
+	if err != nil {
+		return err
+	}
+	old, err := c.whole(p.old, p.snapshot)
+	if err != nil {
+		return err
+	}
+	return c.o.Apply(now, old, p.hash)
+}
+
+// lean returns a configuration without the points of its Modbus devices: of a
+// large one they are nearly all, and they stand in the snapshot, too.
+func lean(config configs.Config) *configs.Config {
+	devices := maps.Clone(config.Southbound.Modbus.Devices)
+	for name, d := range devices {
+		d.Points = nil
+		devices[name] = d
+	}
+	config.Southbound.Modbus.Devices = devices
+	return &config
+}
+
+// whole returns a lean configuration with its points, from its snapshot.
+func (c *Changer) whole(config *configs.Config, snapshot []byte) (*configs.Config, error) {
+	l, err := good{Origin: c.o.File, YAML: snapshot}.unpack()
+	if err != nil {
+		return nil, err
+	}
+	full := *config
+	devices := maps.Clone(config.Southbound.Modbus.Devices)
+	for name, d := range devices {
+		d.Points = l.Config.Southbound.Modbus.Devices[name].Points
+		devices[name] = d
+	}
+	full.Southbound.Modbus.Devices = devices
+	return &full, nil
 }
 
 // verdict returns why a trial has failed, "" if it has not.

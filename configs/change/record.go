@@ -2,11 +2,12 @@ package change
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
@@ -58,13 +59,19 @@ func save[T any](state bridge.State, key string, record T) error {
 	return state.Put(key, data)
 }
 
-// pack makes a snapshot small.
+// pack makes a snapshot small. It is called when a gateway needs its most memory,
+// so it takes little: packing statelessly, piece by piece.
 func pack(l *configs.Loaded) []byte {
 	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	io.WriteString(w, l.Snapshot()) // a bytes.Buffer takes all
+	w, _ := gzip.NewWriterLevel(&b, gzip.StatelessCompression) // a level that there is
+	piece := make([]byte, 32<<10)
+	for text := l.Snapshot(); text != ""; {
+		n := copy(piece, text)
+		w.Write(piece[:n]) // a bytes.Buffer takes all
+		text = text[n:]
+	}
 	w.Close()
-	return b.Bytes()
+	return bytes.Clone(b.Bytes())
 }
 
 // unpack loads a snapshot.

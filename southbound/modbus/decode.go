@@ -217,14 +217,17 @@ func (f *field) decodeText(data []byte) bridge.Value {
 	for len(text) > 0 && (text[len(text)-1] == 0xff || text[len(text)-1] == ' ') {
 		text = text[:len(text)-1]
 	}
-	switch {
-	case string(text) == f.text: // no allocation
-	case utf8.Valid(text):
-		f.text = string(text)
-	default:
-		f.text = latin1(text)
+	if f.text == nil {
+		f.text = new(string) // of a field that was not resolved
 	}
-	return bridge.String(f.text)
+	switch {
+	case string(text) == *f.text: // no allocation
+	case utf8.Valid(text):
+		*f.text = string(text)
+	default:
+		*f.text = latin1(text)
+	}
+	return bridge.String(*f.text)
 }
 
 func latin1(text []byte) string {

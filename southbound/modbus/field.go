@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"reflect"
 	"time"
 
 	"fieldbridge/bridge"
@@ -8,7 +9,7 @@ import (
 )
 
 // field is a point, resolved: where it is and how it is decoded. Fields are
-// read-only but for text, which the bus that owns the field keeps.
+// read-only but for what text points to, which the bus that owns the field keeps.
 type field struct {
 	name  string
 	kind  kind
@@ -22,8 +23,8 @@ type field struct {
 	factor  *field // holds the power of ten
 	invalid []uint64
 	enum    map[int64]string
-	length  int    // of a string, in bytes
-	text    string // the last string, so that one that stays costs nothing
+	length  int     // of a string, in bytes
+	text    *string // of a string: the last one, so that one that stays costs nothing
 
 	table   wire.Table
 	address int   // zero-based; where models are given, from the register of the model's id
@@ -37,6 +38,17 @@ type field struct {
 
 	writable      *Writable // nil is read-only
 	scale, offset float64   // to undo scaling
+}
+
+// equal reports whether f and g are the same point. It may be called while a bus
+// reads them.
+func (f *field) equal(g *field) bool {
+	if (f.factor == nil) != (g.factor == nil) || f.factor != nil && f.factor.name != g.factor.name {
+		return false // the factors themselves are points of the device, too
+	}
+	a, b := *f, *g
+	a.factor, a.text, b.factor, b.text = nil, nil, nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // slot is the place of a field in the data of a block: bytes, or bits.

@@ -3,6 +3,7 @@ package modbus
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,12 @@ type deviceSpec struct {
 	pause   time.Duration
 	limits  limits
 	fields  []*field // by interval, table and address
-	config  Device   // what it was made of, to see what changed
+	config  Device   // what it was made of, but for the points: those are in fields
+}
+
+// same reports whether s and t make the same device.
+func (s deviceSpec) same(t deviceSpec) bool {
+	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) && slices.EqualFunc(s.fields, t.fields, (*field).equal)
 }
 
 // finder resolves points and notes what is wrong with them.
@@ -185,7 +191,7 @@ func (f *finder) decoding(r *field, p Point, d Device) {
 	r.load = loader(t.bits, o)
 	f.part(r, p, name)
 	if t.kind == kindString {
-		r.length = p.Length
+		r.length, r.text = p.Length, new(string)
 		if p.Length < 1 || p.Length > 2*MaxWords {
 			f.bad("length", "a string without its length", "give length in bytes, 1 to 250")
 			r.length = 2

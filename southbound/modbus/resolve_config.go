@@ -48,6 +48,7 @@ func resolve(cfg Config) resolved {
 			spec.limits.gap = *d.MaxGap
 		}
 		spec.fields, _ = resolveFields(d)
+		spec.config.Points = nil
 		r.devices[name] = spec
 	}
 	return r

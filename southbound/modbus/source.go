@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -80,8 +79,7 @@ func (s *Source) Apply(cfg Config) error {
 	devices := make(map[string]*device)
 	for name, spec := range want.devices {
 		old := s.devices[name]
-		if old != nil && old.spec.bus == spec.bus && reflect.DeepEqual(old.spec.config, spec.config) &&
-			s.want.buses[spec.bus] == want.buses[spec.bus] {
+		if old != nil && old.spec.same(spec) && s.want.buses[spec.bus] == want.buses[spec.bus] {
 			devices[name] = old
 			continue
 		}
