@@ -61,12 +61,11 @@ func (q *Queue) rightDead() error {
 	return err
 }
 
-// verifyDead reads all dead letters.
+// verifyDead reads all dead letters. bbolt's own check comes after it: that runs
+// in a goroutine of bbolt, where a wrong length that leads out of the map ends
+// the process.
 func verifyDead(db *bolt.DB) error {
-	if err := checkTree(db); err != nil {
-		return err
-	}
-	return db.View(func(tx *bolt.Tx) error {
+	err := db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(deadBucket)
 		if b == nil {
 			return nil
@@ -75,12 +74,12 @@ func verifyDead(db *bolt.DB) error {
 		var n bridge.Count
 		c := b.Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
-			if len(k) != 8 {
+			if string(k) == string(deadTotals) && len(v) == 24 {
 				continue
 			}
 			letter, whole := parseDead(v, &d)
-			if !whole {
-				return damaged("dead letter %d is not right", binary.BigEndian.Uint64(k))
+			if len(k) != 8 || !whole {
+				return damaged("dead letter %x is not right", k)
 			}
 			n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(letter.Readings))})
 		}
@@ -89,6 +88,10 @@ func verifyDead(db *bolt.DB) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return checkTree(db)
 }
 
 // mendDead repairs the dead letters, which cause says are damaged.
@@ -157,6 +160,7 @@ func surplus(a, b bridge.Count) bridge.Count {
 type foundDead struct {
 	f      *os.File
 	whole  map[uint64]piece // by key: where the value is
+	left   map[uint64]piece // the same, of pages that are free
 	broken map[uint64]bool  // keys whose value is not right anywhere
 	total  bridge.Count     // as the file says it, if it does
 	totals map[bridge.Count]bool
@@ -166,10 +170,10 @@ type foundDead struct {
 const mostDeadPages = 1 << 10
 
 // scanDead looks for dead letters page by page, following no pointer. Pages that
-// the file's own list says are free have old ones, which were retried or purged;
-// when that list cannot be read they are taken, too.
+// the file's own list says are free have old ones, which were retried or purged.
+// They are taken only if others are missing: the list may be what is damaged.
 func scanDead(path string) (foundDead, error) {
-	s := foundDead{whole: make(map[uint64]piece), broken: make(map[uint64]bool), totals: make(map[bridge.Count]bool)}
+	s := foundDead{whole: make(map[uint64]piece), left: make(map[uint64]piece), broken: make(map[uint64]bool), totals: make(map[bridge.Count]bool)}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return s, err
@@ -185,24 +189,31 @@ func scanDead(path string) (foundDead, error) {
 	var page [pageSize]byte
 	for offset := int64(0); offset < info.Size(); offset += pageSize {
 		n, err := s.f.ReadAt(page[:], offset)
-		if n < 32 || err != nil && !errors.Is(err, io.EOF) || free[offset/pageSize] {
+		if n < 32 || err != nil && !errors.Is(err, io.EOF) {
 			continue
 		}
-		s.scanPage(page[:n], offset, &d)
-	}
-	for p := range s.whole {
-		delete(s.broken, p)
+		s.scanPage(page[:n], offset, free[offset/pageSize], &d)
 	}
 	if len(s.totals) == 1 {
 		for t := range s.totals {
 			s.total = t
 		}
 	}
+	if n := uint64(len(s.whole)); n == 0 || n < s.total.Batches || len(s.totals) != 1 {
+		for p, x := range s.left {
+			if _, there := s.whole[p]; !there {
+				s.whole[p] = x
+			}
+		}
+	}
+	for p := range s.whole {
+		delete(s.broken, p)
+	}
 	return s, nil
 }
 
 // scanPage notes the dead letters of a leaf (bbolt, internal/common/page.go).
-func (s *foundDead) scanPage(page []byte, offset int64, d *decoder) {
+func (s *foundDead) scanPage(page []byte, offset int64, free bool, d *decoder) {
 	const headerLength, elementLength, leaf = 16, 16, 0x02
 	le := binary.LittleEndian
 	if le.Uint64(page) != uint64(offset/pageSize) || le.Uint16(page[8:]) != leaf {
@@ -226,17 +237,24 @@ func (s *foundDead) scanPage(page []byte, offset int64, d *decoder) {
 		name := page[key : key+ksize]
 		value := page[min(key+ksize, len(page)):min(key+ksize+vsize, len(page))]
 		switch {
-		case string(name) == string(deadTotals) && len(value) == 24:
+		case string(name) == string(deadTotals) && len(value) == 24 && !free:
 			s.totals[bridge.Count{Batches: le.Uint64(value), Readings: le.Uint64(value[8:])}] = true
-		case ksize != 8:
-		default:
-			p := binary.BigEndian.Uint64(name)
-			if _, whole := parseDead(value, d); whole {
-				s.whole[p] = piece{offset: offset + int64(key+ksize), length: vsize}
-			} else {
-				s.broken[p] = true
-			}
+		case ksize == 8:
+			s.note(binary.BigEndian.Uint64(name), value, offset+int64(key+ksize), free, d)
 		}
+	}
+}
+
+// note takes what may be a dead letter at offset.
+func (s *foundDead) note(p uint64, value []byte, offset int64, free bool, d *decoder) {
+	_, whole := parseDead(value, d)
+	switch x := (piece{offset: offset, length: len(value)}); {
+	case whole && free:
+		s.left[p] = x
+	case whole:
+		s.whole[p] = x
+	case !free:
+		s.broken[p] = true
 	}
 }
 

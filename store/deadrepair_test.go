@@ -12,12 +12,18 @@ import (
 	"fieldbridge/bridge"
 )
 
-// deadMaster returns the folder of a queue with damageBatches dead letters.
+// deadBatches are fewer than the segment's in the table of damages, but larger.
+const (
+	deadBatches  = damageBatches / 3
+	deadReadings = 72
+)
+
+// deadMaster returns the folder of a queue with deadBatches dead letters.
 func deadMaster(t *testing.T) (dir, run string) {
 	q := openQueue(t, roomyConfig(tempDir(t)))
 	q.Online()
-	for i := range damageBatches {
-		q.Append(noiseOf(i, 24), nil)
+	for i := range deadBatches {
+		q.Append(noiseOf(i, deadReadings), nil)
 	}
 	for _, e := range take(t, q, bridge.Fresh) {
 		q.Bury("too large", e.Position)
@@ -42,8 +48,8 @@ func TestDeadLettersDamaged(t *testing.T) {
 			list := func() error {
 				clear(letters)
 				return q.Dead(t.Context(), func(l DeadLetter) error {
-					want := noiseOf(int(l.Seq)-1, 24)
-					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) || l.Readings[23] != want.Readings[23] || l.Cause != "too large" {
+					want := noiseOf(int(l.Seq)-1, deadReadings)
+					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) || l.Readings[deadReadings-1] != want.Readings[deadReadings-1] || l.Cause != "too large" {
 						t.Errorf("%s %d is none that was buried, or there twice", l.Run, l.Seq)
 					}
 					letters[l.Seq] = true
@@ -53,20 +59,20 @@ func TestDeadLettersDamaged(t *testing.T) {
 			if err := list(); err != nil {
 				t.Fatal(err)
 			}
-			if len(letters) < c.survive {
-				t.Errorf("%d dead letters survive, at least %d should", len(letters), c.survive)
+			if least := c.survive * deadBatches / damageBatches; len(letters) < least {
+				t.Errorf("%d dead letters survive, at least %d should", len(letters), least)
 			}
 			n, err := q.RetryDead(t.Context())
 			if err != nil || n.Batches != uint64(len(letters)) {
 				t.Errorf("%d retried of %d: %v", n.Batches, len(letters), err)
 			}
-			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n || l.Damaged.Batches > damageBatches {
+			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n || l.Damaged.Batches > deadBatches {
 				t.Errorf("ledger: %+v", l)
 			}
 			judge := audit{t: t}
 			q.Online()
 			for _, e := range drainSlowly(t, q) {
-				judge.batch(e.Run, e.Seq, e.Batch)
+				judge.batch(e.Run, e.Seq, bridge.Batch{Device: e.Device, At: e.At})
 			}
 			judge.notices(q)
 			judge.kept()
@@ -82,7 +88,7 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	dir, _ := deadMaster(t)
 	q := openQueue(t, roomyConfig(dir))
 	var keys []uint64
-	for i := range uint64(100) {
+	for i := range uint64(40) {
 		keys = append(keys, i+1)
 	}
 	if err := q.ask(t.Context(), func() error { return q.deleteDead(keys) }); err != nil {
@@ -93,14 +99,14 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	q = openQueue(t, roomyConfig(filepath.Dir(path)))
 	n := 0
 	if err := q.Dead(t.Context(), func(l DeadLetter) error {
-		if n++; l.Seq <= 100 {
+		if n++; l.Seq <= 40 {
 			t.Errorf("seq %d is back", l.Seq)
 		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if l := q.Ledger(); n != damageBatches-100 || l.Dead.Batches != uint64(n) || l.Damaged.Batches != 0 || !l.Balanced() {
+	if l := q.Ledger(); n != deadBatches-40 || l.Dead.Batches != uint64(n) || l.Damaged.Batches != 0 || !l.Balanced() {
 		t.Errorf("%d dead letters, ledger %+v", n, l)
 	}
 }
@@ -134,7 +140,7 @@ func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if l := q.Ledger(); l.Dead.Batches != damageBatches+1 || l.Restored.Batches != damageBatches || !l.Balanced() || len(q.dead) > 0 {
+		if l := q.Ledger(); l.Dead.Batches != deadBatches+1 || l.Restored.Batches != deadBatches || !l.Balanced() || len(q.dead) > 0 {
 			t.Errorf("unlocked: %+v", l)
 		}
 		if n := fmt.Sprint(len(q.Health())); n != "1" { // the dead letters themselves
