@@ -136,6 +136,41 @@ func TestWaitingSensorIsNotKeptBack(t *testing.T) {
 	})
 }
 
+// The first sensor that waits does not wait for others; those that come just
+// after it share a message, unless nothing may linger.
+func TestWaitingSensorsShare(t *testing.T) {
+	for linger, want := range map[time.Duration][]int{time.Hour: {1, 1, 2, 3}, 0: {1, 4, 4, 5}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, &bridgetest.Sink{}, bridgetest.Format{Everything: "t"}, bridge.ForwardConfig{Linger: linger})
+			defer r.stop()
+			safe := 0
+			sensor := func() {
+				r.queue.Append(bridge.Batch{Device: "sensor", Readings: []bridge.Reading{good("a", 1)}}, func(error) { safe++ })
+				r.after(time.Millisecond)
+			}
+			var got []int
+			note := func() { got = append(got, len(r.sink.Taken())) }
+			sensor()
+			note()
+			for range 3 {
+				sensor()
+			}
+			note()
+			r.after(time.Millisecond)
+			note()
+			if safe != 4 {
+				t.Errorf("linger %v: safe is called %d times, want 4", linger, safe)
+			}
+			r.after(time.Minute)
+			sensor()
+			note()
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("linger %v, messages: %s", linger, diff)
+			}
+		})
+	}
+}
+
 func TestTopicsKeepTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &bridgetest.Sink{LinkLimits: bridge.Limits{Window: 3, Messages: 50},

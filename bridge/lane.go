@@ -13,6 +13,10 @@ const (
 	lookaheadBytes = 4 << 20
 	// claimAtOnce bounds one claim.
 	claimAtOnce = 256
+	// spacing is how far apart messages are at the least when sensors wait for
+	// their acknowledgement, unless they are full or linger is shorter: many
+	// sensors share a message then, and the first waits for nobody.
+	spacing = 5 * time.Millisecond
 )
 
 // lane forwards the batches of one lane of the queue, or of both in the order
@@ -30,6 +34,7 @@ type lane struct {
 	full    bool              // some group has enough for a message
 	dry     bool              // the queue had no more just now
 	closed  bool              // the queue has been closed
+	sent    time.Time         // the last message
 
 	calm context.Context // ends when a drain begins, too
 }
@@ -90,8 +95,8 @@ func (l *lane) claim(ctx context.Context) {
 		wait, cancel = context.WithDeadline(l.calm, due)
 		defer cancel()
 	}
-	if l.stuck() {
-		<-wait.Done()
+	if due, ok := wait.Deadline(); l.stuck() || ok && time.Until(due) <= spacing {
+		<-wait.Done() // so soon that what comes until then can be claimed at once
 		return
 	}
 	l.next(wait, l.lane)
@@ -142,15 +147,23 @@ func (l *lane) hold(e *Entry) {
 		g = NewGroup(l.s.f.format, l.both)
 		l.groups[topic] = g
 	}
-	var due time.Time
-	if linger := l.linger(); linger > 0 && !e.Waiting && !e.Backlog {
-		due = time.Now().Add(linger)
-	}
-	size := g.Add(e, due)
+	size := g.Add(e, l.dueOf(e))
 	l.held++
 	l.size += size
 	l.average = max(1, (7*l.average+size)/8)
 	l.full = l.full || g.Full() && l.s.pauses.until(topic).IsZero()
+}
+
+// dueOf returns when a batch must go, zero if at once.
+func (l *lane) dueOf(e *Entry) time.Time {
+	linger := l.linger()
+	switch {
+	case linger <= 0 || e.Backlog:
+		return time.Time{}
+	case e.Waiting:
+		return l.sent.Add(min(linger, spacing))
+	}
+	return time.Now().Add(linger)
 }
 
 // largest returns the size of the pile that is nearest to a message, paused
@@ -223,6 +236,7 @@ func (l *lane) send(topic string, g *Group) {
 		}
 	} else {
 		l.s.publish(l.laneOf(sent), m, sent)
+		l.sent = time.Now()
 	}
 	l.drop(topic, g, len(sent))
 }
