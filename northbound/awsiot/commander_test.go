@@ -200,7 +200,17 @@ func TestSwitchWithoutADisk(t *testing.T) {
 	if err := s.SwitchCommands(t.Context(), false); err == nil || !s.Commands().Off {
 		t.Errorf("on: %v, %+v", err, s.Commands())
 	}
-	_ = state.memoryState.Put(switchKey, []byte("{"))
+	state.fail(false)
+	for _, damaged := range switchKeys { // the state gives nothing for it
+		if err := s.SwitchCommands(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		_ = state.Put(damaged, nil)
+		if s, err = New(validConfig(), Options{Gateway: "g", Log: quiet, State: state}); err != nil || !s.Commands().Off {
+			t.Errorf("without %s: %v, %+v", damaged, err, s.Commands())
+		}
+	}
+	_ = state.Put(switchKeys[0], []byte("{"))
 	if s, err = New(validConfig(), Options{Gateway: "g", Log: quiet, State: state}); err != nil || !s.Commands().Off {
 		t.Errorf("a switch that can't be read: %v, %+v", err, s.Commands())
 	}

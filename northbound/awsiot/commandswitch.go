@@ -36,7 +36,9 @@ type switchState struct {
 	Since int64 `json:"since,omitempty"` // epoch milliseconds
 }
 
-const switchKey = "awsiot.commands.switch"
+// The switch is kept twice: a damaged value counts as one that was never put, and
+// that must not turn commands on.
+var switchKeys = []string{"awsiot.commands.switch", "awsiot.commands.switch-copy"}
 
 // read takes what an earlier process saved. A switch that can't be read is off:
 // somebody may rely on it.
@@ -44,14 +46,21 @@ func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
 	if c.state = state; state == nil {
 		return
 	}
-	data, err := state.Get(switchKey)
-	if err == nil && data != nil {
-		err = json.Unmarshal(data, &c.saved)
+	for _, key := range switchKeys {
+		var saved switchState
+		data, err := state.Get(key)
+		if err == nil && data != nil {
+			err = json.Unmarshal(data, &saved)
+		}
+		if err != nil {
+			saved = switchState{Off: true, Since: time.Now().UnixMilli()}
+			log.Error("the switch for commands cannot be read, they are off: switch them on or off again", "err", err)
+		}
+		if saved.Off && !c.saved.Off {
+			c.saved = saved
+		}
 	}
-	if err != nil {
-		c.saved = switchState{Off: true, Since: time.Now().UnixMilli()}
-		log.Error("the switch for commands cannot be read, they are off: switch them on or off again", "err", err)
-	} else if c.saved.Off {
+	if c.saved.Off {
 		log.Warn("commands are switched off on the machine", "since", time.UnixMilli(c.saved.Since))
 	}
 }
@@ -80,12 +89,11 @@ func (c *commandSwitch) set(off bool) error {
 		c.saved = next
 	}
 	if c.state != nil {
-		data, err := json.Marshal(next)
-		if err == nil {
-			err = c.state.Put(switchKey, data)
-		}
-		if err != nil {
-			return fmt.Errorf("the switch for commands cannot be saved: %w", err)
+		data := encode(next)
+		for _, key := range switchKeys {
+			if err := c.state.Put(key, data); err != nil {
+				return fmt.Errorf("the switch for commands cannot be saved: %w", err)
+			}
 		}
 	}
 	c.saved = next

@@ -209,6 +209,10 @@ func statusOf(a answer) executionUpdate {
 
 // owe tells the service an outcome until it has taken it.
 func (c *commander) owe(a answer) {
+	if len(c.executions.owed) >= rememberedCommands {
+		c.sink.log.Warn("AWS takes no outcomes of executions, one is not told", "id", a.ID, "outcome", a.Outcome)
+		return
+	}
 	d := &debt{answer: a}
 	c.executions.owed[a.ID] = d
 	c.pay(d)

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -20,6 +20,9 @@ const (
 	maxShadow = 7 << 10
 	// shadowAnswer is how long an answer of the service may take.
 	shadowAnswer = 10 * time.Second
+	// shadowRetry is the first pause after a request that failed; it doubles, up
+	// to shadow.every.
+	shadowRetry = 5 * time.Second
 )
 
 // reporter reports the gateway's health into a named shadow: only what has
@@ -67,8 +70,8 @@ func (r *reporter) open(ctx context.Context) error {
 			topics = append(topics, topic)
 			r.session.inbound.handle(topic, func(p *paho.Publish) {
 				a := shadowAnswered{accepted: outcome == "accepted"}
-				if exactly(p.Payload, &a.body) != nil {
-					return
+				if exactly(p.Payload, &a.body) != nil || !strings.HasPrefix(a.body.Token, r.tokens()) {
+					return // others use the shadow, too
 				}
 				select {
 				case r.answers <- a:
@@ -95,17 +98,19 @@ func exactly(data []byte, v any) error {
 func (r *reporter) run(ctx context.Context) {
 	tick := time.NewTicker(r.session.cfg.Shadow.Every.D())
 	defer tick.Stop()
-	warned := false
-	var pause *time.Timer // deltas are looked at when it is over
+	var wait time.Duration // before the next try; 0 is that the last was well
+	var pause *time.Timer  // deltas are looked at when it is over
 	for ctx.Err() == nil {
+		var retry <-chan time.Time
 		if err := r.report(ctx); err != nil && ctx.Err() == nil {
 			r.known = false
-			if !warned {
+			if wait == 0 {
 				r.sink.log.Warn("the shadow cannot be reported", "shadow", r.session.cfg.Shadow.Name, "err", err)
 			}
-			warned = true
+			wait = min(max(2*wait, shadowRetry), r.session.cfg.Shadow.Every.D())
+			retry = time.After(wait)
 		} else {
-			warned = false
+			wait = 0
 		}
 		delta, over := r.desired.delta, (<-chan time.Time)(nil)
 		if pause != nil {
@@ -114,6 +119,7 @@ func (r *reporter) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+		case <-retry:
 		case result := <-r.desired.outcomes:
 			r.desired.dealtWith(result)
 		case <-over:
@@ -194,10 +200,13 @@ func (r *reporter) update(ctx context.Context, change, want map[string]any) (con
 	return false, fmt.Errorf("update: %d %s", a.body.Code, a.body.Message)
 }
 
+// tokens returns the beginning of our client tokens.
+func (r *reporter) tokens() string { return r.sink.options.Run + "-" }
+
 // ask sends a request and waits for its answer.
 func (r *reporter) ask(ctx context.Context, action string, body map[string]any) (shadowAnswered, error) {
 	r.token++
-	token := fmt.Sprintf("%s-%d", r.sink.options.Run, r.token)
+	token := fmt.Sprintf("%s%d", r.tokens(), r.token)
 	body["clientToken"] = token
 	outcome := make(chan error, 1)
 	m := bridge.Message{Topic: r.prefix + action, Payload: encode(body)}
@@ -224,32 +233,6 @@ func (r *reporter) ask(ctx context.Context, action string, body map[string]any) 
 			}
 		}
 	}
-}
-
-// report returns what the shadow is to say, as JSON has it, in most bytes.
-func (s *Sink) report(most int) (map[string]any, error) {
-	l := s.Link()
-	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
-		"connected_since": l.Since.UnixMilli()}
-	if l.Own != nil {
-		state["certificate_expires"] = l.Own.Expires.UnixMilli()
-	}
-	if s.options.Report != nil {
-		maps.Copy(state, s.options.Report())
-	}
-	data, err := json.Marshal(state)
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > most {
-		delete(state, "devices") // by far the longest
-		state["devices_left_out"] = true
-		if data, err = json.Marshal(state); err != nil || len(data) > most {
-			return nil, fmt.Errorf("the report takes %d bytes, %d are allowed (%v)", len(data), most, err)
-		}
-	}
-	var plain map[string]any
-	return plain, exactly(data, &plain)
 }
 
 // shadowChange returns what must be told so that have becomes want: null for

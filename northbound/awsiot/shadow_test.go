@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge/setting"
+	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
 func TestShadowReportsOnlyDifferences(t *testing.T) {
@@ -90,9 +92,52 @@ func TestShadowStaysSmall(t *testing.T) {
 	for i := range 500 {
 		devices[fmt.Sprint("device-", i)] = map[string]any{"state": "good", "points": 20}
 	}
-	s := &Sink{options: Options{Report: func() map[string]any { return map[string]any{"devices": devices, "queue": 1} }}, log: quiet}
+	problems := make([]any, 60)
+	for i := range problems {
+		problems[i] = "bus plc: tcp://10.0.0.5:502 refuses connections: check that it is on and can be reached"
+	}
+	s := &Sink{options: Options{Report: func() map[string]any { return map[string]any{"devices": devices, "queue": 1, "problems": problems} }}, log: quiet}
 	got, err := s.report(maxShadow)
-	if err != nil || got["devices"] != nil || got["devices_left_out"] != true || got["queue"] != json.Number("1") {
+	if err != nil || got["devices"] != nil || got["devices_left_out"] != json.Number("500") || got["problems_left_out"] != json.Number("55") || got["queue"] != json.Number("1") {
 		t.Errorf("report %v, %v", got, err)
 	}
+	// Of many devices those are told that are not good.
+	problems = nil
+	for name := range devices {
+		devices[name] = "good"
+	}
+	devices["device-7"] = "timeout"
+	got, err = s.report(maxShadow)
+	if diff := cmp.Diff(map[string]any{"device-7": "timeout"}, got["devices"]); err != nil || diff != "" || got["devices_good"] != json.Number("499") {
+		t.Errorf("report (-want +got):\n%s%v, %v", diff, got, err)
+	}
+}
+
+// TestShadowTriesAgain: what fails is tried again soon, and then ever more
+// seldom.
+func TestShadowTriesAgain(t *testing.T) {
+	shadowed(t, &fakeWriter{}, nil, func(r *rig) {
+		const get = "$aws/things/gateway-1/shadow/name/gateway/get"
+		var tries atomic.Int64
+		r.cloud.Script(func(m *awsiottest.Message) awsiottest.Verdict {
+			if m.Topic == get {
+				tries.Add(1)
+				return awsiottest.Verdict{Code: 0x97}
+			}
+			return awsiottest.Verdict{}
+		})
+		r.desire(commandNow("1", setSetpoint))
+		time.Sleep(20 * time.Second)
+		if n := tries.Load(); n != 3 { // at once, after 5 s and after 10 s more
+			t.Errorf("%d tries in 20 s", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := tries.Load(); n > 40 {
+			t.Errorf("%d tries in 10 min", n)
+		}
+		r.cloud.Script(nil)
+		time.Sleep(2 * time.Minute)
+		r.desire(commandNow("2", setSetpoint))
+		r.wantOutcome("when it works again", `"id":"2"`, `"outcome":"done"`)
+	})
 }

@@ -162,6 +162,33 @@ func TestDesiredIsALevel(t *testing.T) {
 	})
 }
 
+// TestDesiredAfterAKill: the process was killed between the durable id and the
+// end of the write. Nobody knows whether it was carried out, and that is told.
+func TestDesiredAfterAKill(t *testing.T) {
+	w := &fakeWriter{wait: 10 * time.Second}
+	shadowed(t, w, nil, func(r *rig) {
+		r.desire(commandNow("1", setSetpoint))
+		time.Sleep(5 * time.Second)
+		killed, _ := r.state.Get(commandsKey)
+		r.cloud.Offline()
+		r.cancel()
+		<-r.ended
+		_ = r.state.Put(commandsKey, killed)
+		if err := r.cloud.Online(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if r.sink, err = New(r.cfg, r.sink.options); err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		time.Sleep(time.Minute)
+		if r.wantOutcome("after a kill", `"id":"1"`, `"outcome":"unknown"`); w.count() != 1 {
+			t.Errorf("%d writes", w.count())
+		}
+	})
+}
+
 // TestDesiredWhileAway: what was desired while the gateway was away is carried
 // out only while it is young; and the answer is there though the connection went
 // while it was under way.

@@ -37,7 +37,9 @@ type Options struct {
 	// Emit takes the audit records of commands; nil has none.
 	Emit bridge.Emit
 	// Report returns more for the shadow: what JSON can say. nil has no more. It
-	// is called every shadow.every.
+	// is called every shadow.every. Where it is too long, devices that are "good"
+	// in the object devices are left out, then problems of the list problems, then
+	// all devices.
 	Report func() map[string]any
 	// Health returns what is wrong with the gateway; changes are told on the
 	// status topic. nil tells none.
