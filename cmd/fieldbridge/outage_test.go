@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -148,75 +147,6 @@ func (s *site) verify(t *testing.T, acked []string, dead time.Duration) {
 	}
 	t.Logf("%d batches arrived, %d duplicates, %d acknowledged by sensors, all there; polls missing for %v (gateway dead for %v)",
 		len(content), duplicates, len(acked), total, dead)
-}
-
-// TestSensorKills kills the gateway again and again under 2,000 QoS 1 messages a
-// second from 200 sensors while the cloud is down. Every message that a sensor
-// got acknowledged must be at the cloud afterwards. FIELDBRIDGE_SOAK makes it 20
-// kills.
-func TestSensorKills(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
-	if !namespace(t) {
-		return
-	}
-	needPython(t, "paho.mqtt.client")
-	kills := 2
-	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
-		kills = 20
-	}
-	s := newSite(t)
-	s.cloud.signal(syscall.SIGTERM, 10*time.Second)
-	gateway := s.startGateway()
-	eventually(t, "the gateway's broker listens", 10*time.Second, listening("127.0.0.1:1883"))
-	script, err := filepath.Abs("testdata/sensors.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seconds := 5 + 4*kills
-	var sensors []*process
-	for _, prefix := range []string{"a", "b", "c", "d"} {
-		sensors = append(sensors, spawn(t, s.dir, python, script, "acked-"+prefix, "50", "500", strconv.Itoa(seconds), prefix))
-	}
-	dead := time.Duration(0)
-	for i := range kills {
-		before := s.countAcked()
-		eventually(t, "sensors are acknowledged", 20*time.Second, func() bool { return s.countAcked() > before+2000 })
-		time.Sleep(time.Duration(i*37%400) * time.Millisecond) // at another instant of the commit cycle each time
-		killed := time.Now()
-		gateway.signal(syscall.SIGKILL, 5*time.Second)
-		gateway = s.startGateway()
-		eventually(t, "the gateway is back", 10*time.Second, listening("127.0.0.1:1883"))
-		dead += time.Since(killed) + 3*time.Second // and what commit_every allows, each time
-	}
-	s.startCloud()
-	var acked []string
-	for i, p := range sensors {
-		<-p.end
-		t.Logf("sensors: %s", p.out)
-		acked = append(acked, readLines(t, filepath.Join(s.dir, "acked-"+string(rune('a'+i))))...)
-	}
-	eventually(t, "the queue is empty again", 90*time.Second, func() bool {
-		m := scrape()
-		return m != nil && m["fieldbridge_queue_waiting_readings"] < 100 && m["fieldbridge_queue_backlog_readings"] == 0
-	})
-	if m := scrape(); !ledgerHolds(m) {
-		t.Errorf("the ledger does not hold: %v", m)
-	}
-	gateway.signal(syscall.SIGTERM, 5*time.Second)
-	eventually(t, "the goodbye arrives", 10*time.Second, func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
-	s.verify(t, acked, dead)
-}
-
-// countAcked returns how many bytes of acknowledgements the sensors have noted.
-func (s *site) countAcked() (n int64) {
-	for _, prefix := range []string{"a", "b", "c", "d"} {
-		if info, err := os.Stat(filepath.Join(s.dir, "acked-"+prefix)); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
 }
 
 func readLines(t *testing.T, path string) (lines []string) {
