@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,5 +273,60 @@ func TestCommandsOff(t *testing.T) {
 	var out bytes.Buffer
 	if code := runCommands(t.Context(), []string{"of", r.file}, &out, &out); code != exitUsage {
 		t.Errorf("a word that is none: exit code %d, %s", code, out.String())
+	}
+}
+
+// TestKilledWhileWriting kills the process after the device got the write and
+// before anyone knows what became of it. It is not written again, and the cloud
+// is told that nobody knows.
+func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
+	bin, err := testBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newCommandRig(t)
+	const writeSingle = 6
+	writes := func() (n int) {
+		for _, q := range r.unit.Requests() {
+			if q.Function == writeSingle {
+				n++
+			}
+		}
+		return n
+	}
+	r.unit.Always(func(q modbustest.Request, a *modbustest.Answer) {
+		if q.Function == writeSingle {
+			modbustest.Late(time.Minute)(q, a)
+		}
+	})
+	first := spawn(t, filepath.Dir(r.file), bin, "run", r.file)
+	payload := []byte(`{"device":"boiler","point":"setpoint","value":60}`)
+	id := r.cloud.StartExecution("commanded", payload, time.Hour)
+	sent := time.Now()
+	eventually(t, "the device got the write", 20*time.Second, func() bool {
+		if r.cloud.Execution(id).Status == awsiottest.Created && time.Since(sent) > time.Second {
+			r.cloud.ResendExecution(id, payload)
+			sent = time.Now()
+		}
+		return writes() > 0
+	})
+	first.signal(syscall.SIGKILL, 5*time.Second)
+	if e := r.cloud.Execution(id); e.ByDevice {
+		t.Fatalf("ended before the kill: %+v", e)
+	}
+	before := writes() // the write was tried again within the first process if it had the time
+	r.unit.Always()
+	spawn(t, filepath.Dir(r.file), bin, "run", r.file)
+	eventually(t, "the cloud is told", 20*time.Second, func() bool { return r.cloud.Execution(id).ByDevice })
+	if e := r.cloud.Execution(id); e.Status != awsiottest.Failed || e.Code != "UNKNOWN" {
+		t.Errorf("%+v", e)
+	}
+	r.cloud.ResendExecution(id, payload)
+	if e := r.execute(`{"action":"read","device":"boiler"}`); e.Status != awsiottest.Succeeded { // comes after it
+		t.Errorf("%+v", e)
+	}
+	if n := writes() - before; n != 0 {
+		t.Errorf("%d writes after the kill", n)
 	}
 }

@@ -20,6 +20,8 @@ const (
 	outcomeUnknown outcome = "unknown" // begun by an earlier process, which did not get to the end
 )
 
+var outcomes = [...]outcome{outcomeDone, outcomeRefused, outcomeExpired, outcomeFailed, outcomeUnknown}
+
 // answer is what is told about a command.
 type answer struct {
 	header

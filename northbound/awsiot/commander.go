@@ -3,6 +3,8 @@ package awsiot
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -34,6 +36,7 @@ type commander struct {
 	done     map[string]finished
 	loaded   bool
 	off      commandSwitch
+	counts   [len(outcomes)]atomic.Uint64 // by outcome; the same again not counted
 
 	executions executions
 }
@@ -64,7 +67,11 @@ func (c *commander) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-c.requests:
-			r.reply(c.carryOut(ctx, r))
+			a := c.carryOut(ctx, r)
+			if !a.Again {
+				c.counts[slices.Index(outcomes[:], a.Outcome)].Add(1)
+			}
+			r.reply(a)
 		case a := <-c.executions.answers:
 			c.settle(a)
 		case <-c.executions.connected:

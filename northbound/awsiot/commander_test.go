@@ -180,6 +180,15 @@ func TestSwitch(t *testing.T) {
 		if got := r.give(commandNow("4", setSetpoint)); got[0]["outcome"] != "done" || w.count() != 2 {
 			t.Errorf("on: %v, %d writes", got, w.count())
 		}
+		counts := make(map[string]float64)
+		r.sink.Observe(func(m bridge.Metric) {
+			if m.Name == "fieldbridge_commands_total" || m.Name == "fieldbridge_commands_off" {
+				counts[strings.Join(m.Labels, " ")] = m.Value
+			}
+		})
+		if diff := cmp.Diff(map[string]float64{"": 0, "outcome done": 2, "outcome refused": 2, "outcome expired": 0, "outcome failed": 0}, counts); diff != "" {
+			t.Errorf("metrics (-want +got):\n%s", diff)
+		}
 		if n := len(audit()); n != 4 {
 			t.Errorf("%d audit records, want two that were carried out and two that were refused", n)
 		}
