@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -78,7 +79,7 @@ func TestInspectAndVerify(t *testing.T) {
 		t.Errorf("stopped: %+v", stopped)
 	}
 	n := 0
-	if err := s.Entries(t.Context(), Filter{}, false, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
+	if _, err := s.Entries(t.Context(), Filter{}, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	if err := s.Close(); err != nil {
@@ -128,7 +129,7 @@ func TestEntriesFilterAndForget(t *testing.T) {
 	var got []uint64
 	visit := func(entries []bridge.Entry) error { got = append(got, seqsOf(entries)...); return nil }
 	f := Filter{Since: at(200), Until: at(210), Device: "odd"}
-	if err := q.Entries(t.Context(), f, false, visit); err != nil {
+	if _, err := q.Entries(t.Context(), f, visit); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]uint64{202, 204, 206, 208, 210}, got); d != "" {
@@ -138,8 +139,13 @@ func TestEntriesFilterAndForget(t *testing.T) {
 		t.Error("an export dropped something")
 	}
 	got = nil
-	if err := q.Entries(t.Context(), Filter{Until: at(500)}, true, visit); err != nil || len(got) != 395 {
-		t.Fatalf("%d exported, %v", len(got), err)
+	f = Filter{Until: at(500)}
+	x, err := q.Entries(t.Context(), f, visit)
+	if err != nil || len(got) != 395 || len(x.Ranges) != 1 || x.Unread != 0 {
+		t.Fatalf("%d exported, %+v, %v", len(got), x, err)
+	}
+	if n, err := q.Forget(t.Context(), f, x); n.Batches != 395 || err != nil {
+		t.Errorf("forgotten: %+v, %v", n, err)
 	}
 	if l := q.Ledger(); l.Dropped.Batches != 395 || l.Waiting.Batches != 500 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
@@ -152,6 +158,9 @@ func TestEntriesFilterAndForget(t *testing.T) {
 	q = openQueue(t, roomyConfig(copyDir(t, q.dir)))
 	if l := q.Ledger(); l.Waiting.Batches != 500 {
 		t.Errorf("after a crash: %+v", l)
+	}
+	if _, err := q.Forget(t.Context(), f, x); !errors.Is(err, ErrRestarted) {
+		t.Errorf("forgetting what another run exported: %v", err)
 	}
 	n, err := q.Purge(t.Context())
 	if l := q.Ledger(); err != nil || n.Batches != 500 || l.Waiting.Batches != 0 || !l.Balanced() {

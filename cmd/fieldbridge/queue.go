@@ -32,13 +32,15 @@ type queueRequest struct {
 	format string // of an export
 	filter store.Filter
 	limit  int // of dead-list
+	// exported is what an export has read, and may be forgotten.
+	exported store.Exported
 }
 
-// throughTrailer is the position of the last batch of an export; errorTrailer
-// why it is not complete.
+// exportedTrailer is what an export has read, as JSON; errorTrailer why it is
+// not complete.
 const (
-	throughTrailer = "Fieldbridge-Through"
-	errorTrailer   = "Fieldbridge-Error"
+	exportedTrailer = "Fieldbridge-Exported"
+	errorTrailer    = "Fieldbridge-Error"
 )
 
 // changes reports whether the request changes the queue.
@@ -47,7 +49,10 @@ func (r *queueRequest) changes() bool {
 }
 
 func (r *queueRequest) values() url.Values {
-	v := url.Values{"op": {r.op}, "format": {r.format}, "limit": {strconv.Itoa(r.limit)}, "device": {r.filter.Device}, "through": {strconv.FormatUint(uint64(r.filter.Through), 10)}}
+	v := url.Values{"op": {r.op}, "format": {r.format}, "limit": {strconv.Itoa(r.limit)}, "device": {r.filter.Device}}
+	if r.op == "forget" {
+		v.Set("exported", exportedText(r.exported))
+	}
 	for key, t := range map[string]time.Time{"since": r.filter.Since, "until": r.filter.Until} {
 		if !t.IsZero() {
 			v.Set(key, t.Format(time.RFC3339Nano))
@@ -58,12 +63,10 @@ func (r *queueRequest) values() url.Values {
 
 func parseQueueRequest(v url.Values) (r queueRequest, err error) {
 	r = queueRequest{op: v.Get("op"), format: v.Get("format"), filter: store.Filter{Device: v.Get("device")}}
-	if s := v.Get("through"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
+	if s := v.Get("exported"); s != "" {
+		if err := json.Unmarshal([]byte(s), &r.exported); err != nil {
 			return r, err
 		}
-		r.filter.Through = bridge.Position(n)
 	}
 	if r.limit, err = strconv.Atoi(cmp.Or(v.Get("limit"), "0")); err != nil {
 		return r, err
@@ -123,8 +126,8 @@ type deadLetter struct {
 }
 
 // do does it and writes the answer: an export as it is, all else as JSON. It
-// returns the position of the last batch exported.
-func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (through bridge.Position, err error) {
+// returns what was exported.
+func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (x store.Exported, err error) {
 	var answer any
 	switch r.op {
 	case "inspect":
@@ -142,14 +145,7 @@ func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w
 	case "export":
 		return r.export(ctx, q, gateway, w)
 	case "forget":
-		var n bridge.Count
-		err = q.Entries(ctx, r.filter, true, func(entries []bridge.Entry) error {
-			for i := range entries {
-				n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))})
-			}
-			return nil
-		})
-		answer = n
+		answer, err = q.Forget(ctx, r.filter, r.exported)
 	case "purge":
 		answer, err = q.Purge(ctx)
 	case "dead-list":
@@ -159,27 +155,33 @@ func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w
 	case "dead-purge":
 		answer, err = q.PurgeDead(ctx)
 	default:
-		return 0, fmt.Errorf("%q is nothing to do with a queue", r.op)
+		return x, fmt.Errorf("%q is nothing to do with a queue", r.op)
 	}
 	if err != nil {
-		return 0, err
+		return x, err
 	}
-	return 0, json.NewEncoder(w).Encode(answer)
+	return x, json.NewEncoder(w).Encode(answer)
 }
 
-func (r *queueRequest) export(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (through bridge.Position, err error) {
+func (r *queueRequest) export(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (store.Exported, error) {
 	x, err := store.NewExporter(w, r.format, gateway)
 	if err != nil {
-		return 0, err
+		return store.Exported{}, err
 	}
-	err = q.Entries(ctx, r.filter, false, func(entries []bridge.Entry) error {
-		through = entries[len(entries)-1].Position
-		return x.Write(entries)
-	})
+	exported, err := q.Entries(ctx, r.filter, x.Write)
 	if err != nil {
-		return through, err
+		return exported, err
 	}
-	return through, x.Flush()
+	return exported, x.Flush()
+}
+
+// exportedText is x in a trailer or in an address.
+func exportedText(x store.Exported) string {
+	data, err := json.Marshal(x)
+	if err != nil {
+		panic(err) // it has only numbers and texts
+	}
+	return string(data)
 }
 
 // serveQueue does a request on the running gateway's queue.
@@ -189,15 +191,19 @@ func (g *gateway) serveQueue(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if req.op == "forget" && req.exported.Run == "" { // the gateway did not run when it was exported
+		http.Error(w, store.ErrRestarted.Error(), http.StatusConflict)
+		return
+	}
 	if req.op == "export" {
 		// What is in memory only is exported, too.
 		if err := g.queue.Commit(r.Context()); err != nil {
 			g.log.Warn("export without what is in memory", "err", err)
 		}
 	}
-	w.Header().Set("Trailer", throughTrailer+", "+errorTrailer)
-	through, err := req.do(r.Context(), g.queue, g.config.Gateway, w)
-	w.Header().Set(throughTrailer, strconv.FormatUint(uint64(through), 10))
+	w.Header().Set("Trailer", exportedTrailer+", "+errorTrailer)
+	exported, err := req.do(r.Context(), g.queue, g.config.Gateway, w)
+	w.Header().Set(exportedTrailer, exportedText(exported))
 	if err != nil {
 		w.Header().Set(errorTrailer, err.Error())
 	}
@@ -214,20 +220,23 @@ type queueAt struct {
 }
 
 // do does r on the running gateway, or on the folder itself.
-func (at *queueAt) do(ctx context.Context, r queueRequest, w io.Writer, stderr io.Writer) (bridge.Position, error) {
-	through, err := at.ask(ctx, r, w)
+func (at *queueAt) do(ctx context.Context, r queueRequest, w io.Writer, stderr io.Writer) (x store.Exported, err error) {
+	x, err = at.ask(ctx, r, w)
 	if !errors.Is(err, errNotRunning) {
-		return through, err
+		return x, err
 	}
 	if r.op == "export" && at.gateway == "" {
-		return 0, errors.New("whose readings are these? name the configuration instead of the folder, or add --gateway NAME")
+		return x, errors.New("whose readings are these? name the configuration instead of the folder, or add --gateway NAME")
+	}
+	if r.op == "forget" && r.exported.Run != "" {
+		return x, store.ErrRestarted
 	}
 	q, err := at.open(r.changes(), stderr)
 	if err != nil {
-		return 0, err
+		return x, err
 	}
-	through, err = r.do(ctx, q, at.gateway, w)
-	return through, errors.Join(err, q.Close())
+	x, err = r.do(ctx, q, at.gateway, w)
+	return x, errors.Join(err, q.Close())
 }
 
 // open opens the folder of a gateway that does not run.
@@ -312,10 +321,10 @@ func mayChange(dir string) error {
 }
 
 // ask lets the running gateway do r.
-func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (bridge.Position, error) {
+func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (x store.Exported, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gateway/queue?"+r.values().Encode(), nil)
 	if err != nil {
-		return 0, err
+		return x, err
 	}
 	res, err := controlClient(string(at.store.Dir)).Do(req)
 	if err != nil {
@@ -324,21 +333,23 @@ func (at *queueAt) ask(ctx context.Context, r queueRequest, w io.Writer) (bridge
 		} else if errors.Is(err, os.ErrPermission) {
 			err = fmt.Errorf("queue %s is of another user: run this as the user that the gateway runs as", at.store.Dir)
 		}
-		return 0, err
+		return x, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 300 {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return 0, fmt.Errorf("gateway says %s: %s", res.Status, text)
+		return x, fmt.Errorf("gateway says %s: %s", res.Status, text)
 	}
 	if _, err := io.Copy(w, res.Body); err != nil {
-		return 0, err
+		return x, err
 	}
 	if text := res.Trailer.Get(errorTrailer); text != "" {
-		return 0, errors.New(text)
+		return x, errors.New(text)
 	}
-	through, _ := strconv.ParseUint(res.Trailer.Get(throughTrailer), 10, 64)
-	return bridge.Position(through), nil
+	if text := res.Trailer.Get(exportedTrailer); text != "" {
+		err = json.Unmarshal([]byte(text), &x)
+	}
+	return x, err
 }
 
 // findQueue returns the queue that the argument names: a configuration, the

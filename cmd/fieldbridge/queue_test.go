@@ -119,3 +119,56 @@ func testQueueCommand(t *testing.T, dir string) {
 		}
 	}
 }
+
+// TestForgetAfterAnExport: between the export that is on the stick and
+// forgetting, the cloud gets some, more is appended, the gateway starts anew.
+func TestForgetAfterAnExport(t *testing.T) {
+	q, dir := queueWith(t, 100)
+	serveQueueOf(t, q, dir)
+	at := queueAt{}
+	at.store.SetDefaults()
+	at.store.Dir = setting.Path(dir)
+	r := queueRequest{op: "export", format: "jsonl"}
+	var file bytes.Buffer
+	exported, err := at.do(t.Context(), r, &file, t.Output())
+	if err != nil || strings.Count(file.String(), "\n") != 100 || exported.Run != q.Run() {
+		t.Fatalf("%+v, %v: %s", exported, err, &file)
+	}
+	q.Online()
+	entries, err := q.Next(t.Context(), bridge.Backlog, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries[:20] {
+		q.Ack(e.Position)
+	}
+	for range 10 {
+		q.Append(entries[0].Batch, nil)
+	}
+	if err := q.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.op, r.exported = "forget", exported
+	forget := func() (n bridge.Count, err error) {
+		var answer bytes.Buffer
+		if _, err = at.do(t.Context(), r, &answer, t.Output()); err == nil {
+			err = json.Unmarshal(answer.Bytes(), &n)
+		}
+		return n, err
+	}
+	if n, err := forget(); err != nil || n.Batches != 70 {
+		t.Errorf("%+v forgotten, %v; 70 were exported and not sent", n, err)
+	}
+	if l := q.Ledger(); l.Waiting.Batches != 20 || l.Dropped.Batches != 70 || l.Acked.Batches != 20 {
+		t.Errorf("ledger: %+v", l)
+	}
+	for _, run := range []string{"another", ""} { // of a gateway before, of a stopped one
+		r.exported.Run = run
+		if _, err := forget(); err == nil || !strings.Contains(err.Error(), "export once more") {
+			t.Errorf("forgetting what run %q exported: %v", run, err)
+		}
+	}
+	if l := q.Ledger(); l.Waiting.Batches != 20 {
+		t.Errorf("ledger: %+v", l)
+	}
+}

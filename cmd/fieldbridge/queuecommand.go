@@ -5,13 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -203,142 +201,5 @@ func printReport(w io.Writer, r store.Report) {
 	}
 	if len(r.Tombstones) > 0 {
 		fmt.Fprintln(w)
-	}
-}
-
-// queueExport writes what waits to a file.
-func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("queue", stderr)
-	format := flags.String("format", "csv", strings.Join(store.ExportFormats, ", "))
-	since := flags.String("since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
-	until := flags.String("until", "", "before this `TIME`")
-	device := flags.String("device", "", "of this device only")
-	output := flags.String("output", "", "the `FILE` to write, which must not exist; - or nothing is standard output")
-	flags.StringVar(output, "o", "", "the same as --output `FILE`")
-	forget := flags.Bool("and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
-	yes := flags.Bool("yes", false, "do not ask before --and-forget drops")
-	gateway := queueFlags(flags)
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	at, err := findQueue(rest, *gateway)
-	r := queueRequest{op: "export", format: *format, filter: store.Filter{Device: *device}}
-	for text, t := range map[*string]*time.Time{since: &r.filter.Since, until: &r.filter.Until} {
-		if *text != "" && err == nil {
-			*t, err = store.ParseTime(*text, time.Now())
-		}
-	}
-	if *forget && (*output == "" || *output == "-") && err == nil {
-		err = errors.New("--and-forget needs --output FILE: what is dropped must be on disk")
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitUsage
-	}
-	if *forget && !*yes && !confirmed(os.Stdin, stderr, at) {
-		fmt.Fprintln(stderr, "nothing is exported")
-		return exitFailed
-	}
-	if err := at.exportTo(ctx, r, *output, *forget, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitFailed
-	}
-	return exitDone
-}
-
-// exportTo writes an export to a file or stdout, and then, if forget is set and
-// the file is on disk, drops what is in it. The file has another name until it
-// is complete.
-func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, forget bool, stdout, stderr io.Writer) error {
-	w := stdout
-	var f *os.File
-	if output != "" && output != "-" {
-		if _, err := os.Lstat(output); err == nil {
-			return fmt.Errorf("%s is there already: name another file", output)
-		}
-		var err error
-		if f, err = os.Create(output + partial); err != nil {
-			return err
-		}
-		defer os.Remove(f.Name())
-		defer f.Close()
-		w = f
-	}
-	p := &exportBar{w: w, stderr: stderr}
-	if e, ok := stderr.(*os.File); ok && f != nil && term.IsTerminal(int(e.Fd())) {
-		p.total = at.expected(ctx, r)
-	}
-	through, err := at.do(ctx, r, p, stderr)
-	p.end()
-	if err != nil {
-		return err
-	}
-	if f == nil {
-		return nil
-	}
-	// Some file systems of USB sticks cannot sync; then nothing is forgotten.
-	if err := f.Sync(); err != nil && (forget || !errors.Is(err, syscall.EINVAL)) {
-		return err
-	}
-	if err := errors.Join(f.Close(), os.Rename(f.Name(), output)); err != nil {
-		return err
-	}
-	fmt.Fprintf(stderr, "%s lines written to %s\n", thousands(p.lines), output)
-	if !forget || through == 0 {
-		return nil
-	}
-	r.op, r.filter.Through = "forget", through
-	var answer bytes.Buffer
-	if _, err := at.do(ctx, r, &answer, stderr); err != nil {
-		return err
-	}
-	var n bridge.Count
-	if err := json.Unmarshal(answer.Bytes(), &n); err != nil {
-		return err
-	}
-	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", thousands(n.Batches), thousands(n.Readings))
-	return nil
-}
-
-// partial is the end of the name of a file that is not yet complete.
-const partial = ".part"
-
-// expected returns how many lines an export has about.
-func (at *queueAt) expected(ctx context.Context, r queueRequest) uint64 {
-	var answer bytes.Buffer
-	var report store.Report
-	if _, err := at.do(ctx, queueRequest{op: "inspect"}, &answer, io.Discard); err != nil || json.Unmarshal(answer.Bytes(), &report) != nil {
-		return 0
-	}
-	if r.format == "jsonl" {
-		return report.Waiting.Batches
-	}
-	return report.Waiting.Readings
-}
-
-// exportBar passes an export on and draws a bar, if it knows the total.
-type exportBar struct {
-	w      io.Writer
-	stderr io.Writer
-	total  uint64
-	lines  uint64
-	drawn  time.Time
-}
-
-func (p *exportBar) Write(b []byte) (int, error) {
-	p.lines += uint64(bytes.Count(b, []byte("\n")))
-	if p.total > 0 && time.Since(p.drawn) > 100*time.Millisecond {
-		p.drawn = time.Now()
-		part := min(float64(p.lines)/float64(p.total), 1)
-		fmt.Fprintf(p.stderr, "\r[%-40s] %3.0f %%", strings.Repeat("=", int(part*40)), part*100)
-	}
-	return p.w.Write(b)
-}
-
-// end takes the bar away.
-func (p *exportBar) end() {
-	if p.total > 0 {
-		fmt.Fprintf(p.stderr, "\r%50s\r", "")
 	}
 }
