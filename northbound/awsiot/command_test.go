@@ -233,7 +233,8 @@ func (s *failingState) Put(key string, value []byte) error {
 
 func TestMemoryOfCommandsIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Sink{options: Options{State: &memoryState{}, Writer: &fakeWriter{}}, log: quiet}
+		w := &fakeWriter{}
+		s := &Sink{options: Options{State: &memoryState{}, Writer: w}, log: quiet}
 		c := newCommander(s)
 		refused := 0
 		for i := range rememberedCommands + 10 {
@@ -249,6 +250,31 @@ func TestMemoryOfCommandsIsBounded(t *testing.T) {
 		if len(data) > 64<<10 {
 			t.Errorf("%d bytes of state", len(data))
 		}
+		// When the first are too old, there is room for as many, and ids count still.
+		time.Sleep(30 * time.Second)
+		again := commandNow("last", setSetpoint)
+		time.Sleep(31 * time.Second)
+		for _, text := range []string{commandNow("more", setSetpoint), again} {
+			if a := c.carryOut(t.Context(), request{payload: []byte(text), maxAge: time.Minute}); a.Outcome != outcomeDone || a.Again {
+				t.Errorf("a minute later: %+v", a)
+			}
+		}
+		if a := c.carryOut(t.Context(), request{payload: []byte(again), maxAge: time.Minute}); !a.Again || len(c.done) != rememberedCommands {
+			t.Errorf("%+v, %d are remembered", a, len(c.done))
+		}
+		long := strings.Repeat("i", maxCommandID)
+		time.Sleep(rememberFor + time.Second)
+		for i := range rememberedCommands {
+			w.err = errors.New(strings.Repeat("e", 200))
+			id := long[:maxCommandID-5] + fmt.Sprintf("%05d", i)
+			if a := c.carryOut(t.Context(), request{payload: []byte(commandNow(id, setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeFailed {
+				t.Fatalf("%+v", a)
+			}
+		}
+		if data, _ = s.options.State.Get(commandsKey); len(data) > 64<<10 {
+			t.Errorf("%d bytes of state", len(data))
+		}
+		w.err = nil
 		time.Sleep(rememberFor + time.Second)
 		if a := c.carryOut(t.Context(), request{payload: []byte(commandNow("new", setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeDone {
 			t.Errorf("later: %+v", a)

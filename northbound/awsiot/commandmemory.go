@@ -10,9 +10,9 @@ import (
 const (
 	// rememberedCommands bounds the memory of ids; it must fit in a
 	// [bridge.State].
-	rememberedCommands = 300
+	rememberedCommands = 200
 	// rememberedText is how many bytes of an outcome's text are remembered.
-	rememberedText = 100
+	rememberedText = 80
 	// rememberFor is the least time an id is remembered. AWS sends a message
 	// again for up to an hour.
 	rememberFor = 2 * time.Hour
@@ -21,7 +21,10 @@ const (
 
 // finished is a command that was begun, or refused for good.
 type finished struct {
-	Until   int64   `json:"until"` // epoch milliseconds
+	Until int64 `json:"until"` // epoch milliseconds
+	// Spent is when the command is too old to be carried out anyway, in epoch
+	// milliseconds: from then on its id may be forgotten for a new one.
+	Spent   int64   `json:"spent"`
 	Outcome outcome `json:"outcome"`
 	Text    string  `json:"text,omitempty"`
 	// Owed says that AWS IoT Commands has not taken the outcome yet.
@@ -54,8 +57,8 @@ func (c *commander) remember(id string, f finished) error {
 			delete(c.done, other)
 		}
 	}
-	if _, known := c.done[id]; !known && len(c.done) >= rememberedCommands {
-		return fmt.Errorf("%d commands came within %v: no more are taken", len(c.done), rememberFor)
+	if _, known := c.done[id]; !known && len(c.done) >= rememberedCommands && !c.forget(now) {
+		return fmt.Errorf("%d commands came before the first of them was too old: no more are taken", len(c.done))
 	}
 	if len(f.Text) > rememberedText {
 		f.Text = strings.ToValidUTF8(f.Text[:rememberedText], "")
@@ -76,4 +79,17 @@ func (c *commander) remember(id string, f finished) error {
 		return fmt.Errorf("the id cannot be saved: %w", err)
 	}
 	return nil
+}
+
+// forget makes room for an id: of those whose commands are too old to be carried
+// out anyway, the oldest goes. An execution that AWS has ended is refused by it.
+func (c *commander) forget(now int64) bool {
+	oldest := ""
+	for id, f := range c.done {
+		if f.Spent < now && !f.Owed && (oldest == "" || f.Spent < c.done[oldest].Spent) {
+			oldest = id
+		}
+	}
+	delete(c.done, oldest)
+	return oldest != ""
 }
