@@ -407,6 +407,13 @@ var deviceProfiles = []deviceProfile{
 		want:     sunSpecNameplate + ";" + sunSpecReadings["m203"],
 	},
 	{
+		name:     "sunspec-mppt",
+		requests: 1,
+		ranges:   []legal{{modbustest.Holding, 50000, 318}},
+		image:    func(i image) { sunSpecImage(i.at(modbustest.Holding, 0), 50000, 66, false) },
+		want:     sunSpecReadings["m160"],
+	},
+	{
 		name:     "sunspec-inverter-103",
 		requests: 1,
 		ranges:   []legal{{modbustest.Holding, 40000, 121}},

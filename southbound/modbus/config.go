@@ -38,6 +38,10 @@ type Device struct {
 	// SunSpec are the models of a SunSpec device that the holding addresses of
 	// the points count in; see the points' key. Default none: they are plain.
 	SunSpec []int `yaml:"sunspec"`
+	// Instances is how many of the same SunSpec models are read at most, 1 to 20,
+	// where a device has several, meters for instance: the points of the second
+	// end in _2. Those that the device has not are left out. Default 1.
+	Instances int `yaml:"instances"`
 	// Timeout is how long to wait for an answer. Default: the bus's.
 	Timeout *setting.Duration `yaml:"timeout"`
 	// Retries is how often a request is sent again. Default: the bus's.
@@ -74,6 +78,7 @@ func (d *Device) SetDefaults() {
 	d.UnitID = 1
 	d.Every = setting.Duration(time.Second)
 	d.Order = "ABCD"
+	d.Instances = 1
 	d.Write = writeAuto
 	d.MaxWords = MaxWords
 	d.MaxBits = MaxBits

@@ -27,6 +27,12 @@ type Point struct {
 	// register of the id of the first of them that the device has (base does not
 	// apply). Where it is, is found on the device. Default: the device's.
 	SunSpec []int `yaml:"sunspec"`
+	// Repeat says that the point is in a block of a SunSpec model that comes
+	// several times: it is the registers from one block to the next, 1 to 125, and
+	// holding is the place in the first. The point is then there for each block
+	// that the device has, up to 20: {n} in its name is the number from 1; without
+	// {n} the names end in _1, _2, ...
+	Repeat *int `yaml:"repeat"`
 	// Type says how registers are read: uint16 (the default), int16, uint32,
 	// int32, uint64, int64, float16, float32, float64, uint8 and int8 (one half
 	// of a register, see byte), bcd16, bcd32, string (see length) or bool (true

@@ -132,7 +132,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 func (b *bus) finish(j *job, emit bridge.Emit) {
 	now := time.Now()
 	d := j.device
-	if len(j.blocks) == 0 && !d.sick && b.down.reason == 0 {
+	if len(j.blocks) == 0 && !j.surveying && !d.sick && b.down.reason == 0 {
 		j.answered = true // nothing to ask: all points were given up
 	}
 	if j.answered {

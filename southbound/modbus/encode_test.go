@@ -18,7 +18,8 @@ func placed(t testing.TB, p Point) *field {
 	f := finder{}
 	var d Device
 	d.SetDefaults()
-	r := f.point("x", p, d)
+	d.Points = map[string]Point{"x": p}
+	r := f.point("x", copies{}, d)
 	if f.problems != nil {
 		t.Fatal(f.problems)
 	}

@@ -11,10 +11,11 @@ import (
 // field is a point, resolved: where it is and how it is decoded. Fields are
 // read-only but for what text points to, which the bus that owns the field keeps.
 type field struct {
-	name  string
-	kind  kind
-	bits  uint8 // of the number: 8, 16, 32 or 64
-	load  loadCode
+	name string
+	kind kind
+	bits uint8 // of the number: 8, 16, 32 or 64
+	load loadCode
+	copies
 	shift uint8  // after loading: the raw number is (loaded >> shift) & mask
 	mask  uint64 // 0 is all
 

@@ -73,7 +73,7 @@ func (j *job) plan() {
 		}
 	}
 	j.blocks = divide(readable, l, j.device.price())
-	j.points = len(j.fields)
+	j.points = len(fields) + len(lost)
 }
 
 // begin starts a cycle.
@@ -105,7 +105,7 @@ func (j *job) arrive(now time.Time, emit bridge.Emit) {
 	if len(j.readings) == 0 {
 		j.at = now
 		if j.readings == nil {
-			j.readings = make([]bridge.Reading, 0, j.points-j.tally.good-j.tally.bad)
+			j.readings = make([]bridge.Reading, 0, max(0, j.points-j.tally.good-j.tally.bad))
 		}
 	}
 }

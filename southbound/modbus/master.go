@@ -148,7 +148,8 @@ func onePoint(p Point) (*field, error) {
 	var d Device
 	d.SetDefaults()
 	f := finder{}
-	r := f.point("value", p, d)
+	d.Points = map[string]Point{"value": p}
+	r := f.point("value", copies{}, d)
 	if p.ScalePoint != "" {
 		return nil, errors.New("a scale point is read with its device only")
 	}

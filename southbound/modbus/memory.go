@@ -82,6 +82,9 @@ func (s *Source) learn(device string, l learnt) {
 	s.mu.Lock()
 	s.lessons[device] = l
 	kept := s.kept[device]
+	if d := s.devices[device]; d != nil && d.survey.wanted {
+		s.o.Catalogue.Put(info(d.spec, l)) // it may have other copies of points
+	}
 	s.mu.Unlock()
 	if kept.Trip != 0 && kept.At.Equal(l.At) {
 		return

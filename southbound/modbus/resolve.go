@@ -57,18 +57,25 @@ func resolveFields(d Device) ([]*field, []setting.Problem) {
 	var problems []setting.Problem
 	var fields []*field
 	byName := make(map[string]*field)
-	for _, name := range slices.Sorted(maps.Keys(d.Points)) {
-		f := finder{path: []string{"points", name}}
-		point := f.point(name, d.Points[name], d)
-		problems = append(problems, f.problems...)
-		if f.problems == nil {
+	keys := make(map[*field]string) // of their points
+	for _, key := range slices.Sorted(maps.Keys(d.Points)) {
+		for _, c := range d.Points[key].copies(d) {
+			f := finder{path: []string{"points", key}}
+			point := f.point(key, c, d)
+			if byName[point.name] != nil && f.problems == nil {
+				f.on(fmt.Sprintf("its copy is called %s, as another point is", point.name), "rename one of them")
+			}
+			if f.problems != nil {
+				problems = append(problems, f.problems...)
+				break // the other copies have the same
+			}
 			fields = append(fields, point)
-			byName[name] = point
+			byName[point.name], keys[point] = point, key
 		}
 	}
 	for _, point := range fields {
-		if factor := d.Points[point.name].ScalePoint; factor != "" {
-			f := finder{path: []string{"points", point.name}}
+		if factor := d.Points[keys[point]].ScalePoint; factor != "" {
+			f := finder{path: []string{"points", keys[point]}}
 			f.factor(point, factor, byName, d)
 			problems = append(problems, f.problems...)
 		}
@@ -92,8 +99,9 @@ func resolveFields(d Device) ([]*field, []setting.Problem) {
 	return fields, problems
 }
 
-// point resolves one point.
-func (f *finder) point(name string, p Point, d Device) *field {
+// point resolves one copy of the point at key.
+func (f *finder) point(key string, c copies, d Device) *field {
+	name, p := c.name(key), d.Points[key]
 	if !bridge.ValidPoint(name) {
 		f.on(fmt.Sprintf("%q can't name a point", name),
 			"use [a-z][a-z0-9_]*, at most 64 bytes: "+bridge.PointName(name))
@@ -105,16 +113,17 @@ func (f *finder) point(name string, p Point, d Device) *field {
 			f.bad("every", "an interval of "+p.Every.String(), "use at least 10ms")
 		}
 	}
-	key := f.where(r, p, d)
-	if key == "" {
+	address := f.where(r, p, d)
+	if address == "" {
 		return r
 	}
+	f.repeated(r, p, c)
 	f.decoding(r, p, d)
 	f.scaling(r, p)
 	r.delivery = f.delivery(r, p, d)
 	f.writable(r, p)
 	if r.address < 0 || r.end() > 1<<16 {
-		f.bad(key, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
+		f.bad(address, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
 	}
 	if most := d.MaxWords; !r.table.Bits() && r.words > most {
 		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.words, most), "raise max_words or shorten the point")

@@ -64,9 +64,13 @@ func (f *finder) straight(r *field, p *Range) {
 	r.line = &line{num: value1 - value0, add: value0*(raw1-raw0) - raw0*(value1-value0), den: raw1 - raw0}
 }
 
-// factor finds the point that holds the power of ten for r.
+// factor finds the point that holds the power of ten for r: of the same block if
+// it is in blocks, too, and of the same model.
 func (f *finder) factor(r *field, name string, fields map[string]*field, d Device) {
-	factor := fields[name]
+	factor := fields[r.copies.name(name)]
+	if outside := (copies{0, r.instance}).name(name); factor == nil {
+		factor = fields[outside]
+	}
 	switch {
 	case factor == nil:
 		if _, wrong := d.Points[name]; !wrong {
@@ -86,7 +90,7 @@ func (f *finder) factor(r *field, name string, fields map[string]*field, d Devic
 		f.bad("scale_point", name+" is read at another interval", "both must be read by one request: give them the same every")
 		return
 	}
-	if n := max(r.end(), factor.end()) - min(r.address, factor.address); n > d.MaxWords {
+	if n := max(r.end(), factor.end()) - min(r.address, factor.address); n > d.MaxWords && r.block <= 1 {
 		f.bad("scale_point", fmt.Sprintf("%s is %d registers away", name, n), "both must fit in one request of max_words")
 		return
 	}

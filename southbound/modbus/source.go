@@ -87,7 +87,7 @@ func (s *Source) Apply(cfg Config) error {
 		s.kept[name] = recall(s.o.State, name, time.Now())
 		d.setLearnt(s.kept[name])
 		devices[name] = d
-		s.o.Catalogue.Put(info(spec))
+		s.o.Catalogue.Put(info(spec, d.learnt))
 	}
 	for name := range s.devices {
 		if devices[name] == nil {
@@ -103,9 +103,9 @@ func (s *Source) Apply(cfg Config) error {
 }
 
 // info is what the cloud is told of a device.
-func info(spec deviceSpec) bridge.DeviceInfo {
+func info(spec deviceSpec, l learnt) bridge.DeviceInfo {
 	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
-	for _, f := range spec.fields {
+	for _, f := range l.present(spec.fields) {
 		d.Points = append(d.Points, bridge.PointInfo{Name: f.name, Type: f.typ, Unit: f.unit, Enum: f.enum, Delivery: f.delivery})
 	}
 	return d

@@ -60,7 +60,7 @@ func (s *survey) silent() {
 // whole returns all points of a job as one block that can't be read.
 func (j *job) whole() *block {
 	b := &block{table: wire.Holding}
-	for _, f := range j.fields {
+	for _, f := range j.device.learnt.present(j.fields) {
 		b.fields = append(b.fields, slot{field: f})
 	}
 	return b
@@ -164,20 +164,27 @@ func (j *job) survey(d *device) {
 	j.queue = append(j.queue[:0], j.blocks...)
 }
 
-// find returns the first of some models that the device has.
-func (l learnt) find(models []int) (SunSpecModel, bool) {
+// find returns the first of some models that the device has, or the instance-th,
+// from 1: those of the first id come first, in the order of the device's list.
+func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
 	for _, id := range models {
-		if i := slices.IndexFunc(l.Models, func(m SunSpecModel) bool { return m.ID == id }); i >= 0 {
-			return l.Models[i], true
+		for _, m := range l.Models {
+			if m.ID != id {
+				continue
+			}
+			if instance--; instance <= 0 {
+				return m, true
+			}
 		}
 	}
 	return SunSpecModel{}, false
 }
 
 // placed returns fields with their addresses on the device, and the names of
-// those that it does not have. While its models are not known the fields are
-// returned as they are.
+// those that it should have and has not; copies that it has not are neither.
+// While its models are not known the fields are returned as they are.
 func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
+	fields = l.present(fields)
 	if l.Models == nil {
 		return fields, nil
 	}
@@ -190,7 +197,7 @@ func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
 		if m := moved[f]; m != nil {
 			return m
 		}
-		model, ok := l.find(f.models)
+		model, ok := l.find(f.models, int(f.instance))
 		factor := place(f.factor)
 		if !ok || f.end() > 2+model.Length || f.factor != nil && factor == nil {
 			return nil
@@ -218,7 +225,7 @@ func (l learnt) missing(fields []*field) string {
 	var without []string
 	for _, same := range runs(fields, func(a, b *field) bool { return slices.Equal(a.models, b.models) }) {
 		if text := list(same[0].models, " or "); text != "" && !slices.Contains(without, text) {
-			if _, ok := l.find(same[0].models); !ok {
+			if _, ok := l.find(same[0].models, 1); !ok {
 				without = append(without, text)
 			}
 		}

@@ -78,6 +78,9 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
 		}
 	}
+	if d.Instances < 1 || d.Instances > maxInstances {
+		f.bad("instances", fmt.Sprintf("%d instances of a model", d.Instances), "use 1 to 20")
+	}
 	if len(d.Points) == 0 {
 		f.on("a device without points", "add points, or a profile that has them")
 	}

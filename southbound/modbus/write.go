@@ -84,7 +84,7 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 	}
 	err := b.send(ctx, func(ctx context.Context, b *bus) error {
 		at, lost := d.learnt.placed([]*field{f})
-		if lost != nil || f.models != nil && d.survey.due(time.Now()) {
+		if lost != nil || len(at) == 0 || f.models != nil && d.survey.due(time.Now()) {
 			return errors.New("it is not known where the device has the point's SunSpec model")
 		}
 		err := (&setter{b.client, d}).set(ctx, at[0], c.Value)

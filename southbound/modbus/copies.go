@@ -1,0 +1,100 @@
+package modbus
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// copies are how a point of a SunSpec model may stand for several: one for each
+// block of the model that repeats, one for each model of the kind. How many
+// there are is known when the device's list was walked, so the most that there
+// may be are resolved, and those that the device has not are left out.
+type copies struct{ block, instance uint8 } // from 1; block 0 is a point outside of blocks
+
+// Bounds of what is resolved.
+const (
+	maxBlocks    = 20
+	maxInstances = 20
+)
+
+// first reports whether c is there on every device that has the model.
+func (c copies) first() bool { return c.block <= 1 && c.instance <= 1 }
+
+// copies returns the copies that a point stands for.
+func (p Point) copies(d Device) []copies {
+	blocks := []uint8{0}
+	if p.Repeat != nil && *p.Repeat >= 1 {
+		blocks = blocks[:0]
+		for n := range uint8(maxBlocks) {
+			blocks = append(blocks, n+1)
+		}
+	}
+	instances := 1
+	if p.SunSpec != nil || len(d.SunSpec) > 0 && p.Holding != nil {
+		instances = min(max(d.Instances, 1), maxInstances)
+	}
+	var all []copies
+	for n := range instances {
+		for _, block := range blocks {
+			all = append(all, copies{block, uint8(n + 1)})
+		}
+	}
+	return all
+}
+
+// blockMark is where the number of the block stands in a point's name.
+const blockMark = "{n}"
+
+// name returns what the copy of a point is called.
+func (c copies) name(point string) string {
+	if c.block > 0 {
+		n := strconv.Itoa(int(c.block))
+		if strings.Contains(point, blockMark) {
+			point = strings.ReplaceAll(point, blockMark, n)
+		} else {
+			point += "_" + n
+		}
+	}
+	if c.instance > 1 {
+		point += "_" + strconv.Itoa(int(c.instance))
+	}
+	return point
+}
+
+// repeated finds which block of a model a point is in.
+func (f *finder) repeated(r *field, p Point, c copies) {
+	r.copies = c
+	if p.Repeat == nil {
+		return
+	}
+	switch stride := *p.Repeat; {
+	case r.models == nil:
+		f.bad("repeat", "a block that repeats outside of a SunSpec model", "add sunspec, or a point for each: how often it is there is known of models only")
+	case stride < 1 || stride > MaxWords:
+		f.bad("repeat", fmt.Sprintf("a block of %d registers", stride), "give the registers from one block to the next, 1 to 125")
+	default:
+		r.address += (int(c.block) - 1) * stride
+	}
+}
+
+// present returns those of fields that the device has as far as is known: copies
+// for which its models have no block, and those of models that it has not so
+// often, are not there.
+func (l learnt) present(fields []*field) []*field {
+	here := make([]*field, 0, len(fields))
+	for _, f := range fields {
+		if f.models == nil {
+			here = append(here, f)
+			continue
+		}
+		model, ok := l.find(f.models, int(f.instance))
+		switch {
+		case !ok && !f.first():
+		case ok && f.block > 0 && f.end() > 2+model.Length:
+		default:
+			here = append(here, f)
+		}
+	}
+	return here
+}
