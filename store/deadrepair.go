@@ -258,6 +258,21 @@ func (s *foundDead) note(p uint64, value []byte, offset int64, free bool, d *dec
 	}
 }
 
+// readings counts those of the letters that are whole.
+func (s *foundDead) readings() (n uint64) {
+	var d decoder
+	for _, x := range s.whole {
+		v := make([]byte, x.length)
+		if _, err := s.f.ReadAt(v, x.offset); err != nil {
+			continue
+		}
+		if letter, ok := parseDead(v, &d); ok {
+			n += uint64(len(letter.Readings))
+		}
+	}
+	return n
+}
+
 // rebuild writes what was found into a new file.
 func (s *foundDead) rebuild(path string, size int64) (total bridge.Count, err error) {
 	db, err := createSegment(path, size)

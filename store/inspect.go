@@ -155,43 +155,6 @@ func folderSize(dir string) (total int64) {
 	return total
 }
 
-// Verify reads every block of every segment and calls found with each segment,
-// with what is wrong with it or nil. A running queue repairs what is damaged.
-func (q *Queue) Verify(ctx context.Context, found func(file string, bytes int64, damage error)) error {
-	for p := bridge.Position(1); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		q.mu.Lock()
-		s := q.segmentFromLocked(p)
-		var last bridge.Position
-		var bytes int64
-		if s != nil {
-			last, bytes = s.last, s.bytes
-		}
-		q.mu.Unlock()
-		if s == nil {
-			return nil
-		}
-		err := q.verifySegment(s)
-		if err != nil {
-			q.unreadable(s, err)
-		}
-		found(filepath.Base(s.path), bytes, err)
-		p = max(p, last) + 1
-	}
-}
-
-func (q *Queue) verifySegment(s *segment) error {
-	q.files.Lock()
-	defer q.files.Unlock()
-	if s.db == nil {
-		s.verified = false
-		return q.openForReading(s) // which verifies
-	}
-	return walk(s.db, func(header, []byte) error { return nil })
-}
-
 // Purge drops everything that waits and is not in flight, and returns how much
 // that was.
 func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {

@@ -1,8 +1,8 @@
 package store
 
 import (
-	"errors"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,8 +56,8 @@ func TestInspectAndVerify(t *testing.T) {
 		t.Errorf("running: %+v", running)
 	}
 	damages := 0
-	if err := q.Verify(t.Context(), func(_ string, _ int64, damage error) {
-		if damage != nil {
+	if err := q.Verify(t.Context(), func(v Verified) {
+		if v.Damage != nil {
 			damages++
 		}
 	}); err != nil || damages != 0 {
@@ -97,9 +97,9 @@ func TestInspectAndVerify(t *testing.T) {
 	}
 	defer s.Close()
 	var bad []string
-	s.Verify(t.Context(), func(file string, _ int64, damage error) {
-		if damage != nil {
-			bad = append(bad, file)
+	s.Verify(t.Context(), func(v Verified) {
+		if v.Damage != nil {
+			bad = append(bad, v.File)
 		}
 	})
 	if len(bad) != 1 || bad[0] != filepath.Base(path) {

@@ -81,11 +81,25 @@ func parseQueueRequest(v url.Values) (r queueRequest, err error) {
 	return r, nil
 }
 
-// verified is what the verification of one segment says.
+// verified is what the verification of one file says.
 type verified struct {
-	File   string `json:"file"`
-	Bytes  int64  `json:"bytes"`
-	Damage string `json:"damage,omitempty"`
+	File       string       `json:"file"`
+	Bytes      int64        `json:"bytes"`
+	Count      bridge.Count `json:"count"` // that can be read
+	Damage     string       `json:"damage,omitempty"`
+	Quarantine bool         `json:"quarantine,omitempty"`
+}
+
+func verifyAll(ctx context.Context, q *store.Queue) ([]verified, error) {
+	all := []verified{}
+	err := q.Verify(ctx, func(f store.Verified) {
+		v := verified{File: f.File, Bytes: f.Bytes, Count: f.Count, Quarantine: f.Quarantine}
+		if f.Damage != nil {
+			v.Damage = f.Damage.Error()
+		}
+		all = append(all, v)
+	})
+	return all, err
 }
 
 // deadLetters are the oldest dead letters, and how many there are.
@@ -133,15 +147,7 @@ func (r *queueRequest) do(ctx context.Context, q *store.Queue, gateway string, w
 	case "inspect":
 		answer = q.Inspect()
 	case "verify":
-		all := []verified{}
-		err = q.Verify(ctx, func(file string, bytes int64, damage error) {
-			v := verified{File: file, Bytes: bytes}
-			if damage != nil {
-				v.Damage = damage.Error()
-			}
-			all = append(all, v)
-		})
-		answer = all
+		answer, err = verifyAll(ctx, q)
 	case "export":
 		return r.export(ctx, q, gateway, w)
 	case "forget":

@@ -93,7 +93,7 @@ func testQueueCommand(t *testing.T, dir string) {
 		t.Errorf("inspect: %v %+v", err, report)
 	}
 	want("100 batches of 200 readings wait", "inspect", dir)
-	want("1 segments read", "verify", dir)
+	want("1 files read, 0 damaged, 0 in quarantine", "verify", dir)
 	want("0 dead letters", "dead", "list", dir)
 	file := filepath.Join(t.TempDir(), "out.jsonl")
 	want("20 batches of 40 readings are forgotten", "export", dir, "--format", "jsonl", "--device", "press", "--until", "2025-11-23T08:45:40Z",

@@ -111,15 +111,7 @@ func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
 	case "verify":
 		var all []verified
 		if err = json.Unmarshal(answer, &all); err == nil {
-			for _, v := range all {
-				if v.Damage != "" {
-					code = exitFailed
-					fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
-				} else {
-					fmt.Fprintf(stdout, "%s  right, %s\n", v.File, bytesText(v.Bytes))
-				}
-			}
-			fmt.Fprintf(stderr, "%d segments read\n", len(all))
+			code = printVerified(stdout, stderr, all)
 		}
 	case "dead-list":
 		var list deadLetters
@@ -138,6 +130,29 @@ func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return code
+}
+
+// printVerified tells of each file, and of those in quarantine what can still be
+// read: their loss was told when they were set aside.
+func printVerified(stdout, stderr io.Writer, all []verified) int {
+	damaged, aside := 0, 0
+	for _, v := range all {
+		switch {
+		case v.Damage != "":
+			damaged++
+			fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
+		case v.Quarantine:
+			aside++
+			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, bytesText(v.Bytes), thousands(v.Count.Batches), thousands(v.Count.Readings))
+		default:
+			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, bytesText(v.Bytes), thousands(v.Count.Batches), thousands(v.Count.Readings))
+		}
+	}
+	fmt.Fprintf(stderr, "%d files read, %d damaged, %d in quarantine\n", len(all), damaged, aside)
+	if damaged > 0 {
+		return exitFailed
+	}
+	return exitDone
 }
 
 func printDead(stdout, stderr io.Writer, list deadLetters) {

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestVerifySeesAllFiles damages a segment and the dead letters: a stopped queue
+// says so and changes nothing, a running one repairs them, and what was set aside
+// is listed with what can still be read of it.
+func TestVerifySeesAllFiles(t *testing.T) {
+	master := filled(t)
+	if err := master.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := copyDir(t, master.dir)
+	segment := filepath.Base(master.segments[1].path)
+	onPage(pageLeaf, 5, flipAt(2000))(t, filepath.Join(dir, segment))
+	onPage(pageLeaf, -1, flipAt(2500))(t, filepath.Join(dir, deadFile))
+	verify := func(q *Queue) (bad, aside []string) {
+		t.Helper()
+		if err := q.Verify(t.Context(), func(v Verified) {
+			switch {
+			case v.Damage != nil:
+				bad = append(bad, v.File)
+				t.Logf("%s: %v", v.File, v.Damage)
+			case v.Quarantine:
+				aside = append(aside, v.File)
+				if v.Count.Readings == 0 || v.Bytes == 0 {
+					t.Errorf("nothing can be read of %+v", v)
+				}
+			case v.Count.Batches == 0 || v.Bytes == 0:
+				t.Errorf("%+v", v)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return bad, aside
+	}
+	before := listing(t, dir)
+	stopped, err := OpenStopped(roomyConfig(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, aside := verify(stopped)
+	stopped.Close()
+	if d := cmp.Diff([]string{segment, deadFile}, bad); d != "" || len(aside) > 0 {
+		t.Errorf("stopped: %s%v", d, aside)
+	}
+	if d := cmp.Diff(before, listing(t, dir)); d != "" {
+		t.Error("looking at it has changed it")
+	}
+	q := openQueue(t, roomyConfig(dir))
+	if bad, _ = verify(q); len(bad) != 2 {
+		t.Errorf("running: damaged are %v", bad)
+	}
+	commitNow(t, q) // which waits for the repair
+	bad, aside = verify(q)
+	if len(bad) > 0 || len(aside) != 2 || !strings.HasPrefix(aside[0], "quarantine/dead.db-") || !strings.HasPrefix(aside[1], "quarantine/seg-") {
+		t.Errorf("repaired: damaged are %v, set aside %v", bad, aside)
+	}
+	if l := q.Ledger(); l.Dead.Batches != 4 || l.Damaged.Batches < 2 || !l.Balanced() {
+		t.Errorf("ledger: %+v", l)
+	}
+}
