@@ -25,6 +25,9 @@ import (
 const (
 	// settleTime is how long an answer of the service may take.
 	settleTime = 10 * time.Second
+	// settleAgain is when the first question is asked again: just after a SUBACK
+	// AWS may not deliver yet.
+	settleAgain = 3 * time.Second
 	// settlePause is before an update is sent again that met another, or was not
 	// answered; it doubles.
 	settlePause = 500 * time.Millisecond
@@ -144,7 +147,7 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 	deadline := time.NewTimer(settleTime)
 	defer deadline.Stop()
 	pause := settlePause
-	var again <-chan time.Time
+	again := time.After(settleAgain)
 	c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
 	for {
 		select {
@@ -156,6 +159,7 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
 		case <-again:
 			c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+			again = time.After(settleAgain)
 		case a := <-c.executions.answers:
 			switch {
 			case a.id != id:

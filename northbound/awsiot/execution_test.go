@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,6 +212,25 @@ func TestExecutionUnansweredIsNotCarriedOut(t *testing.T) {
 		slices.Sort(ends)
 		if diff := cmp.Diff([]string{"SUCCEEDED", "SUCCEEDED", "TIMED_OUT"}, ends); diff != "" || w.count() != 2 {
 			t.Errorf("ends (-want +got):\n%s%d writes", diff, w.count())
+		}
+	})
+}
+
+// TestExecutionIsAskedForAgain: a question may get lost, and so may an outcome.
+func TestExecutionIsAskedForAgain(t *testing.T) {
+	w := &fakeWriter{}
+	executing(t, w, awsiottest.Options{}, nil, func(r *rig) {
+		var asked atomic.Int64
+		r.cloud.Script(func(m *awsiottest.Message) awsiottest.Verdict {
+			if strings.HasSuffix(m.Topic, "/response/json") {
+				if n := asked.Add(1); n <= 2 || n == 4 {
+					return awsiottest.Verdict{Code: 0x97}
+				}
+			}
+			return awsiottest.Verdict{}
+		})
+		if e := r.execute(setPump); e.Status != awsiottest.Succeeded || w.count() != 1 || asked.Load() != 5 {
+			t.Errorf("%+v, %d writes, %d updates", e, w.count(), asked.Load())
 		}
 	})
 }
