@@ -15,36 +15,38 @@ import (
 type fault uint8
 
 const (
-	faultNone      fault = iota
-	faultEmpty           // no payload at all
-	faultJSON            // not valid JSON
-	faultDeep            // JSON nested too deep
-	faultName            // what the topic captured can't name a device or point
-	faultMissing         // none of the rule's points is in the payload
-	faultType            // a value is of another type
-	faultRange           // a value is outside the range of its type
-	faultNaN             // NaN or infinity
-	faultCSV             // not valid CSV
-	faultTime            // no time where it should be; the arrival's is taken
-	faultSparkplug       // not a Sparkplug B payload
-	faultUnborn          // a Sparkplug node whose birth was not seen
-	faultGap             // a Sparkplug message is missing
-	faultAlias           // a Sparkplug alias that no birth named
-	faultPoints          // more points than a payload or device may have
-	faultDevices         // the rule has its most devices already
-	faults               // how many there are
+	faultNone        fault = iota
+	faultEmpty             // no payload at all
+	faultJSON              // not valid JSON
+	faultDeep              // JSON nested too deep
+	faultName              // what the topic captured can't name a device or point
+	faultMissing           // none of the rule's points is in the payload
+	faultType              // a value is of another type
+	faultRange             // a value is outside the range of its type
+	faultNaN               // NaN or infinity
+	faultCSV               // not valid CSV
+	faultTime              // no time where it should be; the arrival's is taken
+	faultSparkplug         // not a Sparkplug B payload
+	faultUnborn            // a Sparkplug node whose birth was not seen
+	faultGap               // a Sparkplug message is missing
+	faultAlias             // a Sparkplug metric that no birth named
+	faultUnsupported       // a Sparkplug metric that is no value: bytes, a file, a property set
+	faultPoints            // more points than a payload or device may have
+	faultDevices           // the rule has its most devices already
+	faults                 // how many there are
 )
 
 var faultNames = [faults]string{"none", "empty", "not_json", "too_deep", "name", "missing", "wrong_type", "out_of_range",
 	"not_a_number", "not_csv", "time",
-	"not_sparkplug", "not_born", "sequence_gap", "unknown_alias", "too_many_points", "too_many_devices"}
+	"not_sparkplug", "not_born", "sequence_gap", "unknown_alias", "not_a_value", "too_many_points", "too_many_devices"}
 
 var faultTexts = [faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
 	"the topic has no usable name", "the payload has none of the rule's points", "the value is of another type",
 	"the value is outside the range of its type", "the value is no number", "the payload is not valid CSV",
 	"there is no usable time where time says",
 	"the payload is not Sparkplug B", "the node's birth was not seen: it is asked for again", "a message of the node is missing: its birth is asked for again",
-	"an alias that the birth did not name: it is asked for again", "there are more points than can be taken", "the rule has max_devices devices already"}
+	"a metric that the birth did not name: it is asked for again",
+	"a metric is bytes, a file or a property set: it is left out", "there are more points than can be taken", "the rule has max_devices devices already"}
 
 func (f fault) String() string { return faultNames[f] }
 

@@ -32,6 +32,7 @@ type router struct {
 	rules   []*rule
 	devices *devices
 	publish func(topic string, payload []byte) // to the broker; does not wait
+	learned atomic.Int64                       // names and aliases of Sparkplug metrics that are remembered
 
 	mu     sync.RWMutex
 	routes map[string]*route     // guarded by mu; by topic

@@ -22,8 +22,8 @@ func (r *router) sparkNode(t sparkTopic) *sparkNode {
 	if len(r.nodes) >= maxNodes {
 		return nil
 	}
-	n := &sparkNode{topic: t, publish: r.publish, aliases: make(map[uint64]sparkMetric),
-		types: make(map[string]map[string]typed), routes: make(map[string]*route)}
+	n := &sparkNode{topic: t, publish: r.publish, learned: &r.learned, aliases: make(map[uint64]string),
+		metrics: make(map[string]map[string]known), routes: make(map[string]*route)}
 	r.nodes[key] = n
 	return n
 }

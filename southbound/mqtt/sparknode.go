@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -53,22 +54,28 @@ func (t sparkTopic) name(groups bool) string {
 type sparkNode struct {
 	topic   sparkTopic
 	publish func(topic string, payload []byte)
+	learned *atomic.Int64 // of the router
 
 	mu      sync.Mutex
 	born    bool                        // guarded by mu
 	birth   uint64                      // guarded by mu; the bdSeq of its birth
 	seq     uint64                      // guarded by mu; of the last message
-	aliases map[uint64]sparkMetric      // guarded by mu; name and type by alias, of the node and its devices
-	types   map[string]map[string]typed // guarded by mu; by device ("" is the node) and metric
+	aliases map[uint64]string           // guarded by mu; names of metrics of the node and its devices
+	metrics map[string]map[string]known // guarded by mu; by device ("" is the node) and metric
 	routes  map[string]*route           // guarded by mu; by device
 	asked   time.Time                   // guarded by mu; for a rebirth
 }
 
-// typed is a metric that a birth named.
-type typed struct {
-	point string
-	typ   typeInfo
+// known is a metric that a birth named, or one of its values.
+type known struct {
+	datatype uint64
+	point    string // "" if it is no value
+	typ      typeInfo
 }
+
+// maxLearned is how many names and aliases of metrics are remembered for one
+// broker.
+const maxLearned = 200_000
 
 // rebirthEvery is how often a node is asked for its birth at most: it takes time
 // to answer.
@@ -86,8 +93,7 @@ func (n *sparkNode) take(to *route, m message) ([]result, fault) {
 	kind, device := to.spark.kind, to.spark.device
 	if kind == "NBIRTH" {
 		n.born, n.seq, n.birth = true, p.seq, p.birth()
-		clear(n.aliases)
-		clear(n.types)
+		n.forgetLocked()
 	}
 	if kind != "DDEATH" && !n.keepLocked(device, to) {
 		return nil, faultDevices
@@ -95,14 +101,18 @@ func (n *sparkNode) take(to *route, m message) ([]result, fault) {
 	worst := n.followLocked(kind, p, m.at)
 	switch kind {
 	case "NBIRTH", "DBIRTH":
-		n.learnLocked(device, p)
+		if f := n.learnLocked(device, p); f != faultNone {
+			worst = f
+		}
 	case "DDEATH":
 		return nil, worst
 	}
 	out, f := n.readLocked(device, p, m)
+	if f == faultAlias {
+		n.askLocked(m.at)
+	}
 	if f != faultNone {
 		worst = f
-		n.askLocked(m.at)
 	}
 	return out, worst
 }
@@ -141,76 +151,6 @@ func (n *sparkNode) askLocked(now time.Time) {
 	}
 	n.asked = now
 	n.publish(sparkNamespace+"/"+n.topic.group+"/NCMD/"+n.topic.node, rebirth(now.UnixMilli()))
-}
-
-// learnLocked takes over what a birth says about a device.
-func (n *sparkNode) learnLocked(device string, p sparkMessage) {
-	types := make(map[string]typed)
-	n.types[device] = types
-	for _, m := range p.metrics {
-		typ, ok := sparkTypes[m.datatype]
-		if !ok || control(m.name) || m.name == "" || len(types) >= maxPoints {
-			continue
-		}
-		types[m.name] = typed{bridge.PointName(m.name), typ}
-		if m.hasAlias {
-			n.aliases[m.alias] = sparkMetric{name: m.name}
-		}
-	}
-}
-
-// readLocked returns the readings in a message, one result for each time that it
-// speaks of.
-func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]result, fault) {
-	var all []result
-	worst := faultNone
-	for _, metric := range p.metrics {
-		if metric.name == "" && metric.hasAlias {
-			metric.name = n.aliases[metric.alias].name
-			if metric.name == "" {
-				if n.born {
-					worst = faultAlias
-				}
-				continue
-			}
-		}
-		known, ok := n.types[device][metric.name]
-		if !ok {
-			typ, usable := sparkTypes[metric.datatype]
-			if !usable || control(metric.name) || metric.name == "" {
-				continue
-			}
-			known = typed{bridge.PointName(metric.name), typ}
-		}
-		v := metric.value(known.typ)
-		if f := valueFault(v); f != faultNone {
-			worst = f
-		}
-		all = place(all, sparkTime(metric.timestamp, p.timestamp, m.at), bridge.Reading{Point: known.point, Value: v})
-	}
-	return all, worst
-}
-
-// place puts a reading into the last result if it is of the same time and does
-// not have the point yet, else into a new one.
-func place(all []result, at time.Time, r bridge.Reading) []result {
-	if n := len(all) - 1; n >= 0 && all[n].at.Equal(at) &&
-		!slices.ContainsFunc(all[n].readings, func(o bridge.Reading) bool { return o.Point == r.Point }) {
-		all[n].readings = append(all[n].readings, r)
-		return all
-	}
-	return append(all, result{at, []bridge.Reading{r}})
-}
-
-// sparkTime returns the first of the times, in ms since 1970, that a clock can
-// have said.
-func sparkTime(metric, payload uint64, arrival time.Time) time.Time {
-	for _, ms := range []uint64{metric, payload} {
-		if ms > 946684800000 && ms < 4102444800000 { // 2000 to 2100
-			return time.UnixMilli(int64(ms)).UTC()
-		}
-	}
-	return arrival
 }
 
 // died is told of the node's death, and returns the routes of all its devices.
@@ -253,9 +193,9 @@ func (n *sparkNode) info(device string, r bridge.Reading) bridge.PointInfo {
 	info := inferred(r)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, t := range n.types[device] {
-		if t.point == r.Point {
-			info.Type = t.typ.name
+	for _, k := range n.metrics[device] {
+		if k.point == r.Point {
+			info.Type = k.typ.name
 		}
 	}
 	return info

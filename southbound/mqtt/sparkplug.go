@@ -19,7 +19,8 @@ type sparkMessage struct {
 	metrics   []sparkMetric
 }
 
-// sparkMetric is a value in a Sparkplug B payload.
+// sparkMetric is a value in a Sparkplug B payload. That it is historical is told
+// by its time; that it is transient, not worth storing, is the cloud's to decide.
 type sparkMetric struct {
 	name      string
 	alias     uint64
@@ -29,7 +30,7 @@ type sparkMetric struct {
 	null      bool
 	number    uint64 // bits of int_value, long_value, float_value, double_value or boolean_value
 	kind      protowire.Number
-	text      string
+	text      string // or bytes
 }
 
 // The fields of a metric that have a value.
@@ -40,10 +41,15 @@ const (
 	metricDouble  protowire.Number = 13
 	metricBoolean protowire.Number = 14
 	metricString  protowire.Number = 15
+	// Their bytes are kept as the metric's text.
+	metricBytes    protowire.Number = 16
+	metricDataSet  protowire.Number = 17
+	metricTemplate protowire.Number = 18
 )
 
 // The data types that are values of points (Sparkplug 3.0.0, section 6.4.16).
-// Others, data sets, templates, arrays and files, are left out.
+// Of the others, data sets, templates and arrays have several values; bytes,
+// files and property sets are left out.
 var sparkTypes = map[uint64]typeInfo{
 	1: {"int8", typeInt, 8}, 2: {"int16", typeInt, 16}, 3: {"int32", typeInt, 32}, 4: {"int64", typeInt, 64},
 	5: {"uint8", typeUint, 8}, 6: {"uint16", typeUint, 16}, 7: {"uint32", typeUint, 32}, 8: {"uint64", typeUint, 64},
@@ -130,7 +136,7 @@ func parseMetric(b []byte) (sparkMetric, error) {
 			m.null = number != 0
 		case metricInt, metricLong, metricFloat, metricDouble, metricBoolean:
 			m.kind, m.number = n, number
-		case metricString:
+		case metricString, metricBytes, metricDataSet, metricTemplate:
 			m.kind, m.text = n, string(bytes)
 		}
 		return nil

@@ -254,6 +254,8 @@ func TestSparkplugRebirthReachesNode(t *testing.T) {
 func FuzzSparkplug(f *testing.F) {
 	f.Add([]byte(spark(0, met("bdSeq", 0, 8, uint64(3)), met("a", 1, 3, 1), met("b", 2, 12, "x"))), uint8(0))
 	f.Add([]byte(spark(1, met("", 1, 0, 1), met("", 9, 0, nil))), uint8(3))
+	f.Add([]byte(spark(0, structured("a", 1, 16, metricDataSet, dataSet(row(nil, "x", true))), structured("b", 2, 19, metricTemplate, template1(met("c", 0, 3, 1))),
+		structured("d", 3, 32, metricBytes, []byte{1, 0, 0, 0, 0x80}), structured("e", 4, 33, metricBytes, []byte("x\x00y")))), uint8(0))
 	f.Fuzz(func(t *testing.T, payload []byte, kind uint8) {
 		s, err := New(embeddedConfig(sensor("s", Sensor{Topic: "spBv1.0/#", Format: formatSparkplug})), Options{})
 		if err != nil {

@@ -1,0 +1,201 @@
+package mqtt
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The data types that have several values (Sparkplug 3.0.0, section 6.4.16).
+// Their values are named by where they are, as those of JSON by points: all:
+// METRIC_MEMBER, METRIC_INDEX, METRIC_ROW_COLUMN.
+const (
+	sparkString        = 12
+	sparkDataSet       = 16
+	sparkTemplate      = 19
+	sparkFirstArray    = 22 // of the basic type 1
+	sparkFloatArray    = 30
+	sparkDoubleArray   = 31
+	sparkBooleanArray  = 32
+	sparkStringArray   = 33
+	sparkDateTimeArray = 34
+)
+
+// maxNesting is how deep templates may be in one another.
+const maxNesting = 8
+
+// arrayTypes are the types of the elements of arrays with elements of a fixed
+// width, and that in bytes.
+var arrayTypes = map[uint64]struct {
+	element uint64
+	width   int
+	kind    protowire.Number
+}{
+	22: {1, 1, metricInt}, 23: {2, 2, metricInt}, 24: {3, 4, metricInt}, 25: {4, 8, metricLong},
+	26: {5, 1, metricInt}, 27: {6, 2, metricInt}, 28: {7, 4, metricInt}, 29: {8, 8, metricLong},
+	sparkFloatArray: {9, 4, metricFloat}, sparkDoubleArray: {10, 8, metricDouble}, sparkDateTimeArray: {13, 8, metricLong},
+}
+
+// several reports whether a type has several values.
+func several(datatype uint64) bool {
+	return datatype == sparkDataSet || datatype == sparkTemplate || datatype >= sparkFirstArray && datatype <= sparkDateTimeArray
+}
+
+// leaves are the values in a message, each with its name and type. There are
+// maxMetrics at most.
+type leaves struct {
+	all   []sparkMetric
+	fault fault
+}
+
+// add adds a metric's values; datatype is its type.
+func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
+	switch {
+	case len(l.all) >= maxMetrics:
+		l.fault = faultPoints
+	case !several(datatype):
+		m.datatype = datatype
+		l.all = append(l.all, m)
+	case m.null:
+		// There is nothing to name.
+	case depth >= maxNesting:
+		l.fault = faultDeep
+	case datatype == sparkTemplate && m.kind == metricTemplate:
+		l.template(m, depth)
+	case datatype == sparkDataSet && m.kind == metricDataSet:
+		l.dataSet(m)
+	case datatype >= sparkFirstArray && m.kind == metricBytes:
+		l.array(m, datatype)
+	default:
+		l.fault = faultType
+	}
+}
+
+// leaf adds a value of a metric, called as it is in there.
+func (l *leaves) leaf(of *sparkMetric, name string, value sparkMetric, datatype uint64, depth int) {
+	value.name = of.name + "/" + name
+	if value.timestamp == 0 {
+		value.timestamp = of.timestamp
+	}
+	l.add(value, datatype, depth)
+}
+
+// template adds the members of a template (section 6.4.15). Its definition has
+// no values, and its parameters are no readings.
+func (l *leaves) template(m sparkMetric, depth int) {
+	err := fields([]byte(m.text), func(n protowire.Number, _ uint64, b []byte) error {
+		if n != 2 {
+			return nil
+		}
+		member, err := parseMetric(b)
+		if err != nil || member.name == "" {
+			return err
+		}
+		if member.datatype == 0 && member.kind == metricTemplate {
+			member.datatype = sparkTemplate
+		}
+		l.leaf(&m, member.name, member, member.datatype, depth+1)
+		return nil
+	})
+	if err != nil {
+		l.fault = faultSparkplug
+	}
+}
+
+// dataSet adds the elements of a table (section 6.4.11).
+func (l *leaves) dataSet(m sparkMetric) {
+	var columns []string
+	var types []uint64
+	var rows [][]byte
+	err := fields([]byte(m.text), func(n protowire.Number, number uint64, b []byte) error {
+		switch {
+		case n == 2 && len(columns) < maxPoints:
+			columns = append(columns, string(b))
+		case n == 3 && b != nil: // packed
+			for len(b) > 0 && len(types) < maxPoints {
+				v, size := protowire.ConsumeVarint(b)
+				if size < 0 {
+					return errSparkplug
+				}
+				types, b = append(types, v), b[size:]
+			}
+		case n == 3 && len(types) < maxPoints:
+			types = append(types, number)
+		case n == 4:
+			rows = append(rows, b)
+		}
+		return nil
+	})
+	for i := 0; i < len(rows) && err == nil && l.fault == faultNone; i++ {
+		err = l.row(m, i, columns, types, rows[i])
+	}
+	if err != nil {
+		l.fault = faultSparkplug
+	}
+}
+
+// row adds the elements of a row.
+func (l *leaves) row(m sparkMetric, row int, columns []string, types []uint64, b []byte) error {
+	column := 0
+	return fields(b, func(n protowire.Number, _ uint64, b []byte) error {
+		if n != 1 {
+			return nil
+		}
+		if column >= len(columns) || column >= len(types) {
+			return errSparkplug
+		}
+		value := sparkMetric{null: true} // an element without a value
+		err := fields(b, func(n protowire.Number, number uint64, b []byte) error {
+			if n >= 1 && n <= 6 { // as in a metric, but numbered from 1
+				value = sparkMetric{kind: n + metricInt - 1, number: number, text: string(b)}
+			}
+			return nil
+		})
+		l.leaf(&m, strconv.Itoa(row)+"/"+columns[column], value, types[column], maxNesting)
+		column++
+		return err
+	})
+}
+
+// array adds the elements of an array (section 6.4.17): little-endian, booleans
+// as bits after their number, strings that end with a zero byte.
+func (l *leaves) array(m sparkMetric, datatype uint64) {
+	b := []byte(m.text)
+	index := 0
+	element := func(value sparkMetric, datatype uint64) {
+		l.leaf(&m, strconv.Itoa(index), value, datatype, maxNesting)
+		index++
+	}
+	switch datatype {
+	case sparkBooleanArray:
+		if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > 8*uint64(len(b)-4) {
+			l.fault = faultSparkplug
+			return
+		}
+		for i := range int(binary.LittleEndian.Uint32(b)) {
+			if l.fault != faultNone {
+				return
+			}
+			element(sparkMetric{kind: metricBoolean, number: uint64(b[4+i/8] >> (7 - i%8) & 1)}, 11)
+		}
+	case sparkStringArray:
+		for len(b) > 0 && l.fault == faultNone {
+			text, rest, _ := bytes.Cut(b, []byte{0})
+			element(sparkMetric{kind: metricString, text: string(text)}, sparkString)
+			b = rest
+		}
+	default:
+		of := arrayTypes[datatype]
+		if len(b)%of.width != 0 {
+			l.fault = faultSparkplug
+			return
+		}
+		for ; len(b) > 0 && l.fault == faultNone; b = b[of.width:] {
+			var word [8]byte
+			copy(word[:], b[:of.width])
+			element(sparkMetric{kind: of.kind, number: binary.LittleEndian.Uint64(word[:])}, of.element)
+		}
+	}
+}

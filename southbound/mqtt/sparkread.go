@@ -1,0 +1,134 @@
+package mqtt
+
+import (
+	"time"
+
+	"fieldbridge/bridge"
+)
+
+// forgetLocked forgets what the births of the node and its devices said.
+func (n *sparkNode) forgetLocked() {
+	count := len(n.aliases)
+	for _, metrics := range n.metrics {
+		count += len(metrics)
+	}
+	n.learned.Add(int64(-count))
+	clear(n.aliases)
+	clear(n.metrics)
+}
+
+// learnLocked takes over what a birth says about a device.
+func (n *sparkNode) learnLocked(device string, p sparkMessage) fault {
+	n.learned.Add(int64(-len(n.metrics[device])))
+	metrics := make(map[string]known)
+	n.metrics[device] = metrics
+	worst := faultNone
+	room := func() bool {
+		if n.learned.Load() >= maxLearned {
+			worst = faultPoints
+			return false
+		}
+		n.learned.Add(1)
+		return true
+	}
+	learn := func(name string, k known) {
+		if _, twice := metrics[name]; twice || room() {
+			metrics[name] = k
+		}
+	}
+	var values leaves
+	for _, m := range p.metrics {
+		if _, twice := n.aliases[m.alias]; m.hasAlias && m.name != "" && (twice || room()) {
+			n.aliases[m.alias] = m.name
+		}
+		if m.name == "" || control(m.name) {
+			continue
+		}
+		if _, one := sparkTypes[m.datatype]; !one {
+			learn(m.name, known{datatype: m.datatype})
+			if !several(m.datatype) {
+				worst = faultUnsupported
+				continue
+			}
+		}
+		values.add(m, m.datatype, 0)
+	}
+	for _, v := range values.all {
+		if typ, ok := sparkTypes[v.datatype]; ok {
+			learn(v.name, known{v.datatype, bridge.PointName(v.name), typ})
+		}
+	}
+	return worst
+}
+
+// readLocked returns the readings in a message, one result for each time that it
+// speaks of. The fault is faultAlias if the births don't say what a metric is.
+func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]result, fault) {
+	metrics := n.metrics[device]
+	var values leaves
+	unknown := false
+	for _, metric := range p.metrics {
+		if metric.name == "" && metric.hasAlias {
+			metric.name = n.aliases[metric.alias]
+			unknown = unknown || metric.name == ""
+		}
+		if metric.name == "" || control(metric.name) {
+			continue
+		}
+		if k, ok := metrics[metric.name]; ok {
+			metric.datatype = k.datatype
+		}
+		unknown = unknown || metric.datatype == 0
+		values.add(metric, metric.datatype, 0)
+	}
+	var all results
+	worst := values.fault
+	for _, metric := range values.all {
+		k, ok := metrics[metric.name]
+		if !ok {
+			k.typ, ok = sparkTypes[metric.datatype]
+			k.point = bridge.PointName(metric.name)
+		}
+		if !ok || k.point == "" {
+			continue // no value
+		}
+		v := metric.value(k.typ)
+		if f := valueFault(v); f != faultNone {
+			worst = f
+		}
+		all.place(sparkTime(metric.timestamp, p.timestamp, m.at), bridge.Reading{Point: k.point, Value: v})
+	}
+	if unknown && n.born {
+		worst = faultAlias
+	}
+	return all.all, worst
+}
+
+// results are readings by time.
+type results struct {
+	all  []result
+	have map[string]struct{} // the points of the last
+}
+
+// place puts a reading into the last result if it is of the same time and does
+// not have the point yet, else into a new one.
+func (rs *results) place(at time.Time, r bridge.Reading) {
+	n := len(rs.all) - 1
+	if _, twice := rs.have[r.Point]; n < 0 || twice || !rs.all[n].at.Equal(at) {
+		rs.all, rs.have = append(rs.all, result{at: at}), make(map[string]struct{})
+		n++
+	}
+	rs.have[r.Point] = struct{}{}
+	rs.all[n].readings = append(rs.all[n].readings, r)
+}
+
+// sparkTime returns the first of the times, in ms since 1970, that a clock can
+// have said.
+func sparkTime(metric, payload uint64, arrival time.Time) time.Time {
+	for _, ms := range []uint64{metric, payload} {
+		if ms > 946684800000 && ms < 4102444800000 { // 2000 to 2100
+			return time.UnixMilli(int64(ms)).UTC()
+		}
+	}
+	return arrival
+}
