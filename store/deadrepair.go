@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -114,6 +115,15 @@ func (q *Queue) repairDead(cause error, known *bridge.Count) (bridge.Count, erro
 	path := q.deadPath()
 	tmp := path + ".repair" + temporary
 	found, err := scanDead(path)
+	if found.unread > 0 || errors.Is(err, syscall.EIO) {
+		if q.keep.deadUnread == 0 {
+			q.keep.deadUnread = q.now()
+		}
+		if q.now()-q.keep.deadUnread < int64(patience) {
+			found.f.Close()
+			return left, fmt.Errorf("dead letters: %w", errUnread)
+		}
+	}
 	if err == nil {
 		defer found.f.Close()
 		if len(found.whole) > 0 {
@@ -159,6 +169,7 @@ func surplus(a, b bridge.Count) bridge.Count {
 // foundDead is what a damaged file of dead letters still has.
 type foundDead struct {
 	f      *os.File
+	unread int              // pages that the disk did not give
 	whole  map[uint64]piece // by key: where the value is
 	left   map[uint64]piece // the same, of pages that are free
 	broken map[uint64]bool  // keys whose value is not right anywhere
@@ -189,6 +200,9 @@ func scanDead(path string) (foundDead, error) {
 	var page [pageSize]byte
 	for offset := int64(0); offset < info.Size(); offset += pageSize {
 		n, err := s.f.ReadAt(page[:], offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			s.unread++
+		}
 		if n < 32 || err != nil && !errors.Is(err, io.EOF) {
 			continue
 		}

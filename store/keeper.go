@@ -22,8 +22,9 @@ type keeper struct {
 	pause         time.Duration
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
-	repairAt int64
-	deadAt   int64 // when to count the dead letters, which could not be opened; 0: they are counted
+	repairAt   int64
+	deadAt     int64 // when to count the dead letters, which could not be opened; 0: they are counted
+	deadUnread int64 // when the disk first did not give all of them, or 0
 	// deadRight says that the dead letters were found right since the start.
 	deadRight bool
 	closed    error // what Close returns

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"fieldbridge/bridge"
@@ -73,25 +75,71 @@ func (q *Queue) repairSuspects() {
 		}
 		if err := q.repair(s); err != nil {
 			q.keep.repairAt = q.now() + int64(retryMost)
-			q.log.Error("a damaged segment cannot be repaired now, trying again", "file", s.path, "err", err)
-			q.setTrouble(troubleDisk, bridge.Alarm, "a damaged segment of the queue cannot be repaired: "+diskAdvice(err), nil)
+			if errors.Is(err, errUnread) {
+				q.keep.repairAt = q.now() + int64(rereadEvery)
+			}
+			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.path, "err", err)
+			q.setTrouble(troubleRead, bridge.Alarm, "a segment of the queue cannot be read or repaired, trying again: "+diskAdvice(err), err)
 			continue
 		}
+		q.clearTrouble(troubleRead)
 		q.nudgeBoth()
 	}
+}
+
+const (
+	// patience is how long a disk that gives errors may take to come to its
+	// senses, before what it does not give is taken for lost.
+	patience    = time.Minute
+	rereadEvery = 2 * time.Second
+)
+
+var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
+
+// mended reports whether a segment that could not be read now can, all of it:
+// nothing was wrong with it but the disk.
+func (q *Queue) mended(s *segment) bool {
+	q.files.Lock()
+	defer q.files.Unlock()
+	if q.read.open == s {
+		q.closeReading()
+	}
+	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
+	if err != nil {
+		return false
+	}
+	s.db = db
+	err = verify(s)
+	closeDB(db)
+	s.db = nil
+	return err == nil
 }
 
 // repair keeps of a damaged segment what can be read, in a new file, and sets
 // the damaged one aside. What is lost is counted and named in tombstones. An
 // error means that nothing was changed, as when the disk is full.
 func (q *Queue) repair(s *segment) error {
-	q.files.Lock()
-	if q.read.open == s {
-		q.closeReading()
+	if q.mended(s) {
+		q.mu.Lock()
+		s.suspect = nil
+		q.mu.Unlock()
+		s.unreadSince = 0
+		q.log.Info("a segment can be read again", "file", s.path)
+		return nil
 	}
-	q.files.Unlock()
 	cause := s.suspect
 	sal, blocks, err := salvage(s.path, s.first, s.last+1)
+	if sal != nil && sal.unread > 0 || errors.Is(err, syscall.EIO) {
+		if s.unreadSince == 0 {
+			s.unreadSince = q.now()
+		}
+		if q.now()-s.unreadSince < int64(patience) {
+			if sal != nil {
+				sal.f.Close()
+			}
+			return errUnread
+		}
+	}
 	if err != nil {
 		blocks = nil
 	} else {

@@ -27,6 +27,7 @@ type piece struct {
 type salvager struct {
 	f      *os.File
 	pieces map[bridge.Position][]piece
+	unread int // pages that the disk did not give
 	buf    []byte
 }
 
@@ -57,10 +58,13 @@ func salvage(path string, first, limit bridge.Position) (*salvager, []found, err
 	var page [pageSize]byte
 	for offset := int64(0); offset < info.Size(); offset += pageSize {
 		n, err := f.ReadAt(page[:], offset)
-		if n < 32 || err != nil && !errors.Is(err, io.EOF) {
-			continue // a page that the disk does not give
+		if err != nil && !errors.Is(err, io.EOF) {
+			s.unread++
+			continue
 		}
-		s.scanPage(page[:n], offset)
+		if n >= 32 {
+			s.scanPage(page[:n], offset)
+		}
 	}
 	var blocks []found
 	for p, pieces := range s.pieces {

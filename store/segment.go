@@ -19,7 +19,10 @@ type segment struct {
 
 	db       *bolt.DB // nil when it is not open; guarded by files but for the writer's
 	verified bool     // all of it was read since the start; guarded by files
-	reserved int64    // up to here the file has its place on the disk; the keeper's, of the writer's file
+	// unreadSince is when the disk did not give all of it; ns since the start of
+	// the run, 0 if it did. The keeper's.
+	unreadSince int64
+	reserved    int64 // up to here the file has its place on the disk; the keeper's, of the writer's file
 
 	// All below is guarded by mu.
 	last    bridge.Position // of its last batch

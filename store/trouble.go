@@ -12,6 +12,7 @@ type trouble int
 
 const (
 	troubleDisk   trouble = iota // it cannot be written
+	troubleRead                  // a segment cannot be read, or not repaired
 	troubleDamage                // a file was set aside
 	troubleFull                  // the limits drop or refuse
 	troubleKinds
