@@ -109,8 +109,8 @@ type session struct {
 }
 
 // publish sends one message of lane with entries, in the place in the window
-// that the caller has taken.
-func (s *session) publish(lane Lane, m Message, entries []Entry) {
+// that the caller has taken. t is nil unless it is a trial.
+func (s *session) publish(lane Lane, m Message, entries []Entry, t *trial) {
 	size := len(m.Topic) + len(m.Payload) + len(m.ContentType)
 	s.gate.charge(lane, size)
 	positions := make([]Position, len(entries))
@@ -124,7 +124,7 @@ func (s *session) publish(lane Lane, m Message, entries []Entry) {
 	s.outstanding.Add(1)
 	s.link.Publish(m, func(err error) {
 		defer s.outstanding.Done()
-		s.settle(err, m.Topic, positions)
+		s.settle(err, m.Topic, positions, t)
 		if err == nil {
 			s.f.sent.Add(1)
 			s.f.bytes.Add(uint64(size))
@@ -137,8 +137,12 @@ func (s *session) publish(lane Lane, m Message, entries []Entry) {
 	})
 }
 
-// settle tells the queue what became of a message.
-func (s *session) settle(err error, topic string, positions []Position) {
+// settle tells the queue what became of a message. The batches of a trial that
+// was not taken stay with their lane.
+func (s *session) settle(err error, topic string, positions []Position, t *trial) {
+	if t != nil {
+		defer func() { t.outcome(err == nil || IsPermanent(err)) }()
+	}
 	switch {
 	case err == nil:
 		s.gate.accepted()
@@ -154,13 +158,17 @@ func (s *session) settle(err error, topic string, positions []Position) {
 		if pause := s.pauses.refused(topic); pause > 0 {
 			s.f.log.Debug("topic refused, its batches wait", "topic", topic, "again", pause, "err", err)
 		}
-		s.f.queue.Release(positions...)
+		if t == nil {
+			s.f.queue.Release(positions...)
+		}
 	default:
 		s.f.refused.Add(1)
 		if pause := s.gate.refused(); pause > 0 {
 			s.f.log.Debug("message not taken, trying again", "after", pause, "err", err)
 		}
-		s.f.queue.Release(positions...)
+		if t == nil {
+			s.f.queue.Release(positions...)
+		}
 	}
 }
 

@@ -68,7 +68,8 @@ func NewGroup(f Format, ordered bool) *Group {
 }
 
 // Add adds a batch that must go when it is due, and returns the bytes that it
-// takes in company.
+// takes in company. One that comes late, since it was in flight before, is put
+// where it belongs.
 func (g *Group) Add(e *Entry, due time.Time) (size int) {
 	_, size = g.format.Fit(&e.Batch)
 	device := ""
@@ -84,8 +85,12 @@ func (g *Group) Add(e *Entry, due time.Time) (size int) {
 	if g.count == 0 {
 		g.due = due
 	}
-	p.entries = append(p.entries, *e)
-	p.held = append(p.held, held{size, due})
+	i := len(p.entries)
+	for i > 0 && p.entries[i-1].Position > e.Position {
+		i--
+	}
+	p.entries = slices.Insert(p.entries, i, *e)
+	p.held = slices.Insert(p.held, i, held{size, due})
 	p.size += size
 	p.due, g.due = earlier(p.due, due), earlier(g.due, due)
 	g.count++
@@ -122,6 +127,42 @@ func (g *Group) oldest() Position {
 	return first
 }
 
+// newest returns the position of the newest batch.
+func (g *Group) newest() Position {
+	p := g.newestPile()
+	return p.entries[len(p.entries)-1].Position
+}
+
+// sizeOfNewest returns the newest batch's bytes in company.
+func (g *Group) sizeOfNewest() int {
+	p := g.newestPile()
+	return p.held[len(p.held)-1].size
+}
+
+func (g *Group) newestPile() *pile {
+	newest := g.piles[0]
+	for _, p := range g.piles[1:] {
+		if p.entries[len(p.entries)-1].Position > newest.entries[len(newest.entries)-1].Position {
+			newest = p
+		}
+	}
+	return newest
+}
+
+// dropNewest takes the newest batch out.
+func (g *Group) dropNewest() (e Entry, size int) {
+	p := g.newestPile()
+	last := len(p.entries) - 1
+	e, size = p.entries[last], p.held[last].size
+	p.entries = slices.Delete(p.entries, last, last+1)
+	p.held = p.held[:last]
+	p.size -= size
+	g.count--
+	g.size -= size
+	g.tidy()
+	return e, size
+}
+
 // Pack packs one message and returns the batches in it, at least one. With an
 // error, they cannot be packed. They stay in the group until [Group.Drop] and
 // are valid until then.
@@ -139,6 +180,7 @@ func (g *Group) pick() []Entry {
 		return g.piles[0].entries
 	}
 	slices.SortFunc(g.piles, func(a, b *pile) int { return cmp.Compare(a.entries[0].Position, b.entries[0].Position) })
+	g.picked = g.picked[:0]
 	size := 0
 	for _, p := range g.piles {
 		g.picked = append(g.picked, p.entries...)
@@ -158,6 +200,15 @@ func (g *Group) Drop(n int) (size int) {
 		size += p.drop(m)
 		n -= m
 	}
+	clear(g.picked)
+	g.picked = g.picked[:0]
+	g.size -= size
+	g.tidy()
+	return size
+}
+
+// tidy forgets empty piles and looks for the largest and the first that is due.
+func (g *Group) tidy() {
 	g.piles = slices.DeleteFunc(g.piles, func(p *pile) bool {
 		if len(p.entries) > 0 {
 			return false
@@ -165,9 +216,6 @@ func (g *Group) Drop(n int) (size int) {
 		delete(g.devices, p.device)
 		return true
 	})
-	clear(g.picked)
-	g.picked = g.picked[:0]
-	g.size -= size
 	g.largest = 0
 	for i, p := range g.piles {
 		g.largest = max(g.largest, p.size)
@@ -176,7 +224,6 @@ func (g *Group) Drop(n int) (size int) {
 		}
 		g.due = earlier(g.due, p.due)
 	}
-	return size
 }
 
 // drop forgets the first n batches. Their memory goes with them.

@@ -28,6 +28,16 @@ type lane struct {
 	room int  // bytes of batches in one message
 
 	groups  map[string]*Group // by topic; none is empty
+<<<<<<< /tmp/t6/src/bridge/lane.go
+	parked  map[string]*anchors
+	trials  map[string]*trial
+	held    int  // batches claimed and not yet sent
+	size    int  // their bytes
+	average int  // bytes of a batch, as last seen
+	full    bool // some group has enough for a message
+	dry     bool // the queue had no more just now
+	closed  bool // the queue has been closed
+=======
 	held    int               // batches claimed and not yet sent
 	size    int               // their bytes
 	average int               // bytes of a batch, as last seen
@@ -35,12 +45,14 @@ type lane struct {
 	dry     bool              // the queue had no more just now
 	closed  bool              // the queue has been closed
 	sent    time.Time         // the last message
+>>>>>>> /tmp/t6/new/bridge/lane.go
 
 	calm context.Context // ends when a drain begins, too
 }
 
 func newLane(s *session, which Lane, both bool) *lane {
-	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group)}
+	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group),
+		parked: make(map[string]*anchors), trials: make(map[string]*trial)}
 }
 
 // linger is how long a batch waits for company: a backlog has enough.
@@ -63,6 +75,8 @@ func (l *lane) run(ctx context.Context) {
 		defer context.AfterFunc(l.s.drain, cancel)()
 	}
 	for ctx.Err() == nil && !l.closed {
+		l.settleTrials()
+		l.unpark()
 		l.claim(ctx)
 		topic, g := l.ready()
 		if g == nil {
@@ -77,6 +91,10 @@ func (l *lane) run(ctx context.Context) {
 			return
 		}
 		l.poll(ctx) // what came while we waited travels along
+		if l.groups[topic] != g || l.blocked(topic) {
+			l.s.gate.leave() // the topic has been refused meanwhile
+			continue
+		}
 		l.send(topic, g)
 	}
 }
@@ -89,10 +107,14 @@ func (l *lane) claim(ctx context.Context) {
 	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
 		return
 	}
-	wait := l.calm
+	wait, cancel := context.WithCancel(l.calm)
+	defer cancel()
+	for _, t := range l.trials {
+		defer context.AfterFunc(t.ended, cancel)()
+	}
 	if due, ok := l.due(); ok {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithDeadline(l.calm, due)
+		wait, cancel = context.WithDeadline(wait, due)
 		defer cancel()
 	}
 	if due, ok := wait.Deadline(); l.stuck() || ok && time.Until(due) <= spacing {
@@ -109,7 +131,7 @@ func (l *lane) stuck() bool { return l.held >= lookaheadBatches || l.size >= loo
 // poll claims what can be had at once, until there is enough for a message.
 func (l *lane) poll(ctx context.Context) {
 	l.dry = false
-	for !l.full && !l.stuck() && ctx.Err() == nil {
+	for n := 0; !l.full && !l.stuck() && n < lookaheadBatches && ctx.Err() == nil; n += claimAtOnce {
 		if l.both && l.next(ended, Backlog) > 0 {
 			continue
 		}
@@ -142,6 +164,10 @@ func (l *lane) next(ctx context.Context, from Lane) int {
 
 func (l *lane) hold(e *Entry) {
 	topic := l.s.f.format.Topic(&e.Batch)
+	if l.parks(topic, e) {
+		l.park(topic, e)
+		return
+	}
 	g := l.groups[topic]
 	if g == nil {
 		g = NewGroup(l.s.f.format, l.both)
@@ -151,7 +177,8 @@ func (l *lane) hold(e *Entry) {
 	l.held++
 	l.size += size
 	l.average = max(1, (7*l.average+size)/8)
-	l.full = l.full || g.Full() && l.s.pauses.until(topic).IsZero()
+	l.trim(topic, g)
+	l.full = l.full || g.Full() && !l.blocked(topic)
 }
 
 // dueOf returns when a batch must go, zero if at once.
@@ -171,7 +198,7 @@ func (l *lane) dueOf(e *Entry) time.Time {
 func (l *lane) largest() int {
 	n := 0
 	for topic, g := range l.groups {
-		if g.largest > n && l.s.pauses.until(topic).IsZero() {
+		if g.largest > n && !l.blocked(topic) {
 			n = g.largest
 		}
 	}
@@ -182,7 +209,7 @@ func (l *lane) largest() int {
 // left out.
 func (l *lane) anyFull() bool {
 	for topic, g := range l.groups {
-		if g.Full() && l.s.pauses.until(topic).IsZero() {
+		if g.Full() && !l.blocked(topic) {
 			return true
 		}
 	}
@@ -198,7 +225,7 @@ func (l *lane) ready() (string, *Group) {
 	now := time.Now()
 	flush := l.draining() || l.lane == Backlog || l.stuck()
 	for t, g := range l.groups {
-		if !flush && !g.Full() && now.Before(g.Due()) || !l.s.pauses.until(t).IsZero() {
+		if !flush && !g.Full() && now.Before(g.Due()) || l.blocked(t) {
 			continue
 		}
 		if first := g.oldest(); next == nil || first < oldest {
@@ -211,6 +238,9 @@ func (l *lane) ready() (string, *Group) {
 // due returns when the first group must go.
 func (l *lane) due() (first time.Time, ok bool) {
 	for topic, g := range l.groups {
+		if l.trials[topic] != nil {
+			continue
+		}
 		due := g.Due()
 		if until := l.s.pauses.until(topic); until.After(due) {
 			due = until
@@ -235,8 +265,21 @@ func (l *lane) send(topic string, g *Group) {
 			l.s.f.queue.Bury(err.Error(), sent[i].Position)
 		}
 	} else {
+<<<<<<< /tmp/t6/src/bridge/lane.go
+		var t *trial
+		if l.s.pauses.refuses(topic) {
+			t = newTrial(len(sent))
+			l.trials[topic] = t
+		}
+		l.s.publish(l.laneOf(sent), m, sent, t)
+		if t != nil {
+			l.full = l.anyFull()
+			return
+		}
+=======
 		l.s.publish(l.laneOf(sent), m, sent)
 		l.sent = time.Now()
+>>>>>>> /tmp/t6/new/bridge/lane.go
 	}
 	l.drop(topic, g, len(sent))
 }
@@ -264,14 +307,16 @@ func (l *lane) drop(topic string, g *Group, n int) {
 
 // release gives back what is claimed and not sent.
 func (l *lane) release() {
-	for _, g := range l.groups {
-		for _, p := range g.piles {
-			for i := range p.entries {
-				l.s.f.queue.Release(p.entries[i].Position)
-			}
-		}
+	for topic, t := range l.trials {
+		l.drop(topic, l.groups[topic], t.n) // they are in flight
 	}
-	clear(l.groups)
+	clear(l.trials)
+	for topic := range l.groups {
+		l.giveBack(topic)
+	}
+	for topic := range l.parked {
+		l.unparkTopic(topic)
+	}
 }
 
 // draining reports whether to send everything without lingering. The backlog's

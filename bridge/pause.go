@@ -69,6 +69,25 @@ func (p *pauses) accepted(topic string) {
 	p.some.Store(len(p.topics) > 0)
 }
 
+// refuses reports whether the cloud has refused a topic and not taken anything
+// of it since.
+func (p *pauses) refuses(topic string) bool {
+	if !p.some.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.topics[topic]
+	return ok
+}
+
+// count returns how many topics the cloud refuses, at least 1.
+func (p *pauses) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(1, len(p.topics))
+}
+
 // until returns when a topic may be tried again; the zero time if it is not
 // paused.
 func (p *pauses) until(topic string) time.Time {
