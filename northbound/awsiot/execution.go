@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
 	"github.com/eclipse/paho.golang/paho"
-
-	"fieldbridge/bridge"
 )
 
 // AWS IoT Commands sends an execution to $aws/commands/things/THING/executions/
@@ -76,6 +73,7 @@ func (a *executionAnswer) transient() bool {
 // debt is an outcome that the service has not taken yet.
 type debt struct {
 	answer answer
+	before int // answers to what was sent before it that have not come yet
 	tries  int
 	next   time.Time // when to send it again
 }
@@ -86,6 +84,7 @@ type executions struct {
 	answers   chan executionAnswer
 	connected chan struct{} // one value: executions are taken on a new connection
 	owed      map[string]*debt
+	asked     int // questions of the execution under way that are not answered yet
 }
 
 func newExecutions() executions {
@@ -138,8 +137,11 @@ func (s *Sink) takeExecutions(ctx context.Context, session *session) error {
 // execution returns the request of an execution.
 func (c *commander) execution(session *session, id string, payload []byte, maxAge time.Duration) request {
 	return request{by: viaExecution, id: id, payload: payload, maxAge: maxAge,
-		permit: func(ctx context.Context) (outcome, string) { return c.begin(ctx, session, id) },
-		reply:  c.owe}
+		permit: func(ctx context.Context) (outcome, string) {
+			c.executions.asked = 0
+			return c.begin(ctx, session, id)
+		},
+		reply: c.owe}
 }
 
 // begin asks the service whether an execution still counts.
@@ -148,7 +150,11 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 	defer deadline.Stop()
 	pause := settlePause
 	again := time.After(settleAgain)
-	c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+	ask := func() {
+		c.executions.asked++
+		c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+	}
+	ask()
 	for {
 		select {
 		case <-ctx.Done():
@@ -158,12 +164,15 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 		case <-deadline.C:
 			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
 		case <-again:
-			c.update(session, id, executionUpdate{Status: "IN_PROGRESS"})
+			ask()
 			again = time.After(settleAgain)
 		case a := <-c.executions.answers:
-			switch {
-			case a.id != id:
+			if a.id != id {
 				c.settle(a)
+				continue
+			}
+			c.executions.asked--
+			switch {
 			case a.accepted:
 				return "", ""
 			case a.transient():
@@ -217,7 +226,8 @@ func (c *commander) owe(a answer) {
 		c.sink.log.Warn("AWS takes no outcomes of executions, one is not told", "id", a.ID, "outcome", a.Outcome)
 		return
 	}
-	d := &debt{answer: a}
+	d := &debt{answer: a, before: c.executions.asked}
+	c.executions.asked = 0
 	c.executions.owed[a.ID] = d
 	c.pay(d)
 }
@@ -241,9 +251,13 @@ func (c *commander) settle(a executionAnswer) {
 	switch {
 	case d == nil:
 		return
+	case a.accepted && d.before > 0:
+		d.before-- // that was to a question, which was asked twice
+		return
 	case a.transient() && d.tries < settleTries:
 		d.next = time.Now().Add(settlePause << d.tries)
 		return
+	case a.code == "TerminalStateReached": // it has it already
 	case !a.accepted:
 		c.sink.log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err", a.code+" "+a.message)
 	}
@@ -289,48 +303,4 @@ func (c *commander) payDue() <-chan time.Time {
 		return nil
 	}
 	return time.After(time.Until(next))
-}
-
-// avoided keeps the readings flowing where the cloud ends the connection because
-// of our filters, as AWS may for what a Region does not have: after two in a row
-// they are left out for a while.
-type avoided struct {
-	mu    sync.Mutex
-	cuts  int       // guarded by mu; connections in a row that ended while subscribing
-	until time.Time // guarded by mu
-}
-
-const (
-	avoidAfter = 2
-	avoidFor   = time.Hour
-)
-
-func (a *avoided) over(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return !now.Before(a.until)
-}
-
-// note takes in whether a connection was cut while subscribing, and reports
-// whether the filters are left out from now on.
-func (a *avoided) note(cut bool, now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !cut {
-		a.cuts = 0
-		return false
-	}
-	if a.cuts++; a.cuts < avoidAfter {
-		return false
-	}
-	a.cuts, a.until = 0, now.Add(avoidFor)
-	return true
-}
-
-// condition tells that executions are left out; false is that they are not.
-func (a *avoided) condition(now time.Time) (bridge.Condition, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return bridge.Condition{Severity: bridge.Warning, Subject: "commands", Since: a.until.Add(-avoidFor),
-		Text: "the cloud ends the connection when we subscribe to the executions of AWS IoT Commands: leave out northbound.awsiot.commands.executions unless its Region has them"}, now.Before(a.until)
 }
