@@ -28,24 +28,15 @@ type lane struct {
 	room int  // bytes of batches in one message
 
 	groups  map[string]*Group // by topic; none is empty
-<<<<<<< /tmp/t6/src/bridge/lane.go
 	parked  map[string]*anchors
 	trials  map[string]*trial
-	held    int  // batches claimed and not yet sent
-	size    int  // their bytes
-	average int  // bytes of a batch, as last seen
-	full    bool // some group has enough for a message
-	dry     bool // the queue had no more just now
-	closed  bool // the queue has been closed
-=======
-	held    int               // batches claimed and not yet sent
-	size    int               // their bytes
-	average int               // bytes of a batch, as last seen
-	full    bool              // some group has enough for a message
-	dry     bool              // the queue had no more just now
-	closed  bool              // the queue has been closed
-	sent    time.Time         // the last message
->>>>>>> /tmp/t6/new/bridge/lane.go
+	held    int       // batches claimed and not yet sent
+	size    int       // their bytes
+	average int       // bytes of a batch, as last seen
+	full    bool      // some group has enough for a message
+	dry     bool      // the queue had no more just now
+	closed  bool      // the queue has been closed
+	sent    time.Time // the last message
 
 	calm context.Context // ends when a drain begins, too
 }
@@ -265,21 +256,17 @@ func (l *lane) send(topic string, g *Group) {
 			l.s.f.queue.Bury(err.Error(), sent[i].Position)
 		}
 	} else {
-<<<<<<< /tmp/t6/src/bridge/lane.go
 		var t *trial
 		if l.s.pauses.refuses(topic) {
 			t = newTrial(len(sent))
 			l.trials[topic] = t
 		}
 		l.s.publish(l.laneOf(sent), m, sent, t)
+		l.sent = time.Now()
 		if t != nil {
 			l.full = l.anyFull()
 			return
 		}
-=======
-		l.s.publish(l.laneOf(sent), m, sent)
-		l.sent = time.Now()
->>>>>>> /tmp/t6/new/bridge/lane.go
 	}
 	l.drop(topic, g, len(sent))
 }
