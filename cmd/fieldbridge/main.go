@@ -108,13 +108,22 @@ func newFlags(name string, stderr io.Writer) *flag.FlagSet {
 	return flags
 }
 
-// parseFlags parses args and returns those that are no flags. If it reports
-// false, the command ends with code.
+// parseFlags parses args and returns those that are no flags; a negative number
+// is none. If it reports false, the command ends with code.
 func parseFlags(flags *flag.FlagSet, args []string, most int) (rest []string, code int, ok bool) {
-	for {
+	usage := flags.Usage
+	flags.Usage = func() {} // a mistake is told in a line that stays in sight
+	defer func() { flags.Usage = usage }()
+	for len(args) > 0 {
+		if isNegative(args[0]) {
+			rest, args = append(rest, args[0]), args[1:]
+			continue
+		}
 		if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+			usage()
 			return nil, exitDone, false
 		} else if err != nil {
+			fmt.Fprintf(flags.Output(), "'fieldbridge %s -h' tells more\n", flags.Name())
 			return nil, exitUsage, false
 		}
 		if flags.NArg() == 0 {
@@ -123,9 +132,13 @@ func parseFlags(flags *flag.FlagSet, args []string, most int) (rest []string, co
 		rest, args = append(rest, flags.Arg(0)), flags.Args()[1:]
 	}
 	if len(rest) > most {
-		fmt.Fprintf(flags.Output(), "fieldbridge %s: unexpected argument %q\n", flags.Name(), rest[most])
-		flags.Usage()
+		fmt.Fprintf(flags.Output(), "fieldbridge %s: unexpected argument %q: 'fieldbridge %s -h' tells more\n", flags.Name(), rest[most], flags.Name())
 		return nil, exitUsage, false
 	}
 	return rest, exitDone, true
+}
+
+// isNegative reports whether an argument is a number below zero.
+func isNegative(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.')
 }

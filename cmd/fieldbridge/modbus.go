@@ -22,7 +22,7 @@ import (
 
 // modbusUsage is shown by 'fieldbridge modbus'.
 const modbusUsage = `Usage: fieldbridge modbus COMMAND URL ...
-  read URL ADDRESS            read one value, or --count of them
+  read URL ADDRESS            read one value, --count of them, or a range as holding:0-9
   write URL ADDRESS VALUE     write one value, read it back and compare
   decode URL ADDRESS          the same registers in all types and orders
   decode 42AB 47AE            the same of registers given in hexadecimal
@@ -97,13 +97,14 @@ func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
 	return o, nil
 }
 
-// explain adds what to do to an error.
-func (f *modbusFlags) explain(err error) string {
+// failed tells an error of asking the bus at url, and what to do about it.
+func (f *modbusFlags) failed(err error, url string) int {
 	text := err.Error()
-	if strings.Contains(text, "device or resource busy") {
-		text += ": another program holds the line: add --via FILE if it is a running gateway"
+	if advice := modbus.Advice(err, url); advice != "" {
+		text += ": " + advice
 	}
-	return text
+	fmt.Fprintln(f.Output(), "fieldbridge modbus:", text)
+	return exitFailed
 }
 
 func runModbus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -163,7 +164,18 @@ func runModbusRead(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if len(rest) < 2 {
 		return f.missing("fieldbridge modbus read URL ADDRESS")
 	}
-	p, err := point(rest[1])
+	address, last := rest[1], -1
+	if first, end, ok := strings.Cut(address, "-"); ok {
+		address = first
+		var err error
+		if last, err = strconv.Atoi(end); err != nil || *count != 1 {
+			return f.wrong(fmt.Errorf("%q is no range: write holding:0-9, or --count", rest[1]))
+		}
+	}
+	p, err := point(address)
+	if err == nil && last >= 0 {
+		*count, err = valuesTo(p, address, last)
+	}
 	if err != nil {
 		return f.wrong(err)
 	}
@@ -185,10 +197,27 @@ func runModbusRead(ctx context.Context, args []string, stdout, stderr io.Writer)
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
-		return exitFailed
+		return f.failed(err, rest[0])
 	}
 	return exitDone
+}
+
+// valuesTo returns how many values like p there are from address to last, which
+// is the last register and counts as address does.
+func valuesTo(p modbus.Point, address string, last int) (int, error) {
+	words, err := modbus.Words(p)
+	if err != nil {
+		return 0, err
+	}
+	base := 10 // a reference, with its leading zeros
+	if _, number, ok := strings.Cut(address, ":"); ok {
+		address, base = number, 0
+	}
+	first, err := strconv.ParseInt(address, base, 32)
+	if n := (last - int(first) + 1) / words; err == nil && n > 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%s to %d has no room for a value of %d registers", address, last, words)
 }
 
 // jsonValue returns v as JSON has it; a bad value is null.
@@ -235,8 +264,7 @@ func runModbusWrite(ctx context.Context, args []string, stdout, stderr io.Writer
 	}
 	defer m.Close()
 	if err := m.Write(ctx, *f.unit, p, modbus.ParseValue(rest[2]), *way); err != nil {
-		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
-		return exitFailed
+		return f.failed(err, rest[0])
 	}
 	fmt.Fprintln(stderr, "written, read back and the same")
 	return exitDone
@@ -285,8 +313,7 @@ func (f *modbusFlags) registers(ctx context.Context, url, address string, count 
 	defer m.Close()
 	values, err := m.Read(ctx, *f.unit, p, count)
 	if err != nil {
-		fmt.Fprintln(f.Output(), "fieldbridge modbus:", f.explain(err))
-		return nil, exitFailed
+		return nil, f.failed(err, url)
 	}
 	var data []byte
 	for _, v := range values {

@@ -49,8 +49,7 @@ func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return exitFailed
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "fieldbridge modbus:", f.explain(err))
-		return exitFailed
+		return f.failed(err, rest[0])
 	}
 	if s.found == 0 {
 		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer --timeout")

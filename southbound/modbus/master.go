@@ -34,7 +34,7 @@ type MasterOptions struct {
 func NewMaster(b Bus, o MasterOptions) (*Master, error) {
 	m := &Master{timeout: b.Timeout.D()}
 	if o.Relay != nil {
-		m.link = wire.NewRelay(o.Relay)
+		m.link = wire.NewRelay(tracedRelay(o))
 	} else {
 		f := finder{}
 		f.bus(b)
@@ -49,6 +49,23 @@ func NewMaster(b Bus, o MasterOptions) (*Master, error) {
 	}
 	m.client = wire.NewClient(m.link)
 	return m, nil
+}
+
+// tracedRelay returns o's relay, with what passes told to o.Trace.
+func tracedRelay(o MasterOptions) func(context.Context, byte, []byte) ([]byte, error) {
+	if o.Trace == nil {
+		return o.Relay
+	}
+	return func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
+		o.Trace(fmt.Sprintf("-> % x   unit %d, %s", pdu, unit, wire.Explain(pdu)))
+		answer, err := o.Relay(ctx, unit, pdu)
+		if err == nil && len(answer) > 0 {
+			o.Trace(fmt.Sprintf("<- % x   unit %d, %s", answer, unit, wire.Explain(answer)))
+		} else if err != nil {
+			o.Trace("<- " + err.Error())
+		}
+		return answer, err
+	}
 }
 
 // tracing returns dial, with what passes told to tell.
@@ -140,7 +157,17 @@ func (m *Master) Write(ctx context.Context, unit int, p Point, v bridge.Value, w
 		return err
 	}
 	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout, config: Device{Write: way}}}
-	return (&setter{m.client, d}).set(ctx, f, v)
+	return wire.Plain((&setter{m.client, d}).set(ctx, f, v))
+}
+
+// Words returns how many registers a value of p takes; 1 of a coil or discrete
+// input.
+func Words(p Point) (int, error) {
+	f, err := onePoint(p)
+	if err != nil {
+		return 0, err
+	}
+	return f.words, nil
 }
 
 // onePoint resolves a point that is in no device.

@@ -21,7 +21,7 @@ func ParseAddress(s string) (Point, error) {
 		return Point{Ref: Ref(s)}, nil
 	}
 	n, err := strconv.ParseUint(number, 0, 16)
-	if err != nil {
+	if octal := len(number) > 1 && number[0] == '0' && number[1] >= '0' && number[1] <= '9'; octal || err != nil {
 		return Point{}, fmt.Errorf("%q is no address from 0 to 65535", number)
 	}
 	address := int(n)

@@ -70,16 +70,21 @@ func (t Table) Bits() bool { return t <= Discrete }
 
 // Read reads count registers or bits of a table: registers as two bytes each,
 // bits packed from the least significant on.
-func (c *Client) Read(t Table, address, count uint16) ([]byte, error) {
+func (c *Client) Read(t Table, address, count uint16) (data []byte, err error) {
 	switch t {
 	case Coil:
-		return c.ReadCoils(address, count)
+		data, err = c.ReadCoils(address, count)
 	case Discrete:
-		return c.ReadDiscreteInputs(address, count)
+		data, err = c.ReadDiscreteInputs(address, count)
 	case Input:
-		return c.ReadInputRegisters(address, count)
+		data, err = c.ReadInputRegisters(address, count)
+	default:
+		data, err = c.ReadHoldingRegisters(address, count)
 	}
-	return c.ReadHoldingRegisters(address, count)
+	if err != nil {
+		err = Plain(err)
+	}
+	return data, err
 }
 
 // handler is the packager and the transporter under goburrow's client. Its

@@ -48,6 +48,28 @@ func protocolErrorf(format string, args ...any) error {
 	return &ProtocolError{fmt.Sprintf(format, args...)}
 }
 
+// ExceptionError is that the unit answered with a Modbus exception.
+type ExceptionError struct {
+	Code byte
+	err  error
+}
+
+// Error names the exception.
+func (e *ExceptionError) Error() string {
+	return fmt.Sprintf("exception %d, %s", e.Code, exceptionName(e.Code))
+}
+
+// Unwrap returns goburrow's error.
+func (e *ExceptionError) Unwrap() error { return e.err }
+
+// Plain returns err with an exception in plain words, others as they are.
+func Plain(err error) error {
+	if code, ok := ExceptionCode(err); ok {
+		return &ExceptionError{code, err}
+	}
+	return err
+}
+
 // ExceptionCode returns the code of the Modbus exception that err is, and
 // whether it is one: then the unit answered and the link is well.
 func ExceptionCode(err error) (byte, bool) {

@@ -74,6 +74,13 @@ var functions = map[byte]string{1: "read coils", 2: "read discrete inputs", 3: "
 var exceptions = map[byte]string{1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure",
 	5: "acknowledge", 6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target does not respond"}
 
+func exceptionName(code byte) string {
+	if name := exceptions[code]; name != "" {
+		return name
+	}
+	return "unknown"
+}
+
 // Explain says what a PDU means, for people.
 func Explain(pdu []byte) string {
 	function := pdu[0] &^ 0x80
@@ -83,11 +90,7 @@ func Explain(pdu []byte) string {
 	}
 	switch {
 	case pdu[0]&0x80 != 0 && len(pdu) > 1:
-		why := exceptions[pdu[1]]
-		if why == "" {
-			why = "unknown"
-		}
-		return fmt.Sprintf("%s: exception %d, %s", name, pdu[1], why)
+		return fmt.Sprintf("%s: exception %d, %s", name, pdu[1], exceptionName(pdu[1]))
 	case len(pdu) == 5 && function <= 6 || function >= 15 && function <= 16 && len(pdu) >= 5:
 		return fmt.Sprintf("%s %d, %d", name, binary.BigEndian.Uint16(pdu[1:]), binary.BigEndian.Uint16(pdu[3:]))
 	case function <= 4 && len(pdu) > 2:

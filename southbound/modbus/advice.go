@@ -1,0 +1,70 @@
+package modbus
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// Advice returns what a person at a command line can do about an error of a
+// [Master] that asks the bus at url, in the words of that command line; "" if
+// the error says it all.
+func Advice(err error, url string) string {
+	a, _ := parseURL(url)
+	if code, ok := wire.ExceptionCode(err); ok {
+		return adviceOn[code]
+	}
+	var (
+		connect    *wire.ConnectError
+		disconnect *wire.DisconnectError
+		protocol   *wire.ProtocolError
+	)
+	switch {
+	case errors.Is(err, syscall.EBUSY):
+		return "another program holds the line: add --via FILE if it is a running gateway"
+	case errors.Is(err, fs.ErrPermission):
+		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
+	case errors.As(err, &connect):
+		return connectAdvice(connectReason(connect.Err), a)
+	case errors.Is(err, wire.ErrTimeout) && a.rtu():
+		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
+	case errors.Is(err, wire.ErrTimeout):
+		return "check --unit (scan finds those that answer), or wait longer with --timeout"
+	case errors.As(err, &disconnect):
+		return "many devices take one connection only: if a gateway has it, add --via FILE"
+	case errors.As(err, &protocol) && a.scheme == "tcp":
+		return "perhaps a converter that passes RTU frames on: try rtu+tcp://"
+	case errors.As(err, &protocol):
+		return "check --baud and --parity, and that no two units have the same id"
+	}
+	return ""
+}
+
+// connectAdvice is for a bus without a connection.
+func connectAdvice(reason bridge.Reason, a address) string {
+	switch {
+	case a.scheme == "rtu":
+		return "" // the error says which ports there are
+	case reason == bridge.ReasonRefused:
+		return "the host is there and nothing listens: check the port (mostly 502) and that Modbus is switched on in the device"
+	case reason == bridge.ReasonCertificate:
+		return "check the files under tls, or use tcp:// if the device has no TLS"
+	}
+	return "check the address, the network and that the device is on"
+}
+
+// adviceOn is what to do about exceptions (Modbus Application Protocol V1.1b3,
+// section 7).
+var adviceOn = map[byte]string{
+	1:  "the unit does not know the function: try the other table, input or holding",
+	2:  "it has no such address, or not so many in a row: manuals often count from 1 (try one less) or mean the other table; scan --addresses finds what there is",
+	3:  "it does not take this length or value: ask for fewer, or see its manual for the range",
+	4:  "the unit reports a fault of its own: see its display or manual",
+	5:  "it is still at work on an earlier request: try again",
+	6:  "it is busy: try again",
+	10: "the gateway on the way is set wrongly or overloaded: check its settings",
+	11: "the gateway on the way gets no answer from the unit: check --unit, and the line behind the gateway",
+}
