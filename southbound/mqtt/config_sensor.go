@@ -28,11 +28,14 @@ type Sensor struct {
 	// default, 0s, expects nothing.
 	Expect setting.Duration `yaml:"expect"`
 	// Format is how the payload is written: json (default if there are points),
-	// csv or sparkplug-b. Without points the whole payload is one value, but for
-	// sparkplug-b, whose payloads name devices, points and types themselves: a
-	// device is called NODE.DEVICE, with the group before if the topic takes
-	// several.
+	// csv or sparkplug-b. Each line of csv is a batch of its own. Without points
+	// the whole payload is one value, but for sparkplug-b, whose payloads name
+	// devices, points and types themselves: a device is called NODE.DEVICE, with
+	// the group before if the topic takes several.
 	Format string `yaml:"format"`
+	// SkipLines is how many lines at the top of the CSV have no values, as a line
+	// of names: 0 (default) to 100.
+	SkipLines int `yaml:"skip_lines"`
 	// Time is where the payload says when its values were read. Without it, and
 	// for payloads that don't say, it is the time of arrival.
 	Time *Time `yaml:"time"`

@@ -25,6 +25,7 @@ const (
 	faultRange             // a value is outside the range of its type
 	faultNaN               // NaN or infinity
 	faultCSV               // not valid CSV
+	faultLines             // more lines of CSV than are read
 	faultTime              // no time where it should be; the arrival's is taken
 	faultSparkplug         // not a Sparkplug B payload
 	faultUnborn            // a Sparkplug node whose birth was not seen
@@ -37,12 +38,12 @@ const (
 )
 
 var faultNames = [faults]string{"none", "empty", "not_json", "too_deep", "name", "missing", "wrong_type", "out_of_range",
-	"not_a_number", "not_csv", "time",
+	"not_a_number", "not_csv", "too_many_lines", "time",
 	"not_sparkplug", "not_born", "sequence_gap", "unknown_alias", "not_a_value", "too_many_points", "too_many_devices"}
 
 var faultTexts = [faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
 	"the topic has no usable name", "the payload has none of the rule's points", "the value is of another type",
-	"the value is outside the range of its type", "the value is no number", "the payload is not valid CSV",
+	"the value is outside the range of its type", "the value is no number", "the payload is not valid CSV", "the CSV has more than 1000 lines",
 	"there is no usable time where time says",
 	"the payload is not Sparkplug B", "the node's birth was not seen: it is asked for again", "a message of the node is missing: its birth is asked for again",
 	"a metric that the birth did not name: it is asked for again",

@@ -27,6 +27,12 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 		s.judge(to, m, f)
 		emitAll(batches, emit, safe)
 		return
+	case to.rule.csv && to.fault == faultNone && len(m.payload) > 0:
+		results, f := to.rule.readCSV(m)
+		batches, f := r.batches(to, m.at, results, f)
+		s.judge(to, m, f)
+		emitAll(batches, emit, safe)
+		return
 	default:
 		if b := s.read(r, to, m); len(b.Readings) > 0 {
 			emit(b, safe)

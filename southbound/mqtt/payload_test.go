@@ -28,13 +28,23 @@ func decode(t *testing.T, s Sensor, payload string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, f := (&route{rule: r, name: "d", single: s.Point}).read(message{topic: "t", payload: []byte(payload), at: arrival})
-	var parts []string
-	for _, reading := range out.readings {
-		parts = append(parts, reading.Point+"="+reading.Value.String())
+	m := message{topic: "t", payload: []byte(payload), at: arrival}
+	var all []result
+	var f fault
+	if r.csv {
+		all, f = r.readCSV(m)
+	} else {
+		all = make([]result, 1)
+		all[0], f = (&route{rule: r, name: "d", single: s.Point}).read(m)
 	}
-	if len(out.readings) > 0 && !out.at.Equal(arrival) {
-		parts = append(parts, out.at.Format(time.RFC3339Nano))
+	var parts []string
+	for _, out := range all {
+		for _, reading := range out.readings {
+			parts = append(parts, reading.Point+"="+reading.Value.String())
+		}
+		if len(out.readings) > 0 && !out.at.Equal(arrival) {
+			parts = append(parts, out.at.Format(time.RFC3339Nano))
+		}
 	}
 	if f != faultNone {
 		parts = append(parts, "fault="+f.String())
@@ -131,19 +141,61 @@ func TestCSV(t *testing.T) {
 	s := Sensor{Format: "csv", Time: &Time{Column: 4, Format: "unix"}, Points: Points{
 		"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}}
 	for payload, want := range map[string]string{
-		`1.5,x,"yes, it is",1763887500`: "a=1.5 b=yes, it is 2025-11-23T08:45:00Z",
-		"1.5;x;yes;1763887500\n2;y;no":  "a=1.5 b=yes 2025-11-23T08:45:00Z",
-		"1.5, x, yes, soon":             "a=1.5 b=yes fault=time",
-		",,z,1763887500":                "b=z 2025-11-23T08:45:00Z",
-		"x":                             "a=bad: wrong_type fault=wrong_type",
-		",,":                            "fault=missing",
-		`"`:                             "fault=not_csv",
-		"\n":                            "fault=not_csv",
+		`1.5,x,"yes, it is",1763887500`:            "a=1.5 b=yes, it is 2025-11-23T08:45:00Z",
+		"1.5;x;yes;1763887500\n2;y;no":             "a=1.5 b=yes 2025-11-23T08:45:00Z a=2 b=no",
+		"1,,x,1763887500\r\n\n2,,y,1763887560\r\n": "a=1 b=x 2025-11-23T08:45:00Z a=2 b=y 2025-11-23T08:46:00Z",
+		"1,,x\na\"b,c\n3,,z":                       "a=1 b=x a=3 b=z fault=not_csv",
+		"1,,x\nno,,y\n,\n":                         "a=1 b=x a=bad: wrong_type b=y fault=missing",
+		"1.5, x, yes, soon":                        "a=1.5 b=yes fault=time",
+		",,z,1763887500":                           "b=z 2025-11-23T08:45:00Z",
+		"x":                                        "a=bad: wrong_type fault=wrong_type",
+		",,":                                       "fault=missing",
+		`"`:                                        "fault=not_csv",
+		"\n":                                       "fault=not_csv",
 	} {
 		if got := decode(t, s, payload); got != want {
 			t.Errorf("%q: got %q, want %q", payload, got, want)
 		}
 	}
+}
+
+// A line of names is skipped if that is asked for, and a payload has no more
+// lines than are read.
+func TestCSVLines(t *testing.T) {
+	s := Sensor{Format: "csv", SkipLines: 2, Points: Points{"a": {Column: 1}}}
+	for payload, want := range map[string]string{
+		"temperature\n\"°C\"\n1\n2\n": "a=1 a=2",
+		"temperature\n":               "fault=not_csv",
+		"temperature\nb\"ad\n7":       "a=7",
+		strings.Repeat("\n", 5000):    "fault=not_csv",
+	} {
+		if got := decode(t, s, payload); got != want {
+			t.Errorf("%.40q: got %q, want %q", payload, got, want)
+		}
+	}
+	got := decode(t, s, strings.Repeat("1\n", maxLines+3))
+	if strings.Count(got, "a=1") != maxLines || !strings.HasSuffix(got, "fault=too_many_lines") {
+		t.Errorf("%d lines: ...%s", strings.Count(got, "a=1"), got[len(got)-40:])
+	}
+}
+
+// The lines of a payload are batches, acknowledged when all are safe.
+func TestCSVBatches(t *testing.T) {
+	r := newRecorder()
+	r.hold = true
+	s := start(t, embeddedConfig(sensor("logger", Sensor{Topic: "csv/{device}", Format: "csv", Time: &Time{Column: 1, Format: "unix"}, Points: Points{"a": {Column: 2}}})), Options{}, r.emit)
+	c := dialRaw(t, address(t, s), 4, "c")
+	c.publish(2, 1, "csv/d", "1763887500,1\n1763887560,2\n")
+	batches := r.wait(t, 2)
+	same(t, "readings", values(batches), []string{"d.a=1", "d.a=2"})
+	if d := batches[1].At.Sub(batches[0].At); d != time.Minute {
+		t.Errorf("the lines are %v apart", d)
+	}
+	safe := r.take()
+	safe[1](nil)
+	c.silent()
+	safe[0](nil)
+	c.expect(puback, 1)
 }
 
 func TestTimes(t *testing.T) {
@@ -225,16 +277,29 @@ func FuzzFormats(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		for _, r := range rules {
-			out, fault := (&route{rule: r, name: "d"}).read(message{payload: payload, at: arrival})
-			if len(out.readings) == 0 && fault == faultNone || len(out.readings) > maxLeaves {
-				t.Fatalf("%d readings, fault %v", len(out.readings), fault)
+			m := message{payload: payload, at: arrival}
+			all, fault := []result(nil), faultNone
+			if r.csv {
+				all, fault = r.readCSV(m)
+			} else if out, f := (&route{rule: r, name: "d"}).read(m); len(out.readings) > 0 {
+				all = append(all, out)
+			} else {
+				fault = f
 			}
-			names := make(map[string]bool)
-			for _, reading := range out.readings {
-				if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
-					t.Fatalf("point %q is invalid or comes twice", reading.Point)
+			if len(all) == 0 && fault == faultNone || len(all) > maxLines {
+				t.Fatalf("%d results, fault %v", len(all), fault)
+			}
+			for _, out := range all {
+				names := make(map[string]bool)
+				for _, reading := range out.readings {
+					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
+						t.Fatalf("point %q is invalid or comes twice", reading.Point)
+					}
+					names[reading.Point] = true
 				}
-				names[reading.Point] = true
+				if len(names) == 0 || len(names) > maxLeaves {
+					t.Fatalf("%d readings", len(names))
+				}
 			}
 		}
 	})

@@ -20,6 +20,7 @@ type rule struct {
 	single    *extract
 	points    []extract // of a payload with several, sorted by name; none if all are taken
 	decode    func(r *rule, m message) (result, fault)
+	csv       bool
 	sparkplug bool
 	clock     *clock // nil if the time is that of arrival
 	limit     int    // of devices
@@ -67,7 +68,7 @@ func compile(name string, c Sensor) (*rule, error) {
 		r.decode = (*rule).readAll
 		return r, nil
 	case c.Format == "csv":
-		r.decode = (*rule).readCSV
+		r.csv = true
 	default:
 		r.decode = (*rule).readJSON
 	}

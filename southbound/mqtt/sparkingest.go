@@ -40,19 +40,26 @@ func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch,
 		return r.offline(routes, m.at), f
 	}
 	results, worst := n.take(to, m)
-	var batches []bridge.Batch
-	for _, out := range results {
-		if f := r.note(to, m.at, &out); f != faultNone {
-			worst = f
-		}
-		if len(out.readings) > 0 {
-			batches = append(batches, bridge.Batch{Device: to.name, At: out.at, Readings: out.readings})
-		}
-	}
+	batches, worst := r.batches(to, m.at, results, worst)
 	if to.spark.kind == "DDEATH" {
 		batches = r.offline(n.dead(to.spark), m.at)
 	}
 	return batches, worst
+}
+
+// batches remembers the results of one message and makes batches of them. f is
+// their fault so far.
+func (r *router) batches(to *route, at time.Time, results []result, f fault) ([]bridge.Batch, fault) {
+	var all []bridge.Batch
+	for _, out := range results {
+		if nf := r.note(to, at, &out); nf != faultNone {
+			f = nf
+		}
+		if len(out.readings) > 0 {
+			all = append(all, bridge.Batch{Device: to.name, At: out.at, Readings: out.readings})
+		}
+	}
+	return all, f
 }
 
 // offline makes the points of devices that say goodbye bad.

@@ -16,6 +16,11 @@ func (s Sensor) validatePayload(f *filter) []setting.Problem {
 	if !slices.Contains([]string{"", "json", "csv", formatSparkplug}, s.Format) {
 		r.add(fmt.Sprintf("%q is no format", s.Format), "use json, csv or sparkplug-b", "format")
 	}
+	if s.Format != "csv" {
+		r.misplaced([]given{{"skip_lines", s.SkipLines != 0}}, " is for format: csv")
+	} else if s.SkipLines < 0 || s.SkipLines > 100 {
+		r.add(fmt.Sprintf("%d is not from 0 to 100", s.SkipLines), "write how many lines at the top have no values, as skip_lines: 1", "skip_lines")
+	}
 	if s.Time != nil {
 		s.validateTime(&r)
 	}
@@ -48,7 +53,7 @@ func (s Sensor) validateSparkplug() []setting.Problem {
 		r.add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")
 	}
 	v := s.Value
-	r.misplaced([]given{{"device", s.Device != ""}, {"point", s.Point != ""}, {"points", s.Points != nil}, {"time", s.Time != nil},
+	r.misplaced([]given{{"device", s.Device != ""}, {"point", s.Point != ""}, {"points", s.Points != nil}, {"time", s.Time != nil}, {"skip_lines", s.SkipLines != 0},
 		{"type", v.Type != ""}, {"unit", v.Unit != ""}, {"scale", v.Scale != nil}, {"offset", v.Offset != nil}, {"enum", v.Enum != nil}, {"true_when", v.TrueWhen != nil}, {"false_when", v.FalseWhen != nil},
 		{"deadband", v.Deadband != nil}, {"report", v.Report != nil}}, " means nothing with format: sparkplug-b, whose payloads say it")
 	return r

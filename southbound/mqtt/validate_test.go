@@ -125,6 +125,8 @@ func TestValidatePayload(t *testing.T) {
 		{Sensor{Points: Points{everything: {all: true}}, Value: Value{OnChange: &yes}}, ""},
 		{Sensor{Points: Points{everything: {all: true}}, Value: Value{Enum: map[int64]string{}, TrueWhen: []string{"x"}}}, "enum true_when"},
 		{Sensor{Point: "p", Format: "csv"}, "format"},
+		{Sensor{Points: Points{"p": {Column: 1}}, Format: "csv", SkipLines: -1}, "skip_lines"},
+		{Sensor{Points: Points{"p": {Path: "x"}}, SkipLines: 1}, "skip_lines"},
 		{Sensor{Point: "p", Format: "xml"}, "format format"},
 		{Sensor{Point: "p", Time: &Time{Path: "t"}}, "time"},
 		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{}}, "time"},
