@@ -96,6 +96,10 @@ func (s *Sink) respond(response string, correlation []byte) func(answer) {
 // refused for good.
 const AuditDevice = "commands"
 
+// maxAudited is the most bytes of each text in a record: what somebody sends must
+// not become a reading that fits in no message.
+const maxAudited = 200
+
 // audit leaves a record of a command among the readings.
 func (c *commander) audit(cmd command, by way, a answer) {
 	c.sink.log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point, "value", string(cmd.Value),
@@ -105,6 +109,9 @@ func (c *commander) audit(cmd command, by way, a answer) {
 	}
 	var readings []bridge.Reading
 	add := func(point, text string) {
+		if len(text) > maxAudited {
+			text = strings.ToValidUTF8(text[:maxAudited], "") + "..."
+		}
 		readings = append(readings, bridge.Reading{Point: point, Value: bridge.String(text)})
 	}
 	add("id", cmd.ID)
@@ -117,6 +124,10 @@ func (c *commander) audit(cmd command, by way, a answer) {
 	case actionWrite:
 		add("point", cmd.Point)
 		add("value", string(cmd.Value))
+	case actionRead:
+		if len(cmd.Points) > 0 {
+			add("points", strings.Join(cmd.Points, " "))
+		}
 	case actionInterval:
 		add("every", time.Duration(cmd.Every).String())
 		add("for", time.Duration(cmd.For).String())

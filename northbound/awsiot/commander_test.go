@@ -66,13 +66,20 @@ func TestReadAndInterval(t *testing.T) {
 		if again := r.give(commandNow("0", `,"action":"read","device":"d"`)); again[0]["again"] != true || again[0]["points"] != nil {
 			t.Errorf("the same read again: %v", again)
 		}
+		r.give(commandNow("long", `,"device":"`+strings.Repeat("d", 300)+`","point":"p","value":"`+strings.Repeat("ä", 3000)+`"`))
 		records := make(map[string]string)
 		for _, b := range audit() {
 			text := ""
 			for _, reading := range b.Readings[1:] {
+				if n := len(reading.Value.Str()); n > maxAudited+3 {
+					t.Errorf("%s has %d bytes", reading.Point, n)
+				}
 				text += " " + reading.Point + "=" + reading.Value.Str()
 			}
 			records[b.Readings[0].Value.Str()] = text
+		}
+		if want := " via=topic action=read device=d points=a b c outcome=done"; records["0"] != want {
+			t.Errorf("audit %s, want %s", records["0"], want)
 		}
 		if records["4"] != " via=topic action=interval device=d every=200ms for=10m0s outcome=done" ||
 			records["3"] != " via=topic action=read device=s outcome=refused text=a sensor speaks by itself" {
