@@ -67,6 +67,9 @@ func newModbusFlags(name string, stderr io.Writer) *modbusFlags {
 
 // master returns a master for the bus at url.
 func (f *modbusFlags) master(url string) (*modbus.Master, error) {
+	if *f.unit < 0 || *f.unit > 255 {
+		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", *f.unit)
+	}
 	o, err := f.options(url)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,8 @@ func TestModbusCommands(t *testing.T) {
 		{"range of references", "read URL 40101-40102 --type float32", exitDone, "100\t85.64\n", ""},
 		{"range without room", "read URL holding:100-100 --type float32", exitUsage, "", "100 to 100 has no room for a value of 2 registers"},
 		{"range and count", "read URL holding:0-4 --count 2", exitUsage, "", `"holding:0-4" is no range: write holding:0-9, or --count`},
+		{"unit", "read URL holding:0 --unit 300", exitUsage, "", "unit 300: ids are 1 to 247"},
+		{"fraction", "write URL holding:4 12.5", exitFailed, "", "12.5 is no whole number, and uint16 has no others"},
 		{"octal", "read URL holding:010", exitUsage, "", `"010" is no address from 0 to 65535`},
 		{"exception", "read URL holding:50", exitFailed, "", "fieldbridge modbus: read unit 1 holding 50+1: exception 2, illegal data address: it has no such address"},
 		{"silence", "read URL holding:0 --unit 9 --timeout 50ms", exitFailed, "", "no answer in time: check --unit (scan finds those that answer)"},

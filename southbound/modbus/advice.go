@@ -29,6 +29,8 @@ func Advice(err error, url string) string {
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
 		return connectAdvice(connectReason(connect.Err), a)
+	case errors.Is(err, wire.ErrTimeout) && a.rtu() && a.scheme != "rtu":
+		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
 	case errors.Is(err, wire.ErrTimeout) && a.rtu():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
 	case errors.Is(err, wire.ErrTimeout):
@@ -48,6 +50,8 @@ func connectAdvice(reason bridge.Reason, a address) string {
 	switch {
 	case a.scheme == "rtu":
 		return "" // the error says which ports there are
+	case reason == bridge.ReasonTimeout && a.scheme == "tls":
+		return "check the address, or use tcp:// if the device has no TLS"
 	case reason == bridge.ReasonRefused:
 		return "the host is there and nothing listens: check the port (mostly 502) and that Modbus is switched on in the device"
 	case reason == bridge.ReasonCertificate:

@@ -31,6 +31,8 @@ func TestAdvice(t *testing.T) {
 		{connect(fs.ErrNotExist), "rtu:///dev/ttyUSB0", ""},
 		{wire.ErrTimeout, "tcp://a", "scan finds those that answer"},
 		{wire.ErrTimeout, "rtu:///dev/ttyUSB0", "A and B"},
+		{wire.ErrTimeout, "rtu+tcp://a:1", "use tcp://"},
+		{connect(wire.ErrTimeout), "tls://a", "no TLS"},
 		{&wire.DisconnectError{Err: syscall.ECONNRESET}, "tcp://a", "one connection only"},
 		{&wire.ProtocolError{Text: "no"}, "tcp://a", "rtu+tcp://"},
 		{&wire.ProtocolError{Text: "no"}, "rtu:///dev/ttyUSB0", "--baud and --parity"},

@@ -63,6 +63,11 @@ func (f *field) encodeRaw(v bridge.Value) (uint64, error) {
 		if raw, ok := exact(v); ok {
 			return f.fit(raw, v)
 		}
+		fallthrough
+	case f.kind == kindBCD:
+		if number != math.Trunc(number) {
+			return 0, fmt.Errorf("%v is no whole number, and %s has no others", v, f.typ)
+		}
 	}
 	return f.encodeFloat(number, v)
 }

@@ -111,7 +111,10 @@ func (m *Master) Read(ctx context.Context, unit int, p Point, count int) ([]Valu
 	if err != nil {
 		return nil, err
 	}
-	if count < 1 || f.address+count*f.words > 1<<16 {
+	if count < 1 {
+		return nil, errors.New("no values to read: give a count of 1 or more")
+	}
+	if f.address+count*f.words > 1<<16 {
 		return nil, fmt.Errorf("%d values from %d on are beyond the table", count, f.address)
 	}
 	most := MaxWords
