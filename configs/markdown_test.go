@@ -139,7 +139,7 @@ const changeIntro = `
 again. It is checked whole first: if it is wrong, nothing changes, and log, health and
 ` + "`fieldbridge status`" + ` tell why. Otherwise only what differs changes: other devices keep
 their cycles, the queue is never touched, and sessions restart only if their own keys
-changed. Only ` + "`gateway`, `labels` and `store.dir`" + ` need a restart of the gateway.
+changed. Only ` + "`gateway` and `store.dir`" + ` need a restart of the gateway.
 
 ` + "`fieldbridge reload FILE --confirm 5m`" + ` takes the change back by itself unless, after that
 time, the link is up and acknowledges, and as many points are good as before

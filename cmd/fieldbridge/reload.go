@@ -88,7 +88,7 @@ func (g *gateway) apply(old, new *configs.Config, hash string) (err error) {
 	parts := []func(c *configs.Config) error{
 		func(c *configs.Config) error { return g.modbus.Apply(c.Southbound.Modbus) },
 		func(c *configs.Config) error { return g.mqtt.Apply(c.Southbound.MQTT) },
-		func(c *configs.Config) error { return g.sink.Apply(c.Northbound.AWSIoT) },
+		func(c *configs.Config) error { return g.sink.Apply(c.Northbound.AWSIoT, c.Labels) },
 	}
 	for i, part := range parts {
 		err := part(new)
@@ -116,7 +116,7 @@ func fixedSection(old, new *configs.Config) string {
 		name     string
 		old, new any
 	}{
-		{"gateway", old.Gateway, new.Gateway}, {"store.dir", old.Store.Dir, new.Store.Dir}, {"labels", old.Labels, new.Labels},
+		{"gateway", old.Gateway, new.Gateway}, {"store.dir", old.Store.Dir, new.Store.Dir},
 	}
 	for _, s := range sections {
 		if !reflect.DeepEqual(s.old, s.new) {

@@ -139,7 +139,7 @@ func TestConnectsAreSpaced(t *testing.T) {
 			for i := range 5 {
 				<-r.links
 				cfg.Window = i + 1
-				if err := r.sink.Apply(cfg); err != nil {
+				if err := r.sink.Apply(cfg, nil); err != nil {
 					t.Fatal(err)
 				}
 			}

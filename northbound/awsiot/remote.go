@@ -57,7 +57,7 @@ func (s *Sink) subscribed(ctx context.Context, what string, try func() error) {
 
 // listen subscribes to the commands.
 func (s *Sink) listen(ctx context.Context, session *session) error {
-	t, err := parseTopic(session.cfg.Commands.Topic, s.options.Gateway, s.options.Labels)
+	t, err := parseTopic(session.cfg.Commands.Topic, s.options.Gateway, s.currentLabels())
 	if err != nil {
 		return err // checked when the configuration was taken
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ type Options struct {
 	Catalogue  *bridge.Catalogue // told on the status topic; nil has none
 	State      bridge.State      // connection number and clean stops; nil forgets
 	ConfigHash string            // told in the birth and the catalogue; see [Sink.SetConfigHash]
-	Labels     map[string]string // of the gateway
+	Labels     map[string]string // of the gateway; see [Sink.Apply]
 	// Writer, Reader and Pacer carry out commands; nil refuses them.
 	Writer bridge.Writer
 	Reader bridge.Reader
@@ -69,6 +70,7 @@ type Sink struct {
 	now    *session          // guarded by mu; the connection, if there is one
 	status *status           // guarded by mu; of the connection
 	hash   string            // guarded by mu; of the configuration
+	labels map[string]string // guarded by mu; replaced, never changed
 
 	own   *bridge.CertificateStatus // guarded by mu; as last used
 	files string                    // the stamp of the files as last used; owned by Run
@@ -89,14 +91,14 @@ var (
 // New returns a sink; it starts nothing. Missing files or a cloud that is away
 // are no error here: the gateway runs and buffers, and the sink tries again.
 func New(cfg Config, o Options) (*Sink, error) {
-	f, err := check(&cfg, &o)
+	f, err := check(&cfg, o.Gateway, o.Labels)
 	if err != nil {
 		return nil, err
 	}
 	if o.Dial == nil {
 		o.Dial = NewDialer(nil, nil)
 	}
-	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, hash: o.ConfigHash, applied: make(chan struct{}, 1),
+	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
 	s.commander = newCommander(s)
 	s.format.set(f)
@@ -105,30 +107,35 @@ func New(cfg Config, o Options) (*Sink, error) {
 }
 
 // check returns the format of cfg, or why cfg cannot work.
-func check(cfg *Config, o *Options) (bridge.Format, error) {
-	for _, p := range cfg.Validate(o.Gateway, o.Labels) {
+func check(cfg *Config, gateway string, labels map[string]string) (bridge.Format, error) {
+	for _, p := range cfg.Validate(gateway, labels) {
 		if !p.Warning {
 			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
 		}
 	}
-	f, err := newFormat(cfg, o.Gateway, o.Labels)
+	f, err := newFormat(cfg, gateway, labels)
 	if err != nil {
 		return nil, fmt.Errorf("northbound awsiot: %w", err)
 	}
 	return f, nil
 }
 
-// Apply makes cfg the configuration of a running sink. What concerns messages
-// is used for the next one; what concerns the session ends the connection,
-// cleanly, and opens another.
-func (s *Sink) Apply(cfg Config) error {
-	f, err := check(&cfg, &s.options)
+// Apply makes cfg the configuration of a running sink, and labels those of the
+// gateway. What concerns messages is used for the next one; what concerns the
+// session ends the connection, cleanly, and opens another.
+func (s *Sink) Apply(cfg Config, labels map[string]string) error {
+	f, err := check(&cfg, s.options.Gateway, labels)
 	if err != nil {
 		return err
 	}
 	s.format.set(f)
 	s.mu.Lock()
 	changed := ofSession(s.config) != ofSession(cfg)
+	if !maps.Equal(s.labels, labels) {
+		s.labels = labels
+		changed = changed || usesLabels(cfg.StatusTopic) || usesLabels(cfg.Commands.Topic)
+		s.tellLocked()
+	}
 	s.config = cfg
 	s.mu.Unlock()
 	if changed {

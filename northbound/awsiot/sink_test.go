@@ -268,7 +268,7 @@ func TestNothingWithoutFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		good.Certificate = setting.Path(id.Certificate)
-		if err := r.sink.Apply(good); err != nil {
+		if err := r.sink.Apply(good, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-publish(<-r.links, "t", "x"); err != nil {
@@ -284,7 +284,7 @@ func TestApplyReconnectsCleanly(t *testing.T) {
 		time.Sleep(time.Minute)
 		cfg := r.cfg
 		cfg.Topic, cfg.MaxMessage = "other/{device}", 2000
-		if err := r.sink.Apply(cfg); err != nil {
+		if err := r.sink.Apply(cfg, nil); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -295,7 +295,7 @@ func TestApplyReconnectsCleanly(t *testing.T) {
 			t.Errorf("topic %q", got)
 		}
 		cfg.Window = 7
-		if err := r.sink.Apply(cfg); err != nil {
+		if err := r.sink.Apply(cfg, nil); err != nil {
 			t.Fatal(err)
 		}
 		<-r.lost
@@ -305,8 +305,46 @@ func TestApplyReconnectsCleanly(t *testing.T) {
 		if slices.Contains(r.types(), "offline") {
 			t.Error("the last will was published")
 		}
+		// Labels are told in another birth, and stand in topics.
+		cfg.Topic, cfg.StatusTopic = "{label.site}/{device}", "{label.site}/status"
+		if err := r.sink.Apply(cfg, map[string]string{"site": "brno"}); err != nil {
+			t.Fatal(err)
+		}
+		<-r.lost
+		<-r.links
+		if n := len(r.arrived("brno/status")); n != 1 {
+			t.Errorf("%d births on brno/status", n)
+		}
+		cfg.StatusTopic = "fieldbridge/{gateway}/status"
+		if err := r.sink.Apply(cfg, map[string]string{"site": "brno"}); err != nil {
+			t.Fatal(err)
+		}
+		<-r.lost
+		<-r.links
+		if err := r.sink.Apply(cfg, map[string]string{"site": "cheb"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if len(r.lost) > 0 {
+			t.Error("labels that no topic of the session has ended the connection")
+		}
+		if got := r.sink.Format().Topic(&bridge.Batch{Device: "d"}); got != "cheb/d" {
+			t.Errorf("topic %q", got)
+		}
+		var told []any
+		for _, s := range r.statuses() {
+			if labels, ok := s["labels"].(map[string]any); ok {
+				told = append(told, labels["site"])
+			}
+		}
+		if diff := cmp.Diff([]any{"brno", "cheb"}, told); diff != "" {
+			t.Errorf("births tell the labels (-want +got):\n%s", diff)
+		}
+		if err := r.sink.Apply(cfg, nil); err == nil {
+			t.Error("a topic with a label that is not there is taken")
+		}
 		cfg.Window = 0
-		if err := r.sink.Apply(cfg); err == nil {
+		if err := r.sink.Apply(cfg, nil); err == nil {
 			t.Error("an impossible window is taken")
 		}
 	})

@@ -3,6 +3,7 @@ package awsiot
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,7 +43,8 @@ type status struct {
 	again    chan struct{} // one value: tell birth and catalogue again
 	unwell   []condition   // what was last told of health
 	config   string        // the hash that the last birth told
-	changed  chan struct{} // one value: the hash may have changed
+	labels   map[string]string
+	changed  chan struct{} // one value: hash or labels may have changed
 }
 
 // wellness is what is wrong with the gateway now; none means healthy.
@@ -90,7 +92,7 @@ func newStatus(s *Sink, cfg *Config, number uint64) *status {
 	if text == "" {
 		text = "fieldbridge/{gateway}/status"
 	}
-	t, _ := parseTopic(text, s.options.Gateway, s.options.Labels) // checked when the configuration was taken
+	t, _ := parseTopic(text, s.options.Gateway, s.currentLabels()) // checked when the configuration was taken
 	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
@@ -108,7 +110,7 @@ func (s *status) will() *paho.WillMessage {
 // online returns a birth and the runs that it tells of.
 func (s *status) online() (presence, []string) {
 	o := &s.sink.options
-	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: o.Labels}
+	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: s.sink.currentLabels()}
 	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
 		p.LastStop = m.lastStop()
 	}
@@ -128,7 +130,7 @@ func (s *status) online() (presence, []string) {
 // birth sends the first message of the connection; run waits for its outcome.
 func (s *status) birth() {
 	p, runs := s.online()
-	s.config = p.Config
+	s.config, s.labels = p.Config, p.Labels
 	s.born, s.bornRuns = s.publish(encode(p)), runs
 }
 
@@ -234,19 +236,19 @@ func (s *status) round(ctx context.Context) (<-chan struct{}, error) {
 	return changed, s.catalogue(ctx, devices)
 }
 
-// configuration tells the hash again, in another birth, if it is not what was
-// told last: the catalogue of what has changed carries it, too, but there may be
+// configuration tells hash and labels again, in another birth, if they are not
+// what was told last: the catalogue of what has changed carries it, too, but there may be
 // nothing of that.
 func (s *status) configuration(ctx context.Context) error {
-	if s.sink.ConfigHash() == s.config {
+	p, _ := s.online()
+	if p.Config == s.config && maps.Equal(p.Labels, s.labels) {
 		return nil
 	}
-	p, _ := s.online()
 	p.Runs = nil // they are acknowledged elsewhere
 	if err := s.tell(ctx, p); err != nil {
 		return err
 	}
-	s.config = p.Config
+	s.config, s.labels = p.Config, p.Labels
 	return nil
 }
 
@@ -263,12 +265,24 @@ func (s *Sink) SetConfigHash(hash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hash = hash
-	if s.status != nil {
-		select {
-		case s.status.changed <- struct{}{}:
-		default:
-		}
+	s.tellLocked()
+}
+
+// tellLocked lets a connection look at what its birth told.
+func (s *Sink) tellLocked() {
+	if s.status == nil {
+		return
 	}
+	select {
+	case s.status.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Sink) currentLabels() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.labels
 }
 
 // health tells what is wrong if it is not what was told last.

@@ -45,6 +45,9 @@ func parseTopic(text, gateway string, labels map[string]string) (topic, error) {
 	return t, nil
 }
 
+// usesLabels reports whether labels stand in a template.
+func usesLabels(text string) bool { return strings.Contains(text, "{label.") }
+
 func (t topic) hasDevice() bool { return len(t.parts) > 1 }
 
 // fill returns the topic of a device.
