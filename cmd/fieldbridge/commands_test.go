@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -273,6 +274,44 @@ func TestCommandsOff(t *testing.T) {
 	var out bytes.Buffer
 	if code := runCommands(t.Context(), []string{"of", r.file}, &out, &out); code != exitUsage {
 		t.Errorf("a word that is none: exit code %d, %s", code, out.String())
+	}
+}
+
+// TestMosquittoAsks has mosquitto's request-and-response client ask by the
+// commands topic: the answer comes to its response topic.
+func TestMosquittoAsks(t *testing.T) {
+	need(t, "mosquitto_rr")
+	t.Parallel()
+	r := newCommandRig(t)
+	// A policy lets the gateway answer where the configuration allows it.
+	id, err := r.cloud.Device("commanded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cloud.SetPolicy(id.ID, append(r.policy(), awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/answers/*"}}))
+	r.start()
+	app, err := r.cloud.Device("app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(command string) map[string]any {
+		t.Helper()
+		_, port, _ := net.SplitHostPort(r.cloud.Addr())
+		out, err := exec.CommandContext(t.Context(), "mosquitto_rr", "-V", "5", "-h", "localhost", "-p", port, "--cafile", r.cloud.CA(), "--cert", app.Certificate,
+			"--key", app.PrivateKey, "-i", "app", "-q", "1", "-W", "20", "-t", "plant/commanded/cmd", "-e", "answers/app", "-m", command).Output()
+		var answer map[string]any
+		if err != nil || json.Unmarshal(out, &answer) != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return answer
+	}
+	read := fmt.Sprintf(`{"id":"r1","at":%d,"action":"read","device":"boiler"}`, time.Now().UnixMilli())
+	first := ask(read)
+	if first["outcome"] != "done" || first["id"] != "r1" || fmt.Sprint(first["points"]) != "map[level:7 setpoint:5]" {
+		t.Errorf("%v", first)
+	}
+	if again := ask(read); again["again"] != true || again["outcome"] != "done" {
+		t.Errorf("the same again: %v", again)
 	}
 }
 
