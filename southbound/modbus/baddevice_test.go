@@ -3,82 +3,163 @@ package modbus
 import (
 	"context"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/bridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// TestBadDevices lets one of two units on a bus misbehave for a while, in every
-// way: what it says is never a wrong value, the other unit's readings stay good
-// and come in time, and when it behaves again its readings are good again.
-func TestBadDevices(t *testing.T) {
-	late := modbustest.Late(130 * time.Millisecond) // timeout is 100ms
-	common := map[string]modbustest.Behaviour{
-		"silence":               modbustest.Silence,
-		"late":                  late,
-		"very late":             modbustest.Late(230 * time.Millisecond),
-		"wrong unit":            modbustest.WrongUnit,
-		"wrong function":        modbustest.WrongFunction,
-		"byte count disagrees":  modbustest.WrongByteCount,
-		"one register less":     modbustest.Fewer,
-		"short":                 modbustest.Short(4),
-		"torn":                  modbustest.Torn(20 * time.Millisecond),
-		"torn for too long":     modbustest.Torn(150 * time.Millisecond),
-		"byte by byte":          modbustest.ByteByByte,
-		"bytes before":          modbustest.Noise("\x01\x03\x02", ""),
-		"bytes after":           modbustest.Noise("", "\x00\x01\x02\x03"),
-		"two answers":           modbustest.Twice,
-		"at most one register":  modbustest.AtMost(1),
-		"close after each":      modbustest.CloseAfter,
-		"reset after each":      modbustest.ResetAfter,
-		"restart in mid-answer": modbustest.Restart,
-		"garbage for ever":      modbustest.Garbage,
+// misbehaviour is a way to misbehave, and what readings of a unit that does so
+// all the time are: "good", or reasons. "" is none on such a line.
+type misbehaviour struct {
+	act      modbustest.Behaviour
+	tcp, rtu string
+}
+
+// misbehaviours are all ways of a single unit. The timeout is 100 ms.
+func misbehaviours() map[string]misbehaviour {
+	all := map[string]misbehaviour{
+		"silence":               {modbustest.Silence, "timeout", "timeout"},
+		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"}, // by RTU it may be a repeated request's
+		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "protocol timeout"},
+		"wrong transaction":     {modbustest.WrongTransaction, "protocol", ""},
+		"wrong unit":            {modbustest.WrongUnit, "protocol", "protocol"},
+		"wrong function":        {modbustest.WrongFunction, "protocol", "protocol"},
+		"wrong length":          {modbustest.WrongLength, "protocol", ""},
+		"byte count disagrees":  {modbustest.WrongByteCount, "protocol", "protocol"},
+		"one register less":     {modbustest.Fewer, "good protocol", "good protocol"}, // of one register nothing is less
+		"short":                 {modbustest.Short(4), "timeout", "protocol"},
+		"torn":                  {modbustest.Torn(20 * time.Millisecond), "good", "good"},
+		"torn for too long":     {modbustest.Torn(150 * time.Millisecond), "timeout", "protocol timeout"},
+		"byte by byte":          {modbustest.ByteByByte, "good", "good"},
+		"bytes before":          {modbustest.Noise("\x01\x03\x02", ""), "protocol", "good"},
+		"bytes after":           {modbustest.Noise("", "\x00\x01\x02\x03"), "good", "good"},
+		"crc error":             {modbustest.CRCError, "", "protocol"},
+		"echo":                  {modbustest.Echo, "", "good"},
+		"two answers":           {modbustest.Twice, "good", "good"},
+		"at most one register":  {modbustest.AtMost(1), "good", "good"},
+		"close after each":      {modbustest.CloseAfter, "good", "good"},
+		"reset after each":      {modbustest.ResetAfter, "good", "good"},
+		"restart in mid-answer": {modbustest.Restart, "disconnected", "disconnected"},
+		"garbage for ever":      {modbustest.Garbage, "protocol", "protocol"},
 	}
 	for code := byte(1); code <= 11; code++ {
-		common[fmt.Sprintf("exception %d", code)] = modbustest.Exception(code)
-	}
-	only := map[modbustest.Framing]map[string]modbustest.Behaviour{
-		modbustest.TCP: {"wrong transaction": modbustest.WrongTransaction, "wrong length": modbustest.WrongLength},
-		modbustest.RTU: {"crc error": modbustest.CRCError, "echo": modbustest.Echo},
-	}
-	for framing, name := range map[modbustest.Framing]string{modbustest.TCP: "tcp", modbustest.RTU: "rtu"} {
-		for behaviour, b := range common {
-			// What is asked after a very late answer waits in the device's queue.
-			spoilt := 0
-			if behaviour == "very late" {
-				spoilt = 1
-			}
-			t.Run(name+"/"+behaviour, func(t *testing.T) { badDevice(t, framing, b, spoilt) })
+		reason := fmt.Sprintf("exception_%d", code)
+		if refusal(code) {
+			reason += " given_up" // it is taken at its word
 		}
-		for behaviour, b := range only[framing] {
-			t.Run(name+"/"+behaviour, func(t *testing.T) { badDevice(t, framing, b, 0) })
+		all[fmt.Sprintf("exception %d", code)] = misbehaviour{modbustest.Exception(code), reason, reason}
+	}
+	return all
+}
+
+// eachMisbehaviour runs test for each, by TCP and by RTU.
+func eachMisbehaviour(t *testing.T, test func(t *testing.T, framing modbustest.Framing, m misbehaviour, want string)) {
+	for name, m := range misbehaviours() {
+		if m.tcp != "" {
+			t.Run("tcp/"+name, func(t *testing.T) { test(t, modbustest.TCP, m, m.tcp) })
+		}
+		if m.rtu != "" {
+			t.Run("rtu/"+name, func(t *testing.T) { test(t, modbustest.RTU, m, m.rtu) })
 		}
 	}
 }
 
-func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Behaviour, spoilt int) {
-	synctest.Test(t, func(t *testing.T) {
-		sim := modbustest.New()
-		sim.Framing = framing
-		for a := range 300 { // each register holds its address, plus 1,000 times its unit
-			sim.Unit(1).Set(modbustest.Holding, a, uint16(1000+a))
-			sim.Unit(2).Set(modbustest.Holding, a, uint16(2000+a))
+// TestBadDevices lets one of two units on a bus misbehave for a while, in every
+// way: what it says is never a wrong value, and bad for the right reason, the
+// other unit's readings stay good and come in time, and when it behaves again its
+// readings are good again.
+func TestBadDevices(t *testing.T) {
+	eachMisbehaviour(t, func(t *testing.T, framing modbustest.Framing, m misbehaviour, want string) {
+		spoilt := 0
+		if strings.HasSuffix(t.Name(), "/very_late") {
+			spoilt = 1 // what is asked after it waits in the device's queue
 		}
-		b := testBus("")
-		b.URL = map[modbustest.Framing]string{modbustest.TCP: "tcp://plc", modbustest.RTU: "rtu+tcp://plc:1"}[framing]
-		points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "c": {Holding: at(200)}}
-		cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"bad": testDevice("plc", 1, points), "good": testDevice("plc", 2, points)}}
-		bad := cfg.Devices["bad"]
-		bad.MaxGap = new(int)
-		cfg.Devices["bad"] = bad
-		good := cfg.Devices["good"]
-		good.Every = setting.Duration(2 * time.Second)
-		cfg.Devices["good"] = good
-		r := newRigDial(t, cfg, nil, func(ctx context.Context, _ busSpec) (wire.Stream, error) { return sim.Dial(ctx) })
+		badDevice(t, framing, m.act, want, spoilt)
+	})
+}
+
+// TestBadAnswerOnce: after one such answer the next request of the unit is
+// right, or bad, but never another's value; and soon all are good.
+func TestBadAnswerOnce(t *testing.T) {
+	eachMisbehaviour(t, func(t *testing.T, framing modbustest.Framing, m misbehaviour, _ string) {
+		synctest.Test(t, func(t *testing.T) {
+			r, sim := badRig(t, framing)
+			defer r.stop()
+			time.Sleep(4*time.Second + 10*time.Millisecond)
+			sim.Unit(1).Next(m.act)
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			for _, batch := range r.of("bad") {
+				onlyOwnValues(t, batch)
+			}
+			for _, batch := range r.of("good") {
+				if got := values(batch); got != goodValues {
+					t.Errorf("the other unit: %s", got)
+				}
+			}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			batches := r.of("bad")
+			for _, batch := range batches {
+				if got := values(batch); got != badValues {
+					t.Errorf("3s later: %s", got)
+				}
+			}
+			if len(batches) < 9 {
+				t.Errorf("%d cycles in 10s", len(batches))
+			}
+		})
+	})
+}
+
+// What the two units of badRig hold.
+const (
+	badValues  = "a=1000 b=1001 c=1200"
+	goodValues = "a=2000 b=2001 c=2200"
+)
+
+// onlyOwnValues checks that good readings of the bad unit have its values.
+func onlyOwnValues(t *testing.T, batch bridge.Batch) {
+	t.Helper()
+	for _, reading := range batch.Readings {
+		want := map[string]uint64{"a": 1000, "b": 1001, "c": 1200}[reading.Point]
+		if reading.Value.Good() && reading.Value.Bits() != want {
+			t.Fatalf("bad %s = %v, want %d or a reason", reading.Point, reading.Value, want)
+		}
+	}
+}
+
+// badRig polls two units on a bus: each register holds its address, plus 1,000
+// times its unit. The first is called bad and read in two requests each second.
+func badRig(t *testing.T, framing modbustest.Framing) (*rig, *modbustest.Simulator) {
+	t.Helper()
+	sim := modbustest.New()
+	sim.Framing = framing
+	for a := range 300 {
+		sim.Unit(1).Set(modbustest.Holding, a, uint16(1000+a))
+		sim.Unit(2).Set(modbustest.Holding, a, uint16(2000+a))
+	}
+	b := testBus("")
+	b.URL = map[modbustest.Framing]string{modbustest.TCP: "tcp://plc", modbustest.RTU: "rtu+tcp://plc:1"}[framing]
+	points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "c": {Holding: at(200)}}
+	bad, good := testDevice("plc", 1, points), testDevice("plc", 2, points)
+	bad.MaxGap = new(int)
+	good.Every = setting.Duration(2 * time.Second)
+	cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"bad": bad, "good": good}}
+	return newRigDial(t, cfg, nil, func(ctx context.Context, _ busSpec) (wire.Stream, error) { return sim.Dial(ctx) }), sim
+}
+
+func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Behaviour, want string, spoilt int) {
+	synctest.Test(t, func(t *testing.T) {
+		r, sim := badRig(t, framing)
 		defer r.stop()
 		time.Sleep(4 * time.Second)
 		r.of("bad")
@@ -88,16 +169,20 @@ func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Be
 		sim.Unit(1).Always()
 		synctest.Wait()
 		for _, batch := range r.of("bad") {
+			onlyOwnValues(t, batch)
 			for _, reading := range batch.Readings {
-				want := map[string]uint64{"a": 1000, "b": 1001, "c": 1200}[reading.Point]
-				if reading.Value.Good() && reading.Value.Bits() != want {
-					t.Fatalf("bad %s = %v, want %d or a reason", reading.Point, reading.Value, want)
+				outcome := "good"
+				if !reading.Value.Good() {
+					outcome = reading.Value.Reason().String()
+				}
+				if !slices.Contains(strings.Fields(want), outcome) {
+					t.Fatalf("bad %s is %v, want %s", reading.Point, reading.Value, want)
 				}
 			}
 		}
 		cycles := 0
 		for _, batch := range r.of("good") {
-			if got := values(batch); got == "a=2000 b=2001 c=2200" {
+			if got := values(batch); got == goodValues {
 				cycles++
 			} else if spoilt--; spoilt < 0 {
 				t.Errorf("the other unit: %s", got)
@@ -109,8 +194,7 @@ func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Be
 		time.Sleep(maxProbePause + 10*time.Second)
 		synctest.Wait()
 		last := r.of("bad")
-		want := "a=1000 b=1001 c=1200"
-		if len(last) == 0 || values(last[len(last)-1]) != want && !givenUp(values(last[len(last)-1])) {
+		if len(last) == 0 || values(last[len(last)-1]) != badValues && !givenUp(values(last[len(last)-1])) {
 			t.Errorf("when it behaved again: %v", last)
 		}
 	})
@@ -186,5 +270,47 @@ func TestOneConnectionOnly(t *testing.T) {
 		if n := sim.Accepted(); n != 1 {
 			t.Errorf("%d connections, want 1", n)
 		}
+	})
+}
+
+// TestConnectionsTaken: a device whose connections others have is tried again,
+// and read when one is free.
+func TestConnectionsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		sim.MaxConns = 2
+		sim.Unit(1).Set(modbustest.Input, 0, 5)
+		var others []net.Conn
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 2 {
+			c, err := sim.Dial(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			others = append(others, c)
+		}
+		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+			"d": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+		defer r.stop()
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		for _, b := range r.of("d") {
+			if got := values(b); got != "a=bad: disconnected" {
+				t.Errorf("while others have its connections: %s", got)
+			}
+		}
+		tried := sim.Accepted() - 2
+		if tried < 2 || tried > 30 {
+			t.Errorf("%d attempts in 30s", tried)
+		}
+		others[0].Close()
+		time.Sleep(maxProbePause)
+		synctest.Wait()
+		if b := r.of("d"); len(b) == 0 || values(b[len(b)-1]) != "a=5" {
+			t.Errorf("when one is free: %v", b)
+		}
+		others[1].Close()
 	})
 }
