@@ -65,6 +65,8 @@ func TestCutChild(t *testing.T) {
 		if err := q.Close(); err != nil {
 			t.Fatal(err)
 		}
+		s := q.Status()
+		say("counted", itoa(s.Written), s.Syncs)
 	}
 }
 

@@ -47,7 +47,12 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 	case err == nil:
 		db, err = openSegment(path, size, false)
 	case os.IsNotExist(err) && create:
-		db, err = createSegment(path, size)
+		if db, err = createSegment(path, size); err == nil {
+			q.mu.Lock()
+			q.stats.syncs += createSyncs
+			q.stats.bytes += createPages * pageSize
+			q.mu.Unlock()
+		}
 	case os.IsNotExist(err):
 		return nil
 	}
