@@ -88,6 +88,7 @@ func (g *gateway) apply(old, new *configs.Config, hash string) (err error) {
 	parts := []func(c *configs.Config) error{
 		func(c *configs.Config) error { return g.modbus.Apply(c.Southbound.Modbus) },
 		func(c *configs.Config) error { return g.mqtt.Apply(c.Southbound.MQTT) },
+		func(c *configs.Config) error { g.forwarder.Apply(forwardConfig(c)); return nil }, // before a new connection
 		func(c *configs.Config) error { return g.sink.Apply(c.Northbound.AWSIoT, c.Labels) },
 	}
 	for i, part := range parts {
@@ -100,7 +101,6 @@ func (g *gateway) apply(old, new *configs.Config, hash string) (err error) {
 		}
 		return err
 	}
-	g.forwarder.Apply(forwardConfig(new))
 	if g.logging != nil {
 		g.logging.apply(new.Log)
 	}

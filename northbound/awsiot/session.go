@@ -20,6 +20,7 @@ import (
 type session struct {
 	cfg    *Config
 	raw    net.Conn // below TLS
+	conn   *packetConn
 	client *paho.Client
 	flight *inflight
 	told   func(topic string, code byte) // called with each PUBACK of [bridge.Link]
@@ -41,6 +42,9 @@ type session struct {
 
 var _ bridge.Link = (*session)(nil)
 
+// partTime is how long the cloud may take to close after our DISCONNECT.
+const partTime = time.Second
+
 // errSilent is why a connection is given up on which no acknowledgement comes.
 var errSilent = errors.New("no acknowledgement in time")
 
@@ -49,8 +53,9 @@ func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) 
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.flight.ended = func() { s.fail(errConnectionLost) }
 	context.AfterFunc(s.ctx, s.abort)
+	s.conn = &packetConn{Conn: conn, failed: s.fail}
 	s.client = paho.NewClient(paho.ClientConfig{
-		Conn:              &packetConn{Conn: conn, failed: s.fail},
+		Conn:              s.conn,
 		Session:           s.flight,
 		PingHandler:       &pinger{paho.NewDefaultPinger(), s.fail},
 		PacketTimeout:     cfg.ConnectTimeout.D(),
@@ -261,14 +266,24 @@ func (s *session) watch() {
 // DISCONNECT, so that the cloud does not publish the last will.
 func (s *session) close() {
 	if s.ctx.Err() == nil {
-		// Do not wait for ever for a peer that has gone.
-		timer := time.AfterFunc(time.Second, func() { _ = s.raw.Close() })
-		_ = s.client.Disconnect(&paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection})
-		timer.Stop()
+		s.part()
 		s.stop(nil)
 	}
 	s.abort()
 	<-s.client.Done()
+}
+
+// part sends the DISCONNECT and lets the cloud close the connection. Who closes
+// while something is on its way from the other side resets the connection, and
+// with it what the other side has not read yet: the DISCONNECT.
+func (s *session) part() {
+	// Do not wait for ever for a peer that has gone.
+	timer := time.AfterFunc(partTime, func() { _ = s.raw.Close() })
+	defer timer.Stop()
+	d := &paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}
+	if _, err := d.Packet().WriteTo(s.conn); err == nil {
+		<-s.client.Done() // its reader has seen the end
+	}
 }
 
 // abort breaks the connection and gives everything in flight its outcome.

@@ -147,10 +147,11 @@ func (s *Sink) Apply(cfg Config, labels map[string]string) error {
 	return nil
 }
 
-// ofSession returns cfg without what a session does not use.
+// ofSession returns cfg without what concerns messages alone. Order and share of
+// the lanes are for a whole connection.
 func ofSession(cfg Config) Config {
 	cfg.BasicIngest, cfg.Format = "", ""
-	cfg.Topic, cfg.MaxMessage, cfg.Linger, cfg.Order, cfg.LiveShare = "", 0, 0, "", 0
+	cfg.Topic, cfg.MaxMessage, cfg.Linger = "", 0, 0
 	return cfg
 }
 

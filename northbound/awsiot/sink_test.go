@@ -302,6 +302,12 @@ func TestApplyReconnectsCleanly(t *testing.T) {
 		if got := (<-r.links).Limits().Window; got != 7 {
 			t.Errorf("window %d", got)
 		}
+		cfg.Order = OldestFirst
+		if err := r.sink.Apply(cfg, nil); err != nil {
+			t.Fatal(err)
+		}
+		<-r.lost
+		<-r.links
 		if slices.Contains(r.types(), "offline") {
 			t.Error("the last will was published")
 		}
