@@ -87,7 +87,8 @@ const (
 	rs485RTSAfterSend = 1 << 2
 )
 
-func setRS485(fd int, r *RS485) error {
+// kernel returns r as the kernel has it.
+func (r *RS485) kernel() rs485 {
 	v := rs485{flags: rs485Enabled, delayBefore: uint32(r.DelayBefore / time.Millisecond), delayAfter: uint32(r.DelayAfter / time.Millisecond)}
 	if r.RTSOnSend {
 		v.flags |= rs485RTSOnSend
@@ -95,6 +96,11 @@ func setRS485(fd int, r *RS485) error {
 	if r.RTSAfterSend {
 		v.flags |= rs485RTSAfterSend
 	}
+	return v
+}
+
+func setRS485(fd int, r *RS485) error {
+	v := r.kernel()
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&v))); errno != 0 {
 		return fmt.Errorf("rs485: the driver can't turn the direction: %w: remove rs485 if the adapter does it by itself", errno)
 	}
