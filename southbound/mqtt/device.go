@@ -28,10 +28,9 @@ type device struct {
 
 // slot is the state of one point of a device.
 type slot struct {
-	info bridge.PointInfo
-	feed *feed         // guarded by the device's mu; that read it last
-	good bool          // guarded by the device's mu
-	bad  bridge.Reason // guarded by the device's mu; valid if not good
+	info  bridge.PointInfo
+	feed  *feed        // guarded by the device's mu; that read it last
+	value bridge.Value // guarded by the device's mu; the last one
 }
 
 // feed is a rule that has read a device.
@@ -63,20 +62,14 @@ func (f *feed) note(at time.Time, out *result, info func(bridge.Reading) bridge.
 			added = true
 		}
 		s.feed = f
-		s.set(r.Value)
-		if s.good {
+		s.value = r.Value
+		if r.Value.Good() {
 			d.last = at
 		}
 		kept = append(kept, r)
 	}
 	out.readings = kept
 	return added, full
-}
-
-func (s *slot) set(v bridge.Value) {
-	if s.good = v.Good(); !s.good {
-		s.bad = v.Reason()
-	}
 }
 
 func (d *device) fail(detail string) {
@@ -102,12 +95,12 @@ func (d *device) status() bridge.DeviceStatus {
 	s := bridge.DeviceStatus{Device: d.name, Via: "mqtt " + d.broker, Last: d.last, Detail: d.detail}
 	reasons := make(map[bridge.Reason]int)
 	for _, p := range d.points {
-		if p.good {
+		if p.value.Good() {
 			s.Good++
 			continue
 		}
 		s.Bad++
-		reasons[p.bad]++
+		reasons[p.value.Reason()]++
 	}
 	most := 0
 	for r, n := range reasons {

@@ -42,14 +42,22 @@ var faultNames = [faults]string{"none", "empty", "not_json", "too_deep", "name",
 	"not_sparkplug", "not_born", "sequence_gap", "unknown_alias", "not_a_value", "too_many_points", "too_many_devices"}
 
 var faultTexts = [faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
-	"the topic has no usable name", "the payload has none of the rule's points", "the value is of another type",
-	"the value is outside the range of its type", "the value is no number", "the payload is not valid CSV", "the CSV has more than 1000 lines",
-	"there is no usable time where time says",
+	"the topic has no usable name", "the payload has none of the rule's points", "the value is not of the point's type",
+	"the value is outside the range of its type", "the value is NaN or infinite", "the payload is not valid CSV", "the CSV has more than 1000 lines",
+	"there is no usable time where time says: that of arrival is taken",
 	"the payload is not Sparkplug B", "the node's birth was not seen: it is asked for again", "a message of the node is missing: its birth is asked for again",
 	"a metric that the birth did not name: it is asked for again",
-	"a metric is bytes, a file or a property set: it is left out", "there are more points than can be taken", "the rule has max_devices devices already"}
+	"a metric is bytes, a file or a property set: it is left out", "there are more points than can be taken", "the rule has as many devices as max_devices allows"}
 
 func (f fault) String() string { return faultNames[f] }
+
+// text says for people what is wrong, with a point or, if that is "", at all.
+func (f fault) text(point string) string {
+	if point != "" {
+		return point + ": " + faultTexts[f]
+	}
+	return faultTexts[f]
+}
 
 // valueFault returns the fault that a bad value stands for. A sensor that says
 // "no value" is not at fault.
@@ -80,19 +88,19 @@ type faultLog struct {
 
 const faultLogEvery = time.Minute
 
-func (l *faultLog) add(log *slog.Logger, f fault, rule, topic string, payload []byte, now time.Time) {
+func (l *faultLog) add(log *slog.Logger, f fault, rule, point string, m message) {
 	l.counts[f].Add(1)
 	l.mu.Lock()
-	if !l.logged.IsZero() && now.Sub(l.logged) < faultLogEvery {
+	if !l.logged.IsZero() && m.at.Sub(l.logged) < faultLogEvery {
 		l.skipped++
 		l.mu.Unlock()
 		return
 	}
 	skipped := l.skipped
-	l.logged, l.skipped = now, 0
+	l.logged, l.skipped = m.at, 0
 	l.mu.Unlock()
-	log.Warn("can't read a sensor's message", "sensor", rule, "topic", topic, "reason", f.String(), "cause", faultTexts[f],
-		"payload", excerpt(payload), "bytes", len(payload), "others_since_last_line", skipped)
+	log.Warn("can't read a sensor's message", "sensor", rule, "topic", m.topic, "reason", f.String(), "cause", f.text(point),
+		"payload", excerpt(m.payload), "bytes", len(m.payload), "others_since_last_line", skipped)
 }
 
 // excerptBytes is how much of a payload people see.

@@ -21,16 +21,16 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 	switch {
 	case to.rule == nil:
 		s.unmatched.Add(1)
-		to.seen(m, faultNone)
+		to.seen(m, faultNone, "")
 	case to.rule.sparkplug && to.fault == faultNone:
 		batches, f := s.readSparkplug(r, to, m)
-		s.judge(to, m, f)
+		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
 		return
 	case to.rule.csv && to.fault == faultNone && len(m.payload) > 0:
 		results, f := to.rule.readCSV(m)
 		batches, f := r.batches(to, m.at, results, f)
-		s.judge(to, m, f)
+		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
 		return
 	default:
@@ -52,22 +52,37 @@ func (s *Source) read(r *router, to *route, m message) bridge.Batch {
 			f = nf
 		}
 	}
-	s.judge(to, m, f)
-	return bridge.Batch{Device: to.name, At: out.at, Readings: out.readings}
+	b := bridge.Batch{Device: to.name, At: out.at, Readings: out.readings}
+	if f == faultNone {
+		to.seen(m, faultNone, "")
+	} else {
+		s.judge(to, m, f, b)
+	}
+	return b
 }
 
-// judge remembers how a message was.
-func (s *Source) judge(to *route, m message, f fault) {
-	to.seen(m, f)
+// judge remembers how a message was that was read as batches. It counts and logs
+// that it, or a value in it, could not be read.
+func (s *Source) judge(to *route, m message, f fault, batches ...bridge.Batch) {
+	point := ""
 	if f != faultNone {
-		s.fail(to, f, m)
+		point = faulty(batches, f)
+		to.rule.faults.add(s.log, f, to.rule.name, point, m)
+		if feed := to.feed.Load(); feed != nil {
+			feed.device.fail(m.topic + ": " + f.text(point))
+		}
 	}
+	to.seen(m, f, point)
 }
 
-// fail counts and logs that m, or a value in it, could not be read.
-func (s *Source) fail(to *route, f fault, m message) {
-	to.rule.faults.add(s.log, f, to.rule.name, m.topic, m.payload, m.at)
-	if feed := to.feed.Load(); feed != nil {
-		feed.device.fail(m.topic + ": " + faultTexts[f])
+// faulty returns the point whose value has a fault, "" if it is none of a value.
+func faulty(batches []bridge.Batch, f fault) string {
+	for _, b := range batches {
+		for _, r := range b.Readings {
+			if valueFault(r.Value) == f {
+				return r.Point
+			}
+		}
 	}
+	return ""
 }

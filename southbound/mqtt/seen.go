@@ -3,8 +3,10 @@ package mqtt
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Seen is a topic on which messages came, for people who write rules.
@@ -15,11 +17,20 @@ type Seen struct {
 	Device   string    `json:"device,omitempty"`
 	Messages uint64    `json:"messages"` // since the rules were changed last
 	Last     time.Time `json:"last"`
-	// Payload has the first bytes of the last message.
+	// Payload has the first bytes of the last message, quoted as in Go if there
+	// is more in them than printable text.
 	Payload string `json:"payload"`
+	// Values are what the rule read last from the device, by point, "bad: REASON"
+	// for what could not be read; 20 points at most.
+	Values map[string]string `json:"values,omitempty"`
+	// Absent are points of the rule that no message of the device has had yet.
+	Absent []string `json:"absent,omitempty"`
 	// Error is why the last message, or a part of it, could not be read.
 	Error string `json:"error,omitempty"`
 }
+
+// maxSeenValues is how many values are shown of a device.
+const maxSeenValues = 20
 
 // sight is what was seen on a topic.
 type sight struct {
@@ -29,12 +40,13 @@ type sight struct {
 	begin    [excess]byte // guarded by mu; of the last payload
 	length   int          // guarded by mu; of the last payload
 	problem  fault        // guarded by mu
+	point    string       // guarded by mu; that has the problem, "" if it is none of a point
 }
 
-func (s *sight) seen(m message, f fault) {
+func (s *sight) seen(m message, f fault, point string) {
 	s.mu.Lock()
 	s.messages++
-	s.last, s.problem = m.at, f
+	s.last, s.problem, s.point = m.at, f, point
 	s.length = len(m.payload)
 	copy(s.begin[:], m.payload)
 	s.mu.Unlock()
@@ -44,11 +56,46 @@ func (s *sight) tell(seen Seen) Seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen.Messages, seen.Last = s.messages, s.last
-	seen.Payload = excerpt(s.begin[:min(s.length, len(s.begin))])
+	seen.Payload = printable(excerpt(s.begin[:min(s.length, len(s.begin))]))
 	if s.problem != faultNone {
-		seen.Error = faultTexts[s.problem]
+		seen.Error = s.problem.text(s.point)
 	}
 	return seen
+}
+
+// printable quotes a text that a terminal could mistake for something else.
+func printable(s string) string {
+	for _, r := range s {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}
+
+// values adds what a rule has read under a route.
+func (to *route) values(seen *Seen) {
+	f := to.feed.Load()
+	if f == nil {
+		return
+	}
+	f.device.mu.Lock()
+	defer f.device.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(f.device.points)) {
+		p := f.device.points[name]
+		if p.feed != f || to.single != "" && name != to.single || len(seen.Values) >= maxSeenValues {
+			continue
+		}
+		if seen.Values == nil {
+			seen.Values = make(map[string]string)
+		}
+		seen.Values[name] = printable(excerpt([]byte(p.value.String())))
+	}
+	for i := range to.rule.points {
+		if name := to.rule.points[i].info.Name; f.device.points[name] == nil {
+			seen.Absent = append(seen.Absent, name)
+		}
+	}
 }
 
 // Seen returns the topics on which messages came since the rules were changed
@@ -66,6 +113,7 @@ func (s *Source) Seen() []Seen {
 			seen := Seen{Broker: names[i], Topic: topic, Device: to.name}
 			if to.rule != nil {
 				seen.Sensor = to.rule.name
+				to.values(&seen)
 			}
 			all = append(all, to.tell(seen))
 		}

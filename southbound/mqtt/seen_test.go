@@ -44,8 +44,9 @@ func TestSeen(t *testing.T) {
 	f.hear("else", strings.Repeat("ä", 100))
 	want := []Seen{
 		{Broker: "local", Topic: "else", Messages: 1, Last: arrival, Payload: strings.Repeat("ä", 32) + "…"},
-		{Broker: "local", Topic: "hall/a/t", Sensor: "hall", Device: "a", Messages: 2, Last: arrival, Payload: "22"},
-		{Broker: "local", Topic: "hall/b/t", Sensor: "hall", Device: "b", Messages: 1, Last: arrival, Payload: "warm", Error: "the value is of another type"},
+		{Broker: "local", Topic: "hall/a/t", Sensor: "hall", Device: "a", Messages: 2, Last: arrival, Payload: "22", Values: map[string]string{"t": "22"}},
+		{Broker: "local", Topic: "hall/b/t", Sensor: "hall", Device: "b", Messages: 1, Last: arrival, Payload: "warm", Values: map[string]string{"t": "bad: wrong_type"},
+			Error: "t: the value is not of the point's type"},
 	}
 	if d := cmp.Diff(want, f.Seen(), cmpopts.EquateComparable()); d != "" {
 		t.Error(d)
@@ -56,6 +57,22 @@ func TestSeen(t *testing.T) {
 	}
 	if len(f.Seen()) != 3 {
 		t.Error("what was seen is gone")
+	}
+}
+
+// What a rule read is shown by point, also what it never found; what is no text
+// is quoted.
+func TestSeenValues(t *testing.T) {
+	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: Points{"power": {Path: "P"}, "name": {Path: "N", Value: Value{Type: "string"}}, "typo": {Path: "Typo"}}}))
+	f.hear("m/a", `{"P":5,"N":"\u001b[31mred"}`)
+	f.hear("m/b", "\x00\xff")
+	want := []Seen{
+		{Broker: "local", Topic: "m/a", Sensor: "meters", Device: "a", Messages: 1, Last: arrival, Payload: `{"P":5,"N":"\u001b[31mred"}`,
+			Values: map[string]string{"power": "5", "name": `"\x1b[31mred"`}, Absent: []string{"typo"}},
+		{Broker: "local", Topic: "m/b", Sensor: "meters", Device: "b", Messages: 1, Last: arrival, Payload: `"\x00\xff"`, Error: "the payload is not valid JSON"},
+	}
+	if d := cmp.Diff(want, f.Seen(), cmpopts.EquateComparable()); d != "" {
+		t.Error(d)
 	}
 }
 

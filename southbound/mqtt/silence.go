@@ -86,7 +86,7 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 	var readings []bridge.Reading
 	for _, name := range slices.Sorted(maps.Keys(f.device.points)) {
 		if p := f.device.points[name]; p.feed == f {
-			p.set(bridge.Bad(why))
+			p.value = bridge.Bad(why)
 			readings = append(readings, bridge.Reading{Point: name, Value: bridge.Bad(why)})
 		}
 	}
@@ -128,7 +128,7 @@ func (f *feed) begin(now time.Time) bool {
 	}
 	for _, info := range infos {
 		if d.points[info.Name] == nil {
-			d.points[info.Name] = &slot{info: info, feed: f, bad: bridge.ReasonMissing}
+			d.points[info.Name] = &slot{info: info, feed: f, value: bridge.Bad(bridge.ReasonMissing)}
 		}
 	}
 	return true
