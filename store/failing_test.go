@@ -16,7 +16,7 @@ import (
 
 // mountExt4 mounts an ext4 file system in a file that turns read-only at its
 // first error, or skips. It returns the folder and the name of its device.
-func mountExt4(t *testing.T) (dir, device string) {
+func mountExt4(t testing.TB, size string) (dir, device string) {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
 	dir = t.TempDir()
@@ -29,8 +29,8 @@ func mountExt4(t *testing.T) (dir, device string) {
 			t.Skipf("%v: %v: %s (it needs root, e2fsprogs and loop devices)", args, err, out)
 		}
 	}
-	run("truncate", "-s", "32M", image)
-	run("mkfs.ext4", "-q", image)
+	run("truncate", "-s", size, image)
+	run("mkfs.ext4", "-q", "-b", "4096", image)
 	run("mount", "-o", "loop,errors=remount-ro", image, dir)
 	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
 	mounts, err := os.ReadFile("/proc/self/mounts")
@@ -49,7 +49,7 @@ func mountExt4(t *testing.T) (dir, device string) {
 // TestFileSystemError trips an error of ext4 under a running queue: the file
 // system turns read-only, as on worn flash.
 func TestFileSystemError(t *testing.T) {
-	dir, device := mountExt4(t)
+	dir, device := mountExt4(t, "32M")
 	c := testConfig(filepath.Join(dir, "q"))
 	c.CommitEvery = setting.Duration(20 * time.Millisecond)
 	c.MinFree = 0
