@@ -98,9 +98,11 @@ func (l *lane) claim(ctx context.Context) {
 	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
 		return
 	}
-	wait, cancel := context.WithCancel(l.calm)
-	defer cancel()
+	wait := l.calm
 	for _, t := range l.trials {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithCancel(wait)
+		defer cancel()
 		defer context.AfterFunc(t.ended, cancel)()
 	}
 	if due, ok := l.due(); ok {
