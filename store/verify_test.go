@@ -62,7 +62,8 @@ func TestVerifySeesAllFiles(t *testing.T) {
 	if len(bad) > 0 || len(aside) != 2 || !strings.HasPrefix(aside[0], "quarantine/dead.db-") || !strings.HasPrefix(aside[1], "quarantine/seg-") {
 		t.Errorf("repaired: damaged are %v, set aside %v", bad, aside)
 	}
-	if l := q.Ledger(); l.Dead.Batches != 4 || l.Damaged.Batches < 2 || !l.Balanced() {
+	// The letter is lost, or found on a page that a later commit has freed.
+	if l := q.Ledger(); l.Dead.Batches < 4 || l.Dead.Batches > 5 || l.Damaged.Batches != 20+5-l.Dead.Batches || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
 }
