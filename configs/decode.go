@@ -123,8 +123,8 @@ func (d *decoder) decode(n *node, v reflect.Value, p *place) {
 	}
 	before := len(d.problems)
 	d.decodeKnown(n, v, p)
-	if n.secret != "" && len(d.problems) > before {
-		d.problems = append(d.problems[:before], Problem{n.pos, fmt.Sprintf("what %s holds is no %s", n.secret, p.name()), "check it there: it is not shown here"})
+	if n.secret != nil && len(d.problems) > before {
+		d.problems = append(d.problems[:before], Problem{n.pos, fmt.Sprintf("what %s holds is no %s", n.source(), p.name()), "check it there: it is not shown here"})
 	}
 }
 

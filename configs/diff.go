@@ -169,7 +169,7 @@ func count(n int, what string) string {
 // text writes a value for people; what is secret stays so.
 func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
 	if n := l.root.at(path...); n.hasSecret() {
-		return cmp.Or(n.secret, "(not shown)")
+		return cmp.Or(n.source(), "(not shown)")
 	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -191,7 +191,7 @@ func (n *node) hasSecret() bool {
 	if n == nil {
 		return false
 	}
-	return n.secret != "" || slices.ContainsFunc(n.items, (*node).hasSecret) ||
+	return n.secret != nil || slices.ContainsFunc(n.items, (*node).hasSecret) ||
 		slices.ContainsFunc(n.members, func(m member) bool { return m.value.hasSecret() })
 }
 

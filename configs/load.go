@@ -171,8 +171,8 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 // error that is told already.
 func (l *Loaded) judge(d *decoder, p setting.Problem) {
 	at, near := l.root.find(p.Path, p.OnKey)
-	if n := l.root.at(p.Path...); n != nil && n.secret != "" {
-		p.Text, p.Fix = fmt.Sprintf("what %s holds is not allowed here", n.secret), "check it there: it is not shown here"
+	if n := l.root.at(p.Path...); n != nil && n.secret != nil {
+		p.Text, p.Fix = fmt.Sprintf("what %s holds is not allowed here", n.source()), "check it there: it is not shown here"
 	}
 	switch {
 	case p.Warning:

@@ -22,10 +22,18 @@ type node struct {
 	dynamic bool // there is a ${name} in it
 	unknown bool // what text stands for could not be read here
 	pos     Position
-	text    string // of a scalar: as written if plain, else without its quotes
-	secret  string // the ${file:...} or ${env:...} that text is from
+	text    string  // of a scalar: as written if plain, else without its quotes
+	secret  *string // the ${file:...} or ${env:...} that text is from; nil is none
 	members []member
 	items   []*node
+}
+
+// source returns the ${file:...} or ${env:...} that a text is from, or "".
+func (n *node) source() string {
+	if n.secret == nil {
+		return ""
+	}
+	return *n.secret
 }
 
 // member is a key of a mapping and its value.

@@ -1,7 +1,9 @@
 package configs
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,19 +18,32 @@ func (l *Loaded) Render(origin bool) string {
 	return r.String()
 }
 
-// Snapshot writes the configuration so that it means the same in another folder:
-// as [Loaded.Render], with absolute paths.
-func (l *Loaded) Snapshot() string {
-	r := renderer{absolute: make(map[*node]bool, len(l.paths))}
+// WriteSnapshot writes the configuration so that it means the same in another
+// folder: as [Loaded.Render], with absolute paths. It writes piece by piece, as it
+// is called when a gateway needs its most memory.
+func (l *Loaded) WriteSnapshot(w io.Writer) error {
+	r := renderer{absolute: make(map[*node]bool, len(l.paths)), out: w}
 	for _, n := range l.paths {
 		r.absolute[n] = true
 	}
 	r.mapping(l.root, 0)
-	return r.String()
+	r.flush()
+	return r.err
+}
+
+// flushAt is how much a renderer with an out holds at most, about.
+const flushAt = 16 << 10
+
+func (r *renderer) flush() {
+	if _, err := r.WriteTo(r.out); err != nil && r.err == nil {
+		r.err = err
+	}
 }
 
 type renderer struct {
-	strings.Builder
+	bytes.Buffer
+	out      io.Writer // nil keeps all
+	err      error     // of out
 	origin   bool
 	absolute map[*node]bool // the texts that are paths; nil leaves them as they are
 }
@@ -37,6 +52,9 @@ func (r *renderer) mapping(n *node, depth int) {
 	for _, m := range n.members {
 		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), yamlText(m.key, true))
 		r.value(m.value, depth)
+		if r.out != nil && r.Len() >= flushAt {
+			r.flush()
+		}
 	}
 }
 
@@ -97,8 +115,8 @@ func (r *renderer) scalar(n *node) string {
 	switch {
 	case n.kind == null:
 		return "null"
-	case n.secret != "" || n.unknown:
-		text := n.secret
+	case n.secret != nil || n.unknown:
+		text := n.source()
 		if text == "" {
 			text = n.text
 		}

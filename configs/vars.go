@@ -129,7 +129,7 @@ func (s *substituter) scalar(n *node) *node {
 			out.unknown = true
 			return "", true
 		}
-		secret = secret || v.secret != ""
+		secret = secret || v.secret != nil
 		out.unknown = out.unknown || v.unknown
 		return v.text, true
 	}, false)
@@ -145,14 +145,15 @@ func (s *substituter) scalar(n *node) *node {
 		out.text = n.text
 	}
 	if secret {
-		out.secret, _ = substitute(n.text, func(name string) (string, bool) {
-			if v := s.lookup(name, n); v != nil && v.secret == "" {
+		source, _ := substitute(n.text, func(name string) (string, bool) {
+			if v := s.lookup(name, n); v != nil && v.secret == nil {
 				return v.text, true
 			} else if v != nil {
-				return v.secret, true
+				return v.source(), true
 			}
 			return "", true
 		}, true)
+		out.secret = &source
 	}
 	if strings.Contains(n.text, "$${") && unknownVariables(n.text) == 0 {
 		out.plain = n.plain // an escape only
@@ -183,7 +184,7 @@ func (s *substituter) lookup(name string, n *node) *node {
 		if !ok {
 			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env), "set it where fieldbridge runs")
 		}
-		return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: "${" + name + "}"}
+		return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: new("${" + name + "}")}
 	}
 	if file, ok := strings.CutPrefix(name, "file:"); ok {
 		return s.file(file, n, name)
@@ -222,7 +223,7 @@ func (s *substituter) file(name string, n *node, variable string) *node {
 		return s.notHere(n, variable, fmt.Sprintf("%s: %s", path, err.text), err.fix)
 	}
 	text := strings.TrimRight(string(content), "\r\n")
-	return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: "${" + variable + "}"}
+	return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: new("${" + variable + "}")}
 }
 
 // notHere notes what this machine does not have; the value stays unknown.

@@ -64,12 +64,7 @@ func save[T any](state bridge.State, key string, record T) error {
 func pack(l *configs.Loaded) []byte {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.StatelessCompression) // a level that there is
-	piece := make([]byte, 32<<10)
-	for text := l.Snapshot(); text != ""; {
-		n := copy(piece, text)
-		w.Write(piece[:n]) // a bytes.Buffer takes all
-		text = text[n:]
-	}
+	_ = l.WriteSnapshot(w)                                     // a bytes.Buffer takes all
 	w.Close()
 	return bytes.Clone(b.Bytes())
 }
