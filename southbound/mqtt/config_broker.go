@@ -26,7 +26,8 @@ type Broker struct {
 	MaxClients int `yaml:"max_clients"`
 
 	// URL is the address of a broker of the site: mqtt://host:port, or
-	// mqtts://host:port for TLS. It must speak MQTT 5.
+	// mqtts://host:port for TLS. It is asked for MQTT 5, and if it knows only MQTT
+	// 3.1.1, that is used.
 	URL string `yaml:"url"`
 	// ClientID is how the gateway calls itself at that broker; the default is
 	// the gateway's name with "-south". Messages published while the gateway is

@@ -2,16 +2,22 @@
 //
 //	sensors ──▶ embedded broker (mochi-mqtt) ──hook──┐
 //	            conn: acknowledgements, in order     ├─▶ router ─▶ rule ─▶ read ─▶ emit
-//	site broker ──▶ site: client (paho) ─────────────┘   topic     first   values    │
+//	site broker ──▶ site: client (paho, or old) ─────┘   topic     first   values    │
 //	            siteSession: the same                    cache     match             │
 //	                  ▲                                                              │
 //	                  └───────────────── PUBACK, PUBREC ◀──────────────── safe ◀─────┘
 //
 // Sensors publish to the broker that the gateway embeds (MQTT 3.1.1 and 5), or
-// to a broker of the site, whose client the gateway is (MQTT 5). Rules, tried in
-// order, say which topics are readings of which device: the first rule whose
-// topic matches takes the message. One message gives one batch, acquired when it
-// arrived or when it says; only Sparkplug B messages may speak of several times.
+// to a broker of the site, whose client the gateway is (MQTT 5, or 3.1.1 if the
+// broker knows nothing newer). Rules, tried in order, say which topics are
+// readings of which device: the first rule whose topic matches takes the message.
+// One message gives one batch, acquired when it arrived or when it says; only
+// CSV and Sparkplug B messages may speak of several times.
+//
+// The embedded broker's messages take a short way where they can: a message on a
+// topic that the broker has let through before on its connection, without
+// anything special about it, is taken out of the stream before the broker sees
+// it.
 //
 // What is sent with QoS 1 or 2 is acknowledged only when it is safe: on disk or
 // acknowledged by the cloud. Nothing waits for that where messages are read: the

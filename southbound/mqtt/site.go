@@ -60,6 +60,7 @@ type site struct {
 	outbox   chan outgoing
 	messages atomic.Uint64
 	refused  atomic.Uint64
+	old      atomic.Bool // the broker speaks MQTT 3.1.1 only
 }
 
 func newSite(name string, config Broker, gateway string, log *slog.Logger, state bridge.State) *site {
@@ -106,6 +107,9 @@ func (s *site) run(ctx context.Context, ingest func(message, func(error))) {
 // connect connects, subscribes and takes messages until the connection or ctx
 // ends.
 func (s *site) connect(ctx context.Context, ingest func(message, func(error))) error {
+	if s.old.Load() {
+		return s.connectOld(ctx, ingest)
+	}
 	nc, err := s.dial(ctx)
 	if err != nil {
 		return err
@@ -134,6 +138,12 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 	connack, err := client.Connect(ctx, s.connectPacket())
 	if err != nil {
 		_ = nc.Close()
+		if nc.old() && !fromPeer(err) && ctx.Err() == nil {
+			// A broker that closes at once may have had another reason.
+			if old := s.connectOld(ctx, ingest); !errors.Is(old, errSilent) {
+				return old
+			}
+		}
 		return s.connectError(connack, err)
 	}
 	// When the connection breaks, paho tells nobody who waits for an answer.
@@ -143,7 +153,7 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 	helpers.Go(func() { <-client.Done(); lost() })
 	defer helpers.Wait()
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
-	err = s.serve(live, client, connack.SessionPresent, ended)
+	err = s.serve(live, newClient{client}, connack.SessionPresent, ended)
 	if ctx.Err() != nil {
 		grace(session.unacknowledged) // or the broker would send them again
 		return err
@@ -173,7 +183,7 @@ func why(ended <-chan error) error {
 
 // serve subscribes, now and whenever the rules change, until something ends;
 // live ends with the connection.
-func (s *site) serve(live context.Context, client *paho.Client, resumed bool, ended <-chan error) error {
+func (s *site) serve(live context.Context, client siteClient, resumed bool, ended <-chan error) error {
 	var have []subscription
 	if resumed {
 		have = s.remembered()
@@ -189,7 +199,7 @@ func (s *site) serve(live context.Context, client *paho.Client, resumed bool, en
 		case <-live.Done():
 			return live.Err() // why it has ended is told a moment later
 		case out := <-s.outbox:
-			if _, err := client.Publish(live, &paho.Publish{Topic: out.topic, Payload: out.payload}); err != nil {
+			if err := client.publish(live, out.topic, out.payload); err != nil {
 				return fmt.Errorf("publish to %s: %w", out.topic, err)
 			}
 		case <-s.changed:
@@ -200,7 +210,7 @@ func (s *site) serve(live context.Context, client *paho.Client, resumed bool, en
 	}
 }
 
-func (s *site) dial(ctx context.Context) (net.Conn, error) {
+func (s *site) dial(ctx context.Context) (*siteConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, siteTimeout)
 	defer cancel()
 	nc, err := s.dialURL(ctx)
@@ -254,13 +264,13 @@ func (s *site) connectError(connack *paho.Connack, err error) error {
 	}
 	if connack == nil && strings.HasPrefix(s.config.URL, "mqtts:") && (s.config.TLS == nil || s.config.TLS.Certificate == "") {
 		// The alert may be lost when the broker closes at once.
-		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; or it does not speak MQTT 5", what, err)
+		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; or it speaks neither MQTT 5 nor 3.1.1", what, err)
 	}
 	if connack == nil {
-		return fmt.Errorf("%s: no answer that MQTT 5 knows (%w): the broker must speak MQTT 5; if it speaks 3.1.1 only, let it bridge to a broker with listen", what, err)
+		return fmt.Errorf("%s: no answer that MQTT knows (%w): is this the address of a broker that speaks MQTT 5 or 3.1.1?", what, err)
 	}
 	switch connack.ReasonCode {
-	case 0x01, 0x84:
+	case 0x84:
 		return fmt.Errorf("%s: the broker does not speak MQTT 5: update it, or let it bridge to a broker with listen", what)
 	case 0x85:
 		return fmt.Errorf("%s: the broker does not accept this client id: change client_id", what)
@@ -290,6 +300,13 @@ func disconnectError(d *paho.Disconnect) error {
 	}
 	p := packets.Disconnect{ReasonCode: d.ReasonCode}
 	return fmt.Errorf("disconnected by the broker with 0x%02x: %s", d.ReasonCode, p.Reason())
+}
+
+// speaksOld notes that the broker speaks MQTT 3.1.1.
+func (s *site) speaksOld() {
+	if !s.old.Swap(true) {
+		s.log.Info("the site broker speaks MQTT 3.1.1 only: that is used", "url", s.config.URL)
+	}
 }
 
 func (s *site) setConnected(resumed bool) {

@@ -263,33 +263,6 @@ func TestSitePassword(t *testing.T) {
 	connected(t, s)
 }
 
-// A broker that knows no MQTT 5 is refused with words that help.
-func TestSiteOldBroker(t *testing.T) {
-	for _, answer := range [][]byte{{0x20, 2, 0, 1}, {}} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = c.Read(make([]byte, 1024))
-				_, _ = c.Write(answer)
-				_ = c.Close()
-			}
-		}()
-		s := start(t, siteConfig(Broker{URL: "mqtt://" + l.Addr().String()}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
-		until(t, "the explanation", func() bool {
-			h := s.Health()
-			return len(h) == 1 && strings.Contains(h[0].Text, "MQTT 5")
-		})
-	}
-}
-
 // Two gateways with one client id are told apart from a bad network, if the
 // broker says so: mosquitto 2.0 does not, ours does.
 func TestSiteTakenOver(t *testing.T) {

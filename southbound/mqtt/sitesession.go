@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -23,11 +24,23 @@ type siteConn struct {
 	net.Conn
 	sync.Mutex // of a packet that is written
 	in         *bufio.Reader
+	begin      [3]byte // of what the broker said
+	heard      int     // bytes of begin
 }
 
 func newSiteConn(c net.Conn) *siteConn { return &siteConn{Conn: c, in: bufio.NewReaderSize(c, 16<<10)} }
 
-func (c *siteConn) Read(b []byte) (int, error) { return c.in.Read(b) }
+func (c *siteConn) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	if c.heard < len(c.begin) {
+		c.heard += copy(c.begin[c.heard:], b[:n])
+	}
+	return n, err
+}
+
+// old reports whether the answer to CONNECT is not that of MQTT 5: a CONNACK
+// without properties, or nothing at all.
+func (c *siteConn) old() bool { return c.heard == 0 || c.begin[0] == 0x20 && c.begin[1] == 2 }
 
 // siteSession is the session of one connection to a site broker. It takes the
 // acknowledging out of paho's hands: paho acknowledges a message when its
@@ -40,12 +53,14 @@ func (c *siteConn) Read(b []byte) (int, error) { return c.in.Read(b) }
 type siteSession struct {
 	*state.State
 	fail    func(error) // ends the connection; does not wait
+	answer  func(id uint16, qos byte) error
 	refused *atomic.Uint64
 
 	mu      sync.Mutex
 	waiting []*siteAck    // guarded by mu; in the order of arrival
 	sending int           // guarded by mu; taken out of waiting and not yet sent
 	due     chan struct{} // receives a value when the first may be acknowledged
+	room    chan struct{} // receives a value when some have been
 }
 
 type siteAck struct {
@@ -56,7 +71,9 @@ type siteAck struct {
 }
 
 func newSiteSession(fail func(error), refused *atomic.Uint64) *siteSession {
-	return &siteSession{State: state.NewInMemory(), fail: fail, refused: refused, due: make(chan struct{}, 1)}
+	s := &siteSession{State: state.NewInMemory(), fail: fail, refused: refused, due: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	s.answer = s.pahoAnswer
+	return s
 }
 
 // Ack is paho's: it comes when the handler has returned, which is too early.
@@ -68,7 +85,12 @@ func (s *siteSession) expect(p *paho.Publish) func(error) {
 	if p.QoS == 0 {
 		return nil
 	}
-	a := &siteAck{session: s, id: p.PacketID, qos: p.QoS}
+	return s.expectID(p.PacketID, p.QoS)
+}
+
+// expectID is as expect, for a message with QoS 1 or 2.
+func (s *siteSession) expectID(id uint16, qos byte) func(error) {
+	a := &siteAck{session: s, id: id, qos: qos}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, a)
 	many := len(s.waiting) > 2*siteInFlight
@@ -110,7 +132,7 @@ func (s *siteSession) run(done <-chan struct{}) {
 		case <-s.due:
 		}
 		for _, a := range s.take() {
-			if err := s.State.Ack(&packets.Publish{PacketID: a.id, QoS: a.qos}); err != nil {
+			if err := s.answer(a.id, a.qos); err != nil {
 				s.fail(fmt.Errorf("acknowledge: %w", err))
 				return
 			}
@@ -118,7 +140,24 @@ func (s *siteSession) run(done <-chan struct{}) {
 		s.mu.Lock()
 		s.sending = 0
 		s.mu.Unlock()
+		select {
+		case s.room <- struct{}{}:
+		default:
+		}
 	}
+}
+
+// awaitRoom waits until fewer than most messages wait for their
+// acknowledgement. It reports false if done is closed before.
+func (s *siteSession) awaitRoom(most int, done <-chan struct{}) bool {
+	for s.unacknowledged() >= most {
+		select {
+		case <-done:
+			return false
+		case <-s.room:
+		}
+	}
+	return true
 }
 
 // unacknowledged counts the messages that the broker waits for.
@@ -150,7 +189,7 @@ const maxFilters = 8
 // subscribe makes the subscriptions of a connection those that are wanted; have
 // is what they are. Filters that the broker refuses are remembered and hurt no
 // other.
-func (s *site) subscribe(ctx context.Context, client *paho.Client, have *[]subscription) error {
+func (s *site) subscribe(ctx context.Context, client siteClient, have *[]subscription) error {
 	s.mu.Lock()
 	wanted := slices.Clone(s.wanted)
 	s.denied = nil
@@ -159,25 +198,25 @@ func (s *site) subscribe(ctx context.Context, client *paho.Client, have *[]subsc
 		if slices.ContainsFunc(wanted, func(w subscription) bool { return w.filter == old.filter }) {
 			continue
 		}
-		if _, err := client.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{old.filter}}); err != nil {
+		if err := client.unsubscribe(ctx, old.filter); err != nil {
 			return fmt.Errorf("unsubscribe from %s: %w", old.filter, err)
 		}
 	}
-	for some := range slices.Chunk(wanted, maxFilters) {
-		packet := &paho.Subscribe{}
-		for _, w := range some {
-			// Retained messages only if the subscription is new: after a
-			// reconnection they would be old readings with a new time.
-			packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: w.filter, QoS: w.qos, RetainHandling: 1})
-		}
-		suback, err := client.Subscribe(ctx, packet)
-		if suback == nil {
+	ask := wanted
+	if !client.resubscribes() {
+		ask = slices.DeleteFunc(slices.Clone(wanted), func(w subscription) bool { return slices.Contains(*have, w) })
+	}
+	for some := range slices.Chunk(ask, maxFilters) {
+		reasons, err := client.subscribe(ctx, some)
+		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
-		s.noteDenied(some, suback.Reasons)
+		s.noteDenied(some, reasons)
 	}
-	*have = wanted
-	s.remember(wanted)
+	s.mu.Lock()
+	*have = slices.DeleteFunc(wanted, func(w subscription) bool { return slices.Contains(s.denied, w.filter) })
+	s.mu.Unlock()
+	s.remember(*have)
 	return nil
 }
 
@@ -190,9 +229,9 @@ func (s *site) remember(subs []subscription) {
 	if s.state == nil {
 		return
 	}
-	filters := make([]string, len(subs))
-	for i := range subs {
-		filters[i] = subs[i].filter
+	filters := make(map[string]byte, len(subs)) // with their QoS
+	for _, sub := range subs {
+		filters[sub.filter] = sub.qos
 	}
 	b, err := json.Marshal(filters)
 	if err == nil {
@@ -203,20 +242,19 @@ func (s *site) remember(subs []subscription) {
 	}
 }
 
-// remembered returns the subscriptions of an earlier connection; what they
-// asked for does not matter any more.
+// remembered returns the subscriptions of an earlier connection.
 func (s *site) remembered() []subscription {
 	if s.state == nil {
 		return nil
 	}
 	b, err := s.state.Get(s.stateKey())
-	var filters []string
+	var filters map[string]byte
 	if err != nil || json.Unmarshal(b, &filters) != nil {
 		return nil
 	}
-	subs := make([]subscription, len(filters))
-	for i, f := range filters {
-		subs[i].filter = f
+	var subs []subscription
+	for _, filter := range slices.Sorted(maps.Keys(filters)) {
+		subs = append(subs, subscription{filter, filters[filter]})
 	}
 	return subs
 }

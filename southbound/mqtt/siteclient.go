@@ -1,0 +1,56 @@
+package mqtt
+
+import (
+	"context"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// siteClient is a connection to a site broker, as far as the versions of MQTT
+// differ. Its methods wait for the broker's answer.
+type siteClient interface {
+	// subscribe returns a code for each subscription, 0x80 and more for those
+	// that are refused.
+	subscribe(ctx context.Context, subs []subscription) ([]byte, error)
+	unsubscribe(ctx context.Context, filter string) error
+	// publish sends a message with QoS 0.
+	publish(ctx context.Context, topic string, payload []byte) error
+	// resubscribes reports whether a subscription that the broker has already
+	// can be asked for again without its retained messages.
+	resubscribes() bool
+}
+
+// newClient is a [siteClient] that speaks MQTT 5.
+type newClient struct{ *paho.Client }
+
+func (c newClient) subscribe(ctx context.Context, subs []subscription) ([]byte, error) {
+	packet := &paho.Subscribe{}
+	for _, s := range subs {
+		// Retained messages only if the subscription is new: after a
+		// reconnection they would be old readings with a new time.
+		packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: s.filter, QoS: s.qos, RetainHandling: 1})
+	}
+	suback, err := c.Subscribe(ctx, packet)
+	if suback == nil {
+		return nil, err
+	}
+	return suback.Reasons, nil // an error is a reason, too
+}
+
+func (c newClient) unsubscribe(ctx context.Context, filter string) error {
+	_, err := c.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{filter}})
+	return err
+}
+
+func (c newClient) publish(ctx context.Context, topic string, payload []byte) error {
+	_, err := c.Publish(ctx, &paho.Publish{Topic: topic, Payload: payload})
+	return err
+}
+
+func (c newClient) resubscribes() bool { return true }
+
+// pahoAnswer acknowledges a message by paho's session.
+func (s *siteSession) pahoAnswer(id uint16, qos byte) error {
+	return s.State.Ack(&packets.Publish{PacketID: id, QoS: qos})
+}

@@ -1,0 +1,211 @@
+package mqtt
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"fieldbridge/bridge"
+)
+
+// ageing makes an old broker of a new one: it answers CONNECT as a broker does
+// that knows MQTT 3.1.1 only, and hands on what is of that version. It returns
+// its address.
+func ageing(t *testing.T, broker string, refusal []byte) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	serve := func(c net.Conn) {
+		defer c.Close()
+		in := bufio.NewReader(c)
+		kind, err := in.ReadByte()
+		if err != nil {
+			return
+		}
+		length, err := binary.ReadUvarint(in)
+		if err != nil || length > 1000 {
+			return
+		}
+		body := make([]byte, length)
+		if _, err := io.ReadFull(in, body); err != nil {
+			return
+		}
+		if body[6] != 4 {
+			_, _ = c.Write(refusal)
+			return
+		}
+		up, err := net.Dial("tcp", broker)
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		_, _ = up.Write(append(binary.AppendUvarint([]byte{kind}, length), body...))
+		go func() {
+			_, _ = io.Copy(c, up)
+			_ = c.Close()
+		}()
+		_, _ = io.Copy(up, in)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// A broker that speaks only MQTT 3.1.1 is used with that: every QoS, what waits
+// while the gateway is away, retained messages once, changed rules.
+func TestSiteOld(t *testing.T) {
+	for name, refusal := range map[string][]byte{"CONNACK 1": {0x20, 2, 0, 1}, "silence": nil} {
+		t.Run(name, func(t *testing.T) {
+			b := startMosquitto(t)
+			mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-r", "-t", "w/old/p", "-m", "1")
+			r := newRecorder()
+			config := func(topics ...string) Config {
+				var sensors []Sensor
+				for _, topic := range topics {
+					sensors = append(sensors, Sensor{Topic: topic, QoS: new(2)})
+				}
+				return siteConfig(Broker{URL: "mqtt://" + ageing(t, b.addr, refusal)}, sensors...)
+			}
+			cfg := config("w/{device}/{point}")
+			state := &memory{}
+			s, err := New(cfg, Options{Gateway: "g", State: state})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := run(t, s, r.emit)
+			connected(t, s)
+			same(t, "retained", values(r.wait(t, 1)), []string{"old.p=1"})
+			for _, qos := range []string{"0", "1", "2"} {
+				mosquitto(t, "mosquitto_pub", b.addr, "-q", qos, "-t", "w/a/p", "-m", qos)
+			}
+			same(t, "readings", values(r.wait(t, 4)[1:]), []string{"a.p=0", "a.p=1", "a.p=2"})
+			until(t, "all are acknowledged", func() bool { return metric(s, "fieldbridge_mqtt_unacknowledged") == 0 })
+
+			stop()
+			mosquitto(t, "mosquitto_pub", b.addr, "-q", "2", "-t", "w/a/p", "-m", "5")
+			stop = run(t, s, r.emit)
+			same(t, "what waited", values(r.wait(t, 5)[4:]), []string{"a.p=5"})
+
+			cfg.Sensors[0].Value.Topic = "v/{device}/{point}"
+			if err := s.Apply(cfg); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the new subscription", func() bool {
+				mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-t", "v/a/p", "-m", "7")
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				return len(r.batches) > 5
+			})
+			mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-t", "w/a/p", "-m", "8")
+			stop()
+			for _, v := range values(r.batches[5:]) {
+				if v != "a.p=7" {
+					t.Errorf("got %s under a subscription that nobody wants", v)
+				}
+			}
+		})
+	}
+}
+
+// What was not safe when the connection to an old broker ended is sent again, and
+// what the queue refuses.
+func TestSiteOldUnsafeComesAgain(t *testing.T) {
+	b := startMosquitto(t)
+	r := newRecorder()
+	r.hold = true
+	s, err := New(siteConfig(Broker{URL: "mqtt://" + ageing(t, b.addr, []byte{0x20, 2, 0, 1})}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}), Options{Gateway: "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s, r.emit)
+	connected(t, s)
+	for i, qos := range []string{"1", "2", "1", "2", "1"} {
+		mosquitto(t, "mosquitto_pub", b.addr, "-q", qos, "-t", "w/a/p", "-m", fmt.Sprint(i))
+	}
+	r.wait(t, 5)
+	safe := r.take()
+	safe[3](nil)
+	safe[1](nil)
+	safe[0](nil)
+	until(t, "two are acknowledged", func() bool { return metric(s, "fieldbridge_mqtt_unacknowledged") == 3 })
+	safe[2](bridge.ErrFull)
+	same(t, "sent again", values(r.wait(t, 8)[5:]), []string{"a.p=2", "a.p=3", "a.p=4"})
+	for _, safe := range r.take() {
+		safe(nil)
+	}
+	until(t, "all are acknowledged", func() bool { return metric(s, "fieldbridge_mqtt_unacknowledged") == 0 })
+}
+
+// What is no broker of either version, or does not want us, is told with words
+// that help.
+func TestSiteOldRefuses(t *testing.T) {
+	for answer, want := range map[string]string{
+		"\x20\x02\x00\x01": "neither MQTT 5 nor 3.1.1",
+		"\x20\x02\x00\x02": "change client_id",
+		"\x20\x02\x00\x04": "username and password_file",
+		"\x20\x02\x00\x05": "not authorized",
+		"\x20\x02\x00\x03": "code 3",
+		"HTTP/1.1 400":     "is this the address of a broker",
+		"":                 "is this the address of a broker",
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = c.Read(make([]byte, 1024))
+				_, _ = c.Write([]byte(answer))
+				_ = c.Close()
+			}
+		}()
+		s := start(t, siteConfig(Broker{URL: "mqtt://" + l.Addr().String()}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+		until(t, "the explanation", func() bool {
+			h := s.Health()
+			return len(h) == 1 && strings.Contains(h[0].Text, want)
+		})
+	}
+}
+
+// FuzzSiteOld checks that nothing an old broker says makes the client fall over.
+func FuzzSiteOld(f *testing.F) {
+	f.Add([]byte("\x30\x06\x00\x03w/ax\x32\x08\x00\x03w/a\x00\x01x\x34\x08\x00\x03w/a\x00\x02x\x62\x02\x00\x02\x90\x03\x00\x01\x01\xd0\x00"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		from := &pieceConn{rest: said, piece: 7}
+		c := &oldClient{nc: newSiteConn(from), site: &site{}, live: t.Context(), taken: make(map[uint16]struct{}), waiting: make(map[uint16]chan<- []byte)}
+		from.to = new([]byte)
+		c.session = newSiteSession(func(error) {}, &c.site.refused)
+		c.session.answer = c.acknowledge
+		c.ingest = func(_ message, safe func(error)) {
+			if safe != nil {
+				safe(nil)
+			}
+			for _, a := range c.session.take() {
+				_ = c.session.answer(a.id, a.qos)
+			}
+			c.session.sending = 0
+		}
+		if err := c.read(); err == nil {
+			t.Error("the connection has no end")
+		}
+	})
+}
