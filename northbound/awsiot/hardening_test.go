@@ -89,6 +89,9 @@ func TestLinkStatusAndMetrics(t *testing.T) {
 		}
 		seen := make(map[string]float64)
 		r.sink.Observe(func(m bridge.Metric) { seen[m.Name+strings.Join(m.Labels, "=")] = m.Value })
+		if version, cipher, _ := strings.Cut(l.TLS, ", "); seen["fieldbridge_uplink_tls_infoversion="+version+"=cipher="+cipher] != 1 {
+			t.Errorf("TLS %s is not in the metrics", l.TLS)
+		}
 		if seen["fieldbridge_uplink_connected"] != 1 || seen["fieldbridge_certificate_expiry_timestamp_secondsof=gateway"] != float64(l.Own.Expires.Unix()) ||
 			seen["fieldbridge_certificate_expiry_timestamp_secondsof=cloud"] != float64(l.Server.Expires.Unix()) {
 			t.Errorf("metrics %v", seen)

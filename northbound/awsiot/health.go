@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,10 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge, Labels: []string{"of", of},
 				Help: "When a certificate expires, in seconds since 1970.", Value: float64(c.Expires.Unix())})
 		}
+	}
+	if version, cipher, ok := strings.Cut(l.TLS, ", "); ok {
+		yield(bridge.Metric{Name: "fieldbridge_uplink_tls_info", Help: "1, with TLS version and cipher suite of the connection.", Kind: bridge.Gauge,
+			Labels: []string{"version", version, "cipher", cipher}, Value: 1})
 	}
 	expiry("gateway", l.Own)
 	expiry("cloud", l.Server)
