@@ -76,7 +76,7 @@ func saveMemory() (settle func()) {
 	}
 	debug.SetGCPercent(10)
 	return func() {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(75)
 		debug.FreeOSMemory()
 	}
 }

@@ -170,7 +170,7 @@ func TestRawNumbers(t *testing.T) {
 }
 
 func TestTextThatStaysCostsNothing(t *testing.T) {
-	f := field{kind: kindString, words: 4, length: 8}
+	f := field{kind: kindString, words: 4, special: &special{length: 8}}
 	data := []byte("FB-50\x00\x00\x00")
 	f.decode(data)
 	if n := testing.AllocsPerRun(100, func() { f.decode(data) }); n != 0 {

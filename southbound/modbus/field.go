@@ -10,35 +10,49 @@ import (
 
 // field is a point, resolved: where it is and how it is decoded. Fields are
 // read-only but for what text points to, which the bus that owns the field keeps.
+// A gateway may have tens of thousands of them.
 type field struct {
-	name string
-	kind kind
-	bits uint8 // of the number: 8, 16, 32 or 64
-	load loadCode
+	name  string
+	kind  kind
+	bits  uint8 // of the number: 8, 16, 32 or 64
+	load  loadCode
+	table wire.Table
 	copies
 	shift uint8  // after loading: the raw number is (loaded >> shift) & mask
 	mask  uint64 // 0 is all
 
-	scaling bridge.Scaling
+	address  int // zero-based; where models are given, from the register of the model's id
+	words    int // registers, or 1 bit
+	every    time.Duration
+	typ      string
+	unit     string
+	scaling  bridge.Scaling
+	factor   *field // holds the power of ten
+	delivery *bridge.Delivery
+	*special // never nil
+}
+
+// special is what most points have not.
+type special struct {
 	line    *line
-	factor  *field // holds the power of ten
 	invalid []uint64
 	enum    map[int64]string
 	length  int     // of a string, in bytes
 	text    *string // of a string: the last one, so that one that stays costs nothing
-
-	table   wire.Table
-	address int   // zero-based; where models are given, from the register of the model's id
-	models  []int // of SunSpec: the first of them that the device has
-	words   int   // registers, or 1 bit
-	every   time.Duration
-	typ     string
-	unit    string
-
-	delivery *bridge.Delivery
+	models  []int   // of SunSpec: the first of them that the device has
 
 	writable      *Writable // nil is read-only
-	scale, offset float64   // to undo scaling
+	scale, offset float64   // of what is writable, to undo scaling
+}
+
+// plain is the special of points that have nothing special. It is read-only.
+var plain = &special{}
+
+// settle lets a field that is resolved share plain if it can.
+func (f *field) settle() {
+	if reflect.ValueOf(*f.special).IsZero() {
+		f.special = plain
+	}
 }
 
 // equal reports whether f and g are the same point. It may be called while a bus
@@ -48,8 +62,10 @@ func (f *field) equal(g *field) bool {
 		return false // the factors themselves are points of the device, too
 	}
 	a, b := *f, *g
-	a.factor, a.text, b.factor, b.text = nil, nil, nil, nil
-	return reflect.DeepEqual(a, b)
+	x, y := *f.special, *g.special
+	a.factor, a.special, b.factor, b.special = nil, nil, nil, nil
+	x.text, y.text = nil, nil
+	return reflect.DeepEqual(a, b) && reflect.DeepEqual(x, y)
 }
 
 // slot is the place of a field in the data of a block: bytes, or bits.

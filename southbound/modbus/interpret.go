@@ -30,13 +30,13 @@ func Interpret(data []byte) []Interpretation {
 				continue
 			}
 			for _, letters := range ordersOf(width) {
-				f := field{kind: t.kind, bits: uint8(t.bits), load: loader(width, orders[letters])}
+				f := field{kind: t.kind, bits: uint8(t.bits), load: loader(width, orders[letters]), special: plain}
 				all = append(all, Interpretation{name, letters, f.decode(data)})
 			}
 		}
 	}
 	for _, letters := range ordersOf(16) {
-		f := field{kind: kindString, words: len(data) / 2, length: len(data), load: loader(16, orders[letters])}
+		f := field{kind: kindString, words: len(data) / 2, load: loader(16, orders[letters]), special: &special{length: len(data)}}
 		all = append(all, Interpretation{"string", letters, f.decode(data[:2*f.words])})
 	}
 	return all

@@ -106,7 +106,8 @@ func (f *finder) point(key string, c copies, d Device) *field {
 		f.on(fmt.Sprintf("%q can't name a point", name),
 			"use [a-z][a-z0-9_]*, at most 64 bytes: "+bridge.PointName(name))
 	}
-	r := &field{name: name, unit: p.Unit, every: d.Every.D()}
+	r := &field{name: name, unit: p.Unit, every: d.Every.D(), special: &special{}}
+	defer r.settle()
 	if p.Every != nil {
 		r.every = p.Every.D()
 		if r.every < minEvery {

@@ -202,8 +202,9 @@ func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
 		if !ok || f.end() > 2+model.Length || f.factor != nil && factor == nil {
 			return nil
 		}
-		m := *f
-		m.address, m.models, m.factor = f.address+model.Address, nil, factor
+		m, rest := *f, *f.special
+		rest.models = nil
+		m.address, m.special, m.factor = f.address+model.Address, &rest, factor
 		moved[f] = &m
 		return &m
 	}
