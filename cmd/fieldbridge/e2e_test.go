@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -210,7 +211,22 @@ type site struct {
 	dir   string
 	bin   string
 	cloud *process
-	sub   *process
+	sub   *verifier
+}
+
+// verifier subscribes to everything at the cloud, with a persistent session.
+// mosquitto_sub ends with a protocol error when the cloud is stopped in the middle
+// of a packet; it is started again, and what came meanwhile waits for it.
+type verifier struct{ out, errs output }
+
+func (v *verifier) run(ctx context.Context, dir string) {
+	for ctx.Err() == nil {
+		cmd := exec.CommandContext(ctx, "mosquitto_sub", "-h", "localhost", "-p", "8883", "--cafile", "certs/ca.pem", "--cert", "certs/verifier.pem",
+			"--key", "certs/verifier.key", "-i", "verifier", "-c", "-q", "1", "-t", "#", "-F", "%t %p")
+		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &v.out, &v.errs
+		fmt.Fprintln(&v.errs, "ended:", cmd.Run())
+		pause(ctx, 100*time.Millisecond) // while the cloud is away it ends at once
+	}
 }
 
 func newSite(t *testing.T) *site {
@@ -249,8 +265,17 @@ user root
 	eventually(t, "the boiler listens", 20*time.Second, listening("127.0.0.1:5020"))
 	s.startCloud()
 	// A persistent session: what comes while the subscriber connects again waits.
-	s.sub = spawn(t, s.dir, "mosquitto_sub", "-h", "localhost", "-p", "8883", "--cafile", "certs/ca.pem", "--cert", "certs/verifier.pem",
-		"--key", "certs/verifier.key", "-i", "verifier", "-c", "-q", "1", "-t", "#", "-F", "%t %p")
+	s.sub = &verifier{}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.sub.run(ctx, s.dir) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		if t.Failed() {
+			t.Logf("the verifier said:\n%s%s", tail(s.sub.out.String(), 4000), tail(s.sub.errs.String(), 1000))
+		}
+	})
 	eventually(t, "the verifier is connected", 10*time.Second, func() bool { return strings.Contains(s.cloud.out.String(), "as verifier") })
 	return s
 }
