@@ -45,7 +45,7 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 	_, err := os.Lstat(path)
 	switch {
 	case err == nil:
-		db, err = openSegment(path, size, false)
+		db, err = openSegment(path, size, !q.keep.deadRight)
 	case os.IsNotExist(err) && create:
 		if db, err = createSegment(path, size); err == nil {
 			q.mu.Lock()

@@ -208,9 +208,7 @@ func (q *Queue) openWriter(s *segment) {
 	var err error
 	if s.db == nil {
 		if s.db, err = openSegment(s.path, q.cfg.Load().segmentSize(), true); err == nil {
-			if err = verify(s); err == nil {
-				err = checkTree(s.db)
-			}
+			err = verify(s)
 		}
 	}
 	if err != nil {

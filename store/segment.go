@@ -133,7 +133,7 @@ func verify(s *segment) error {
 // survey reads every block of an open segment of which nothing is known, and
 // fills in what it learns. Blocks from limit on are of a commit that failed.
 func survey(s *segment, limit bridge.Position) error {
-	err := walk(s.db, func(h header, _ []byte) error {
+	return walk(s.db, func(h header, _ []byte) error {
 		if h.first < limit {
 			if h.first < s.first || s.last != 0 && (h.first <= s.last || h.before != s.total) {
 				return damaged("block %d is out of order", h.first)
@@ -141,23 +141,5 @@ func survey(s *segment, limit bridge.Position) error {
 			s.take(&h)
 		}
 		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return checkTree(s.db)
-}
-
-// checkTree looks for damage that would make bbolt overwrite blocks.
-func checkTree(db *bolt.DB) error {
-	return guard(func() error {
-		return db.View(func(tx *bolt.Tx) (first error) {
-			for err := range tx.Check() {
-				if first == nil {
-					first = damaged("its pages make no sense: %w", err)
-				}
-			}
-			return first
-		})
 	})
 }

@@ -158,7 +158,8 @@ func closeDB(db *bolt.DB) error {
 // checkFile looks at a file before bbolt maps it: bbolt trusts the length that
 // the meta pages name, and a mapped page beyond the end of the file kills the
 // process. With all it reads the whole file once, so that what the disk cannot read is
-// an error here and not a fault later, and the pages are then in memory.
+// an error here and not a fault later, and the pages are then in memory; then it
+// follows its structure.
 func checkFile(path string, all bool) (writable bool, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -197,7 +198,7 @@ func checkFile(path string, all bool) (writable bool, err error) {
 		}
 		read += int64(n)
 	}
-	return writable, nil
+	return writable, checkPages(f)
 }
 
 // openFile opens a file as bbolt will. Wrong permissions are put right, if the

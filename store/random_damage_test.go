@@ -1,0 +1,78 @@
+package store
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"fieldbridge/bridge"
+)
+
+// TestRandomDamages changes bytes of a segment or of the dead letters at random,
+// mostly where bbolt keeps its structure, and uses the queue: the process must
+// not die, nothing wrong may be handed out, the ledger must hold.
+func TestRandomDamages(t *testing.T) {
+	segments, run := damagedQueue(t)
+	dead, deadRun := deadMaster(t)
+	for seed := range uint64(soak(60)) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		master, name, of := segments, filepath.Base(segmentPath("", 1)), run
+		if seed%3 == 2 {
+			master, name, of = dead, deadFile, deadRun
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { testRandomDamage(t, rnd, copyDir(t, master), name, of) })
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func testRandomDamage(t *testing.T, rnd *rand.Rand, dir, name, run string) {
+	withFile(t, filepath.Join(dir, name), func(f *os.File, size int64) {
+		for range 1 + rnd.IntN(4) {
+			offset := rnd.Int64N(size/pageSize) * pageSize
+			switch rnd.IntN(4) {
+			case 0:
+				offset += rnd.Int64N(pageSize)
+			case 1:
+				offset += rnd.Int64N(16) // the header of the page
+			default:
+				offset += rnd.Int64N(200) // its first elements
+			}
+			f.WriteAt([]byte{byte(rnd.IntN(256))}, offset)
+		}
+	})
+	c := smallConfig(dir)
+	if rnd.IntN(2) == 0 {
+		c.SegmentSize = 64 << 10
+	}
+	q, err := Open(c, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	q.Append(testBatch(1, 3), nil)
+	commitNow(t, q)
+	if _, err := q.RetryDead(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	q.Online()
+	got := map[uint64]bool{}
+	for _, e := range drainSlowly(t, q) {
+		if e.Run != run {
+			continue // retried, or of this run
+		}
+		want := noiseOf(int(e.Seq)-1, 24)
+		if got[e.Seq] || e.Seq > damageBatches || e.Readings[23] != want.Readings[23] {
+			t.Errorf("seq %d comes twice, or is another", e.Seq)
+		}
+		got[e.Seq] = true
+	}
+	if l := q.Ledger(); !l.Balanced() || l.Waiting != (bridge.Count{}) {
+		t.Errorf("ledger: %+v", l)
+	}
+}
