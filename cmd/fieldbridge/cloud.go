@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -22,8 +25,16 @@ func runCloud(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if _, code, ok := parseFlags(flags, args, 0); !ok {
 		return code
 	}
-	cloud, err := awsiottest.Start(awsiottest.Options{Listen: *listen, Dir: *dir,
+	folder, err := filepath.Abs(*dir) // the configuration may be somewhere else
+	if err != nil {
+		fmt.Fprintf(stderr, "fieldbridge cloud: %v\n", err)
+		return exitFailed
+	}
+	cloud, err := awsiottest.Start(awsiottest.Options{Listen: *listen, Dir: folder,
 		Log: slog.New(slog.NewTextHandler(stderr, nil)), OnPublish: func(m awsiottest.Message) { printMessage(stdout, m) }})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another program listens there, end it or choose another port with --listen", err)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge cloud: %v\n", err)
 		return exitFailed
@@ -44,6 +55,7 @@ northbound:
     certificate: %s
     private_key: %s
     ca: %s
+    topic: plant/{gateway}
 
 What is published follows.
 `, cloud.Addr(), *thing, cloud.Addr(), device.Certificate, device.PrivateKey, cloud.CA())

@@ -36,6 +36,17 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// endpointOf returns the endpoint that a configuration names.
+func endpointOf(t *testing.T, config string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(config, "endpoint: ")
+	endpoint, _, more := strings.Cut(rest, "\n")
+	if !ok || !more {
+		t.Fatalf("no endpoint: %s", config)
+	}
+	return endpoint
+}
+
 // TestCloud runs the stand-in and a gateway against it, as a newcomer does.
 func TestCloud(t *testing.T) {
 	t.Parallel()
@@ -50,7 +61,12 @@ func TestCloud(t *testing.T) {
 	eventually(t, "the cloud tells the configuration", 10*time.Second, func() bool { return strings.Contains(errs.String(), "What is published follows") })
 	config := errs.String()
 	config = config[strings.Index(config, "gateway: g"):strings.Index(config, "\nWhat is published")]
-	config += "    topic: plant/{gateway}\nstore: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) + "\"}}\n" +
+	var again bytes.Buffer
+	if code := dispatch(ctx, []string{"cloud", "--listen", endpointOf(t, config), "--dir", dir}, &again, &again); code != exitFailed ||
+		!strings.Contains(again.String(), "choose another port with --listen") {
+		t.Errorf("a second cloud: exit %d: %s", code, again.String())
+	}
+	config += "store: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) + "\"}}\n" +
 		"    devices: {boiler: {bus: plc, points: {t: {input: 0}}}}\n"
 	file := filepath.Join(dir, "gateway.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

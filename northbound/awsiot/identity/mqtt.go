@@ -150,7 +150,8 @@ func (c *check) allowConnect() string {
 	if c.o.Gateway == c.report.Client {
 		return fix + "; if it names thing variables, also attach the certificate to the thing " + c.o.Gateway
 	}
-	return fix + "; thing variables in it do not work, since the client id is not the thing name " + c.o.Gateway
+	return "remove northbound.awsiot.client_id if the thing is called " + c.o.Gateway + ", or " + fix +
+		"; thing variables in it do not work, since the client id is not the thing name"
 }
 
 // withoutWill makes another connection and returns the reason of its CONNACK.

@@ -177,7 +177,7 @@ func TestOtherClientID(t *testing.T) {
 	r.o.Config.ClientID = "press-2"
 	report := Check(t.Context(), r.o)
 	fails(t, report, Connect)
-	if s := report.Step(Connect); !strings.Contains(s.Fix, "the client id is not the thing name press-line-2") {
+	if s := report.Step(Connect); !strings.Contains(s.Fix, "the client id is not the thing name") || !strings.Contains(s.Fix, "if the thing is called press-line-2, or attach") {
 		t.Errorf("%q", s.Fix)
 	}
 	if s := report.Step(Files); !slices.Contains(s.Facts, Fact{"client id", `press-2, not the common name "press-line-2", not the thing name "press-line-2"`}) {
