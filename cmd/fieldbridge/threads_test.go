@@ -38,3 +38,10 @@ func TestGovernor(t *testing.T) {
 		}
 	}
 }
+
+func TestGovernorOverruled(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "2")
+	if governed() {
+		t.Error("GOMAXPROCS does not count")
+	}
+}

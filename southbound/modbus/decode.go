@@ -93,6 +93,9 @@ func (s slot) decode(data []byte) bridge.Value {
 		return f.decodeText(data[s.at:][:2*f.words])
 	}
 	raw := f.raw(data[s.at:])
+	if f.simple {
+		return f.value(raw)
+	}
 	if f.invalid != nil && slices.Contains(f.invalid, raw) {
 		return bridge.Bad(bridge.ReasonSentinel)
 	}

@@ -18,8 +18,9 @@ type field struct {
 	load  loadCode
 	table wire.Table
 	copies
-	shift uint8  // after loading: the raw number is (loaded >> shift) & mask
-	mask  uint64 // 0 is all
+	shift  uint8  // after loading: the raw number is (loaded >> shift) & mask
+	simple bool   // the number is the value: all that is below is not looked at, nor fetched
+	mask   uint64 // 0 is all
 
 	address  int // zero-based; where models are given, from the register of the model's id
 	words    int // registers, or 1 bit
@@ -53,6 +54,8 @@ func (f *field) settle() {
 	if reflect.ValueOf(*f.special).IsZero() {
 		f.special = plain
 	}
+	s := f.special
+	f.simple = s.line == nil && s.invalid == nil && s.enum == nil && !f.scaling.Active() && f.kind != kindString
 }
 
 // equal reports whether f and g are the same point. It may be called while a bus

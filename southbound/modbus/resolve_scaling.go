@@ -94,5 +94,5 @@ func (f *finder) factor(r *field, name string, fields map[string]*field, d Devic
 		f.bad("scale_point", fmt.Sprintf("%s is %d registers away", name, n), "both must fit in one request of max_words")
 		return
 	}
-	r.factor = factor
+	r.factor, r.simple = factor, false
 }
