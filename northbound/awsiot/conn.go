@@ -3,6 +3,8 @@ package awsiot
 import (
 	"net"
 	"sync"
+
+	"fieldbridge/bridge"
 )
 
 // packetConn writes each MQTT packet in one piece: the MQTT library locks it,
@@ -34,6 +36,15 @@ func (c *packetConn) Unlock() {
 	}
 	if c.buf = c.buf[:0]; cap(c.buf) > maxIdleBuffer {
 		c.buf = nil
+	}
+}
+
+// publish sends a PUBLISH of QoS 1.
+func (c *packetConn) publish(id uint16, m *bridge.Message, correlation []byte) {
+	c.Lock()
+	defer c.Unlock()
+	if c.err == nil {
+		c.buf = appendPublish(c.buf, id, m, correlation)
 	}
 }
 

@@ -44,9 +44,6 @@ var _ mqttsession.SessionManager = (*inflight)(nil)
 
 var errConnectionLost = errors.New("connection lost")
 
-// pendingKey is the context key of the *pending of a message.
-type pendingKey struct{}
-
 func newInflight() *inflight {
 	return &inflight{pending: make(map[uint16]*pending), closed: make(chan struct{})}
 }
@@ -102,17 +99,22 @@ func (f *inflight) ConnectionLost(d *packets.Disconnect) error {
 	return nil
 }
 
-// AddToSession implements [mqttsession.SessionManager]. The *pending of a message
-// comes in ctx.
-func (f *inflight) AddToSession(ctx context.Context, p mqttsession.Packet, answer chan<- packets.ControlPacket) error {
+// AddToSession implements [mqttsession.SessionManager] for what the library
+// sends itself.
+func (f *inflight) AddToSession(_ context.Context, p mqttsession.Packet, answer chan<- packets.ControlPacket) error {
+	id, err := f.add(&pending{answer: answer})
+	if err == nil {
+		p.SetIdentifier(id)
+	}
+	return err
+}
+
+// add gives a packet an identifier and notes it as sent.
+func (f *inflight) add(entry *pending) (uint16, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.conn == nil {
-		return mqttsession.ErrNoConnection
-	}
-	entry, ok := ctx.Value(pendingKey{}).(*pending)
-	if !ok {
-		entry = &pending{answer: answer}
+		return 0, mqttsession.ErrNoConnection
 	}
 	id := f.last
 	for range 1 << 16 {
@@ -121,15 +123,14 @@ func (f *inflight) AddToSession(ctx context.Context, p mqttsession.Packet, answe
 		}
 		if f.pending[id] == nil {
 			f.last, f.pending[id] = id, entry
-			p.SetIdentifier(id)
 			entry.sent = time.Now()
-			if ok {
+			if entry.done != nil {
 				f.oldest = append(f.oldest, entry)
 			}
-			return nil
+			return id, nil
 		}
 	}
-	return mqttsession.ErrPacketIdentifiersExhausted
+	return 0, mqttsession.ErrPacketIdentifiersExhausted
 }
 
 // PacketReceived implements [mqttsession.SessionManager].

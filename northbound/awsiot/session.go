@@ -21,6 +21,7 @@ type session struct {
 	cfg    *Config
 	raw    net.Conn // below TLS
 	conn   *packetConn
+	pinger *pinger
 	client *paho.Client
 	flight *inflight
 	told   func(topic string, code byte) // called with each PUBACK of [bridge.Link]
@@ -53,11 +54,11 @@ func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) 
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.flight.ended = func() { s.fail(errConnectionLost) }
 	context.AfterFunc(s.ctx, s.abort)
-	s.conn = &packetConn{Conn: conn, failed: s.fail}
+	s.conn, s.pinger = &packetConn{Conn: conn, failed: s.fail}, &pinger{paho.NewDefaultPinger(), s.fail}
 	s.client = paho.NewClient(paho.ClientConfig{
 		Conn:              s.conn,
 		Session:           s.flight,
-		PingHandler:       &pinger{paho.NewDefaultPinger(), s.fail},
+		PingHandler:       s.pinger,
 		PacketTimeout:     cfg.ConnectTimeout.D(),
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){s.inbound.received},
 		OnServerDisconnect: func(d *paho.Disconnect) {
@@ -173,18 +174,15 @@ func (s *session) send(m bridge.Message, correlation []byte, done func(code byte
 	}
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	p := &pending{done: done}
-	packet := &paho.Publish{QoS: 1, Topic: m.Topic, Payload: m.Payload}
-	if m.ContentType != "" || correlation != nil {
-		packet.Properties = &paho.PublishProperties{ContentType: m.ContentType, CorrelationData: correlation}
-	}
-	ctx := context.WithValue(context.Background(), pendingKey{}, p)
-	_, err := s.client.PublishWithOptions(ctx, packet, paho.PublishOptions{Method: paho.PublishMethod_AsyncSend})
-	if err != nil && !errors.Is(err, paho.ErrNetworkErrorAfterStored) {
+	id, err := s.flight.add(&pending{done: done})
+	if err != nil {
 		// It is not in flight: nobody else will tell.
 		<-s.flight.slots
 		done(0, fmt.Errorf("%w: %w", errConnectionLost, err))
+		return
 	}
+	s.conn.publish(id, &m, correlation)
+	s.pinger.PacketSent()
 }
 
 // fits checks what AWS would answer by closing the connection.
