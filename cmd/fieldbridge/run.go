@@ -54,6 +54,7 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	started = change.Started{}
 	config.Southbound.Modbus.Devices = nil
 	settle()
+	releasePages()
 	governed, stop := context.WithCancel(ctx)
 	var governing sync.WaitGroup
 	governing.Go(func() { govern(governed, g.queue.Status, log) })
