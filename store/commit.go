@@ -110,6 +110,9 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	s := q.keep.writer
 	before := s.db.Stats()
 	reserved, err := q.reserve(s, len(block))
+	if noRoom(err) {
+		return fmt.Errorf("commit: %w", err)
+	}
 	if err == nil {
 		err = guard(func() error {
 			return s.db.Update(func(tx *bolt.Tx) error { return appendBlock(tx, h.first, block) })

@@ -91,11 +91,12 @@ func (q *Queue) tend(all bool) error {
 		q.nudgeBoth()
 	}
 
-	mayWrite := all || now >= q.keep.retry
+	mayWrite, committed := all || now >= q.keep.retry, false
 	var failed error
 	if commit && mayWrite {
 		if q.makeRoom() {
 			failed = q.commit(upTo)
+			committed = failed == nil
 		} else {
 			q.dropPending(upTo)
 		}
@@ -115,6 +116,7 @@ func (q *Queue) tend(all bool) error {
 	}
 	q.wrote(mayWrite, failed)
 	q.noticeDue()
+	q.noLongerFull(committed)
 	q.calm()
 	q.setAlarm()
 	return failed
@@ -169,7 +171,7 @@ func (q *Queue) setAlarm() {
 	if q.full {
 		at(q.now() + int64(freeEvery))
 	} else if q.troubles[troubleFull] != nil {
-		at(q.keep.limits.dropped + int64(dropTrouble))
+		at(max(q.keep.limits.dropped, q.keep.limits.hopeful) + int64(dropTrouble))
 	}
 	if len(q.dead) > 0 || q.metaDue {
 		write(q.now())

@@ -36,6 +36,7 @@ type limits struct {
 	noSpace int   // writes in a row that failed for want of space
 	asked   int64 // when tight was found; ns since the start of the run
 	credit  int64 // bytes that dropped segments gave, to be written while it is tight
+	hopeful int64 // since when it is no longer full, as far as is known, under drop-newest; ns since the start of the run, or 0
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
 }
 
@@ -139,6 +140,25 @@ func (q *Queue) setFull(full bool) {
 	case full && !was:
 		q.setTrouble(troubleFull, bridge.Alarm, "the queue is full and takes no new readings: restore the uplink, or raise store.max_size", bridge.ErrFull)
 	case !full && was:
+		q.keep.limits.hopeful = q.now() // the next write will tell
+	}
+	if full {
+		q.keep.limits.hopeful = 0
+	}
+}
+
+// noLongerFull ends the report of a queue that was full and is not any more, once
+// something was written, or there was nothing to write for a while.
+func (q *Queue) noLongerFull(committed bool) {
+	l := &q.keep.limits
+	if l.hopeful == 0 {
+		return
+	}
+	q.mu.Lock()
+	idle := q.pending.Batches == 0 && q.now()-l.hopeful >= int64(dropTrouble)
+	q.mu.Unlock()
+	if committed || idle {
+		l.hopeful = 0
 		q.clearTrouble(troubleFull)
 	}
 }
@@ -152,7 +172,7 @@ func (q *Queue) calm() {
 	switch {
 	case full:
 		q.makeRoom()
-	case trouble && q.now()-q.keep.limits.dropped >= int64(dropTrouble):
+	case trouble && q.keep.limits.hopeful == 0 && q.now()-q.keep.limits.dropped >= int64(dropTrouble):
 		q.clearTrouble(troubleFull)
 	}
 }
@@ -359,7 +379,7 @@ func (q *Queue) ageDueLocked() int64 {
 
 // noteFailure remembers what a failed write says about the disk.
 func (q *Queue) noteFailure(err error) {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if noRoom(err) {
 		q.keep.limits.noSpace++
 		q.keep.limits.asked = 0 // ask again
 	}

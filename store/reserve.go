@@ -35,14 +35,20 @@ func (q *Queue) reserve(s *segment, n int) (written int64, err error) {
 		to = max(need, min(from+step, q.most(s)))
 	}
 	err = fill(s.path, from, to)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return 0, nil
+	if noRoom(err) && to > need {
+		to = need
+		err = fill(s.path, from, to)
 	}
 	if err != nil {
 		return 0, err
 	}
 	s.reserved = to
 	return to - from, nil
+}
+
+// noRoom reports whether err says that the disk is full.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // zeros is a piece of what fill writes.
