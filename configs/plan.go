@@ -138,7 +138,7 @@ func (c *Config) northPlan(buses []modbus.BusPlan) NorthPlan {
 		Topic:       ingest(north.BasicIngest) + c.fillTopic(north.Topic, c.Gateway),
 		StatusTopic: c.fillTopic(cmp.Or(north.StatusTopic, defaultStatus), c.Gateway),
 	}
-	f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(buses))
+	f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(buses, false))
 	if err != nil {
 		return n // a topic that is not known here
 	}
@@ -169,8 +169,9 @@ func (c *Config) fillTopic(topic, gateway string) string {
 	return topic
 }
 
-// emissions are what is polled, by device and interval.
-func (c *Config) emissions(buses []modbus.BusPlan) []awsiot.Emission {
+// emissions are what is polled, by device and interval; with surely only what is
+// delivered each time.
+func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []awsiot.Emission {
 	type cycle struct {
 		device string
 		every  time.Duration
@@ -178,6 +179,9 @@ func (c *Config) emissions(buses []modbus.BusPlan) []awsiot.Emission {
 	var all []awsiot.Emission
 	index := make(map[cycle]int)
 	for _, bus := range buses {
+		if surely && bus.Load > 1 {
+			continue // nobody knows what it will manage
+		}
 		for _, block := range bus.Blocks {
 			key := cycle{block.Device, block.Every}
 			i, ok := index[key]
@@ -187,7 +191,11 @@ func (c *Config) emissions(buses []modbus.BusPlan) []awsiot.Emission {
 				all = append(all, awsiot.Emission{Device: block.Device, Every: block.Every})
 			}
 			for _, point := range block.Points {
-				p := c.Southbound.Modbus.Devices[block.Device].Points[point]
+				d := c.Southbound.Modbus.Devices[block.Device]
+				p := d.Points[point]
+				if surely && (d.OnChange && p.OnChange == nil || p.OnChange != nil && *p.OnChange || p.Deadband != nil || p.Report != nil) {
+					continue
+				}
 				kind := cmp.Or(p.Type, "uint16")
 				if p.Coil != nil || p.Discrete != nil || p.Bit != nil {
 					kind = "bool"
@@ -218,9 +226,30 @@ func (l *Loaded) Advice() []Problem {
 			Text: fmt.Sprintf("%s would be %.0f %% busy: cycles will be left out", bus.Bus, bus.Load*100), Fix: "poll less often, or fewer points"})
 	}
 	north := &c.Northbound.AWSIoT
-	if f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(buses)); err == nil {
-		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, f.Problems(north))...)
+	all := c.emissions(buses, false)
+	if f, err := north.Forecast(c.Gateway, c.Labels, all); err == nil {
+		found := append(f.Problems(north), north.Advice(c.Gateway, c.Labels, all, f)...)
+		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, found)...)
 	}
+	return l.located(problems)
+}
+
+// Refusals are what makes a configuration impossible though each key is right:
+// more messages or bytes than the uplink's rate takes, from the points that are
+// delivered each time they are read. The queue would grow for ever. Like
+// [Loaded.Advice] it takes some time.
+func (l *Loaded) Refusals() []Problem {
+	c := l.known()
+	north := &c.Northbound.AWSIoT
+	f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(modbus.Plan(c.Southbound.Modbus), true))
+	if err != nil {
+		return nil
+	}
+	return l.located(setting.Under([]string{"northbound", "awsiot"}, f.Problems(north)))
+}
+
+// located says where problems are.
+func (l *Loaded) located(problems []setting.Problem) []Problem {
 	out := make([]Problem, len(problems))
 	for i, p := range problems {
 		at, _ := l.root.find(p.Path, p.OnKey)

@@ -48,6 +48,11 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return runFleetCheck(rest, stdout, stderr)
 	}
 	loaded, err := configs.LoadGateway(rest[0], *gateway)
+	if err == nil {
+		if refused := loaded.Refusals(); len(refused) > 0 {
+			err = &configs.Error{Problems: refused}
+		}
+	}
 	if *asJSON {
 		return printCheckJSON(stdout, stderr, rest[0], loaded, err)
 	}

@@ -89,6 +89,23 @@ func (f Forecast) Problems(c *Config) []setting.Problem {
 	return all
 }
 
+// Advice returns, as warnings, what would be cheaper than c; f is its own
+// forecast for the emissions.
+func (c *Config) Advice(gateway string, labels map[string]string, emissions []Emission, f Forecast) []setting.Problem {
+	if c.Format != Columns || f.Units == 0 {
+		return nil
+	}
+	other := *c
+	other.Format = Rows
+	rows, err := other.Forecast(gateway, labels, emissions)
+	if err != nil || rows.Units >= f.Units {
+		return nil
+	}
+	return []setting.Problem{{Path: []string{"format"}, Warning: true,
+		Text: fmt.Sprintf("columns makes %.0f units of 5 KB per hour of these points, rows would make %.0f: a message has too few readings of each device", f.Units*3600, rows.Units*3600),
+		Fix:  "raise linger to 10s or more, for hundreds of points max_message, too, or use rows"}}
+}
+
 // simulation packs batches as the forwarder does while nothing waits: a message
 // goes when it is full, or when its first batch has lingered.
 type simulation struct {

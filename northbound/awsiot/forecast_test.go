@@ -2,8 +2,11 @@ package awsiot
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"fieldbridge/bridge/setting"
 )
 
 func emissions(devices, points int, every time.Duration) []Emission {
@@ -16,6 +19,26 @@ func emissions(devices, points int, every time.Duration) []Emission {
 		all = append(all, e)
 	}
 	return all
+}
+
+func TestAdvice(t *testing.T) {
+	for _, tt := range []struct {
+		format Format
+		linger time.Duration
+		want   int
+	}{{Columns, time.Second, 1}, {Columns, 10 * time.Second, 0}, {Rows, time.Second, 0}, {Flat, time.Second, 0}} {
+		c := validConfig()
+		c.Format, c.Linger = tt.format, setting.Duration(tt.linger)
+		all := emissions(10, 20, time.Second)
+		f, err := c.Forecast("g", nil, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.Advice("g", nil, all, f)
+		if len(got) != tt.want || tt.want > 0 && (!got[0].Warning || !strings.Contains(got[0].Text, "too few readings of each device")) {
+			t.Errorf("%s at %v: %+v", tt.format, tt.linger, got)
+		}
+	}
 }
 
 func TestForecastFindsTooMuch(t *testing.T) {

@@ -111,9 +111,9 @@ func TestLine14And19Session(t *testing.T) {
 	bubble(t, func(cfg *Config, _ *Options) { cfg.KeepAlive = setting.Duration(30 * time.Second) }, func(r *rig) {
 		r.start()
 		<-r.links
-		time.Sleep(6 * time.Hour)
+		time.Sleep(time.Hour)
 		if n := r.cloud.Counts().Connects; n != 1 || !r.sink.Link().Connected {
-			t.Errorf("%d connections in six silent hours", n)
+			t.Errorf("%d connections in a silent hour", n)
 		}
 	})
 }
