@@ -32,6 +32,21 @@ func (q *Queue) AddTombstone(t bridge.Tombstone) {
 	}
 }
 
+// nameDeadLocked reports a dead letter, with its neighbour if that is one.
+func (q *Queue) nameDeadLocked(e *bridge.Entry) {
+	if n := len(q.stones); n > 0 {
+		if s := &q.stones[n-1]; s.Cause == "dead" && s.Run == e.Run && s.Last+1 == e.Seq {
+			s.Last, s.Count = e.Seq, s.Count.Add(countOf(e.Batch))
+			return
+		}
+	}
+	q.stones = append(q.stones, bridge.Tombstone{ID: uint64(len(q.stones) + 1), Run: e.Run, First: e.Seq, Last: e.Seq, Count: countOf(e.Batch), Cause: "dead"})
+	select {
+	case q.noticed <- struct{}{}:
+	default:
+	}
+}
+
 // Tombstones implements [bridge.Notices].
 func (q *Queue) Tombstones() []bridge.Tombstone {
 	q.mu.Lock()

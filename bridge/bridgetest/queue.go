@@ -1,6 +1,7 @@
 package bridgetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,6 +44,7 @@ type item struct {
 	bridge.Entry
 	state     itemState
 	committed bool
+	named     bool // as a dead letter
 	safe      func(error)
 }
 
@@ -183,6 +185,15 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 // Bury implements [bridge.Queue]. The model calls it safe at once.
 func (q *Queue) Bury(_ string, positions ...bridge.Position) {
 	q.settle(positions, dead, func(c bridge.Count) { q.ledger.Dead = q.ledger.Dead.Add(c) })
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range positions {
+		i, found := slices.BinarySearchFunc(q.items, p, func(it item, p bridge.Position) int { return cmp.Compare(it.Position, p) })
+		if found && q.items[i].state == dead && !q.items[i].named {
+			q.items[i].named = true
+			q.nameDeadLocked(&q.items[i].Entry)
+		}
+	}
 }
 
 func (q *Queue) settle(positions []bridge.Position, to itemState, count func(bridge.Count)) {

@@ -39,6 +39,7 @@ func TestQueue(t *testing.T, h Harness) {
 		"acknowledges, releases, buries":   testOutcomes,
 		"passes over what is skipped":      testSkip,
 		"ignores what is not claimed":      testUnclaimed,
+		"names what it buries":             testNamesDead,
 		"divides the lanes at Online":      testLanes,
 		"takes claims back at Offline":     testOffline,
 		"says when a batch is safe":        testSafe,
@@ -235,6 +236,38 @@ func testSkip(t *testing.T, h Harness) {
 	q.Online() // all is to be had again
 	if got := claim(t, q, bridge.Backlog, 100); len(got) != 16 {
 		t.Errorf("%d after the next Online", len(got))
+	}
+}
+
+// testNamesDead: the cloud is told where a batch is that it refused for good,
+// whether that was in memory or on disk.
+func testNamesDead(t *testing.T, h Harness) {
+	q := open(t, h)
+	notices, ok := q.(bridge.Notices)
+	if !ok {
+		t.Skip("it has no notices")
+	}
+	q.Online()
+	fill(q, 0, 3)
+	if err := q.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	fill(q, 3, 8)
+	e := claim(t, q, bridge.Fresh, 8)
+	<-notices.Noticed() // the run record
+	q.Bury("no", e[1].Position, e[2].Position, e[3].Position, e[4].Position)
+	q.Bury("no", e[1].Position)
+	select {
+	case <-notices.Noticed():
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing is noticed")
+	}
+	stones := notices.Tombstones()
+	if len(stones) != 1 {
+		t.Fatalf("tombstones: %+v", stones)
+	}
+	if s := stones[0]; s.Run != q.Run() || s.First != 2 || s.Last != 5 || s.Cause != "dead" || s.Count != (bridge.Count{Batches: 4, Readings: 8}) {
+		t.Errorf("tombstone: %+v", s)
 	}
 }
 
