@@ -21,6 +21,7 @@ type transfer struct {
 	done  int
 	errno syscall.Errno
 	step  func(fd uintptr) bool
+	once  func(fd uintptr) bool // of a write that does not wait
 }
 
 // callsOf returns the calls on c's descriptor, nil if it has none.
@@ -34,7 +35,7 @@ func callsOf(c any) *calls {
 		return nil
 	}
 	calls := &calls{raw: raw}
-	calls.in.step, calls.out.step = calls.in.read, calls.out.write
+	calls.in.step, calls.out.step, calls.out.once = calls.in.read, calls.out.write, calls.out.try
 	return calls
 }
 
@@ -44,7 +45,7 @@ func (c *calls) read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n, err := c.in.run(c.raw.Read, b)
+	n, err := c.in.run(c.raw.Read, c.in.step, b)
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
@@ -52,14 +53,17 @@ func (c *calls) read(b []byte) (int, error) {
 }
 
 // write writes all of b, waiting for room like read.
-func (c *calls) write(b []byte) (int, error) { return c.out.run(c.raw.Write, b) }
+func (c *calls) write(b []byte) (int, error) { return c.out.run(c.raw.Write, c.out.step, b) }
+
+// try writes as much of b as there is room for.
+func (c *calls) try(b []byte) (int, error) { return c.out.run(c.raw.Write, c.out.once, b) }
 
 // run makes the steps of a transfer of b, waiting between them.
-func (t *transfer) run(wait func(func(fd uintptr) bool) error, b []byte) (int, error) {
+func (t *transfer) run(wait func(func(fd uintptr) bool) error, step func(fd uintptr) bool, b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf, t.done, t.errno = b, 0, 0
-	err := wait(t.step)
+	err := wait(step)
 	t.buf = nil
 	if err == nil && t.errno != 0 {
 		err = t.errno
@@ -80,6 +84,14 @@ func (t *transfer) write(fd uintptr) bool {
 			return t.errno != syscall.EAGAIN
 		}
 		t.done += n
+	}
+	return true
+}
+
+// try is a write that is done after one step, whether there was room or not.
+func (t *transfer) try(fd uintptr) bool {
+	if t.done, t.errno = call(syscall.SYS_WRITE, fd, t.buf); t.errno == syscall.EAGAIN {
+		t.errno = 0
 	}
 	return true
 }

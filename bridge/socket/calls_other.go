@@ -15,3 +15,5 @@ func callsOf(any) *calls { return nil }
 func (*calls) read([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
 func (*calls) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (*calls) try([]byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -36,6 +36,14 @@ func Wrap(c net.Conn) net.Conn {
 	return &conn{c, calls}
 }
 
+// A TryWriter can write without waiting. What [Dial] and [Wrap] return is one
+// where the way of this package was found.
+type TryWriter interface {
+	// TryWrite writes as much of b as there is room for now, perhaps nothing, and
+	// returns how many bytes those were.
+	TryWrite(b []byte) (int, error)
+}
+
 // File is an [os.File] with cheaper reads and writes, of a descriptor that does
 // not block: a serial port opened so, for instance.
 type File struct {
@@ -87,6 +95,12 @@ func (c *conn) Read(b []byte) (int, error) {
 
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.calls.write(b)
+	return n, c.error("write", err)
+}
+
+// TryWrite implements [TryWriter].
+func (c *conn) TryWrite(b []byte) (int, error) {
+	n, err := c.calls.try(b)
 	return n, c.error("write", err)
 }
 

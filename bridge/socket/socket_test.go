@@ -189,3 +189,36 @@ func BenchmarkEcho(b *testing.B) {
 		})
 	}
 }
+
+// A write that does not wait ends when there is no more room, and goes on when
+// there is.
+func TestTryWrite(t *testing.T) {
+	near, far := pair(t)
+	w, ok := near.(TryWriter)
+	if !ok {
+		t.Skip("not on this system")
+	}
+	sent, b := 0, make([]byte, 1<<20)
+	for n := 1; n > 0; sent += n {
+		var err error
+		if n, err = w.TryWrite(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sent == 0 || sent%len(b) == 0 {
+		t.Errorf("%d bytes fit into the kernel's buffers: nothing was cut", sent)
+	}
+	if _, err := io.ReadFull(far, make([]byte, sent)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n == 0; runtime.Gosched() { // the kernel may take a moment to see the room
+		var err error
+		if n, err = w.TryWrite([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	near.Close()
+	if _, err := w.TryWrite([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
