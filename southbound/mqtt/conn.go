@@ -7,6 +7,8 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
+
+	"fieldbridge/bridge/socket"
 )
 
 const (
@@ -36,9 +38,9 @@ var errSlowReader = errors.New("the client does not read what it subscribed to")
 // Read takes simple messages past the broker.
 type conn struct {
 	net.Conn
-	raw    net.Conn // closed instead of Conn: TLS says goodbye first, and waits for that
-	socket *socket  // of Conn; nil if it has TLS
-	limit  int      // bytes that may wait to be sent
+	raw    net.Conn         // closed instead of Conn: TLS says goodbye first, and waits for that
+	try    socket.TryWriter // Conn; nil if it can't, with TLS mostly
+	limit  int              // bytes that may wait to be sent
 	broker *embedded
 
 	mu      sync.Mutex
@@ -62,9 +64,7 @@ type conn struct {
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *embedded) *conn {
 	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), broker: e}
-	if c == raw {
-		nc.socket = newSocket(c)
-	}
+	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu
 	return nc
 }
@@ -94,7 +94,7 @@ func (c *conn) sendLocked() {
 		return
 	}
 	c.sending = true
-	if c.socket != nil {
+	if c.try != nil {
 		c.broker.flusher.add(c)
 	} else {
 		c.broker.writers.Go(c.send)
@@ -107,7 +107,7 @@ func (c *conn) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.out) > 0 {
-		n, err := c.socket.write(c.out)
+		n, err := c.try.TryWrite(c.out)
 		if err != nil {
 			c.abortLocked(err)
 		} else if c.out = c.out[:copy(c.out, c.out[n:])]; len(c.out) > 0 {

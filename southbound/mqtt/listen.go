@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/bridge/socket"
 )
 
 // port is an address on which an embedded broker listens.
@@ -69,7 +70,7 @@ func (e *embedded) listenOnce(ctx context.Context, p *port, up func()) error {
 func (e *embedded) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
 	retry := newBackoff(5*time.Millisecond, time.Second)
 	for {
-		raw, err := l.Accept()
+		raw, err := accepted(l)
 		if err != nil {
 			if ctx.Err() == nil && temporary(err) {
 				// Out of file descriptors, mostly: others may be closed soon.
@@ -90,6 +91,15 @@ func (e *embedded) accept(ctx context.Context, l net.Listener, secure *tls.Confi
 		}
 		e.running.Go(func() { e.attend(c) })
 	}
+}
+
+// accepted returns the next connection.
+func accepted(l net.Listener) (net.Conn, error) {
+	c, err := l.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return socket.Wrap(c), nil
 }
 
 func temporary(err error) bool {

@@ -18,6 +18,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
+	"fieldbridge/bridge/socket"
 )
 
 const (
@@ -225,15 +226,14 @@ func (s *site) dialURL(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
 	if u.Scheme != "mqtts" {
-		return d.DialContext(ctx, "tcp", u.Host)
+		return socket.Dial(ctx, "tcp", u.Host)
 	}
 	config, err := clientTLS(s.config.TLS, u.Hostname())
 	if err != nil {
 		return nil, err
 	}
-	nc, err := (&tls.Dialer{NetDialer: &d, Config: config}).DialContext(ctx, "tcp", u.Host)
+	nc, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", u.Host)
 	if err != nil {
 		return nil, explainTLS(err)
 	}

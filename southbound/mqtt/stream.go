@@ -3,7 +3,6 @@ package mqtt
 import (
 	"encoding/binary"
 	"math"
-	"net"
 	"time"
 )
 
@@ -83,7 +82,7 @@ func (c *conn) fill() error {
 		c.w = copy(c.buffer, c.buffer[c.r:c.w])
 		c.r = 0
 	}
-	n, err := c.receive(c.buffer[c.w:])
+	n, err := c.Conn.Read(c.buffer[c.w:])
 	c.w += n
 	c.now = time.Now()
 	return err
@@ -98,19 +97,9 @@ func (c *conn) passOn(b []byte) (int, error) {
 	}
 	b = b[:min(len(b), c.pass)]
 	if c.r == c.w {
-		return c.receive(b)
+		return c.Conn.Read(b)
 	}
 	n := copy(b, c.buffer[c.r:c.w])
 	c.r += n
 	return n, nil
 }
-
-// receive reads from the connection.
-func (c *conn) receive(b []byte) (int, error) {
-	if c.socket != nil {
-		return c.socket.read(b)
-	}
-	return c.Conn.Read(b)
-}
-
-var _ net.Conn = (*conn)(nil)
