@@ -18,6 +18,7 @@ import (
 // disk holds its thread, and polling must not wait with it.
 type governor struct {
 	one     bool // at present
+	looks   int  // that the disk must be left alone for one to be enough
 	commits uint64
 	used    time.Duration
 }
@@ -28,6 +29,9 @@ const (
 	// One thread is enough below so much of its time, and not enough above.
 	calmShare = 0.15
 	busyShare = 0.35
+	// diskLooks is how many looks the disk counts after its use: who uses it once
+	// does so again.
+	diskLooks = 12
 )
 
 // enough reports whether one thread is enough. used is the CPU time of the process
@@ -36,8 +40,14 @@ func (g *governor) enough(used, span time.Duration, queue store.Status) bool {
 	share := float64(used-g.used) / float64(span)
 	disk := queue.Commits != g.commits || queue.Ledger.Waiting.Readings > queue.Memory.Readings
 	g.used, g.commits = used, queue.Commits
+	if g.looks > 0 {
+		g.looks--
+	}
+	if disk {
+		g.looks = diskLooks
+	}
 	switch {
-	case disk || share > busyShare:
+	case g.looks > 0 || share > busyShare:
 		g.one = false
 	case share < calmShare:
 		g.one = true

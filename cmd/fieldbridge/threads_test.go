@@ -28,14 +28,23 @@ func TestGovernor(t *testing.T) {
 		{"still somewhat busy", 0.2, waiting(10, 10), false},
 		{"calm again", 0.1, waiting(10, 10), true},
 		{"a commit", 0.01, committed, false},
-		{"no commit since", 0.01, committed, true},
-		{"readings on the disk", 0.01, waiting(10, 9), false},
+		{"no commit since", 0.01, committed, false},
 	} {
 		const span = 5 * time.Second
 		used := g.used + time.Duration(step.share*float64(span))
 		if got := g.enough(used, span, step.queue); got != step.one {
 			t.Errorf("%s: one thread is enough: %v, want %v", step.what, got, step.one)
 		}
+	}
+	looks := 2
+	for !g.enough(g.used, governEvery, committed) {
+		looks++
+	}
+	if span := time.Duration(looks) * governEvery; span < 50*time.Second || span > time.Minute+governEvery {
+		t.Errorf("the disk counts for %v", span)
+	}
+	if g.enough(g.used, governEvery, waiting(10, 9)) {
+		t.Error("with readings on the disk one thread is enough")
 	}
 }
 
