@@ -47,7 +47,7 @@ class Client:
         c = self.c = mqtt.Client(client_id=client_id, protocol=mqtt.MQTTv5)
         c.tls_set_context(context())
         c.on_connect = lambda _, __, flags, code, p: self.note(ack=(flags, p.json() if p else {}), code=code.value)
-        c.on_disconnect = lambda _, __, code, p=None: self.note(reason=code if isinstance(code, int) else code.value)
+        c.on_disconnect = self.disconnected
         c.on_subscribe = lambda _, __, mid, codes, p: self.note(append=(self.subacks, [x.value for x in codes]))
         c.on_message = lambda _, __, m: self.note(append=(self.messages, m))
         c.on_publish = lambda *_: self.note(published=self.published + 1)
@@ -59,6 +59,10 @@ class Client:
         c.connect("localhost", port, keepalive=keepalive, clean_start=clean, properties=p)
         c.loop_start()
         self.wait(lambda: self.ack or self.reason is not None)
+
+    def disconnected(self, client, userdata, code, p=None):
+        client._thread_terminate = True  # else it would connect again
+        self.note(reason=code if isinstance(code, int) else code.value)
 
     def note(self, append=None, **what):
         with self.changed:
@@ -97,12 +101,12 @@ class Client:
 
     def close(self):
         self.c.disconnect()
+        self.ended(2)  # else loop_stop waits for a second
         self.c.loop_stop()
 
     def cut(self):
-        self.c.loop_stop()
-        self.c._sock.unwrap = None
-        self.c._sock.close()
+        self.c._thread_terminate = True
+        self.c._sock.shutdown(socket.SHUT_RDWR)
 
 
 def line(n, f):
