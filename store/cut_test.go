@@ -30,6 +30,7 @@ func TestCutChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		smallBlocks(t, q, 200) // some for each commit: one is made while another is written
 		say("run", q.Run(), 0)
 		q.Online()
 		for seq := uint64(1); seq <= 300; seq++ {
@@ -67,6 +68,14 @@ func TestCutChild(t *testing.T) {
 		}
 		s := q.Status()
 		say("counted", itoa(s.Written), s.Syncs)
+	}
+}
+
+// smallBlocks makes the queue's blocks hold so many readings.
+func smallBlocks(t *testing.T, q *Queue, readings int) {
+	t.Helper()
+	if err := q.ask(t.Context(), func() error { q.keep.blockReadings = readings; return nil }); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -25,6 +25,7 @@ func TestInjectChild(t *testing.T) {
 	c := roomyConfig(dir)
 	c.SegmentSize = 128 << 10
 	q := openQueue(t, c)
+	smallBlocks(t, q, 60) // two for each commit
 	const n = 400
 	failed, safe := 0, 0
 	for i := range uint64(n) {
@@ -95,7 +96,7 @@ func TestFailingWrites(t *testing.T) {
 		"fdatasync:error=EIO:when=30..33",
 		"fdatasync:error=EIO:when=25+17",
 		"pwrite64:error=EIO:when=40..44",
-		"pwrite64:error=ENOSPC:when=50+23",
+		"pwrite64:error=ENOSPC:when=50+61",
 		"fsync:error=EIO:when=3..9",
 		"renameat:error=EIO:when=3..6",
 	} {

@@ -68,6 +68,7 @@ func TestKilledChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	smallBlocks(t, q, 1000)
 	var mu sync.Mutex
 	say := func(format string, args ...any) {
 		mu.Lock()
