@@ -13,8 +13,11 @@ const (
 	// acknowledged, until earlier failures are forgotten.
 	healthyAfter = 30 * time.Second
 	// takeoverPause is the least wait after another client took over ours:
-	// coming back at once would throw that one out, and so on.
+	// coming back at once would throw that one out, and so on. It doubles each
+	// time up to mostTakeover, so that two gateways with one identity do not keep
+	// each other from working.
 	takeoverPause = 30 * time.Second
+	mostTakeover  = 15 * time.Minute
 	// lostSpread times backoff.min is the longest wait after a connection was
 	// lost. A whole fleet may have lost its connections at the same moment, and
 	// AWS takes 500 CONNECTs per second and account (a default, less in small
@@ -31,6 +34,7 @@ type backoff struct {
 	lost    bool          // a connection, and no attempt has been made since
 	last    time.Time     // the last CONNECT, or when a process before us may have sent one
 	floor   time.Duration // least wait for the next attempt
+	taken   time.Duration // the floor after the last takeover; 0 if that was long ago
 }
 
 // next returns how long to wait before the next CONNECT.
@@ -62,7 +66,14 @@ func (b *backoff) ended(up time.Duration, acknowledged, takenOver, ours bool) {
 	if up >= healthyAfter && acknowledged {
 		b.attempt = 1
 	}
+	if up >= cloneAlarm {
+		b.taken = 0
+	}
 	if takenOver {
-		b.floor = takeoverPause
+		b.taken = min(max(2*b.taken, takeoverPause), mostTakeover)
+		b.floor = b.taken
+		if b.taken > takeoverPause {
+			b.floor += rand.N(takeoverPause) // the other one counts, too
+		}
 	}
 }

@@ -61,6 +61,30 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 	}
 }
 
+// TestTakeoversWaitLonger: two gateways with one identity.
+func TestTakeoversWaitLonger(t *testing.T) {
+	var b backoff
+	want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute}
+	for i, least := range want {
+		b.ended(time.Minute, true, true, false)
+		if d := b.next(testBackoff, time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {
+			t.Errorf("takeover %d: waits %v, want %v", i+1, d, least)
+		}
+		b.connecting(time.Now())
+	}
+	b.ended(time.Minute, true, false, false) // lost in another way: that is not forgotten
+	b.connecting(time.Now())
+	b.ended(time.Minute, true, true, false)
+	if d := b.next(testBackoff, time.Now()); d < mostTakeover {
+		t.Errorf("after a loss between: %v", d)
+	}
+	b.connecting(time.Now())
+	b.ended(2*time.Hour, true, true, false)
+	if d := b.next(testBackoff, time.Now()); d != takeoverPause {
+		t.Errorf("after two good hours: %v", d)
+	}
+}
+
 // connects records when CONNECTs arrive.
 type connects struct {
 	mu sync.Mutex
