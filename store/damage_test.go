@@ -277,13 +277,14 @@ func testDamage(t *testing.T, c damageCase, dir, run string, sealed bool) {
 	q.Online()
 	entries := drainSlowly(t, q)
 	got := map[uint64]bool{}
-	judge := audit{t: t}
+	judge, arrived := audit{t: t}, map[string]bool{}
 	defer func() {
+		judge.named(arrived)
 		judge.notices(q)
 		judge.kept()
 	}()
 	for _, e := range entries {
-		judge.batch(e.Run, e.Seq, e.Batch)
+		arrived[e.Run+" "+itoa(e.Seq)] = true
 		switch {
 		case e.Run == q.Run() && e.Seq == 1:
 			continue

@@ -69,11 +69,12 @@ func TestDeadLettersDamaged(t *testing.T) {
 			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n || l.Damaged.Batches > deadBatches {
 				t.Errorf("ledger: %+v", l)
 			}
-			judge := audit{t: t}
+			judge, arrived := audit{t: t}, map[string]bool{}
 			q.Online()
 			for _, e := range drainSlowly(t, q) {
-				judge.batch(e.Run, e.Seq, bridge.Batch{Device: e.Device, At: e.At})
+				arrived[e.Run+" "+itoa(e.Seq)] = true
 			}
+			judge.named(arrived)
 			judge.notices(q)
 			judge.kept()
 			if _, err := os.Lstat(q.deadPath()); err == nil {
