@@ -220,37 +220,21 @@ func scanDead(path string) (foundDead, error) {
 	return s, nil
 }
 
-// scanPage notes the dead letters of a leaf (bbolt, internal/common/page.go).
+// scanPage notes the dead letters of a leaf.
 func (s *foundDead) scanPage(page []byte, offset int64, free bool, d *decoder) {
-	const headerLength, elementLength, leaf = 16, 16, 0x02
-	le := binary.LittleEndian
-	if le.Uint64(page) != uint64(offset/pageSize) || le.Uint16(page[8:]) != leaf {
-		return
+	page, err := wholeLeaf(s.f, page, offset, mostDeadPages)
+	if err != nil {
+		s.unread++
 	}
-	if overflow := le.Uint32(page[12:]); overflow > 0 && overflow < mostDeadPages {
-		long := make([]byte, (int(overflow)+1)*pageSize)
-		n, _ := s.f.ReadAt(long, offset)
-		page = long[:max(n, len(page))]
-	}
-	for i := range int(le.Uint16(page[10:])) {
-		at := headerLength + i*elementLength
-		if at+elementLength > len(page) {
-			return
-		}
-		key := at + int(le.Uint32(page[at+4:]))
-		ksize, vsize := int(le.Uint32(page[at+8:])), int(le.Uint32(page[at+12:]))
-		if le.Uint32(page[at:]) != 0 || ksize > 16 || key < 0 || key+ksize > len(page) || vsize < 0 {
-			continue
-		}
-		name := page[key : key+ksize]
-		value := page[min(key+ksize, len(page)):min(key+ksize+vsize, len(page))]
+	leafPairs(page, offset, func(x pair) {
 		switch {
-		case string(name) == string(deadTotals) && len(value) == 24 && !free:
-			s.totals[bridge.Count{Batches: le.Uint64(value), Readings: le.Uint64(value[8:])}] = true
-		case ksize == 8:
-			s.note(binary.BigEndian.Uint64(name), value, offset+int64(key+ksize), free, d)
+		case string(x.key) == string(deadTotals) && len(x.value) == 24 && !free:
+			le := binary.LittleEndian
+			s.totals[bridge.Count{Batches: le.Uint64(x.value), Readings: le.Uint64(x.value[8:])}] = true
+		case len(x.key) == 8:
+			s.note(binary.BigEndian.Uint64(x.key), x.value, x.at, free, d)
 		}
-	}
+	})
 }
 
 // note takes what may be a dead letter at offset.

@@ -120,32 +120,29 @@ func (q *Queue) mended(s *segment) bool {
 // error means that nothing was changed, as when the disk is full.
 func (q *Queue) repair(s *segment) error {
 	if q.mended(s) {
-		q.mu.Lock()
-		s.suspect = nil
-		q.mu.Unlock()
-		s.unreadSince = 0
-		q.log.Info("a segment can be read again", "file", s.path)
+		q.readAgain(s)
 		return nil
 	}
 	cause := s.suspect
 	sal, blocks, err := salvage(s.path, s.first, s.last+1)
-	if sal != nil && sal.unread > 0 || errors.Is(err, syscall.EIO) {
-		if s.unreadSince == 0 {
-			s.unreadSince = q.now()
-		}
-		if q.now()-s.unreadSince < int64(patience) {
-			if sal != nil {
-				sal.f.Close()
-			}
-			return errUnread
-		}
-	}
 	if err != nil {
 		blocks = nil
 	} else {
 		defer sal.f.Close()
 	}
+	unread := func() bool { return sal != nil && sal.unread > 0 || errors.Is(err, syscall.EIO) }
+	if unread() {
+		if q.patient(s) {
+			return errUnread
+		}
+	} else if q.mended(s) { // the disk came to its senses meanwhile
+		q.readAgain(s)
+		return nil
+	}
 	kept := q.survey(sal, blocks)
+	if unread() && q.patient(s) {
+		return errUnread
+	}
 	var account segment
 	tmp := s.path + ".repair" + temporary
 	if kept.waiting.Batches > 0 {
@@ -177,6 +174,24 @@ func (q *Queue) repair(s *segment) error {
 	s.verified = true
 	q.files.Unlock()
 	return nil
+}
+
+// patient takes note that the disk does not give all of a segment, and reports
+// whether that may pass yet.
+func (q *Queue) patient(s *segment) bool {
+	if s.unreadSince == 0 {
+		s.unreadSince = q.now()
+	}
+	return q.now()-s.unreadSince < int64(patience)
+}
+
+// readAgain takes note that nothing is wrong with a segment.
+func (q *Queue) readAgain(s *segment) {
+	q.mu.Lock()
+	s.suspect = nil
+	q.mu.Unlock()
+	s.unreadSince = 0
+	q.log.Info("a segment can be read again", "file", s.path)
 }
 
 // survivors is what a damaged segment still has.

@@ -27,7 +27,7 @@ type piece struct {
 type salvager struct {
 	f      *os.File
 	pieces map[bridge.Position][]piece
-	unread int // pages that the disk did not give
+	unread int // reads that the disk did not give
 	buf    []byte
 }
 
@@ -84,37 +84,29 @@ func salvage(path string, first, limit bridge.Position) (*salvager, []found, err
 	return s, kept, nil
 }
 
-// scanPage notes the chunks of a leaf page (bbolt, internal/common/page.go). The
-// rightmost leaf may be longer than a page.
+// scanPage notes the chunks of a leaf page.
 func (s *salvager) scanPage(page []byte, offset int64) {
-	const headerLength, elementLength, leaf, mostOverflow = 16, 16, 0x02, 4
-	le := binary.LittleEndian
-	if le.Uint64(page) != uint64(offset/pageSize) || le.Uint16(page[8:]) != leaf {
+	if page = s.leaf(page, offset); page == nil {
 		return
 	}
-	if overflow := le.Uint32(page[12:]); overflow > 0 && overflow <= mostOverflow {
-		long := make([]byte, (int(overflow)+1)*pageSize)
-		n, _ := s.f.ReadAt(long, offset)
-		page = long[:max(n, len(page))]
-	}
-	for i := range int(le.Uint16(page[10:])) {
-		at := headerLength + i*elementLength
-		if at+elementLength > len(page) {
+	leafPairs(page, offset, func(x pair) {
+		if len(x.key) != keySize || x.length > chunkSize || x.length > len(x.value) {
 			return
 		}
-		flags, pos := le.Uint32(page[at:]), int64(le.Uint32(page[at+4:]))
-		ksize, vsize := le.Uint32(page[at+8:]), le.Uint32(page[at+12:])
-		if flags != 0 || ksize != keySize || vsize > chunkSize || pos > int64(len(page)) {
-			continue
-		}
-		key := at + int(pos)
-		if key+keySize+int(vsize) > len(page) {
-			continue
-		}
-		p := bridge.Position(binary.BigEndian.Uint64(page[key:]))
-		chunk := int(binary.BigEndian.Uint16(page[key+8:]))
-		s.pieces[p] = append(s.pieces[p], piece{chunk, offset + int64(key) + keySize, int(vsize)})
+		p := bridge.Position(binary.BigEndian.Uint64(x.key))
+		chunk := int(binary.BigEndian.Uint16(x.key[8:]))
+		s.pieces[p] = append(s.pieces[p], piece{chunk, x.at, x.length})
+	})
+}
+
+// leaf returns the leaf that begins with page, with its overflow, nil for
+// anything else. The rightmost leaf may be longer than a page.
+func (s *salvager) leaf(page []byte, offset int64) []byte {
+	page, err := wholeLeaf(s.f, page, offset, 4)
+	if err != nil {
+		s.unread++
 	}
+	return page
 }
 
 // assemble puts the block at p together from the versions of its chunks.
@@ -127,7 +119,7 @@ func (s *salvager) assemble(p bridge.Position, pieces []piece) (b found, ok bool
 	}
 	for _, first := range versions[0] {
 		head := make([]byte, first.length)
-		if _, err := s.f.ReadAt(head, first.offset); err != nil {
+		if s.readAt(head, first.offset) != nil {
 			continue
 		}
 		h, err := parseHeader(head)
@@ -175,13 +167,22 @@ func (s *salvager) complete(b *found, versions map[int][]piece, tries int) bool 
 	return false
 }
 
+// readAt reads all of b. What the disk does not give is counted.
+func (s *salvager) readAt(b []byte, offset int64) error {
+	_, err := s.f.ReadAt(b, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.unread++
+	}
+	return err
+}
+
 // read returns a block; it is valid until the next call.
 func (s *salvager) read(b found) ([]byte, error) {
 	s.buf = s.buf[:0]
 	for _, x := range b.pieces {
 		n := len(s.buf)
 		s.buf = append(s.buf, make([]byte, x.length)...)
-		if _, err := s.f.ReadAt(s.buf[n:], x.offset); err != nil {
+		if err := s.readAt(s.buf[n:], x.offset); err != nil {
 			return nil, err
 		}
 	}
