@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"math/big"
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,6 +96,9 @@ func missing(t *testing.T, what, why string) {
 	t.Skipf("%s is missing (.ci/packages): %s", what, why)
 }
 
+// waiting is how many tests wait side by side.
+const waiting = 8
+
 // testBinary builds the program once for all tests.
 var testBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fieldbridge-test")
@@ -108,6 +113,11 @@ var testBinary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < waiting {
+		// Those that run side by side mostly wait for other processes.
+		flag.Set("test.parallel", strconv.Itoa(waiting))
+	}
 	code := m.Run()
 	if os.Getenv(inNamespace) == "" {
 		if path, err := testBinary(); err == nil {
