@@ -29,6 +29,8 @@ const (
 	// maxLevels is how many levels a topic may have: the broker has a node in
 	// memory for each.
 	maxLevels = 100
+	// maxOutbound is how many messages a client may leave unacknowledged.
+	maxOutbound = 1024
 	// maxAliases is how many topic aliases a client may use.
 	maxAliases = 16
 	// tellEvery is how often the same trouble with clients is logged.
@@ -105,7 +107,7 @@ func (e *embedded) serve() error {
 	capabilities.MaximumSessionExpiryInterval = sessionExpiry
 	capabilities.MaximumMessageExpiryInterval = 0 // or retained messages would end after a day
 	capabilities.ReceiveMaximum = maxUnacknowledged
-	capabilities.MaximumInflight = 1024
+	capabilities.MaximumInflight = maxOutbound
 	capabilities.MaximumClientWritesPending = 1024
 	capabilities.TopicAliasMaximum = maxAliases
 	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true

@@ -52,6 +52,12 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 	if c, ok := cl.Net.Conn.(*conn); ok {
 		c.self = cl
+		if cl.Properties.Props.ReceiveMaximum >= maxOutbound {
+			// No client has more in flight anyway. mochi can stop for ever while it
+			// counts: Inflight.NextImmediate takes a read lock twice, and a publisher
+			// may ask for the lock in between.
+			cl.State.Inflight.ResetSendQuota(0)
+		}
 		c.patience = time.Duration(cl.State.Keepalive) * time.Second * 3 / 2 // MQTT-3.1.2-22
 	}
 }
