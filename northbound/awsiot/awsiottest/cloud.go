@@ -63,6 +63,7 @@ type Options struct {
 
 // Cloud is a running stand-in. Its methods are safe for concurrent use.
 type Cloud struct {
+	fanOut  fanOut
 	options Options
 	log     *slog.Logger
 	ca      *Authority
@@ -384,7 +385,7 @@ func (c *Cloud) client(id string) *client {
 
 // Publish sends a message to those who have subscribed to its topic.
 func (c *Cloud) Publish(topic string, payload []byte) error {
-	return c.server.Publish(topic, payload, false, 1)
+	return c.fanOut.publish(func() error { return c.server.Publish(topic, payload, false, 1) })
 }
 
 // Send is Publish with what else a message may have: content type, response
@@ -392,9 +393,10 @@ func (c *Cloud) Publish(topic string, payload []byte) error {
 func (c *Cloud) Send(m Message) error {
 	from := c.server.NewClient(nil, mochi.LocalListener, "cloud", true)
 	from.Properties.ProtocolVersion = 5
-	return c.server.InjectPacket(from, packets.Packet{
+	out := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, PacketID: 1, TopicName: m.Topic, Payload: m.Payload,
-		Properties: packets.Properties{ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData}})
+		Properties: packets.Properties{ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData}}
+	return c.fanOut.publish(func() error { return c.server.InjectPacket(from, out) })
 }
 
 // Close ends the stand-in and returns when all of it has ended. Its files stay.
@@ -462,10 +464,11 @@ func (c *Cloud) serve(w *wire) {
 		c.log.Info("no ALPN, closing")
 		return
 	}
-	s := &session{Conn: conn, wire: w}
+	s := &session{Conn: conn, wire: w, turn: turn{fanOut: &c.fanOut}}
 	if err := c.server.EstablishConnection("aws", s); err != nil {
 		c.log.Debug("connection ended", "err", err)
 	}
+	s.turn.end()
 	_ = s.Close()
 }
 

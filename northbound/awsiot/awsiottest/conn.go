@@ -86,10 +86,12 @@ type session struct {
 	silent atomic.Bool // the client was silent for too long
 	once   sync.Once
 	first  firstPacket
+	turn   turn // of the reading goroutine
 }
 
 // Read tells a client that was silent for too long so (0x8D) before it fails.
 func (s *session) Read(b []byte) (int, error) {
+	s.turn.end()
 	n, err := s.Conn.Read(b)
 	s.first.read(b[:n])
 	var timeout net.Error

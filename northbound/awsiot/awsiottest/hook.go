@@ -59,7 +59,7 @@ func (h *hook) ID() string { return "aws" }
 
 func (h *hook) Provides(b byte) bool {
 	return bytes.Contains([]byte{mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnSessionEstablish,
-		mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnPacketRead, mochi.OnPacketEncode, mochi.OnPublish, mochi.OnWillSent,
+		mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnPacketRead, mochi.OnPacketProcessed, mochi.OnPacketEncode, mochi.OnPublish, mochi.OnWillSent,
 		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnQosPublish}, []byte{b})
 }
 
@@ -189,6 +189,7 @@ func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	if !ok {
 		return
 	}
+	s.turn.end() // after a DISCONNECT nothing is read any more
 	known := s.client.Load()
 	c.mu.Lock()
 	if c.clients[cl.ID] == known {
@@ -243,6 +244,12 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 
 // OnPacketRead refuses what breaks a limit of the connection.
 func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if s, ok := cl.Net.Conn.(*session); ok {
+		s.turn.end() // it was read before
+		if pk.FixedHeader.Type == packets.Puback {
+			s.turn.take()
+		}
+	}
 	violation := func(code packets.Code) (packets.Packet, error) { return pk, h.violation(cl, code) }
 	size := pk.FixedHeader.Remaining + 1 + lengthBytes(pk.FixedHeader.Remaining)
 	if size > maximumPacket {

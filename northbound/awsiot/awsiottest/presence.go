@@ -37,7 +37,7 @@ func (c *Cloud) emit(kind string, e event) {
 func (c *Cloud) say(topic string, v any) {
 	data, err := json.Marshal(v)
 	if err == nil {
-		err = c.server.Publish(topic, data, false, 1)
+		err = c.Publish(topic, data)
 	}
 	if err != nil {
 		c.log.Warn("message of the cloud cannot be published", "topic", topic, "err", err)

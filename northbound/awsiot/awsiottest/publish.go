@@ -162,7 +162,7 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 		copies = 2
 	}
 	for range copies {
-		if err := h.cloud.server.InjectPacket(c.proxy, out); err != nil {
+		if err := h.cloud.fanOut.publish(func() error { return h.cloud.server.InjectPacket(c.proxy, out) }); err != nil {
 			h.cloud.log.Warn("message cannot be handed on", "topic", m.Topic, "err", err)
 		}
 	}
