@@ -90,7 +90,7 @@ func (s *site) greetOld(nc *siteConn) (resumed bool, err error) {
 	}
 	_ = nc.SetDeadline(time.Now().Add(siteTimeout))
 	if err := nc.writePacket(connect, (*mochi.Packet).ConnectEncode); err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
+		return false, fmt.Errorf("%s: %w (%w)", what, errSilent, err) // it was closed before
 	}
 	kind, body, err := nc.readPacket()
 	if err != nil {
