@@ -66,10 +66,11 @@ func forbidden(from, to string) string {
 	if isTestPackage(to) && !isTestPackage(from) && from != "fieldbridge/cmd/fieldbridge" {
 		return "*test packages are for tests and the commands demo and cloud"
 	}
-	if from == "fieldbridge/bridge" || from == "fieldbridge/bridge/setting" {
-		if to != "fieldbridge/bridge/setting" {
-			return "bridge imports the standard library alone"
-		}
+	if from == "fieldbridge/setting" || from == "fieldbridge/bridge" && to != "fieldbridge/setting" {
+		return "bridge and setting stand on the ground: they import the standard library alone"
+	}
+	if within(from, "fieldbridge/socket") {
+		return "socket knows no other package of the house"
 	}
 	if a := adapter(to); a != "" && !within(from, a) && !slices.Contains(knowsAll, from) {
 		return "only cmd and configs know adapters; adapters do not know one another"
@@ -122,7 +123,7 @@ func TestForbidden(t *testing.T) {
 		ok       bool
 	}{
 		{"fieldbridge/bridge", "fieldbridge/store", false},
-		{"fieldbridge/bridge", "fieldbridge/bridge/setting", true},
+		{"fieldbridge/bridge", "fieldbridge/setting", true},
 		{"fieldbridge/bridge", "golang.org/x/time/rate", false},
 		{"fieldbridge/bridge", "log/slog", true},
 		{"fieldbridge/store", "fieldbridge/southbound/modbus", false},
@@ -135,7 +136,7 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/configs", "fieldbridge/northbound/awsiot/awsiottest", false},
 		{"fieldbridge/cmd/fieldbridge", "fieldbridge/northbound/awsiot/awsiottest", true},
 		{"fieldbridge/store", "fieldbridge/configs", false},
-		{"fieldbridge/bridge/console", "fieldbridge/store", false},
+		{"fieldbridge/console", "fieldbridge/store", false},
 	} {
 		if got := forbidden(tt.from, tt.to) == ""; got != tt.ok {
 			t.Errorf("%s imports %s: allowed %v, want %v", tt.from, tt.to, got, tt.ok)

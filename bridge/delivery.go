@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Delivery says when readings of a point are delivered. The zero Delivery

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -4,7 +4,7 @@ import (
 	"math"
 	"strconv"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Scaling turns a raw number into the value of a point: raw × Scale + Offset,

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"testing"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func TestValueForm(t *testing.T) {

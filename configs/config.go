@@ -6,9 +6,9 @@ import (
 	"reflect"
 	"strings"
 
-	"fieldbridge/bridge/console"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 	"fieldbridge/store"

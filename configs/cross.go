@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // ExampleEndpoint stands in a first configuration until somebody knows better.

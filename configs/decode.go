@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // decoder fills configuration structs from a tree, by the rules of package

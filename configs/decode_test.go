@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // everyKind has each kind of value that a configuration struct may have.

@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"slices"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 )

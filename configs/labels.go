@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // maxLabel is the most bytes of a label's value: it stands in topics, which AWS

@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strings"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Loaded is a configuration without errors.

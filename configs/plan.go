@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 )

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // The reference documents are made of the configuration structs and their doc

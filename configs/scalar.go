@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // The one grammar of numbers, on the text as written: YAML's own would read 010

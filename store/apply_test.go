@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func TestApplyCommitEvery(t *testing.T) {

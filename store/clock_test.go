@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // TestClock gives the queue what a wrong wall clock makes of acquisition times:

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Config is the section store.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // mountSmall mounts a file system of size bytes, or skips.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // mountExt4 mounts an ext4 file system in a file that turns read-only at its

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // mountFailing mounts a file system that gives EIO while fail says so, or skips.

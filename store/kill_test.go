@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // childDir is the environment variable that makes the test binary a gateway

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fieldbridge/bridge/bridgetest"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func TestMain(m *testing.M) {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // slowSeries returns n batches of 20 points of 5 devices that change slowly,

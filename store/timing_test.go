@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // pointNames are made once: the race detector makes much of fmt.

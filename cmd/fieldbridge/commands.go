@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"syscall"
 
-	"fieldbridge/bridge/console"
+	"fieldbridge/console"
 )
 
 // The control socket is how a second process talks to the running gateway:

@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/console"
-	"fieldbridge/bridge/socket"
 	"fieldbridge/configs"
 	"fieldbridge/configs/change"
+	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 	"fieldbridge/store"

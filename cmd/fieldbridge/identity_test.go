@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/console"
+	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/identity"
 )

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/console"
+	"fieldbridge/console"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
 )

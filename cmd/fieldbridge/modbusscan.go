@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
 

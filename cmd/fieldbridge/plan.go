@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/configs"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
 

@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/configs"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

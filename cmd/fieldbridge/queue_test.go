@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/console"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/configs"
+	"fieldbridge/console"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

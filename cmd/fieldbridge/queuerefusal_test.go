@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

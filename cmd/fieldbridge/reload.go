@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/configs"
 	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/console"
+	"fieldbridge/console"
 )
 
 // deviceValues is what /devices/NAME answers: the newest readings of a device, as

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 var testBackoff = Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute)}

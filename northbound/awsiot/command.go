@@ -11,7 +11,7 @@ import (
 	"unicode"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // command is what the cloud asks for, whichever way it comes:

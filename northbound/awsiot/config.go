@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Config is the section northbound.awsiot.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func validConfig() Config {

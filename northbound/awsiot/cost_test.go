@@ -16,7 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/bridgetest"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // plantCost is one line of the table that TestCost prints.

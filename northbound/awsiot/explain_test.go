@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // attemptOnce makes one real attempt to connect over TCP and returns its error.

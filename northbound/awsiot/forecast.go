@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Emission is a batch that a gateway is expected to emit again and again: the

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func emissions(devices, points int, every time.Duration) []Emission {

@@ -14,8 +14,8 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/bridgetest"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // The tests of this file are of our session at the lines of AWS's behaviour that

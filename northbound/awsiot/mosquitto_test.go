@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // TestRealMosquitto connects to a broker that is not ours, over mutual TLS, and

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"testing"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // tunnel listens and lets serve say where each connection is to go; "" is

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // rig is a sink and a stand-in, connected in memory.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 // BenchmarkSession takes readings from packing to PUBACK over real mutual TLS.

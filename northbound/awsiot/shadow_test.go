@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 func TestShadowReportsOnlyDifferences(t *testing.T) {

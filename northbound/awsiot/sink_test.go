@@ -13,8 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

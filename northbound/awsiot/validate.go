@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Limits of AWS IoT Core ("AWS IoT Core message broker and protocol limits and

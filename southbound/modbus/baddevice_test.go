@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/wire"
 )

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 

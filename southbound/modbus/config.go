@@ -3,7 +3,7 @@ package modbus
 import (
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Config is the modbus section of a configuration: lines and the devices on

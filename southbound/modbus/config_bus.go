@@ -3,7 +3,7 @@ package modbus
 import (
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Bus is one serial line or one TCP connection to Modbus units.

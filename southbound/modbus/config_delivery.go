@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Deadband is by how much a number must differ from the one delivered last:

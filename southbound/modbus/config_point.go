@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Point is a named, typed value of a device. Exactly one of Coil, Discrete,

@@ -3,7 +3,7 @@ package modbus
 import (
 	"fmt"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/wire"
 )
 

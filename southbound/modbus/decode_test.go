@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func decimal(t testing.TB, s string) *setting.Decimal {

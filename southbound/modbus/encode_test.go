@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // placed returns the field of a point as if it were alone in a block.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/socket"
+	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus/wire"
 )
 

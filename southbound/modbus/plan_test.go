@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/wire"
 )
 

@@ -2,7 +2,7 @@ package modbus
 
 import (
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // maxPower bounds the exponent of a scale point. SunSpec's sunssf is -10 to 10;

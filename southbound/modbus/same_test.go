@@ -3,7 +3,7 @@ package modbus
 import (
 	"testing"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // TestSame: a change of any kind makes another device, and nothing else does.

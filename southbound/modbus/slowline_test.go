@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/wire"
 )

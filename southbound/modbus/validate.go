@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Validate returns everything that is wrong with c.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // file writes a file of the test and returns its path.

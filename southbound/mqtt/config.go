@@ -1,6 +1,6 @@
 package mqtt
 
-import "fieldbridge/bridge/setting"
+import "fieldbridge/setting"
 
 // Config is the section southbound.mqtt.
 type Config struct {

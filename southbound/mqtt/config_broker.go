@@ -1,6 +1,6 @@
 package mqtt
 
-import "fieldbridge/bridge/setting"
+import "fieldbridge/setting"
 
 // Broker is the embedded broker (listen, or tls with listen) or one of the site
 // (url).

@@ -3,7 +3,7 @@ package mqtt
 import (
 	"errors"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Sensor is a rule: which messages, and what is read from them.

@@ -8,7 +8,7 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 
-	"fieldbridge/bridge/socket"
+	"fieldbridge/socket"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // readPassword returns the first line of a file.

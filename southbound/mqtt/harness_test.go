@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/socket"
+	"fieldbridge/socket"
 )
 
 // port is an address on which an embedded broker listens.

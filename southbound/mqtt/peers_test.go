@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // python runs a script with the system's Python, which has the module paho.

@@ -18,7 +18,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/socket"
+	"fieldbridge/socket"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // siteBroker is a real mosquitto.

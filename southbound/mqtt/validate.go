@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // Validate returns everything that is wrong with c.

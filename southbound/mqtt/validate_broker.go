@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 func (b Broker) validate() []setting.Problem {

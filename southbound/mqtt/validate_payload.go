@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // validatePayload checks how values are read; f is nil if the topic is wrong.

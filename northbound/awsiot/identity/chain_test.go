@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/bridge/setting"
+	"fieldbridge/setting"
 )
 
 // chain gives the gateway a certificate for key that an intermediate authority

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 func TestAllIsWell(t *testing.T) {

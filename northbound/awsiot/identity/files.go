@@ -16,8 +16,8 @@ import (
 	"slices"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
 )
 
 // renewBefore is how long before the end of our certificate to warn, and

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/bridge/setting"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/setting"
 )
 
 func TestKeyDoesNotMatch(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fieldbridge/bridge/socket"
+	"fieldbridge/socket"
 )
 
 // OpenSerial opens and sets a serial port. It is for this process alone until
