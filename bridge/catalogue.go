@@ -58,7 +58,7 @@ func (c *Catalogue) Put(d DeviceInfo) {
 func (c *Catalogue) putDeliveries(d DeviceInfo) {
 	var rules map[string]*Delivery
 	for _, p := range d.Points {
-		if !p.Delivery.plain() {
+		if !p.Delivery.Plain() {
 			if rules == nil {
 				rules = make(map[string]*Delivery)
 			}

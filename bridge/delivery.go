@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"fieldbridge/setting"
 )
 
 // Delivery says when readings of a point are delivered. The zero Delivery
@@ -52,8 +50,8 @@ type Report struct {
 	As    []Statistic
 }
 
-// plain reports whether d delivers each reading.
-func (d *Delivery) plain() bool {
+// Plain reports whether d delivers each reading; nil does.
+func (d *Delivery) Plain() bool {
 	return d == nil || !d.OnChange && d.Deadband == 0 && d.Report == nil
 }
 
@@ -153,26 +151,4 @@ func reported(points []PointInfo) []PointInfo {
 		}
 	}
 	return out
-}
-
-// NewDelivery makes a delivery of what a configuration says about a point; nil
-// is what it does not say. It returns nil for one that delivers each reading.
-func NewDelivery(onChange *bool, deadband *setting.Deadband, heartbeat *setting.Duration, report *setting.Report) *Delivery {
-	d := &Delivery{OnChange: onChange != nil && *onChange}
-	if deadband != nil {
-		d.Deadband, d.Percent = deadband.Value, deadband.Percent
-	}
-	if heartbeat != nil {
-		d.Heartbeat = heartbeat.D()
-	}
-	if report != nil {
-		d.Report = &Report{Every: report.Every.D()}
-		for _, s := range report.As {
-			d.Report.As = append(d.Report.As, Statistic(s))
-		}
-	}
-	if d.plain() {
-		return nil
-	}
-	return d
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -138,20 +137,6 @@ func TestCatalogueTellsReports(t *testing.T) {
 	c.Remove("d")
 	if devices, again, _ := c.Snapshot(); len(devices) != 0 || again == version {
 		t.Errorf("after removal: %v", devices)
-	}
-}
-
-func TestNewDelivery(t *testing.T) {
-	on, off := true, false
-	if d := bridge.NewDelivery(&off, nil, nil, nil); d != nil {
-		t.Errorf("got %+v", d)
-	}
-	minute := setting.Duration(time.Minute)
-	d := bridge.NewDelivery(&on, &setting.Deadband{Value: 1, Percent: true}, &minute, &setting.Report{Every: minute, As: []string{"max"}})
-	want := &bridge.Delivery{OnChange: true, Deadband: 1, Percent: true, Heartbeat: time.Minute,
-		Report: &bridge.Report{Every: time.Minute, As: []bridge.Statistic{bridge.Maximum}}}
-	if diff := cmp.Diff(want, d); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -100,7 +100,7 @@ func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time
 		case !good && p.last == r.Value:
 			f.repeats++
 			return false
-		case good && !rule.plain() && p.snapshot == f.snapshot && rule.unchanged(p.last, r.Value):
+		case good && !rule.Plain() && p.snapshot == f.snapshot && rule.unchanged(p.last, r.Value):
 			f.unchange++
 			return false
 		}
@@ -108,7 +108,7 @@ func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time
 	if p != nil && !p.last.Good() {
 		d.bad--
 	}
-	if good && rule.plain() {
+	if good && rule.Plain() {
 		delete(d.points, r.Point)
 		return true
 	}

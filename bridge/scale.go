@@ -3,8 +3,6 @@ package bridge
 import (
 	"math"
 	"strconv"
-
-	"fieldbridge/setting"
 )
 
 // Scaling turns a raw number into the value of a point: raw × Scale + Offset,
@@ -14,22 +12,22 @@ type Scaling struct {
 }
 
 type factors struct {
-	scale, offset setting.Decimal
+	scale, offset Decimal
 	coef, add     int64 // value = (raw × coef + add) × 10^exp, if exact is true
 	exp           int
 	exact         bool
 }
 
 // NewScaling returns the scaling by scale and offset; nil is 1 and 0.
-func NewScaling(scale, offset *setting.Decimal) Scaling {
-	s := &factors{scale: setting.Decimal{Coef: 1}}
+func NewScaling(scale, offset *Decimal) Scaling {
+	s := &factors{scale: Decimal{Coef: 1}}
 	if scale != nil {
 		s.scale = *scale
 	}
 	if offset != nil {
 		s.offset = *offset
 	}
-	if s.scale == (setting.Decimal{Coef: 1}) && s.offset == (setting.Decimal{}) {
+	if s.scale == (Decimal{Coef: 1}) && s.offset == (Decimal{}) {
 		return Scaling{}
 	}
 	s.exp = s.scale.Exp

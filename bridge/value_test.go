@@ -5,8 +5,6 @@ import (
 	"math"
 	"strconv"
 	"testing"
-
-	"fieldbridge/setting"
 )
 
 func TestValueForm(t *testing.T) {
@@ -89,12 +87,12 @@ func FuzzNumberForm(f *testing.F) {
 	})
 }
 
-func decimal(t testing.TB, s string) *setting.Decimal {
+func decimal(t testing.TB, s string) *Decimal {
 	t.Helper()
 	if s == "" {
 		return nil
 	}
-	d := new(setting.Decimal)
+	d := new(Decimal)
 	if err := d.UnmarshalText([]byte(s)); err != nil {
 		t.Fatal(err)
 	}

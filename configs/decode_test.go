@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -24,7 +25,7 @@ type everyKind struct {
 	Maybe    *int              `yaml:"maybe"`
 	Wait     setting.Duration  `yaml:"wait"`
 	Bytes    setting.Size      `yaml:"bytes"`
-	Exact    *setting.Decimal  `yaml:"exact"`
+	Exact    *bridge.Decimal   `yaml:"exact"`
 	File     setting.Path      `yaml:"file"`
 	List     []string          `yaml:"list"`
 	Numbers  []uint16          `yaml:"numbers"`
@@ -118,7 +119,7 @@ also: here
 	}
 	want := everyKind{
 		Text: "0123", Truth: true, Whole: -31, Small: -128, Byte: 255, Big: 1<<64 - 1, Real: -2500, Maybe: new(int),
-		Wait: setting.Duration(90 * time.Minute), Bytes: 64 << 10, Exact: &setting.Decimal{Coef: 1, Exp: -1}, File: "dir/sub/x.pem",
+		Wait: setting.Duration(90 * time.Minute), Bytes: 64 << 10, Exact: &bridge.Decimal{Coef: 1, Exp: -1}, File: "dir/sub/x.pem",
 		List: []string{"a", "b c", "d"}, Numbers: []uint16{0x8000, 1}, Words: map[int64]string{0: "off", 16: "on"},
 		Inner: inner{7, "x"}, InnerPtr: &inner{A: 7}, Inners: map[string]*inner{"one": {1, ""}, "two": {7, "y"}},
 		Rules: rules{{Name: "z", Value: inner{A: 1}}, {Name: "a", Value: inner{7, "x"}}}, Either: either{A: 3}, embedded: embedded{"here"},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -230,7 +231,7 @@ func shapeOf(docs *sourceDocs, t reflect.Type) shape {
 		return shape{words: "duration", scalar: "string", match: `^(0|([0-9]+d)?([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))*)$`}
 	case reflect.TypeFor[setting.Size]():
 		return shape{words: "size", scalar: "size", match: `^[0-9]+(B|KiB|MiB|GiB|TiB)?$`}
-	case reflect.TypeFor[setting.Decimal]():
+	case reflect.TypeFor[bridge.Decimal]():
 		return shape{words: "number", scalar: "number"}
 	case pathType:
 		return shape{words: "file", scalar: "string"}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -173,7 +174,8 @@ func (d *decoder) unmarshal(n *node, v reflect.Value, u encoding.TextUnmarshaler
 	}
 	// Types of other packages decide for themselves: a Modbus reference may
 	// begin with zeros.
-	if n.plain && v.Type().PkgPath() == pathType.PkgPath() && leadingZero.MatchString(n.text) {
+	own := v.Type().PkgPath() == pathType.PkgPath() || v.Type() == decimalType
+	if n.plain && own && leadingZero.MatchString(n.text) {
 		text, fix := leadingZeroProblem(p, n.text)
 		d.fail(p, n.pos, text, fix)
 		return
@@ -187,14 +189,16 @@ func (d *decoder) unmarshal(n *node, v reflect.Value, u encoding.TextUnmarshaler
 	}
 }
 
-// wantedText names the types of package setting.
+var decimalType = reflect.TypeFor[bridge.Decimal]()
+
+// wantedText names the types that every adapter uses.
 func wantedText(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[setting.Duration]():
 		return "a duration as 5s"
 	case reflect.TypeFor[setting.Size]():
 		return "a size as 64KiB"
-	case reflect.TypeFor[setting.Decimal]():
+	case decimalType:
 		return "a number"
 	}
 	return "a single value"

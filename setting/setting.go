@@ -1,6 +1,6 @@
 // Package setting has the types that adapters use in their configuration
-// structs: durations and sizes as people write them, exact decimals, and
-// problems that point at a key.
+// structs: durations and sizes as people write them, files, and problems that
+// point at a key.
 //
 // A configuration struct has `yaml:"key"` tags on exported fields and a doc
 // comment on each that serves as its reference text. The loader (package
@@ -17,7 +17,6 @@
 package setting
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -132,57 +131,6 @@ func (s Size) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(s), 10)
-}
-
-// Decimal is an exact decimal number, Coef times ten to the power of Exp, so
-// that 213 scaled by 0.1 is 21.3 and not 21.300000000000001.
-type Decimal struct {
-	Coef int64
-	Exp  int
-}
-
-var errDecimal = errors.New("not a decimal number: write it as 0.1, -40 or 2.5e-3, of at most 18 digits")
-
-// UnmarshalText reads 0.1, -40, 2.5e-3.
-func (d *Decimal) UnmarshalText(text []byte) error {
-	s := string(text)
-	mantissa, exponent, hasExp := strings.Cut(strings.ToLower(s), "e")
-	exp := 0
-	if hasExp {
-		e, err := strconv.Atoi(exponent)
-		if err != nil || e < -300 || e > 300 {
-			return fmt.Errorf("%q is %w", s, errDecimal)
-		}
-		exp = e
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	coef, err := strconv.ParseInt(whole+fraction, 10, 64)
-	if err != nil || len(strings.TrimLeft(whole+fraction, "+-0")) > 18 || (whole == "" && fraction == "") {
-		return fmt.Errorf("%q is %w", s, errDecimal)
-	}
-	exp -= len(fraction)
-	for coef != 0 && coef%10 == 0 {
-		coef, exp = coef/10, exp+1
-	}
-	if coef == 0 {
-		exp = 0
-	}
-	*d = Decimal{coef, exp}
-	return nil
-}
-
-// String writes d as it is read.
-func (d Decimal) String() string {
-	return strconv.FormatFloat(d.Float(), 'g', -1, 64)
-}
-
-// Float returns the nearest float64.
-func (d Decimal) Float() float64 {
-	f, err := strconv.ParseFloat(strconv.FormatInt(d.Coef, 10)+"e"+strconv.Itoa(d.Exp), 64)
-	if err != nil {
-		return 0 // cannot happen within UnmarshalText's limits, but for ranges near 1e300
-	}
-	return f
 }
 
 // Path is a file or folder. The loader makes it relative to the folder of the

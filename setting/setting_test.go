@@ -45,23 +45,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-func TestDecimal(t *testing.T) {
-	for in, want := range map[string]Decimal{"0.1": {1, -1}, "-40": {-4, 1}, "2.50": {25, -1}, "1e3": {1, 3}, "2.5e-3": {25, -4}, "0.0": {}, ".5": {5, -1}, "+3": {3, 0}} {
-		var d Decimal
-		if err := d.UnmarshalText([]byte(in)); err != nil || d != want {
-			t.Errorf("%q: got %v, %v", in, d, err)
-		}
-	}
-	for _, in := range []string{"", ".", "-", "1,5", "0x10", "1e", "1e999", "nan", "1234567890123456789012"} {
-		var d Decimal
-		if err := d.UnmarshalText([]byte(in)); err == nil {
-			t.Errorf("%q is taken as %v", in, d)
-		}
-	}
-}
-
 func FuzzScalars(f *testing.F) {
-	for _, s := range []string{"1d12h", "64KiB", "2.5e-3", "-0", "1e-300"} {
+	for _, s := range []string{"1d12h", "64KiB", "2h", "-0", "1e-300"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
@@ -78,10 +63,6 @@ func FuzzScalars(f *testing.F) {
 			if err := again.UnmarshalText([]byte(s.String())); err != nil || again != s {
 				t.Errorf("size %q, written %q: %v", in, s, err)
 			}
-		}
-		var n Decimal
-		if n.UnmarshalText([]byte(in)) == nil {
-			n.Float()
 		}
 	})
 }

@@ -135,9 +135,9 @@ func (f *modbusFlags) point() func(address string) (modbus.Point, error) {
 	f.StringVar(&p.Bits, "bits", "", "some bits of a register, as 4-7")
 	f.StringVar(&p.Byte, "byte", "", "the half of a register that an int8 or uint8 is in: low or high")
 	bit := f.Int("bit", -1, "one bit of a register, 0 is the least significant")
-	decimal := func(given **setting.Decimal) func(string) error {
+	decimal := func(given **bridge.Decimal) func(string) error {
 		return func(text string) error {
-			*given = new(setting.Decimal)
+			*given = new(bridge.Decimal)
 			return (*given).UnmarshalText([]byte(text))
 		}
 	}

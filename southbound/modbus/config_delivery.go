@@ -12,14 +12,14 @@ import (
 // Deadband is by how much a number must differ from the one delivered last:
 // 0.2, or 1% of it.
 type Deadband struct {
-	Value   setting.Decimal
+	Value   bridge.Decimal
 	Percent bool
 }
 
 // UnmarshalText reads 0.2 or 1%.
 func (d *Deadband) UnmarshalText(text []byte) error {
 	number, percent := strings.CutSuffix(string(text), "%")
-	var v setting.Decimal
+	var v bridge.Decimal
 	if err := v.UnmarshalText([]byte(strings.TrimSpace(number))); err != nil || v.Coef < 0 {
 		return fmt.Errorf("%q is no deadband: write a number that is not negative, as 0.2, or a percentage, as 1%%", text)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -54,9 +55,9 @@ type Point struct {
 	// and spaces at the end is cut off. What is not UTF-8 is read as Latin-1.
 	Length int `yaml:"length"`
 	// Scale multiplies the number read, exactly as decimals: 213 by 0.1 is 21.3.
-	Scale *setting.Decimal `yaml:"scale"`
+	Scale *bridge.Decimal `yaml:"scale"`
 	// Offset is added after Scale.
-	Offset *setting.Decimal `yaml:"offset"`
+	Offset *bridge.Decimal `yaml:"offset"`
 	// Range maps the raw range linearly to a range of values, in place of Scale
 	// and Offset; raw numbers beyond it go on along the line.
 	Range *Range `yaml:"range"`
@@ -95,9 +96,9 @@ type Point struct {
 // Range is a straight line through two points.
 type Range struct {
 	// Raw are two numbers as they are read.
-	Raw []setting.Decimal `yaml:"raw"`
+	Raw []bridge.Decimal `yaml:"raw"`
 	// Value are the two values that belong to them.
-	Value []setting.Decimal `yaml:"value"`
+	Value []bridge.Decimal `yaml:"value"`
 }
 
 // Ref is an address as manuals print it; its leading zeros count.

@@ -3,7 +3,7 @@ package modbus
 import (
 	"fmt"
 
-	"fieldbridge/setting"
+	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -11,11 +11,11 @@ import (
 // max_step}.
 type Writable struct {
 	// Min is the least value that may be written, in the point's unit.
-	Min *setting.Decimal `yaml:"min"`
+	Min *bridge.Decimal `yaml:"min"`
 	// Max is the greatest.
-	Max *setting.Decimal `yaml:"max"`
+	Max *bridge.Decimal `yaml:"max"`
 	// MaxStep is by how much a write may change the value that the device has.
-	MaxStep *setting.Decimal `yaml:"max_step"`
+	MaxStep *bridge.Decimal `yaml:"max_step"`
 	// ReadModifyWrite allows a part of a register (bit, bits, byte) to be set by
 	// writing the whole register back, on devices without function 22. What the
 	// device itself changes in between is lost. Default false.

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 )
 
-func decimal(t testing.TB, s string) *setting.Decimal {
+func decimal(t testing.TB, s string) *bridge.Decimal {
 	t.Helper()
-	var d setting.Decimal
+	var d bridge.Decimal
 	if err := d.UnmarshalText([]byte(s)); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +113,8 @@ func TestDecode(t *testing.T) {
 		{"no sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, "8001", bridge.Int(-32767)},
 		{"enum", Point{Enum: map[int64]string{2: "cooling"}}, "0002", bridge.Uint(2)},
 		{"out of the enum", Point{Enum: map[int64]string{2: "cooling"}}, "0003", bad(bridge.ReasonOutOfRange)},
-		{"range", Point{Type: "int16", Range: &Range{[]setting.Decimal{{}, {Coef: 27648}}, []setting.Decimal{{}, {Coef: 10}}}}, "3600", bridge.Float64(5)},
-		{"range, beyond", Point{Type: "int16", Range: &Range{[]setting.Decimal{{}, {Coef: 27648}}, []setting.Decimal{{}, {Coef: 10}}}}, "fff6", bridge.Float64(-100.0 / 27648)},
+		{"range", Point{Type: "int16", Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, "3600", bridge.Float64(5)},
+		{"range, beyond", Point{Type: "int16", Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, "fff6", bridge.Float64(-100.0 / 27648)},
 		{"coil", Point{Coil: at(7)}, "01", bridge.Bool(true)},
 	}
 	for _, test := range tests {
@@ -185,7 +184,7 @@ func manyPoints(n int) map[string]Point {
 		p := Point{Holding: at(i)}
 		switch i % 4 {
 		case 1:
-			p.Type, p.Scale = "int16", &setting.Decimal{Coef: 1, Exp: -1}
+			p.Type, p.Scale = "int16", &bridge.Decimal{Coef: 1, Exp: -1}
 		case 2:
 			p.Type = "float32"
 		case 3:

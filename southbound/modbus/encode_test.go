@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 )
 
 // placed returns the field of a point as if it were alone in a block.
@@ -44,7 +43,7 @@ func FuzzEncodeDecode(f *testing.F) {
 			p.Length = 8
 		}
 		if scaled && (kind.kind == kindInt || kind.kind == kindUint || kind.kind == kindBCD) && kind.bits <= 32 {
-			p.Scale, p.Offset = &setting.Decimal{Coef: 1, Exp: -2}, &setting.Decimal{Coef: -40}
+			p.Scale, p.Offset = &bridge.Decimal{Coef: 1, Exp: -2}, &bridge.Decimal{Coef: -40}
 		}
 		field := placed(t, p)
 		if len(data) < 2*field.words {
@@ -100,7 +99,7 @@ func TestEncode(t *testing.T) {
 		{"enum by number", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Float64(2), "\x00\x02"},
 		{"out of the enum", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Int(3), "3 is not in the enum"},
 		{"sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, bridge.Int(-32768), "-32768 is what the device says for no value"},
-		{"range", Point{Range: &Range{[]setting.Decimal{{}, {Coef: 27648}}, []setting.Decimal{{}, {Coef: 10}}}}, bridge.Int(5), "\x36\x00"},
+		{"range", Point{Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, bridge.Int(5), "\x36\x00"},
 		{"text", Point{Type: "string", Length: 4}, bridge.String("ab"), "ab\x00\x00"},
 		{"long text", Point{Type: "string", Length: 4}, bridge.String("abcde"), `"abcde" is longer than 4 bytes`},
 		{"text for a number", Point{}, bridge.String("7"), "7 is no number"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -105,8 +106,8 @@ func firstRun(url string) Config {
 	bus.Timeout = setting.Duration(5 * time.Second) // the machine may be busy
 	d := testDevice("plc", 1, map[string]Point{
 		"supply_temp": {Input: at(0), Type: "float32", Unit: "°C"},
-		"return_temp": {Input: at(2), Type: "int16", Scale: &setting.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},
-		"energy":      {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &setting.Decimal{Coef: 1, Exp: -2}, Unit: "kWh"},
+		"return_temp": {Input: at(2), Type: "int16", Scale: &bridge.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},
+		"energy":      {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &bridge.Decimal{Coef: 1, Exp: -2}, Unit: "kWh"},
 		"running":     {Coil: at(3)},
 		"door_open":   {Discrete: at(7)},
 		"fault":       {Holding: at(40), Bit: at(3)},

@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 )
 
 // maxPower bounds the exponent of a scale point. SunSpec's sunssf is -10 to 10;
@@ -12,7 +11,7 @@ const maxPower = 10
 // powerScaling are the scalings by 10^-maxPower to 10^maxPower.
 var powerScaling = func() (s [2*maxPower + 1]bridge.Scaling) {
 	for i := range s {
-		s[i] = bridge.NewScaling(&setting.Decimal{Coef: 1, Exp: i - maxPower}, nil)
+		s[i] = bridge.NewScaling(&bridge.Decimal{Coef: 1, Exp: i - maxPower}, nil)
 	}
 	return s
 }()

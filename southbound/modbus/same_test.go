@@ -3,7 +3,7 @@ package modbus
 import (
 	"testing"
 
-	"fieldbridge/setting"
+	"fieldbridge/bridge"
 )
 
 // TestSame: a change of any kind makes another device, and nothing else does.
@@ -22,7 +22,7 @@ func TestSame(t *testing.T) {
 	if !plain.same(build(func(*Device, *Point) {})) {
 		t.Error("the same device is another one")
 	}
-	var tenth setting.Decimal
+	var tenth bridge.Decimal
 	if err := tenth.UnmarshalText([]byte("0.1")); err != nil {
 		t.Fatal(err)
 	}

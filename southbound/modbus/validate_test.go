@@ -38,7 +38,7 @@ func withDevice(change func(*Device)) Config {
 
 func TestValidate(t *testing.T) {
 	minute := setting.Duration(time.Minute)
-	big := setting.Decimal{Coef: 2}
+	big := bridge.Decimal{Coef: 2}
 	tests := []struct {
 		name string
 		c    Config
@@ -76,8 +76,8 @@ func TestValidate(t *testing.T) {
 		{"string without length", withPoint(Point{Holding: at(0), Type: "string"}), "devices.d.points.x.length: a string without its length"},
 		{"length of a number", withPoint(Point{Holding: at(0), Length: 4}), "devices.d.points.x.length: a length for type uint16"},
 		{"scale of a bool", withPoint(Point{Coil: at(0), Scale: &big}), "devices.d.points.x.scale: scale for a bool: only numbers"},
-		{"scale and range", withPoint(Point{Input: at(0), Scale: &big, Range: &Range{[]setting.Decimal{{}, {Coef: 1}}, []setting.Decimal{{}, {Coef: 1}}}}), "devices.d.points.x.range: range beside another scaling"},
-		{"flat range", withPoint(Point{Input: at(0), Range: &Range{make([]setting.Decimal, 2), make([]setting.Decimal, 2)}}), "devices.d.points.x.range.raw: both raw numbers are the same"},
+		{"scale and range", withPoint(Point{Input: at(0), Scale: &big, Range: &Range{[]bridge.Decimal{{}, {Coef: 1}}, []bridge.Decimal{{}, {Coef: 1}}}}), "devices.d.points.x.range: range beside another scaling"},
+		{"flat range", withPoint(Point{Input: at(0), Range: &Range{make([]bridge.Decimal, 2), make([]bridge.Decimal, 2)}}), "devices.d.points.x.range.raw: both raw numbers are the same"},
 		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}), "devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
 		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}), "devices.d.points.x.enum: an enum of float32"},
 		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}), `devices.d.points.x.scale_point: "y" is not a point of this device`},
@@ -202,7 +202,7 @@ func TestDelivery(t *testing.T) {
 		d.Points = map[string]Point{
 			"a": {Input: at(0)},
 			"b": {Input: at(1), OnChange: &no},
-			"c": {Input: at(2), Deadband: &Deadband{setting.Decimal{Coef: 1}, true}, Heartbeat: &minute},
+			"c": {Input: at(2), Deadband: &Deadband{bridge.Decimal{Coef: 1}, true}, Heartbeat: &minute},
 			"d": {Input: at(3), OnChange: &no, Report: &Report{minute, []string{"mean", "max"}}},
 		}
 	})

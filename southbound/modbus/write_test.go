@@ -26,10 +26,10 @@ func unsupported(functions ...byte) modbustest.Behaviour {
 
 func TestWrite(t *testing.T) {
 	yes := &Writable{}
-	limits := &Writable{Min: &setting.Decimal{Coef: 20}, Max: &setting.Decimal{Coef: 85}, MaxStep: &setting.Decimal{Coef: 10}}
+	limits := &Writable{Min: &bridge.Decimal{Coef: 20}, Max: &bridge.Decimal{Coef: 85}, MaxStep: &bridge.Decimal{Coef: 10}}
 	points := map[string]Point{
 		"pump":     {Coil: at(3), Writable: yes},
-		"speed":    {Holding: at(10), Scale: &setting.Decimal{Coef: 1, Exp: -1}, Writable: yes},
+		"speed":    {Holding: at(10), Scale: &bridge.Decimal{Coef: 1, Exp: -1}, Writable: yes},
 		"setpoint": {Holding: at(20), Type: "float32", Order: "CDAB", Writable: limits},
 		"flag":     {Holding: at(30), Bit: at(3), Writable: yes},
 		"stage":    {Holding: at(31), Bits: "4-7", Writable: &Writable{ReadModifyWrite: true}},

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"errors"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -92,9 +93,9 @@ type Value struct {
 	// Unit is the engineering unit, as "°C".
 	Unit string `yaml:"unit"`
 	// Scale is what the number is multiplied by, exactly as decimals.
-	Scale *setting.Decimal `yaml:"scale"`
+	Scale *bridge.Decimal `yaml:"scale"`
 	// Offset is added to the scaled number.
-	Offset *setting.Decimal `yaml:"offset"`
+	Offset *bridge.Decimal `yaml:"offset"`
 	// Enum names the numbers that an integer may be; any other is bad. The
 	// payload may have the number or its name. The cloud gets the number, and
 	// the names in the catalogue.

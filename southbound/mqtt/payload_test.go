@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 )
 
 // arrival is when the messages of tests come.
@@ -52,7 +51,7 @@ func decode(t *testing.T, s Sensor, payload string) string {
 	return strings.Join(parts, " ")
 }
 
-func decimal1(coef int64, exp int) *setting.Decimal { return &setting.Decimal{Coef: coef, Exp: exp} }
+func decimal1(coef int64, exp int) *bridge.Decimal { return &bridge.Decimal{Coef: coef, Exp: exp} }
 
 func TestWholePayload(t *testing.T) {
 	for _, c := range []struct {

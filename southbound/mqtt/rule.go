@@ -104,7 +104,7 @@ func newExtract(name string, p Point) (extract, error) {
 	}
 	e := extract{path: p.Path, column: p.Column, typ: typ, scaling: bridge.NewScaling(p.Scale, p.Offset), trueWhen: p.TrueWhen, falseWhen: p.FalseWhen}
 	e.info = bridge.PointInfo{Name: name, Type: typ.name, Unit: p.Unit, Enum: p.Enum,
-		Delivery: bridge.NewDelivery(p.OnChange, p.Deadband, p.Heartbeat, p.Report)}
+		Delivery: newDelivery(p.OnChange, p.Deadband, p.Heartbeat, p.Report)}
 	if p.Enum != nil {
 		e.numbers = make(map[string]int64, len(p.Enum))
 		for n, word := range p.Enum {
@@ -145,7 +145,7 @@ func (r *rule) info(reading bridge.Reading) bridge.PointInfo {
 
 // delivery returns that of the points that no rule names.
 func (r *rule) delivery() *bridge.Delivery {
-	return bridge.NewDelivery(r.config.OnChange, nil, r.config.Heartbeat, nil)
+	return newDelivery(r.config.OnChange, nil, r.config.Heartbeat, nil)
 }
 
 // device returns the template of the device's name.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 )
 
@@ -41,7 +42,7 @@ func TestValidate(t *testing.T) {
 		{"points name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"B": {Path: "b"}}}, `sensors.s.points.B: can't name: "b"`},
 		{"no path", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"b": {}}}, "sensors.s.points.b: no path"},
 		{"type", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "flaot64"}}, `sensors.s.type: no type: did you mean "float64"?`},
-		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "bool", Scale: &setting.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
+		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
 		{"qos", Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: 3 is no QoS"},
 		{"local qos", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)}, "sensors.s.qos: sensor decides"},
 	} {
@@ -136,7 +137,7 @@ func TestValidatePayload(t *testing.T) {
 		{Sensor{Points: Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
 		{points(Point{Column: 1}), "points.p.column points.p"},
 		{points(Point{Path: "x", Value: Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
-		{points(Point{Path: "x", Value: Value{Scale: &setting.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
+		{points(Point{Path: "x", Value: Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
 		{points(Point{Path: "x", Value: Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
 		{points(Point{Path: "x", Value: Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
 		{points(Point{Path: "x", Value: Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},

@@ -1,0 +1,30 @@
+package mqtt
+
+import (
+	"fieldbridge/bridge"
+	"fieldbridge/setting"
+)
+
+// newDelivery makes a delivery of what a configuration says about a point; nil
+// is what it does not say. It returns nil for one that delivers each reading.
+func newDelivery(
+	onChange *bool, deadband *setting.Deadband, heartbeat *setting.Duration, report *setting.Report,
+) *bridge.Delivery {
+	d := &bridge.Delivery{OnChange: onChange != nil && *onChange}
+	if deadband != nil {
+		d.Deadband, d.Percent = deadband.Value, deadband.Percent
+	}
+	if heartbeat != nil {
+		d.Heartbeat = heartbeat.D()
+	}
+	if report != nil {
+		d.Report = &bridge.Report{Every: report.Every.D()}
+		for _, s := range report.As {
+			d.Report.As = append(d.Report.As, bridge.Statistic(s))
+		}
+	}
+	if d.Plain() {
+		return nil
+	}
+	return d
+}
