@@ -10,7 +10,7 @@ RACE := CGO_ENABLED=1
 RACEFLAG := -race
 endif
 
-.PHONY: help run build test lint fuzz bench bench-store soak sbom clean
+.PHONY: help run build test lint rooms fuzz bench bench-store soak sbom clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,9 @@ lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+rooms: ## print the table of the packages: files, lines, comments, tests, knots
+	@$(GO) test -count=1 -run '^TestRooms$$' -v . | sed -n 's/^        //p;/^ *rooms_test.go.*:..*[a-z]/p'
 
 FUZZTIME ?= 20s
 fuzz: ## run each fuzz test for FUZZTIME (20s)

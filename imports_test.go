@@ -1,22 +1,10 @@
 package fieldbridge_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// goPackage is what `go list -json` tells of a package.
-type goPackage struct {
-	ImportPath string
-	Standard   bool
-	Imports    []string
-}
 
 // drivers are the third-party modules that only certain packages may know.
 var drivers = map[string][]string{
@@ -83,22 +71,8 @@ func forbidden(from, to string) string {
 
 // TestImports checks the walls of the house: who may import whom.
 func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Standard,Imports", "./...").Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
-		}
-		t.Fatal(err)
-	}
 	count := 0
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p goPackage
-		if err := dec.Decode(&p); err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range list(t, "./...") {
 		count++
 		for _, to := range p.Imports {
 			if why := forbidden(p.ImportPath, to); why != "" {
