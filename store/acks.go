@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // ackRecord is what is known to be done: the cursor and what lies beyond it.
@@ -87,7 +88,7 @@ func readAcks(f io.Reader) (r ackRecord, err error) {
 		return r, err
 	}
 	if crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
-		return r, errChecksum
+		return r, block.ErrChecksum
 	}
 	return parseAcks(data)
 }
@@ -113,29 +114,29 @@ func (r *ackRecord) append(b []byte) []byte {
 }
 
 func parseAcks(data []byte) (r ackRecord, err error) {
-	in := reader{b: data}
-	r.number = in.uint()
-	r.next = bridge.Position(in.uint())
-	r.uptime = int64(in.uint())
-	r.done = make(spans, in.length())
+	in := block.NewReader(data)
+	r.number = in.Uint()
+	r.next = bridge.Position(in.Uint())
+	r.uptime = int64(in.Uint())
+	r.done = make(spans, in.Length())
 	var previous bridge.Position
 	for i := range r.done {
-		from := previous + bridge.Position(in.uint())
-		to := from + bridge.Position(in.uint())
+		from := previous + bridge.Position(in.Uint())
+		to := from + bridge.Position(in.Uint())
 		if from < previous || to <= from || i > 0 && from == previous {
-			in.fail()
+			in.Fail()
 			break
 		}
 		r.done[i] = span{from, to}
 		previous = to
 	}
-	n := in.length()
+	n := in.Length()
 	r.counts = make(map[bridge.Position]bridge.Count, n)
 	for range n {
-		p := bridge.Position(in.uint())
-		r.counts[p] = bridge.Count{Batches: in.uint(), Readings: in.uint()}
+		p := bridge.Position(in.Uint())
+		r.counts[p] = bridge.Count{Batches: in.Uint(), Readings: in.Uint()}
 	}
-	if in.bad || len(in.b) > 0 {
+	if !in.Done() {
 		return ackRecord{}, fmt.Errorf("the record of acknowledgements makes no sense")
 	}
 	return r, nil

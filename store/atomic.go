@@ -1,6 +1,7 @@
 package store
 
 import (
+	"hash/crc32"
 	"os"
 	"path/filepath"
 )
@@ -8,6 +9,9 @@ import (
 // temporary ends the names of files that are not yet what they will be. What is
 // found under such a name at start is left from a crash and worth nothing.
 const temporary = ".tmp~"
+
+// castagnoli is the polynomial of the checksums.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // replaceFile puts data at path so that after a power cut there is either the
 // old or the new content: written beside, synced, renamed, folder synced.

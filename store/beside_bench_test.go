@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // BenchmarkCommitBesideLog commits to the queue and to a plain log of the same
@@ -90,18 +91,18 @@ func median(d []time.Duration) time.Duration {
 // plainLog is an append-only file of blocks that is synced after each.
 type plainLog struct {
 	f       *os.File
-	encoder encoder
-	batches []numbered
+	encoder block.Encoder
+	batches []block.Numbered
 }
 
 // append encodes, writes and syncs a block, and returns the time of the latter two.
 func (l *plainLog) append(b *testing.B, batches []bridge.Batch) time.Duration {
 	l.batches = l.batches[:0]
 	for i := range batches {
-		l.batches = append(l.batches, numbered{Batch: batches[i], position: bridge.Position(i + 1)})
+		l.batches = append(l.batches, block.Numbered{Batch: batches[i], Position: bridge.Position(i + 1)})
 	}
-	h := header{run: "3k7q9x2m", seq: 1}
-	block, err := l.encoder.encode(&h, l.batches)
+	h := block.Header{Run: "3k7q9x2m", Seq: 1}
+	block, err := l.encoder.Encode(&h, l.batches)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // commit writes what is in memory below upTo and not yet done. While a block is
@@ -17,7 +18,7 @@ import (
 func (q *Queue) commit(upTo bridge.Position) error {
 	c, err := q.encodeNext(0, upTo, q.total())
 	for c != nil && err == nil {
-		from, before := c.header.last+1, c.header.before.Add(c.header.count)
+		from, before := c.header.Last+1, c.header.Before.Add(c.header.Count)
 		if from >= upTo {
 			return q.write(c)
 		}
@@ -37,9 +38,9 @@ func (q *Queue) commit(upTo bridge.Position) error {
 
 // committing is a block on its way to the disk.
 type committing struct {
-	header  header
+	header  block.Header
 	block   []byte
-	batches []numbered
+	batches []block.Numbered
 }
 
 // encodeNext makes the block of the batches from from on, below upTo; nil if
@@ -52,9 +53,9 @@ func (q *Queue) encodeNext(from, upTo bridge.Position, before bridge.Count) (*co
 		return nil, nil
 	}
 	q.keep.turn++
-	c.header = header{run: q.run, seq: uint64(c.batches[0].position - q.base), wall: time.Now().UnixMilli(),
-		uptime: q.uptime(), mono: time.Since(q.started).Milliseconds(), before: before}
-	block, err := q.keep.encoder.encode(&c.header, c.batches)
+	c.header = block.Header{Run: q.run, Seq: uint64(c.batches[0].Position - q.base), Wall: time.Now().UnixMilli(),
+		Uptime: q.uptime(), Mono: time.Since(q.started).Milliseconds(), Before: before}
+	block, err := q.keep.encoder.Encode(&c.header, c.batches)
 	c.block = append(c.block[:0], block...)
 	return c, err
 }
@@ -80,7 +81,7 @@ func (q *Queue) collect(c *committing, from, upTo bridge.Position) {
 		if it.state == itemFinished {
 			continue
 		}
-		c.batches = append(c.batches, numbered{Batch: it.batch, position: p, mono: it.at / int64(time.Millisecond)})
+		c.batches = append(c.batches, block.Numbered{Batch: it.batch, Position: p, Mono: it.at / int64(time.Millisecond)})
 		readings += len(it.batch.Readings)
 	}
 }
@@ -98,12 +99,12 @@ func (q *Queue) total() bridge.Count {
 // writeBlock makes a block durable. After any failure the segment is closed for
 // ever: nobody knows which of its pages have reached the disk. The next try goes
 // to a new one.
-func (q *Queue) writeBlock(h *header, block []byte) error {
+func (q *Queue) writeBlock(h *block.Header, block []byte) error {
 	if s := q.keep.writer; s != nil && q.needsNew(s, len(block)) {
 		q.seal()
 	}
 	if q.keep.writer == nil {
-		if err := q.startSegment(h.first); err != nil {
+		if err := q.startSegment(h.First); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	}
 	if err == nil {
 		err = guard(func() error {
-			return s.db.Update(func(tx *bolt.Tx) error { return appendBlock(tx, h.first, block) })
+			return s.db.Update(func(tx *bolt.Tx) error { return appendBlock(tx, h.First, block) })
 		})
 	}
 	if err != nil {
@@ -138,7 +139,7 @@ func (q *Queue) writeBlock(h *header, block []byte) error {
 	}
 	q.stats.bytes += uint64(bytes)
 	q.stats.blockBytes += uint64(len(block))
-	q.stats.blockReadings += h.count.Readings
+	q.stats.blockReadings += h.Count.Readings
 	q.mu.Unlock()
 	return nil
 }
@@ -196,12 +197,12 @@ func (q *Queue) seal() {
 }
 
 // committed takes batches out of memory that are now on disk.
-func (q *Queue) committed(h *header, batches []numbered) {
+func (q *Queue) committed(h *block.Header, batches []block.Numbered) {
 	var safes []func(error)
 	q.mu.Lock()
 	s := q.keep.writer
 	for i := range batches {
-		p, n := batches[i].position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
+		p, n := batches[i].Position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
 		if p < q.mem.base || q.mem.at(p).state == itemFinished {
 			s.done = s.done.Add(n) // meanwhile
 			for j := range q.dead {

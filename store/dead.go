@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // deadFile has the dead letters: one bbolt file, opened while it is used. Keys
@@ -171,7 +172,7 @@ func freeKey(b *bolt.Bucket, p bridge.Position, v []byte) (key []byte, there boo
 	if old == nil {
 		return key, false
 	}
-	if x, y := deadHeader(old), deadHeader(v); x.run == y.run && x.seq == y.seq {
+	if x, y := deadHeader(old), deadHeader(v); x.Run == y.Run && x.Seq == y.Seq {
 		return nil, true
 	}
 	c := b.Cursor()
@@ -183,13 +184,13 @@ func freeKey(b *bolt.Bucket, p bridge.Position, v []byte) (key []byte, there boo
 }
 
 // deadHeader returns the header of a dead letter's block, or an empty one.
-func deadHeader(v []byte) header {
+func deadHeader(v []byte) block.Header {
 	if len(v) < 2 || len(v) < 2+int(binary.LittleEndian.Uint16(v)) {
-		return header{}
+		return block.Header{}
 	}
-	h, err := parseHeader(v[2+binary.LittleEndian.Uint16(v):])
+	h, err := block.ParseHeader(v[2+binary.LittleEndian.Uint16(v):])
 	if err != nil {
-		return header{}
+		return block.Header{}
 	}
 	return h
 }
@@ -207,8 +208,8 @@ func (q *Queue) deadValue(d *burial) ([]byte, error) {
 			return nil, err
 		}
 	}
-	h := header{run: entry.Run, seq: entry.Seq, wall: time.Now().UnixMilli(), uptime: q.uptime()}
-	block, err := q.keep.encoder.encode(&h, []numbered{{Batch: entry.Batch, position: d.position}})
+	h := block.Header{Run: entry.Run, Seq: entry.Seq, Wall: time.Now().UnixMilli(), Uptime: q.uptime()}
+	block, err := q.keep.encoder.Encode(&h, []block.Numbered{{Batch: entry.Batch, Position: d.position}})
 	if err != nil {
 		return nil, nil
 	}

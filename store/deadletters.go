@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // DeadLetter is a batch that the cloud refuses for good.
@@ -19,7 +20,7 @@ type DeadLetter struct {
 }
 
 // parseDead takes a dead letter's value apart.
-func parseDead(v []byte, d *decoder) (DeadLetter, bool) {
+func parseDead(v []byte, d *block.Decoder) (DeadLetter, bool) {
 	if len(v) < 2 {
 		return DeadLetter{}, false
 	}
@@ -27,11 +28,11 @@ func parseDead(v []byte, d *decoder) (DeadLetter, bool) {
 	if len(v) < 2+n {
 		return DeadLetter{}, false
 	}
-	h, payload, err := openBlock(v[2+n:])
+	h, payload, err := block.Open(v[2+n:])
 	if err != nil {
 		return DeadLetter{}, false
 	}
-	entries, _, err := d.decode(&h, payload)
+	entries, _, err := d.Decode(&h, payload)
 	if err != nil || len(entries) != 1 {
 		return DeadLetter{}, false
 	}
@@ -54,7 +55,7 @@ func (q *Queue) readDead(from uint64, most int, visit func(p uint64, letter Dead
 			if b == nil {
 				return nil
 			}
-			var d decoder
+			var d block.Decoder
 			c := b.Cursor()
 			for k, v := c.Seek(binary.BigEndian.AppendUint64(nil, from)); k != nil && most > 0; k, v = c.Next() {
 				if len(k) != 8 {
@@ -186,7 +187,7 @@ func (q *Queue) deleteDead(keys []uint64) error {
 				return nil
 			}
 			total, bytes := readTotals(tx)
-			var d decoder
+			var d block.Decoder
 			for _, k := range keys {
 				key := binary.BigEndian.AppendUint64(nil, k)
 				v := b.Get(key)

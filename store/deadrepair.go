@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // deadEvery is how often the dead letters are tried again when they could not be
@@ -69,7 +70,7 @@ func verifyDead(db *bolt.DB) error {
 		if b == nil {
 			return nil
 		}
-		var d decoder
+		var d block.Decoder
 		var n bridge.Count
 		c := b.Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
@@ -190,7 +191,7 @@ func scanDead(path string) (foundDead, error) {
 		return s, damagedUnlessPassing(err)
 	}
 	free := freePages(s.f, info.Size())
-	var d decoder
+	var d block.Decoder
 	var page [pageSize]byte
 	for offset := int64(0); offset < info.Size(); offset += pageSize {
 		n, err := s.f.ReadAt(page[:], offset)
@@ -221,7 +222,7 @@ func scanDead(path string) (foundDead, error) {
 }
 
 // scanPage notes the dead letters of a leaf.
-func (s *foundDead) scanPage(page []byte, offset int64, free bool, d *decoder) {
+func (s *foundDead) scanPage(page []byte, offset int64, free bool, d *block.Decoder) {
 	page, err := wholeLeaf(s.f, page, offset, mostDeadPages)
 	if err != nil {
 		s.unread++
@@ -238,7 +239,7 @@ func (s *foundDead) scanPage(page []byte, offset int64, free bool, d *decoder) {
 }
 
 // note takes what may be a dead letter at offset.
-func (s *foundDead) note(p uint64, value []byte, offset int64, free bool, d *decoder) {
+func (s *foundDead) note(p uint64, value []byte, offset int64, free bool, d *block.Decoder) {
 	_, whole := parseDead(value, d)
 	switch x := (piece{offset: offset, length: len(value)}); {
 	case whole && free:
@@ -252,7 +253,7 @@ func (s *foundDead) note(p uint64, value []byte, offset int64, free bool, d *dec
 
 // readings counts those of the letters that are whole.
 func (s *foundDead) readings() (n uint64) {
-	var d decoder
+	var d block.Decoder
 	for _, x := range s.whole {
 		v := make([]byte, x.length)
 		if _, err := s.f.ReadAt(v, x.offset); err != nil {
@@ -272,7 +273,7 @@ func (s *foundDead) rebuild(path string, size int64) (total bridge.Count, err er
 		return total, err
 	}
 	bytes := uint64(0)
-	var d decoder
+	var d block.Decoder
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(s.whole)), 64) {
 		err = guard(func() error {
 			return db.Update(func(tx *bolt.Tx) error {

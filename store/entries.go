@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // Filter says which batches [Queue.Entries] gives. Zero fields allow all.
@@ -92,7 +93,7 @@ func (q *Queue) Forget(ctx context.Context, f Filter, x Exported) (bridge.Count,
 // eachBlock calls visit with the waiting batches of each block on disk that has
 // some of from <= p < to, and notes in x what it has read.
 func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *Exported, visit func([]bridge.Entry) error) error {
-	var decoder decoder
+	var decoder block.Decoder
 	for p := from; p < to; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -119,7 +120,7 @@ func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *Expo
 
 // readForExport reads the waiting batches of the first block at or after p, and
 // returns where to go on; 0 at the end.
-func (q *Queue) readForExport(p bridge.Position, d *decoder) ([]bridge.Entry, bridge.Position, error) {
+func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Entry, bridge.Position, error) {
 	q.files.Lock()
 	defer q.files.Unlock()
 	q.mu.Lock()
@@ -143,7 +144,7 @@ func (q *Queue) readForExport(p bridge.Position, d *decoder) ([]bridge.Entry, br
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.done.has(e.Position) }), h.last + 1, nil
+	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.done.has(e.Position) }), h.Last + 1, nil
 }
 
 // forgetEntries makes batches on disk done that were exported instead of sent,

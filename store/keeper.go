@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
 type keeper struct {
-	encoder encoder
+	encoder block.Encoder
 	blocks  [2]committing // one is made while the other is written
 	turn    int
 	// blockReadings is when a block is full; what waits beyond goes into the next.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // formatVersion is the version of the folder's layout. A newer one is refused.
@@ -108,7 +109,7 @@ func readMeta(dir string) (m meta, found bool, err error) {
 	}
 	value, ok := openState(data)
 	if !ok {
-		return m, true, errChecksum
+		return m, true, block.ErrChecksum
 	}
 	if err := json.Unmarshal(value, &m); err != nil {
 		return meta{}, true, err

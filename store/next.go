@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // Next implements [bridge.Queue].
@@ -112,7 +113,7 @@ func (q *Queue) claimFromBlockLocked(l *lane, p bridge.Position, which bridge.La
 type reading struct {
 	ended   bool     // nothing is opened any more
 	open    *segment // besides the writer's at most one is open
-	decoder decoder
+	decoder block.Decoder
 	block   []byte
 }
 
@@ -135,7 +136,7 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		return false
 	}
 	entries, h, err := q.readBlock(s, p)
-	if err == nil && h == nil || err == nil && h.first > last {
+	if err == nil && h == nil || err == nil && h.First > last {
 		err = damaged("batch %d to %d should be in it", p, last)
 	}
 	if err != nil {
@@ -143,7 +144,7 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		return false
 	}
 	q.mu.Lock()
-	q.loadedLocked(which, p, h.last+1, entries)
+	q.loadedLocked(which, p, h.Last+1, entries)
 	q.mu.Unlock()
 	return true
 }
@@ -166,20 +167,20 @@ func (q *Queue) loadedLocked(which bridge.Lane, from, to bridge.Position, block 
 
 // readBlock reads from s the block with the first batch at or after p. The
 // caller holds files.
-func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *header, error) {
+func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
 	if s.db == nil {
 		if err := q.openForReading(s); err != nil {
 			return nil, nil, err
 		}
 	}
-	block, h, err := findBlock(s.db, p, q.read.block)
-	if err != nil || block == nil {
+	data, h, err := findBlock(s.db, p, q.read.block)
+	if err != nil || data == nil {
 		return nil, nil, err
 	}
-	q.read.block = block
-	entries, _, err := q.read.decoder.decode(&h, block[headerSize:])
+	q.read.block = data
+	entries, _, err := q.read.decoder.Decode(&h, data[block.HeaderSize:])
 	if err != nil {
-		return nil, nil, damaged("block %d: %w", h.first, err)
+		return nil, nil, damaged("block %d: %w", h.First, err)
 	}
 	return entries, &h, nil
 }

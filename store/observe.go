@@ -141,3 +141,6 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	yearly := float64(st.bytes) / max(time.Since(q.started).Hours(), 0.1) * 24 * 365
 	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.", yearly)
 }
+
+// unixMilli returns ms as a time in UTC.
+func unixMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

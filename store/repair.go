@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // quarantineDir is where damaged files go, in the folder of the queue.
@@ -199,18 +200,18 @@ type survivors struct {
 	positions spans
 	waiting   bridge.Count // not done
 	done      bridge.Count
-	blocks    []header
+	blocks    []block.Header
 }
 
 // survey counts what is in blocks.
 func (q *Queue) survey(sal *salvager, blocks []found) (k survivors) {
-	var d decoder
+	var d block.Decoder
 	for _, b := range blocks {
-		block, err := sal.read(b)
+		data, err := sal.read(b)
 		if err != nil {
 			continue
 		}
-		entries, _, err := d.decode(&b.header, block[headerSize:])
+		entries, _, err := d.Decode(&b.header, data[block.HeaderSize:])
 		if err != nil {
 			continue
 		}
@@ -267,7 +268,7 @@ func (q *Queue) salvageUnknown(s *segment, limit bridge.Position, cause error) {
 			s.take(&blocks[i].header)
 			q.learnRun(&blocks[i].header)
 		}
-		before := blocks[0].before
+		before := blocks[0].header.Before
 		if q.meta.Writer == s.first {
 			before = q.meta.Before
 		} else if n := len(q.segments); n > 0 {
@@ -305,17 +306,17 @@ func (q *Queue) missAfter(p, end bridge.Position) {
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
 func (q *Queue) learnRuns(s *segment) {
-	walk(s.db, func(h header, _ []byte) error {
+	walk(s.db, func(h block.Header, _ []byte) error {
 		q.learnRun(&h)
 		return nil
 	})
 }
 
-func (q *Queue) learnRun(h *header) {
-	base := h.first - bridge.Position(h.seq)
+func (q *Queue) learnRun(h *block.Header) {
+	base := h.First - bridge.Position(h.Seq)
 	at := len(q.meta.Runs)
 	for i := range q.meta.Runs {
-		if q.meta.Runs[i].Run == h.run {
+		if q.meta.Runs[i].Run == h.Run {
 			return
 		}
 		if q.meta.Runs[i].Base > base {
@@ -323,7 +324,7 @@ func (q *Queue) learnRun(h *header) {
 		}
 	}
 	// Whether the cloud has its record is not known: it is told once more.
-	q.meta.Runs = slices.Insert(q.meta.Runs, at, runMeta{Run: h.run, Base: base, Started: h.wall - h.mono})
+	q.meta.Runs = slices.Insert(q.meta.Runs, at, runMeta{Run: h.Run, Base: base, Started: h.Wall - h.Mono})
 }
 
 // missSegments accounts for the segments of the index that are not there and

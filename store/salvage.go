@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // piece is where a chunk of a block is in a file.
@@ -33,7 +34,7 @@ type salvager struct {
 
 // found is a block that was found whole.
 type found struct {
-	header
+	header block.Header
 	pieces []piece
 }
 
@@ -74,10 +75,10 @@ func salvage(path string, first, limit bridge.Position) (*salvager, []found, err
 			}
 		}
 	}
-	slices.SortFunc(blocks, func(a, b found) int { return cmp.Compare(a.first, b.first) })
+	slices.SortFunc(blocks, func(a, b found) int { return cmp.Compare(a.header.First, b.header.First) })
 	kept := blocks[:0]
 	for _, b := range blocks {
-		if n := len(kept); b.last < limit && (n == 0 || b.first > kept[n-1].last) {
+		if n := len(kept); b.header.Last < limit && (n == 0 || b.header.First > kept[n-1].header.Last) {
 			kept = append(kept, b)
 		}
 	}
@@ -122,8 +123,8 @@ func (s *salvager) assemble(p bridge.Position, pieces []piece) (b found, ok bool
 		if s.readAt(head, first.offset) != nil {
 			continue
 		}
-		h, err := parseHeader(head)
-		if err != nil || h.first != p {
+		h, err := block.ParseHeader(head)
+		if err != nil || h.First != p {
 			continue
 		}
 		b = found{header: h, pieces: []piece{first}}
@@ -141,17 +142,17 @@ func (s *salvager) complete(b *found, versions map[int][]piece, tries int) bool 
 	for _, x := range b.pieces {
 		length += x.length
 	}
-	if length == b.length() {
-		block, err := s.read(*b)
+	if length == b.header.Length() {
+		data, err := s.read(*b)
 		if err != nil {
 			return false
 		}
-		_, _, err = openBlock(block)
+		_, _, err = block.Open(data)
 		return err == nil
 	}
 	n := len(b.pieces)
 	next := versions[n]
-	if length > b.length() {
+	if length > b.header.Length() {
 		return false
 	}
 	for _, x := range next {
@@ -198,7 +199,7 @@ func (s *salvager) rebuild(path string, size int64, blocks []found) (segment, er
 	if err != nil {
 		return account, err
 	}
-	total := blocks[0].before
+	total := blocks[0].header.Before
 	for len(blocks) > 0 && err == nil {
 		n := min(len(blocks), 64)
 		err = guard(func() error {
@@ -209,10 +210,10 @@ func (s *salvager) rebuild(path string, size int64, blocks []found) (segment, er
 						return err
 					}
 					h := b.header
-					h.before = total
+					h.Before = total
 					block = slices.Clone(block) // bbolt keeps it until the commit
-					h.put(block)
-					if err := appendBlock(tx, h.first, block); err != nil {
+					h.Put(block)
+					if err := appendBlock(tx, h.First, block); err != nil {
 						return err
 					}
 					account.take(&h)

@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // segment is one file of the queue.
@@ -59,15 +60,15 @@ func (s *segment) know(m *segmentMeta) {
 }
 
 // take adds a block that the file has.
-func (s *segment) take(h *header) {
+func (s *segment) take(h *block.Header) {
 	if s.written.Batches == 0 {
-		s.oldest, s.newest = h.oldest, h.newest
+		s.oldest, s.newest = h.Oldest, h.Newest
 	}
-	s.last = h.last
-	s.written = s.written.Add(h.count)
-	s.total = h.before.Add(h.count)
-	s.oldest, s.newest = min(s.oldest, h.oldest), max(s.newest, h.newest)
-	s.uptime = h.uptime
+	s.last = h.Last
+	s.written = s.written.Add(h.Count)
+	s.total = h.Before.Add(h.Count)
+	s.oldest, s.newest = min(s.oldest, h.Oldest), max(s.newest, h.Newest)
+	s.uptime = h.Uptime
 }
 
 // maxPosition is beyond any.
@@ -108,15 +109,15 @@ func diskSize(path string) int64 {
 // another and against what is known of the segment.
 func verify(s *segment) error {
 	var found segment
-	err := walk(s.db, func(h header, _ []byte) error {
-		if s.last != 0 && h.first > s.last {
+	err := walk(s.db, func(h block.Header, _ []byte) error {
+		if s.last != 0 && h.First > s.last {
 			return nil // of a commit that failed; its batches are elsewhere
 		}
 		switch {
-		case h.first < s.first || h.first <= found.last:
-			return damaged("block %d is out of order", h.first)
-		case found.last != 0 && h.before != found.total:
-			return damaged("blocks are missing between batch %d and %d", found.last, h.first)
+		case h.First < s.first || h.First <= found.last:
+			return damaged("block %d is out of order", h.First)
+		case found.last != 0 && h.Before != found.total:
+			return damaged("blocks are missing between batch %d and %d", found.last, h.First)
 		}
 		found.take(&h)
 		return nil
@@ -133,10 +134,10 @@ func verify(s *segment) error {
 // survey reads every block of an open segment of which nothing is known, and
 // fills in what it learns. Blocks from limit on are of a commit that failed.
 func survey(s *segment, limit bridge.Position) error {
-	return walk(s.db, func(h header, _ []byte) error {
-		if h.first < limit {
-			if h.first < s.first || s.last != 0 && (h.first <= s.last || h.before != s.total) {
-				return damaged("block %d is out of order", h.first)
+	return walk(s.db, func(h block.Header, _ []byte) error {
+		if h.First < limit {
+			if h.First < s.first || s.last != 0 && (h.First <= s.last || h.Before != s.total) {
+				return damaged("block %d is out of order", h.First)
 			}
 			s.take(&h)
 		}

@@ -16,6 +16,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // A segment file is a bbolt file with one bucket. A block is cut into chunks so
@@ -283,36 +284,36 @@ func appendBlock(tx *bolt.Tx, first bridge.Position, block []byte) error {
 
 // blockAt reads the block under the cursor's key k, and moves the cursor to the
 // next one. The block is appended to buf[:0] and verified.
-func blockAt(c *bolt.Cursor, k, v, buf []byte) (block []byte, h header, nextKey, nextValue []byte, err error) {
+func blockAt(c *bolt.Cursor, k, v, buf []byte) (data []byte, h block.Header, nextKey, nextValue []byte, err error) {
 	if len(k) != keySize || binary.BigEndian.Uint16(k[8:]) != 0 {
 		return buf, h, nil, nil, damaged("key %x begins no block", k)
 	}
 	first := binary.BigEndian.Uint64(k)
-	if h, err = parseHeader(v); err != nil {
+	if h, err = block.ParseHeader(v); err != nil {
 		return buf, h, nil, nil, damaged("block %d: %w", first, err)
 	}
-	if uint64(h.first) != first {
-		return buf, h, nil, nil, damaged("block %d has the key %d", h.first, first)
+	if uint64(h.First) != first {
+		return buf, h, nil, nil, damaged("block %d has the key %d", h.First, first)
 	}
-	block = append(buf[:0], v...)
+	data = append(buf[:0], v...)
 	for chunk := 1; ; chunk++ {
 		if k, v = c.Next(); k == nil || len(k) != keySize || binary.BigEndian.Uint64(k) != first {
 			break
 		}
-		if int(binary.BigEndian.Uint16(k[8:])) != chunk || len(block) > h.length() {
-			return block, h, nil, nil, damaged("block %d: its pieces do not fit", first)
+		if int(binary.BigEndian.Uint16(k[8:])) != chunk || len(data) > h.Length() {
+			return data, h, nil, nil, damaged("block %d: its pieces do not fit", first)
 		}
-		block = append(block, v...)
+		data = append(data, v...)
 	}
-	if _, _, err := openBlock(block); err != nil {
-		return block, h, nil, nil, damaged("block %d: %w", first, err)
+	if _, _, err := block.Open(data); err != nil {
+		return data, h, nil, nil, damaged("block %d: %w", first, err)
 	}
-	return block, h, k, v, nil
+	return data, h, k, v, nil
 }
 
 // walk calls visit with each block of an open file, in order. The block is
 // valid until visit returns.
-func walk(db *bolt.DB, visit func(h header, block []byte) error) error {
+func walk(db *bolt.DB, visit func(h block.Header, block []byte) error) error {
 	return guard(func() error {
 		return db.View(func(tx *bolt.Tx) error {
 			bucket := tx.Bucket(blocksBucket)
@@ -320,14 +321,14 @@ func walk(db *bolt.DB, visit func(h header, block []byte) error) error {
 				return damaged("it has no blocks")
 			}
 			c := bucket.Cursor()
-			var block []byte
+			var data []byte
 			for k, v := c.First(); k != nil; {
-				var h header
+				var h block.Header
 				var err error
-				if block, h, k, v, err = blockAt(c, k, v, block); err != nil {
+				if data, h, k, v, err = blockAt(c, k, v, data); err != nil {
 					return err
 				}
-				if err := visit(h, block); err != nil {
+				if err := visit(h, data); err != nil {
 					return err
 				}
 			}
@@ -338,7 +339,7 @@ func walk(db *bolt.DB, visit func(h header, block []byte) error) error {
 
 // findBlock reads the block with the first batch at or after p, appended to
 // buf[:0]. It returns no block when there is none.
-func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h header, err error) {
+func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h block.Header, err error) {
 	err = guard(func() error {
 		return db.View(func(tx *bolt.Tx) error {
 			bucket := tx.Bucket(blocksBucket)
@@ -364,7 +365,7 @@ func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h head
 				if block, h, k, v, err = blockAt(c, k, v, buf); err != nil {
 					return err
 				}
-				if h.last >= p {
+				if h.Last >= p {
 					return nil
 				}
 				buf, block = block, nil

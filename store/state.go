@@ -33,8 +33,6 @@ const MaxStateValue = 64 << 10
 // A file is stateMagic, CRC-32C of the value (little endian), the value.
 const stateMagic = "FBS1"
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // OpenState opens the state in the folder "state" of dir, the folder of the
 // queue, and makes it when it does not exist.
 func OpenState(dir string) (*State, error) {

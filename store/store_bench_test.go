@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/store/block"
 )
 
 // slowSeries returns n batches of 20 points of 5 devices that change slowly,
@@ -92,16 +93,16 @@ func benchLog(b *testing.B, batches []bridge.Batch, readings int) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	var e encoder
+	var e block.Encoder
 	n, bytes := 0, 0
-	var numberedBatches []numbered
+	var numberedBatches []block.Numbered
 	for b.Loop() {
 		numberedBatches = numberedBatches[:0]
 		for i := range batches {
-			numberedBatches = append(numberedBatches, numbered{Batch: batches[i], position: bridge.Position(i + 1)})
+			numberedBatches = append(numberedBatches, block.Numbered{Batch: batches[i], Position: bridge.Position(i + 1)})
 		}
-		h := header{run: "3k7q9x2m", seq: 1}
-		block, err := e.encode(&h, numberedBatches)
+		h := block.Header{Run: "3k7q9x2m", Seq: 1}
+		block, err := e.Encode(&h, numberedBatches)
 		if err != nil {
 			b.Fatal(err)
 		}

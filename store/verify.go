@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 )
 
 // Verified is what [Queue.Verify] finds in a file.
@@ -64,7 +65,7 @@ func (q *Queue) verifySegment(s *segment) error {
 		s.verified = false
 		return q.openForReading(s) // which verifies
 	}
-	return walk(s.db, func(header, []byte) error { return nil })
+	return walk(s.db, func(block.Header, []byte) error { return nil })
 }
 
 // verifyDeadFile reads the dead letters, if there are any.
@@ -133,7 +134,7 @@ func salvageable(path string) (n bridge.Count) {
 	}
 	defer s.f.Close()
 	for i := range blocks {
-		n = n.Add(blocks[i].count)
+		n = n.Add(blocks[i].header.Count)
 	}
 	return n
 }

@@ -1,4 +1,4 @@
-package store
+package block
 
 import (
 	"encoding/binary"
@@ -10,16 +10,16 @@ import (
 	"fieldbridge/bridge"
 )
 
-// numbered is a batch with its position.
-type numbered struct {
+// Numbered is a batch with its position.
+type Numbered struct {
 	bridge.Batch
-	position bridge.Position
-	mono     int64 // run time of the run when it was appended, ms
+	Position bridge.Position
+	Mono     int64 // run time of the run when it was appended, ms
 }
 
-// encoder makes blocks. It keeps its buffers from block to block; one goroutine
+// Encoder makes blocks. It keeps its buffers from block to block; one goroutine
 // uses it.
-type encoder struct {
+type Encoder struct {
 	zstd   *zstd.Encoder // made when first needed
 	raw    []byte
 	out    []byte
@@ -47,38 +47,38 @@ type shape struct {
 	batches     []int
 }
 
-// encode returns the block of batches; h has run, seq, before and the times of
-// writing, encode fills in the rest. The block is valid until the next call.
-func (e *encoder) encode(h *header, batches []numbered) ([]byte, error) {
+// Encode returns the block of batches; h has Run, Seq, Before and the times of
+// writing, Encode fills in the rest. The block is valid until the next call.
+func (e *Encoder) Encode(h *Header, batches []Numbered) ([]byte, error) {
 	e.reset()
 	e.order = e.order[:0]
-	h.first, h.last = batches[0].position, batches[len(batches)-1].position
-	h.count = bridge.Count{Batches: uint64(len(batches))}
-	h.oldest, h.newest = math.MaxInt64, math.MinInt64
+	h.First, h.Last = batches[0].Position, batches[len(batches)-1].Position
+	h.Count = bridge.Count{Batches: uint64(len(batches))}
+	h.Oldest, h.Newest = math.MaxInt64, math.MinInt64
 	for i := range batches {
 		b := &batches[i]
 		s := e.shapeOf(&b.Batch)
 		e.shapes[s].batches = append(e.shapes[s].batches, i)
 		e.order = append(e.order, s)
 		at := b.At.UnixMilli()
-		h.oldest, h.newest = min(h.oldest, at), max(h.newest, at)
-		h.count.Readings += uint64(len(b.Readings))
+		h.Oldest, h.Newest = min(h.Oldest, at), max(h.Newest, at)
+		h.Count.Readings += uint64(len(b.Readings))
 	}
 	e.putTables()
-	e.putBatches(h.first, batches)
+	e.putBatches(h.First, batches)
 	for set := range e.sets {
 		for point := range e.sets[set].names {
 			e.putColumn(e.gather(batches, set, point))
 		}
 	}
 	h.raw = len(e.raw)
-	if h.raw > maxPayload || h.count.Readings > maxBlockReadings {
-		return nil, fmt.Errorf("encode block: %d readings of %d bytes are too many", h.count.Readings, h.raw)
+	if h.raw > maxPayload || h.Count.Readings > maxBlockReadings {
+		return nil, fmt.Errorf("encode block: %d readings of %d bytes are too many", h.Count.Readings, h.raw)
 	}
 	return e.finish(h)
 }
 
-func (e *encoder) reset() {
+func (e *Encoder) reset() {
 	if e.names == nil {
 		e.names, e.byKey, e.latest = make(map[string]int), make(map[string]int), make(map[string]int)
 		e.byPair = make(map[[2]int]int)
@@ -93,7 +93,7 @@ func (e *encoder) reset() {
 }
 
 // finish compresses the payload and puts the header before it.
-func (e *encoder) finish(h *header) ([]byte, error) {
+func (e *Encoder) finish(h *Header) ([]byte, error) {
 	if e.zstd == nil {
 		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 			zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
@@ -102,19 +102,19 @@ func (e *encoder) finish(h *header) ([]byte, error) {
 		}
 		e.zstd = z
 	}
-	e.out = append(e.out[:0], make([]byte, headerSize)...)
+	e.out = append(e.out[:0], make([]byte, HeaderSize)...)
 	e.out = e.zstd.EncodeAll(e.raw, e.out)
 	h.flags = flagZstd
-	if len(e.out)-headerSize >= len(e.raw) {
-		e.out = append(e.out[:headerSize], e.raw...)
+	if len(e.out)-HeaderSize >= len(e.raw) {
+		e.out = append(e.out[:HeaderSize], e.raw...)
 		h.flags = 0
 	}
-	h.payload = len(e.out) - headerSize
-	h.put(e.out)
+	h.payload = len(e.out) - HeaderSize
+	h.Put(e.out)
 	return e.out, nil
 }
 
-func (e *encoder) name(s string) int {
+func (e *Encoder) name(s string) int {
 	n, ok := e.names[s]
 	if !ok {
 		n = len(e.list)
@@ -126,7 +126,7 @@ func (e *encoder) name(s string) int {
 
 // shapeOf returns the number of b's shape. A device mostly has the shape of its
 // batch before.
-func (e *encoder) shapeOf(b *bridge.Batch) int {
+func (e *Encoder) shapeOf(b *bridge.Batch) int {
 	if s, ok := e.latest[b.Device]; ok && samePoints(e.shapes[s].sample, b.Readings) {
 		return s
 	}
@@ -167,11 +167,11 @@ func samePoints(a, b []bridge.Reading) bool {
 	return true
 }
 
-func (e *encoder) uint(v uint64) { e.raw = binary.AppendUvarint(e.raw, v) }
-func (e *encoder) int(v int64)   { e.raw = binary.AppendVarint(e.raw, v) }
+func (e *Encoder) uint(v uint64) { e.raw = binary.AppendUvarint(e.raw, v) }
+func (e *Encoder) int(v int64)   { e.raw = binary.AppendVarint(e.raw, v) }
 
 // putTables writes the names, the sets of points and the shapes.
-func (e *encoder) putTables() {
+func (e *Encoder) putTables() {
 	e.uint(uint64(len(e.list)))
 	for _, n := range e.list {
 		e.uint(uint64(len(n)))
@@ -194,14 +194,14 @@ func (e *encoder) putTables() {
 }
 
 // putBatches writes the table of batches, column by column.
-func (e *encoder) putBatches(first bridge.Position, batches []numbered) {
+func (e *Encoder) putBatches(first bridge.Position, batches []Numbered) {
 	for _, s := range e.order {
 		e.uint(uint64(s))
 	}
 	expected := first
 	for i := range batches {
-		e.uint(uint64(batches[i].position - expected))
-		expected = batches[i].position + 1
+		e.uint(uint64(batches[i].Position - expected))
+		expected = batches[i].Position + 1
 	}
 	for i := range batches {
 		var flags byte
@@ -218,7 +218,7 @@ func (e *encoder) putBatches(first bridge.Position, batches []numbered) {
 	}
 	previous = 0
 	for i := range batches {
-		offset := batches[i].At.UnixMilli() - batches[i].mono
+		offset := batches[i].At.UnixMilli() - batches[i].Mono
 		e.int(offset - previous)
 		previous = offset
 	}
@@ -226,7 +226,7 @@ func (e *encoder) putBatches(first bridge.Position, batches []numbered) {
 
 // gather returns the values of one column: the batches with this set, by shape
 // and then in order.
-func (e *encoder) gather(batches []numbered, set, point int) []bridge.Value {
+func (e *Encoder) gather(batches []Numbered, set, point int) []bridge.Value {
 	e.values = e.values[:0]
 	for s := range e.shapes {
 		if e.shapes[s].set != set {

@@ -1,4 +1,4 @@
-package store
+package block
 
 import (
 	"encoding/hex"
@@ -45,14 +45,14 @@ func randomValue(rnd *rand.Rand) bridge.Value {
 	}
 }
 
-func randomBatches(rnd *rand.Rand) []numbered {
-	batches := make([]numbered, 1+rnd.IntN(40))
+func randomBatches(rnd *rand.Rand) []Numbered {
+	batches := make([]Numbered, 1+rnd.IntN(40))
 	p := bridge.Position(1 + rnd.IntN(1000))
 	at := rnd.Int64N(1 << 42)
 	for i := range batches {
 		p += bridge.Position(rnd.IntN(3))
 		at += rnd.Int64N(2000) - 100
-		b := numbered{position: p, mono: rnd.Int64N(1 << 40), Batch: bridge.Batch{
+		b := Numbered{Position: p, Mono: rnd.Int64N(1 << 40), Batch: bridge.Batch{
 			Device: fmt.Sprintf("device-%d", rnd.IntN(6)), At: time.UnixMilli(at), Unsynced: rnd.IntN(3) == 0}}
 		for j := range rnd.IntN(6) {
 			b.Readings = append(b.Readings, bridge.Reading{Point: fmt.Sprintf("point_%d", j*(1+rnd.IntN(2))), Value: randomValue(rnd)})
@@ -64,35 +64,35 @@ func randomBatches(rnd *rand.Rand) []numbered {
 }
 
 func TestBlockKeepsEverything(t *testing.T) {
-	var e encoder
-	var d decoder
+	var e Encoder
+	var d Decoder
 	for seed := range uint64(500) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		batches := randomBatches(rnd)
-		h := header{run: "3k7q9x2m", seq: 7, before: bridge.Count{Batches: 5, Readings: 1 << 40}, wall: -3, uptime: 4, mono: 5}
-		block, err := e.encode(&h, batches)
+		h := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40}, Wall: -3, Uptime: 4, Mono: 5}
+		block, err := e.Encode(&h, batches)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, payload, err := openBlock(block)
+		got, payload, err := Open(block)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		if got != h {
 			t.Fatalf("seed %d: header %+v, want %+v", seed, got, h)
 		}
-		entries, mono, err := d.decode(&got, payload)
+		entries, mono, err := d.Decode(&got, payload)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		for i := range batches {
-			want := bridge.Entry{Batch: batches[i].Batch, Position: batches[i].position, Run: h.run,
-				Seq: 7 + uint64(batches[i].position-h.first)}
+			want := bridge.Entry{Batch: batches[i].Batch, Position: batches[i].Position, Run: h.Run,
+				Seq: 7 + uint64(batches[i].Position-h.First)}
 			if len(want.Readings) == 0 {
 				want.Readings = []bridge.Reading{}
 			}
-			if diff := cmp.Diff(want, entries[i], compareValues); diff != "" || mono[i] != batches[i].mono {
-				t.Fatalf("seed %d batch %d: mono %d, want %d; (-want +got):\n%s", seed, i, mono[i], batches[i].mono, diff)
+			if diff := cmp.Diff(want, entries[i], compareValues); diff != "" || mono[i] != batches[i].Mono {
+				t.Fatalf("seed %d batch %d: mono %d, want %d; (-want +got):\n%s", seed, i, mono[i], batches[i].Mono, diff)
 			}
 		}
 	}
@@ -113,8 +113,8 @@ func TestBlockSizes(t *testing.T) {
 		}
 	}
 	noisy := func(int, int) bridge.Value { return bridge.Float32(float32(20 + 60*rnd.Float64())) }
-	series := func(devices, points, times int, value func(device, point int) bridge.Value) []numbered {
-		var out []numbered
+	series := func(devices, points, times int, value func(device, point int) bridge.Value) []Numbered {
+		var out []Numbered
 		for i := range times {
 			for d := range devices {
 				b := bridge.Batch{Device: fmt.Sprintf("press-%02d", d),
@@ -122,27 +122,27 @@ func TestBlockSizes(t *testing.T) {
 				for p := range points {
 					b.Readings = append(b.Readings, bridge.Reading{Point: fmt.Sprintf("temperature_%d", p), Value: value(d, p)})
 				}
-				out = append(out, numbered{Batch: b, position: bridge.Position(len(out) + 1), mono: b.At.UnixMilli() - 1763887400000})
+				out = append(out, Numbered{Batch: b, Position: bridge.Position(len(out) + 1), Mono: b.At.UnixMilli() - 1763887400000})
 			}
 		}
 		return out
 	}
 	for _, c := range []struct {
 		name    string
-		batches []numbered
+		batches []Numbered
 		most    float64
 	}{
 		{"slowly changing, 20 points x 50 s", series(1, 20, 50, walk(0.1)), 1},
 		{"noisy float32, 20 points x 50 s", series(1, 20, 50, noisy), 4},
 		{"50 devices x 20 points x one instant", series(50, 20, 1, walk(0.1)), 3},
 	} {
-		var e encoder
-		h := header{run: "3k7q9x2m", seq: 1}
-		block, err := e.encode(&h, c.batches)
+		var e Encoder
+		h := Header{Run: "3k7q9x2m", Seq: 1}
+		block, err := e.Encode(&h, c.batches)
 		if err != nil {
 			t.Fatal(err)
 		}
-		per := float64(len(block)) / float64(h.count.Readings)
+		per := float64(len(block)) / float64(h.Count.Readings)
 		t.Logf("%s: %d bytes, %.2f a reading", c.name, len(block), per)
 		if per > c.most {
 			t.Errorf("%s: %.2f bytes a reading, at most %v are allowed", c.name, per, c.most)
@@ -153,14 +153,14 @@ func TestBlockSizes(t *testing.T) {
 // workedExample is the block of format.md.
 func workedExample(t testing.TB) []byte {
 	at := time.UnixMilli(1763887500123)
-	var e encoder
-	h := header{run: "3k7q9x2m", seq: 1042, before: bridge.Count{Batches: 1041, Readings: 3123},
-		wall: 1763887503000, uptime: 86_403_000, mono: 3_603_000}
-	block, err := e.encode(&h, []numbered{
+	var e Encoder
+	h := Header{Run: "3k7q9x2m", Seq: 1042, Before: bridge.Count{Batches: 1041, Readings: 3123},
+		Wall: 1763887503000, Uptime: 86_403_000, Mono: 3_603_000}
+	block, err := e.Encode(&h, []Numbered{
 		{Batch: bridge.Batch{Device: "boiler", At: at, Readings: []bridge.Reading{
-			{Point: "supply_temp", Value: bridge.Float32(71.5)}, {Point: "running", Value: bridge.Bool(true)}}}, position: 2042, mono: 3_600_123},
+			{Point: "supply_temp", Value: bridge.Float32(71.5)}, {Point: "running", Value: bridge.Bool(true)}}}, Position: 2042, Mono: 3_600_123},
 		{Batch: bridge.Batch{Device: "boiler", At: at.Add(time.Second), Unsynced: true, Readings: []bridge.Reading{
-			{Point: "supply_temp", Value: bridge.Float32(71.6)}, {Point: "running", Value: bridge.Bad(bridge.Exception(2))}}}, position: 2043, mono: 3_601_123},
+			{Point: "supply_temp", Value: bridge.Float32(71.6)}, {Point: "running", Value: bridge.Bad(bridge.Exception(2))}}}, Position: 2043, Mono: 3_601_123},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,11 +175,11 @@ func TestDamagedBlocksAreRefused(t *testing.T) {
 		for bit := range 8 {
 			bad := append([]byte(nil), block...)
 			bad[i] ^= 1 << bit
-			if _, _, err := openBlock(bad); err == nil {
+			if _, _, err := Open(bad); err == nil {
 				t.Fatalf("byte %d bit %d flipped: not noticed", i, bit)
 			}
 		}
-		if _, _, err := openBlock(block[:i]); err == nil {
+		if _, _, err := Open(block[:i]); err == nil {
 			t.Fatalf("cut at %d: not noticed", i)
 		}
 	}
@@ -188,29 +188,29 @@ func TestDamagedBlocksAreRefused(t *testing.T) {
 // FuzzDecode feeds the decoder payloads that pass the checksum.
 func FuzzDecode(f *testing.F) {
 	add := func(block []byte) {
-		h, payload, err := openBlock(block)
+		h, payload, err := Open(block)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint32(h.count.Batches), uint32(h.count.Readings), uint8(h.last-h.first), payload)
+		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), payload)
 	}
 	add(workedExample(f))
-	var e encoder
+	var e Encoder
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		h := header{run: "3k7q9x2m", seq: 1}
-		if _, err := e.encode(&h, randomBatches(rnd)); err != nil {
+		h := Header{Run: "3k7q9x2m", Seq: 1}
+		if _, err := e.Encode(&h, randomBatches(rnd)); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint32(h.count.Batches), uint32(h.count.Readings), uint8(h.last-h.first), append([]byte(nil), e.raw...))
+		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), append([]byte(nil), e.raw...))
 	}
 	f.Fuzz(func(t *testing.T, batches, readings uint32, span uint8, payload []byte) {
-		h := header{run: "3k7q9x2m", first: 1, last: 1 + bridge.Position(span), raw: len(payload),
-			count: bridge.Count{Batches: uint64(batches % 1000), Readings: uint64(readings % 100000)}}
-		var d decoder
-		entries, _, err := d.decode(&h, payload)
-		if err == nil && len(entries) != int(h.count.Batches) {
-			t.Errorf("%d entries, the header has %d", len(entries), h.count.Batches)
+		h := Header{Run: "3k7q9x2m", First: 1, Last: 1 + bridge.Position(span), raw: len(payload),
+			Count: bridge.Count{Batches: uint64(batches % 1000), Readings: uint64(readings % 100000)}}
+		var d Decoder
+		entries, _, err := d.Decode(&h, payload)
+		if err == nil && len(entries) != int(h.Count.Batches) {
+			t.Errorf("%d entries, the header has %d", len(entries), h.Count.Batches)
 		}
 	})
 }
@@ -219,15 +219,15 @@ func BenchmarkEncode(b *testing.B) {
 	for _, devices := range []int{1, 10} {
 		b.Run(fmt.Sprintf("readings=%d", devices*1000), func(b *testing.B) {
 			batches := benchBatches(devices, 1000)
-			var e encoder
+			var e Encoder
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {
-				h := header{run: "3k7q9x2m", seq: 1}
-				if _, err := e.encode(&h, batches); err != nil {
+				h := Header{Run: "3k7q9x2m", Seq: 1}
+				if _, err := e.Encode(&h, batches); err != nil {
 					b.Fatal(err)
 				}
-				n += int(h.count.Readings)
+				n += int(h.Count.Readings)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/reading")
 		})
@@ -235,15 +235,15 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 // benchBatches returns one batch a device with drifting values of points.
-func benchBatches(devices, points int) []numbered {
+func benchBatches(devices, points int) []Numbered {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	out := make([]numbered, devices)
+	out := make([]Numbered, devices)
 	for d := range out {
 		b := bridge.Batch{Device: fmt.Sprintf("device-%d", d), At: time.UnixMilli(1763887500123), Readings: make([]bridge.Reading, points)}
 		for p := range b.Readings {
 			b.Readings[p] = bridge.Reading{Point: fmt.Sprintf("register_%d", p), Value: bridge.Uint(uint64(1000 + rnd.IntN(50)))}
 		}
-		out[d] = numbered{Batch: b, position: bridge.Position(d + 1)}
+		out[d] = Numbered{Batch: b, Position: bridge.Position(d + 1)}
 	}
 	return out
 }

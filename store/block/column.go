@@ -1,4 +1,4 @@
-package store
+package block
 
 import (
 	"math"
@@ -22,7 +22,7 @@ var pow10 = [maxDecimals + 1]float64{1, 10, 100, 1000, 10000}
 
 // putColumn writes the values of one point: runs of kinds, then the values of
 // each kind.
-func (e *encoder) putColumn(values []bridge.Value) {
+func (e *Encoder) putColumn(values []bridge.Value) {
 	var present [len(columnKinds)]int // values of each kind
 	runs := 0
 	for i := range values {
@@ -49,7 +49,7 @@ func (e *encoder) putColumn(values []bridge.Value) {
 }
 
 // putKind writes the n values of kind k among values.
-func (e *encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
+func (e *Encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 	switch k {
 	case bridge.KindBad:
 		for i := range values {
@@ -90,7 +90,7 @@ func (e *encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 	}
 }
 
-func (e *encoder) putBools(values []bridge.Value, n int) {
+func (e *Encoder) putBools(values []bridge.Value, n int) {
 	start := len(e.raw)
 	e.raw = append(e.raw, make([]byte, (n+7)/8)...)
 	bit := 0
@@ -149,7 +149,7 @@ func fromDecimal(k bridge.Kind, n int64, digits int) bridge.Value {
 	return bridge.Float64(f)
 }
 
-func (e *encoder) putDecimals(k bridge.Kind, values []bridge.Value, digits int) {
+func (e *Encoder) putDecimals(k bridge.Kind, values []bridge.Value, digits int) {
 	e.raw = append(e.raw, byte(floatDecimal+digits))
 	var previous int64
 	for i := range values {
@@ -163,7 +163,7 @@ func (e *encoder) putDecimals(k bridge.Kind, values []bridge.Value, digits int) 
 
 // putFloatBits writes the differences of the bits, all lowest bytes first: of a
 // noisy value the high ones are nearly constant.
-func (e *encoder) putFloatBits(k bridge.Kind, values []bridge.Value) {
+func (e *Encoder) putFloatBits(k bridge.Kind, values []bridge.Value) {
 	e.raw = append(e.raw, floatBits)
 	for plane := range floatWidth(k) {
 		var previous uint64

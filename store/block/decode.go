@@ -1,9 +1,10 @@
-package store
+package block
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -12,15 +13,15 @@ import (
 
 var errPayload = errors.New("its content makes no sense")
 
-// decoder reads blocks. One goroutine uses it at a time.
-type decoder struct {
+// Decoder reads blocks. One goroutine uses it at a time.
+type Decoder struct {
 	zstd *zstd.Decoder // made when first needed
 	raw  []byte
 }
 
-// decode returns the batches of a verified block. Nothing of it refers to
+// Decode returns the batches of a verified block. Nothing of it refers to
 // payload.
-func (d *decoder) decode(h *header, payload []byte) ([]bridge.Entry, []int64, error) {
+func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, error) {
 	raw := payload
 	if h.flags&flagZstd != 0 {
 		if d.zstd == nil {
@@ -42,49 +43,58 @@ func (d *decoder) decode(h *header, payload []byte) ([]bridge.Entry, []int64, er
 	if len(raw) != h.raw {
 		return nil, nil, errPayload
 	}
-	r := reader{b: raw}
+	r := NewReader(raw)
 	entries, mono := r.block(h)
-	if r.bad || len(r.b) > 0 {
+	if !r.Done() {
 		return nil, nil, errPayload
 	}
 	return entries, mono, nil
 }
 
-// reader takes a payload apart. After the first mistake bad is set and all it
+// Reader takes a payload apart. After the first mistake bad is set and all it
 // returns is zero.
-type reader struct {
+type Reader struct {
 	b   []byte
 	bad bool
 }
 
-func (r *reader) fail() {
+// NewReader returns a reader of b.
+func NewReader(b []byte) *Reader { return &Reader{b: b} }
+
+// Done reports whether all was taken apart without a mistake.
+func (r *Reader) Done() bool { return !r.bad && len(r.b) == 0 }
+
+// Fail notes a mistake that the caller has found.
+func (r *Reader) Fail() {
 	r.bad = true
 	r.b = nil
 }
 
-func (r *reader) uint() uint64 {
+// Uint reads a uvarint.
+func (r *Reader) Uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	r.b = r.b[n:]
 	return v
 }
 
-func (r *reader) int() int64 {
+// Int reads a varint.
+func (r *Reader) Int() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	r.b = r.b[n:]
 	return v
 }
 
-func (r *reader) bytes(n uint64) []byte {
+func (r *Reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
-		r.fail()
+		r.Fail()
 		return nil
 	}
 	b := r.b[:n]
@@ -92,39 +102,39 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
-func (r *reader) byte() byte {
+func (r *Reader) byte() byte {
 	if b := r.bytes(1); b != nil {
 		return b[0]
 	}
 	return 0
 }
 
-// length reads the length of a list whose elements have at least one byte each.
-func (r *reader) length() int {
-	n := r.uint()
+// Length reads the length of a list whose elements have at least one byte each.
+func (r *Reader) Length() int {
+	n := r.Uint()
 	if n > uint64(len(r.b)) {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return int(n)
 }
 
 // index reads a number below n.
-func (r *reader) index(n int) int {
-	v := r.uint()
+func (r *Reader) index(n int) int {
+	v := r.Uint()
 	if v >= uint64(n) {
-		r.fail()
+		r.Fail()
 		return 0
 	}
 	return int(v)
 }
 
-func (r *reader) block(h *header) ([]bridge.Entry, []int64) {
-	names := make([]string, r.length())
+func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
+	names := make([]string, r.Length())
 	for i := range names {
-		names[i] = string(r.bytes(r.uint()))
+		names[i] = string(r.bytes(r.Uint()))
 	}
-	sets := make([][]string, r.length())
+	sets := make([][]string, r.Length())
 	for i := range sets {
 		sets[i] = r.set(names)
 	}
@@ -135,7 +145,7 @@ func (r *reader) block(h *header) ([]bridge.Entry, []int64) {
 	if r.bad {
 		return nil, nil
 	}
-	shapes := make([]decodedShape, r.length())
+	shapes := make([]decodedShape, r.Length())
 	for i := range shapes {
 		device, set := r.index(len(names)), r.index(len(sets))
 		if r.bad {
@@ -143,9 +153,9 @@ func (r *reader) block(h *header) ([]bridge.Entry, []int64) {
 		}
 		shapes[i] = decodedShape{names[device], set}
 	}
-	n := int(h.count.Batches)
+	n := int(h.Count.Batches)
 	if n > len(r.b) {
-		r.fail()
+		r.Fail()
 		return nil, nil
 	}
 	entries := make([]bridge.Entry, n)
@@ -161,8 +171,8 @@ func (r *reader) block(h *header) ([]bridge.Entry, []int64) {
 		readings += len(sets[shapes[s].set])
 	}
 	mono := r.batches(h, entries)
-	if r.bad || readings != int(h.count.Readings) {
-		r.fail()
+	if r.bad || readings != int(h.Count.Readings) {
+		r.Fail()
 		return nil, nil
 	}
 	slab := make([]bridge.Reading, readings)
@@ -188,13 +198,13 @@ func (r *reader) block(h *header) ([]bridge.Entry, []int64) {
 	return entries, mono
 }
 
-func (r *reader) set(names []string) []string {
-	set := make([]string, r.length())
+func (r *Reader) set(names []string) []string {
+	set := make([]string, r.Length())
 	previous := int64(-1)
 	for j := range set {
-		n := previous + 1 + r.int()
+		n := previous + 1 + r.Int()
 		if r.bad || n < 0 || n >= int64(len(names)) {
-			r.fail()
+			r.Fail()
 			return nil
 		}
 		set[j], previous = names[n], n
@@ -204,21 +214,21 @@ func (r *reader) set(names []string) []string {
 
 // batches reads the table of batches into entries and returns when in the run
 // they were appended.
-func (r *reader) batches(h *header, entries []bridge.Entry) []int64 {
-	expected := h.first
+func (r *Reader) batches(h *Header, entries []bridge.Entry) []int64 {
+	expected := h.First
 	for i := range entries {
-		p := expected + bridge.Position(r.uint())
-		if r.bad || p < expected || p > h.last {
-			r.fail()
+		p := expected + bridge.Position(r.Uint())
+		if r.bad || p < expected || p > h.Last {
+			r.Fail()
 			return nil
 		}
 		entries[i].Position = p
-		entries[i].Run = h.run
-		entries[i].Seq = h.seq + uint64(p-h.first)
+		entries[i].Run = h.Run
+		entries[i].Seq = h.Seq + uint64(p-h.First)
 		expected = p + 1
 	}
-	if len(entries) == 0 || entries[len(entries)-1].Position != h.last || entries[0].Position != h.first {
-		r.fail()
+	if len(entries) == 0 || entries[len(entries)-1].Position != h.Last || entries[0].Position != h.First {
+		r.Fail()
 		return nil
 	}
 	for i, flags := range r.bytes(uint64(len(entries))) {
@@ -226,25 +236,25 @@ func (r *reader) batches(h *header, entries []bridge.Entry) []int64 {
 	}
 	var at, offset int64
 	for i := range entries {
-		at += r.int()
-		entries[i].At = unixMilli(at)
+		at += r.Int()
+		entries[i].At = time.UnixMilli(at).UTC()
 	}
 	mono := make([]int64, len(entries))
 	for i := range entries {
-		offset += r.int()
+		offset += r.Int()
 		mono[i] = entries[i].At.UnixMilli() - offset
 	}
 	return mono
 }
 
 // column reads the values of one point into the batches that have it.
-func (r *reader) column(entries []bridge.Entry, batches []int, point int, name string) {
+func (r *Reader) column(entries []bridge.Entry, batches []int, point int, name string) {
 	var of [len(columnKinds)][]int
 	next := 0
-	for range r.length() {
-		k, n := r.byte(), r.uint()
+	for range r.Length() {
+		k, n := r.byte(), r.Uint()
 		if r.bad || int(k) >= len(columnKinds) || n > uint64(len(batches)-next) {
-			r.fail()
+			r.Fail()
 			return
 		}
 		if of[k] == nil {
@@ -255,7 +265,7 @@ func (r *reader) column(entries []bridge.Entry, batches []int, point int, name s
 		next += int(n)
 	}
 	if next != len(batches) {
-		r.fail()
+		r.Fail()
 		return
 	}
 	for _, k := range columnKinds {
@@ -268,7 +278,7 @@ func (r *reader) column(entries []bridge.Entry, batches []int, point int, name s
 }
 
 // kind reads n values of kind k.
-func (r *reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
+func (r *Reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	switch k {
 	case bridge.KindBad:
 		for i, reason := range r.bytes(uint64(n)) {
@@ -282,7 +292,7 @@ func (r *reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	case bridge.KindInt, bridge.KindUint:
 		var v uint64
 		for i := 0; i < n && !r.bad; i++ {
-			v += uint64(r.int())
+			v += uint64(r.Int())
 			put(i, bridge.FromBits(k, v))
 		}
 	case bridge.KindFloat32, bridge.KindFloat64:
@@ -290,7 +300,7 @@ func (r *reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	case bridge.KindString:
 		s := ""
 		for i := 0; i < n && !r.bad; i++ {
-			if length := r.uint(); length > 0 {
+			if length := r.Uint(); length > 0 {
 				s = string(r.bytes(length - 1))
 			}
 			put(i, bridge.String(s))
@@ -298,16 +308,16 @@ func (r *reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	}
 }
 
-func (r *reader) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
+func (r *Reader) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	how := r.byte()
 	if how > floatDecimal+maxDecimals {
-		r.fail()
+		r.Fail()
 		return
 	}
 	if how != floatBits {
 		var v int64
 		for i := 0; i < n && !r.bad; i++ {
-			v += r.int()
+			v += r.Int()
 			put(i, fromDecimal(k, v, int(how-floatDecimal)))
 		}
 		return

@@ -1,4 +1,4 @@
-package store
+package block
 
 import (
 	"encoding/hex"
@@ -9,7 +9,7 @@ import (
 
 // TestWorkedExample holds format.md to what the encoder does.
 func TestWorkedExample(t *testing.T) {
-	doc, err := os.ReadFile("format.md")
+	doc, err := os.ReadFile("../format.md")
 	if err != nil {
 		t.Fatal(err)
 	}
