@@ -10,7 +10,7 @@ RACE := CGO_ENABLED=1
 RACEFLAG := -race
 endif
 
-.PHONY: help run build test lint rooms fuzz bench bench-store soak sbom clean
+.PHONY: help run build test lint vuln rooms fuzz bench bench-save bench-diff bench-store soak sbom clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,13 +21,24 @@ run: build ## build, and run the main job here: simulated devices, the gateway, 
 build: ## build the static binary bin/fieldbridge
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/fieldbridge
 
-test: ## run all tests, with the race detector where there is a C compiler
-	$(RACE) $(GO) test $(RACEFLAG) ./...
+test: ## run all tests in random order, with the race detector where there is a C compiler
+	$(RACE) $(GO) test $(RACEFLAG) -shuffle=on ./...
 
-lint: ## gofmt, go vet, staticcheck
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+lint: bin/golangci-lint ## gofmt, go vet, errcheck, ineffassign, staticcheck, lines of at most 120
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || \
+		{ echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	bin/golangci-lint run ./...
+
+# The tools' versions stand in tools/go.mod, apart from the product's.
+bin/golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/benchstat: PKG = golang.org/x/perf/cmd/benchstat
+bin/govulncheck: PKG = golang.org/x/vuln/cmd/govulncheck
+bin/golangci-lint bin/benchstat bin/govulncheck: tools/go.mod
+	$(GO) build -modfile=tools/go.mod -o $@ $(PKG)
+
+vuln: bin/govulncheck ## look for known vulnerabilities of what is used; needs vuln.go.dev
+	@bin/govulncheck ./... || { echo "make vuln: if its database is out of reach here, nothing was checked" >&2; exit 1; }
 
 rooms: ## print the table of the packages: files, lines, comments, tests, knots
 	@$(GO) test -count=1 -run '^TestRooms$$' -v . | sed -n 's/^        //p;/^ *rooms_test.go.*:..*[a-z]/p'
@@ -35,10 +46,24 @@ rooms: ## print the table of the packages: files, lines, comments, tests, knots
 FUZZTIME ?= 20s
 fuzz: ## run each fuzz test for FUZZTIME (20s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+		echo "$$p $$f"; \
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; \
+	done; done
 
 bench: ## run the benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+BENCH ?= .
+COUNT ?= 10
+BENCHPKG ?= ./bridge/... ./store/... ./southbound/... ./northbound/... ./configs/...
+bench-save: ## save COUNT (10) runs of the benchmarks BENCH (.) as bin/bench.old
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG) | tee bin/bench.old
+
+bench-diff: bin/benchstat ## compare the benchmarks with the saved run
+	@test -s bin/bench.old || { echo "nothing to compare with: run make bench-save on the older commit" >&2; exit 1; }
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG) | tee bin/bench.new
+	bin/benchstat bin/bench.old bin/bench.new
 
 bench-store: ## measure the queue beside a plain synced log
 	$(GO) test -run '^$$' -bench 'Commit|Backlog|Encode' -benchmem -timeout 60m -v ./store
