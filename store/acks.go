@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // ackRecord is what is known to be done: the cursor and what lies beyond it.
@@ -37,6 +38,8 @@ const (
 	ackHalf     = 2 << 20 // where the second half begins; the file is sparse
 	maxAckSpans = 200_000
 )
+
+var ackPolynomial = crc32.MakeTable(crc32.Castagnoli)
 
 // openAcks opens the file and returns the newest record that is whole, or none.
 // broken says what is wrong with the file when neither is and it has content.
@@ -87,7 +90,7 @@ func readAcks(f io.Reader) (r ackRecord, err error) {
 	if _, err := io.ReadFull(f, data); err != nil {
 		return r, err
 	}
-	if crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+	if crc32.Checksum(data, ackPolynomial) != binary.LittleEndian.Uint32(head[4:]) {
 		return r, block.ErrChecksum
 	}
 	return parseAcks(data)
@@ -159,11 +162,11 @@ func (a *ackFile) write(r *ackRecord) (int, error) {
 	if len(b) > ackHalf {
 		return 0, fmt.Errorf("record acknowledgements: %d bytes are too many", len(b))
 	}
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[ackHeader:], castagnoli))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[ackHeader:], ackPolynomial))
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-ackHeader))
 	_, err := a.f.WriteAt(b, int64(r.number%2)*ackHalf)
 	if err == nil {
-		err = datasync(a.f)
+		err = disk.Datasync(a.f)
 	}
 	if err != nil {
 		// After a failed sync nothing is known of the file's pages: begin anew.

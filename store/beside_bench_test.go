@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // BenchmarkCommitBesideLog commits to the queue and to a plain log of the same
@@ -110,7 +111,7 @@ func (l *plainLog) append(b *testing.B, batches []bridge.Batch) time.Duration {
 	if _, err := l.f.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(block))), block...)); err != nil {
 		b.Fatal(err)
 	}
-	if err := datasync(l.f); err != nil {
+	if err := disk.Datasync(l.f); err != nil {
 		b.Fatal(err)
 	}
 	return time.Since(start)

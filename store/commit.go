@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // commit writes what is in memory below upTo and not yet done. While a block is
@@ -111,7 +112,7 @@ func (q *Queue) writeBlock(h *block.Header, block []byte) error {
 	s := q.keep.writer
 	before := s.db.Stats()
 	reserved, err := q.reserve(s, len(block))
-	if noRoom(err) {
+	if disk.NoRoom(err) {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if err == nil {
@@ -192,7 +193,7 @@ func (q *Queue) seal() {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.bytes = diskSize(s.path)
+	s.bytes = disk.Size(s.path)
 	q.metaDue = true
 }
 

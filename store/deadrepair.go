@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // deadEvery is how often the dead letters are tried again when they could not be
@@ -108,7 +109,7 @@ func (q *Queue) mendDead(cause error) error {
 func (q *Queue) repairDead(cause error, known *bridge.Count) (bridge.Count, error) {
 	var left bridge.Count
 	path := q.deadPath()
-	tmp := path + ".repair" + temporary
+	tmp := path + ".repair" + disk.Temporary
 	found, err := scanDead(path)
 	if found.unread > 0 || errors.Is(err, syscall.EIO) {
 		if q.keep.deadUnread == 0 {

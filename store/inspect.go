@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/disk"
 )
 
 // SegmentInfo is a segment, for people.
@@ -51,7 +52,7 @@ func OpenStopped(cfg Config) (*Queue, error) {
 		return nil, err
 	}
 	q := newQueue(cfg, nil)
-	file, err := lock(q.dir)
+	file, err := disk.Lock(q.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (q *Queue) listSegments(acks *ackRecord) {
 			closeDB(s.db)
 			s.db, s.suspect = nil, err
 		}
-		s.bytes = diskSize(s.path)
+		s.bytes = disk.Size(s.path)
 		if s.written.Batches > 0 {
 			q.countDone(s, acks)
 		}
@@ -147,7 +148,7 @@ func folderSize(dir string) (total int64) {
 	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			if info, err := e.Info(); err == nil {
-				total += allocated(info)
+				total += disk.Allocated(info)
 			}
 		}
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/disk"
 )
 
 // roomyConfig has small segments and no limit that is reached.
@@ -115,7 +116,7 @@ func listing(t *testing.T, dir string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() != lockFile && !e.IsDir() {
+		if e.Name() != disk.LockFile && !e.IsDir() {
 			b, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 			files[e.Name()] = string(b)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
@@ -136,7 +137,7 @@ func (q *Queue) wrote(tried bool, failed error) {
 	q.noteFailure(failed)
 	q.keep.pause = min(max(2*q.keep.pause, retryFirst), retryMost)
 	q.keep.retry = q.now() + int64(q.keep.pause)
-	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written, the newest readings are kept in memory: "+diskAdvice(failed), failed)
+	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written, the newest readings are kept in memory: "+disk.Advice(failed), failed)
 }
 
 // setAlarm sets when to look next.

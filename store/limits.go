@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/disk"
 )
 
 const (
@@ -231,7 +231,7 @@ func (q *Queue) countOther() {
 			return nil
 		}
 		if info, err := e.Info(); err == nil {
-			total += allocated(info)
+			total += disk.Allocated(info)
 		}
 		return nil
 	})
@@ -254,8 +254,8 @@ func (q *Queue) trimQuarantine() {
 	total := int64(0)
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {
-			files = append(files, old{e.Name(), allocated(info), info.ModTime()})
-			total += allocated(info)
+			files = append(files, old{e.Name(), disk.Allocated(info), info.ModTime()})
+			total += disk.Allocated(info)
 		}
 	}
 	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
@@ -379,21 +379,8 @@ func (q *Queue) ageDueLocked() int64 {
 
 // noteFailure remembers what a failed write says about the disk.
 func (q *Queue) noteFailure(err error) {
-	if noRoom(err) {
+	if disk.NoRoom(err) {
 		q.keep.limits.noSpace++
 		q.keep.limits.asked = 0 // ask again
 	}
-}
-
-// diskAdvice says what to do about a failed write.
-func diskAdvice(err error) string {
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "the disk is full: make room on it"
-	case errors.Is(err, syscall.EROFS):
-		return "the file system is read-only: look for its errors (dmesg), repair and remount it"
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return "the gateway may not write there: correct the owner of the folder"
-	}
-	return fmt.Sprintf("the disk fails (%v): replace it", err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/store/disk"
 )
 
 // smallConfig has limits that a test can reach.
@@ -41,7 +42,7 @@ func dirSize(t testing.TB, dir string) (total int64) {
 	t.Helper()
 	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
-			total += diskSize(path)
+			total += disk.Size(path)
 		}
 		return nil
 	})

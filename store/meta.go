@@ -1,11 +1,9 @@
 package store
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // formatVersion is the version of the folder's layout. A newer one is refused.
@@ -107,7 +106,7 @@ func readMeta(dir string) (m meta, found bool, err error) {
 	if err != nil {
 		return m, true, err
 	}
-	value, ok := openState(data)
+	value, ok := disk.Unframe(data)
 	if !ok {
 		return m, true, block.ErrChecksum
 	}
@@ -129,11 +128,8 @@ func (m *meta) writeAs(dir string, format int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("write queue index: %w", err)
 	}
-	data := make([]byte, 0, len(stateMagic)+4+len(value))
-	data = append(data, stateMagic...)
-	data = binary.LittleEndian.AppendUint32(data, crc32.Checksum(value, castagnoli))
-	data = append(data, value...)
-	if err := replaceFile(filepath.Join(dir, metaFile), data); err != nil {
+	data := disk.Frame(value)
+	if err := disk.Replace(filepath.Join(dir, metaFile), data); err != nil {
 		return 0, fmt.Errorf("write queue index: %w", err)
 	}
 	return len(data), nil

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/disk"
 )
 
 // Open opens the queue in cfg.Dir, which it makes when it does not exist, and
 // begins a run. Damaged files are set aside, reported and counted. A disk that
 // is full, read-only or broken is reported and tried again: until then the
-// newest readings are in memory. The only errors are a [LockedError] and a
+// newest readings are in memory. The only errors are a [disk.LockedError] and a
 // [NewerFormatError].
 //
 // Open starts the goroutine that commits; [Queue.Close] ends it.
@@ -30,7 +31,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	if err := os.MkdirAll(q.dir, 0o700); err != nil {
 		failed = err
 	}
-	file, err := lock(q.dir)
+	file, err := disk.Lock(q.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 		file.Close()
 		return nil, err
 	}
-	removeLeftovers(q.dir)
+	disk.RemoveLeftovers(q.dir)
 	acks := q.openAcks()
 	q.openSegments(&acks, found)
 	q.meta.Removed = nil
@@ -90,13 +91,6 @@ func (q *Queue) openMeta() (found bool, err error) {
 	return found, nil
 }
 
-func removeLeftovers(dir string) {
-	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+temporary))
-	for _, f := range leftovers {
-		os.RemoveAll(f)
-	}
-}
-
 func (q *Queue) openAcks() ackRecord {
 	path := filepath.Join(q.dir, "acks")
 	a, r, err := openAcks(path)
@@ -137,7 +131,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 			delete(known, first)
 			s.know(&m)
 		}
-		s.bytes = diskSize(s.path)
+		s.bytes = disk.Size(s.path)
 		q.segments = append(q.segments, s)
 	}
 	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })

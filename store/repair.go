@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // quarantineDir is where damaged files go, in the folder of the queue.
@@ -31,7 +32,7 @@ func (q *Queue) replaceDamaged(path, by string, cause error) error {
 	if err := os.Rename(by, path); err != nil {
 		return fmt.Errorf("put a repaired file in its place: %w", err)
 	}
-	return syncDir(q.dir)
+	return disk.SyncDir(q.dir)
 }
 
 // setAside moves or links a damaged file to the quarantine, and tells it.
@@ -46,8 +47,8 @@ func (q *Queue) setAside(path string, cause error, move func(from, to string) er
 		q.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
 		return false
 	}
-	syncDir(dir)
-	syncDir(q.dir)
+	disk.SyncDir(dir)
+	disk.SyncDir(q.dir)
 	q.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
 	q.keep.limits.counted = false
 	q.mu.Lock()
@@ -80,7 +81,7 @@ func (q *Queue) repairSuspects() {
 				q.keep.repairAt = q.now() + int64(rereadEvery)
 			}
 			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.path, "err", err)
-			q.setTrouble(troubleRead, bridge.Alarm, "a segment of the queue cannot be read or repaired, trying again: "+diskAdvice(err), err)
+			q.setTrouble(troubleRead, bridge.Alarm, "a segment of the queue cannot be read or repaired, trying again: "+disk.Advice(err), err)
 			continue
 		}
 		q.clearTrouble(troubleRead)
@@ -145,7 +146,7 @@ func (q *Queue) repair(s *segment) error {
 		return errUnread
 	}
 	var account segment
-	tmp := s.path + ".repair" + temporary
+	tmp := s.path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
 		if account, err = sal.rebuild(tmp, q.cfg.Load().segmentSize(), blocks); err != nil {
 			os.Remove(tmp)
@@ -169,7 +170,7 @@ func (q *Queue) repair(s *segment) error {
 	}
 	q.mu.Lock()
 	s.suspect = nil
-	s.bytes = diskSize(s.path)
+	s.bytes = disk.Size(s.path)
 	q.mu.Unlock()
 	q.files.Lock()
 	s.verified = true

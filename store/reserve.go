@@ -1,9 +1,9 @@
 package store
 
 import (
-	"errors"
 	"os"
-	"syscall"
+
+	"fieldbridge/store/disk"
 )
 
 const (
@@ -34,50 +34,16 @@ func (q *Queue) reserve(s *segment, n int) (written int64, err error) {
 		step := min(max(from/2, growFirst), growBy) / pageSize * pageSize
 		to = max(need, min(from+step, q.most(s)))
 	}
-	err = fill(s.path, from, to)
-	if noRoom(err) && to > need {
+	err = disk.Fill(s.path, from, to)
+	if disk.NoRoom(err) && to > need {
 		to = need
-		err = fill(s.path, from, to)
+		err = disk.Fill(s.path, from, to)
 	}
 	if err != nil {
 		return 0, err
 	}
 	s.reserved = to
 	return to - from, nil
-}
-
-// noRoom reports whether err says that the disk is full.
-func noRoom(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
-// zeros is a piece of what fill writes.
-var zeros [16 << 10]byte
-
-// fill makes the bytes from..to-1 of a file zero, with their place on the disk.
-// If that fails the file has its length of before.
-func fill(path string, from, to int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	for at := from; at < to && err == nil; {
-		var n int
-		n, err = f.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at)
-		at += int64(n)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		f.Truncate(max(info.Size(), from))
-	}
-	return err
 }
 
 // reservedOf returns how far a file has its place on the disk, as far as can be
@@ -87,5 +53,5 @@ func reservedOf(path string) int64 {
 	if err != nil {
 		return 0
 	}
-	return min(info.Size(), allocated(info)) / pageSize * pageSize
+	return min(info.Size(), disk.Allocated(info)) / pageSize * pageSize
 }

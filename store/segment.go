@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -94,15 +93,6 @@ func segmentFirst(name string) (bridge.Position, bool) {
 	}
 	p, err := strconv.ParseUint(digits, 16, 64)
 	return bridge.Position(p), err == nil && p > 0
-}
-
-// diskSize returns what a file takes on the disk, in bytes.
-func diskSize(path string) int64 {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return 0
-	}
-	return allocated(info)
 }
 
 // verify reads every block of an open segment and checks them against one

@@ -17,6 +17,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // A segment file is a bbolt file with one bucket. A block is cut into chunks so
@@ -85,14 +86,14 @@ func boltOptions(size int64) *bolt.Options {
 // createSegment makes a new segment file. A cut while bbolt initialises a file
 // leaves one that panics, so it gets its name when it is complete and synced.
 func createSegment(path string, size int64) (db *bolt.DB, err error) {
-	tmp := path + temporary
+	tmp := path + disk.Temporary
 	os.Remove(tmp)
 	err = guard(func() (err error) {
 		if db, err = bolt.Open(tmp, 0o600, boltOptions(size)); err != nil {
 			return err
 		}
 		db.AllocSize = growBy
-		if err := fill(tmp, bornPages*pageSize, bornPages*pageSize+growFirst); err != nil {
+		if err := disk.Fill(tmp, bornPages*pageSize, bornPages*pageSize+growFirst); err != nil {
 			return err
 		}
 		return db.Update(func(tx *bolt.Tx) error {
@@ -104,7 +105,7 @@ func createSegment(path string, size int64) (db *bolt.DB, err error) {
 		err = os.Rename(tmp, path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = disk.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		closeDB(db)

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/disk"
 )
 
 // State is a small durable memory: one file a key in a folder of its own, so
@@ -30,9 +28,6 @@ type State struct {
 // MaxStateValue is the largest value that [State.Put] takes, in bytes.
 const MaxStateValue = 64 << 10
 
-// A file is stateMagic, CRC-32C of the value (little endian), the value.
-const stateMagic = "FBS1"
-
 // OpenState opens the state in the folder "state" of dir, the folder of the
 // queue, and makes it when it does not exist.
 func OpenState(dir string) (*State, error) {
@@ -40,11 +35,7 @@ func OpenState(dir string) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	// What a crash left half written was never reported as put.
-	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+temporary))
-	for _, f := range leftovers {
-		os.Remove(f)
-	}
+	disk.RemoveLeftovers(dir)
 	return &State{dir: dir}, nil
 }
 
@@ -69,7 +60,7 @@ func (s *State) Get(key string) ([]byte, error) {
 		return nil, nil
 	}
 	if err == nil {
-		value, ok := openState(data)
+		value, ok := disk.Unframe(data)
 		if ok {
 			return value, nil
 		}
@@ -101,20 +92,17 @@ func (s *State) Put(key string, value []byte) error {
 	if len(value) > MaxStateValue {
 		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxStateValue)
 	}
-	data := make([]byte, 0, len(stateMagic)+4+len(value))
-	data = append(data, stateMagic...)
-	data = binary.LittleEndian.AppendUint32(data, crc32.Checksum(value, castagnoli))
-	data = append(data, value...)
+	data := disk.Frame(value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path := filepath.Join(s.dir, key)
-	if err := replaceFile(path, data); err != nil {
+	if err := disk.Replace(path, data); err != nil {
 		// Something else may be in its place, a folder for instance.
 		if info, e := os.Lstat(path); e != nil || info.Mode().IsRegular() {
 			return fmt.Errorf("put state %q: %w", key, err)
 		}
 		s.setAsideLocked(key, path, err)
-		if err := replaceFile(path, data); err != nil {
+		if err := disk.Replace(path, data); err != nil {
 			return fmt.Errorf("put state %q: %w", key, err)
 		}
 	}
@@ -127,15 +115,6 @@ func (s *State) Health() []bridge.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.damaged)
-}
-
-func openState(data []byte) (value []byte, ok bool) {
-	rest, ok := bytes.CutPrefix(data, []byte(stateMagic))
-	if !ok || len(rest) < 4 {
-		return nil, false
-	}
-	value = rest[4:]
-	return value, crc32.Checksum(value, castagnoli) == binary.LittleEndian.Uint32(rest)
 }
 
 func checkKey(key string) error {

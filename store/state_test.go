@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fieldbridge/store/disk"
 )
 
 func openTestState(t *testing.T, dir string) *State {
@@ -33,7 +35,7 @@ func TestStateKeepsValues(t *testing.T) {
 		}
 	}
 	// What a crash leaves half written counts for nothing.
-	if err := os.WriteFile(filepath.Join(dir, "state", "a"+temporary), []byte("half"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "state", "a"+disk.Temporary), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = openTestState(t, dir)
@@ -42,7 +44,7 @@ func TestStateKeepsValues(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", k, len(got), err)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "state", "*"+temporary)); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, "state", "*"+disk.Temporary)); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	if h := s.Health(); len(h) > 0 {
@@ -116,7 +118,7 @@ func TestReadState(t *testing.T) {
 	if err := s.Put("a", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	half := filepath.Join(dir, "state", "b"+temporary)
+	half := filepath.Join(dir, "state", "b"+disk.Temporary)
 	damaged := filepath.Join(dir, "state", "c")
 	for _, f := range []string{half, damaged} {
 		if err := os.WriteFile(f, []byte("torn"), 0o600); err != nil {

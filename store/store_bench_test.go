@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // slowSeries returns n batches of 20 points of 5 devices that change slowly,
@@ -109,7 +110,7 @@ func benchLog(b *testing.B, batches []bridge.Batch, readings int) {
 		if _, err := f.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(block))), block...)); err != nil {
 			b.Fatal(err)
 		}
-		if err := datasync(f); err != nil {
+		if err := disk.Datasync(f); err != nil {
 			b.Fatal(err)
 		}
 		n, bytes = n+readings, bytes+len(block)

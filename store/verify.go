@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/disk"
 )
 
 // Verified is what [Queue.Verify] finds in a file.
@@ -77,7 +78,7 @@ func (q *Queue) verifyDeadFile(ctx context.Context, found func(Verified)) error 
 			return nil
 		}
 		if err == nil {
-			v.Bytes = allocated(info)
+			v.Bytes = disk.Allocated(info)
 			err = q.withDead(false, func(db *bolt.DB) error {
 				return errors.Join(verifyDead(db), countDead(db, &v.Count))
 			})
@@ -110,7 +111,7 @@ func (q *Queue) verifyQuarantine(ctx context.Context, found func(Verified)) erro
 			return err
 		}
 		path := filepath.Join(dir, e.Name())
-		v := Verified{File: filepath.Join(quarantineDir, e.Name()), Bytes: diskSize(path), Quarantine: true}
+		v := Verified{File: filepath.Join(quarantineDir, e.Name()), Bytes: disk.Size(path), Quarantine: true}
 		switch {
 		case strings.HasPrefix(e.Name(), segmentPrefix):
 			v.Count = salvageable(path)

@@ -13,6 +13,7 @@ import (
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/setting"
 	"fieldbridge/store"
+	"fieldbridge/store/disk"
 )
 
 // switchTimeout is how long turning commands off may wait for one that was begun
@@ -83,7 +84,7 @@ func turnStopped(dir, turn string) (awsiot.CommandStatus, error) {
 		return awsiot.CommandStatus{}, err
 	}
 	queue, err := store.OpenStopped(store.Config{Dir: setting.Path(dir)}) // so that no gateway starts meanwhile
-	var locked *store.LockedError
+	var locked *disk.LockedError
 	switch {
 	case errors.As(err, &locked):
 		return awsiot.CommandStatus{}, fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try again in a moment", dir, locked.By)

@@ -23,6 +23,7 @@ import (
 	"fieldbridge/configs"
 	"fieldbridge/setting"
 	"fieldbridge/store"
+	"fieldbridge/store/disk"
 )
 
 // queueRequest is one thing to do with a queue. It is done by the gateway that
@@ -272,7 +273,7 @@ func (at *queueAt) open(change bool, stderr io.Writer) (*store.Queue, error) {
 		}
 		q, err = store.OpenStopped(cfg)
 	}
-	var locked *store.LockedError
+	var locked *disk.LockedError
 	if errors.As(err, &locked) {
 		return nil, fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try again in a moment", dir, locked.By)
 	}

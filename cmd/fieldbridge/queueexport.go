@@ -17,6 +17,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store"
+	"fieldbridge/store/disk"
 )
 
 // queueExport writes what waits to a file.
@@ -100,7 +101,7 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	if err := errors.Join(f.Close(), os.Rename(f.Name(), output)); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(output)); err != nil && (forget || !errors.Is(err, syscall.EINVAL)) {
+	if err := disk.SyncDir(filepath.Dir(output)); err != nil && (forget || !errors.Is(err, syscall.EINVAL)) {
 		return err
 	}
 	fmt.Fprintf(stderr, "%s lines written to %s\n", thousands(p.lines), output)
@@ -118,16 +119,6 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	}
 	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", thousands(n.Batches), thousands(n.Readings))
 	return nil
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // partial is the end of the name of a file that is not yet complete.

@@ -1,12 +1,12 @@
-package store
+package disk
 
 import (
 	"os"
 	"syscall"
 )
 
-// datasync makes the content of f durable, without its times.
-func datasync(f *os.File) error {
+// Datasync makes the content of f durable, without its times.
+func Datasync(f *os.File) error {
 	for {
 		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
 			return err

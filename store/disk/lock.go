@@ -1,4 +1,4 @@
-package store
+package disk
 
 import (
 	"bytes"
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// lockFile says who owns the folder. It is locked as long as its process lives.
-const lockFile = "lock"
+// LockFile says who owns the folder. It is locked as long as its process lives.
+const LockFile = "lock"
 
-// LockedError is why [Open] refuses a folder that another process has.
+// LockedError is why [Lock] refuses a folder that another process has.
 type LockedError struct {
 	Dir string
 	By  string // what the other wrote: process, host and since when
@@ -23,10 +23,10 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("open queue %s: it is in use by %s: stop that gateway, or give this one a folder of its own", e.Dir, e.By)
 }
 
-// lock takes the folder. On a file system that cannot be written it returns no
+// Lock takes the folder. On a file system that cannot be written it returns no
 // file and no error: the gateway runs nevertheless.
-func lock(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
+func Lock(dir string) (*os.File, error) {
+	path := filepath.Join(dir, LockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		if info, e := os.Lstat(path); e == nil && !info.Mode().IsRegular() {

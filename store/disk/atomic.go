@@ -1,0 +1,54 @@
+package disk
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Temporary ends the names of files that are not yet what they will be. What is
+// found under such a name at start is left from a crash and worth nothing.
+const Temporary = ".tmp~"
+
+// Replace puts data at path so that after a power cut there is either the
+// old or the new content: written beside, synced, renamed, folder synced.
+func Replace(path string, data []byte) error {
+	tmp := path + Temporary
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// SyncDir makes the names in dir durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// RemoveLeftovers removes what a crash left half made in dir: it was never said to
+// be there.
+func RemoveLeftovers(dir string) {
+	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+Temporary))
+	for _, f := range leftovers {
+		os.RemoveAll(f)
+	}
+}

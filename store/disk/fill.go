@@ -1,0 +1,32 @@
+package disk
+
+import "os"
+
+// zeros is a piece of what Fill writes.
+var zeros [16 << 10]byte
+
+// Fill makes the bytes from..to-1 of a file zero, with their place on the disk.
+// If that fails the file has its length of before.
+func Fill(path string, from, to int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for at := from; at < to && err == nil; {
+		var n int
+		n, err = f.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at)
+		at += int64(n)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Truncate(max(info.Size(), from))
+	}
+	return err
+}
