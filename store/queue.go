@@ -83,8 +83,6 @@ var (
 	_ bridge.Notices        = (*Queue)(nil)
 	_ bridge.Observable     = (*Queue)(nil)
 	_ bridge.HealthReporter = (*Queue)(nil)
-	_ bridge.State          = (*State)(nil)
-	_ bridge.HealthReporter = (*State)(nil)
 )
 
 // lane is where a lane of the queue is.

@@ -8,7 +8,7 @@ import (
 
 	"fieldbridge/configs"
 	"fieldbridge/southbound/modbus"
-	"fieldbridge/store"
+	"fieldbridge/store/state"
 )
 
 // checkResult is what `check --json` prints.
@@ -84,7 +84,7 @@ func planned(l *configs.Loaded) configs.Plan {
 			cfg.Devices[b.Device] = l.Config.Southbound.Modbus.Devices[b.Device]
 		}
 	}
-	p.Buses = modbus.PlanLearnt(cfg, store.ReadState(string(l.Config.Store.Dir)))
+	p.Buses = modbus.PlanLearnt(cfg, state.Read(string(l.Config.Store.Dir)))
 	return p
 }
 

@@ -14,7 +14,7 @@ import (
 	"fieldbridge/configs"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/store"
+	"fieldbridge/store/state"
 )
 
 // What a gateway learnt of its devices is told by check, beside it.
@@ -40,7 +40,7 @@ southbound:
 		t.Fatal(err)
 	}
 	queue := string(loaded.Config.Store.Dir)
-	state, err := store.OpenState(queue)
+	state, err := state.Open(queue)
 	if err != nil {
 		t.Fatal(err)
 	}

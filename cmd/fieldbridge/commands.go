@@ -14,6 +14,7 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/state"
 )
 
 // switchTimeout is how long turning commands off may wait for one that was begun
@@ -78,7 +79,7 @@ func turnCommands(ctx context.Context, dir, turn string) (status awsiot.CommandS
 // turnStopped turns the switch of a gateway that does not run.
 func turnStopped(dir, turn string) (awsiot.CommandStatus, error) {
 	if turn == "" {
-		return awsiot.SavedSwitch(store.ReadState(dir)), nil
+		return awsiot.SavedSwitch(state.Read(dir)), nil
 	}
 	if err := mayChange(dir); err != nil {
 		return awsiot.CommandStatus{}, err
@@ -92,7 +93,7 @@ func turnStopped(dir, turn string) (awsiot.CommandStatus, error) {
 		return awsiot.CommandStatus{}, err
 	}
 	defer queue.Close()
-	state, err := store.OpenState(dir)
+	state, err := state.Open(dir)
 	if err != nil {
 		return awsiot.CommandStatus{}, err
 	}

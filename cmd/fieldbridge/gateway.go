@@ -16,6 +16,7 @@ import (
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 	"fieldbridge/store"
+	"fieldbridge/store/state"
 )
 
 // gateway is one running bridge: the parts, wired.
@@ -62,7 +63,7 @@ func newGateway(config *configs.Config, hash string, log *slog.Logger) (*gateway
 }
 
 func (g *gateway) build() error {
-	state, err := store.OpenState(string(g.config.Store.Dir))
+	state, err := state.Open(string(g.config.Store.Dir))
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/setting"
-	"fieldbridge/store"
+	"fieldbridge/store/state"
 )
 
 // runReload asks a running gateway to read its file again.
@@ -57,11 +57,11 @@ func runReload(ctx context.Context, args []string, stdout, stderr io.Writer) int
 }
 
 // openState opens the state of a queue's folder, for [change.Start].
-func openState(dir string) (bridge.State, error) { return store.OpenState(dir) }
+func openState(dir string) (bridge.State, error) { return state.Open(dir) }
 
 // follow makes g change with its file.
 func (g *gateway) follow(file, name string, started change.Started) error {
-	state, err := store.OpenState(string(g.config.Store.Dir))
+	state, err := state.Open(string(g.config.Store.Dir))
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package store
+// Package state is the small durable memory of a gateway: learned plans, command
+// ids, the connection number.
+package state
 
 import (
 	"errors"
@@ -14,41 +16,46 @@ import (
 	"fieldbridge/store/disk"
 )
 
-// State is a small durable memory: one file a key in a folder of its own, so
+// Files is a small durable memory: one file a key in a folder of its own, so
 // that damage to one key harms no other. Each file is replaced whole: written
 // beside, synced, renamed, and the folder synced. It is safe for concurrent use.
-type State struct {
+type Files struct {
 	dir      string
-	readOnly bool // see ReadState
+	readOnly bool // see Read
 
 	mu      sync.Mutex
 	damaged []bridge.Condition // guarded by mu; what was set aside
 }
 
-// MaxStateValue is the largest value that [State.Put] takes, in bytes.
-const MaxStateValue = 64 << 10
+var (
+	_ bridge.State          = (*Files)(nil)
+	_ bridge.HealthReporter = (*Files)(nil)
+)
 
-// OpenState opens the state in the folder "state" of dir, the folder of the
+// MaxValue is the largest value that [Files.Put] takes, in bytes.
+const MaxValue = 64 << 10
+
+// Open opens the state in the folder "state" of dir, the folder of the
 // queue, and makes it when it does not exist.
-func OpenState(dir string) (*State, error) {
+func Open(dir string) (*Files, error) {
 	dir = filepath.Join(dir, "state")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	disk.RemoveLeftovers(dir)
-	return &State{dir: dir}, nil
+	return &Files{dir: dir}, nil
 }
 
-// ReadState returns the state in the folder "state" of dir for reading, beside a
+// Read returns the state in the folder "state" of dir for reading, beside a
 // gateway that may be running: nothing is made, changed or set aside. What does
 // not exist or is damaged is as if it was never put.
-func ReadState(dir string) *State {
-	return &State{dir: filepath.Join(dir, "state"), readOnly: true}
+func Read(dir string) *Files {
+	return &Files{dir: filepath.Join(dir, "state"), readOnly: true}
 }
 
 // Get implements [bridge.State]. A damaged value is set aside under the name
-// KEY~damaged, reported by [State.Health], and is as if it was never put.
-func (s *State) Get(key string) ([]byte, error) {
+// KEY~damaged, reported by [Files.Health], and is as if it was never put.
+func (s *Files) Get(key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
@@ -72,7 +79,7 @@ func (s *State) Get(key string) ([]byte, error) {
 	return nil, nil
 }
 
-func (s *State) setAsideLocked(key, path string, cause error) {
+func (s *Files) setAsideLocked(key, path string, cause error) {
 	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", key, cause)
 	if err := os.Rename(path, path+"~damaged"); err != nil {
 		text += "; it cannot be set aside: " + err.Error()
@@ -82,15 +89,15 @@ func (s *State) setAsideLocked(key, path string, cause error) {
 }
 
 // Put implements [bridge.State].
-func (s *State) Put(key string, value []byte) error {
+func (s *Files) Put(key string, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
 	if s.readOnly {
 		return fmt.Errorf("put state %q: it was opened for reading", key)
 	}
-	if len(value) > MaxStateValue {
-		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxStateValue)
+	if len(value) > MaxValue {
+		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxValue)
 	}
 	data := disk.Frame(value)
 	s.mu.Lock()
@@ -111,7 +118,7 @@ func (s *State) Put(key string, value []byte) error {
 
 // Health implements [bridge.HealthReporter]: what was damaged and set aside
 // since the state was opened.
-func (s *State) Health() []bridge.Condition {
+func (s *Files) Health() []bridge.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.damaged)

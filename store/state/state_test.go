@@ -1,4 +1,4 @@
-package store
+package state
 
 import (
 	"bytes"
@@ -10,9 +10,29 @@ import (
 	"fieldbridge/store/disk"
 )
 
-func openTestState(t *testing.T, dir string) *State {
+// change does something to the content of a file.
+func change(do func([]byte) []byte) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, do(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func flip(offset int) func(*testing.T, string) {
+	return change(func(b []byte) []byte {
+		b[offset] ^= 0x41
+		return b
+	})
+}
+
+func openTestState(t *testing.T, dir string) *Files {
 	t.Helper()
-	s, err := OpenState(dir)
+	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,12 +40,12 @@ func openTestState(t *testing.T, dir string) *State {
 }
 
 func TestStateKeepsValues(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	s := openTestState(t, dir)
 	if v, err := s.Get("never"); v != nil || err != nil {
 		t.Errorf("a key that was never put: %q, %v", v, err)
 	}
-	values := map[string][]byte{"a": {}, "plan.plc-1": []byte("x"), "big_1": bytes.Repeat([]byte{0, 255}, MaxStateValue/2)}
+	values := map[string][]byte{"a": {}, "plan.plc-1": []byte("x"), "big_1": bytes.Repeat([]byte{0, 255}, MaxValue/2)}
 	for k, v := range values {
 		if err := s.Put(k, []byte("before")); err != nil {
 			t.Fatal(err)
@@ -53,7 +73,7 @@ func TestStateKeepsValues(t *testing.T) {
 }
 
 func TestStateRefuses(t *testing.T) {
-	s := openTestState(t, tempDir(t))
+	s := openTestState(t, t.TempDir())
 	for _, key := range []string{"", "A", "a/b", "../a", ".a", "a~b", "ä", strings.Repeat("k", 129)} {
 		if err := s.Put(key, nil); err == nil {
 			t.Errorf("key %q is taken", key)
@@ -62,7 +82,7 @@ func TestStateRefuses(t *testing.T) {
 			t.Errorf("key %q is looked up", key)
 		}
 	}
-	if err := s.Put("a", make([]byte, MaxStateValue+1)); err == nil {
+	if err := s.Put("a", make([]byte, MaxValue+1)); err == nil {
 		t.Error("a value over the limit is taken")
 	}
 }
@@ -70,16 +90,16 @@ func TestStateRefuses(t *testing.T) {
 func TestDamagedStateIsSetAside(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, path string){
 		"flipped":   flip(9),
-		"cut":       truncateTo(func(n int64) int64 { return n - 1 }),
-		"empty":     truncateTo(func(int64) int64 { return 0 }),
+		"cut":       change(func(b []byte) []byte { return b[:len(b)-1] }),
+		"empty":     change(func([]byte) []byte { return nil }),
 		"foreign":   func(t *testing.T, path string) { os.WriteFile(path, []byte("hello, this is something else"), 0o600) },
 		"a folder":  func(t *testing.T, path string) { os.Remove(path); os.MkdirAll(filepath.Join(path, "x"), 0o700) },
 		"magic":     flip(0),
 		"its crc":   flip(5),
-		"all zeros": zero(0, 9),
+		"all zeros": change(func(b []byte) []byte { return append(make([]byte, 9), b[9:]...) }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := tempDir(t)
+			dir := t.TempDir()
 			s := openTestState(t, dir)
 			for _, k := range []string{"a", "b"} {
 				if err := s.Put(k, []byte("value")); err != nil {
@@ -113,7 +133,7 @@ func TestDamagedStateIsSetAside(t *testing.T) {
 
 // A state that is read beside its owner stays as it is.
 func TestReadState(t *testing.T) {
-	dir := tempDir(t)
+	dir := t.TempDir()
 	s := openTestState(t, dir)
 	if err := s.Put("a", []byte("x")); err != nil {
 		t.Fatal(err)
@@ -125,7 +145,7 @@ func TestReadState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := ReadState(dir)
+	r := Read(dir)
 	if v, err := r.Get("a"); string(v) != "x" || err != nil {
 		t.Errorf("read %q, %v", v, err)
 	}
@@ -143,7 +163,7 @@ func TestReadState(t *testing.T) {
 		}
 	}
 	nowhere := filepath.Join(dir, "nowhere")
-	if v, err := ReadState(nowhere).Get("a"); v != nil || err != nil {
+	if v, err := Read(nowhere).Get("a"); v != nil || err != nil {
 		t.Errorf("no folder: %q, %v", v, err)
 	}
 	if _, err := os.Stat(nowhere); err == nil {
