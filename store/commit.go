@@ -7,11 +7,10 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // commit writes what is in memory below upTo and not yet done. While a block is
@@ -92,7 +91,7 @@ func (q *Queue) total() bridge.Count {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if n := len(q.segments); n > 0 {
-		return q.segments[n-1].total
+		return q.segments[n-1].Total
 	}
 	return bridge.Count{} // there is no neighbour to agree with
 }
@@ -101,7 +100,7 @@ func (q *Queue) total() bridge.Count {
 // ever: nobody knows which of its pages have reached the disk. The next try goes
 // to a new one.
 func (q *Queue) writeBlock(h *block.Header, block []byte) error {
-	if s := q.keep.writer; s != nil && q.needsNew(s, len(block)) {
+	if s := q.keep.writer; s != nil && !s.file.Fits(len(block), q.cfg.Load().segmentSize()) {
 		q.seal()
 	}
 	if q.keep.writer == nil {
@@ -110,29 +109,25 @@ func (q *Queue) writeBlock(h *block.Header, block []byte) error {
 		}
 	}
 	s := q.keep.writer
-	before := s.db.Stats()
-	reserved, err := q.reserve(s, len(block))
+	reserved, err := s.file.Reserve(len(block), s.file.Limit(q.cfg.Load().segmentSize()), q.keep.limits.tight)
 	if disk.NoRoom(err) {
 		return fmt.Errorf("commit: %w", err)
 	}
+	var bytes int64
 	if err == nil {
-		err = guard(func() error {
-			return s.db.Update(func(tx *bolt.Tx) error { return appendBlock(tx, h.First, block) })
-		})
+		bytes, err = s.file.Append(segment.Block{First: h.First, Bytes: block})
 	}
 	if err != nil {
 		q.seal()
 		return fmt.Errorf("commit: %w", err)
 	}
-	after := s.db.Stats()
-	after = after.Sub(&before)
-	bytes := after.TxStats.GetPageAlloc() + pageSize + reserved // one is the meta page
+	bytes += reserved
 	if q.keep.limits.tight {
 		q.keep.limits.credit = max(0, q.keep.limits.credit-bytes)
 	}
 	q.mu.Lock()
-	s.take(h)
-	s.bytes = max(s.used(), s.reserved)
+	s.Take(h)
+	s.bytes = s.file.Size()
 	q.stats.commits++
 	q.stats.syncs += 2
 	if reserved > 0 {
@@ -145,33 +140,22 @@ func (q *Queue) writeBlock(h *block.Header, block []byte) error {
 	return nil
 }
 
-// needsNew reports whether a block of n bytes should go to a new segment.
-func (q *Queue) needsNew(s *segment, n int) bool {
-	return s.used()+int64(n)+4*pageSize > q.most(s)
-}
-
-// most returns how large the file of s may grow: one made before [Queue.Apply]
-// keeps to the size that it was made for.
-func (q *Queue) most(s *segment) int64 {
-	return min(q.cfg.Load().segmentSize(), int64(s.db.MaxSize)-slack)
-}
-
 // startSegment makes the segment whose first batch is first.
 func (q *Queue) startSegment(first bridge.Position) error {
 	path := segmentPath(q.dir, first)
-	db, err := createSegment(path, q.cfg.Load().segmentSize())
+	file, err := segment.Create(path, q.cfg.Load().segmentSize())
 	if err != nil {
 		return err
 	}
-	s := &segment{path: path, first: first, last: first - 1, db: db, verified: true, total: q.total(), reserved: reservedOf(path)}
-	s.bytes = s.reserved
+	s := &stored{path: path, file: file, verified: true, bytes: file.Size()}
+	s.First, s.Last, s.Total = first, first-1, q.total()
 	q.keep.writer = s
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.segments = append(q.segments, s)
 	q.metaDue = true
-	q.stats.syncs += createSyncs
-	q.stats.bytes += createPages * pageSize
+	q.stats.syncs += segment.CreateSyncs
+	q.stats.bytes += segment.CreateBytes
 	return nil
 }
 
@@ -182,11 +166,10 @@ func (q *Queue) seal() {
 		return
 	}
 	q.files.Lock()
-	closeDB(s.db)
-	s.db = nil
+	s.close()
 	q.files.Unlock()
 	q.keep.writer = nil
-	if s.written.Batches == 0 {
+	if s.Written.Batches == 0 {
 		q.forget(s)
 		os.Remove(s.path)
 		return
@@ -253,7 +236,7 @@ func (q *Queue) record(now bool) error {
 	}
 	q.stats.records++
 	q.stats.syncs++
-	q.stats.bytes += uint64(n+pageSize-1) / pageSize * pageSize
+	q.stats.bytes += uint64(n+segment.PageSize-1) / segment.PageSize * segment.PageSize
 	return nil
 }
 
@@ -276,7 +259,7 @@ func (q *Queue) writeMeta() error {
 	}
 	q.stats.indexes++
 	q.stats.syncs += 2
-	q.stats.bytes += uint64(n+2*pageSize-1) / pageSize * pageSize
+	q.stats.bytes += uint64(n+2*segment.PageSize-1) / segment.PageSize * segment.PageSize
 	return nil
 }
 
@@ -287,11 +270,11 @@ func (q *Queue) snapshotMetaLocked() meta {
 	oldest := q.mem.base
 	m.Segments, m.Writer, m.Before = nil, 0, bridge.Count{}
 	for _, s := range q.segments {
-		oldest = min(oldest, s.first)
+		oldest = min(oldest, s.First)
 		if s != q.keep.writer {
-			m.Segments = append(m.Segments, s.meta())
+			m.Segments = append(m.Segments, s.Account)
 		} else {
-			m.Writer, m.Before = s.first, s.total.Sub(s.written)
+			m.Writer, m.Before = s.First, s.Total.Sub(s.Written)
 		}
 	}
 	m.Runs = append([]runMeta(nil), m.Runs...)
@@ -332,11 +315,11 @@ func (q *Queue) removeDone() {
 // of it is done: to make a new one costs more than it is worth.
 const keepBelow = 32 << 10
 
-func (q *Queue) doneSegment() *segment {
+func (q *Queue) doneSegment() *stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		if s.done == s.written && s.suspect == nil && (s != q.keep.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
+		if s.done == s.Written && s.suspect == nil && (s != q.keep.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
 			return s
 		}
 	}
@@ -344,7 +327,7 @@ func (q *Queue) doneSegment() *segment {
 }
 
 // removeSegment deletes a segment's file.
-func (q *Queue) removeSegment(s *segment) {
+func (q *Queue) removeSegment(s *stored) {
 	q.files.Lock()
 	if q.read.open == s {
 		q.closeReading()
@@ -357,7 +340,7 @@ func (q *Queue) removeSegment(s *segment) {
 }
 
 // forget takes a segment out of the list.
-func (q *Queue) forget(s *segment) {
+func (q *Queue) forget(s *stored) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if i := slices.Index(q.segments, s); i >= 0 {

@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/segment"
 )
 
 // deadFile has the dead letters: one bbolt file, opened while it is used. Keys
@@ -51,7 +52,7 @@ func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
 		if db, err = createSegment(path, size); err == nil {
 			q.mu.Lock()
 			q.stats.syncs += createSyncs
-			q.stats.bytes += createPages * pageSize
+			q.stats.bytes += createPages * segment.PageSize
 			q.mu.Unlock()
 		}
 	case os.IsNotExist(err):
@@ -145,7 +146,7 @@ func (q *Queue) bury() error {
 	}
 	q.acksDueLocked() // they are on disk now: what was done may be recorded
 	q.stats.syncs += 2
-	q.stats.bytes += 4 * pageSize
+	q.stats.bytes += 4 * segment.PageSize
 	for i, v := range values {
 		if v == nil { // it was in a segment that is damaged
 			q.ledger.Dead = q.ledger.Dead.Sub(dead[i].count)
@@ -202,7 +203,7 @@ func (q *Queue) deadValue(d *burial) ([]byte, error) {
 	if !d.inMemory {
 		var err error
 		if entry, err = q.readEntry(d.position); err != nil {
-			if isDamage(err) {
+			if segment.IsDamage(err) {
 				return nil, nil
 			}
 			return nil, err
@@ -225,7 +226,7 @@ func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 	s := q.segmentOfLocked(p)
 	q.mu.Unlock()
 	if s == nil {
-		return bridge.Entry{}, damaged("no segment has batch %d", p)
+		return bridge.Entry{}, segment.Damaged("no segment has batch %d", p)
 	}
 	q.files.Lock()
 	defer q.files.Unlock()
@@ -239,13 +240,13 @@ func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 			return entries[i], nil
 		}
 	}
-	return bridge.Entry{}, damaged("batch %d is not where it should be", p)
+	return bridge.Entry{}, segment.Damaged("batch %d is not where it should be", p)
 }
 
 // buryingLocked reports whether a segment has a batch that is to become a dead
 // letter and is not one on disk yet. Until then it must stay.
-func (q *Queue) buryingLocked(s *segment) bool {
-	return slices.ContainsFunc(q.dead, func(d burial) bool { return d.counted && d.position >= s.first && d.position <= s.last })
+func (q *Queue) buryingLocked(s *stored) bool {
+	return slices.ContainsFunc(q.dead, func(d burial) bool { return d.counted && d.position >= s.First && d.position <= s.Last })
 }
 
 // settledLocked returns what may be recorded as done: not what is on its way to
@@ -255,12 +256,12 @@ func (q *Queue) settledLocked() (done spans, counts map[bridge.Position]bridge.C
 	counts = make(map[bridge.Position]bridge.Count, len(q.segments))
 	for _, s := range q.segments {
 		if s.done.Batches > 0 {
-			counts[s.first] = s.done
+			counts[s.First] = s.done
 		}
 	}
 	for i := range q.dead {
 		if s := q.segmentOfLocked(q.dead[i].position); s != nil && q.dead[i].counted {
-			counts[s.first] = counts[s.first].Sub(q.dead[i].count)
+			counts[s.First] = counts[s.First].Sub(q.dead[i].count)
 		}
 	}
 	return done, counts

@@ -17,6 +17,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // deadEvery is how often the dead letters are tried again when they could not be
@@ -28,7 +29,7 @@ const deadEvery = 10 * time.Second
 func (q *Queue) openDead() error {
 	var total bridge.Count
 	err := q.withDead(false, func(db *bolt.DB) error { return countDead(db, &total) })
-	if isDamage(err) {
+	if segment.IsDamage(err) {
 		total, err = q.repairDead(err, nil)
 	}
 	if err != nil {
@@ -57,7 +58,7 @@ func (q *Queue) rightDead() error {
 		return nil
 	}
 	err := q.withDead(false, verifyDead)
-	if isDamage(err) {
+	if segment.IsDamage(err) {
 		err = q.mendDead(err)
 	}
 	q.keep.deadRight = err == nil
@@ -80,12 +81,12 @@ func verifyDead(db *bolt.DB) error {
 			}
 			letter, whole := parseDead(v, &d)
 			if len(k) != 8 || !whole {
-				return damaged("dead letter %x is not right", k)
+				return segment.Damaged("dead letter %x is not right", k)
 			}
 			n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(letter.Readings))})
 		}
 		if total, _ := readTotals(tx); total != n {
-			return damaged("there are %d dead letters instead of %d", n.Batches, total.Batches)
+			return segment.Damaged("there are %d dead letters instead of %d", n.Batches, total.Batches)
 		}
 		return nil
 	})
@@ -128,7 +129,7 @@ func (q *Queue) repairDead(cause error, known *bridge.Count) (bridge.Count, erro
 				return left, fmt.Errorf("repair dead letters: %w", err)
 			}
 		}
-	} else if !isDamage(err) {
+	} else if !segment.IsDamage(err) {
 		return left, err
 	}
 	lost := bridge.Count{}
@@ -186,15 +187,15 @@ func scanDead(path string) (foundDead, error) {
 		return s, err
 	}
 	if !info.Mode().IsRegular() {
-		return s, damaged("it is no file")
+		return s, segment.Damaged("it is no file")
 	}
 	if s.f, _, err = openFile(path); err != nil {
 		return s, damagedUnlessPassing(err)
 	}
 	free := freePages(s.f, info.Size())
 	var d block.Decoder
-	var page [pageSize]byte
-	for offset := int64(0); offset < info.Size(); offset += pageSize {
+	var page [segment.PageSize]byte
+	for offset := int64(0); offset < info.Size(); offset += segment.PageSize {
 		n, err := s.f.ReadAt(page[:], offset)
 		if err != nil && !errors.Is(err, io.EOF) {
 			s.unread++
@@ -202,7 +203,7 @@ func scanDead(path string) (foundDead, error) {
 		if n < 32 || err != nil && !errors.Is(err, io.EOF) {
 			continue
 		}
-		s.scanPage(page[:n], offset, free[offset/pageSize], &d)
+		s.scanPage(page[:n], offset, free[offset/segment.PageSize], &d)
 	}
 	if len(s.totals) == 1 {
 		for t := range s.totals {
@@ -315,7 +316,7 @@ func freePages(f *os.File, size int64) map[int64]bool {
 	var newest []byte
 	for i := range int64(2) {
 		b := make([]byte, 80)
-		if _, err := f.ReadAt(b, i*pageSize); err != nil {
+		if _, err := f.ReadAt(b, i*segment.PageSize); err != nil {
 			return nil // it may have been the newer one
 		}
 		b = b[headerLength:]
@@ -328,19 +329,19 @@ func freePages(f *os.File, size int64) map[int64]bool {
 			newest = b
 		}
 	}
-	if le.Uint64(newest[32:]) >= uint64(size/pageSize) {
+	if le.Uint64(newest[32:]) >= uint64(size/segment.PageSize) {
 		return nil
 	}
 	at := int64(le.Uint64(newest[32:]))
 	head := make([]byte, headerLength+8)
-	if _, err := f.ReadAt(head, at*pageSize); err != nil || le.Uint64(head) != uint64(at) || le.Uint16(head[8:]) != freelist {
+	if _, err := f.ReadAt(head, at*segment.PageSize); err != nil || le.Uint64(head) != uint64(at) || le.Uint16(head[8:]) != freelist {
 		return nil
 	}
-	from, count := at*pageSize+headerLength, uint64(le.Uint16(head[10:]))
+	from, count := at*segment.PageSize+headerLength, uint64(le.Uint16(head[10:]))
 	if count == 0xffff {
 		from, count = from+8, le.Uint64(head[headerLength:])
 	}
-	if count > uint64(size/pageSize) {
+	if count > uint64(size/segment.PageSize) {
 		return nil
 	}
 	ids := make([]byte, 8*count)

@@ -55,7 +55,7 @@ func (x *Exported) has(p bridge.Position) bool {
 // disturb delivery.
 func (q *Queue) Entries(ctx context.Context, f Filter, visit func([]bridge.Entry) error) (Exported, error) {
 	x := Exported{Run: q.run}
-	err := q.eachBlock(ctx, 1, maxPosition, &x, func(entries []bridge.Entry) error {
+	err := q.eachBlock(ctx, 1, block.MaxPosition, &x, func(entries []bridge.Entry) error {
 		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.allows(&e) })
 		if len(entries) == 0 {
 			return nil
@@ -128,7 +128,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	s := q.segmentFromLocked(p)
 	var last bridge.Position
 	if s != nil {
-		last = s.last
+		last = s.Last
 	}
 	q.mu.Unlock()
 	if s == nil {

@@ -18,7 +18,7 @@ func TestForgetIsWhatWasExported(t *testing.T) {
 	}
 	dir := copyDir(t, master.dir)
 	sealed := master.segments[1]
-	path := segmentPath(dir, sealed.first)
+	path := segmentPath(dir, sealed.First)
 	onPage(pageLeaf, 5, flipAt(2000))(t, path)
 	q := openQueue(t, roomyConfig(dir))
 	exported := map[uint64]bool{}

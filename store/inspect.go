@@ -11,7 +11,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // SegmentInfo is a segment, for people.
@@ -71,8 +73,8 @@ func OpenStopped(cfg Config) (*Queue, error) {
 	q.withDead(false, func(db *bolt.DB) error { return countDead(db, &q.ledger.Dead) })
 	q.mem.base = max(q.done.end(), 1)
 	for _, s := range q.segments {
-		q.before = max(q.before, s.uptime)
-		q.mem.base = max(q.mem.base, s.last+1)
+		q.before = max(q.before, s.Uptime)
+		q.mem.base = max(q.mem.base, s.Last+1)
 		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
 	}
 	close(q.ended) // there is no keeper
@@ -87,26 +89,25 @@ func (q *Queue) listSegments(acks *ackRecord) {
 		if !ok {
 			continue
 		}
-		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
-		i := slices.IndexFunc(q.meta.Segments, func(m segmentMeta) bool { return m.First == first })
+		s := &stored{path: filepath.Join(q.dir, e.Name()), Account: block.Account{First: first}}
+		i := slices.IndexFunc(q.meta.Segments, func(m block.Account) bool { return m.First == first })
 		if i >= 0 {
-			s.know(&q.meta.Segments[i])
+			s.Account = q.meta.Segments[i]
 		} else {
-			db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
+			file, err := segment.Look(s.path, q.cfg.Load().segmentSize())
 			if err == nil {
-				s.db = db
-				err = survey(s, maxPosition)
+				s.Account, err = file.Survey(first, block.MaxPosition)
 			}
-			closeDB(s.db)
-			s.db, s.suspect = nil, err
+			file.Close()
+			s.suspect = err
 		}
 		s.bytes = disk.Size(s.path)
-		if s.written.Batches > 0 {
+		if s.Written.Batches > 0 {
 			q.countDone(s, acks)
 		}
 		q.segments = append(q.segments, s)
 	}
-	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
+	slices.SortFunc(q.segments, func(a, b *stored) int { return cmp.Compare(a.First, b.First) })
 }
 
 // Inspect returns what is in the queue without reading its blocks.
@@ -118,12 +119,12 @@ func (q *Queue) Inspect() Report {
 	var written bridge.Count
 	var bytes int64
 	for _, s := range q.segments {
-		info := SegmentInfo{File: filepath.Base(s.path), First: s.first, Last: s.last, Written: s.written, Waiting: s.waiting(),
-			Bytes: s.bytes, Oldest: unixMilli(s.oldest), Newest: unixMilli(s.newest), Age: time.Duration(q.uptime()-s.uptime) * time.Millisecond}
+		info := SegmentInfo{File: filepath.Base(s.path), First: s.First, Last: s.Last, Written: s.Written, Waiting: s.waiting(),
+			Bytes: s.bytes, Oldest: unixMilli(s.Oldest), Newest: unixMilli(s.Newest), Age: time.Duration(q.uptime()-s.Uptime) * time.Millisecond}
 		if s.suspect != nil {
 			info.Damage = s.suspect.Error()
 		}
-		written = written.Add(s.written)
+		written = written.Add(s.Written)
 		bytes += s.bytes
 		r.Segments = append(r.Segments, info)
 	}

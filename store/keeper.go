@@ -19,8 +19,8 @@ type keeper struct {
 	blockReadings int
 	acks          *ackFile
 	lock          *os.File
-	writer        *segment // nil until a block is written
-	retry         int64    // no writing before, after a failure; ns since the start of the run
+	writer        *stored // nil until a block is written
+	retry         int64   // no writing before, after a failure; ns since the start of the run
 	pause         time.Duration
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.

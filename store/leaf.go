@@ -75,3 +75,10 @@ func eachElement(leaf []byte, at int64, found func(flags uint32, x pair)) {
 		found(le.Uint32(e), pair{key, leaf[from:to:to], at + int64(from), int(vsize)})
 	}
 }
+
+// piece is where a chunk of a block is in a file.
+type piece struct {
+	chunk  int
+	offset int64
+	length int
+}

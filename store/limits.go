@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 const (
@@ -98,8 +99,8 @@ func (q *Queue) makeRoom() bool {
 	q.dropAged()
 	q.askFree()
 	for {
-		over := q.used()+growBy > int64(q.cfg.Load().MaxSize)
-		tight := q.keep.limits.tight && q.keep.limits.credit < growBy
+		over := q.used()+segment.GrowBy > int64(q.cfg.Load().MaxSize)
+		tight := q.keep.limits.tight && q.keep.limits.credit < segment.GrowBy
 		if !over && !tight {
 			q.setFull(false)
 			return true
@@ -284,7 +285,7 @@ func (q *Queue) askFree() {
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
 	// A quota does not show in the free space: it is believed after some tries.
-	tight := free < int64(q.cfg.Load().MinFree) || l.noSpace > 0 && free < growBy || l.noSpace >= 3
+	tight := free < int64(q.cfg.Load().MinFree) || l.noSpace > 0 && free < segment.GrowBy || l.noSpace >= 3
 	if tight && !l.tight || !tight {
 		l.credit = 0
 	}
@@ -293,7 +294,7 @@ func (q *Queue) askFree() {
 
 // oldestIdle returns the oldest segment with nothing in flight. The one that is
 // being written is closed for it, if it is the only one.
-func (q *Queue) oldestIdle() *segment {
+func (q *Queue) oldestIdle() *stored {
 	s := q.findIdle()
 	if s != nil && s == q.keep.writer {
 		q.seal()
@@ -301,13 +302,13 @@ func (q *Queue) oldestIdle() *segment {
 	return s
 }
 
-func (q *Queue) findIdle() *segment {
+func (q *Queue) findIdle() *stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		idle := s.written.Batches > 0 && !q.buryingLocked(s)
+		idle := s.Written.Batches > 0 && !q.buryingLocked(s)
 		for p := range q.claims {
-			if p >= s.first && p <= s.last {
+			if p >= s.First && p <= s.Last {
 				idle = false
 				break
 			}
@@ -321,13 +322,13 @@ func (q *Queue) findIdle() *segment {
 
 // dropSegment drops what waits in a segment, and deletes its file. It returns
 // the bytes that this gives.
-func (q *Queue) dropSegment(s *segment, cause string) int64 {
+func (q *Queue) dropSegment(s *stored, cause string) int64 {
 	q.mu.Lock()
 	lost := s.waiting()
-	q.missLocked(q.done.missing(s.first, s.last+1), lost, cause, s.oldest, s.newest)
+	q.missLocked(q.done.missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
 	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
-	s.done = s.written
-	q.meta.Removed = append(q.meta.Removed, s.first)
+	s.done = s.Written
+	q.meta.Removed = append(q.meta.Removed, s.First)
 	q.metaDue = true
 	bytes := s.bytes
 	q.mu.Unlock()
@@ -339,10 +340,10 @@ func (q *Queue) dropSegment(s *segment, cause string) int64 {
 	}
 	q.removeSegment(s)
 	q.mu.Lock()
-	q.meta.Removed = slices.DeleteFunc(q.meta.Removed, func(p bridge.Position) bool { return p == s.first })
+	q.meta.Removed = slices.DeleteFunc(q.meta.Removed, func(p bridge.Position) bool { return p == s.First })
 	q.mu.Unlock()
 	q.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
-		"from", unixMilli(s.oldest).Format(time.RFC3339), "to", unixMilli(s.newest).Format(time.RFC3339))
+		"from", unixMilli(s.Oldest).Format(time.RFC3339), "to", unixMilli(s.Newest).Format(time.RFC3339))
 	return bytes
 }
 
@@ -353,8 +354,8 @@ func (q *Queue) dropAged() {
 	}
 	for {
 		q.mu.Lock()
-		var s *segment
-		if len(q.segments) > 0 && q.segments[0].uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
+		var s *stored
+		if len(q.segments) > 0 && q.segments[0].Uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
 			s = q.segments[0]
 		}
 		q.mu.Unlock()
@@ -373,7 +374,7 @@ func (q *Queue) ageDueLocked() int64 {
 	if q.cfg.Load().MaxAge == 0 || len(q.segments) == 0 {
 		return 0
 	}
-	left := q.segments[0].uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
+	left := q.segments[0].Uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
 	return max(q.now()+left*int64(time.Millisecond), q.now()+int64(time.Second))
 }
 

@@ -26,10 +26,10 @@ type meta struct {
 	Uptime int64 `json:"uptime_ms"` // run time of the folder
 	// Runs are those with batches in the folder, or with a record that the
 	// cloud has not acknowledged; the oldest first.
-	Runs          []runMeta     `json:"runs"`
-	Tombstones    []stoneMeta   `json:"tombstones,omitempty"`
-	NextTombstone uint64        `json:"next_tombstone"`
-	Segments      []segmentMeta `json:"segments,omitempty"` // those that are sealed
+	Runs          []runMeta       `json:"runs"`
+	Tombstones    []stoneMeta     `json:"tombstones,omitempty"`
+	NextTombstone uint64          `json:"next_tombstone"`
+	Segments      []block.Account `json:"segments,omitempty"` // those that are sealed
 	// Writer is the segment that was being written then, 0 for none.
 	Writer bridge.Position `json:"writer,omitempty"`
 	// Before is what was in all blocks before those of Writer.
@@ -73,17 +73,6 @@ func (s *stoneMeta) tombstone() bridge.Tombstone {
 		t.Until = unixMilli(s.Until)
 	}
 	return t
-}
-
-// segmentMeta is what is known of a sealed segment without opening it.
-type segmentMeta struct {
-	First   bridge.Position `json:"first"`
-	Last    bridge.Position `json:"last"`
-	Written bridge.Count    `json:"written"`
-	Total   bridge.Count    `json:"total"` // in all blocks up to the last
-	Oldest  int64           `json:"oldest_ms"`
-	Newest  int64           `json:"newest_ms"`
-	Uptime  int64           `json:"uptime_ms"` // when its last block was written
 }
 
 // NewerFormatError is why [Open] refuses a folder that a newer program wrote.

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/segment"
 )
 
 // Next implements [bridge.Queue].
@@ -111,8 +112,8 @@ func (q *Queue) claimFromBlockLocked(l *lane, p bridge.Position, which bridge.La
 
 // reading is what Next needs to read blocks back.
 type reading struct {
-	ended   bool     // nothing is opened any more
-	open    *segment // besides the writer's at most one is open
+	ended   bool    // nothing is opened any more
+	open    *stored // besides the writer's at most one is open
 	decoder block.Decoder
 	block   []byte
 }
@@ -130,14 +131,14 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		q.mu.Unlock()
 		return true
 	}
-	suspect, last := s.suspect, s.last
+	suspect, last := s.suspect, s.Last
 	q.mu.Unlock()
 	if suspect != nil {
 		return false
 	}
 	entries, h, err := q.readBlock(s, p)
 	if err == nil && h == nil || err == nil && h.First > last {
-		err = damaged("batch %d to %d should be in it", p, last)
+		err = segment.Damaged("batch %d to %d should be in it", p, last)
 	}
 	if err != nil {
 		q.unreadable(s, err)
@@ -150,9 +151,9 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 }
 
 // segmentFromLocked returns the first segment with a batch at or after p.
-func (q *Queue) segmentFromLocked(p bridge.Position) *segment {
-	i, _ := slices.BinarySearchFunc(q.segments, p, func(s *segment, p bridge.Position) int {
-		return cmp.Compare(s.last, p)
+func (q *Queue) segmentFromLocked(p bridge.Position) *stored {
+	i, _ := slices.BinarySearchFunc(q.segments, p, func(s *stored, p bridge.Position) int {
+		return cmp.Compare(s.Last, p)
 	})
 	if i == len(q.segments) {
 		return nil
@@ -167,41 +168,41 @@ func (q *Queue) loadedLocked(which bridge.Lane, from, to bridge.Position, block 
 
 // readBlock reads from s the block with the first batch at or after p. The
 // caller holds files.
-func (q *Queue) readBlock(s *segment, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
-	if s.db == nil {
+func (q *Queue) readBlock(s *stored, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
+	if s.file == nil {
 		if err := q.openForReading(s); err != nil {
 			return nil, nil, err
 		}
 	}
-	data, h, err := findBlock(s.db, p, q.read.block)
+	data, h, err := s.file.Find(p, q.read.block)
 	if err != nil || data == nil {
 		return nil, nil, err
 	}
 	q.read.block = data
 	entries, _, err := q.read.decoder.Decode(&h, data[block.HeaderSize:])
 	if err != nil {
-		return nil, nil, damaged("block %d: %w", h.First, err)
+		return nil, nil, segment.Damaged("block %d: %w", h.First, err)
 	}
 	return entries, &h, nil
 }
 
 // openForReading opens a sealed segment, in place of the one that was open.
 // The caller holds files.
-func (q *Queue) openForReading(s *segment) error {
+func (q *Queue) openForReading(s *stored) error {
 	if q.read.ended {
 		return bridge.ErrClosed // nobody would close it again
 	}
 	q.closeReading()
-	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
+	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
 	if err != nil {
 		return err
 	}
-	s.db = db
+	s.file = file
 	q.read.open = s
 	if s.verified {
 		return nil
 	}
-	if err := verify(s); err != nil {
+	if err := file.Check(&s.Account); err != nil {
 		return err
 	}
 	s.verified = true
@@ -220,18 +221,18 @@ func (q *Queue) endReading() {
 // files.
 func (q *Queue) closeReading() {
 	if s := q.read.open; s != nil {
-		closeDB(s.db)
-		s.db, q.read.open = nil, nil
+		s.close()
+		q.read.open = nil
 	}
 }
 
 // unreadable calls the keeper: to repair a damaged segment, or to let the lanes
 // try again when what is wrong may pass.
-func (q *Queue) unreadable(s *segment, err error) {
+func (q *Queue) unreadable(s *stored, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case isDamage(err), errors.Is(err, os.ErrNotExist):
+	case segment.IsDamage(err), errors.Is(err, os.ErrNotExist):
 		if s.suspect == nil {
 			s.suspect = err
 			q.alarmLocked(q.now())

@@ -51,10 +51,10 @@ func (q *Queue) Status() Status {
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
 	for i, seg := range q.segments {
 		s.Bytes += seg.bytes
-		if oldest := unixMilli(seg.oldest); i == 0 || oldest.Before(s.Oldest) {
+		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
 			s.Oldest = oldest
 		}
-		if newest := unixMilli(seg.newest); i == 0 || newest.After(s.Newest) {
+		if newest := unixMilli(seg.Newest); i == 0 || newest.After(s.Newest) {
 			s.Newest = newest
 		}
 	}

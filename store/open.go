@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // Open opens the queue in cfg.Dir, which it makes when it does not exist, and
@@ -108,7 +110,7 @@ func (q *Queue) openAcks() ackRecord {
 // openSegments finds the segments. Those in the index are not opened; the
 // others, normally the newest alone, are read.
 func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
-	known := make(map[bridge.Position]segmentMeta, len(q.meta.Segments))
+	known := make(map[bridge.Position]block.Account, len(q.meta.Segments))
 	for _, s := range q.meta.Segments {
 		known[s.First] = s
 	}
@@ -121,7 +123,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 		if !ok {
 			continue
 		}
-		s := &segment{path: filepath.Join(q.dir, e.Name()), first: first}
+		s := &stored{path: filepath.Join(q.dir, e.Name()), Account: block.Account{First: first}}
 		if slices.Contains(q.meta.Removed, first) {
 			delete(known, first)
 			os.Remove(s.path)
@@ -129,49 +131,48 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 		}
 		if m, ok := known[first]; ok {
 			delete(known, first)
-			s.know(&m)
+			s.Account = m
 		}
 		s.bytes = disk.Size(s.path)
 		q.segments = append(q.segments, s)
 	}
-	slices.SortFunc(q.segments, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
+	slices.SortFunc(q.segments, func(a, b *stored) int { return cmp.Compare(a.First, b.First) })
 	q.missSegments(known, acks)
 	all := q.segments
 	q.segments = nil
 	for i, s := range all {
-		limit := maxPosition
+		limit := block.MaxPosition
 		if i+1 < len(all) {
-			limit = all[i+1].first
+			limit = all[i+1].First
 		}
-		if s.last == 0 {
+		if s.Last == 0 {
 			q.surveySegment(s, limit, !indexed)
 		}
-		if s.written.Batches == 0 && s.suspect == nil {
-			closeDB(s.db)
+		if s.Written.Batches == 0 && s.suspect == nil {
+			s.close()
 			os.Remove(s.path) // made, and then the power was cut; or set aside
 			continue
 		}
 		q.segments = append(q.segments, s)
-		q.before = max(q.before, s.uptime)
+		q.before = max(q.before, s.Uptime)
 		q.countDone(s, acks)
 	}
 	q.reuseNewest()
 }
 
 // surveySegment reads a segment that is not in the index.
-func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool) {
-	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
+func (q *Queue) surveySegment(s *stored, limit bridge.Position, learnRuns bool) {
+	var found block.Account
+	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
 	if err == nil {
-		s.db = db
-		err = survey(s, limit)
+		found, err = file.Survey(s.First, limit)
 	}
 	if err != nil {
-		closeDB(s.db)
-		s.db = nil
+		file.Close()
 		q.salvageUnknown(s, limit, err)
 		return
 	}
-	s.verified = true
+	s.file, s.verified, s.Account = file, true, found
 	if learnRuns {
 		q.learnRuns(s)
 	}
@@ -181,50 +182,46 @@ func (q *Queue) surveySegment(s *segment, limit bridge.Position, learnRuns bool)
 // has room; all others are closed.
 func (q *Queue) reuseNewest() {
 	for i, s := range q.segments {
-		if s.db == nil && s.verified {
+		if s.file == nil && s.verified {
 			continue
 		}
 		if i == len(q.segments)-1 && s.suspect == nil {
 			q.openWriter(s)
 			continue
 		}
-		closeDB(s.db)
-		s.db = nil
+		s.close()
 	}
 }
 
-func (q *Queue) openWriter(s *segment) {
+func (q *Queue) openWriter(s *stored) {
 	if s.bytes > q.cfg.Load().segmentSize()*7/8 {
-		closeDB(s.db)
-		s.db = nil
+		s.close()
 		return
 	}
 	var err error
-	if s.db == nil {
-		if s.db, err = openSegment(s.path, q.cfg.Load().segmentSize(), true); err == nil {
-			err = verify(s)
+	if s.file == nil {
+		if s.file, err = segment.Open(s.path, q.cfg.Load().segmentSize()); err == nil {
+			err = s.file.Check(&s.Account)
 		}
 	}
 	if err != nil {
-		closeDB(s.db)
-		s.db = nil
-		if isDamage(err) {
+		s.close()
+		if segment.IsDamage(err) {
 			s.suspect = err
 		}
 		return
 	}
 	s.verified = true
-	s.reserved = reservedOf(s.path)
 	q.keep.writer = s
 }
 
 // countDone finds how much of a segment is done.
-func (q *Queue) countDone(s *segment, acks *ackRecord) {
-	s.done = acks.counts[s.first]
-	if len(q.done.missing(s.first, s.last+1)) == 0 {
-		s.done = s.written // it was removed, but a power cut has brought it back
+func (q *Queue) countDone(s *stored, acks *ackRecord) {
+	s.done = acks.counts[s.First]
+	if len(q.done.missing(s.First, s.Last+1)) == 0 {
+		s.done = s.Written // it was removed, but a power cut has brought it back
 	}
-	if s.done.Batches <= s.written.Batches && s.done.Readings <= s.written.Readings {
+	if s.done.Batches <= s.Written.Batches && s.done.Readings <= s.Written.Readings {
 		return
 	}
 	// The record is of another time than the segment, as when files were
@@ -232,8 +229,8 @@ func (q *Queue) countDone(s *segment, acks *ackRecord) {
 	s.done = bridge.Count{}
 	kept := spans(nil)
 	for _, x := range q.done {
-		kept.add(x.from, min(x.to, s.first))
-		kept.add(max(x.from, s.last+1), x.to)
+		kept.add(x.from, min(x.to, s.First))
+		kept.add(max(x.from, s.Last+1), x.to)
 	}
 	q.done = kept
 }
@@ -245,7 +242,7 @@ func (q *Queue) begin(acks *ackRecord) {
 		last = e - 1
 	}
 	if n := len(q.segments); n > 0 {
-		last = max(last, q.segments[n-1].last)
+		last = max(last, q.segments[n-1].Last)
 	}
 	q.base = last
 	if acks.next > 0 {
@@ -257,9 +254,9 @@ func (q *Queue) begin(acks *ackRecord) {
 	// Between the segments there is nothing.
 	from := bridge.Position(0)
 	for _, s := range q.segments {
-		q.nameUncommitted(acks, from, s.first)
-		q.done.add(from, s.first)
-		from = s.last + 1
+		q.nameUncommitted(acks, from, s.First)
+		q.done.add(from, s.First)
+		from = s.Last + 1
 		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
 	}
 	q.nameUncommitted(acks, from, last+1)

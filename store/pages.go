@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+
+	"fieldbridge/store/segment"
 )
 
 // The parts of bbolt's file format that are checked here (meta.go and
@@ -62,7 +64,7 @@ func checkPages(f io.ReaderAt) error {
 	}
 	for id, seen := range c.seen {
 		if !seen {
-			return damaged("page %d is lost", id)
+			return segment.Damaged("page %d is lost", id)
 		}
 	}
 	return nil
@@ -71,7 +73,7 @@ func checkPages(f io.ReaderAt) error {
 // take marks a page as accounted for.
 func (c *pageChecker) take(id uint64) error {
 	if id >= c.high || c.seen[id] {
-		return damaged("page %d is not one, or used twice", id)
+		return segment.Damaged("page %d is not one, or used twice", id)
 	}
 	c.seen[id] = true
 	return nil
@@ -89,7 +91,7 @@ func (c *pageChecker) page(id uint64) (page []byte, flags, count int, err error)
 	}
 	overflow := uint64(le.Uint32(page[12:]))
 	if le.Uint64(page) != id || overflow > mostOverflow {
-		return nil, 0, 0, damaged("page %d has the wrong head", id)
+		return nil, 0, 0, segment.Damaged("page %d has the wrong head", id)
 	}
 	for i := range overflow {
 		if err := c.take(id + 1 + i); err != nil {
@@ -115,7 +117,7 @@ func (c *pageChecker) freelist(id uint64) error {
 		n, list = binary.LittleEndian.Uint64(list), list[8:]
 	}
 	if flags != flagFreelist || n > uint64(len(list)/8) {
-		return damaged("the freelist is none")
+		return segment.Damaged("the freelist is none")
 	}
 	for i := range n {
 		if err := c.take(binary.LittleEndian.Uint64(list[8*i:])); err != nil {
@@ -133,7 +135,7 @@ func (c *pageChecker) tree(id uint64, from, to []byte, depth int) error {
 		return err
 	}
 	if depth == 0 {
-		return damaged("page %d is too deep", id)
+		return segment.Damaged("page %d is too deep", id)
 	}
 	switch flags {
 	case flagLeaf:
@@ -141,13 +143,13 @@ func (c *pageChecker) tree(id uint64, from, to []byte, depth int) error {
 	case flagBranch:
 		return c.branch(page, count, from, to, depth)
 	}
-	return damaged("page %d is of kind %#x", id, flags)
+	return segment.Damaged("page %d is of kind %#x", id, flags)
 }
 
 // ordered checks that k comes after the key before it and within bounds.
 func ordered(before, k, from, to []byte) error {
 	if before != nil && bytes.Compare(before, k) >= 0 || from != nil && bytes.Compare(k, from) < 0 || to != nil && bytes.Compare(k, to) >= 0 {
-		return damaged("key %x is out of order", k)
+		return segment.Damaged("key %x is out of order", k)
 	}
 	return nil
 }
@@ -167,12 +169,12 @@ func (c *pageChecker) leaf(page []byte, count int, from, to []byte, depth int) e
 		at := uint64(pageHead + i*elementSize)
 		e := slice(page, at, elementSize)
 		if e == nil {
-			return damaged("a leaf has %d elements", count)
+			return segment.Damaged("a leaf has %d elements", count)
 		}
 		start, ksize, vsize := at+uint64(le.Uint32(e[4:])), uint64(le.Uint32(e[8:])), uint64(le.Uint32(e[12:]))
 		kv := slice(page, start, ksize+vsize)
 		if kv == nil || ksize == 0 {
-			return damaged("an element of a leaf leads out of it")
+			return segment.Damaged("an element of a leaf leads out of it")
 		}
 		k, v := kv[:ksize], kv[ksize:]
 		if err := ordered(before, k, from, to); err != nil {
@@ -184,7 +186,7 @@ func (c *pageChecker) leaf(page []byte, count int, from, to []byte, depth int) e
 				return err
 			}
 		} else if flags != 0 {
-			return damaged("an element of a leaf is of kind %#x", flags)
+			return segment.Damaged("an element of a leaf is of kind %#x", flags)
 		}
 	}
 	return nil
@@ -192,14 +194,14 @@ func (c *pageChecker) leaf(page []byte, count int, from, to []byte, depth int) e
 
 func (c *pageChecker) bucket(v []byte, depth int) error {
 	if len(v) < bucketSize {
-		return damaged("a bucket has %d bytes", len(v))
+		return segment.Damaged("a bucket has %d bytes", len(v))
 	}
 	if root := binary.LittleEndian.Uint64(v); root != 0 {
 		return c.tree(root, nil, nil, depth-1)
 	}
 	inline := v[bucketSize:]
 	if len(inline) < pageHead || binary.LittleEndian.Uint16(inline[8:]) != flagLeaf {
-		return damaged("a small bucket is none")
+		return segment.Damaged("a small bucket is none")
 	}
 	return c.leaf(inline, int(binary.LittleEndian.Uint16(inline[10:])), nil, nil, depth-1)
 }
@@ -212,11 +214,11 @@ func (c *pageChecker) branch(page []byte, count int, from, to []byte, depth int)
 		at := uint64(pageHead + i*elementSize)
 		e := slice(page, at, elementSize)
 		if e == nil {
-			return damaged("a branch has %d elements", count)
+			return segment.Damaged("a branch has %d elements", count)
 		}
 		k := slice(page, at+uint64(le.Uint32(e)), uint64(le.Uint32(e[4:])))
 		if len(k) == 0 {
-			return damaged("an element of a branch leads out of it")
+			return segment.Damaged("an element of a branch leads out of it")
 		}
 		if err := ordered(before, k, from, to); err != nil {
 			return err
@@ -224,7 +226,7 @@ func (c *pageChecker) branch(page []byte, count int, from, to []byte, depth int)
 		before, keys[i], children[i] = k, k, le.Uint64(e[8:])
 	}
 	if count == 0 {
-		return damaged("a branch is empty")
+		return segment.Damaged("a branch is empty")
 	}
 	for i := range count {
 		end := to

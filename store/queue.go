@@ -59,7 +59,7 @@ type Queue struct {
 	claims   map[bridge.Position]uint32 // claimed and on disk: its readings
 	lanes    [2]lane
 	mark     bridge.Position // below is backlog
-	segments []*segment      // in order; the last may be the writer's
+	segments []*stored       // in order; the last may be the writer's
 	pending  bridge.Count    // unfinished batches in memory
 	waiters  int             // those of them with a safe
 	waitFrom bridge.Position // below, no batch in memory has a safe
@@ -288,7 +288,7 @@ func (q *Queue) finishLocked(it *item) (safe func(error)) {
 func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 	if s := q.segmentOfLocked(p); s != nil {
 		s.done = s.done.Add(n)
-		if s.done == s.written && s != q.segments[len(q.segments)-1] {
+		if s.done == s.Written && s != q.segments[len(q.segments)-1] {
 			q.alarmLocked(q.now()) // it can be removed
 		}
 	}
@@ -308,14 +308,14 @@ func (q *Queue) acksDueLocked() {
 }
 
 // segmentOfLocked returns the segment that has position p.
-func (q *Queue) segmentOfLocked(p bridge.Position) *segment {
-	i, ok := slices.BinarySearchFunc(q.segments, p, func(s *segment, p bridge.Position) int {
-		return cmp.Compare(s.first, p)
+func (q *Queue) segmentOfLocked(p bridge.Position) *stored {
+	i, ok := slices.BinarySearchFunc(q.segments, p, func(s *stored, p bridge.Position) int {
+		return cmp.Compare(s.First, p)
 	})
 	if !ok {
 		i--
 	}
-	if i < 0 || p > q.segments[i].last {
+	if i < 0 || p > q.segments[i].Last {
 		return nil
 	}
 	return q.segments[i]

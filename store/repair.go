@@ -12,6 +12,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // quarantineDir is where damaged files go, in the folder of the queue.
@@ -63,7 +64,7 @@ func (q *Queue) repairSuspects() {
 	if q.now() < q.keep.repairAt {
 		return
 	}
-	var suspects []*segment
+	var suspects []*stored
 	q.mu.Lock()
 	for _, s := range q.segments {
 		if s.suspect != nil {
@@ -100,39 +101,32 @@ var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
 
 // mended reports whether a segment that could not be read now can, all of it:
 // nothing was wrong with it but the disk.
-func (q *Queue) mended(s *segment) bool {
+func (q *Queue) mended(s *stored) bool {
 	q.files.Lock()
 	defer q.files.Unlock()
 	if q.read.open == s {
 		q.closeReading()
 	}
-	db, err := openSegment(s.path, q.cfg.Load().segmentSize(), true)
-	if err != nil {
-		return false
+	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
+	if err == nil {
+		err = file.Check(&s.Account)
 	}
-	s.db = db
-	err = verify(s)
-	closeDB(db)
-	s.db = nil
+	file.Close()
 	return err == nil
 }
 
 // repair keeps of a damaged segment what can be read, in a new file, and sets
 // the damaged one aside. What is lost is counted and named in tombstones. An
 // error means that nothing was changed, as when the disk is full.
-func (q *Queue) repair(s *segment) error {
+func (q *Queue) repair(s *stored) error {
 	if q.mended(s) {
 		q.readAgain(s)
 		return nil
 	}
 	cause := s.suspect
-	sal, blocks, err := salvage(s.path, s.first, s.last+1)
-	if err != nil {
-		blocks = nil
-	} else {
-		defer sal.f.Close()
-	}
-	unread := func() bool { return sal != nil && sal.unread > 0 || errors.Is(err, syscall.EIO) }
+	found, err := segment.Salvage(s.path, s.First, s.Last+1)
+	defer found.Close()
+	unread := func() bool { return found != nil && found.Unread > 0 || errors.Is(err, syscall.EIO) }
 	if unread() {
 		if q.patient(s) {
 			return errUnread
@@ -141,14 +135,14 @@ func (q *Queue) repair(s *segment) error {
 		q.readAgain(s)
 		return nil
 	}
-	kept := q.survey(sal, blocks)
+	kept := q.survey(found)
 	if unread() && q.patient(s) {
 		return errUnread
 	}
-	var account segment
+	var account block.Account
 	tmp := s.path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
-		if account, err = sal.rebuild(tmp, q.cfg.Load().segmentSize(), blocks); err != nil {
+		if account, err = found.Rebuild(tmp, q.cfg.Load().segmentSize()); err != nil {
 			os.Remove(tmp)
 			return err
 		}
@@ -180,7 +174,7 @@ func (q *Queue) repair(s *segment) error {
 
 // patient takes note that the disk does not give all of a segment, and reports
 // whether that may pass yet.
-func (q *Queue) patient(s *segment) bool {
+func (q *Queue) patient(s *stored) bool {
 	if s.unreadSince == 0 {
 		s.unreadSince = q.now()
 	}
@@ -188,7 +182,7 @@ func (q *Queue) patient(s *segment) bool {
 }
 
 // readAgain takes note that nothing is wrong with a segment.
-func (q *Queue) readAgain(s *segment) {
+func (q *Queue) readAgain(s *stored) {
 	q.mu.Lock()
 	s.suspect = nil
 	q.mu.Unlock()
@@ -201,22 +195,24 @@ type survivors struct {
 	positions spans
 	waiting   bridge.Count // not done
 	done      bridge.Count
-	blocks    []block.Header
 }
 
-// survey counts what is in blocks.
-func (q *Queue) survey(sal *salvager, blocks []found) (k survivors) {
+// survey counts what was found in a damaged segment, which may be nothing.
+func (q *Queue) survey(found *segment.Salvaged) (k survivors) {
+	if found == nil {
+		return k
+	}
 	var d block.Decoder
-	for _, b := range blocks {
-		data, err := sal.read(b)
+	for i := range found.Blocks {
+		b := &found.Blocks[i]
+		data, err := found.Read(b)
 		if err != nil {
 			continue
 		}
-		entries, _, err := d.Decode(&b.header, data[block.HeaderSize:])
+		entries, _, err := d.Decode(&b.Header, data[block.HeaderSize:])
 		if err != nil {
 			continue
 		}
-		k.blocks = append(k.blocks, b.header)
 		q.mu.Lock()
 		for i := range entries {
 			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
@@ -235,20 +231,20 @@ func (q *Queue) survey(sal *salvager, blocks []found) (k survivors) {
 
 // lose accounts for what is lost of a segment: what waited in it and is not
 // among the survivors.
-func (q *Queue) lose(s *segment, kept survivors, account segment) bridge.Count {
+func (q *Queue) lose(s *stored, kept survivors, account block.Account) bridge.Count {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	lost := s.waiting().Sub(kept.waiting)
 	var gaps []span
-	for _, g := range q.done.missing(s.first, s.last+1) {
+	for _, g := range q.done.missing(s.First, s.Last+1) {
 		gaps = append(gaps, kept.positions.missing(g.from, g.to)...)
 	}
-	q.missLocked(gaps, lost, causeDamaged, s.oldest, s.newest)
+	q.missLocked(gaps, lost, causeDamaged, s.Oldest, s.Newest)
 	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
-	s.written, s.done = account.written, kept.done
+	s.Written, s.done = account.Written, kept.done
 	if kept.waiting.Batches > 0 {
-		s.last, s.total = account.last, account.total
-		s.oldest, s.newest, s.uptime = account.oldest, account.newest, account.uptime
+		account.First = s.First
+		s.Account = account
 	}
 	q.metaDue = true
 	q.ackDue = q.now()
@@ -258,33 +254,35 @@ func (q *Queue) lose(s *segment, kept survivors, account segment) bridge.Count {
 // salvageUnknown looks for whole blocks in a segment of which nothing is known,
 // at the start. What lies between them is counted by their neighbours; what may
 // have come after the last one is not known.
-func (q *Queue) salvageUnknown(s *segment, limit bridge.Position, cause error) {
-	sal, blocks, err := salvage(s.path, s.first, limit)
+func (q *Queue) salvageUnknown(s *stored, limit bridge.Position, cause error) {
+	found, err := segment.Salvage(s.path, s.First, limit)
+	found.Close()
+	var blocks []segment.Found
 	if err == nil {
-		sal.f.Close()
+		blocks = found.Blocks
 	}
-	s.last, s.written = s.first-1, bridge.Count{}
+	s.Last, s.Written = s.First-1, bridge.Count{}
 	if len(blocks) > 0 {
 		for i := range blocks {
-			s.take(&blocks[i].header)
-			q.learnRun(&blocks[i].header)
+			s.Take(&blocks[i].Header)
+			q.learnRun(&blocks[i].Header)
 		}
-		before := blocks[0].header.Before
-		if q.meta.Writer == s.first {
+		before := blocks[0].Before
+		if q.meta.Writer == s.First {
 			before = q.meta.Before
 		} else if n := len(q.segments); n > 0 {
-			before = q.segments[n-1].total
+			before = q.segments[n-1].Total
 		}
-		s.written = s.total.Sub(before)
+		s.Written = s.Total.Sub(before)
 	}
 	end := limit - 1
-	if limit == maxPosition {
+	if limit == block.MaxPosition {
 		end = 0
 	}
-	q.missAfter(s.last, end)
+	q.missAfter(s.Last, end)
 	if len(blocks) == 0 {
 		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", filepath.Base(s.path), cause))
-		s.last = 0
+		s.Last = 0
 		return
 	}
 	s.suspect = cause
@@ -306,9 +304,9 @@ func (q *Queue) missAfter(p, end bridge.Position) {
 }
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
-func (q *Queue) learnRuns(s *segment) {
-	walk(s.db, func(h block.Header, _ []byte) error {
-		q.learnRun(&h)
+func (q *Queue) learnRuns(s *stored) {
+	s.file.Walk(func(h *block.Header, _ []byte) error {
+		q.learnRun(h)
 		return nil
 	})
 }
@@ -330,8 +328,8 @@ func (q *Queue) learnRun(h *block.Header) {
 
 // missSegments accounts for the segments of the index that are not there and
 // are not known to be done.
-func (q *Queue) missSegments(known map[bridge.Position]segmentMeta, acks *ackRecord) {
-	if w := q.meta.Writer; w != 0 && (acks.next == 0 || q.done.next(w) < acks.next) && !slices.ContainsFunc(q.segments, func(s *segment) bool { return s.first == w }) {
+func (q *Queue) missSegments(known map[bridge.Position]block.Account, acks *ackRecord) {
+	if w := q.meta.Writer; w != 0 && (acks.next == 0 || q.done.next(w) < acks.next) && !slices.ContainsFunc(q.segments, func(s *stored) bool { return s.First == w }) {
 		q.log.Error("the newest segment of the queue is gone", "file", segmentPath(q.dir, w))
 		q.missAfter(w-1, 0)
 	}

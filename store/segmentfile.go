@@ -16,8 +16,8 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"fieldbridge/bridge"
-	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // A segment file is a bbolt file with one bucket. A block is cut into chunks so
@@ -43,22 +43,6 @@ const (
 
 var blocksBucket = []byte("blocks")
 
-// damageError is why a segment file is not to be trusted. Whatever else goes
-// wrong with a file may pass; this does not.
-type damageError struct{ cause error }
-
-func (e *damageError) Error() string { return e.cause.Error() }
-func (e *damageError) Unwrap() error { return e.cause }
-
-func damaged(format string, args ...any) error {
-	return &damageError{fmt.Errorf(format, args...)}
-}
-
-func isDamage(err error) bool {
-	_, is := errors.AsType[*damageError](err)
-	return is
-}
-
 // guard runs f, which touches a mapped file, and returns panics and memory
 // faults as damage: bbolt panics on pages that make no sense, and a page that
 // the disk does not give is a fault.
@@ -66,7 +50,7 @@ func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = damaged("reading it panics: %v", p)
+			err = segment.Damaged("reading it panics: %v", p)
 		}
 	}()
 	return f()
@@ -133,7 +117,7 @@ func openSegment(path string, size int64, all bool) (db *bolt.DB, err error) {
 		err = guard(func() error {
 			return db.View(func(tx *bolt.Tx) error {
 				if tx.Bucket(blocksBucket) == nil {
-					return damaged("it has no blocks")
+					return segment.Damaged("it has no blocks")
 				}
 				return nil
 			})
@@ -143,7 +127,7 @@ func openSegment(path string, size int64, all bool) (db *bolt.DB, err error) {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		err = &damageError{err}
+		err = segment.Damaged("%w", err)
 	}
 	closeDB(db)
 	return nil, err
@@ -168,10 +152,10 @@ func checkFile(path string, all bool) (writable bool, err error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, damaged("it is no file but %v", info.Mode().Type())
+		return false, segment.Damaged("it is no file but %v", info.Mode().Type())
 	}
 	if info.Size() < 2*pageSize {
-		return false, damaged("it has only %d bytes", info.Size())
+		return false, segment.Damaged("it has only %d bytes", info.Size())
 	}
 	f, writable, err := openFile(path)
 	if err != nil {
@@ -187,7 +171,7 @@ func checkFile(path string, all bool) (writable bool, err error) {
 		return false, err
 	}
 	if info.Size() < used {
-		return false, damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
+		return false, segment.Damaged("it is cut off: %d bytes instead of %d", info.Size(), used)
 	}
 	if !all {
 		return writable, nil
@@ -227,7 +211,7 @@ func damagedUnlessPassing(err error) error {
 		errors.Is(err, syscall.EINTR), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EROFS), errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	return &damageError{err}
+	return segment.Damaged("%w", err)
 }
 
 // checkMetas verifies both meta pages of a bbolt file (page.go and meta.go of
@@ -241,15 +225,15 @@ func checkMetas(b []byte) (used int64, err error) {
 		sum.Write(meta[:56])
 		switch {
 		case le.Uint32(meta) != 0xED0CDAED || le.Uint32(meta[4:]) != 2:
-			return 0, damaged("meta page %d is not one", i)
+			return 0, segment.Damaged("meta page %d is not one", i)
 		case le.Uint64(meta[56:]) != sum.Sum64():
-			return 0, damaged("the checksum of meta page %d is wrong", i)
+			return 0, segment.Damaged("the checksum of meta page %d is wrong", i)
 		case le.Uint32(meta[8:]) != pageSize:
-			return 0, damaged("its pages have %d bytes", le.Uint32(meta[8:]))
+			return 0, segment.Damaged("its pages have %d bytes", le.Uint32(meta[8:]))
 		}
 		pages, root, freelist := le.Uint64(meta[40:]), le.Uint64(meta[16:]), le.Uint64(meta[32:])
 		if pages > 1<<32 || root >= pages || freelist >= pages {
-			return 0, damaged("meta page %d makes no sense", i)
+			return 0, segment.Damaged("meta page %d makes no sense", i)
 		}
 		used = max(used, int64(pages)*pageSize)
 	}
@@ -261,119 +245,4 @@ func chunkKey(first bridge.Position, chunk int) []byte {
 	binary.BigEndian.PutUint64(k, uint64(first))
 	binary.BigEndian.PutUint16(k[8:], uint16(chunk))
 	return k
-}
-
-// appendBlock writes a block in a transaction of the file.
-func appendBlock(tx *bolt.Tx, first bridge.Position, block []byte) error {
-	bucket := tx.Bucket(blocksBucket)
-	if bucket == nil {
-		return damaged("it has no blocks")
-	}
-	bucket.FillPercent = 1 // keys only ever grow
-	if len(block) > chunkSize*maxChunks {
-		return fmt.Errorf("a block of %d bytes is too long", len(block))
-	}
-	for chunk := 0; len(block) > 0; chunk++ {
-		n := min(len(block), chunkSize)
-		if err := bucket.Put(chunkKey(first, chunk), block[:n]); err != nil {
-			return err
-		}
-		block = block[n:]
-	}
-	return nil
-}
-
-// blockAt reads the block under the cursor's key k, and moves the cursor to the
-// next one. The block is appended to buf[:0] and verified.
-func blockAt(c *bolt.Cursor, k, v, buf []byte) (data []byte, h block.Header, nextKey, nextValue []byte, err error) {
-	if len(k) != keySize || binary.BigEndian.Uint16(k[8:]) != 0 {
-		return buf, h, nil, nil, damaged("key %x begins no block", k)
-	}
-	first := binary.BigEndian.Uint64(k)
-	if h, err = block.ParseHeader(v); err != nil {
-		return buf, h, nil, nil, damaged("block %d: %w", first, err)
-	}
-	if uint64(h.First) != first {
-		return buf, h, nil, nil, damaged("block %d has the key %d", h.First, first)
-	}
-	data = append(buf[:0], v...)
-	for chunk := 1; ; chunk++ {
-		if k, v = c.Next(); k == nil || len(k) != keySize || binary.BigEndian.Uint64(k) != first {
-			break
-		}
-		if int(binary.BigEndian.Uint16(k[8:])) != chunk || len(data) > h.Length() {
-			return data, h, nil, nil, damaged("block %d: its pieces do not fit", first)
-		}
-		data = append(data, v...)
-	}
-	if _, _, err := block.Open(data); err != nil {
-		return data, h, nil, nil, damaged("block %d: %w", first, err)
-	}
-	return data, h, k, v, nil
-}
-
-// walk calls visit with each block of an open file, in order. The block is
-// valid until visit returns.
-func walk(db *bolt.DB, visit func(h block.Header, block []byte) error) error {
-	return guard(func() error {
-		return db.View(func(tx *bolt.Tx) error {
-			bucket := tx.Bucket(blocksBucket)
-			if bucket == nil {
-				return damaged("it has no blocks")
-			}
-			c := bucket.Cursor()
-			var data []byte
-			for k, v := c.First(); k != nil; {
-				var h block.Header
-				var err error
-				if data, h, k, v, err = blockAt(c, k, v, data); err != nil {
-					return err
-				}
-				if err := visit(h, data); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-}
-
-// findBlock reads the block with the first batch at or after p, appended to
-// buf[:0]. It returns no block when there is none.
-func findBlock(db *bolt.DB, p bridge.Position, buf []byte) (block []byte, h block.Header, err error) {
-	err = guard(func() error {
-		return db.View(func(tx *bolt.Tx) error {
-			bucket := tx.Bucket(blocksBucket)
-			if bucket == nil {
-				return damaged("it has no blocks")
-			}
-			c := bucket.Cursor()
-			k, _ := c.Seek(chunkKey(p+1, 0))
-			var v []byte
-			// The one before that begins at p or earlier, and may hold p.
-			if k == nil {
-				k, _ = c.Last()
-			} else if before, _ := c.Prev(); before != nil {
-				k = before
-			} else {
-				k, _ = c.First()
-			}
-			if len(k) == keySize { // the block of this chunk
-				k, v = c.Seek(chunkKey(bridge.Position(binary.BigEndian.Uint64(k)), 0))
-			}
-			for k != nil {
-				var err error
-				if block, h, k, v, err = blockAt(c, k, v, buf); err != nil {
-					return err
-				}
-				if h.Last >= p {
-					return nil
-				}
-				buf, block = block, nil
-			}
-			block = nil
-			return nil
-		})
-	})
-	return block, h, err
 }

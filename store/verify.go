@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
 )
 
 // Verified is what [Queue.Verify] finds in a file.
@@ -39,8 +40,8 @@ func (q *Queue) Verify(ctx context.Context, found func(Verified)) error {
 		var last bridge.Position
 		v := Verified{}
 		if s != nil {
-			last = s.last
-			v.File, v.Bytes, v.Count = filepath.Base(s.path), s.bytes, s.written
+			last = s.Last
+			v.File, v.Bytes, v.Count = filepath.Base(s.path), s.bytes, s.Written
 		}
 		q.mu.Unlock()
 		if s == nil {
@@ -59,14 +60,14 @@ func (q *Queue) Verify(ctx context.Context, found func(Verified)) error {
 	return q.verifyQuarantine(ctx, found)
 }
 
-func (q *Queue) verifySegment(s *segment) error {
+func (q *Queue) verifySegment(s *stored) error {
 	q.files.Lock()
 	defer q.files.Unlock()
-	if s.db == nil {
+	if s.file == nil {
 		s.verified = false
 		return q.openForReading(s) // which verifies
 	}
-	return walk(s.db, func(block.Header, []byte) error { return nil })
+	return s.file.Walk(func(*block.Header, []byte) error { return nil })
 }
 
 // verifyDeadFile reads the dead letters, if there are any.
@@ -88,7 +89,7 @@ func (q *Queue) verifyDeadFile(ctx context.Context, found func(Verified)) error 
 			v.Count = bridge.Count{}
 		}
 		found(v)
-		if isDamage(err) && q.log != nil {
+		if segment.IsDamage(err) && q.log != nil {
 			return q.mendDead(err)
 		}
 		return nil
@@ -129,13 +130,13 @@ func (q *Queue) verifyQuarantine(ctx context.Context, found func(Verified)) erro
 
 // salvageable returns what has a right checksum in a damaged segment.
 func salvageable(path string) (n bridge.Count) {
-	s, blocks, err := salvage(path, 1, maxPosition)
+	s, err := segment.Salvage(path, 1, block.MaxPosition)
 	if err != nil {
 		return n
 	}
-	defer s.f.Close()
-	for i := range blocks {
-		n = n.Add(blocks[i].header.Count)
+	defer s.Close()
+	for i := range s.Blocks {
+		n = n.Add(s.Blocks[i].Count)
 	}
 	return n
 }

@@ -1,0 +1,30 @@
+package block
+
+import "fieldbridge/bridge"
+
+// MaxPosition is beyond any position.
+const MaxPosition = bridge.Position(1) << 63
+
+// Account is what is known of blocks that follow one another in a file, without
+// reading them.
+type Account struct {
+	First   bridge.Position `json:"first"` // no batch is before
+	Last    bridge.Position `json:"last"`  // of the last batch, 0 if that is not known
+	Written bridge.Count    `json:"written"`
+	Total   bridge.Count    `json:"total"`     // in all blocks of the folder up to the last
+	Oldest  int64           `json:"oldest_ms"` // acquisition of the batches, Unix ms
+	Newest  int64           `json:"newest_ms"`
+	Uptime  int64           `json:"uptime_ms"` // run time of the folder when the last block was written
+}
+
+// Take adds the block with header h, which follows.
+func (a *Account) Take(h *Header) {
+	if a.Written.Batches == 0 {
+		a.Oldest, a.Newest = h.Oldest, h.Newest
+	}
+	a.Last = h.Last
+	a.Written = a.Written.Add(h.Count)
+	a.Total = h.Before.Add(h.Count)
+	a.Oldest, a.Newest = min(a.Oldest, h.Oldest), max(a.Newest, h.Newest)
+	a.Uptime = h.Uptime
+}
