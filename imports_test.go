@@ -13,8 +13,14 @@ var drivers = map[string][]string{
 	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot"},
 }
 
-// knowsAll are the packages that may import more than one adapter.
-var knowsAll = []string{"fieldbridge/cmd/fieldbridge", "fieldbridge/configs"}
+// knowsAll are the packages that may import more than one adapter, with what is
+// below them.
+var knowsAll = []string{"fieldbridge/cmd", "fieldbridge/configs", "fieldbridge/gateway"}
+
+// mayKnowAll reports whether from may import more than one adapter.
+func mayKnowAll(from string) bool {
+	return slices.ContainsFunc(knowsAll, func(dir string) bool { return within(from, dir) })
+}
 
 // ground are the packages that import the standard library alone.
 var ground = []string{"fieldbridge/bridge", "fieldbridge/setting", "fieldbridge/socket", "fieldbridge/pause"}
@@ -54,17 +60,25 @@ func forbidden(from, to string) string {
 		}
 		return ""
 	}
-	if isTestPackage(to) && !isTestPackage(from) && from != "fieldbridge/cmd/fieldbridge" {
+	if isTestPackage(to) && !isTestPackage(from) && !within(from, "fieldbridge/cmd") {
 		return "*test packages are for tests and the commands demo and cloud"
 	}
 	if slices.Contains(ground, from) {
 		return from + " stands on the ground: it imports the standard library alone"
 	}
-	if a := adapter(to); a != "" && !within(from, a) && !slices.Contains(knowsAll, from) {
-		return "only cmd and configs know adapters; adapters do not know one another"
+	if a := adapter(to); a != "" && !within(from, a) && !mayKnowAll(from) {
+		return "only cmd, configs and gateway know adapters; adapters do not know one another"
 	}
-	if within(to, "fieldbridge/configs") && !slices.Contains(knowsAll, from) && !within(from, "fieldbridge/configs") || within(to, "fieldbridge/cmd") {
-		return "nothing but cmd stands above"
+	if within(to, "fieldbridge/configs") && !mayKnowAll(from) {
+		return "only gateway and cmd stand above configs"
+	}
+	for _, roof := range []string{"fieldbridge/gateway", "fieldbridge/cmd"} {
+		if within(to, roof) && !within(from, roof) && !within(from, "fieldbridge/cmd") {
+			return "nothing but cmd stands above"
+		}
+	}
+	if to == "fieldbridge/gateway" && within(from, to) {
+		return "a room never imports its parent"
 	}
 	return ""
 }
@@ -111,6 +125,14 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/configs", "fieldbridge/northbound/awsiot/awsiottest", false},
 		{"fieldbridge/cmd/fieldbridge", "fieldbridge/northbound/awsiot/awsiottest", true},
 		{"fieldbridge/store", "fieldbridge/configs", false},
+		{"fieldbridge/store", "fieldbridge/gateway", false},
+		{"fieldbridge/configs", "fieldbridge/gateway/control", false},
+		{"fieldbridge/gateway", "fieldbridge/configs", true},
+		{"fieldbridge/gateway", "fieldbridge/gateway/control", true},
+		{"fieldbridge/gateway", "fieldbridge/northbound/awsiot/awsiottest", false},
+		{"fieldbridge/gateway/control", "fieldbridge/gateway", false},
+		{"fieldbridge/cmd/fieldbridge/demo", "fieldbridge/gateway", true},
+		{"fieldbridge/cmd/fieldbridge/demo", "fieldbridge/northbound/awsiot/awsiottest", true},
 		{"fieldbridge/console", "fieldbridge/store", false},
 	} {
 		if got := forbidden(tt.from, tt.to) == ""; got != tt.ok {

@@ -2,10 +2,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -29,8 +28,7 @@ type commandRig struct {
 	file    string
 	unit    *modbustest.Unit
 	cloud   *awsiottest.Cloud
-	gateway *gateway
-	stop    func()
+	gateway *runningGateway
 	sensors string // address of the embedded broker
 }
 
@@ -103,25 +101,10 @@ func (r *commandRig) policy() (p awsiottest.Policy) {
 // start runs the gateway until stop, or the test's end.
 func (r *commandRig) start() {
 	r.t.Helper()
-	loaded, err := configs.Load(r.file)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if r.gateway, err = newGateway(&loaded.Config, loaded.Hash, slog.New(slog.DiscardHandler)); err != nil {
-		r.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := r.gateway.run(ctx); err != nil {
-			r.t.Error(err)
-		}
-	}()
-	r.stop = func() { cancel(); <-done }
-	r.t.Cleanup(r.stop)
+	r.gateway = runGateway(r.t, r.file, io.Discard)
 	eventually(r.t, "all points are good and the shadow is there", 20*time.Second, func() bool {
-		return r.gateway.vital().Good["boiler"] == 2 && r.reported()["run"] == r.gateway.queue.Run()
+		s := r.gateway.Status()
+		return goodPoints(s) == 2 && r.reported()["run"] == s.Run
 	})
 }
 
@@ -170,18 +153,18 @@ func TestCommandsEndToEnd(t *testing.T) {
 	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "above max 100") {
 		t.Errorf("write too much: %+v", e)
 	}
-	before := r.gateway.queue.Ledger().Accepted.Readings
+	before := r.gateway.Status().Queue.Ledger.Accepted.Readings
 	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != awsiottest.Succeeded || string(e.Result["points"]) != `{"s":"{\"level\":7}"}` {
 		t.Errorf("read: %+v %s", e, e.Result)
 	}
 	// The level has not changed, and is delivered; and so is the audit record.
-	if n := r.gateway.queue.Ledger().Accepted.Readings - before; n < 6 {
+	if n := r.gateway.Status().Queue.Ledger.Accepted.Readings - before; n < 6 {
 		t.Errorf("a read made %d readings, want 1 and the record of 5", n)
 	}
 	if e := r.execute(`{"action":"interval","device":"boiler","every":"200ms","for":"10m"}`); e.Status != awsiottest.Succeeded {
 		t.Errorf("interval: %+v", e)
 	}
-	status := r.gateway.status()
+	status := r.gateway.Status()
 	if len(status.Intervals) != 1 || status.Intervals[0].Every != 200*time.Millisecond {
 		t.Errorf("status: %+v", status.Intervals)
 	}
@@ -214,7 +197,7 @@ func TestSensorsTakeNoCommands(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	eventually(t, "the sensor is known", 10*time.Second, func() bool {
-		return slices.ContainsFunc(r.gateway.mqtt.Devices(), func(d bridge.DeviceStatus) bool { return d.Device == "roof" })
+		return slices.ContainsFunc(r.gateway.Status().Devices, func(d bridge.DeviceStatus) bool { return d.Device == "roof" })
 	})
 	for _, payload := range []string{`{"action":"read","device":"roof"}`, `{"action":"interval","device":"roof","every":"1s","for":"1m"}`,
 		`{"device":"roof","point":"wind","value":1}`} {
@@ -247,16 +230,16 @@ func TestCommandsOff(t *testing.T) {
 	refused("off")
 	eventually(t, "the shadow says so", 20*time.Second, func() bool { return r.reported()["commands"] == "off" })
 	var text bytes.Buffer
-	if printStatus(&text, r.gateway.status()); !strings.Contains(text.String(), "commands switched off on the machine for") {
+	if printStatus(&text, r.gateway.Status()); !strings.Contains(text.String(), "commands switched off on the machine for") {
 		t.Error(text.String())
 	}
-	r.stop()
+	r.gateway.stop()
 	if got := r.commands(); !strings.Contains(got, "off since") || !strings.Contains(got, "no gateway is running") {
 		t.Error(got)
 	}
 	r.start()
 	refused("off after a restart")
-	r.stop()
+	r.gateway.stop()
 	if got := r.commands("on"); !strings.Contains(got, "on, as far as they are configured; no gateway is running") {
 		t.Error(got)
 	}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"fieldbridge/configs"
+	"fieldbridge/configs/change"
+	"fieldbridge/gateway"
 	"fieldbridge/northbound/awsiot/awsiottest"
 
 	"golang.org/x/term"
@@ -24,7 +24,8 @@ type demo struct {
 	field   *demoField
 	cloud   *awsiottest.Cloud
 	arrived *arrivals
-	gateway *gateway
+	gateway *gateway.Gateway
+	logging *gateway.Logging
 
 	mu      sync.Mutex
 	cut     bool      // guarded by mu; the cloud is away ...
@@ -99,7 +100,7 @@ func (d *demo) openGateway() error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	loaded, err := configs.Load(file)
+	started, err := change.Start(file, "", gateway.OpenState)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,8 @@ func (d *demo) openGateway() error {
 		return err
 	}
 	// The log file stays open as long as the process.
-	d.gateway, err = newGateway(&loaded.Config, loaded.Hash, slog.New(slog.NewTextHandler(logFile, nil)))
+	d.logging = gateway.NewLogging(logFile, started.Config.Log)
+	d.gateway, err = gateway.New(started, gateway.Options{File: file, Version: version, Logging: d.logging})
 	return err
 }
 
@@ -121,9 +123,9 @@ func (d *demo) run(ctx context.Context, outage time.Duration, out io.Writer) err
 	gatewayContext, stopGateway := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopGateway()
 
-	var field, gateway sync.WaitGroup
+	var field, running sync.WaitGroup
 	var gatewayError error
-	gateway.Go(func() { gatewayError = d.gateway.run(gatewayContext) })
+	running.Go(func() { gatewayError = d.gateway.Run(gatewayContext) })
 	field.Go(func() { d.field.run(fieldContext, func() string { return d.brokerAddress() }) })
 
 	show := newView(d, out)
@@ -142,7 +144,7 @@ func (d *demo) run(ctx context.Context, outage time.Duration, out io.Writer) err
 	stopField()
 	field.Wait()
 	stopGateway()
-	gateway.Wait()
+	running.Wait()
 	show.summary()
 	return gatewayError
 }
@@ -150,7 +152,7 @@ func (d *demo) run(ctx context.Context, outage time.Duration, out io.Writer) err
 // brokerAddress returns where the gateway's embedded broker listens, "" while
 // it does not.
 func (d *demo) brokerAddress() string {
-	if a := d.gateway.mqtt.Addr("local"); a != nil {
+	if a := d.gateway.Broker("local"); a != nil {
 		return a.String()
 	}
 	return ""
@@ -166,10 +168,10 @@ func (d *demo) outage(ctx context.Context, span time.Duration) bool {
 	d.cloud.Offline()
 	back := pause(ctx, span)
 	if err := d.cloud.Online(); err != nil {
-		d.gateway.log.Error("stand-in does not come back", "err", err)
+		d.logging.Logger.Error("stand-in does not come back", "err", err)
 	}
 	d.setCut(false, time.Time{})
-	for back && d.gateway.queue.Status().Backlog.Batches > 0 || !d.gateway.sink.Link().Connected {
+	for back && d.gateway.Status().Queue.Backlog.Batches > 0 || !d.gateway.Status().Link.Connected {
 		if !pause(ctx, 100*time.Millisecond) {
 			return false
 		}

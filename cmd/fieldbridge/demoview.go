@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -109,7 +110,7 @@ func (v *view) run(ctx context.Context, over <-chan struct{}) {
 }
 
 func (v *view) draw() {
-	s := v.d.gateway.status()
+	s := v.d.gateway.Status()
 	waiting := s.Queue.Ledger.Waiting.Readings
 	v.most = max(v.most, waiting)
 	link := v.link(s)
@@ -117,7 +118,7 @@ func (v *view) draw() {
 	defer v.d.arrived.mu.Unlock()
 	a := v.d.arrived
 	since := time.Since(v.start)
-	page := v.d.gateway.view.URL()
+	page := v.d.gateway.Page()
 	clock := fmt.Sprintf("%d:%02d", int(since.Minutes()), int(since.Seconds())%60)
 	if !v.terminal {
 		if !v.told && page != "" {
@@ -160,7 +161,7 @@ func (v *view) redraw(lines []string) {
 	io.WriteString(v.out, b.String())
 }
 
-func (v *view) link(s gatewayStatus) string {
+func (v *view) link(s control.Status) string {
 	left, cut := v.d.cutFor()
 	switch {
 	case cut:
@@ -171,7 +172,7 @@ func (v *view) link(s gatewayStatus) string {
 	return "down: the gateway connects again"
 }
 
-func (v *view) devices(s gatewayStatus) string {
+func (v *view) devices(s control.Status) string {
 	var parts []string
 	for _, d := range s.Devices {
 		p := fmt.Sprintf("%s %d good", d.Device, d.Good)
@@ -195,7 +196,7 @@ func bar(n, most uint64) string {
 
 // summary tells what became of the readings, after the gateway has stopped.
 func (v *view) summary() {
-	l := v.d.gateway.queue.Ledger()
+	l := v.d.gateway.Status().Queue.Ledger
 	a := v.d.arrived
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
+	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/identity"
 )
 
@@ -83,8 +84,8 @@ func identityOptions(ctx context.Context, c *configs.Config, force bool) identit
 func sessionInUse(ctx context.Context, dir string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	data, err := controlGet(ctx, dir, "/status")
-	if errors.Is(err, errNotRunning) {
+	data, err := control.Get(ctx, dir, "/status")
+	if errors.Is(err, control.ErrNotRunning) {
 		return ""
 	}
 	const why = "a second client with its client id would take its session over"
@@ -92,7 +93,7 @@ func sessionInUse(ctx context.Context, dir string) string {
 		// Who may not ask must not disturb what he cannot see.
 		return fmt.Sprintf("the gateway may be running, it cannot be asked (%v): %s", err, why)
 	}
-	var s gatewayStatus
+	var s control.Status
 	if err := json.Unmarshal(data, &s); err != nil || !s.Link.Connected {
 		return "the gateway is running and not connected now: " + why
 	}

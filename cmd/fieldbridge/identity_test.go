@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/console"
+	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/identity"
 )
@@ -79,13 +80,13 @@ func TestIdentityCheckBesideGateway(t *testing.T) {
 	if err := os.Mkdir(queue, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	l, err := listenControl(queue)
+	l, err := control.Listen(queue)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
 	link := bridge.LinkStatus{Connected: true, Since: now.Add(-time.Hour)}
-	view := &console.View{Status: func() any { return gatewayStatus{Now: now, Link: link} }}
+	view := &console.View{Status: func() any { return control.Status{Now: now, Link: link} }}
 	server := &http.Server{Handler: view.Handler(), ReadHeaderTimeout: time.Second}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(l) }()

@@ -2,16 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"flag"
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/gateway/control"
 	"fieldbridge/store"
 
 	"github.com/google/go-cmp/cmp"
@@ -109,7 +107,7 @@ func TestForPeople(t *testing.T) {
 
 func TestPrintStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	s := gatewayStatus{
+	s := control.Status{
 		Gateway: "press-line-2", Run: "3k7q9x2m", Version: "v1", Config: "0123456789abcdef", Started: now.Add(-3 * time.Hour), Now: now,
 		Link: bridge.LinkStatus{Endpoint: "cloud:8883", Since: now.Add(-90 * time.Second), Detail: "connection refused: is the port right?", Retry: now.Add(12 * time.Second)},
 		Queue: store.Status{Bytes: 1536, Oldest: now.Add(-time.Minute), Backlog: bridge.Count{Readings: 1200},
@@ -138,31 +136,5 @@ warning  uplink: not connected: readings wait in the queue (for 1 min 30 s)
 	printStatus(&got, s)
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestControlSocketOverLongPath(t *testing.T) {
-	for _, name := range []string{"queue", strings.Repeat("very-long-name-", 12)} {
-		dir := t.TempDir() + "/" + name
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		l, err := listenControl(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(dir + "/" + controlSocket)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("socket: %v, %v", info, err)
-		}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hi") })}
-		served := make(chan struct{})
-		go func() { defer close(served); server.Serve(l) }()
-		data, err := controlGet(context.Background(), dir, "/")
-		if err != nil || string(data) != "hi" {
-			t.Errorf("got %q, %v", data, err)
-		}
-		server.Close()
-		<-served
 	}
 }

@@ -8,14 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
@@ -94,7 +93,7 @@ func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
 			return o, err
 		}
 		o.Relay = func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
-			return relayModbus(ctx, dir, bus, unit, pdu)
+			return control.RelayPage.Ask(ctx, dir, control.Relay{Bus: bus, Unit: unit, PDU: pdu})
 		}
 	}
 	return o, nil
@@ -349,34 +348,4 @@ func printInterpretations(stdout io.Writer, data []byte) {
 	}
 	fmt.Fprintln(w)
 	w.Flush()
-}
-
-// relayModbus sends a request over the line that the gateway whose queue is in
-// dir holds.
-func relayModbus(ctx context.Context, dir, bus string, unit byte, pdu []byte) ([]byte, error) {
-	query := url.Values{"bus": {bus}, "unit": {strconv.Itoa(int(unit))}, "pdu": {hex.EncodeToString(pdu)}}
-	answer, err := controlDo(ctx, dir, http.MethodPost, "/modbus?"+query.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
-	return hex.DecodeString(strings.TrimSpace(string(answer)))
-}
-
-// serveModbus sends a request of another process over a bus of the gateway. It
-// is on the control socket only.
-func (g *gateway) serveModbus(w http.ResponseWriter, r *http.Request) {
-	unit, err1 := strconv.ParseUint(r.FormValue("unit"), 10, 8)
-	pdu, err2 := hex.DecodeString(r.FormValue("pdu"))
-	if err := errors.Join(err1, err2); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
-	defer cancel()
-	answer, err := g.modbus.Relay(ctx, r.FormValue("bus"), byte(unit), pdu)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
-	}
-	fmt.Fprintln(w, hex.EncodeToString(answer))
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
 	"fieldbridge/bridge"
 	"fieldbridge/console"
+	"fieldbridge/gateway/control"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
 )
@@ -111,12 +111,13 @@ func TestModbusVia(t *testing.T) {
 	<-polled
 
 	dir := t.TempDir()
-	l, err := listenControl(dir)
+	l, err := control.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{modbus: source}
-	wg.Go(func() { console.ServeOn(ctx, l, http.HandlerFunc(g.serveModbus)) })
+	mux := http.NewServeMux()
+	control.RelayPage.Handle(mux, func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, source) })
+	wg.Go(func() { console.ServeOn(ctx, l, mux) })
 	var stdout, stderr bytes.Buffer
 	if runModbus(ctx, strings.Fields("read plc input:0 --trace --via "+dir), &stdout, &stderr); stderr.String() !=
 		"-> 04 00 00 00 01   unit 1, read input registers 0, 1\n<- 04 02 00 07   unit 1, read input registers: 2 bytes of data\n" {
@@ -133,18 +134,6 @@ func TestModbusVia(t *testing.T) {
 		code := runModbus(ctx, strings.Fields(args), &stdout, &stderr)
 		if stdout.String() != want || (code == exitDone) != (want != "") {
 			t.Errorf("%s: exit code %d, %q, %q; want %q", args, code, stdout.String(), stderr.String(), want)
-		}
-	}
-}
-
-// TestServeModbusRefuses: what comes over the control socket is checked.
-func TestServeModbusRefuses(t *testing.T) {
-	g := &gateway{}
-	for _, query := range []string{"", "?unit=1&pdu=xx", "?unit=256&pdu=03", "?unit=a&pdu=03"} {
-		w := httptest.NewRecorder()
-		g.serveModbus(w, httptest.NewRequest("POST", "/modbus"+query, nil))
-		if w.Code != 400 {
-			t.Errorf("%q: %d, want 400", query, w.Code)
 		}
 	}
 }

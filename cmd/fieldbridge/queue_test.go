@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/configs"
 	"fieldbridge/console"
+	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/store"
 )
@@ -41,13 +41,12 @@ func queueWith(t *testing.T, n int) (*store.Queue, string) {
 // serveQueueOf makes q one that a gateway runs.
 func serveQueueOf(t *testing.T, q *store.Queue, dir string) {
 	t.Helper()
-	l, err := listenControl(dir)
+	l, err := control.Listen(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{config: &configs.Config{Gateway: "press-line"}, queue: q, log: slog.New(slog.DiscardHandler)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /queue", g.serveQueue)
+	control.HandleQueue(mux, q, "press-line", slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -125,12 +124,12 @@ func testQueueCommand(t *testing.T, dir string) {
 func TestForgetAfterAnExport(t *testing.T) {
 	q, dir := queueWith(t, 100)
 	serveQueueOf(t, q, dir)
-	at := queueAt{}
-	at.store.SetDefaults()
-	at.store.Dir = setting.Path(dir)
-	r := queueRequest{op: "export", format: "jsonl"}
+	at := control.At{}
+	at.Store.SetDefaults()
+	at.Store.Dir = setting.Path(dir)
+	r := control.Queue{Op: control.Export, Format: "jsonl"}
 	var file bytes.Buffer
-	exported, err := at.do(t.Context(), r, &file, t.Output())
+	exported, err := at.Do(t.Context(), r, &file, t.Output())
 	if err != nil || strings.Count(file.String(), "\n") != 100 || exported.Run != q.Run() {
 		t.Fatalf("%+v, %v: %s", exported, err, &file)
 	}
@@ -148,10 +147,10 @@ func TestForgetAfterAnExport(t *testing.T) {
 	if err := q.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.op, r.exported = "forget", exported
+	r.Op, r.Exported = control.Forget, exported
 	forget := func() (n bridge.Count, err error) {
 		var answer bytes.Buffer
-		if _, err = at.do(t.Context(), r, &answer, t.Output()); err == nil {
+		if _, err = at.Do(t.Context(), r, &answer, t.Output()); err == nil {
 			err = json.Unmarshal(answer.Bytes(), &n)
 		}
 		return n, err
@@ -163,7 +162,7 @@ func TestForgetAfterAnExport(t *testing.T) {
 		t.Errorf("ledger: %+v", l)
 	}
 	for _, run := range []string{"another", ""} { // of a gateway before, of a stopped one
-		r.exported.Run = run
+		r.Exported.Run = run
 		if _, err := forget(); err == nil || !strings.Contains(err.Error(), "export once more") {
 			t.Errorf("forgetting what run %q exported: %v", run, err)
 		}

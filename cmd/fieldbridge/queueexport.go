@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"fieldbridge/bridge"
+	"fieldbridge/gateway/control"
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
 )
@@ -37,8 +38,8 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		return code
 	}
 	at, err := findQueue(rest, *gateway)
-	r := queueRequest{op: "export", format: *format, filter: store.Filter{Device: *device}}
-	for text, t := range map[*string]*time.Time{since: &r.filter.Since, until: &r.filter.Until} {
+	r := control.Queue{Op: control.Export, Format: *format, Filter: store.Filter{Device: *device}}
+	for text, t := range map[*string]*time.Time{since: &r.Filter.Since, until: &r.Filter.Until} {
 		if *text != "" && err == nil {
 			*t, err = store.ParseTime(*text, time.Now())
 		}
@@ -54,7 +55,7 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		fmt.Fprintln(stderr, "nothing is exported")
 		return exitFailed
 	}
-	if err := at.exportTo(ctx, r, *output, *forget, stdout, stderr); err != nil {
+	if err := exportTo(ctx, &at, r, *output, *forget, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitFailed
 	}
@@ -64,7 +65,7 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 // exportTo writes an export to a file or stdout, and then, if forget is set and
 // the file is on disk, drops what is in it. The file has another name until it
 // is complete.
-func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, forget bool, stdout, stderr io.Writer) error {
+func exportTo(ctx context.Context, at *control.At, r control.Queue, output string, forget bool, stdout, stderr io.Writer) error {
 	w := stdout
 	var f *os.File
 	if output != "" && output != "-" {
@@ -81,9 +82,9 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	}
 	p := &exportBar{w: w, stderr: stderr}
 	if e, ok := stderr.(*os.File); ok && f != nil && term.IsTerminal(int(e.Fd())) {
-		p.total = at.expected(ctx, r)
+		p.total = expected(ctx, at, r)
 	}
-	exported, err := at.do(ctx, r, p, stderr)
+	exported, err := at.Do(ctx, r, p, stderr)
 	p.end()
 	if err != nil {
 		return err
@@ -108,9 +109,9 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 	if !forget || len(exported.Ranges) == 0 {
 		return nil
 	}
-	r.op, r.exported = "forget", exported
+	r.Op, r.Exported = control.Forget, exported
 	var answer bytes.Buffer
-	if _, err := at.do(ctx, r, &answer, stderr); err != nil {
+	if _, err := at.Do(ctx, r, &answer, stderr); err != nil {
 		return err
 	}
 	var n bridge.Count
@@ -125,13 +126,13 @@ func (at *queueAt) exportTo(ctx context.Context, r queueRequest, output string, 
 const partial = ".part"
 
 // expected returns how many lines an export has about.
-func (at *queueAt) expected(ctx context.Context, r queueRequest) uint64 {
+func expected(ctx context.Context, at *control.At, r control.Queue) uint64 {
 	var answer bytes.Buffer
 	var report store.Report
-	if _, err := at.do(ctx, queueRequest{op: "inspect"}, &answer, io.Discard); err != nil || json.Unmarshal(answer.Bytes(), &report) != nil {
+	if _, err := at.Do(ctx, control.Queue{Op: control.Inspect}, &answer, io.Discard); err != nil || json.Unmarshal(answer.Bytes(), &report) != nil {
 		return 0
 	}
-	if r.format == "jsonl" {
+	if r.Format == "jsonl" {
 		return report.Waiting.Batches
 	}
 	return report.Waiting.Readings

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/store"
 )
@@ -116,20 +117,20 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 		q.Bury("payload too large", e.Position)
 	}
 	q.Close()
-	at := queueAt{gateway: "g", limits: true}
-	at.store.SetDefaults()
-	at.store.Dir, at.store.MinFree = setting.Path(dir), 1<<60
-	do := func(op string, answer any) {
+	at := control.At{Gateway: "g", Limits: true}
+	at.Store.SetDefaults()
+	at.Store.Dir, at.Store.MinFree = setting.Path(dir), 1<<60
+	do := func(op control.Op, answer any) {
 		t.Helper()
 		var out bytes.Buffer
-		if _, err := at.do(context.Background(), queueRequest{op: op, limit: 3}, &out, t.Output()); err != nil {
+		if _, err := at.Do(context.Background(), control.Queue{Op: op, Limit: 3}, &out, t.Output()); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(out.Bytes(), answer); err != nil {
 			t.Fatalf("%s: %v: %s", op, err, &out)
 		}
 	}
-	var list deadLetters
+	var list control.DeadLetters
 	do("dead-list", &list)
 	if len(list.Letters) != 3 || list.Total.Batches != uint64(len(entries)) || list.Letters[0].Cause != "payload too large" {
 		t.Errorf("%d dead letters of %d: %+v", len(list.Letters), len(entries), list)
@@ -157,7 +158,7 @@ func TestQueueReportForPeople(t *testing.T) {
 		},
 		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"}, {Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
 	printReport(&out, store.Report{Dir: "queue"})
-	printDead(&out, &out, deadLetters{Total: count(2, 3), Letters: []deadLetter{{"3k7q9x2m", 7, "boiler", day, 2, "PUBACK 0x99"}}})
+	printDead(&out, &out, control.DeadLetters{Total: count(2, 3), Letters: []control.DeadLetter{{Run: "3k7q9x2m", Seq: 7, Device: "boiler", At: day, Readings: 2, Cause: "PUBACK 0x99"}}})
 	golden(t, "queue.out", out.String())
 }
 

@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -18,10 +18,12 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/configs"
 	"fieldbridge/configs/change"
+	"fieldbridge/gateway"
+	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/store"
 )
 
 const reloadDevices = 50
@@ -33,7 +35,8 @@ type reloadRig struct {
 	file    string
 	modbus  string // address
 	cloud   *awsiottest.Cloud
-	gateway *gateway
+	gateway *runningGateway
+	log     output
 
 	mu    sync.Mutex
 	polls map[byte][]time.Time // guarded by mu; by unit
@@ -112,40 +115,54 @@ southbound:
 // start runs the gateway until the test ends, as `run` does.
 func (r *reloadRig) start() {
 	r.t.Helper()
-	started, err := change.Start(r.file, "", openState)
+	r.gateway = runGateway(r.t, r.file, &r.log)
+	eventually(r.t, "all points are good and the cloud acknowledges", 20*time.Second, func() bool {
+		s := r.gateway.Status()
+		return s.Link.Connected && s.Queue.Ledger.Acked.Batches > 0 && r.good() == reloadDevices
+	})
+}
+
+func (r *reloadRig) good() int { return goodPoints(r.gateway.Status()) }
+
+// goodPoints returns how many points are good.
+func goodPoints(s control.Status) (n int) {
+	for _, d := range s.Devices {
+		n += d.Good
+	}
+	return n
+}
+
+// runningGateway is a gateway within the test's process.
+type runningGateway struct {
+	*gateway.Gateway
+	logging *gateway.Logging
+	stop    func()
+}
+
+// runGateway runs the gateway of a file until stop, or the test's end, as the
+// command run does.
+func runGateway(t *testing.T, file string, log io.Writer) *runningGateway {
+	t.Helper()
+	started, err := change.Start(file, "", gateway.OpenState)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	config, hash := started.Config, started.Hash
-	g, err := newGateway(&config, hash, slog.New(slog.DiscardHandler))
+	logging := gateway.NewLogging(log, started.Config.Log)
+	g, err := gateway.New(started, gateway.Options{File: file, Logging: logging})
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := g.follow(r.file, "", started); err != nil {
-		r.t.Fatal(err)
-	}
-	r.gateway = g
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := g.run(ctx); err != nil {
-			r.t.Error(err)
+		if err := g.Run(ctx); err != nil {
+			t.Error(err)
 		}
 	}()
-	r.t.Cleanup(func() { cancel(); <-done })
-	eventually(r.t, "all points are good and the cloud acknowledges", 20*time.Second, func() bool {
-		v := g.vital()
-		return v.Connected && v.Acked > 0 && r.good() == reloadDevices
-	})
-}
-
-func (r *reloadRig) good() int {
-	n := 0
-	for _, good := range r.gateway.vital().Good {
-		n += good
-	}
-	return n
+	stop := func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return &runningGateway{g, logging, stop}
 }
 
 // reload runs the command, and returns what it says.
@@ -198,7 +215,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		if said := r.reload(exitFailed); !strings.Contains(said, `did you mean "holding"?`) {
 			t.Errorf("a wrong file: %s", said)
 		}
-		if status := r.gateway.status(); !strings.Contains(status.Change.Problem, "was not applied") {
+		if status := r.gateway.Status(); !strings.Contains(status.Change.Problem, "was not applied") {
 			t.Errorf("status: %+v", status.Change)
 		}
 		time.Sleep(500 * time.Millisecond) // let polls and messages go on meanwhile
@@ -207,13 +224,13 @@ func TestReloadUnderLoad(t *testing.T) {
 	if missed := r.missed(); len(missed) > 0 {
 		t.Errorf("cycles missed: %v", missed)
 	}
-	if l := r.gateway.queue.Ledger(); !l.Balanced() || l.Dropped.Batches+l.Dead.Batches+l.Damaged.Batches > 0 {
+	if l := r.gateway.Status().Queue.Ledger; !l.Balanced() || l.Dropped.Batches+l.Dead.Batches+l.Damaged.Batches > 0 {
 		t.Errorf("ledger: %+v", l)
 	}
-	accepted := r.gateway.queue.Ledger().Accepted.Batches
+	accepted := r.gateway.Status().Queue.Ledger.Accepted.Batches
 	eventually(t, "every batch arrives", 10*time.Second, func() bool {
 		last, gaps := r.runs()
-		return len(gaps) == 0 && last[r.gateway.queue.Run()] >= accepted
+		return len(gaps) == 0 && last[r.gateway.Status().Run] >= accepted
 	})
 }
 
@@ -247,34 +264,34 @@ func TestReloadTakenBack(t *testing.T) {
 			t.Errorf("%s, a second: %s", what, said)
 		}
 		eventually(t, what+" is taken back", 15*time.Second, func() bool {
-			return strings.Contains(r.gateway.change.Status().Problem, why)
+			return strings.Contains(r.gateway.Status().Change.Problem, why)
 		})
 		eventually(t, "all is as before "+what, 20*time.Second, func() bool {
-			return r.gateway.vital().Connected && r.good() == reloadDevices
+			return r.gateway.Status().Link.Connected && r.good() == reloadDevices
 		})
 	}
-	before := r.gateway.change.Status().Hash
+	before := r.gateway.Status().Change.Hash
 	r.write("a: {holding: 0}", "127.0.0.1:1")
 	trial("another endpoint", "was taken back: the link is not up")
 	r.write("a: {holding: 1000}", r.cloud.Addr())
 	trial("another register map", "was taken back: only 49 of 50 points are good")
-	if hash := r.gateway.change.Status().Hash; hash != before {
+	if hash := r.gateway.Status().Change.Hash; hash != before {
 		t.Errorf("hash %s, want %s", hash, before)
 	}
-	if text := r.gateway.view.Conditions(); len(text) == 0 || !strings.Contains(fmt.Sprint(text), "taken back") {
+	if text := r.gateway.Status().Conditions; len(text) == 0 || !strings.Contains(fmt.Sprint(text), "taken back") {
 		t.Errorf("health says nothing: %v", text)
 	}
 
 	r.write("a: {holding: 1}", r.cloud.Addr())
 	r.reload(exitDone, "--confirm", "2s")
 	eventually(t, "a good change is confirmed", 10*time.Second, func() bool {
-		s := r.gateway.change.Status()
+		s := r.gateway.Status().Change
 		return s.OnTrial.IsZero() && s.Problem == "" && s.Hash != before
 	})
 
 	r.add("store: {dir: other}")
-	if _, err := r.gateway.change.Reload(0, 1); err == nil || !strings.Contains(err.Error(), "store.dir changes only with a restart") {
-		t.Errorf("a change that can't be: %v", err)
+	if _, _, said := call(t, "reload", filepath.Join(r.dir, "queue")); !strings.Contains(said, "store.dir changes only with a restart") {
+		t.Errorf("a change that can't be: %s", said)
 	}
 }
 
@@ -288,7 +305,7 @@ func TestReloadTellsTheCloud(t *testing.T) {
 	told := func(kind string) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return slices.Contains(r.told, kind+" "+r.gateway.change.Status().Hash)
+		return slices.Contains(r.told, kind+" "+r.gateway.Status().Change.Hash)
 	}
 	forget := func() {
 		r.mu.Lock()
@@ -296,10 +313,10 @@ func TestReloadTellsTheCloud(t *testing.T) {
 		r.told = nil
 	}
 	eventually(t, "the first birth and catalogue", 20*time.Second, func() bool { return told("online") && told("catalog") })
-	before := r.gateway.change.Status().Hash
+	before := r.gateway.Status().Change.Hash
 	r.write("a: {holding: 0}, b: {holding: 1}", r.cloud.Addr())
 	r.reload(exitDone)
-	if r.gateway.change.Status().Hash == before {
+	if r.gateway.Status().Change.Hash == before {
 		t.Fatal("the hash is the same")
 	}
 	eventually(t, "birth and catalogue of the change", 20*time.Second, func() bool { return told("online") && told("catalog") })
@@ -307,11 +324,11 @@ func TestReloadTellsTheCloud(t *testing.T) {
 	r.cloud.Drop("reload")
 	eventually(t, "the next connection's birth", 20*time.Second, func() bool { return told("online") })
 	forget()
-	good := r.gateway.change.Status().Hash
+	good := r.gateway.Status().Change.Hash
 	r.write("a: {holding: 1000}", r.cloud.Addr())
 	r.reload(exitDone, "--confirm", "1s")
 	eventually(t, "it is taken back and told", 30*time.Second, func() bool {
-		return r.gateway.change.Status().Hash == good && told("online")
+		return r.gateway.Status().Change.Hash == good && told("online")
 	})
 }
 
@@ -321,8 +338,6 @@ func TestReloadOfTheRest(t *testing.T) {
 	r := newReloadRig(t)
 	r.write("a: {holding: 0}", r.cloud.Addr())
 	r.start()
-	var log output
-	r.gateway.logging = newLogging(&log, configs.Log{Level: "error", Format: "text"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
 	if err != nil {
 		t.Fatal(err)
@@ -340,22 +355,24 @@ func TestReloadOfTheRest(t *testing.T) {
 	r.add(fmt.Sprintf("console: {listen: %q}\nlog: {level: debug, format: json}\nstore: {commit_every: 1s, max_size: 64MiB}", addr))
 	r.reload(exitDone)
 	eventually(t, "the console listens", 5*time.Second, answers)
-	r.gateway.logging.logger.With("part", "test").Debug("so it is")
-	if !strings.Contains(log.String(), `"msg":"so it is","part":"test"`) {
-		t.Errorf("log: %q", log.String())
+	r.gateway.logging.Logger.With("part", "test").Debug("so it is")
+	if !strings.Contains(r.log.String(), `"msg":"so it is","part":"test"`) {
+		t.Errorf("log: %q", r.log.String())
 	}
-	if got := r.gateway.queue.Inspect().MaxSize; got != 64<<20 {
-		t.Errorf("max_size is %d", got)
+	var report store.Report
+	_, said, _ := call(t, "queue", "inspect", r.file, "--json")
+	if err := json.Unmarshal([]byte(said), &report); err != nil || report.MaxSize != 64<<20 {
+		t.Errorf("max_size is %d: %v", report.MaxSize, err)
 	}
 
 	r.write("a: {holding: 0}", r.cloud.Addr())
 	r.reload(exitDone)
 	eventually(t, "the console listens no more", 5*time.Second, func() bool { return !answers() })
-	r.gateway.logging.logger.Debug("no more")
-	if strings.Contains(log.String(), "no more") {
-		t.Errorf("log: %q", log.String())
+	r.gateway.logging.Logger.Debug("no more")
+	if strings.Contains(r.log.String(), "no more") {
+		t.Errorf("log: %q", r.log.String())
 	}
-	if l := r.gateway.queue.Ledger(); !l.Balanced() || l.Dropped.Batches > 0 {
+	if l := r.gateway.Status().Queue.Ledger; !l.Balanced() || l.Dropped.Batches > 0 {
 		t.Errorf("ledger: %+v", l)
 	}
 }
@@ -429,12 +446,12 @@ func TestReloadsAndKills(t *testing.T) {
 }
 
 // status asks the gateway's process; nil if there is none.
-func (r *reloadRig) status() *gatewayStatus {
-	data, err := controlGet(r.t.Context(), filepath.Join(r.dir, "queue"), "/status")
+func (r *reloadRig) status() *control.Status {
+	data, err := control.Get(r.t.Context(), filepath.Join(r.dir, "queue"), "/status")
 	if err != nil {
 		return nil
 	}
-	s := new(gatewayStatus)
+	s := new(control.Status)
 	if err := json.Unmarshal(data, s); err != nil {
 		r.t.Fatal(err)
 	}

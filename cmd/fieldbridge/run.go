@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"sync"
-	"syscall"
 
 	"fieldbridge/configs/change"
+	"fieldbridge/gateway"
+	"fieldbridge/store"
 )
 
 func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	flags := newFlags("run", stderr)
-	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	name := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	rest, code, ok := parseFlags(flags, args, 1)
 	if !ok {
 		return code
@@ -26,39 +26,31 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	}
 	startSingle()
 	settle := saveMemory()
-	started, err := change.Start(rest[0], *gateway, openState)
+	started, err := change.Start(rest[0], *name, gateway.OpenState)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	logging := newLogging(stderr, started.Config.Log)
-	log := logging.logger
+	logging := gateway.NewLogging(stderr, started.Config.Log)
+	log := logging.Logger
 	if started.FellBack != "" {
 		log.Error("the last good configuration is used instead of the file", "file", rest[0], "why", started.FellBack)
 	}
 	for _, w := range started.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	config, hash := started.Config, started.Hash
-	g, err := newGateway(&config, hash, log)
-	if err == nil {
-		g.logging = logging
-		err = g.follow(rest[0], *gateway, started)
-	}
+	g, err := gateway.New(started, gateway.Options{File: rest[0], Name: *name, Version: version, Logging: logging})
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
 		return exitFailed
 	}
-	// The points are most of a large configuration, and the parts have their own.
-	started = change.Started{}
-	config.Southbound.Modbus.Devices = nil
 	settle()
 	releasePages()
 	governed, stop := context.WithCancel(ctx)
 	var governing sync.WaitGroup
-	governing.Go(func() { govern(governed, g.queue.Status, log) })
-	err = g.run(ctx)
+	governing.Go(func() { govern(governed, func() store.Status { return g.Status().Queue }, log) })
+	err = g.Run(ctx)
 	stop()
 	governing.Wait()
 	if err != nil {
@@ -79,24 +71,5 @@ func saveMemory() (settle func()) {
 	return func() {
 		debug.SetGCPercent(75)
 		debug.FreeOSMemory()
-	}
-}
-
-// commitOnPowerFail commits at once when the init system says that the power
-// goes (SIGPWR, from a UPS daemon).
-func (g *gateway) commitOnPowerFail(ctx context.Context) {
-	power := make(chan os.Signal, 1)
-	signal.Notify(power, syscall.SIGPWR)
-	defer signal.Stop(power)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-power:
-			g.log.Warn("power is failing, committing")
-			if err := g.queue.Commit(ctx); err != nil {
-				g.log.Error("commit failed", "err", err)
-			}
-		}
 	}
 }

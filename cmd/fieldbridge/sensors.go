@@ -3,11 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,15 +84,4 @@ func printable(s string) string {
 		return strconv.Quote(s)
 	}
 	return s
-}
-
-func (g *gateway) serveSensors(w http.ResponseWriter, _ *http.Request) {
-	seen := g.mqtt.Seen()
-	if seen == nil {
-		seen = []mqtt.Seen{}
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(seen); err != nil {
-		g.log.Debug("answer not sent", "err", err)
-	}
 }

@@ -16,46 +16,11 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
-	"fieldbridge/configs/change"
-	"fieldbridge/northbound/awsiot"
-	"fieldbridge/store"
+	"fieldbridge/gateway/control"
 )
 
-// gatewayStatus is what /status answers.
-type gatewayStatus struct {
-	Gateway    string                  `json:"gateway"`
-	Run        string                  `json:"run"`
-	Version    string                  `json:"version"`
-	Started    time.Time               `json:"started"`
-	Now        time.Time               `json:"now"`
-	Config     string                  `json:"config_hash"`
-	Change     *change.Status          `json:"configuration,omitempty"`
-	Link       bridge.LinkStatus       `json:"link"`
-	Queue      store.Status            `json:"queue"`
-	Buses      []bridge.BusStatus      `json:"buses"`
-	Commands   awsiot.CommandStatus    `json:"commands"`
-	Devices    []bridge.DeviceStatus   `json:"devices"`
-	Intervals  []bridge.IntervalStatus `json:"intervals,omitempty"`
-	Conditions []bridge.Condition      `json:"conditions"`
-}
-
-func (g *gateway) status() gatewayStatus {
-	s := gatewayStatus{
-		Gateway: g.config.Gateway, Run: g.queue.Run(), Version: version, Started: g.started, Now: time.Now(), Config: g.hash,
-		Link: g.sink.Link(), Queue: g.queue.Status(), Buses: g.modbus.Buses(), Commands: g.sink.Commands(), Intervals: g.modbus.Intervals(), Conditions: g.view.Conditions(),
-	}
-	if g.change != nil {
-		applied := g.change.Status()
-		s.Config, s.Change = applied.Hash, &applied
-	}
-	for _, d := range []bridge.DeviceReporter{g.modbus, g.mqtt} {
-		s.Devices = append(s.Devices, d.Devices()...)
-	}
-	return s
-}
-
 func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return askGateway(ctx, "status", args, stdout, stderr, func(s gatewayStatus) { printStatus(stdout, s) })
+	return askGateway(ctx, "status", args, stdout, stderr, func(s control.Status) { printStatus(stdout, s) })
 }
 
 // askTimeout is how long a running gateway may take to tell how it is.
@@ -77,10 +42,10 @@ func askGateway[T any](ctx context.Context, name string, args []string, stdout, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	data, err := controlGet(ctx, dir, "/"+name)
+	data, err := control.Get(ctx, dir, "/"+name)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge %s: %v\n", name, err)
-		if errors.Is(err, errNotRunning) {
+		if errors.Is(err, control.ErrNotRunning) {
 			fmt.Fprintf(stderr, "name the configuration that it runs, or its queue directory: fieldbridge %s FILE\n", name)
 		}
 		return exitFailed
@@ -124,7 +89,7 @@ func queueDir(args []string) (string, error) {
 
 // printStatus tells it to a person: first who, then the uplink and the queue,
 // then the devices, and last what is wrong and what to do.
-func printStatus(w io.Writer, s gatewayStatus) {
+func printStatus(w io.Writer, s control.Status) {
 	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, ago(s.Now.Sub(s.Started)), s.Run, s.Version, s.Config)
 	if c := s.Change; c != nil {
 		fmt.Fprintf(w, "config   %s, applied %s ago", c.Origin, ago(s.Now.Sub(c.Applied)))
@@ -164,7 +129,7 @@ func printStatus(w io.Writer, s gatewayStatus) {
 }
 
 // printTLS tells what the connection is made of, and when certificates end.
-func printTLS(w io.Writer, s gatewayStatus) {
+func printTLS(w io.Writer, s control.Status) {
 	if s.Link.TLS != "" {
 		fmt.Fprintf(w, "         %s", s.Link.TLS)
 		if c := s.Link.Server; c != nil {
@@ -177,7 +142,7 @@ func printTLS(w io.Writer, s gatewayStatus) {
 	}
 }
 
-func printQueue(w io.Writer, s gatewayStatus) {
+func printQueue(w io.Writer, s control.Status) {
 	q, l := &s.Queue, &s.Queue.Ledger
 	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", thousands(l.Waiting.Readings), thousands(q.Backlog.Readings), bytesText(q.Bytes))
 	if !q.Oldest.IsZero() && l.Waiting.Readings > 0 {
@@ -207,7 +172,7 @@ func printBuses(w io.Writer, buses []bridge.BusStatus) {
 	t.Flush()
 }
 
-func printDevices(w io.Writer, s gatewayStatus) {
+func printDevices(w io.Writer, s control.Status) {
 	if len(s.Devices) == 0 {
 		return
 	}

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
+	"fieldbridge/gateway"
 	"fieldbridge/store"
 )
 
@@ -74,11 +74,11 @@ func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
 	defer runtime.SetDefaultGOMAXPROCS()
 	tick := time.NewTicker(governEvery)
 	defer tick.Stop()
-	g := governor{one: true, used: cpuTime()}
+	g := governor{one: true, used: gateway.CPUTime()}
 	last := time.Now().Add(-governEvery) // the start was no load
 	for {
 		was, now := g.one, time.Now()
-		one := g.enough(cpuTime(), now.Sub(last), status())
+		one := g.enough(gateway.CPUTime(), now.Sub(last), status())
 		last = now
 		if one != was {
 			if one {
@@ -94,13 +94,4 @@ func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
 		case <-tick.C:
 		}
 	}
-}
-
-// cpuTime returns the user and system time of the process so far.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -3,63 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
-	"fieldbridge/bridge"
-	"fieldbridge/console"
+	"fieldbridge/gateway/control"
 )
-
-// deviceValues is what /devices/NAME answers: the newest readings of a device, as
-// read, before anything holds them back.
-type deviceValues struct {
-	Device string        `json:"device"`
-	Now    time.Time     `json:"now"`
-	Points []deviceValue `json:"points"`
-}
-
-type deviceValue struct {
-	Point string    `json:"point"`
-	Text  string    `json:"text,omitempty"` // of a good one; a text, so that no digit is lost
-	Unit  string    `json:"unit,omitempty"`
-	Bad   string    `json:"bad,omitempty"` // the reason
-	At    time.Time `json:"at"`
-}
-
-// values returns the newest readings of a device. They are kept only while
-// someone looks: the first call returns none.
-func (g *gateway) values(device string) (any, error) {
-	devices, _, _ := g.catalogue.Snapshot()
-	i, found := slices.BinarySearchFunc(devices, device, func(d bridge.DeviceInfo, name string) int { return strings.Compare(d.Device, name) })
-	if !found {
-		return nil, fmt.Errorf("%w %s", console.ErrNoDevice, device)
-	}
-	points, ok := g.collector.Latest(device)
-	if !ok {
-		return nil, errors.New("too many other devices are looked at: try again in half a minute")
-	}
-	units := make(map[string]string)
-	for _, p := range devices[i].Points {
-		units[p.Name] = p.Unit
-	}
-	answer := deviceValues{Device: device, Now: time.Now(), Points: []deviceValue{}}
-	for _, p := range points {
-		v := deviceValue{Point: p.Point, Unit: units[p.Point], At: p.At}
-		if p.Value.Good() {
-			v.Text = p.Value.String()
-		} else {
-			v.Bad = p.Value.Reason().String()
-		}
-		answer.Points = append(answer.Points, v)
-	}
-	return answer, nil
-}
 
 // runValues prints the newest readings of a device of a running gateway.
 func runValues(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -101,14 +52,14 @@ func runValues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 }
 
 // awaitValues asks until there is a reading.
-func awaitValues(ctx context.Context, dir, device string, wait time.Duration) ([]byte, deviceValues, error) {
+func awaitValues(ctx context.Context, dir, device string, wait time.Duration) ([]byte, control.Values, error) {
 	again := time.NewTicker(250 * time.Millisecond)
 	defer again.Stop()
 	enough := time.After(wait)
 	for {
-		var answer deviceValues
+		var answer control.Values
 		asked, cancel := context.WithTimeout(ctx, askTimeout)
-		data, err := controlGet(asked, dir, "/devices/"+url.PathEscape(device))
+		data, err := control.Get(asked, dir, "/devices/"+url.PathEscape(device))
 		cancel()
 		if err == nil {
 			err = json.Unmarshal(data, &answer)

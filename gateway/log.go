@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -9,24 +9,24 @@ import (
 	"fieldbridge/configs"
 )
 
-// logging is how a gateway logs. Level and format may change while it runs.
-type logging struct {
-	logger *slog.Logger
+// Logging is how a gateway logs. Level and format may change while it runs.
+type Logging struct {
+	Logger *slog.Logger
 	level  slog.LevelVar
 	json   atomic.Bool
 }
 
-// newLogging returns logging to w as c asks for.
-func newLogging(w io.Writer, c configs.Log) *logging {
-	l := new(logging)
-	l.apply(c)
+// NewLogging returns logging to w as c asks for.
+func NewLogging(w io.Writer, c configs.Log) *Logging {
+	l := new(Logging)
+	l.Apply(c)
 	options := &slog.HandlerOptions{Level: &l.level}
-	l.logger = slog.New(eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)})
+	l.Logger = slog.New(eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)})
 	return l
 }
 
-// apply makes every logger that came from l log as c asks for.
-func (l *logging) apply(c configs.Log) {
+// Apply makes every logger that came from l log as c asks for.
+func (l *Logging) Apply(c configs.Log) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo // the loader has checked it

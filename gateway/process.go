@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"os"
@@ -6,21 +6,24 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"fieldbridge/bridge"
 )
 
-// processMetrics are those of the process, by the names that Prometheus users
-// know.
-type processMetrics struct{ started time.Time }
+// process has the metrics of the process, by the names that Prometheus users know.
+type process struct {
+	started time.Time
+	version string
+}
 
 // Observe implements bridge.Observable.
-func (p processMetrics) Observe(yield func(bridge.Metric)) {
+func (p process) Observe(yield func(bridge.Metric)) {
 	gauge := func(name, help string, v float64) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Gauge, Value: v})
 	}
-	yield(bridge.Metric{Name: "process_cpu_seconds_total", Help: "User and system time of the process.", Kind: bridge.Counter, Value: cpuTime().Seconds()})
+	yield(bridge.Metric{Name: "process_cpu_seconds_total", Help: "User and system time of the process.", Kind: bridge.Counter, Value: CPUTime().Seconds()})
 	gauge("process_resident_memory_bytes", "Resident memory of the process.", float64(residentMemory()))
 	gauge("process_start_time_seconds", "When the process started, as Unix time.", float64(p.started.UnixMilli())/1e3)
 	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"}}
@@ -28,7 +31,7 @@ func (p processMetrics) Observe(yield func(bridge.Metric)) {
 	gauge("go_goroutines", "Goroutines.", float64(samples[0].Value.Uint64()))
 	gauge("go_sched_gomaxprocs_threads", "Threads that may run the gateway's code at once.", float64(runtime.GOMAXPROCS(0)))
 	gauge("go_memstats_heap_alloc_bytes", "Bytes of live and not yet collected heap objects.", float64(samples[1].Value.Uint64()))
-	yield(bridge.Metric{Name: "fieldbridge_build_info", Help: "Always 1; the version is a label.", Kind: bridge.Gauge, Labels: []string{"version", version}, Value: 1})
+	yield(bridge.Metric{Name: "fieldbridge_build_info", Help: "Always 1; the version is a label.", Kind: bridge.Gauge, Labels: []string{"version", p.version}, Value: 1})
 }
 
 // residentMemory reads /proc/self/statm (proc(5)), in bytes; 0 where there is
@@ -47,4 +50,13 @@ func residentMemory() int64 {
 		return 0
 	}
 	return pages * int64(os.Getpagesize())
+}
+
+// CPUTime returns the user and system time of the process so far.
+func CPUTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

@@ -1,16 +1,19 @@
-package main
+package gateway
 
 import (
 	"math"
-	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/gateway/control"
+	"fieldbridge/store"
 )
 
 // shadowReport is what the gateway tells of itself in its shadow, beside what
 // the session knows. Values are rounded so that only what matters is a change:
 // each change is a message.
-func (g *gateway) shadowReport() map[string]any {
+func shadowReport(s control.Status) map[string]any {
 	devices := make(map[string]any)
-	for _, d := range append(g.modbus.Devices(), g.mqtt.Devices()...) {
+	for _, d := range s.Devices {
 		state := "good"
 		if d.Bad > 0 {
 			state = d.Reason
@@ -18,23 +21,23 @@ func (g *gateway) shadowReport() map[string]any {
 		devices[d.Device] = state
 	}
 	var problems []any
-	for _, c := range g.view.Conditions() {
+	for _, c := range s.Conditions {
 		problems = append(problems, c.Subject+": "+c.Text)
 	}
 	report := map[string]any{
-		"started":  g.started.UnixMilli(),
-		"uptime_h": int(time.Since(g.started).Hours()),
-		"queue":    g.shadowQueue(),
-		"buses":    g.shadowBuses(),
+		"started":  s.Started.UnixMilli(),
+		"uptime_h": int(s.Now.Sub(s.Started).Hours()),
+		"queue":    shadowQueue(s.Queue),
+		"buses":    shadowBuses(s.Buses),
 		"devices":  devices,
 		"problems": problems,
 	}
-	if g.sink.Commands().Off {
+	if s.Commands.Off {
 		report["commands"] = "off"
 	}
-	if changed := g.modbus.Intervals(); len(changed) > 0 {
+	if len(s.Intervals) > 0 {
 		intervals := make(map[string]any)
-		for _, i := range changed {
+		for _, i := range s.Intervals {
 			intervals[i.Device] = map[string]any{"every_ms": i.Every.Milliseconds(), "until": i.Until.UnixMilli()}
 		}
 		report["intervals"] = intervals
@@ -44,8 +47,7 @@ func (g *gateway) shadowReport() map[string]any {
 
 // shadowQueue is how the queue is doing: how much waits, since when, and when it
 // is full.
-func (g *gateway) shadowQueue() map[string]any {
-	s := g.queue.Status()
+func shadowQueue(s store.Status) map[string]any {
 	queue := map[string]any{
 		"waiting": s.Ledger.Waiting.Readings,
 		"dropped": s.Ledger.Dropped.Readings,
@@ -66,9 +68,9 @@ func (g *gateway) shadowQueue() map[string]any {
 
 // shadowBuses is the load of each bus in percent, in steps of ten, or since
 // when it is down.
-func (g *gateway) shadowBuses() map[string]any {
+func shadowBuses(all []bridge.BusStatus) map[string]any {
 	buses := make(map[string]any)
-	for _, b := range g.modbus.Buses() {
+	for _, b := range all {
 		bus := map[string]any{"load_pct": 10 * int(math.Ceil(10*b.Load))}
 		if !b.Down.IsZero() {
 			bus = map[string]any{"down_since": b.Down.UnixMilli()}

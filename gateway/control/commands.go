@@ -1,0 +1,86 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fieldbridge/northbound/awsiot"
+	"fieldbridge/setting"
+	"fieldbridge/store"
+	"fieldbridge/store/state"
+)
+
+// Turn says what to do with the switch of the cloud's commands.
+type Turn string
+
+// The turns; TurnNone asks how the switch stands.
+const (
+	TurnNone Turn = ""
+	TurnOff  Turn = "off"
+	TurnOn   Turn = "on"
+)
+
+// CommandsPage turns the commands of the cloud off and on.
+const CommandsPage Page[Turn, awsiot.CommandStatus] = "/commands"
+
+// switchTimeout is how long turning commands off may wait for one that was begun
+// before: asking AWS and writing take 40 s at most.
+const switchTimeout = 45 * time.Second
+
+// askTimeout is how long a running gateway may take beside.
+const askTimeout = 10 * time.Second
+
+// Do turns the switch of a running gateway.
+func (t Turn) Do(ctx context.Context, sink *awsiot.Sink) (awsiot.CommandStatus, error) {
+	switch t {
+	case TurnNone:
+	case TurnOff, TurnOn:
+		ctx, cancel := context.WithTimeout(ctx, switchTimeout)
+		defer cancel()
+		if err := sink.SwitchCommands(ctx, t == TurnOff); err != nil {
+			return awsiot.CommandStatus{}, err
+		}
+	default:
+		return awsiot.CommandStatus{}, fmt.Errorf("%q is neither off nor on", t)
+	}
+	return sink.Commands(), nil
+}
+
+// TurnAt has the gateway whose queue is in dir do it, or changes what a stopped
+// one will find when it starts.
+func TurnAt(ctx context.Context, dir string, t Turn) (status awsiot.CommandStatus, running bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, switchTimeout+askTimeout)
+	defer cancel()
+	status, err = CommandsPage.Ask(ctx, dir, t)
+	if errors.Is(err, ErrNotRunning) && holdsQueue(dir) {
+		status, err = turnStopped(dir, t)
+		return status, false, err
+	}
+	return status, true, err
+}
+
+// turnStopped turns the switch of a gateway that does not run.
+func turnStopped(dir string, t Turn) (awsiot.CommandStatus, error) {
+	if t == TurnNone {
+		return awsiot.SavedSwitch(state.Read(dir)), nil
+	}
+	if err := mayChange(dir); err != nil {
+		return awsiot.CommandStatus{}, err
+	}
+	// The queue is open meanwhile, so that no gateway starts.
+	queue, err := store.OpenStopped(store.Config{Dir: setting.Path(dir)})
+	if err != nil {
+		return awsiot.CommandStatus{}, held(dir, err)
+	}
+	defer queue.Close()
+	saved, err := state.Open(dir)
+	if err != nil {
+		return awsiot.CommandStatus{}, err
+	}
+	if err := awsiot.SaveSwitch(saved, t == TurnOff); err != nil {
+		return awsiot.CommandStatus{}, err
+	}
+	return awsiot.SavedSwitch(saved), nil
+}

@@ -1,0 +1,160 @@
+// Package control is how a second process talks to a running gateway: what it
+// asks, what it is answered, and the way between them, HTTP over a Unix socket in
+// the queue directory, for its owner alone. Both sides share the types of a
+// request and its answer, so that neither spells them again.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Socket is the name of the socket in the queue directory.
+const Socket = "control.sock"
+
+// A socket's path has at most 107 bytes (unix(7)); longer ones are reached by
+// way of the directory's descriptor.
+const maxSocketPath = 107
+
+// Listen listens in dir, a queue directory. The queue's lock says that no other
+// gateway uses the directory, so a socket found there is a dead one.
+func Listen(dir string) (net.Listener, error) {
+	path, done, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	// The mode must be right from the first moment on.
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	syscall.Umask(old)
+	if err != nil {
+		return nil, err
+	}
+	if path != filepath.Join(dir, Socket) {
+		l.(*net.UnixListener).SetUnlinkOnClose(false) // its path is gone by then
+	}
+	return l, nil
+}
+
+// socketPath returns a path to the socket in dir that is short enough; done
+// releases it.
+func socketPath(dir string) (path string, done func(), err error) {
+	path = filepath.Join(dir, Socket)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), Socket), func() { d.Close() }, nil
+}
+
+// ErrNotRunning says that no gateway listens on a control socket.
+var ErrNotRunning = errors.New("no gateway is running there")
+
+// Get asks the gateway whose queue is in dir for one page, as "/status".
+func Get(ctx context.Context, dir, page string) ([]byte, error) {
+	body, err := send(ctx, dir, http.MethodGet, page, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(body)
+}
+
+// Page is one thing that a gateway does for another process: where it is asked
+// for, and the types of the request Q and the answer A, which are JSON on the way.
+type Page[Q, A any] string
+
+// Ask has the gateway whose queue is in dir do it.
+func (p Page[Q, A]) Ask(ctx context.Context, dir string, request Q) (answer A, err error) {
+	body, err := p.open(ctx, dir, request)
+	if err != nil {
+		return answer, err
+	}
+	defer body.Close()
+	return answer, json.NewDecoder(body).Decode(&answer)
+}
+
+// open sends the request and returns the answer as it comes.
+func (p Page[Q, A]) open(ctx context.Context, dir string, request Q) (io.ReadCloser, error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	return send(ctx, dir, http.MethodPost, string(p), data)
+}
+
+// Handle makes do what mux does when it is asked for the page. What is no Q is
+// refused before.
+func (p Page[Q, A]) Handle(mux *http.ServeMux, do func(ctx context.Context, request Q) (A, error)) {
+	p.handle(mux, func(w http.ResponseWriter, r *http.Request, request Q) {
+		answer, err := do(r.Context(), request)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(answer) // who asked may be gone
+	})
+}
+
+func (p Page[Q, A]) handle(mux *http.ServeMux, serve func(w http.ResponseWriter, r *http.Request, request Q)) {
+	mux.HandleFunc("POST "+string(p), func(w http.ResponseWriter, r *http.Request) {
+		var request Q
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		serve(w, r, request)
+	})
+}
+
+// send sends one request to the gateway whose queue is in dir.
+func send(ctx context.Context, dir, method, page string, body []byte) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://gateway"+page, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, dir) }}}
+	res, err := client.Do(req)
+	switch {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("queue %s: %w", dir, ErrNotRunning)
+	case errors.Is(err, os.ErrPermission):
+		return nil, fmt.Errorf("queue %s is of another user: run this as the user that the gateway runs as", dir)
+	case err != nil:
+		return nil, err
+	case res.StatusCode >= 300:
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		return nil, errors.Join(fmt.Errorf("gateway says %s: %s", res.Status, strings.TrimSpace(string(text))), err)
+	}
+	return res.Body, nil
+}
+
+func dial(ctx context.Context, dir string) (net.Conn, error) {
+	path, done, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", path)
+}
