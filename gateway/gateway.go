@@ -23,7 +23,6 @@ import (
 	"fieldbridge/configs/change"
 	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
-	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 	"fieldbridge/store"
@@ -107,7 +106,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	clock, all := new(bridge.Clock), devices{g.modbus, g.mqtt}
 	g.sink, err = awsiot.New(config.Northbound.AWSIoT, awsiot.Options{
 		Gateway: g.name, Run: g.queue.Run(), Version: g.version, ConfigHash: s.Hash, Labels: config.Labels,
-		Dial: socket.Dial, Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: g.catalogue, State: saved,
+		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: g.catalogue, State: saved,
 		Writer: all, Reader: all, Pacer: all, Synced: clock.Synced,
 		Emit:   func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) },
 		Report: func() map[string]any { return shadowReport(g.Status()) },

@@ -168,10 +168,7 @@ func TestSwitch(t *testing.T) {
 				t.Errorf("off: %v", got)
 			}
 		}
-		next, err := New(r.cfg, r.sink.options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		next := r.next(r.sink.options)
 		if st := next.Commands(); !st.Off || !st.Since.Equal(begin.Add(0).Truncate(time.Millisecond)) || cmp.Diff([]string{"topic plant/{gateway}/cmd"}, st.Ways) != "" {
 			t.Errorf("after a restart: %+v", st)
 		}

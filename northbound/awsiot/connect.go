@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/socket"
 )
 
 // stage is how far an attempt to connect got.
@@ -61,16 +63,17 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // attempt is one attempt to connect.
 type attempt struct {
-	cfg    *Config
-	client string // client id
-	dial   dialer
-	will   *paho.WillMessage
-	sent   func() // called just before the CONNECT is sent
+	cfg     *Config
+	client  string // client id
+	network Network
+	will    *paho.WillMessage
+	sent    func() // called just before the CONNECT is sent
 
 	own *x509.Certificate // ours, once it could be read
 }
 
-// open connects and returns a session that is up, or a *connectError.
+// open connects and returns a session that is up, or a *connectError. Each
+// connection is the winner of a race of IPv6 and IPv4; there is no other way.
 func (a *attempt) open(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.ConnectTimeout.D())
 	defer cancel()
@@ -90,7 +93,7 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 		fail.err = err
 		return nil, fail
 	}
-	dial := a.dial
+	dial := dialer(a.dial)
 	if a.cfg.Proxy != "" {
 		proxy, err := parseProxy(a.cfg.Proxy)
 		if err != nil {
@@ -125,6 +128,15 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 	fail.stage = stageUp
 	s.tls = conn.ConnectionState()
 	return s, nil
+}
+
+// dial opens a TCP connection of package socket to the winner of the race.
+func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := Race(a.network)(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return socket.Wrap(conn), nil
 }
 
 // packet returns the CONNECT: a clean session that ends with the connection.

@@ -160,10 +160,7 @@ func TestExecutionOutcomeIsOwed(t *testing.T) {
 		if err := r.cloud.Online(); err != nil {
 			t.Fatal(err)
 		}
-		var err error
-		if r.sink, err = New(r.cfg, r.sink.options); err != nil {
-			t.Fatal(err)
-		}
+		r.sink = r.next(r.sink.options)
 		r.start()
 		time.Sleep(time.Minute)
 		if e := r.cloud.Execution(next); e.Status != awsiottest.Failed || e.Code != "UNKNOWN" || w.count() != 2 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,18 +21,37 @@ import (
 )
 
 // attemptOnce makes one real attempt to connect over TCP and returns its error.
-func attemptOnce(t *testing.T, cfg Config, dial dialer) error {
+func attemptOnce(t *testing.T, cfg Config, network Network) error {
 	t.Helper()
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
+	if network == nil {
+		network = new(Machine)
 	}
-	a := &attempt{cfg: &cfg, client: "gateway-1", dial: dial, sent: func() {}}
+	a := &attempt{cfg: &cfg, client: "gateway-1", network: network, sent: func() {}}
 	s, err := a.open(t.Context())
 	if err == nil {
 		s.close()
 	}
 	return err
 }
+
+// detour is the machine's network, but all connections lead to one address.
+type detour struct {
+	*Machine
+	to string
+}
+
+func (d detour) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
+	return d.Machine.DialContext(ctx, network, d.to)
+}
+
+// failing is a network whose connections fail.
+type failing func(ctx context.Context) error
+
+func (failing) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.IPv6Loopback()}, nil
+}
+
+func (f failing) DialContext(ctx context.Context, _, _ string) (net.Conn, error) { return nil, f(ctx) }
 
 // stand starts a stand-in on TCP and returns it with a configuration that works.
 func stand(t *testing.T, o awsiottest.Options) (*awsiottest.Cloud, Config) {
@@ -215,14 +235,12 @@ func TestExplainAlerts(t *testing.T) {
 				c := validConfig()
 				c.Endpoint, c.ServerName, c.CA = addr, "localhost", setting.Path(filepath.Join(dir, "ca.pem"))
 				use(&c, ours)
-				var dial dialer
+				var network Network
 				if tt.port != "" {
 					c.Endpoint = "localhost:" + tt.port
-					dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-						return (&net.Dialer{}).DialContext(ctx, network, addr)
-					}
+					network = detour{new(Machine), addr}
 				}
-				wantExplained(t, attemptOnce(t, c, dial), tt.want, true)
+				wantExplained(t, attemptOnce(t, c, network), tt.want, true)
 			})
 		}
 	}
@@ -277,23 +295,21 @@ func TestExplainConnack(t *testing.T) {
 func TestExplainNetwork(t *testing.T) {
 	cloud, cfg := stand(t, awsiottest.Options{})
 	cfg.ConnectTimeout = setting.Duration(300 * time.Millisecond)
-	fails := func(err error) dialer {
-		return func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
-		}
+	fails := func(err error) Network {
+		return failing(func(context.Context) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} })
 	}
 	tests := map[string]struct {
-		dial dialer
-		want string
-		act  bool
+		network Network
+		want    string
+		act     bool
 	}{
 		"no such host":   {fails(&net.DNSError{Err: "no such host", Name: "x.example", IsNotFound: true}), "there is no host called x.example", true},
 		"no name server": {fails(&net.DNSError{Err: "server misbehaving", Name: "x.example", IsTemporary: true}), "cannot be looked up", false},
 		"no route":       {fails(os.NewSyscallError("connect", syscall.ENETUNREACH)), "no route", false},
-		"dial timeout":   {func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }, "does not answer in time", false},
+		"dial timeout":   {failing(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), "does not answer in time", false},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { wantExplained(t, attemptOnce(t, cfg, tt.dial), tt.want, tt.act) })
+		t.Run(name, func(t *testing.T) { wantExplained(t, attemptOnce(t, cfg, tt.network), tt.want, tt.act) })
 	}
 	t.Run("no answer to TLS", func(t *testing.T) {
 		cloud.Dark()

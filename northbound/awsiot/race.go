@@ -18,25 +18,40 @@ const (
 	attemptDelay = 250 * time.Millisecond
 )
 
+// Network is what lies below a session: a name server and a way to an address.
+// Tests bring their own.
+type Network interface {
+	// LookupNetIP is [net.Resolver.LookupNetIP]; network is ip4 or ip6.
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	// DialContext is [net.Dialer.DialContext]; the host of address is an IP.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Machine is the network of the machine. Its zero value is ready to use.
+type Machine struct {
+	net.Dialer
+	Names *net.Resolver // nil is [net.DefaultResolver]
+}
+
+// LookupNetIP implements [Network].
+func (m *Machine) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	r := m.Names
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	return r.LookupNetIP(ctx, network, host)
+}
+
 // racer opens TCP connections to a host by its name: it looks IPv6 and IPv4
 // addresses up side by side and tries the ones it has in turn, without waiting
 // for those that do not answer. [net.Dialer] waits for both lookups, and many a
 // name server keeps silent about IPv6: that would be ten seconds each time.
-type racer struct {
-	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error) // network is ip4 or ip6
-	dial   dialer                                                                // to an address
-}
+type racer struct{ Network }
 
-// NewDialer returns how a session opens its connections, with a resolver and a
-// dialer; nil are the usual ones. IPv6 and IPv4 race; the loser is closed.
-func NewDialer(r *net.Resolver, d *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
-	if r == nil {
-		r = net.DefaultResolver
-	}
-	if d == nil {
-		d = new(net.Dialer)
-	}
-	return (&racer{lookup: r.LookupNetIP, dial: d.DialContext}).connect
+// Race returns how a session opens its connections by way of a network: IPv6 and
+// IPv4 race, and the loser is closed.
+func Race(n Network) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&racer{n}).connect
 }
 
 // connect is a [dialer].
@@ -46,7 +61,7 @@ func (r *racer) connect(ctx context.Context, network, address string) (net.Conn,
 		return nil, err
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
-		return r.dial(ctx, network, address)
+		return r.DialContext(ctx, network, address)
 	}
 	inner, cancel := context.WithCancel(ctx)
 	run := &race{racer: r, network: network, host: host, port: port, found: make(chan found), tried: make(chan tried)}
@@ -138,7 +153,7 @@ func (r *race) waiting() bool { return len(r.addresses[0])+len(r.addresses[1]) >
 func (r *race) lookUp(ctx context.Context, family int) {
 	r.lookups++
 	r.workers.Go(func() {
-		addresses, err := r.lookup(ctx, families[family], r.host)
+		addresses, err := r.LookupNetIP(ctx, families[family], r.host)
 		select {
 		case r.found <- found{family, addresses, err}:
 		case <-ctx.Done():
@@ -161,7 +176,7 @@ func (r *race) attempt(ctx context.Context) bool {
 	r.attempts++
 	r.last = time.Now()
 	r.workers.Go(func() {
-		conn, err := r.dial(ctx, r.network, address)
+		conn, err := r.DialContext(ctx, r.network, address)
 		select {
 		case r.tried <- tried{conn, err}:
 		case <-ctx.Done():

@@ -44,7 +44,7 @@ type conduct struct {
 
 const never = time.Duration(-1)
 
-func (h *raceHost) lookup(ctx context.Context, network, _ string) ([]netip.Addr, error) {
+func (h *raceHost) LookupNetIP(ctx context.Context, network, _ string) ([]netip.Addr, error) {
 	list, after, err := h.ip4, h.after4, h.err4
 	if network == "ip6" {
 		list, after, err = h.ip6, h.after6, h.err6
@@ -62,7 +62,7 @@ func (h *raceHost) lookup(ctx context.Context, network, _ string) ([]netip.Addr,
 	return all, err
 }
 
-func (h *raceHost) dial(ctx context.Context, _, address string) (net.Conn, error) {
+func (h *raceHost) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
 	h.mu.Lock()
 	h.tried[host] = time.Since(h.start)
@@ -155,7 +155,7 @@ func TestRace(t *testing.T) {
 				h.start, h.tried = time.Now(), make(map[string]time.Duration)
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
-				conn, err := (&racer{h.lookup, h.dial}).connect(ctx, "tcp", "cloud:8883")
+				conn, err := Race(h)(ctx, "tcp", "cloud:8883")
 				if took := time.Since(h.start); took != tt.took {
 					t.Errorf("took %v, want %v", took, tt.took)
 				}
@@ -194,7 +194,7 @@ func TestRaceNames(t *testing.T) {
 				tt.host.tried = make(map[string]time.Duration)
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
-				_, err := (&racer{tt.host.lookup, tt.host.dial}).connect(ctx, "tcp", "cloud:8883")
+				_, err := Race(tt.host)(ctx, "tcp", "cloud:8883")
 				if text := Explain(&connectError{stage: stageDial, endpoint: "cloud", err: err}); !strings.Contains(text, tt.want) {
 					t.Errorf("%q, want %q", text, tt.want)
 				}
@@ -213,13 +213,7 @@ func TestSessionUsesTheRace(t *testing.T) {
 	defer cloud.Close()
 	_, port, _ := net.SplitHostPort(cloud.Addr())
 	h := &raceHost{ip6: []string{"2001:db8::1"}, ip4: []string{"127.0.0.1"}}
-	real := &racer{h.lookup, func(ctx context.Context, network, address string) (net.Conn, error) {
-		if strings.HasPrefix(address, "[2001:db8") {
-			<-ctx.Done() // a black hole
-			return nil, ctx.Err()
-		}
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}}
+	real := &halfDead{h, new(Machine)}
 	for _, proxied := range []bool{false, true} {
 		t.Run(fmt.Sprint("proxy=", proxied), func(t *testing.T) {
 			cfg := validConfig()
@@ -238,7 +232,7 @@ func TestSessionUsesTheRace(t *testing.T) {
 				}))
 				cfg.Proxy = "http://proxy.example:" + proxyPort
 			}
-			a := &attempt{cfg: &cfg, client: "gateway-1", dial: real.connect, sent: func() {}}
+			a := &attempt{cfg: &cfg, client: "gateway-1", network: real, sent: func() {}}
 			s, err := a.open(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -246,4 +240,23 @@ func TestSessionUsesTheRace(t *testing.T) {
 			s.close()
 		})
 	}
+}
+
+// halfDead is a name server of a test and the machine's network, where IPv6
+// documentation addresses are a black hole.
+type halfDead struct {
+	names *raceHost
+	*Machine
+}
+
+func (h *halfDead) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	return h.names.LookupNetIP(ctx, network, host)
+}
+
+func (h *halfDead) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if strings.HasPrefix(address, "[2001:db8") {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.Machine.DialContext(ctx, network, address)
 }

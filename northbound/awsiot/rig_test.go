@@ -18,6 +18,7 @@ import (
 type rig struct {
 	t       *testing.T
 	cloud   *awsiottest.Cloud
+	network Network
 	sink    *Sink
 	cfg     Config
 	state   *memoryState
@@ -40,9 +41,9 @@ func newRig(t *testing.T, change func(cfg *Config, o *Options)) *rig {
 
 func newRigWith(t *testing.T, cloud awsiottest.Options, change func(cfg *Config, o *Options)) *rig {
 	t.Helper()
-	r := &rig{t: t, state: &memoryState{}, notices: &fakeNotices{noticed: make(chan struct{}, 1)},
-		links: make(chan bridge.Link, 100), lost: make(chan struct{}, 100)}
 	network := &awsiottest.Network{}
+	r := &rig{t: t, network: network, state: &memoryState{}, notices: &fakeNotices{noticed: make(chan struct{}, 1)},
+		links: make(chan bridge.Link, 100), lost: make(chan struct{}, 100)}
 	var err error
 	cloud.Dir, cloud.Network = t.TempDir(), network
 	cloud.OnPublish = func(m awsiottest.Message) {
@@ -63,14 +64,23 @@ func newRigWith(t *testing.T, cloud awsiottest.Options, change func(cfg *Config,
 	r.cfg.Certificate, r.cfg.PrivateKey = setting.Path(id.Certificate), setting.Path(id.PrivateKey)
 	r.cfg.CA = setting.Path(r.cloud.CA())
 	o := Options{Gateway: "gateway-1", Run: "run-1", Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
-		Notices: r.notices, Catalogue: &bridge.Catalogue{}, State: r.state, ConfigHash: "abc", Dial: network.Dial}
+		Notices: r.notices, Catalogue: &bridge.Catalogue{}, State: r.state, ConfigHash: "abc"}
 	if change != nil {
 		change(&r.cfg, &o)
 	}
-	if r.sink, err = New(r.cfg, o); err != nil {
-		t.Fatal(err)
-	}
+	r.sink = r.next(o)
 	return r
+}
+
+// next returns another sink, as of the process after this one.
+func (r *rig) next(o Options) *Sink {
+	r.t.Helper()
+	s, err := New(r.cfg, o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.network = r.network
+	return s
 }
 
 func (r *rig) start() {

@@ -138,10 +138,7 @@ func TestDesiredIsALevel(t *testing.T) {
 			r.state = state
 			options := r.sink.options
 			options.State = state
-			var err error
-			if r.sink, err = New(r.cfg, options); err != nil {
-				t.Fatal(err)
-			}
+			r.sink = r.next(options)
 			r.start()
 			<-r.links
 			time.Sleep(time.Minute)
@@ -179,10 +176,7 @@ func TestDesiredAfterAKill(t *testing.T) {
 		if err := r.cloud.Online(); err != nil {
 			t.Fatal(err)
 		}
-		var err error
-		if r.sink, err = New(r.cfg, r.sink.options); err != nil {
-			t.Fatal(err)
-		}
+		r.sink = r.next(r.sink.options)
 		r.start()
 		time.Sleep(time.Minute)
 		if r.wantOutcome("after a kill", `"id":"1"`, `"outcome":"unknown"`); w.count() != 1 {

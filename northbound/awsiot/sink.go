@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,9 +44,6 @@ type Options struct {
 	// Health returns what is wrong with the gateway; changes are told on the
 	// status topic. nil tells none.
 	Health func() []bridge.Condition
-	// Dial opens the TCP connection; nil is [NewDialer]'s, which lets IPv6 and
-	// IPv4 race.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Sink is a session with AWS IoT Core. It is a [bridge.Sink]. All its methods
@@ -55,6 +51,7 @@ type Options struct {
 type Sink struct {
 	options Options
 	log     *slog.Logger
+	network Network // the machine's, but in tests
 	format  *currentFormat
 	memory  *memory
 
@@ -95,10 +92,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Dial == nil {
-		o.Dial = NewDialer(nil, nil)
-	}
-	s := &Sink{options: o, log: o.Log, format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
+	s := &Sink{options: o, log: o.Log, network: new(Machine), format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
 	s.commander = newCommander(s)
 	s.format.set(f)
@@ -192,7 +186,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		number := s.memory.connecting()
 		back.connecting(time.Now())
 		status := newStatus(s, &cfg, number)
-		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), dial: s.options.Dial, will: status.will(),
+		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), network: s.network, will: status.will(),
 			sent: func() { back.last = time.Now() }}
 		files := stamp(&cfg)
 		session, err := a.open(ctx)

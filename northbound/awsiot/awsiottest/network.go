@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -18,8 +19,16 @@ type Network struct {
 	listener *memoryListener // guarded by mu; nil while nobody listens
 }
 
-// Dial connects to the stand-in, whatever the address.
-func (n *Network) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// LookupNetIP knows every host, by IPv4.
+func (n *Network) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
+	if network == "ip6" {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+}
+
+// DialContext connects to the stand-in, whatever the address.
+func (n *Network) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	n.mu.Lock()
 	l := n.listener
 	n.mu.Unlock()

@@ -45,7 +45,7 @@ func tlsDial(t *testing.T, c *Cloud, id *Identity, change func(*tls.Config)) (*t
 	}
 	var below net.Conn
 	if n := c.options.Network; n != nil {
-		below, err = n.Dial(t.Context(), "", "")
+		below, err = n.DialContext(t.Context(), "", "")
 	} else {
 		below, err = net.Dial("tcp", c.Addr())
 	}

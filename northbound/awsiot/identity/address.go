@@ -33,7 +33,7 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 		s.fact("proxy", "%s", proxy)
 		host, _, _ = net.SplitHostPort(proxy)
 	}
-	if c.o.Dial == nil && !c.lookUp(ctx, s, host) {
+	if !c.lookUp(ctx, s, host) {
 		return nil, 0
 	}
 	start := time.Now()
@@ -57,11 +57,8 @@ func (c *check) dialer() (open func(context.Context) (net.Conn, error), proxy st
 	if err != nil {
 		return nil, "", err
 	}
-	dial := c.o.Dial
-	if dial == nil {
-		dial = awsiot.NewDialer(c.o.Resolver, &net.Dialer{ControlContext: c.tried.add})
-	}
-	if dial, proxy, err = awsiot.Through(&c.o.Config, dial); err != nil {
+	dial, proxy, err := awsiot.Through(&c.o.Config, awsiot.Race(c.network))
+	if err != nil {
 		return nil, "", err
 	}
 	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(host, port)) }, proxy, nil
@@ -76,10 +73,6 @@ func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
 	if net.ParseIP(host) != nil {
 		return true
 	}
-	resolver := c.o.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type found struct {
@@ -91,7 +84,7 @@ func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
 	answers := make(chan found, 2)
 	for network, family := range map[string]string{"ip6": "IPv6", "ip4": "IPv4"} {
 		go func() {
-			addresses, err := resolver.LookupNetIP(ctx, network, host)
+			addresses, err := c.network.LookupNetIP(ctx, network, host)
 			answers <- found{family, addresses, err}
 		}()
 	}

@@ -25,11 +25,6 @@ type Options struct {
 	// Built is when the program was made, zero if unknown: a clock before it is
 	// wrong.
 	Built time.Time
-	// Dial opens the TCP connection; nil is the session's way, where IPv6 and IPv4
-	// race.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Resolver looks the endpoint's name up; nil is the system's.
-	Resolver *net.Resolver
 }
 
 // Check connects and tells what it saw. It connects once; only a CONNECT that a
@@ -37,7 +32,10 @@ type Options struct {
 // times the configured connect_timeout and five seconds, and ends early with
 // ctx. All that it opened is closed when it returns.
 func Check(ctx context.Context, o Options) Report {
-	c := newCheck(o)
+	return newCheck(o).all(ctx)
+}
+
+func (c *check) all(ctx context.Context) Report {
 	c.run(ctx)
 	c.again(ctx)
 	c.clock()
@@ -51,6 +49,7 @@ type check struct {
 	now    time.Time
 	report Report
 
+	network awsiot.Network // the machine's, but in tests
 	config  *tls.Config
 	pair    tls.Certificate
 	own     []*x509.Certificate // ours, the leaf first
@@ -66,6 +65,7 @@ type check struct {
 
 func newCheck(o Options) *check {
 	c := &check{o: o, now: time.Now(), builtIn: awsiot.AmazonRoots()}
+	c.network = &awsiot.Machine{Dialer: net.Dialer{ControlContext: c.tried.add}}
 	c.report = Report{Endpoint: o.Config.Endpoint, Client: o.Config.ClientID}
 	if c.report.Client == "" {
 		c.report.Client = o.Gateway

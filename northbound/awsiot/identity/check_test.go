@@ -91,7 +91,7 @@ func TestOldServerHello(t *testing.T) {
 		_, _ = c.Write(append([]byte{22, 3, 2, 0, byte(4 + len(body)), typeServerHello, 0, 0, byte(len(body))}, body...))
 		_, _ = c.Read(make([]byte, 4096)) // the client's alert
 	})
-	report := Check(t.Context(), r.o)
+	report := r.run(t.Context())
 	fails(t, report, ServerHello)
 	if s := report.Step(ServerHello); !strings.Contains(s.Text, "speaks only TLS 1.1") {
 		t.Error(s.Text)
@@ -173,7 +173,7 @@ func TestNoSuchHost(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.o.Config.Endpoint = "a1b2c3-ats.iot.eu-central-1.amazonaws.invalid"
-	r.o.Resolver = nameServer(t, 3) // NXDOMAIN
+	r.names = nameServer(t, 3) // NXDOMAIN
 	fails(t, r.check("no-such-host.txt"), Address)
 }
 
@@ -181,7 +181,7 @@ func TestNameServerFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.o.Config.Endpoint = "a1b2c3-ats.iot.eu-central-1.amazonaws.invalid"
-	r.o.Resolver = nameServer(t, 2) // SERVFAIL
+	r.names = nameServer(t, 2) // SERVFAIL
 	fails(t, r.check("name-server.txt"), Address)
 }
 
@@ -237,7 +237,7 @@ func TestBlackHole(t *testing.T) {
 	}{
 		{"black-hole-tcp", Address, func(r *rig) {
 			r.o.Config.Endpoint = "203.0.113.1:8883" // TEST-NET-3 (RFC 5737)
-			r.o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			r.detour = func(ctx context.Context) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: ctx.Err()}
 			}
@@ -288,10 +288,10 @@ func TestPort443(t *testing.T) {
 			r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, NextProtos: protocols}, answer(accept))
 			address := r.o.Config.Endpoint
 			r.o.Config.Endpoint = "localhost:443"
-			r.o.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, address)
+			r.detour = func(ctx context.Context) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 			}
-			report := Check(t.Context(), r.o)
+			report := r.run(t.Context())
 			text := report.Text()
 			if hello := report.Step(ClientHello); !strings.Contains(text, "alpn           x-amzn-mqtt-ca") || hello.State != OK {
 				t.Errorf("ALPN was not offered:\n%s", text)
@@ -332,7 +332,7 @@ func TestOtherKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.o.Config.CA = setting.Path(again.File)
-	report := Check(t.Context(), r.o)
+	report := r.run(t.Context())
 	fails(t, report, ServerCertificate)
 	if s := report.Step(ServerCertificate); !strings.Contains(s.Text, "but another key") {
 		t.Errorf("%q", s.Text)
@@ -375,7 +375,7 @@ func TestLookUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.o.Config.Endpoint, r.o.Config.ServerName = "localhost:"+port, ""
-	report := Check(t.Context(), r.o)
+	report := r.run(t.Context())
 	s := report.Step(Address)
 	if !report.OK || len(s.Facts) < 3 || s.Facts[1].Key != "addresses" || !strings.Contains(s.Facts[1].Value, "127.0.0.1") {
 		t.Errorf("%+v", s)
@@ -391,7 +391,7 @@ func TestSilentAboutIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.o.Config.Endpoint, r.o.Config.ServerName = "cloud.example:"+port, "localhost"
-	r.o.Resolver = answering(t, func(b []byte) []byte {
+	r.names = answering(t, func(b []byte) []byte {
 		const header = 12
 		question := b[header : bytes.IndexByte(b[header:], 0)+header+5] // name, type, class
 		if kind := question[len(question)-3]; kind != 1 {
@@ -401,7 +401,7 @@ func TestSilentAboutIPv6(t *testing.T) {
 		return append(answer, 0xC0, header, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1)
 	})
 	start := time.Now()
-	report := Check(t.Context(), r.o)
+	report := r.run(t.Context())
 	if s := report.Step(Address); !report.OK || !strings.Contains(fmt.Sprint(s.Facts), "about IPv6 addresses") {
 		t.Errorf("%+v\n%+v", s, report.Conclusion)
 	}
@@ -448,7 +448,7 @@ func TestJSON(t *testing.T) {
 	c := r.cloud(nil)
 	for name, code := range map[string]byte{"well.json": 0, "busy.json": 0x97} {
 		c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: code} })
-		data, err := json.MarshalIndent(Check(t.Context(), r.o), "", "  ")
+		data, err := json.MarshalIndent(r.run(t.Context()), "", "  ")
 		if err != nil {
 			t.Fatal(err)
 		}

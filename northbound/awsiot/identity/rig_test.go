@@ -3,6 +3,7 @@ package identity
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"flag"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"fieldbridge/northbound/awsiot"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -33,7 +35,28 @@ type rig struct {
 	dir string
 	ca  *awsiottest.Authority
 	o   Options
+
+	names  *net.Resolver                               // nil is the machine's
+	detour func(ctx context.Context) (net.Conn, error) // instead of the endpoint, if given
 }
+
+// run makes a check by way of the rig's network.
+func (r *rig) run(ctx context.Context) Report {
+	c := newCheck(r.o)
+	m := c.network.(*awsiot.Machine)
+	m.Names = r.names
+	if r.detour != nil {
+		c.network = &detour{m, r.detour}
+	}
+	return c.all(ctx)
+}
+
+type detour struct {
+	*awsiot.Machine
+	dial func(ctx context.Context) (net.Conn, error)
+}
+
+func (d *detour) DialContext(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx) }
 
 // newRig makes an authority and an identity; there is no server yet.
 func newRig(t *testing.T) *rig {
@@ -147,7 +170,7 @@ func (r *rig) pool() *x509.CertPool {
 // check runs the check and compares what a person reads with a golden file.
 func (r *rig) check(golden string) Report {
 	r.t.Helper()
-	report := Check(r.t.Context(), r.o)
+	report := r.run(r.t.Context())
 	if got := report.Step(Connect); got == nil || len(report.Steps) != len(stepNames) {
 		r.t.Fatalf("steps %+v", report.Steps)
 	}
