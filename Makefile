@@ -10,7 +10,7 @@ RACE := CGO_ENABLED=1
 RACEFLAG := -race
 endif
 
-.PHONY: help run build test lint vuln rooms fuzz bench bench-save bench-diff bench-store soak sbom clean
+.PHONY: help run build test lint vuln rooms fuzz bench bench-save bench-diff bench-compare bench-store soak sbom clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,10 @@ bench-diff: bin/benchstat ## compare the benchmarks with the saved run
 	@test -s bin/bench.old || { echo "nothing to compare with: run make bench-save on the older commit" >&2; exit 1; }
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHPKG) | tee bin/bench.new
 	bin/benchstat bin/bench.old bin/bench.new
+
+OLD ?= 268a91e
+bench-compare: ## whole gateways: this checkout beside the commit OLD, 10 interleaved pairs of each load
+	bench/scripts/compare.sh $(OLD)
 
 bench-store: ## measure the queue beside a plain synced log
 	$(GO) test -run '^$$' -bench 'Commit|Backlog|Encode' -benchmem -timeout 60m -v ./store
