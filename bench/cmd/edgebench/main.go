@@ -10,8 +10,8 @@ import (
 	"os/signal"
 	"time"
 
-	"edgebench/internal/modbussim"
-	"edgebench/internal/procstat"
+	"edgebench/modbussim"
+	"edgebench/procstat"
 )
 
 func main() {

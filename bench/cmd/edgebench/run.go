@@ -18,10 +18,10 @@ import (
 	"text/template"
 	"time"
 
-	"edgebench/internal/ledger"
-	"edgebench/internal/modbussim"
-	"edgebench/internal/mqttmini"
-	"edgebench/internal/procstat"
+	"edgebench/ledger"
+	"edgebench/modbussim"
+	"edgebench/mqttmini"
+	"edgebench/procstat"
 )
 
 // Ports, all on 127.0.0.1 and within one thousand, so that runs whose offsets
