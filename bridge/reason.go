@@ -3,8 +3,9 @@ package bridge
 import "strconv"
 
 // Reason is why a reading is bad. The set is closed: the codes go to the cloud,
-// where rules match them, and the numbers are part of the queue's file format.
-type Reason uint8
+// where rules match them, and the numbers are part of the queue's file format:
+// never reuse one.
+type Reason uint16
 
 // The reasons.
 const (
@@ -25,8 +26,10 @@ const (
 	ReasonGivenUp      Reason = 14 // the device refuses this address; tried again daily
 	ReasonCertificate  Reason = 15 // TLS: one side does not accept the other's certificate
 
-	// reasonException plus a Modbus exception code (1 to 127) is that exception.
+	// reasonException plus a Modbus exception code (0 to 255) is that exception.
 	reasonException Reason = 128
+	// Reasons is the number after the last reason.
+	Reasons = reasonException + 256
 )
 
 var reasonNames = [...]string{
@@ -35,15 +38,16 @@ var reasonNames = [...]string{
 }
 
 // Exception returns the reason for a Modbus exception response (Modbus
-// Application Protocol V1.1b3, section 7). code is 1 to 127.
-func Exception(code byte) Reason { return reasonException + Reason(code&0x7f) }
+// Application Protocol V1.1b3, section 7). The specification knows 1 to 11;
+// devices send others too, 128 and 255 among them, and 0.
+func Exception(code byte) Reason { return reasonException + Reason(code) }
 
 // String returns the code as the cloud sees it, "exception_2" for instance.
 func (r Reason) String() string {
 	switch {
 	case int(r) < len(reasonNames):
 		return reasonNames[r]
-	case r >= reasonException:
+	case r >= reasonException && r < Reasons:
 		return "exception_" + strconv.Itoa(int(r-reasonException))
 	}
 	return "reason_" + strconv.Itoa(int(r))

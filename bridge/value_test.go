@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -52,12 +53,18 @@ func TestFromBits(t *testing.T) {
 
 func TestReasonNames(t *testing.T) {
 	seen := map[string]Reason{}
-	for r := range 256 {
-		name := Reason(r).String()
+	for r := range Reasons {
+		name := r.String()
 		if other, ok := seen[name]; ok {
 			t.Errorf("%d and %d are both %q", r, other, name)
 		}
-		seen[name] = Reason(r)
+		seen[name] = r
+	}
+	for code := range 256 {
+		r := Exception(byte(code))
+		if got, want := r.String(), fmt.Sprintf("exception_%d", code); got != want || r >= Reasons {
+			t.Errorf("%s is reason %d, which is called %s", want, r, got)
+		}
 	}
 	if got := Exception(2).String(); got != "exception_2" {
 		t.Errorf("got %q", got)

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,7 +196,7 @@ func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)
-	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d", formatVersion+1)) {
 		t.Errorf("Open: %v", err)
 	}
 	after := listing(t, dir)

@@ -14,8 +14,9 @@ import (
 	"fieldbridge/store/disk"
 )
 
-// formatVersion is the version of the folder's layout. A newer one is refused.
-const formatVersion = 1
+// formatVersion is the version of the folder's layout. A newer one is refused, and
+// an older one is read. Version 2 has blocks of version 2.
+const formatVersion = 2
 
 const metaFile = "meta"
 

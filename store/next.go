@@ -179,7 +179,7 @@ func (q *Queue) readBlock(s *stored, p bridge.Position) ([]bridge.Entry, *block.
 		return nil, nil, err
 	}
 	q.read.block = data
-	entries, _, err := q.read.decoder.Decode(&h, data[block.HeaderSize:])
+	entries, _, err := q.read.decoder.Decode(&h, h.Payload(data))
 	if err != nil {
 		return nil, nil, segment.Damaged("block %d: %w", h.First, err)
 	}

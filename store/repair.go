@@ -209,7 +209,7 @@ func (q *Queue) survey(found *segment.Salvaged) (k survivors) {
 		if err != nil {
 			continue
 		}
-		entries, _, err := d.Decode(&b.Header, data[block.HeaderSize:])
+		entries, _, err := d.Decode(&b.Header, b.Header.Payload(data))
 		if err != nil {
 			continue
 		}

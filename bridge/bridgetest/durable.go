@@ -32,8 +32,8 @@ func allValues() []bridge.Value {
 		bridge.Float64(math.MaxFloat64), bridge.Float64(-math.SmallestNonzeroFloat64), bridge.Float64(1e15 + 0.1),
 		bridge.String(""), bridge.String("°C and \x00"), bridge.String(strings.Repeat("long ", 1000)),
 	}
-	for r := range 256 {
-		values = append(values, bridge.Bad(bridge.Reason(r)))
+	for r := range bridge.Reasons {
+		values = append(values, bridge.Bad(r))
 	}
 	return values
 }

@@ -20,8 +20,8 @@ const (
 	longSeq = 10
 	// A reading without its name and value.
 	rowsReading = len(`"":,`)
-	// A bad reading's reason: "exception_127" in quotes.
-	rowsReason = len(`"exception_127"`)
+	// A bad reading's reason: "exception_255" in quotes.
+	rowsReason = len(`"exception_255"`)
 )
 
 // Room implements [bridge.Format].

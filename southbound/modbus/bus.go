@@ -61,9 +61,9 @@ type busState struct {
 // counts are what a bus did since it started.
 type counts struct {
 	requests atomic.Uint64
-	failures [256]atomic.Uint64 // by reason
-	late     atomic.Uint64      // cycles
-	busy     atomic.Int64       // ns of waiting for answers
+	failures [bridge.Reasons]atomic.Uint64 // by reason
+	late     atomic.Uint64                 // cycles
+	busy     atomic.Int64                  // ns of waiting for answers
 }
 
 // Pauses between attempts to connect.

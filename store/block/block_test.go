@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ var compareValues = cmp.Options{
 func randomValue(rnd *rand.Rand) bridge.Value {
 	switch rnd.IntN(10) {
 	case 0:
-		return bridge.Bad(bridge.Reason(rnd.IntN(256)))
+		return bridge.Bad(bridge.Reason(rnd.IntN(int(bridge.Reasons))))
 	case 1:
 		return bridge.Bool(rnd.IntN(2) == 0)
 	case 2:
@@ -70,6 +71,12 @@ func TestBlockKeepsEverything(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		batches := randomBatches(rnd)
 		h := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40}, Wall: -3, Uptime: 4, Mono: 5}
+		if seed%3 == 1 {
+			h.Owner = "press-line-2"
+		}
+		if seed%3 == 2 {
+			h.Cause, h.Origin = "the cloud refuses it: 0x97", 1<<40
+		}
 		block, err := e.Encode(&h, batches)
 		if err != nil {
 			t.Fatal(err)
@@ -192,9 +199,10 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), payload)
+		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), h.version == 1, payload)
 	}
 	add(workedExample(f))
+	add(fixture(f, "version1-example.block"))
 	var e Encoder
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
@@ -202,15 +210,47 @@ func FuzzDecode(f *testing.F) {
 		if _, err := e.Encode(&h, randomBatches(rnd)); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), append([]byte(nil), e.raw...))
+		f.Add(uint32(h.Count.Batches), uint32(h.Count.Readings), uint8(h.Last-h.First), false, append([]byte(nil), e.raw...))
 	}
-	f.Fuzz(func(t *testing.T, batches, readings uint32, span uint8, payload []byte) {
-		h := Header{Run: "3k7q9x2m", First: 1, Last: 1 + bridge.Position(span), raw: len(payload),
+	f.Fuzz(func(t *testing.T, batches, readings uint32, width uint8, old bool, payload []byte) {
+		h := Header{Run: "3k7q9x2m", First: 1, Last: 1 + bridge.Position(width), raw: len(payload), version: Version,
 			Count: bridge.Count{Batches: uint64(batches % 1000), Readings: uint64(readings % 100000)}}
+		if old {
+			h.version = 1
+		}
 		var d Decoder
 		entries, _, err := d.Decode(&h, payload)
 		if err == nil && len(entries) != int(h.Count.Batches) {
 			t.Errorf("%d entries, the header has %d", len(entries), h.Count.Batches)
+		}
+	})
+}
+
+// FuzzHeader feeds the reader of headers anything, and writes what it takes over
+// the bytes that it came from.
+func FuzzHeader(f *testing.F) {
+	f.Add(workedExample(f))
+	f.Add(fixture(f, "version1-all.block"))
+	var e Encoder
+	h := Header{Run: "3k7q9x2m", Seq: 1, Owner: "press", Cause: "too large", Origin: 77}
+	block, err := e.Encode(&h, randomBatches(rand.New(rand.NewPCG(1, 0))))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(slices.Clone(block))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := ParseHeader(b)
+		if err != nil {
+			return
+		}
+		again := slices.Clone(b)
+		h.Put(again)
+		got, err := ParseHeader(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != h {
+			t.Errorf("read %+v, wrote and read %+v", h, got)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func (e *Encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 	case bridge.KindBad:
 		for i := range values {
 			if values[i].Kind() == k {
-				e.raw = append(e.raw, byte(values[i].Reason()))
+				e.uint(uint64(values[i].Reason()))
 			}
 		}
 	case bridge.KindBool:

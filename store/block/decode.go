@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -44,6 +45,7 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 		return nil, nil, errPayload
 	}
 	r := NewReader(raw)
+	r.narrow = h.version == 1
 	entries, mono := r.block(h)
 	if !r.Done() {
 		return nil, nil, errPayload
@@ -54,8 +56,9 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 // Reader takes a payload apart. After the first mistake bad is set and all it
 // returns is zero.
 type Reader struct {
-	b   []byte
-	bad bool
+	b      []byte
+	bad    bool
+	narrow bool // a reason is one byte, as in version 1
 }
 
 // NewReader returns a reader of b.
@@ -281,8 +284,8 @@ func (r *Reader) column(entries []bridge.Entry, batches []int, point int, name s
 func (r *Reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	switch k {
 	case bridge.KindBad:
-		for i, reason := range r.bytes(uint64(n)) {
-			put(i, bridge.Bad(bridge.Reason(reason)))
+		for i := 0; i < n && !r.bad; i++ {
+			put(i, bridge.Bad(r.reason()))
 		}
 	case bridge.KindBool:
 		b := r.bytes(uint64(n+7) / 8)
@@ -306,6 +309,18 @@ func (r *Reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 			put(i, bridge.String(s))
 		}
 	}
+}
+
+// reason reads why a reading is bad.
+func (r *Reader) reason() bridge.Reason {
+	if r.narrow {
+		return bridge.Reason(r.byte())
+	}
+	v := r.Uint()
+	if v > math.MaxUint16 {
+		r.Fail()
+	}
+	return bridge.Reason(v)
 }
 
 func (r *Reader) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {

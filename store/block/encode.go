@@ -47,8 +47,9 @@ type shape struct {
 	batches     []int
 }
 
-// Encode returns the block of batches; h has Run, Seq, Before and the times of
-// writing, Encode fills in the rest. The block is valid until the next call.
+// Encode returns the block of batches; h has Run, Seq, Before, the times of
+// writing and what is optional, Encode fills in the rest. The block is valid
+// until the next call.
 func (e *Encoder) Encode(h *Header, batches []Numbered) ([]byte, error) {
 	e.reset()
 	e.order = e.order[:0]
@@ -102,14 +103,17 @@ func (e *Encoder) finish(h *Header) ([]byte, error) {
 		}
 		e.zstd = z
 	}
-	e.out = append(e.out[:0], make([]byte, HeaderSize)...)
+	e.out = h.appendTail(append(e.out[:0], make([]byte, fixedSize)...))
+	h.version, h.size, h.flags = Version, len(e.out), flagZstd
+	if h.size > MaxHeader {
+		return nil, fmt.Errorf("encode block: a header of %d bytes is too long", h.size)
+	}
 	e.out = e.zstd.EncodeAll(e.raw, e.out)
-	h.flags = flagZstd
-	if len(e.out)-HeaderSize >= len(e.raw) {
-		e.out = append(e.out[:HeaderSize], e.raw...)
+	if len(e.out)-h.size >= len(e.raw) {
+		e.out = append(e.out[:h.size], e.raw...)
 		h.flags = 0
 	}
-	h.payload = len(e.out) - HeaderSize
+	h.payload = len(e.out) - h.size
 	h.Put(e.out)
 	return e.out, nil
 }
