@@ -133,12 +133,23 @@ type Limits struct {
 }
 
 // State is a small durable memory for what must survive a restart but is no
-// reading: learned plans, command ids, the connection number. Put returns when
-// the value is on disk. Values are small (64 KiB); keys are [a-z0-9._-]+.
+// reading: command ids, the connection number, subscriptions. Values are small
+// (64 KiB); keys are [a-z0-9._-]+.
 type State interface {
-	// Get returns nil, nil for a key that was never put.
+	// Get returns nil, nil for a key that was never put. It waits for nothing
+	// that is being written.
 	Get(key string) ([]byte, error)
+	// Put returns when the value is on disk: it is for what must not be lost.
 	Put(key string, value []byte) error
+}
+
+// Notebook is a [State] that also takes what may be learned again.
+type Notebook interface {
+	State
+	// Note is Put for a value that may come to the disk later: within half a
+	// minute, with all others of that time, so that many keys cost one write. Get
+	// gives it at once. A crash may take it; what was there before stays then.
+	Note(key string, value []byte) error
 }
 
 type permanent struct{ error }

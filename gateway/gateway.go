@@ -39,6 +39,7 @@ type Gateway struct {
 	started time.Time
 
 	queue     *store.Queue
+	state     *state.Files
 	catalogue *bridge.Catalogue
 	collector *bridge.Collector
 	forwarder *bridge.Forwarder
@@ -92,6 +93,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	if err != nil {
 		return err
 	}
+	g.state = saved
 	g.catalogue = new(bridge.Catalogue)
 	g.modbus, err = modbus.New(config.Southbound.Modbus,
 		modbus.Options{Log: g.log.With("part", "modbus"), Catalogue: g.catalogue, State: saved})
@@ -121,7 +123,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		Log: g.log.With("part", "configuration")})
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, process{g.started, g.version}},
-		Health:  []bridge.HealthReporter{g.queue, g.sink, g.modbus, g.mqtt, g.change},
+		Health:  []bridge.HealthReporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
 		Status:  func() any { return g.Status() },
 		Device:  func(name string) (any, error) { return g.values(name) },
 	}
@@ -172,7 +174,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopSide()
 	uplink.Wait()
 	sides.Wait()
-	err := g.queue.Close()
+	err := errors.Join(g.queue.Close(), g.state.Close())
 	l := g.queue.Ledger()
 	g.log.Info("gateway stopped", "acknowledged", l.Acked.Readings, "waiting", l.Waiting.Readings, "dropped", l.Dropped.Readings)
 	return err

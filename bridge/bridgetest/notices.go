@@ -65,10 +65,10 @@ func (q *Queue) AckTombstones(ids ...uint64) {
 func (q *Queue) Noticed() <-chan struct{} { return q.noticed }
 
 var (
-	_ bridge.Queue   = (*Queue)(nil)
-	_ bridge.Notices = (*Queue)(nil)
-	_ bridge.Sink    = (*Sink)(nil)
-	_ bridge.Source  = (*Source)(nil)
-	_ bridge.State   = (*State)(nil)
-	_ bridge.Format  = Format{}
+	_ bridge.Queue    = (*Queue)(nil)
+	_ bridge.Notices  = (*Queue)(nil)
+	_ bridge.Sink     = (*Sink)(nil)
+	_ bridge.Source   = (*Source)(nil)
+	_ bridge.Notebook = (*State)(nil)
+	_ bridge.Format   = Format{}
 )

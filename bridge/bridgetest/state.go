@@ -39,3 +39,6 @@ func (s *State) Fail(err error) {
 	defer s.mu.Unlock()
 	s.fail = err
 }
+
+// Note implements [bridge.Notebook].
+func (s *State) Note(key string, value []byte) error { return s.Put(key, value) }

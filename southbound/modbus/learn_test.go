@@ -12,7 +12,7 @@ import (
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
-// memory is a State in memory.
+// memory is a Notebook in memory.
 type memory struct {
 	mu   sync.Mutex
 	data map[string][]byte
@@ -25,7 +25,9 @@ func (m *memory) Get(key string) ([]byte, error) {
 	return m.data[key], nil
 }
 
-func (m *memory) Put(key string, value []byte) error {
+func (m *memory) Put(key string, value []byte) error { return m.Note(key, value) }
+
+func (m *memory) Note(key string, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.data == nil {
@@ -47,7 +49,7 @@ func row(n, step int) map[string]Point {
 
 // study polls a device of these points for a number of cycles and returns its
 // batches and the requests of the last cycle.
-func study(t *testing.T, unit *modbustest.Unit, sim *modbustest.Simulator, points map[string]Point, cycles int, state bridge.State) (batches []bridge.Batch, last []modbustest.Request, log string) {
+func study(t *testing.T, unit *modbustest.Unit, sim *modbustest.Simulator, points map[string]Point, cycles int, state bridge.Notebook) (batches []bridge.Batch, last []modbustest.Request, log string) {
 	t.Helper()
 	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"Boiler": testDevice("plc", 1, points)}}
 	r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)

@@ -64,7 +64,7 @@ func (s *Source) save() {
 	for device, l := range lessons {
 		data, err := json.Marshal(l)
 		if err == nil {
-			err = s.o.State.Put(stateKey(device), data)
+			err = s.o.State.Note(stateKey(device), data)
 		}
 		s.mu.Lock()
 		s.kept[device] = l

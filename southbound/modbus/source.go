@@ -22,7 +22,7 @@ type Options struct {
 	Catalogue *bridge.Catalogue
 	// State remembers what was learnt of the devices over a restart. It may be
 	// nil.
-	State bridge.State
+	State bridge.Notebook
 }
 
 // Source polls the devices of a configuration. It is safe for concurrent use.

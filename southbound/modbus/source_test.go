@@ -35,7 +35,7 @@ func newRig(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator) *ri
 	return newRigWith(t, cfg, sims, nil)
 }
 
-func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.State) *rig {
+func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.Notebook) *rig {
 	t.Helper()
 	return newRigDial(t, cfg, state, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
 		host, _, _ := strings.Cut(spec.address.host, ":")
@@ -50,7 +50,7 @@ func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator,
 
 // newRigDial starts cfg; dial makes connections, which are served while the
 // context that it gets is not done.
-func newRigDial(t *testing.T, cfg Config, state bridge.State, dial func(context.Context, busSpec) (wire.Stream, error)) *rig {
+func newRigDial(t *testing.T, cfg Config, state bridge.Notebook, dial func(context.Context, busSpec) (wire.Stream, error)) *rig {
 	t.Helper()
 	r := &rig{done: make(chan struct{})}
 	for _, p := range cfg.Validate() {

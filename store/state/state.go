@@ -3,6 +3,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,80 +17,176 @@ import (
 	"fieldbridge/store/disk"
 )
 
-// Files is a small durable memory: one file a key in a folder of its own, so
-// that damage to one key harms no other. Each file is replaced whole: written
-// beside, synced, renamed, and the folder synced. It is safe for concurrent use.
+// Files is a small durable memory in a folder of its own. What is put has a file
+// a key, so that damage to one key harms no other; each is replaced whole:
+// written beside, synced, renamed, and the folder synced. What is noted shares
+// one file, which is replaced in the same way. It is safe for concurrent use. End
+// it with [Files.Close].
 type Files struct {
 	dir      string
 	readOnly bool // see Read
 
-	mu      sync.Mutex
-	damaged []bridge.Condition // guarded by mu; what was set aside
+	writing sync.Mutex // one file is written at a time; held over the disk
+
+	mu      sync.Mutex // guards what follows; never held over the disk
+	damaged []bridge.Condition
+	notes   map[string][]byte
+	moved   []string          // keys of notes that may have files of their own
+	due     *time.Timer       // writes the notes; nil if they are on disk
+	unsaved *bridge.Condition // the notes could not be written
+	closed  bool
 }
 
 var (
-	_ bridge.State          = (*Files)(nil)
+	_ bridge.Notebook       = (*Files)(nil)
 	_ bridge.HealthReporter = (*Files)(nil)
 )
 
-// MaxValue is the largest value that [Files.Put] takes, in bytes.
+// MaxValue is the largest value that is taken, in bytes.
 const MaxValue = 64 << 10
 
-// Open opens the state in the folder "state" of dir, the folder of the
-// queue, and makes it when it does not exist.
+// Open opens the state in the folder "state" of dir, the folder of the queue, and
+// makes it when it does not exist.
 func Open(dir string) (*Files, error) {
 	dir = filepath.Join(dir, "state")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	disk.RemoveLeftovers(dir)
-	return &Files{dir: dir}, nil
+	s := &Files{dir: dir}
+	s.readNotes()
+	return s, nil
 }
 
 // Read returns the state in the folder "state" of dir for reading, beside a
 // gateway that may be running: nothing is made, changed or set aside. What does
 // not exist or is damaged is as if it was never put.
 func Read(dir string) *Files {
-	return &Files{dir: filepath.Join(dir, "state"), readOnly: true}
+	s := &Files{dir: filepath.Join(dir, "state"), readOnly: true}
+	s.readNotes()
+	return s
 }
 
-// Get implements [bridge.State]. A damaged value is set aside under the name
-// KEY~damaged, reported by [Files.Health], and is as if it was never put.
+// Get implements [bridge.State]. It does not wait for what is being written. A
+// damaged value is set aside under the name KEY~damaged, reported by
+// [Files.Health], and is as if it was never put.
 func (s *Files) Get(key string) ([]byte, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	path := filepath.Join(s.dir, key)
-	data, err := os.ReadFile(path)
+	value, noted := s.notes[key]
+	s.mu.Unlock()
+	if noted {
+		return bytes.Clone(value), nil
+	}
+	value, err := s.read(key)
+	if err == nil || s.readOnly || !s.writing.TryLock() {
+		return value, nil // while something is written it may be this key
+	}
+	defer s.writing.Unlock()
+	if value, err = s.read(key); err != nil {
+		s.setAside(key, err)
+	}
+	return value, nil
+}
+
+// read reads the file of a key, if there is one.
+func (s *Files) read(key string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(s.dir, key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil {
-		value, ok := disk.Unframe(data)
-		if ok {
-			return value, nil
-		}
-		err = errors.New("its checksum is wrong")
+	if err != nil {
+		return nil, err
 	}
-	if !s.readOnly {
-		s.setAsideLocked(key, path, err)
+	value, ok := disk.Unframe(data)
+	if !ok {
+		return nil, errChecksum
 	}
-	return nil, nil
+	return value, nil
 }
 
-func (s *Files) setAsideLocked(key, path string, cause error) {
-	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", key, cause)
+var errChecksum = errors.New("its checksum is wrong")
+
+// setAside moves what is damaged out of the way. The caller holds writing.
+func (s *Files) setAside(name string, cause error) {
+	path := filepath.Join(s.dir, name)
+	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", name, cause)
 	if err := os.Rename(path, path+"~damaged"); err != nil {
 		text += "; it cannot be set aside: " + err.Error()
 	}
+	s.reportDamage(text)
+}
+
+func (s *Files) reportDamage(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.damaged = append(s.damaged, bridge.Condition{
 		Severity: bridge.Warning, Subject: "state", Text: text + ": check the disk", Since: time.Now()})
 }
 
-// Put implements [bridge.State].
+// Put implements [bridge.State]. Calls wait for one another, and for notes that
+// are being written. After an error [Files.Get] may give either value.
 func (s *Files) Put(key string, value []byte) error {
+	if err := s.check(key, value); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	_, noted := s.notes[key]
+	s.mu.Unlock()
+	if noted { // it stays in the file of notes, which has the last word
+		if err := s.Note(key, value); err != nil {
+			return err
+		}
+		return s.writeNotes()
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.replace(key, disk.Frame(value)); err != nil {
+		return fmt.Errorf("put state %q: %w", key, err)
+	}
+	return nil
+}
+
+// replace writes a file. The caller holds writing.
+func (s *Files) replace(name string, data []byte) error {
+	path := filepath.Join(s.dir, name)
+	err := disk.Replace(path, data)
+	if err == nil {
+		return nil
+	}
+	// Something else may be in its place, a folder for instance.
+	if info, e := os.Lstat(path); e != nil || info.Mode().IsRegular() {
+		return err
+	}
+	s.setAside(name, err)
+	return disk.Replace(path, data)
+}
+
+// Health implements [bridge.HealthReporter]: what was damaged and set aside since
+// the state was opened, and whether notes cannot be written.
+func (s *Files) Health() []bridge.Condition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := slices.Clone(s.damaged)
+	if s.unsaved != nil {
+		found = append(found, *s.unsaved)
+	}
+	return found
+}
+
+// Close writes the notes that are not on disk yet. Afterwards nothing can be put
+// or noted.
+func (s *Files) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.writeNotes()
+}
+
+// check reports what can never be taken.
+func (s *Files) check(key string, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
@@ -99,29 +196,12 @@ func (s *Files) Put(key string, value []byte) error {
 	if len(value) > MaxValue {
 		return fmt.Errorf("put state %q: %d bytes are more than %d", key, len(value), MaxValue)
 	}
-	data := disk.Frame(value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path := filepath.Join(s.dir, key)
-	if err := disk.Replace(path, data); err != nil {
-		// Something else may be in its place, a folder for instance.
-		if info, e := os.Lstat(path); e != nil || info.Mode().IsRegular() {
-			return fmt.Errorf("put state %q: %w", key, err)
-		}
-		s.setAsideLocked(key, path, err)
-		if err := disk.Replace(path, data); err != nil {
-			return fmt.Errorf("put state %q: %w", key, err)
-		}
+	if s.closed {
+		return fmt.Errorf("put state %q: it is closed", key)
 	}
 	return nil
-}
-
-// Health implements [bridge.HealthReporter]: what was damaged and set aside
-// since the state was opened.
-func (s *Files) Health() []bridge.Condition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.damaged)
 }
 
 func checkKey(key string) error {
