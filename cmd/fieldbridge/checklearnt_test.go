@@ -40,11 +40,11 @@ southbound:
 		t.Fatal(err)
 	}
 	queue := string(loaded.Config.Store.Dir)
-	state, err := state.Open(queue)
+	saved, err := state.Open(queue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := modbus.New(loaded.Config.Southbound.Modbus, modbus.Options{State: state})
+	source, err := modbus.New(loaded.Config.Southbound.Modbus, modbus.Options{State: saved})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +58,9 @@ southbound:
 		}
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := saved.Close(); err != nil { // what was learnt is noted
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
