@@ -46,7 +46,6 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 		return exitFailed
 	}
 	settle()
-	releasePages()
 	governed, stop := context.WithCancel(ctx)
 	var governing sync.WaitGroup
 	governing.Go(func() { govern(governed, func() store.Status { return g.Status().Queue }, log) })
