@@ -23,7 +23,7 @@ func mayKnowAll(from string) bool {
 }
 
 // ground are the packages that import the standard library alone.
-var ground = []string{"fieldbridge/bridge", "fieldbridge/setting", "fieldbridge/socket", "fieldbridge/pause"}
+var ground = []string{"fieldbridge/bridge", "fieldbridge/setting", "fieldbridge/socket", "fieldbridge/pause", "fieldbridge/condition"}
 
 // within reports whether path is dir or below it.
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }

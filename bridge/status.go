@@ -28,30 +28,6 @@ type Observable interface {
 	Observe(yield func(Metric))
 }
 
-// Severity says how bad a condition is.
-type Severity string
-
-// The severities.
-const (
-	Warning Severity = "warning" // degraded; nothing is lost
-	Alarm   Severity = "alarm"   // someone must act, or data will be or is lost
-)
-
-// Condition is something that is wrong at present. Parts of the gateway return
-// theirs; none means healthy.
-type Condition struct {
-	Severity Severity  `json:"severity"`
-	Subject  string    `json:"subject"` // "uplink", "queue", "device boiler"
-	Text     string    `json:"text"`    // what is wrong: what to do
-	Since    time.Time `json:"since"`
-}
-
-// HealthReporter is a part of the gateway that can be unwell.
-type HealthReporter interface {
-	// Health returns what is wrong now. It is safe for concurrent use.
-	Health() []Condition
-}
-
 // DeviceStatus is how a device is doing, for people.
 type DeviceStatus struct {
 	Device string    `json:"device"`

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 )
 
@@ -47,7 +48,7 @@ func (c *Config) Validate() []setting.Problem {
 // View is what the console shows. Its functions are safe for concurrent use.
 type View struct {
 	Metrics []bridge.Observable
-	Health  []bridge.HealthReporter
+	Health  []condition.Reporter
 	Status  func() any // marshalled as JSON
 	// Device returns the newest readings of a device, marshalled as JSON.
 	Device func(name string) (any, error)
@@ -59,8 +60,8 @@ type View struct {
 var ErrNoDevice = errors.New("there is no device")
 
 // Conditions returns all that is wrong now.
-func (v *View) Conditions() []bridge.Condition {
-	conditions := []bridge.Condition{}
+func (v *View) Conditions() []condition.Condition {
+	conditions := []condition.Condition{}
 	for _, h := range v.Health {
 		conditions = append(conditions, h.Health()...)
 	}
@@ -95,12 +96,12 @@ func (v *View) serveDevice(w http.ResponseWriter, r *http.Request) {
 // uplink is down does its job, and restarting it would not help.
 func (v *View) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	health := struct {
-		Status     string             `json:"status"`
-		Conditions []bridge.Condition `json:"conditions"`
+		Status     string                `json:"status"`
+		Conditions []condition.Condition `json:"conditions"`
 	}{"ok", v.Conditions()}
 	code := http.StatusOK
 	for _, c := range health.Conditions {
-		if c.Severity == bridge.Alarm {
+		if c.Severity == condition.Alarm {
 			health.Status, code = "alarm", http.StatusServiceUnavailable
 			break
 		}

@@ -14,11 +14,12 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 type part struct {
 	metrics    []bridge.Metric
-	conditions []bridge.Condition
+	conditions []condition.Condition
 }
 
 func (p part) Observe(yield func(bridge.Metric)) {
@@ -26,7 +27,7 @@ func (p part) Observe(yield func(bridge.Metric)) {
 		yield(m)
 	}
 }
-func (p part) Health() []bridge.Condition { return p.conditions }
+func (p part) Health() []condition.Condition { return p.conditions }
 
 func get(t *testing.T, h http.Handler, method, path string) *httptest.ResponseRecorder {
 	t.Helper()
@@ -56,24 +57,24 @@ b_total 0
 }
 
 func TestHealth(t *testing.T) {
-	warning := part{conditions: []bridge.Condition{{Severity: bridge.Warning, Subject: "uplink", Text: "down"}}}
-	alarm := part{conditions: []bridge.Condition{{Severity: bridge.Alarm, Subject: "queue", Text: "full"}}}
+	warning := part{conditions: []condition.Condition{{Severity: condition.Warning, Subject: "uplink", Text: "down"}}}
+	alarm := part{conditions: []condition.Condition{{Severity: condition.Alarm, Subject: "queue", Text: "full"}}}
 	for _, tt := range []struct {
 		name   string
-		health []bridge.HealthReporter
+		health []condition.Reporter
 		code   int
 		status string
 		count  int
 	}{
 		{"well", nil, 200, "ok", 0},
-		{"warning", []bridge.HealthReporter{warning}, 200, "degraded", 1},
-		{"alarm", []bridge.HealthReporter{warning, alarm}, 503, "alarm", 2},
+		{"warning", []condition.Reporter{warning}, 200, "degraded", 1},
+		{"alarm", []condition.Reporter{warning, alarm}, 503, "alarm", 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := get(t, (&View{Health: tt.health}).Handler(), "GET", "/healthz")
 			var got struct {
 				Status     string
-				Conditions []bridge.Condition
+				Conditions []condition.Condition
 			}
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 				t.Fatal(err)

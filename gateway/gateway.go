@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/configs/change"
 	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
@@ -112,7 +113,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		Writer: all, Reader: all, Pacer: all, Synced: clock.Synced,
 		Emit:   func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) },
 		Report: func() map[string]any { return shadowReport(g.Status()) },
-		Health: func() []bridge.Condition { return g.view.Conditions() },
+		Health: func() []condition.Condition { return g.view.Conditions() },
 	})
 	if err != nil {
 		return fmt.Errorf("northbound.awsiot: %w", err)
@@ -123,7 +124,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		Log: g.log.With("part", "configuration")})
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, process{g.started, g.version}},
-		Health:  []bridge.HealthReporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
+		Health:  []condition.Reporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
 		Status:  func() any { return g.Status() },
 		Device:  func(name string) (any, error) { return g.values(name) },
 	}
@@ -147,6 +148,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sides.Go(func() { g.console.serve(side) })
 	sides.Go(func() { g.serveControl(side) })
 	sides.Go(func() { g.change.Run(side) })
+	sides.Go(func() { condition.Log(side, g.view.Conditions, g.log) })
 	sides.Go(func() { onSignal(side, syscall.SIGHUP, g.hangup) })
 	sides.Go(func() { onSignal(side, syscall.SIGPWR, func() { g.powerFails(side) }) })
 	uplink.Go(func() {

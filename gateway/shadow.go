@@ -22,7 +22,7 @@ func shadowReport(s control.Status) map[string]any {
 	}
 	var problems []any
 	for _, c := range s.Conditions {
-		problems = append(problems, c.Subject+": "+c.Text)
+		problems = append(problems, c.String())
 	}
 	report := map[string]any{
 		"started":  s.Started.UnixMilli(),

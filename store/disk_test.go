@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 )
 
@@ -73,7 +74,7 @@ func testDiskFull(t *testing.T, dir string, policy WhenFull) {
 	if s.Ledger.Dropped.Batches == 0 || s.Ledger.Waiting.Batches < 200 || memoryCost(s.Memory) > memoryMost {
 		t.Errorf("status: %+v", s)
 	}
-	if h := q.Health(); len(h) == 0 || h[0].Severity != bridge.Alarm {
+	if h := q.Health(); len(h) == 0 || h[0].Severity != condition.Alarm {
 		t.Errorf("health: %+v", h)
 	}
 	os.Remove(ballast)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 )
 
@@ -66,7 +67,7 @@ func TestFileSystemError(t *testing.T) {
 	if err := q.Commit(t.Context()); err == nil {
 		t.Fatal("a commit to a broken file system succeeded")
 	}
-	if h := q.Health(); len(h) != 1 || h[0].Severity != bridge.Alarm {
+	if h := q.Health(); len(h) != 1 || h[0].Severity != condition.Alarm {
 		t.Errorf("health: %+v", h)
 	}
 	for i := range 100 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 )
 
@@ -103,7 +104,7 @@ func TestDiskGivesErrors(t *testing.T) {
 		if (err != nil) != failsToWrite {
 			t.Errorf("%s: the commit says %v", name, err)
 		}
-		if h := q.Health(); failsToWrite && (len(h) == 0 || h[0].Severity != bridge.Alarm || !strings.Contains(h[0].Text, "the disk fails")) {
+		if h := q.Health(); failsToWrite && (len(h) == 0 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "the disk fails")) {
 			t.Errorf("%s: health %+v", name, h)
 		}
 		q.Online()

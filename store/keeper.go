@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
 )
@@ -131,13 +132,13 @@ func (q *Queue) wrote(tried bool, failed error) {
 	}
 	if failed == nil {
 		q.keep.retry, q.keep.pause, q.keep.limits.noSpace = 0, 0, 0
-		q.clearTrouble(troubleDisk)
+		q.recover(condition.QueueUnwritable)
 		return
 	}
 	q.noteFailure(failed)
 	q.keep.pause = min(max(2*q.keep.pause, retryFirst), retryMost)
 	q.keep.retry = q.now() + int64(q.keep.pause)
-	q.setTrouble(troubleDisk, bridge.Alarm, "the queue cannot be written, the newest readings are kept in memory: "+disk.Advice(failed), failed)
+	q.raise(condition.QueueUnwritable, failed, disk.Advice(failed))
 }
 
 // setAlarm sets when to look next.
@@ -172,7 +173,7 @@ func (q *Queue) setAlarm() {
 	}
 	if q.full {
 		at(q.now() + int64(freeEvery))
-	} else if q.troubles[troubleFull] != nil {
+	} else if q.troubledByLimits() {
 		at(max(q.keep.limits.dropped, q.keep.limits.hopeful) + int64(dropTrouble))
 	}
 	if len(q.dead) > 0 || q.metaDue {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
@@ -120,7 +121,7 @@ func (q *Queue) makeRoom() bool {
 		if q.keep.limits.tight {
 			q.keep.limits.credit += freed
 		}
-		q.setTrouble(troubleFull, bridge.Alarm, "the queue is full and drops its oldest readings: restore the uplink, or raise store.max_size", errFull(over))
+		q.raise(condition.QueueDropsOldest, errFull(over))
 	}
 }
 
@@ -139,7 +140,7 @@ func (q *Queue) setFull(full bool) {
 	q.mu.Unlock()
 	switch {
 	case full && !was:
-		q.setTrouble(troubleFull, bridge.Alarm, "the queue is full and takes no new readings: restore the uplink, or raise store.max_size", bridge.ErrFull)
+		q.raise(condition.QueueRefusesNew, bridge.ErrFull)
 	case !full && was:
 		q.keep.limits.hopeful = q.now() // the next write will tell
 	}
@@ -160,7 +161,7 @@ func (q *Queue) noLongerFull(committed bool) {
 	q.mu.Unlock()
 	if committed || idle {
 		l.hopeful = 0
-		q.clearTrouble(troubleFull)
+		q.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
 	}
 }
 
@@ -168,13 +169,13 @@ func (q *Queue) noLongerFull(committed bool) {
 // a queue that was full look again.
 func (q *Queue) calm() {
 	q.mu.Lock()
-	full, trouble := q.full, q.troubles[troubleFull] != nil
+	full, trouble := q.full, q.troubledByLimits()
 	q.mu.Unlock()
 	switch {
 	case full:
 		q.makeRoom()
 	case trouble && q.keep.limits.hopeful == 0 && q.now()-q.keep.limits.dropped >= int64(dropTrouble):
-		q.clearTrouble(troubleFull)
+		q.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 	"fieldbridge/store/disk"
 )
@@ -104,7 +105,7 @@ func TestDropOldest(t *testing.T) {
 	if l.Dropped.Batches == 0 || l.Waiting.Batches < 500 || !l.Balanced() {
 		t.Fatalf("ledger: %+v", l)
 	}
-	if h := q.Health(); len(h) != 1 || h[0].Severity != bridge.Alarm {
+	if h := q.Health(); len(h) != 1 || h[0].Severity != condition.Alarm {
 		t.Errorf("health: %+v", h)
 	}
 	q.Online()

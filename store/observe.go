@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // stats are counted since the start.
@@ -81,7 +82,7 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	for _, s := range q.segments {
 		bytes += s.bytes
 	}
-	healthy := q.troubles[troubleDisk] == nil
+	healthy := !q.conditions.Has(condition.QueueUnwritable, subject)
 	q.mu.Unlock()
 
 	states := []struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 const (
@@ -51,38 +52,38 @@ type Queue struct {
 	files  sync.Mutex       // guards the open files of segments but the writer's, and the readers below
 	read   reading          // guarded by files
 
-	mu       sync.Mutex // guards all below; never held over I/O
-	closed   bool
-	online   bool
-	mem      ring
-	done     spans                      // acknowledged, dropped, dead or damaged
-	claims   map[bridge.Position]uint32 // claimed and on disk: its readings
-	lanes    [2]lane
-	mark     bridge.Position // below is backlog
-	segments []*stored       // in order; the last may be the writer's
-	pending  bridge.Count    // unfinished batches in memory
-	waiters  int             // those of them with a safe
-	waitFrom bridge.Position // below, no batch in memory has a safe
-	shedFrom bridge.Position // below, nothing in memory waits unclaimed
-	full     bool            // and what is new is dropped
-	rereadAt int64           // when to try again what could not be read; 0: nothing
-	alarm    int64           // when the keeper looks next, ns since started; 0: not set
-	ackDue   int64           // when the record of acknowledgements is due; 0: it is up to date
-	dead     []burial        // not yet on disk
-	ledger   bridge.Ledger
-	backlog  bridge.Count // waiting, below mark
-	meta     meta
-	metaDue  bool  // meta is to be written
-	noticeAt int64 // when to tell of dead letters; 0: not
-	troubles troubles
-	stats    stats
+	mu         sync.Mutex // guards all below; never held over I/O
+	closed     bool
+	online     bool
+	mem        ring
+	done       spans                      // acknowledged, dropped, dead or damaged
+	claims     map[bridge.Position]uint32 // claimed and on disk: its readings
+	lanes      [2]lane
+	mark       bridge.Position // below is backlog
+	segments   []*stored       // in order; the last may be the writer's
+	pending    bridge.Count    // unfinished batches in memory
+	waiters    int             // those of them with a safe
+	waitFrom   bridge.Position // below, no batch in memory has a safe
+	shedFrom   bridge.Position // below, nothing in memory waits unclaimed
+	full       bool            // and what is new is dropped
+	rereadAt   int64           // when to try again what could not be read; 0: nothing
+	alarm      int64           // when the keeper looks next, ns since started; 0: not set
+	ackDue     int64           // when the record of acknowledgements is due; 0: it is up to date
+	dead       []burial        // not yet on disk
+	ledger     bridge.Ledger
+	backlog    bridge.Count // waiting, below mark
+	meta       meta
+	metaDue    bool           // meta is to be written
+	noticeAt   int64          // when to tell of dead letters; 0: not
+	conditions condition.List // what is wrong, with a lock of its own
+	stats      stats
 }
 
 var (
-	_ bridge.Queue          = (*Queue)(nil)
-	_ bridge.Notices        = (*Queue)(nil)
-	_ bridge.Observable     = (*Queue)(nil)
-	_ bridge.HealthReporter = (*Queue)(nil)
+	_ bridge.Queue       = (*Queue)(nil)
+	_ bridge.Notices     = (*Queue)(nil)
+	_ bridge.Observable  = (*Queue)(nil)
+	_ condition.Reporter = (*Queue)(nil)
 )
 
 // lane is where a lane of the queue is.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
@@ -55,7 +56,7 @@ func (q *Queue) setAside(path string, cause error, move func(from, to string) er
 	q.mu.Lock()
 	q.stats.quarantined++
 	q.mu.Unlock()
-	q.setTrouble(troubleDamage, bridge.Warning, fmt.Sprintf("%v: %s is kept for a closer look; check the disk", cause, to), nil)
+	q.raise(condition.QueueDamaged, nil, cause, to)
 	return true
 }
 
@@ -82,10 +83,10 @@ func (q *Queue) repairSuspects() {
 				q.keep.repairAt = q.now() + int64(rereadEvery)
 			}
 			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.path, "err", err)
-			q.setTrouble(troubleRead, bridge.Alarm, "a segment of the queue cannot be read or repaired, trying again: "+disk.Advice(err), err)
+			q.raise(condition.QueueUnreadable, err, disk.Advice(err))
 			continue
 		}
-		q.clearTrouble(troubleRead)
+		q.recover(condition.QueueUnreadable)
 		q.nudgeBoth()
 	}
 }

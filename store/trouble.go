@@ -1,64 +1,42 @@
 package store
 
 import (
-	"fmt"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
-// trouble is a kind of condition; of each kind there is at most one.
-type trouble int
+// subject is what the conditions of a queue are of.
+const subject = "queue"
 
-const (
-	troubleDisk   trouble = iota // it cannot be written
-	troubleRead                  // a segment cannot be read, or not repaired
-	troubleDamage                // a file was set aside
-	troubleFull                  // the limits drop or refuse
-	troubleKinds
-)
-
-type troubles [troubleKinds]*bridge.Condition
-
-// setTrouble reports a condition; it is logged when it begins.
-func (q *Queue) setTrouble(t trouble, severity bridge.Severity, text string, err error) {
-	q.mu.Lock()
-	old := q.troubles[t]
-	c := &bridge.Condition{Severity: severity, Subject: "queue", Text: text, Since: time.Now()}
-	if old != nil {
-		c.Since = old.Since
-	}
-	q.troubles[t] = c
-	q.mu.Unlock()
-	if old == nil && err != nil {
-		q.log.Error(text, "err", err)
+// raise reports a condition; it is logged when it begins with an error.
+func (q *Queue) raise(k *condition.Kind, err error, args ...any) {
+	if c, began := q.conditions.Raise(k, subject, args...); began && err != nil {
+		q.log.Error(c.Text, "err", err)
 	}
 }
 
-// clearTrouble ends a condition; that is logged, too.
-func (q *Queue) clearTrouble(t trouble) {
-	q.mu.Lock()
-	old := q.troubles[t]
-	q.troubles[t] = nil
-	q.mu.Unlock()
-	if old != nil {
-		q.log.Info("the queue has recovered", "from", old.Text, "after", time.Since(old.Since).Round(time.Millisecond))
-	}
-}
-
-// Health implements [bridge.HealthReporter].
-func (q *Queue) Health() []bridge.Condition {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var out []bridge.Condition
-	for _, c := range q.troubles {
-		if c != nil {
-			out = append(out, *c)
+// recover ends conditions; that is logged, too.
+func (q *Queue) recover(kinds ...*condition.Kind) {
+	for _, k := range kinds {
+		if c, ended := q.conditions.Clear(k, subject); ended {
+			q.log.Info("the queue has recovered", "from", c.Text, "after", time.Since(c.Since).Round(time.Millisecond))
 		}
 	}
+}
+
+// troubledByLimits reports whether the limits drop or refuse readings.
+func (q *Queue) troubledByLimits() bool {
+	return q.conditions.Has(condition.QueueDropsOldest, subject) || q.conditions.Has(condition.QueueRefusesNew, subject)
+}
+
+// Health implements [condition.Reporter].
+func (q *Queue) Health() []condition.Condition {
+	all := q.conditions.Health()
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if n := q.ledger.Dead.Batches; n > 0 {
-		out = append(out, bridge.Condition{Severity: bridge.Warning, Subject: "queue", Since: q.started,
-			Text: fmt.Sprintf("%d batches were refused by the cloud for good: see why with 'fieldbridge queue dead list', then retry or purge them", n)})
+		all = append(all, condition.DeadLetters.At(subject, q.started, n))
 	}
-	return out
+	return all
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/gateway/control"
 	"fieldbridge/store"
 
@@ -116,7 +117,7 @@ func TestPrintStatus(t *testing.T) {
 			{Device: "boiler", Via: "modbus plc unit 1", Good: 6, Last: now.Add(-time.Second)},
 			{Device: "press", Via: "modbus plc unit 2", Bad: 3, Reason: "timeout", Detail: "no answer within 1s"},
 		},
-		Conditions: []bridge.Condition{{Severity: bridge.Warning, Subject: "uplink", Text: "not connected: readings wait in the queue", Since: now.Add(-90 * time.Second)}},
+		Conditions: []condition.Condition{{Severity: condition.Warning, Subject: "uplink", Text: "not connected: readings wait in the queue", Since: now.Add(-90 * time.Second)}},
 	}
 	want := `press-line-2  up 3 h 0 min  run 3k7q9x2m  version v1  configuration 0123456789ab
 

@@ -124,7 +124,7 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 	fmt.Fprintln(w)
 	for _, c := range s.Conditions {
-		fmt.Fprintf(w, "%-8s %s: %s (for %s)\n", c.Severity, c.Subject, c.Text, ago(s.Now.Sub(c.Since)))
+		fmt.Fprintf(w, "%-8s %v (for %s)\n", c.Severity, c, ago(s.Now.Sub(c.Since)))
 	}
 }
 

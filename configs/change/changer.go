@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/configs"
 )
 
@@ -108,14 +109,14 @@ func (c *Changer) Status() Status {
 	return c.status
 }
 
-// Health implements [bridge.HealthReporter].
-func (c *Changer) Health() []bridge.Condition {
+// Health implements [condition.Reporter].
+func (c *Changer) Health() []condition.Condition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.status.Problem == "" {
 		return nil
 	}
-	return []bridge.Condition{{Severity: bridge.Warning, Subject: "configuration", Text: c.status.Problem, Since: c.problem}}
+	return []condition.Condition{condition.FileNotUsed.At("configuration", c.problem, c.status.Problem)}
 }
 
 func (c *Changer) setProblemLocked(text string) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/southbound/modbus"
@@ -26,7 +27,7 @@ type Status struct {
 	Commands   awsiot.CommandStatus    `json:"commands"`
 	Devices    []bridge.DeviceStatus   `json:"devices"`
 	Intervals  []bridge.IntervalStatus `json:"intervals,omitempty"`
-	Conditions []bridge.Condition      `json:"conditions"`
+	Conditions []condition.Condition   `json:"conditions"`
 }
 
 // Values is what GET /devices/NAME answers: the newest readings of a device, as

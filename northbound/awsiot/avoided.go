@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // avoided keeps the readings flowing where the cloud ends the connection because
@@ -44,9 +44,8 @@ func (a *avoided) note(cut bool, now time.Time) bool {
 }
 
 // condition tells that executions are left out; false is that they are not.
-func (a *avoided) condition(now time.Time) (bridge.Condition, bool) {
+func (a *avoided) condition(now time.Time) (condition.Condition, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return bridge.Condition{Severity: bridge.Warning, Subject: "commands", Since: a.until.Add(-avoidFor),
-		Text: "the cloud ends the connection when we subscribe to the executions of AWS IoT Commands: leave out northbound.awsiot.commands.executions unless its Region has them"}, now.Before(a.until)
+	return condition.ExecutionsAvoided.At("commands", a.until.Add(-avoidFor)), now.Before(a.until)
 }

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -183,7 +183,7 @@ func TestTakeoverWaits(t *testing.T) {
 		r.cloud.TakeOver("gateway-1")
 		<-r.lost
 		synctest.Wait()
-		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != bridge.Alarm {
+		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != condition.Alarm {
 			t.Errorf("health %+v, want an alarm", h)
 		}
 		<-r.links

@@ -1,13 +1,12 @@
 package awsiot
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // denied remembers the topics that the cloud does not let us publish to. Policy
@@ -39,13 +38,12 @@ func (d *denied) outcome(topic string, code byte) (fresh bool) {
 	return false
 }
 
-func (d *denied) conditions() []bridge.Condition {
+func (d *denied) conditions() []condition.Condition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var all []bridge.Condition
+	var all []condition.Condition
 	for _, topic := range slices.Sorted(maps.Keys(d.topics)) {
-		all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "uplink", Since: d.topics[topic],
-			Text: fmt.Sprintf("the cloud refuses messages to %s (PUBACK 0x87, not authorized), they wait: the certificate's policy must allow iot:Publish to it", topic)})
+		all = append(all, condition.TopicDenied.At("uplink", d.topics[topic], topic))
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/setting"
 )
 
@@ -48,23 +49,19 @@ func tlsStatus(state *tls.ConnectionState) string {
 }
 
 // expiring returns what is to be said about the end of the own certificate.
-func expiring(own *bridge.CertificateStatus, now time.Time) (bridge.Condition, bool) {
+func expiring(own *bridge.CertificateStatus, now time.Time) (condition.Condition, bool) {
 	if own == nil {
-		return bridge.Condition{}, false
+		return condition.Condition{}, false
 	}
-	left := own.Expires.Sub(now)
-	c := bridge.Condition{Severity: bridge.Warning, Subject: "certificate", Since: own.Expires.Add(-expiryWarning)}
-	switch {
+	const subject = "certificate"
+	expires := day(own.Expires)
+	switch left := own.Expires.Sub(now); {
 	case left <= 0:
-		c.Severity, c.Since = bridge.Alarm, own.Expires
-		c.Text = fmt.Sprintf("our certificate has expired on %s: put a new one in its place", day(own.Expires))
+		return condition.CertificateExpired.At(subject, own.Expires, expires), true
+	case left <= expiryAlarm:
+		return condition.CertificateExpires.At(subject, own.Expires.Add(-expiryAlarm), expires), true
 	case left <= expiryWarning:
-		c.Text = fmt.Sprintf("our certificate expires on %s: have a new one made", day(own.Expires))
-		if left <= expiryAlarm {
-			c.Severity, c.Since = bridge.Alarm, own.Expires.Add(-expiryAlarm)
-		}
-	default:
-		return bridge.Condition{}, false
+		return condition.CertificateEnding.At(subject, own.Expires.Add(-expiryWarning), expires), true
 	}
-	return c, true
+	return condition.Condition{}, false
 }

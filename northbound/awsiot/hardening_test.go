@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -66,7 +67,7 @@ func TestDeniedTopicIsAnAlarmUntilItIsTaken(t *testing.T) {
 		if err := <-publish(link, "closed", "x"); !bridge.IsTopicRefused(err) || bridge.IsPermanent(err) {
 			t.Errorf("outcome %v, want a refusal of the topic", err)
 		}
-		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != bridge.Alarm || !strings.Contains(h[0].Text, "messages to closed") {
+		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "messages to closed") {
 			t.Errorf("health %+v", h)
 		}
 		r.cloud.Script(nil)
@@ -101,8 +102,8 @@ func TestLinkStatusAndMetrics(t *testing.T) {
 
 func TestExpiring(t *testing.T) {
 	own := &bridge.CertificateStatus{Expires: noon}
-	for left, want := range map[time.Duration]bridge.Severity{
-		31 * 24 * time.Hour: "", 29 * 24 * time.Hour: bridge.Warning, 6 * 24 * time.Hour: bridge.Alarm, -time.Minute: bridge.Alarm,
+	for left, want := range map[time.Duration]condition.Severity{
+		31 * 24 * time.Hour: "", 29 * 24 * time.Hour: condition.Warning, 6 * 24 * time.Hour: condition.Alarm, -time.Minute: condition.Alarm,
 	} {
 		if c, ok := expiring(own, noon.Add(-left)); c.Severity != want || ok != (want != "") || ok && c.Since.After(noon.Add(-left)) {
 			t.Errorf("%v before: %+v, want %q", left, c, want)

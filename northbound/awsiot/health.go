@@ -1,38 +1,36 @@
 package awsiot
 
 import (
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // cloneAlarm is how long a takeover is an alarm: two gateways with one identity
 // take the session from each other again and again.
 const cloneAlarm = time.Hour
 
-// Health implements [bridge.HealthReporter].
-func (s *Sink) Health() []bridge.Condition {
+// Health implements [condition.Reporter].
+func (s *Sink) Health() []condition.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []bridge.Condition
+	var all []condition.Condition
 	now := time.Now()
 	if !s.link.Connected && s.fault.text != "" {
-		severity := bridge.Warning
+		kind := condition.UplinkDown
 		if s.fault.act {
-			severity = bridge.Alarm
+			kind = condition.UplinkRefused
 		}
-		all = append(all, bridge.Condition{Severity: severity, Subject: "uplink", Text: s.fault.text, Since: s.link.Since})
+		all = append(all, kind.At("uplink", s.link.Since, s.fault.text))
 	}
 	if s.link.Connected && s.silent && s.now != nil && s.now.flight.acknowledged() == 0 {
-		all = append(all, bridge.Condition{Severity: bridge.Warning, Subject: "uplink", Since: s.link.Since,
-			Text: "connected again, but the cloud acknowledges nothing: lower northbound.awsiot.rate if it goes on, else ask AWS"})
+		all = append(all, condition.UplinkSilent.At("uplink", s.link.Since))
 	}
 	if s.link.Connected && !s.taken.IsZero() && now.Sub(s.taken) < cloneAlarm {
-		all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "identity", Since: s.taken,
-			Text: fmt.Sprintf("another client took our session over at %s: if it happens again, two gateways have one client id, give each its own certificate", day(s.taken))})
+		all = append(all, condition.SessionTaken.At("identity", s.taken, day(s.taken)))
 	}
 	if c, ok := expiring(s.own, now); ok {
 		all = append(all, c)
@@ -41,8 +39,7 @@ func (s *Sink) Health() []bridge.Condition {
 		all = append(all, c)
 	}
 	if c := s.commander.off.status(); c.Off {
-		all = append(all, bridge.Condition{Severity: bridge.Warning, Subject: "commands", Since: c.Since,
-			Text: "all commands of the cloud are refused, they are switched off on the machine: 'fieldbridge commands on' lets them in again"})
+		all = append(all, condition.CommandsOff.At("commands", c.Since))
 	}
 	return append(all, s.denied.conditions()...)
 }

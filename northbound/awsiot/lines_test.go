@@ -14,6 +14,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/bridgetest"
+	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -68,7 +69,7 @@ func TestLine05Session(t *testing.T) {
 			r.start()
 			time.Sleep(10 * time.Minute)
 			h := r.sink.Health()
-			if len(h) != 1 || h[0].Severity != bridge.Alarm || !strings.Contains(h[0].Text, "registered in this account and region") {
+			if len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "registered in this account and region") {
 				t.Errorf("in the handshake %v: health %+v", inHandshake, h)
 			}
 			r.cloud.SetStatus(id.ID, awsiottest.Active)

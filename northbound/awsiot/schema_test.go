@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // validator is an independent one: python3-jsonschema. It reads lines of
@@ -92,7 +93,7 @@ func statusMessages() []any {
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged", Since: noon, Until: noon}),
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Cause: "damaged"}),
 		catalogueEntry{header: s.header("catalog"), Device: "d", Removed: true},
-		wellness{s.header("health"), []condition{{bridge.Warning, "uplink", "text", 1}}}, wellness{s.header("health"), []condition{}},
+		wellness{s.header("health"), []toldCondition{{"uplink_down", condition.Warning, "uplink", "text", 1}}}, wellness{s.header("health"), []toldCondition{}},
 		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Again: true},
 		answer{header: s.header("command"), ID: "1", Outcome: outcomeDone, Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}}}
 	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels, Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {

@@ -14,6 +14,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // Options is what a [Sink] needs beside its configuration.
@@ -43,7 +44,7 @@ type Options struct {
 	Report func() map[string]any
 	// Health returns what is wrong with the gateway; changes are told on the
 	// status topic. nil tells none.
-	Health func() []bridge.Condition
+	Health func() []condition.Condition
 }
 
 // Sink is a session with AWS IoT Core. It is a [bridge.Sink]. All its methods
@@ -80,9 +81,9 @@ type Sink struct {
 }
 
 var (
-	_ bridge.Sink           = (*Sink)(nil)
-	_ bridge.Observable     = (*Sink)(nil)
-	_ bridge.HealthReporter = (*Sink)(nil)
+	_ bridge.Sink        = (*Sink)(nil)
+	_ bridge.Observable  = (*Sink)(nil)
+	_ condition.Reporter = (*Sink)(nil)
 )
 
 // New returns a sink; it starts nothing. Missing files or a cloud that is away

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -258,7 +259,7 @@ func TestNothingWithoutFiles(t *testing.T) {
 		r.start()
 		time.Sleep(time.Minute)
 		h := r.sink.Health()
-		if len(h) != 1 || h[0].Severity != bridge.Alarm || !strings.Contains(h[0].Text, "missing.pem does not exist") {
+		if len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "missing.pem does not exist") {
 			t.Errorf("health %+v", h)
 		}
 		// The files may come while we run.

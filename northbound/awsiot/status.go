@@ -10,6 +10,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 const (
@@ -40,9 +41,9 @@ type status struct {
 	born     <-chan error // the birth's outcome
 	bornRuns []string     // what it told of
 	pace     <-chan time.Time
-	again    chan struct{} // one value: tell birth and catalogue again
-	unwell   []condition   // what was last told of health
-	config   string        // the hash that the last birth told
+	again    chan struct{}   // one value: tell birth and catalogue again
+	unwell   []toldCondition // what was last told of health
+	config   string          // the hash that the last birth told
 	labels   map[string]string
 	changed  chan struct{} // one value: hash or labels may have changed
 }
@@ -50,14 +51,15 @@ type status struct {
 // wellness is what is wrong with the gateway now; none means healthy.
 type wellness struct {
 	header
-	Conditions []condition `json:"conditions"`
+	Conditions []toldCondition `json:"conditions"`
 }
 
-type condition struct {
-	Severity bridge.Severity `json:"severity"`
-	Subject  string          `json:"subject"`
-	Text     string          `json:"text"`
-	Since    int64           `json:"since"` // epoch milliseconds
+type toldCondition struct {
+	Code     string             `json:"code"`
+	Severity condition.Severity `json:"severity"`
+	Subject  string             `json:"subject"`
+	Text     string             `json:"text"`
+	Since    int64              `json:"since"` // epoch milliseconds
 }
 
 // header is what every status message begins with.
@@ -290,10 +292,10 @@ func (s *status) health(ctx context.Context) error {
 	if s.sink.options.Health == nil {
 		return nil
 	}
-	now := []condition{}
+	now := []toldCondition{}
 	for _, c := range s.sink.options.Health() {
 		if len(now) < mostConditions {
-			now = append(now, condition{c.Severity, c.Subject, c.Text, millis(c.Since)})
+			now = append(now, toldCondition{c.Code, c.Severity, c.Subject, c.Text, millis(c.Since)})
 		}
 	}
 	if slices.Equal(now, s.unwell) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -241,14 +242,14 @@ func TestStatusIsPaced(t *testing.T) {
 
 func TestHealthIsToldWhenItChanges(t *testing.T) {
 	var mu sync.Mutex
-	var conditions []bridge.Condition
-	set := func(c ...bridge.Condition) {
+	var conditions []condition.Condition
+	set := func(c ...condition.Condition) {
 		mu.Lock()
 		defer mu.Unlock()
 		conditions = c
 	}
 	bubble(t, func(_ *Config, o *Options) {
-		o.Health = func() []bridge.Condition {
+		o.Health = func() []condition.Condition {
 			mu.Lock()
 			defer mu.Unlock()
 			return slices.Clone(conditions)
@@ -257,7 +258,7 @@ func TestHealthIsToldWhenItChanges(t *testing.T) {
 		r.start()
 		<-r.links
 		time.Sleep(time.Minute)
-		set(bridge.Condition{Severity: bridge.Alarm, Subject: "queue", Text: "the disk is full", Since: noon})
+		set(condition.Condition{Code: "disk_full", Severity: condition.Alarm, Subject: "queue", Text: "the disk is full", Since: noon})
 		time.Sleep(time.Minute)
 		set()
 		time.Sleep(time.Minute)
@@ -265,7 +266,8 @@ func TestHealthIsToldWhenItChanges(t *testing.T) {
 			t.Fatalf("status (-want +got):\n%s", diff)
 		}
 		all := r.statuses()
-		want := []any{map[string]any{"severity": "alarm", "subject": "queue", "text": "the disk is full", "since": float64(noon.UnixMilli())}}
+		want := []any{map[string]any{"code": "disk_full", "severity": "alarm", "subject": "queue", "text": "the disk is full",
+			"since": float64(noon.UnixMilli())}}
 		if diff := cmp.Diff(want, all[1]["conditions"]); diff != "" {
 			t.Errorf("health (-want +got):\n%s", diff)
 		}

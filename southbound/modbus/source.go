@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -47,7 +48,7 @@ var (
 	_ bridge.Source         = (*Source)(nil)
 	_ bridge.DeviceReporter = (*Source)(nil)
 	_ bridge.Observable     = (*Source)(nil)
-	_ bridge.HealthReporter = (*Source)(nil)
+	_ condition.Reporter    = (*Source)(nil)
 )
 
 // New returns a source for cfg, which must have passed [Config.Validate]. It

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // Devices returns how each device is doing, sorted by name.
@@ -78,15 +79,13 @@ func (s *Source) Buses() []bridge.BusStatus {
 }
 
 // Health returns the buses and devices that are not well.
-func (s *Source) Health() []bridge.Condition {
-	var conditions []bridge.Condition
+func (s *Source) Health() []condition.Condition {
+	var conditions []condition.Condition
 	for _, b := range s.running() {
 		if st := b.getState(); !st.since.IsZero() {
-			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "bus " + b.spec.name, Since: st.since,
-				Text: st.detail + ": check that " + b.spec.address.String() + " is on and can be reached"})
+			conditions = append(conditions, condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.address.String()))
 		} else if !st.over.IsZero() {
-			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "bus " + b.spec.name, Since: st.over,
-				Text: fmt.Sprintf("more is asked of it than it can do (%.0f %%), some cycles are left out: poll less often, or fewer points", 100*st.load)})
+			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.spec.name, st.over, 100*st.load))
 		}
 	}
 	for _, d := range s.sorted() {
@@ -96,16 +95,13 @@ func (s *Source) Health() []bridge.Condition {
 			lost += t.reasons[bridge.ReasonGivenUp]
 		}
 		if st.missing != "" {
-			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.learnt.At,
-				Text: st.missing})
+			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.spec.name, st.learnt.At, st.missing))
 		}
 		if lost > 0 && st.missing == "" {
-			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.learnt.At,
-				Text: fmt.Sprintf("%d of its points are not read any more, it %v: check their addresses; they are tried again daily", lost, st.learnt)})
+			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.spec.name, st.learnt.At, lost, st.learnt))
 		}
 		if !st.since.IsZero() {
-			conditions = append(conditions, bridge.Condition{Severity: bridge.Warning, Subject: "device " + d.spec.name, Since: st.since,
-				Text: st.detail + ": check that it is on and that its unit id is right"})
+			conditions = append(conditions, condition.DeviceDown.At("device "+d.spec.name, st.since, st.detail))
 		}
 	}
 	return conditions

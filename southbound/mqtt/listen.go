@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/socket"
 )
 
@@ -148,13 +148,12 @@ func (e *embedded) addr(secure bool) net.Addr {
 	return nil
 }
 
-func (e *embedded) health() []bridge.Condition {
-	var all []bridge.Condition
+func (e *embedded) health() []condition.Condition {
+	var all []condition.Condition
 	for _, p := range e.ports {
 		p.mu.Lock()
 		if p.fault != nil {
-			all = append(all, bridge.Condition{Severity: bridge.Alarm, Subject: "mqtt " + e.name, Since: p.since,
-				Text: "no sensor can connect: " + p.fault.Error()})
+			all = append(all, condition.SensorsShutOut.At("mqtt "+e.name, p.since, p.fault))
 		}
 		p.mu.Unlock()
 	}

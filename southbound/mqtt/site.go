@@ -18,6 +18,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/socket"
 )
 
@@ -349,15 +350,14 @@ func (s *site) connected() float64 {
 	return 0
 }
 
-func (s *site) health() []bridge.Condition {
+func (s *site) health() []condition.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault != nil {
-		return []bridge.Condition{{Severity: bridge.Warning, Subject: "mqtt " + s.name, Text: s.fault.Error(), Since: s.since}}
+		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.since, s.fault)}
 	}
 	if len(s.denied) > 0 {
-		return []bridge.Condition{{Severity: bridge.Alarm, Subject: "mqtt " + s.name, Since: s.since,
-			Text: "the broker refuses the subscription to " + strings.Join(s.denied, ", ") + ": allow it there"}}
+		return []condition.Condition{condition.SiteDenies.At("mqtt "+s.name, s.since, strings.Join(s.denied, ", "))}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // Options is what the gateway lends to the source.
@@ -56,7 +57,7 @@ var (
 	_ bridge.Source         = (*Source)(nil)
 	_ bridge.DeviceReporter = (*Source)(nil)
 	_ bridge.Observable     = (*Source)(nil)
-	_ bridge.HealthReporter = (*Source)(nil)
+	_ condition.Reporter    = (*Source)(nil)
 )
 
 // New returns a source for cfg. It starts nothing. An error is the first of

@@ -5,14 +5,15 @@ import (
 	"slices"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 // Devices returns how the devices are that were heard of, sorted by name.
 func (s *Source) Devices() []bridge.DeviceStatus { return s.devices.status() }
 
 // Health returns what is wrong with the brokers now.
-func (s *Source) Health() []bridge.Condition {
-	var all []bridge.Condition
+func (s *Source) Health() []condition.Condition {
+	var all []condition.Condition
 	_, brokers, _ := s.snapshot()
 	for _, b := range brokers {
 		if b.embedded != nil {

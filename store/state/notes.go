@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/store/disk"
 )
 
@@ -78,14 +78,11 @@ func (s *Files) writeNotes() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.unsaved = nil
+		s.conditions.Clear(condition.StateUnsaved, "state")
 		return nil
 	}
 	s.moved = append(s.moved, moved...)
-	if s.unsaved == nil {
-		s.unsaved = &bridge.Condition{Severity: bridge.Warning, Subject: "state", Since: time.Now()}
-	}
-	s.unsaved.Text = "what was learnt cannot be saved: " + disk.Advice(err)
+	s.conditions.Raise(condition.StateUnsaved, "state", disk.Advice(err))
 	if !s.closed {
 		s.dueLocked()
 	}

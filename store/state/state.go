@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/store/disk"
 )
 
@@ -26,20 +26,20 @@ type Files struct {
 	dir      string
 	readOnly bool // see Read
 
+	conditions condition.List // what is wrong, with a lock of its own
+
 	writing sync.Mutex // one file is written at a time; held over the disk
 
-	mu      sync.Mutex // guards what follows; never held over the disk
-	damaged []bridge.Condition
-	notes   map[string][]byte
-	moved   []string          // keys of notes that may have files of their own
-	due     *time.Timer       // writes the notes; nil if they are on disk
-	unsaved *bridge.Condition // the notes could not be written
-	closed  bool
+	mu     sync.Mutex // guards what follows; never held over the disk
+	notes  map[string][]byte
+	moved  []string    // keys of notes that may have files of their own
+	due    *time.Timer // writes the notes; nil if they are on disk
+	closed bool
 }
 
 var (
-	_ bridge.Notebook       = (*Files)(nil)
-	_ bridge.HealthReporter = (*Files)(nil)
+	_ bridge.Notebook    = (*Files)(nil)
+	_ condition.Reporter = (*Files)(nil)
 )
 
 // MaxValue is the largest value that is taken, in bytes.
@@ -112,18 +112,11 @@ var errChecksum = errors.New("its checksum is wrong")
 // setAside moves what is damaged out of the way. The caller holds writing.
 func (s *Files) setAside(name string, cause error) {
 	path := filepath.Join(s.dir, name)
-	text := fmt.Sprintf("state %q cannot be read and starts afresh: %v", name, cause)
+	why := cause.Error()
 	if err := os.Rename(path, path+"~damaged"); err != nil {
-		text += "; it cannot be set aside: " + err.Error()
+		why += "; it cannot be set aside: " + err.Error()
 	}
-	s.reportDamage(text)
-}
-
-func (s *Files) reportDamage(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.damaged = append(s.damaged, bridge.Condition{
-		Severity: bridge.Warning, Subject: "state", Text: text + ": check the disk", Since: time.Now()})
+	s.conditions.Raise(condition.StateDamaged, "state "+name, name, why)
 }
 
 // Put implements [bridge.State]. Calls wait for one another, and for notes that
@@ -164,17 +157,9 @@ func (s *Files) replace(name string, data []byte) error {
 	return disk.Replace(path, data)
 }
 
-// Health implements [bridge.HealthReporter]: what was damaged and set aside since
+// Health implements [condition.Reporter]: what was damaged and set aside since
 // the state was opened, and whether notes cannot be written.
-func (s *Files) Health() []bridge.Condition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := slices.Clone(s.damaged)
-	if s.unsaved != nil {
-		found = append(found, *s.unsaved)
-	}
-	return found
-}
+func (s *Files) Health() []condition.Condition { return s.conditions.Health() }
 
 // Close writes the notes that are not on disk yet. Afterwards nothing can be put
 // or noted.
