@@ -43,7 +43,7 @@ func (c *Catalogue) Put(d DeviceInfo) {
 	slices.SortFunc(d.Points, func(a, b PointInfo) int { return strings.Compare(a.Name, b.Name) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old, ok := c.devices[d.Device]; ok && sameDevice(old, d) {
+	if old, ok := c.devices[d.Device]; ok && SameDevice(old, d) {
 		return
 	}
 	if c.devices == nil {
@@ -114,7 +114,8 @@ func (c *Catalogue) Snapshot() ([]DeviceInfo, uint64, <-chan struct{}) {
 	return devices, c.version, c.changed
 }
 
-func sameDevice(a, b DeviceInfo) bool {
+// SameDevice reports whether the cloud is told the same of a and b.
+func SameDevice(a, b DeviceInfo) bool {
 	return maps.Equal(a.Labels, b.Labels) && slices.EqualFunc(a.Points, b.Points, func(p, q PointInfo) bool {
 		return p.Name == q.Name && p.Type == q.Type && p.Unit == q.Unit && maps.Equal(p.Enum, q.Enum)
 	})

@@ -101,15 +101,16 @@ func (c *Collector) split(b Batch, n int, safe func(error)) {
 		}
 		n, _ = c.format.Fit(&rest)
 	}
-	each := joinSafe(len(parts), safe)
+	each := JoinSafe(len(parts), safe)
 	for _, p := range parts {
 		c.queue.Append(p, each)
 	}
 }
 
-// joinSafe returns a function that calls safe once it has itself been called n
-// times.
-func joinSafe(n int, safe func(error)) func(error) {
+// JoinSafe returns what to give as safe to each of n batches that come of one
+// message: it calls safe when all of them have, with the first error if there was
+// one. Without a safe it returns none. The result is safe for concurrent use.
+func JoinSafe(n int, safe func(error)) func(error) {
 	if safe == nil {
 		return nil
 	}

@@ -80,8 +80,8 @@ func (d *Delivery) heartbeat() time.Duration {
 	return d.Heartbeat
 }
 
-// span is the readings of one report.
-type span struct {
+// period is the readings of one report.
+type period struct {
 	start          time.Time
 	count          int
 	sum            float64
@@ -89,35 +89,35 @@ type span struct {
 }
 
 // add takes a good reading in.
-func (s *span) add(v Value) {
-	s.end = v
+func (p *period) add(v Value) {
+	p.end = v
 	f, ok := v.Float()
 	if !ok {
 		return // text and bools have a last value and nothing more
 	}
-	if low, _ := s.low.Float(); s.count == 0 || f < low {
-		s.low = v
+	if low, _ := p.low.Float(); p.count == 0 || f < low {
+		p.low = v
 	}
-	if high, _ := s.high.Float(); s.count == 0 || f > high {
-		s.high = v
+	if high, _ := p.high.Float(); p.count == 0 || f > high {
+		p.high = v
 	}
-	s.sum += f
-	s.count++
+	p.sum += f
+	p.count++
 }
 
 // append appends the report's readings.
-func (s *span) append(readings []Reading, point string, as []Statistic) []Reading {
+func (p *period) append(readings []Reading, point string, as []Statistic) []Reading {
 	for _, what := range as {
-		v := s.end
+		v := p.end
 		switch what {
 		case Mean:
-			v = Float64(s.sum / float64(max(s.count, 1)))
+			v = Float64(p.sum / float64(max(p.count, 1)))
 		case Minimum:
-			v = s.low
+			v = p.low
 		case Maximum:
-			v = s.high
+			v = p.high
 		}
-		if what != Last && s.count == 0 || !s.end.Good() {
+		if what != Last && p.count == 0 || !p.end.Good() {
 			continue
 		}
 		readings = append(readings, Reading{ReportPoint(point, what), v})

@@ -23,8 +23,9 @@ type filter struct {
 
 // deviceFilter is the state of one device.
 type deviceFilter struct {
-	points map[string]*pointFilter
-	bad    int // of points
+	points  map[string]*pointFilter
+	reports map[string]*period // begun, by point
+	bad     int                // of points
 }
 
 // pointFilter is what was last delivered of a point, and when to deliver it
@@ -33,7 +34,6 @@ type pointFilter struct {
 	last     Value
 	again    time.Time
 	snapshot uint64 // when last was delivered
-	span     *span  // of a report
 }
 
 func newFilter(catalogue *Catalogue) *filter {
@@ -75,7 +75,7 @@ func (f *filter) apply(b *Batch) []Reading {
 			kept = append(kept, r)
 		}
 	}
-	if len(d.points) == 0 {
+	if len(d.points) == 0 && len(d.reports) == 0 {
 		delete(f.devices, b.Device)
 	}
 	return append(kept, reports...)
@@ -127,32 +127,26 @@ func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time
 }
 
 // reportLocked takes a reading into its point's report and appends the report
-// of the span before when that is over. A bad reading is told for each of the
+// of the period before when that is over. A bad reading is told for each of the
 // report's points, and is no part of it.
 func (f *filter) reportLocked(d *deviceFilter, report *Report, r Reading, at, now time.Time, out []Reading) []Reading {
-	key := "report " + r.Point // no point is called so
-	p := d.points[key]
-	if p == nil {
-		p = &pointFilter{last: r.Value}
-		d.points[key] = p
-		if !r.Value.Good() {
-			p.last = Value{}
-		}
-	}
-	start := at.Truncate(report.Every)
-	if p.span != nil && !p.span.start.Equal(start) {
-		for _, done := range p.span.append(nil, r.Point, report.As) {
-			if f.passLocked(d, nil, done, now, false) {
-				out = append(out, done)
+	p, start := d.reports[r.Point], at.Truncate(report.Every)
+	if p == nil || !p.start.Equal(start) {
+		if p != nil {
+			for _, done := range p.append(nil, r.Point, report.As) {
+				if f.passLocked(d, nil, done, now, false) {
+					out = append(out, done)
+				}
 			}
 		}
-		p.span = nil
-	}
-	if p.span == nil {
-		p.span = &span{start: start}
+		p = &period{start: start}
+		if d.reports == nil {
+			d.reports = make(map[string]*period)
+		}
+		d.reports[r.Point] = p
 	}
 	if r.Value.Good() {
-		p.span.add(r.Value)
+		p.add(r.Value)
 		return out
 	}
 	for _, s := range report.As {

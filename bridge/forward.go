@@ -187,9 +187,7 @@ func (f *Forwarder) Observe(yield func(Metric)) {
 	inFlight := 0
 	f.mu.Lock()
 	if f.session != nil {
-		f.session.gate.mu.Lock()
-		inFlight = f.session.gate.inFlight
-		f.session.gate.mu.Unlock()
+		inFlight = f.session.gate.count()
 	}
 	f.mu.Unlock()
 	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.", Kind: Gauge, Value: float64(inFlight)})

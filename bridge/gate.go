@@ -169,11 +169,11 @@ func (g *gate) refused() time.Duration {
 	return g.pause
 }
 
-// idle reports whether nothing is in flight.
-func (g *gate) idle() bool {
+// count returns how many messages are in flight.
+func (g *gate) count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inFlight == 0
+	return g.inFlight
 }
 
 func (g *gate) nudge(lane Lane) {

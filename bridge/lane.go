@@ -314,7 +314,7 @@ func (l *lane) draining() bool { return l.lane == Fresh && l.s.drain.Err() != ni
 
 // awaitIdle waits until nothing is in flight.
 func (l *lane) awaitIdle(ctx context.Context) {
-	for !l.s.gate.idle() {
+	for l.s.gate.count() > 0 {
 		select {
 		case <-ctx.Done():
 			return

@@ -36,7 +36,7 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 	now := make(map[string]bool, len(devices))
 	for _, d := range devices {
 		now[d.Device] = true
-		if told, ok := s.told[d.Device]; ok && sameDevice(told, d) {
+		if told, ok := s.told[d.Device]; ok && bridge.SameDevice(told, d) {
 			continue
 		}
 		if err := s.configuration(ctx); err != nil { // a catalogue takes its time
@@ -84,12 +84,6 @@ func (s *status) entries(d bridge.DeviceInfo) []catalogueEntry {
 		}
 	}
 	return entries
-}
-
-func sameDevice(a, b bridge.DeviceInfo) bool {
-	return maps.Equal(a.Labels, b.Labels) && slices.EqualFunc(a.Points, b.Points, func(p, q bridge.PointInfo) bool {
-		return p.Name == q.Name && p.Type == q.Type && p.Unit == q.Unit && maps.Equal(p.Enum, q.Enum)
-	})
 }
 
 // tombstone tells what is missing and why.

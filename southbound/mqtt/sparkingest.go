@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"sync"
 	"time"
 
 	"fieldbridge/bridge"
@@ -82,27 +81,9 @@ func emitAll(batches []bridge.Batch, emit bridge.Emit, safe func(error)) {
 	case safe != nil && len(batches) == 0:
 		safe(nil)
 	case safe != nil && len(batches) > 1:
-		safe = joined(len(batches), safe)
+		safe = bridge.JoinSafe(len(batches), safe)
 	}
 	for _, b := range batches {
 		emit(b, safe)
-	}
-}
-
-// joined returns a function that calls safe when it has been called n times.
-func joined(n int, safe func(error)) func(error) {
-	var mu sync.Mutex
-	var first error
-	return func(err error) {
-		mu.Lock()
-		n--
-		if first == nil {
-			first = err
-		}
-		last, result := n == 0, first
-		mu.Unlock()
-		if last {
-			safe(result)
-		}
 	}
 }
