@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"strconv"
 	"sync"
 )
 
@@ -94,8 +95,23 @@ func (f *Fleet) tree(own member, nothing func(member)) *node {
 	tree = merge(tree, own.value.without("groups"))
 	name := &node{kind: scalar, pos: own.pos, text: own.key}
 	tree = newMapping(own.pos, append([]member{{key: "gateway", pos: own.pos, value: name}}, tree.members...))
+	tree = f.sized(tree)
 	// A device may yet remove points of its profile.
 	return withoutNulls(tree, nothing)
+}
+
+// sized tells a gateway of a large fleet how many may lose the cloud together,
+// unless its configuration does. The number is rounded up, so that a gateway more
+// does not change the configuration of all others.
+func (f *Fleet) sized(tree *node) *node {
+	const fewest, step = 500, 500
+	path := []string{"northbound", "awsiot", "backoff", "gateways"}
+	n := len(f.Gateways)
+	if n <= fewest || tree.at(path[:2]...) == nil || tree.at(path...) != nil {
+		return tree
+	}
+	value := &node{kind: scalar, plain: true, pos: f.pos, text: strconv.Itoa((n + step - 1) / step * step)}
+	return tree.set(f.pos, value, path...)
 }
 
 func (f *Fleet) names() []string {

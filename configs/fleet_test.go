@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -192,6 +193,31 @@ func TestWhichGateway(t *testing.T) {
 	dir := write(t, map[string]string{"fleet.yaml": "fleet: f\ndefaults: {" + strings.TrimPrefix(north, "gateway: g\n") + "}\ngateways: {\"" + host + "\": {}}\n"})
 	if l, err := Load(filepath.Join(dir, "fleet.yaml")); err != nil || l.Config.Gateway != host {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestFleetSize: each gateway knows how many may lose the cloud together, and one
+// more does not change the others.
+func TestFleetSize(t *testing.T) {
+	for _, tt := range []struct {
+		gateways, want int
+		given          string
+	}{
+		{1, 1, ""}, {500, 1, ""}, {501, 1000, ""}, {999, 1000, ""}, {1001, 1500, ""}, {600, 1000, "backoff: {min: 2s}"},
+		{600, 7, "backoff: {gateways: 7}"},
+	} {
+		text := fmt.Sprintf("fleet: f\ndefaults: {northbound: {awsiot: {endpoint: e.example, certificate: c, private_key: k, topic: t, %s}}}\n"+
+			"gateways: {\"g-{1..%d}\": {}}\n", tt.given, tt.gateways)
+		file := filepath.Join(write(t, map[string]string{"fleet.yaml": text}), "fleet.yaml")
+		l := loadFrom(t, loadFleet(t, file), "g-1")
+		if got := l.Config.Northbound.AWSIoT.Backoff.Gateways; got != tt.want {
+			t.Errorf("%d gateways, %q: %d, want %d", tt.gateways, tt.given, got, tt.want)
+		}
+		// What is rendered says so, too.
+		alone, err := Parse("g-1.yaml", []byte(l.Render(false)))
+		if err != nil || alone.Config.Northbound.AWSIoT.Backoff != l.Config.Northbound.AWSIoT.Backoff {
+			t.Errorf("%d gateways: rendered and read again: %v, %v", tt.gateways, alone, err)
+		}
 	}
 }
 

@@ -89,6 +89,25 @@ func (n *node) with(key string, pos Position, value *node) *node {
 	return out
 }
 
+// set returns a copy of a mapping where path leads to value; what stands on the
+// way and is no mapping stays.
+func (n *node) set(at Position, value *node, path ...string) *node {
+	if len(path) == 0 {
+		return value
+	}
+	inner := n.at(path[0])
+	if inner == nil {
+		inner = newMapping(at, nil)
+	}
+	if inner.kind != mapping && len(path) > 1 {
+		return n
+	}
+	if m := n.get(path[0]); m != nil {
+		return n.with(path[0], m.pos, inner.set(at, value, path[1:]...))
+	}
+	return n.with(path[0], at, inner.set(at, value, path[1:]...))
+}
+
 // without returns a copy of a mapping without keys.
 func (n *node) without(keys ...string) *node {
 	for _, key := range keys {

@@ -18,51 +18,60 @@ const (
 	// each other from working.
 	takeoverPause = 30 * time.Second
 	mostTakeover  = 15 * time.Minute
-	// lostSpread times backoff.min is the longest wait after a connection was
-	// lost. A whole fleet may have lost its connections at the same moment, and
-	// AWS takes 500 CONNECTs per second and account (a default, less in small
-	// regions): 2,000 gateways come back at 250 per second, half of that.
-	lostSpread = 8
 )
 
-// backoff says when to connect next: exponential from min to max with full
-// jitter, and with a memory over connections that did not last. The first attempt
-// after a start comes within min: after a power cut many start at once, too, but
-// not within the same second, and someone may stand in front of this one.
+// backoff says when to try next: exponential from min to max with full jitter,
+// and with a memory over connections that did not last. The first attempt after a
+// start comes within min: after a power cut many start at once, too, but not
+// within the same second, and someone may stand in front of this one. Attempts
+// that did not reach the port do not count, see [attempt.reach].
 type backoff struct {
-	attempt int
+	attempt int           // how many the cloud has refused, or ended soon
 	lost    bool          // a connection, and no attempt has been made since
+	away    bool          // the port did not answer to the last attempt
+	own     bool          // ... for a reason of our own
+	began   time.Time     // the last attempt
 	last    time.Time     // the last CONNECT, or when a process before us may have sent one
 	floor   time.Duration // least wait for the next attempt
 	taken   time.Duration // the floor after the last takeover; 0 if that was long ago
 }
 
-// next returns how long to wait before the next CONNECT.
+// next returns how long to wait before the next attempt.
 func (b *backoff) next(cfg Backoff, now time.Time) time.Duration {
-	limit := cfg.Max.D()
-	if shift := max(b.attempt-1, 0); shift < 30 {
-		limit = min(limit, cfg.Min.D()<<shift)
+	wait := knockPause() - now.Sub(b.began)
+	if !b.away {
+		limit := cfg.Max.D()
+		if shift := max(b.attempt-1, 0); shift < 30 {
+			limit = min(limit, cfg.Min.D()<<shift)
+		}
+		if b.lost {
+			limit = max(limit, cfg.spread())
+		}
+		wait = max(rand.N(limit+1), b.floor)
 	}
-	if b.lost {
-		limit = min(max(limit, lostSpread*cfg.Min.D()), cfg.Max.D())
-	}
-	wait := max(rand.N(limit+1), b.floor)
 	if !b.last.IsZero() {
 		wait = max(wait, connectPause-now.Sub(b.last))
 	}
 	return max(wait, 0)
 }
 
-// connecting notes that a CONNECT is about to be sent.
-func (b *backoff) connecting(now time.Time) {
-	b.last = now
-	b.attempt++
+// begin notes that an attempt begins.
+func (b *backoff) begin(now time.Time) {
+	b.began = now
 	b.floor, b.lost = 0, false
+}
+
+// failed notes why an attempt failed.
+func (b *backoff) failed(err error) {
+	if b.away, b.own = portAway(err); !b.away {
+		b.attempt++
+	}
 }
 
 // ended notes how a connection went that was up; ours says that we ended it.
 func (b *backoff) ended(up time.Duration, acknowledged, takenOver, ours bool) {
-	b.lost = !ours
+	b.attempt++
+	b.away, b.lost = false, !ours
 	if up >= healthyAfter && acknowledged {
 		b.attempt = 1
 	}

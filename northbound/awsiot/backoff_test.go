@@ -12,7 +12,7 @@ import (
 	"fieldbridge/setting"
 )
 
-var testBackoff = Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute)}
+var testBackoff = Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute), Gateways: 1}
 
 func TestBackoffGrowsAndRemembers(t *testing.T) {
 	now := time.Now()
@@ -38,14 +38,14 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		t.Errorf("the first attempt waits %v", d)
 	}
 	for range 6 {
-		b.connecting(now)
+		b.begin(now)
 		b.ended(10*time.Second, true, false, false) // up, but not for long
 	}
 	if b.attempt != 6 {
 		t.Errorf("short connections are forgotten: attempt %d", b.attempt)
 	}
 	b.ended(time.Hour, false, false, false) // up, but nothing was acknowledged
-	if b.attempt != 6 {
+	if b.attempt != 7 {
 		t.Error("a connection that took nothing counts as a success")
 	}
 	b.ended(time.Hour, true, false, true)
@@ -70,15 +70,15 @@ func TestTakeoversWaitLonger(t *testing.T) {
 		if d := b.next(testBackoff, time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {
 			t.Errorf("takeover %d: waits %v, want %v", i+1, d, least)
 		}
-		b.connecting(time.Now())
+		b.begin(time.Now())
 	}
 	b.ended(time.Minute, true, false, false) // lost in another way: that is not forgotten
-	b.connecting(time.Now())
+	b.begin(time.Now())
 	b.ended(time.Minute, true, true, false)
 	if d := b.next(testBackoff, time.Now()); d < mostTakeover {
 		t.Errorf("after a loss between: %v", d)
 	}
-	b.connecting(time.Now())
+	b.begin(time.Now())
 	b.ended(2*time.Hour, true, true, false)
 	if d := b.next(testBackoff, time.Now()); d != takeoverPause {
 		t.Errorf("after two good hours: %v", d)

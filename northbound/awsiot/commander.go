@@ -178,9 +178,7 @@ func (c *commander) stale(cmd *command, maxAge time.Duration) string {
 	return ""
 }
 
-func (c *commander) synced() bool {
-	return c.sink.options.Synced == nil || c.sink.options.Synced()
-}
+func (c *commander) synced() bool { return c.sink.synced() }
 
 func (c *commander) execute(ctx context.Context, cmd *command, a *answer) (outcome, string) {
 	o := &c.sink.options

@@ -157,16 +157,20 @@ type Rate struct {
 	Bytes setting.Size `yaml:"bytes"`
 }
 
-// Backoff is how long to wait between attempts to connect: it doubles from min
-// to max, and a random part of it is waited.
+// Backoff is how long to wait between attempts to connect that the cloud
+// refuses: it doubles from min to max, and a random part of it is waited. A port
+// that does not answer is tried every one to two seconds instead.
 type Backoff struct {
 	// Min is the first wait, at least 1s: AWS takes one CONNECT per second. After
-	// a start the gateway connects within min, after a lost connection within
-	// eight times min: AWS takes 500 CONNECTs per second and account, so 1s is
-	// good for 2,000 gateways that lose their connections together.
+	// a start the gateway connects within min.
 	Min setting.Duration `yaml:"min"`
 	// Max is the longest wait.
 	Max setting.Duration `yaml:"max"`
+	// Gateways is how many may lose the cloud together, 1 to 1000000: their first
+	// CONNECTs after that are spread over gateways/250 seconds, at least 2s and
+	// min, half of the 500 per second that AWS takes of an account. In a fleet
+	// file of more than 500 it is their number unless given.
+	Gateways int `yaml:"gateways"`
 }
 
 // SetDefaults sets what is used where the file says nothing. The client id, the
@@ -185,6 +189,6 @@ func (c *Config) SetDefaults() {
 		ConnectTimeout: setting.Duration(15 * time.Second),
 		Commands:       Commands{MaxAge: setting.Duration(30 * time.Second)},
 		Shadow:         Shadow{Every: setting.Duration(time.Minute)},
-		Backoff:        Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute)},
+		Backoff:        Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute), Gateways: 1},
 	}
 }

@@ -66,17 +66,17 @@ type attempt struct {
 	cfg     *Config
 	client  string // client id
 	network Network
-	will    *paho.WillMessage
-	sent    func() // called just before the CONNECT is sent
+	away    bool                     // others wait for the port, too
+	reached func() *paho.WillMessage // called when the port answers; returns the last will
+	sent    func()                   // called just before the CONNECT is sent
 
-	own *x509.Certificate // ours, once it could be read
+	own  *x509.Certificate // ours, once it could be read
+	will *paho.WillMessage
 }
 
 // open connects and returns a session that is up, or a *connectError. Each
 // connection is the winner of a race of IPv6 and IPv4; there is no other way.
 func (a *attempt) open(ctx context.Context) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.ConnectTimeout.D())
-	defer cancel()
 	fail := &connectError{endpoint: a.cfg.Endpoint}
 	pair, roots, err := credentials(a.cfg)
 	if err != nil {
@@ -103,11 +103,16 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 		dial = through(proxy, dial)
 		fail.proxy = proxy.Host
 	}
-	raw, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	raw, begin, err := a.reach(ctx, func(ctx context.Context) (net.Conn, error) {
+		return dial(ctx, "tcp", net.JoinHostPort(host, port))
+	})
 	if err != nil {
 		fail.err = err
 		return nil, fail
 	}
+	a.will = a.reached()
+	ctx, cancel := context.WithDeadline(ctx, begin.Add(a.cfg.ConnectTimeout.D()))
+	defer cancel()
 	fail.stage, fail.proxy = stageHandshake, ""
 	cfg := tlsConfig(a.cfg, pair, roots)
 	fail.server = cfg.ServerName

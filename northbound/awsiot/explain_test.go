@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/paho"
+
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -26,13 +28,15 @@ func attemptOnce(t *testing.T, cfg Config, network Network) error {
 	if network == nil {
 		network = new(Machine)
 	}
-	a := &attempt{cfg: &cfg, client: "gateway-1", network: network, sent: func() {}}
+	a := &attempt{cfg: &cfg, client: "gateway-1", network: network, reached: noWill, sent: func() {}}
 	s, err := a.open(t.Context())
 	if err == nil {
 		s.close()
 	}
 	return err
 }
+
+func noWill() *paho.WillMessage { return nil }
 
 // detour is the machine's network, but all connections lead to one address.
 type detour struct {

@@ -2,6 +2,8 @@ package awsiot
 
 import (
 	"container/heap"
+	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -11,7 +13,8 @@ type fleet struct {
 	backoffs []backoff
 	start    time.Time
 	outage   time.Duration // until when nobody can be reached
-	rate     float64       // CONNECTs per second that are taken
+	config   Backoff
+	rate     float64 // CONNECTs per second that are taken
 	tokens   float64
 	filled   time.Duration
 
@@ -25,6 +28,7 @@ type fleet struct {
 type attemptAt struct {
 	at      time.Duration
 	gateway int
+	drawn   bool // its part of the spread has passed
 }
 
 func (f *fleet) Len() int           { return len(f.attempts) }
@@ -42,13 +46,20 @@ func (f *fleet) run() {
 	f.connects = make(map[int]int)
 	f.tokens = f.rate
 	for i := range f.backoffs {
-		heap.Push(f, attemptAt{f.backoffs[i].next(testBackoff, f.start), i})
+		heap.Push(f, attemptAt{at: f.backoffs[i].next(f.config, f.start), gateway: i})
 	}
 	for len(f.attempts) > 0 {
 		a := heap.Pop(f).(attemptAt)
 		b, now := &f.backoffs[a.gateway], f.start.Add(a.at)
-		b.connecting(now)
-		if a.at >= f.outage {
+		b.begin(now)
+		switch {
+		case a.at < f.outage:
+			b.failed(&connectError{stage: stageDial, err: syscall.ECONNREFUSED})
+		case b.away && !a.drawn: // as attempt.reach does
+			heap.Push(f, attemptAt{a.at + rand.N(f.config.spread()), a.gateway, true})
+			continue
+		default:
+			b.last = now
 			f.connects[int(a.at/time.Second)]++
 			f.tokens = min(f.rate, f.tokens+f.rate*(a.at-f.filled).Seconds())
 			f.filled = a.at
@@ -59,8 +70,9 @@ func (f *fleet) run() {
 				continue
 			}
 			f.refused++
+			b.failed(&connectError{stage: stageConnect, err: &connackError{code: 0x97}})
 		}
-		heap.Push(f, attemptAt{a.at + b.next(testBackoff, now), a.gateway})
+		heap.Push(f, attemptAt{at: a.at + b.next(f.config, now), gateway: a.gateway})
 	}
 }
 
@@ -76,12 +88,13 @@ func TestFleetComesBack(t *testing.T) {
 		within  time.Duration // after the outage
 	}{
 		"a server of AWS goes down":             {backoff{attempt: 1, lost: true}, 0, 330, 0, 8 * time.Second},
-		"their region is away for a minute":     {backoff{attempt: 1, lost: true}, time.Minute, 330, 0, 2 * time.Minute},
-		"their region is away for an hour":      {backoff{attempt: 1, lost: true}, time.Hour, 60, 0, 2 * time.Minute},
+		"their region is away for a minute":     {backoff{attempt: 1, lost: true}, time.Minute, 330, 0, 10 * time.Second},
+		"their region is away for an hour":      {backoff{attempt: 1, lost: true}, time.Hour, 330, 0, 10 * time.Second},
 		"all start within the same millisecond": {backoff{}, 0, 2000, 4000, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fleet{backoffs: make([]backoff, 2000), start: now, rate: 500, outage: tt.outage}
+			f := &fleet{backoffs: make([]backoff, 2000), start: now, rate: 500, outage: tt.outage, config: testBackoff}
+			f.config.Gateways = 2000
 			for i := range f.backoffs {
 				f.backoffs[i] = tt.gateway
 			}
@@ -114,7 +127,7 @@ func TestOneGatewayConnectsSoon(t *testing.T) {
 		lost := time.Now()
 		r.cloud.Drop("gateway-1")
 		<-r.links
-		if d := time.Since(lost); d > lostSpread*time.Second {
+		if d := time.Since(lost); d > leastSpread {
 			t.Errorf("connected %v after the loss", d)
 		}
 	})

@@ -41,7 +41,7 @@ func TLS(cfg *Config) (*tls.Config, tls.Certificate, error) {
 
 // StatusTopic returns where a gateway's birth and last will go.
 func StatusTopic(cfg *Config, gateway string) string {
-	return newStatus(&Sink{options: Options{Gateway: gateway}}, cfg, 0).topic
+	return newStatus(&Sink{options: Options{Gateway: gateway}}, cfg).topic
 }
 
 // AmazonRoots returns the built-in roots: Amazon Root CA 1 to 4 and Starfield

@@ -34,6 +34,7 @@ func parseProxy(text string) (*url.URL, error) {
 type proxyError struct {
 	proxy  string
 	reason string
+	away   bool // it lets us through, but the endpoint does not answer
 }
 
 func (e *proxyError) Error() string { return fmt.Sprintf("proxy %s: %s", e.proxy, e.reason) }
@@ -74,19 +75,19 @@ func connectHTTP(conn net.Conn, proxy *url.URL, address string) (net.Conn, error
 		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)) + "\r\n"
 	}
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
-		return nil, &proxyError{proxy.Host, err.Error()}
+		return nil, &proxyError{proxy: proxy.Host, reason: err.Error()}
 	}
 	r := bufio.NewReader(conn)
 	answer, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return nil, &proxyError{proxy.Host, "it does not answer as an HTTP proxy does: " + err.Error()}
+		return nil, &proxyError{proxy: proxy.Host, reason: "it does not answer as an HTTP proxy does: " + err.Error()}
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, &proxyError{proxy.Host, "it refuses the connection: " + answer.Status}
+		return nil, &proxyError{proxy.Host, "it refuses the connection: " + answer.Status, answer.StatusCode >= http.StatusInternalServerError}
 	}
 	if r.Buffered() > 0 {
-		return nil, &proxyError{proxy.Host, "it said more than it should"} // a TLS server waits for its client
+		return nil, &proxyError{proxy: proxy.Host, reason: "it said more than it should"} // a TLS server waits for its client
 	}
 	return conn, nil
 }
@@ -106,7 +107,7 @@ var socksReplies = map[byte]string{1: "general failure", 2: "not allowed by its 
 	5: "connection refused", 6: "time to live expired", 7: "command not supported", 8: "address type not supported"}
 
 func connectSOCKS(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
-	fail := func(reason string) (net.Conn, error) { return nil, &proxyError{proxy.Host, reason} }
+	fail := func(reason string) (net.Conn, error) { return nil, &proxyError{proxy: proxy.Host, reason: reason} }
 	method := byte(socksNoAuth)
 	if proxy.User != nil {
 		method = socksPassword
@@ -134,7 +135,7 @@ func connectSOCKS(conn net.Conn, proxy *url.URL, address string) (net.Conn, erro
 		return fail(err.Error())
 	}
 	if err := socksReply(conn); err != nil {
-		return fail(err.Error())
+		return nil, &proxyError{proxy.Host, err.Error(), true}
 	}
 	return conn, nil
 }

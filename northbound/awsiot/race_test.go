@@ -232,7 +232,7 @@ func TestSessionUsesTheRace(t *testing.T) {
 				}))
 				cfg.Proxy = "http://proxy.example:" + proxyPort
 			}
-			a := &attempt{cfg: &cfg, client: "gateway-1", network: real, sent: func() {}}
+			a := &attempt{cfg: &cfg, client: "gateway-1", network: real, reached: noWill, sent: func() {}}
 			s, err := a.open(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -87,7 +87,8 @@ func TestSchemas(t *testing.T) {
 func statusMessages() []any {
 	cfg := validConfig()
 	s := newStatus(&Sink{options: Options{Gateway: "g", Run: "r", Version: "1", Labels: testLabels,
-		Notices: &fakeNotices{runs: []bridge.RunRecord{{Run: "r", Started: time.Now(), Previous: "q", PreviousLast: 7}}}}, hash: "h"}, &cfg, 3)
+		Notices: &fakeNotices{runs: []bridge.RunRecord{{Run: "r", Started: time.Now(), Previous: "q", PreviousLast: 7}}}}, hash: "h"}, &cfg)
+	s.number = 3
 	online, _ := s.online()
 	all := []any{online, presence{header: s.header("offline"), Connection: 3, Reason: "stopped"},
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged", Since: noon, Until: noon}),

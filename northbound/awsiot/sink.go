@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
@@ -184,10 +185,13 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		case <-s.applied: // this attempt uses it
 		default:
 		}
-		number := s.memory.connecting()
-		back.connecting(time.Now())
-		status := newStatus(s, &cfg, number)
-		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), network: s.network, will: status.will(),
+		back.begin(time.Now())
+		status := newStatus(s, &cfg)
+		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), network: s.network, away: back.away && !back.own,
+			reached: func() *paho.WillMessage {
+				status.number = s.memory.connecting()
+				return status.will()
+			},
 			sent: func() { back.last = time.Now() }}
 		files := stamp(&cfg)
 		session, err := a.open(ctx)
@@ -195,9 +199,12 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		if err != nil {
 			s.files = files
 			if ctx.Err() == nil {
-				s.failures.Add(1)
+				if !back.away {
+					s.failures.Add(1)
+				}
 				s.down(err)
 			}
+			back.failed(err)
 			continue
 		}
 		s.files = files
@@ -220,19 +227,22 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 	return nil
 }
 
-// pause waits until it is time for the next CONNECT. It reports false when ctx
+// pause waits until it is time for the next attempt. It reports false when ctx
 // ends first. A new configuration ends the wait, and so do new files if someone
-// had to do something; AWS's own pause is kept.
+// had to do something, and a clock that is set right; AWS's own pause is kept.
 func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 	wait := back.next(s.current().Backoff, time.Now())
 	s.mu.Lock()
 	s.link.Retry = time.Now().Add(wait)
 	awaited := s.fault.act
 	s.mu.Unlock()
+	wrong := !s.synced()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	look := time.NewTicker(fileCheck)
 	defer look.Stop()
+	clock := time.NewTicker(clockCheck)
+	defer clock.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -247,9 +257,21 @@ func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 				awaited = false
 				timer.Reset(max(connectPause-time.Since(back.last), 0))
 			}
+		case <-clock.C:
+			if wrong && s.synced() && back.floor == 0 {
+				s.log.Info("the clock has been set right, connecting at once")
+				wrong = false
+				timer.Reset(max(connectPause-time.Since(back.last), 0))
+			}
 		}
 	}
 }
+
+// clockCheck is how often a clock that is not known to be right is looked at: a
+// certificate that is not valid yet becomes so.
+const clockCheck = time.Second
+
+func (s *Sink) synced() bool { return s.options.Synced == nil || s.options.Synced() }
 
 func (s *Sink) clientID(cfg *Config) string {
 	if cfg.ClientID != "" {

@@ -89,13 +89,13 @@ type runRecord struct {
 	Started int64 `json:"started"` // epoch milliseconds
 }
 
-func newStatus(s *Sink, cfg *Config, number uint64) *status {
+func newStatus(s *Sink, cfg *Config) *status {
 	text := cfg.StatusTopic
 	if text == "" {
 		text = "fieldbridge/{gateway}/status"
 	}
 	t, _ := parseTopic(text, s.options.Gateway, s.currentLabels()) // checked when the configuration was taken
-	return &status{sink: s, topic: t.fill(""), number: number, told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	return &status{sink: s, topic: t.fill(""), told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 func (s *status) header(kind string) header {

@@ -150,6 +150,7 @@ func (v *validator) limits(c *Config) {
 	if n := c.Shadow.Name; len(n) > 64 || strings.ContainsFunc(n, func(r rune) bool { return !shadowRune(r) }) {
 		v.add(fmt.Sprintf("%q cannot be the name of a shadow", n), "use at most 64 letters, digits, :, _ and -", "shadow", "name")
 	}
+	between(v, c.Backoff.Gateways, 1, 1_000_000, "backoff", "gateways")
 	within(v, c.Backoff.Min, time.Second, time.Hour, "backoff", "min")
 	within(v, c.Backoff.Max, c.Backoff.Min.D(), 24*time.Hour, "backoff", "max")
 }
