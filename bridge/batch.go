@@ -20,6 +20,9 @@ type Batch struct {
 	// Whole says that someone asked for these readings: they are delivered though
 	// they have not changed. It is not kept with the batch.
 	Whole bool
+	// Size is about how many bytes the batch takes in a message in company of
+	// others, as [Measure] says; 0 if it was not measured. It is not kept on disk.
+	Size int32
 	// Readings has each point at most once. Who receives the batch owns the
 	// slice; nobody changes it afterwards.
 	Readings []Reading

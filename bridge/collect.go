@@ -17,8 +17,8 @@ import (
 //
 // It is safe for concurrent use.
 type Collector struct {
-	queue  Queue
-	format Format
+	queue  Intake
+	format Measure
 	synced func() bool
 	log    *slog.Logger
 
@@ -29,7 +29,7 @@ type Collector struct {
 // NewCollector returns a collector that appends to queue batches that fit
 // format. The points' deliveries are in catalogue. synced reports whether the
 // wall clock is known to be right.
-func NewCollector(queue Queue, format Format, catalogue *Catalogue, synced func() bool, log *slog.Logger) *Collector {
+func NewCollector(queue Intake, format Measure, catalogue *Catalogue, synced func() bool, log *slog.Logger) *Collector {
 	return &Collector{queue: queue, format: format, synced: synced, log: log, filter: newFilter(catalogue)}
 }
 
@@ -78,7 +78,8 @@ func (c *Collector) Emit(b Batch, safe func(error)) {
 		return
 	}
 	b.Unsynced, b.Whole = !c.synced(), false
-	n, _ := c.format.Fit(&b)
+	n, size := c.format.Fit(&b)
+	b.Size = int32(size)
 	if n >= len(b.Readings) {
 		c.queue.Append(b, safe)
 		return
@@ -86,8 +87,8 @@ func (c *Collector) Emit(b Batch, safe func(error)) {
 	c.split(b, n, safe)
 }
 
-// split appends b in parts, the first of n readings. safe is called when all
-// parts are safe, with the first error if there was one.
+// split appends b in parts, the first of n readings, which was measured. safe is
+// called when all parts are safe, with the first error if there was one.
 func (c *Collector) split(b Batch, n int, safe func(error)) {
 	var parts []Batch
 	rest := b
@@ -99,7 +100,9 @@ func (c *Collector) split(b Batch, n int, safe func(error)) {
 		if len(rest.Readings) == 0 {
 			break
 		}
-		n, _ = c.format.Fit(&rest)
+		var size int
+		n, size = c.format.Fit(&rest)
+		rest.Size = int32(size)
 	}
 	each := JoinSafe(len(parts), safe)
 	for _, p := range parts {

@@ -24,7 +24,7 @@ type ForwardConfig struct {
 // them into messages on the way out, publishes those at the pace of the link's
 // limits, and acknowledges to the queue what the cloud has acknowledged.
 type Forwarder struct {
-	queue  Queue
+	queue  Outgoing
 	format Format
 	config atomic.Pointer[ForwardConfig]
 	log    *slog.Logger
@@ -41,7 +41,7 @@ type Forwarder struct {
 }
 
 // NewForwarder returns a forwarder of the batches in queue.
-func NewForwarder(queue Queue, format Format, config ForwardConfig, log *slog.Logger) *Forwarder {
+func NewForwarder(queue Outgoing, format Format, config ForwardConfig, log *slog.Logger) *Forwarder {
 	f := &Forwarder{queue: queue, format: format, log: log}
 	f.Apply(config)
 	return f

@@ -71,7 +71,9 @@ func NewGroup(f Format, ordered bool) *Group {
 // takes in company. One that comes late, since it was in flight before, is put
 // where it belongs.
 func (g *Group) Add(e *Entry, due time.Time) (size int) {
-	_, size = g.format.Fit(&e.Batch)
+	if size = int(e.Size); size == 0 {
+		_, size = g.format.Fit(&e.Batch) // it comes from the disk
+	}
 	device := ""
 	if g.gather {
 		device = e.Device

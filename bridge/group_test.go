@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -99,4 +100,45 @@ func TestGatheredDevicesKeepTheirOrder(t *testing.T) {
 			t.Errorf("the device changes %d times in %d batches", changes, len(all))
 		}
 	})
+}
+
+// measured is a format that counts how often it measures.
+type measured struct {
+	bridgetest.Format
+	times *int
+}
+
+func (m measured) Fit(b *bridge.Batch) (n, size int) {
+	*m.times++
+	return m.Format.Fit(b)
+}
+
+// A batch is measured when it is taken in; only what comes from the disk is
+// measured once more on its way out.
+func TestABatchIsMeasuredOnce(t *testing.T) {
+	times := 0
+	format := measured{bridgetest.Format{Everything: "t", MaxRoom: 1000}, &times}
+	q := bridgetest.NewQueue()
+	c := bridge.NewCollector(q, format, nil, always(true), slog.New(slog.DiscardHandler))
+	g := bridge.NewGroup(format, false)
+	for i := range 3 {
+		c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{good("a", int64(i))}}, nil)
+	}
+	entries, err := q.Next(t.Context(), bridge.Fresh, 10)
+	if err != nil || len(entries) != 3 {
+		t.Fatalf("%d batches, %v", len(entries), err)
+	}
+	for i := range entries {
+		if size := g.Add(&entries[i], time.Now()); size == 0 {
+			t.Error("a batch takes nothing")
+		}
+	}
+	if times != 3 {
+		t.Errorf("3 batches are measured %d times", times)
+	}
+	want := entries[0].Size
+	entries[0].Size = 0
+	if size := g.Add(&entries[0], time.Now()); size != int(want) || times != 4 {
+		t.Errorf("%d bytes, measured %d times; want %d and 4", size, times, want)
+	}
 }

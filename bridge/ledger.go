@@ -69,13 +69,25 @@ type Tombstone struct {
 // Notices is what the queue wants to be told to the cloud beside the readings.
 // A notice stays until it is acknowledged, over restarts too.
 type Notices interface {
-	// Runs returns the run records not yet acknowledged, the oldest first.
+	RunNotices
+	TombstoneNotices
+	// Noticed receives a value when there may be something new.
+	Noticed() <-chan struct{}
+}
+
+// RunNotices are the run records that the cloud does not have yet.
+type RunNotices interface {
+	// Runs returns those not yet acknowledged, the oldest first.
 	Runs() []RunRecord
+	// AckRuns says that the cloud has these; others are left alone.
 	AckRuns(runs ...string)
+}
+
+// TombstoneNotices are the tombstones that the cloud does not have yet.
+type TombstoneNotices interface {
 	// Tombstones returns those not yet acknowledged and freezes them: they will
 	// not change any more.
 	Tombstones() []Tombstone
+	// AckTombstones says that the cloud has these; others are left alone.
 	AckTombstones(ids ...uint64)
-	// Noticed receives a value when there may be something new.
-	Noticed() <-chan struct{}
 }

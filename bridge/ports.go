@@ -52,49 +52,81 @@ var ErrClosed = errors.New("queue is closed")
 //
 // Each batch is in one of three states: waiting, claimed (handed out by Next),
 // or done. Nothing but Ack, Bury and the queue's own limits makes a batch done.
+//
+// Who uses a queue asks for the part that it needs.
 type Queue interface {
+	Intake
+	Outgoing
+	Account
+}
+
+// Intake is the side of a [Queue] that takes batches in.
+type Intake interface {
 	// Append numbers b and takes it. It does not wait for the disk: b is held in
 	// memory until the next commit. safe is as for [Emit]; a batch with safe is
 	// committed soon.
 	Append(b Batch, safe func(error))
+}
 
+// Outgoing is the side of a [Queue] that batches leave by.
+type Outgoing interface {
+	Marks
+	Claims
+	Outcomes
+}
+
+// Marks is told of connections: they divide the lanes.
+type Marks interface {
 	// Online marks the begin of a connection: what waits now is backlog.
 	Online()
 	// Offline marks its end: nobody holds a claim any more, what was claimed
 	// waits again.
 	Offline()
+}
 
+// Claims hands batches out and takes them back.
+type Claims interface {
 	// Next claims up to max waiting batches of a lane, the oldest first, those
 	// released before others. It waits until there is at least one or ctx ends;
 	// what can be had at once is returned even when ctx has ended. The entries
-	// are read-only.
+	// are read-only. It returns [ErrClosed] when the queue is closed.
 	Next(ctx context.Context, lane Lane, max int) ([]Entry, error)
-
-	// Ack says that the cloud has acknowledged these claimed batches. It does
-	// not wait for the disk.
-	Ack(positions ...Position)
 	// Release gives claimed batches back: they wait again.
 	Release(positions ...Position)
 	// Skip gives claimed batches back, too, but Next passes them over until a
 	// batch of the lane before them is released, or the next Online. Who cannot
 	// send some batches for now does not have to hold them to get at the others.
 	Skip(positions ...Position)
-	// Bury sets claimed batches aside as dead letters: the cloud refuses them
-	// for good, for cause.
-	Bury(cause string, positions ...Position)
+}
 
+// Outcomes is told what became of claimed batches. It does not wait for the disk.
+type Outcomes interface {
+	// Ack says that the cloud has acknowledged them.
+	Ack(positions ...Position)
+	// Bury sets them aside as dead letters: the cloud refuses them for good, for
+	// cause.
+	Bury(cause string, positions ...Position)
+}
+
+// Account tells what became of everything.
+type Account interface {
 	// Ledger returns the account of all batches, taken at one instant.
 	Ledger() Ledger
 }
 
-// Format is how a sink's messages look. It is pure and safe for concurrent use.
-type Format interface {
-	// Topic returns the topic that b goes to.
-	Topic(b *Batch) string
+// Measure tells what fits in a message. It is pure and safe for concurrent use.
+type Measure interface {
 	// Fit returns how many of b's readings, from the first, surely fit in one
 	// message, and about how many bytes they take in it, in company of others.
 	// n is at least 1.
 	Fit(b *Batch) (n, size int)
+}
+
+// Format is how a sink's messages look. It is pure and safe for concurrent use.
+type Format interface {
+	Measure
+	// Topic returns the topic that b goes to.
+	Topic(b *Batch) string
 	// Room is what Fit's sizes add up to when there is enough for a full message.
 	Room() int
 	// Pack packs the first n entries into one message; all have one topic. It
