@@ -17,6 +17,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/gateway/control"
+	"fieldbridge/gateway/export"
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
 )
@@ -24,7 +25,7 @@ import (
 // queueExport writes what waits to a file.
 func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := newFlags("queue", stderr)
-	format := flags.String("format", "csv", strings.Join(store.ExportFormats, ", "))
+	format := flags.String("format", "csv", strings.Join(export.Formats, ", "))
 	since := flags.String("since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
 	until := flags.String("until", "", "before this `TIME`")
 	device := flags.String("device", "", "of this device only")
@@ -41,7 +42,7 @@ func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	r := control.Queue{Op: control.Export, Format: *format, Filter: store.Filter{Device: *device}}
 	for text, t := range map[*string]*time.Time{since: &r.Filter.Since, until: &r.Filter.Until} {
 		if *text != "" && err == nil {
-			*t, err = store.ParseTime(*text, time.Now())
+			*t, err = parseTime(*text, time.Now())
 		}
 	}
 	if *forget && (*output == "" || *output == "-") && err == nil {
@@ -162,4 +163,18 @@ func (p *exportBar) end() {
 	if p.total > 0 {
 		fmt.Fprintf(p.stderr, "\r%50s\r", "")
 	}
+}
+
+// parseTime reads the time of --since and --until: RFC 3339, a date, or a
+// duration before now as 36h.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", time.DateTime, time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-23T08:00:00Z, 2026-11-23 or 36h (ago)", s)
 }

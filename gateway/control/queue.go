@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/gateway/export"
 	"fieldbridge/store"
 )
 
@@ -113,7 +114,7 @@ func (r *Queue) do(ctx context.Context, q *store.Queue, gateway string, w io.Wri
 }
 
 func (r *Queue) export(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (store.Exported, error) {
-	x, err := store.NewExporter(w, r.Format, gateway)
+	x, err := export.New(w, r.Format, gateway)
 	if err != nil {
 		return store.Exported{}, err
 	}

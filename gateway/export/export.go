@@ -1,4 +1,5 @@
-package store
+// Package export writes batches as files for people and other programs.
+package export
 
 import (
 	"bufio"
@@ -7,16 +8,15 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"time"
 
 	"fieldbridge/bridge"
 )
 
-// ExportFormats are the formats of [NewExporter].
-var ExportFormats = []string{"csv", "jsonl", "sitewise"}
+// Formats are the formats of [New].
+var Formats = []string{"csv", "jsonl", "sitewise"}
 
-// Exporter writes batches to a file for people and other programs.
-type Exporter struct {
+// Writer writes batches to a file for people and other programs.
+type Writer struct {
 	gateway string
 	format  string
 	out     *bufio.Writer
@@ -24,18 +24,18 @@ type Exporter struct {
 	line    []byte
 }
 
-// NewExporter returns an exporter that writes to w in one of [ExportFormats]:
+// New returns a writer to w in one of [Formats]:
 //
 //   - csv: a reading a line, with a line of headings;
 //   - jsonl: a batch a line, as the cloud gets it in the format rows;
 //   - sitewise: the CSV that a bulk import job of AWS IoT SiteWise takes, a
 //     reading a line without headings. The alias is /gateway/device/point; bad
 //     readings have no value, and are left out.
-func NewExporter(w io.Writer, format, gateway string) (*Exporter, error) {
-	if !slices.Contains(ExportFormats, format) {
+func New(w io.Writer, format, gateway string) (*Writer, error) {
+	if !slices.Contains(Formats, format) {
 		return nil, fmt.Errorf("export: format %q is not known: use csv, jsonl or sitewise", format)
 	}
-	x := &Exporter{gateway: gateway, format: format, out: bufio.NewWriterSize(w, 64<<10)}
+	x := &Writer{gateway: gateway, format: format, out: bufio.NewWriterSize(w, 64<<10)}
 	x.csv = csv.NewWriter(x.out)
 	if format == "csv" {
 		return x, x.csv.Write([]string{"time", "gateway", "run", "seq", "device", "point", "value", "quality"})
@@ -44,7 +44,7 @@ func NewExporter(w io.Writer, format, gateway string) (*Exporter, error) {
 }
 
 // Write writes entries.
-func (x *Exporter) Write(entries []bridge.Entry) error {
+func (x *Writer) Write(entries []bridge.Entry) error {
 	for i := range entries {
 		var err error
 		switch x.format {
@@ -63,7 +63,7 @@ func (x *Exporter) Write(entries []bridge.Entry) error {
 }
 
 // Flush writes what is buffered.
-func (x *Exporter) Flush() error {
+func (x *Writer) Flush() error {
 	x.csv.Flush()
 	if err := x.csv.Error(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (x *Exporter) Flush() error {
 	return x.out.Flush()
 }
 
-func (x *Exporter) writeCSV(e *bridge.Entry) error {
+func (x *Writer) writeCSV(e *bridge.Entry) error {
 	record := []string{e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), x.gateway, e.Run, strconv.FormatUint(e.Seq, 10), e.Device, "", "", ""}
 	for _, r := range e.Readings {
 		record[5], record[6], record[7] = r.Point, "", "good"
@@ -94,7 +94,7 @@ var siteWiseTypes = map[bridge.Kind]string{bridge.KindBool: "BOOLEAN", bridge.Ki
 // writeSiteWise writes ALIAS, DATA_TYPE, TIMESTAMP_SECONDS,
 // TIMESTAMP_NANO_OFFSET, QUALITY, VALUE (AWS IoT SiteWise User Guide, "Create a
 // bulk import job"). Its integers have 32 bits: larger ones go as doubles.
-func (x *Exporter) writeSiteWise(e *bridge.Entry) error {
+func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 	for _, r := range e.Readings {
 		if !r.Value.Good() {
 			continue
@@ -111,7 +111,7 @@ func (x *Exporter) writeSiteWise(e *bridge.Entry) error {
 	return nil
 }
 
-func (x *Exporter) writeJSON(e *bridge.Entry) error {
+func (x *Writer) writeJSON(e *bridge.Entry) error {
 	b := append(x.line[:0], `{"v":1,"gateway":`...)
 	b = strconv.AppendQuoteToASCII(b, x.gateway) // a thing name: it needs no escapes
 	b = fmt.Appendf(b, `,"run":%q,"seq":%d,"device":%q,"at":%d`, e.Run, e.Seq, e.Device, e.At.UnixMilli())
@@ -139,7 +139,7 @@ func (x *Exporter) writeJSON(e *bridge.Entry) error {
 	return err
 }
 
-func (x *Exporter) appendPoints(b []byte, readings []bridge.Reading) (_ []byte, bad int) {
+func (x *Writer) appendPoints(b []byte, readings []bridge.Reading) (_ []byte, bad int) {
 	n := 0
 	for _, r := range readings {
 		if !r.Value.Good() {
@@ -173,18 +173,4 @@ func appendJSONString(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
-}
-
-// ParseTime reads the time of --since and --until: RFC 3339, a date, or a
-// duration before now as 36h.
-func ParseTime(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", time.DateTime, time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-23T08:00:00Z, 2026-11-23 or 36h (ago)", s)
 }
