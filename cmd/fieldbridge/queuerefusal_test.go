@@ -175,7 +175,7 @@ func TestQueueOfANewerFormat(t *testing.T) {
 	if at < 4 {
 		t.Fatalf("no format in %q", data)
 	}
-	value := bytes.Replace(data[at:], []byte(`"format":1,`), []byte(`"format":2,`), 1)
+	value := bytes.Replace(data[at:], []byte(`"format":2,`), []byte(`"format":3,`), 1)
 	newer := append(binary.LittleEndian.AppendUint32(slices.Clone(data[:at-4]), crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))), value...)
 	if bytes.Equal(newer, data) {
 		t.Fatalf("no format in %q", data)
@@ -184,7 +184,7 @@ func TestQueueOfANewerFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, op := range []string{"inspect", "verify", "purge"} {
-		refused(t, "its format is version 2, this program knows 1", op, dir, "--yes")
+		refused(t, "its format is version 3, this program knows 2", op, dir, "--yes")
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, newer) {
 		t.Errorf("it was changed: %v", err)
