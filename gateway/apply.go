@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -79,9 +80,9 @@ func (g *Gateway) vital() change.Vital {
 }
 
 // hangup reloads at SIGHUP.
-func (g *Gateway) hangup() {
+func (g *Gateway) hangup(ctx context.Context) {
 	// The changer logs what it does and why it does not.
-	if text, err := g.change.Reload(0, 1); err == nil {
+	if text, err := g.change.Reload(ctx, 0, 1); err == nil {
 		g.log.Info("reloaded at SIGHUP", "outcome", text)
 	}
 }

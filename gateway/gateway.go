@@ -149,7 +149,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sides.Go(func() { g.serveControl(side) })
 	sides.Go(func() { g.change.Run(side) })
 	sides.Go(func() { condition.Log(side, g.view.Conditions, g.log) })
-	sides.Go(func() { onSignal(side, syscall.SIGHUP, g.hangup) })
+	sides.Go(func() { onSignal(side, syscall.SIGHUP, func() { g.hangup(side) }) })
 	sides.Go(func() { onSignal(side, syscall.SIGPWR, func() { g.powerFails(side) }) })
 	uplink.Go(func() {
 		serve := func(ctx context.Context, link bridge.Link) {

@@ -36,11 +36,11 @@ func (g *Gateway) controlHandler() http.Handler {
 	return mux
 }
 
-func (g *Gateway) reload(_ context.Context, r control.Reload) (string, error) {
+func (g *Gateway) reload(ctx context.Context, r control.Reload) (string, error) {
 	if r.Confirm < 0 || r.Good < 0 || r.Good > 1 {
 		return "", errors.New("confirm is a duration, good a share")
 	}
-	return g.change.Reload(r.Confirm, r.Good)
+	return g.change.Reload(ctx, r.Confirm, r.Good)
 }
 
 func (g *Gateway) serveSensors(w http.ResponseWriter, _ *http.Request) {

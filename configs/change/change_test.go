@@ -131,30 +131,30 @@ func TestReload(t *testing.T) {
 	b := newBench(t)
 	b.write(text("one"))
 	c, _ := b.start()
-	if said, err := c.Reload(0, 1); err != nil || said != "nothing has changed" || len(b.applied) != 0 {
+	if said, err := c.Reload(t.Context(), 0, 1); err != nil || said != "nothing has changed" || len(b.applied) != 0 {
 		t.Errorf("the same content: %q %v %v", said, err, b.applied)
 	}
 	b.write("# a comment\n" + text("one"))
-	if said, _ := c.Reload(0, 1); said != "nothing has changed" {
+	if said, _ := c.Reload(t.Context(), 0, 1); said != "nothing has changed" {
 		t.Errorf("a comment: %q", said)
 	}
 	b.write(text("two"))
-	if _, err := c.Reload(0, 1); err != nil || topic(c) != "two" || c.Status().Reloaded != 1 {
+	if _, err := c.Reload(t.Context(), 0, 1); err != nil || topic(c) != "two" || c.Status().Reloaded != 1 {
 		t.Errorf("another topic: %v %+v", err, c.Status())
 	}
 	b.write(text("two") + "colour: red\n")
 	var wrong *configs.Error
-	if _, err := c.Reload(0, 1); !errors.As(err, &wrong) || topic(c) != "two" || len(c.Health()) != 1 {
+	if _, err := c.Reload(t.Context(), 0, 1); !errors.As(err, &wrong) || topic(c) != "two" || len(c.Health()) != 1 {
 		t.Errorf("a wrong file: %v, %v", err, c.Health())
 	}
 	b.write(text("three"))
 	b.fail = errors.New("no")
-	if _, err := c.Reload(0, 1); err == nil || topic(c) != "two" || !strings.Contains(c.Status().Problem, "not applied: no") {
+	if _, err := c.Reload(t.Context(), 0, 1); err == nil || topic(c) != "two" || !strings.Contains(c.Status().Problem, "not applied: no") {
 		t.Errorf("a gateway that refuses: %v %+v", err, c.Status())
 	}
 	b.fail = nil
 	b.write(text("two"))
-	if _, err := c.Reload(0, 1); err != nil || len(c.Health()) != 0 {
+	if _, err := c.Reload(t.Context(), 0, 1); err != nil || len(c.Health()) != 0 {
 		t.Errorf("back to what runs: %v, %v", err, c.Health())
 	}
 }
@@ -183,6 +183,50 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+// A reload that takes long, as brokers and a disk may, keeps nobody waiting who
+// asks how the gateway is; a second reload waits as long as its context lasts.
+func TestSlowReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.write(text("one"))
+		c, _ := b.start()
+		applying, goOn := make(chan struct{}), make(chan struct{})
+		c.o.Apply = func(old, new *configs.Config, hash string) error {
+			close(applying)
+			<-goOn
+			return b.apply(old, new, hash)
+		}
+		b.write(text("two"))
+		var first error
+		reloaded := make(chan struct{})
+		go func() { defer close(reloaded); _, first = c.Reload(t.Context(), 0, 1) }()
+		<-applying
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			if topic(c) != "one" || c.Status().Reloaded != 0 || len(c.Health()) != 0 {
+				t.Errorf("during a reload: %+v %v", c.Status(), c.Health())
+			}
+		}()
+		select {
+		case <-asked:
+		case <-time.After(time.Second):
+			t.Error("the status waits for a reload")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Reload(ctx, 0, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a second reload: %v", err)
+		}
+		close(goOn)
+		<-reloaded
+		if first != nil || topic(c) != "two" {
+			t.Errorf("the first reload: %v, %s", first, topic(c))
+		}
+		<-asked
+	})
+}
+
 // A trial ends well or is taken back, for each of the reasons.
 func TestConfirm(t *testing.T) {
 	tests := map[string]struct {
@@ -207,10 +251,10 @@ func TestConfirm(t *testing.T) {
 				c, _ := b.start()
 				run(t, c, func() {
 					b.write(text("two"))
-					if _, err := c.Reload(time.Minute, test.share); err != nil {
+					if _, err := c.Reload(t.Context(), time.Minute, test.share); err != nil {
 						t.Fatal(err)
 					}
-					if _, err := c.Reload(time.Minute, 1); !errors.Is(err, ErrOnTrial) {
+					if _, err := c.Reload(t.Context(), time.Minute, 1); !errors.Is(err, ErrOnTrial) {
 						t.Errorf("a second trial: %v", err)
 					}
 					b.set(test.change)
@@ -250,7 +294,7 @@ func TestFallBack(t *testing.T) {
 		run(t, c, func() { time.Sleep(goodAfter + 2*watchEvery) })
 
 		b.write(text("two"))
-		if _, err := c.Reload(time.Minute, 1); err != nil {
+		if _, err := c.Reload(t.Context(), time.Minute, 1); err != nil {
 			t.Fatal(err)
 		}
 		c, s := b.start() // it was killed

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -54,18 +54,27 @@ type Status struct {
 }
 
 // Changer owns what configuration a gateway runs. It is safe for concurrent use.
+//
+// Whoever changes something holds turn, over files, fsyncs and [Options.Apply],
+// which may take seconds. What others ask for is published in shown and never
+// waits for any of it.
 type Changer struct {
-	o Options
+	o     Options
+	turn  chan struct{}         // holds one token while a change is under way
+	shown atomic.Pointer[shown] // written by who holds turn
 
-	mu       sync.Mutex
-	config   *configs.Config // guarded by mu; what runs, see lean
-	snapshot []byte          // guarded by mu; of what runs
-	files    []string        // guarded by mu; to be watched
-	seen     string          // guarded by mu; how files looked at the last load
-	status   Status          // guarded by mu
-	problem  time.Time       // guarded by mu; since when there is status.Problem
-	good     bool            // guarded by mu; config is known to work
-	pending  *pending        // guarded by mu; nil unless config is on trial
+	snapshot []byte   // with turn; of what runs
+	files    []string // with turn; to be watched
+	seen     string   // with turn; how files looked at the last load
+	good     bool     // with turn; what runs is known to work
+	pending  *pending // with turn; nil unless what runs is on trial
+}
+
+// shown is what a gateway runs, as anyone may see it. It is immutable.
+type shown struct {
+	config  *configs.Config // see lean
+	status  Status
+	problem time.Time // since when there is status.Problem
 }
 
 // pending is what to return to when a trial fails.
@@ -82,13 +91,13 @@ type pending struct {
 // New returns the changer of a gateway that starts with s. Of s.Config it keeps
 // all but the points of the Modbus devices.
 func New(s Started, o Options) *Changer {
-	c := &Changer{o: o, config: lean(s.Config), snapshot: s.snapshot, files: s.Files,
-		status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}}
+	c := &Changer{o: o, turn: make(chan struct{}, 1), snapshot: s.snapshot, files: s.Files}
+	c.shown.Store(&shown{config: lean(s.Config), status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}})
 	if s.FellBack != "" {
-		c.status.Origin = "last good configuration"
+		c.show(func(now *shown) { now.status.Origin = "last good configuration" })
 		c.files = []string{o.File}
 		c.good = true
-		c.setProblemLocked("the file is not used: " + s.FellBack)
+		c.showProblem("the file is not used: " + s.FellBack)
 	}
 	c.seen = look(c.files)
 	return c
@@ -96,35 +105,49 @@ func New(s Started, o Options) *Changer {
 
 // Config returns what runs, without the points of the Modbus devices. It is
 // read-only.
-func (c *Changer) Config() *configs.Config {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.config
-}
+func (c *Changer) Config() *configs.Config { return c.shown.Load().config }
 
-// Status returns what is applied.
-func (c *Changer) Status() Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status
-}
+// Status returns what is applied. It never waits for a reload.
+func (c *Changer) Status() Status { return c.shown.Load().status }
 
-// Health implements [condition.Reporter].
+// Health implements [condition.Reporter]. It never waits for a reload.
 func (c *Changer) Health() []condition.Condition {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.status.Problem == "" {
+	now := c.shown.Load()
+	if now.status.Problem == "" {
 		return nil
 	}
-	return []condition.Condition{condition.FileNotUsed.At("configuration", c.problem, c.status.Problem)}
+	return []condition.Condition{condition.FileNotUsed.At("configuration", now.problem, now.status.Problem)}
 }
 
-func (c *Changer) setProblemLocked(text string) {
-	if text != "" && c.status.Problem == "" {
-		c.problem = time.Now()
-	}
-	c.status.Problem = text
+// show publishes a change of what runs. The caller holds turn.
+func (c *Changer) show(change func(now *shown)) {
+	next := *c.shown.Load()
+	change(&next)
+	c.shown.Store(&next)
 }
+
+// showProblem publishes why the file is not what runs, "" if it is. The caller
+// holds turn.
+func (c *Changer) showProblem(text string) {
+	c.show(func(now *shown) {
+		if text != "" && now.status.Problem == "" {
+			now.problem = time.Now()
+		}
+		now.status.Problem = text
+	})
+}
+
+// begin waits until no other change is under way, or ctx ends.
+func (c *Changer) begin(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Changer) end() { <-c.turn }
 
 // ErrOnTrial says that a change waits for its confirmation.
 var ErrOnTrial = errors.New("a change is on trial: wait until it is confirmed or taken back")
@@ -137,9 +160,19 @@ var ErrOnTrial = errors.New("a change is on trial: wait until it is confirmed or
 // have acknowledged something, and of the devices that both configurations have
 // at least share (1 is all) of the points that were good must be good again;
 // else the change is taken back.
-func (c *Changer) Reload(confirm time.Duration, share float64) (text string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+//
+// Reloads happen one after another. ctx ends the wait for the one before; what
+// has begun goes on to its end, since a change by halves would be worse.
+func (c *Changer) Reload(ctx context.Context, confirm time.Duration, share float64) (text string, err error) {
+	if err := c.begin(ctx); err != nil {
+		return "", fmt.Errorf("another reload is under way: %w", err)
+	}
+	defer c.end()
+	return c.reload(confirm, share)
+}
+
+// reload is Reload for who holds turn.
+func (c *Changer) reload(confirm time.Duration, share float64) (text string, err error) {
 	if c.pending != nil {
 		return "", ErrOnTrial
 	}
@@ -149,17 +182,17 @@ func (c *Changer) Reload(confirm time.Duration, share float64) (text string, err
 		err = &configs.Error{Problems: l.Missing}
 	}
 	if err != nil {
-		c.refuseLocked("the file is wrong and was not applied: "+firstLine(err), err)
+		c.refuse("the file is wrong and was not applied: "+firstLine(err), err)
 		return "", err
 	}
 	c.files = l.Files
 	c.seen = look(c.files)
-	if l.Hash == c.status.Hash {
-		c.setProblemLocked("")
+	if l.Hash == c.Status().Hash {
+		c.showProblem("")
 		return "nothing has changed", nil
 	}
-	if err := c.applyLocked(l, confirm, share); err != nil {
-		c.refuseLocked("the file was not applied: "+err.Error(), err)
+	if err := c.apply(l, confirm, share); err != nil {
+		c.refuse("the file was not applied: "+err.Error(), err)
 		return "", err
 	}
 	if confirm == 0 {
@@ -168,26 +201,27 @@ func (c *Changer) Reload(confirm time.Duration, share float64) (text string, err
 	return fmt.Sprintf("applied %s, on trial for %s", l.Hash, confirm), nil
 }
 
-// refuseLocked tells once that a file is not used.
-func (c *Changer) refuseLocked(problem string, err error) {
-	if c.status.Problem != problem {
+// refuse tells once that a file is not used.
+func (c *Changer) refuse(problem string, err error) {
+	if c.Status().Problem != problem {
 		c.o.Log.Error("configuration refused, nothing changes", "file", c.o.File, "err", err)
 	}
-	c.setProblemLocked(problem)
+	c.showProblem(problem)
 }
 
-// applyLocked brings l into the gateway. What it must return to is on the disk
+// apply brings l into the gateway. What it must return to is on the disk
 // before.
-func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share float64) error {
+func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64) error {
 	if confirm > 0 {
-		if err := c.keepGoodLocked(); err != nil {
+		if err := c.keepGood(); err != nil {
 			return fmt.Errorf("keep the running configuration: %w", err)
 		}
 	}
 	if err := save(c.o.State, trialKey, trial{Hash: l.Hash, Starts: 1, Confirm: confirm > 0}); err != nil && confirm > 0 {
 		return fmt.Errorf("keep the trial: %w", err)
 	}
-	old, err := c.whole(c.config, c.snapshot)
+	was := c.shown.Load()
+	old, err := c.whole(was.config, c.snapshot)
 	if err != nil {
 		return fmt.Errorf("read the running configuration again: %w", err)
 	}
@@ -199,24 +233,31 @@ func (c *Changer) applyLocked(l *configs.Loaded, confirm time.Duration, share fl
 	}
 	now := time.Now()
 	if confirm > 0 {
-		c.pending = &pending{old: c.config, snapshot: c.snapshot, hash: c.status.Hash, origin: c.status.Origin, before: before, share: share, acked: c.o.Vital().Acked}
+		c.pending = &pending{
+			old: was.config, snapshot: c.snapshot, hash: was.status.Hash, origin: was.status.Origin,
+			before: before, share: share, acked: c.o.Vital().Acked,
+		}
 	}
-	c.config, c.snapshot, c.good = lean(config), pack(l), false
-	c.status = Status{Hash: l.Hash, Origin: c.o.File, Applied: now, Reloaded: c.status.Reloaded + 1}
+	c.snapshot, c.good = pack(l), false
+	next := &shown{config: lean(config), status: Status{
+		Hash: l.Hash, Origin: c.o.File, Applied: now, Reloaded: was.status.Reloaded + 1,
+	}}
 	if confirm > 0 {
-		c.status.OnTrial = now.Add(confirm)
+		next.status.OnTrial = now.Add(confirm)
 	}
+	c.shown.Store(next)
 	c.o.Log.Info("configuration applied", "file", c.o.File, "hash", l.Hash, "trial", confirm)
 	return nil
 }
 
-// keepGoodLocked makes what runs the last good configuration.
-func (c *Changer) keepGoodLocked() error {
-	if load[good](c.o.State, goodKey).Hash == c.status.Hash {
+// keepGood makes what runs the last good configuration.
+func (c *Changer) keepGood() error {
+	hash := c.Status().Hash
+	if load[good](c.o.State, goodKey).Hash == hash {
 		c.good = true
 		return nil
 	}
-	err := save(c.o.State, goodKey, good{c.status.Hash, c.o.File, time.Now(), c.snapshot})
+	err := save(c.o.State, goodKey, good{hash, c.o.File, time.Now(), c.snapshot})
 	c.good = err == nil
 	return err
 }
@@ -247,41 +288,42 @@ func (c *Changer) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		c.tick()
+		if c.begin(ctx) == nil {
+			c.tick()
+			c.end()
+		}
 	}
 }
 
 // stopped notes a stop that was asked for: it does not count as a crash. A trial
 // is not forgiven.
 func (c *Changer) stopped() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.turn <- struct{}{}
+	defer c.end()
 	if c.pending == nil && !c.good {
-		_ = save(c.o.State, trialKey, trial{Hash: c.status.Hash}) // at worst it counts
+		_ = save(c.o.State, trialKey, trial{Hash: c.Status().Hash}) // at worst it counts
 	}
 }
 
 // tick does what is due.
 func (c *Changer) tick() {
-	c.mu.Lock()
+	s := c.Status()
 	now := time.Now()
 	switch {
-	case c.pending != nil && !now.Before(c.status.OnTrial):
-		c.judgeLocked()
-	case c.pending == nil && !c.good && now.Sub(c.status.Applied) >= goodAfter:
-		c.becomeGoodLocked()
+	case c.pending != nil && !now.Before(s.OnTrial):
+		c.judge()
+	case c.pending == nil && !c.good && now.Sub(s.Applied) >= goodAfter:
+		c.becomeGood()
 	}
-	changed := c.pending == nil && c.config.Watch && look(c.files) != c.seen
-	c.mu.Unlock()
-	if changed {
+	if c.pending == nil && c.Config().Watch && look(c.files) != c.seen {
 		// The error is in the log and in the health.
-		_, _ = c.Reload(0, 1)
+		_, _ = c.reload(0, 1)
 	}
 }
 
-// becomeGoodLocked notes that what runs works.
-func (c *Changer) becomeGoodLocked() {
-	err := c.keepGoodLocked()
+// becomeGood notes that what runs works.
+func (c *Changer) becomeGood() {
+	err := c.keepGood()
 	if err == nil {
 		err = save(c.o.State, trialKey, trial{})
 	}
@@ -291,35 +333,39 @@ func (c *Changer) becomeGoodLocked() {
 	}
 }
 
-// judgeLocked ends a trial.
-func (c *Changer) judgeLocked() {
+// judge ends a trial.
+func (c *Changer) judge() {
 	p := c.pending
 	c.pending = nil
-	c.status.OnTrial = time.Time{}
+	c.show(func(now *shown) { now.status.OnTrial = time.Time{} })
+	refused := c.Status().Hash
 	why := verdict(p, c.o.Vital())
 	if why == "" {
-		c.o.Log.Info("configuration confirmed", "hash", c.status.Hash)
-		c.becomeGoodLocked()
+		c.o.Log.Info("configuration confirmed", "hash", refused)
+		c.becomeGood()
 		return
 	}
-	refused := c.status.Hash
 	if err := save(c.o.State, trialKey, trial{Hash: refused, Refused: why}); err != nil {
 		c.o.Log.Error("the refused configuration cannot be noted", "err", err)
 	}
 	if err := c.takeBack(p); err != nil {
-		c.setProblemLocked(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: restart the gateway", refused, why, err))
+		c.showProblem(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: "+
+			"restart the gateway", refused, why, err))
 		c.o.Log.Error("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
 		return
 	}
-	c.config, c.snapshot, c.good = p.old, p.snapshot, true
-	c.status.Hash, c.status.Origin, c.status.Applied = p.hash, p.origin, time.Now()
-	c.setProblemLocked(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
+	c.snapshot, c.good = p.snapshot, true
+	c.show(func(now *shown) {
+		now.config = p.old
+		now.status.Hash, now.status.Origin, now.status.Applied = p.hash, p.origin, time.Now()
+	})
+	c.showProblem(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
 	c.o.Log.Error("configuration taken back", "hash", refused, "why", why)
 }
 
 // takeBack applies what ran before a trial.
 func (c *Changer) takeBack(p *pending) error {
-	now, err := c.whole(c.config, c.snapshot)
+	now, err := c.whole(c.Config(), c.snapshot)
 	if err != nil {
 		return err
 	}

@@ -10,4 +10,8 @@
 // that [Start] can fall back to it: when the file is wrong, when a trial was cut
 // short by a crash, or when the gateway was started [mostStarts] times with a
 // configuration that never became good.
+//
+// Changes happen one after another: who holds the turn of a [Changer] may read
+// files, wait for fsync and for the gateway's parts. There is no lock besides:
+// status and health read what was last published, without waiting.
 package change
