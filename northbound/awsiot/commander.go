@@ -43,7 +43,7 @@ type commander struct {
 
 func newCommander(s *Sink) *commander {
 	c := &commander{sink: s, requests: make(chan request, waitingCommands), busy: make(chan struct{}, 1), done: make(map[string]finished),
-		executions: newExecutions()}
+		executions: newExecutions(), off: newCommandSwitch()}
 	c.off.read(s.options.State, s.log)
 	return c
 }

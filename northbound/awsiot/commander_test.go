@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,6 +228,46 @@ func TestSwitchWithoutADisk(t *testing.T) {
 	if s, err = New(validConfig(), Options{Gateway: "g", Log: quiet, State: state}); err != nil || !s.Commands().Off {
 		t.Errorf("a switch that can't be read: %v, %+v", err, s.Commands())
 	}
+}
+
+// slowState is a disk that takes its time for each write.
+type slowState struct {
+	memoryState
+	takes time.Duration
+}
+
+func (s *slowState) Put(key string, value []byte) error {
+	time.Sleep(s.takes)
+	return s.memoryState.Put(key, value)
+}
+
+// TestSwitchOnASlowDisk: while the disk blocks, health and status are told at
+// once, and off counts, whoever else turns the switch.
+func TestSwitchOnASlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(validConfig(), Options{Gateway: "g", Log: quiet, State: &slowState{takes: 5 * time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		var turning sync.WaitGroup
+		for _, off := range []bool{true, false, true} {
+			turning.Go(func() {
+				if err := s.SwitchCommands(t.Context(), off); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			s.Health()
+			if status := s.Commands(); !status.Off || time.Since(begin) > 0 {
+				t.Errorf("%+v after %v", status, time.Since(begin))
+			}
+		}
+		turning.Wait()
+		if status := s.Commands(); !status.Off {
+			t.Error("on, though it was turned off last")
+		}
+	})
 }
 
 // TestSwitchedOffWhileAWSIsAsked: the switch counts up to the last moment.

@@ -26,10 +26,15 @@ type CommandStatus struct {
 // commandSwitch is the switch on the machine that turns all commands off. It is
 // kept over restarts.
 type commandSwitch struct {
+	turning chan struct{} // holds a value while somebody turns it; the disk may be slow
+	state   bridge.State  // nil forgets
+
 	mu    sync.Mutex
-	saved switchState  // guarded by mu
-	state bridge.State // nil forgets
+	saved switchState // guarded by mu
+	offs  int         // guarded by mu; how often it was turned off
 }
+
+func newCommandSwitch() commandSwitch { return commandSwitch{turning: make(chan struct{}, 1)} }
 
 type switchState struct {
 	Off   bool  `json:"off"`
@@ -75,19 +80,12 @@ func (c *commandSwitch) status() CommandStatus {
 }
 
 // set turns the switch. Off counts at once and stays, even if it can't be saved;
-// on counts only when it is saved.
+// on counts only when it is saved. Who turns it waits for the disk, and for others
+// who turn it; who only looks waits for nothing.
 func (c *commandSwitch) set(off bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	next := switchState{Off: off}
-	if off && c.saved.Off {
-		next = c.saved
-	} else if off {
-		next.Since = time.Now().UnixMilli()
-	}
-	if off {
-		c.saved = next
-	}
+	next, offs := c.turn(off)
+	c.turning <- struct{}{}
+	defer func() { <-c.turning }()
 	if c.state != nil {
 		data := encode(next)
 		for _, key := range switchKeys {
@@ -96,8 +94,27 @@ func (c *commandSwitch) set(off bool) error {
 			}
 		}
 	}
-	c.saved = next
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.offs == offs { // nobody has turned it off meanwhile
+		c.saved = next
+	}
 	return nil
+}
+
+// turn returns the state that the switch is to have, which counts already if it
+// is off, and how often it was turned off.
+func (c *commandSwitch) turn(off bool) (next switchState, offs int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !off {
+		return switchState{}, c.offs
+	}
+	if !c.saved.Off {
+		c.saved = switchState{Off: true, Since: time.Now().UnixMilli()}
+	}
+	c.offs++
+	return c.saved, c.offs
 }
 
 // errUnderWay is that a command was begun before the switch was turned.
@@ -129,7 +146,7 @@ func (s *Sink) SwitchCommands(ctx context.Context, off bool) error {
 // SaveSwitch turns the switch that a gateway will find when it starts. state must
 // be that of a gateway that does not run.
 func SaveSwitch(state bridge.State, off bool) error {
-	var c commandSwitch
+	c := newCommandSwitch()
 	c.read(state, slog.New(slog.DiscardHandler))
 	return c.set(off)
 }
@@ -137,7 +154,7 @@ func SaveSwitch(state bridge.State, off bool) error {
 // SavedSwitch returns how the switch of a gateway that does not run is turned;
 // the ways are not known.
 func SavedSwitch(state bridge.State) CommandStatus {
-	var c commandSwitch
+	c := newCommandSwitch()
 	c.read(state, slog.New(slog.DiscardHandler))
 	return c.status()
 }
