@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
@@ -171,12 +171,12 @@ func (c *Config) fillTopic(topic, gateway string) string {
 
 // emissions are what is polled, by device and interval; with surely only what is
 // delivered each time.
-func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []awsiot.Emission {
+func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emission {
 	type cycle struct {
 		device string
 		every  time.Duration
 	}
-	var all []awsiot.Emission
+	var all []payload.Emission
 	index := make(map[cycle]int)
 	for _, bus := range buses {
 		if surely && bus.Load > 1 {
@@ -188,7 +188,7 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []awsiot.Emissio
 			if !ok {
 				i = len(all)
 				index[key] = i
-				all = append(all, awsiot.Emission{Device: block.Device, Every: block.Every})
+				all = append(all, payload.Emission{Device: block.Device, Every: block.Every})
 			}
 			for _, point := range block.Points {
 				d := c.Southbound.Modbus.Devices[block.Device]
@@ -200,7 +200,7 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []awsiot.Emissio
 				if p.Coil != nil || p.Discrete != nil || p.Bit != nil {
 					kind = "bool"
 				}
-				all[i].Readings = append(all[i].Readings, bridge.Reading{Point: point, Value: awsiot.Typical(kind, p.Scale != nil)})
+				all[i].Readings = append(all[i].Readings, bridge.Reading{Point: point, Value: payload.Typical(kind, p.Scale != nil)})
 			}
 		}
 	}
@@ -228,7 +228,7 @@ func (l *Loaded) Advice() []Problem {
 	north := &c.Northbound.AWSIoT
 	all := c.emissions(buses, false)
 	if f, err := north.Forecast(c.Gateway, c.Labels, all); err == nil {
-		found := append(f.Problems(north), north.Advice(c.Gateway, c.Labels, all, f)...)
+		found := append(f.Problems(north.Rate.Messages, float64(north.Rate.Bytes)), north.Advice(c.Gateway, c.Labels, all, f)...)
 		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, found)...)
 	}
 	return l.located(problems)
@@ -245,7 +245,7 @@ func (l *Loaded) Refusals() []Problem {
 	if err != nil {
 		return nil
 	}
-	return l.located(setting.Under([]string{"northbound", "awsiot"}, f.Problems(north)))
+	return l.located(setting.Under([]string{"northbound", "awsiot"}, f.Problems(north.Rate.Messages, float64(north.Rate.Bytes))))
 }
 
 // located says where problems are.

@@ -8,7 +8,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
 	"fieldbridge/configs/change"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // apply makes a running gateway another one: devices, sensors and sessions that
@@ -62,7 +62,7 @@ func fixedKey(old, new *configs.Config) string {
 func forwardConfig(c *configs.Config) bridge.ForwardConfig {
 	north := &c.Northbound.AWSIoT
 	return bridge.ForwardConfig{
-		Linger: north.Linger.D(), OldestFirst: north.Order == awsiot.OldestFirst, LiveShare: float64(north.LiveShare),
+		Linger: north.Linger.D(), OldestFirst: north.Order == payload.OldestFirst, LiveShare: float64(north.LiveShare),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 	"fieldbridge/store"
 )
@@ -30,9 +31,9 @@ import (
 // committed before, closed, opened again and read back.
 func BenchmarkUplink(b *testing.B) {
 	for _, points := range []int{20, 1000} {
-		for _, format := range []awsiot.Format{awsiot.Rows, awsiot.Columns, awsiot.Flat} {
+		for _, format := range []payload.Format{payload.Rows, payload.Columns, payload.Flat} {
 			for _, backlog := range []bool{false, true} {
-				if format == awsiot.Flat && points == 20 {
+				if format == payload.Flat && points == 20 {
 					continue // a message per 20 readings: TestCost tells what that is
 				}
 				name := fmt.Sprintf("%s/10x%d/live", format, points)
@@ -52,7 +53,7 @@ func BenchmarkUplink(b *testing.B) {
 // uplinkReadings is how many readings one iteration sends.
 const uplinkReadings = 1_000_000
 
-func measureUplink(b *testing.B, format awsiot.Format, points int, backlog bool) {
+func measureUplink(b *testing.B, format payload.Format, points int, backlog bool) {
 	dir := b.TempDir()
 	u := newUplink(b, dir, startCloud(b, dir), format)
 	batches := emittedBatches(points)
@@ -124,14 +125,14 @@ type uplink struct {
 	sink      *awsiot.Sink
 }
 
-func newUplink(b *testing.B, dir, addr string, format awsiot.Format) *uplink {
+func newUplink(b *testing.B, dir, addr string, format payload.Format) *uplink {
 	u := &uplink{dir: dir}
 	u.config.SetDefaults()
 	file := func(name string) setting.Path { return setting.Path(filepath.Join(dir, "certs", name)) }
 	u.config.Endpoint, u.config.ServerName = addr, "localhost"
 	u.config.Certificate, u.config.PrivateKey, u.config.CA = file("load.pem"), file("load.key"), file("ca.pem")
 	u.config.Topic, u.config.Format, u.config.Rate = "load/{gateway}", format, awsiot.Rate{}
-	if format == awsiot.Columns {
+	if format == payload.Columns {
 		u.config.MaxMessage = 40_000
 	}
 	u.open(b)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // outcome is what became of a command.
@@ -45,7 +46,7 @@ func (a *answer) list(readings []bridge.Reading) {
 	for _, r := range readings {
 		size += len(r.Point) + 6
 		if r.Value.Good() {
-			text := appendValue(nil, r.Value)
+			text := payload.AppendValue(nil, r.Value)
 			points[r.Point], size = text, size+len(text)
 		} else {
 			bad[r.Point] = r.Value.Reason().String()
@@ -63,7 +64,7 @@ func (a *answer) list(readings []bridge.Reading) {
 // end the connection for one that is reserved, and all commands are only as
 // careful as who gives them.
 func answerable(topic string) bool {
-	return topic != "" && topic[0] != '$' && len(topic) <= maxTopic && strings.Count(topic, "/") <= maxSlashes &&
+	return topic != "" && topic[0] != '$' && len(topic) <= payload.MaxTopic && strings.Count(topic, "/") <= payload.MaxSlashes &&
 		!strings.ContainsAny(topic, "+#\x00")
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 )
 
@@ -33,26 +34,7 @@ type Config struct {
 	// or socks5://host:1080; user:password@ before the host if it asks. The
 	// default is none; the environment is not asked.
 	Proxy string `yaml:"proxy"`
-	// Topic is where readings go. {gateway}, {device} and {label.NAME} are
-	// replaced; without {device} messages pack best. At most 256 bytes and 7
-	// slashes.
-	Topic string `yaml:"topic"`
-	// BasicIngest is the name of an AWS IoT rule that gets the readings directly,
-	// without the broker and its charge: topics begin with $aws/rules/NAME/.
-	// Nobody can subscribe to them, and a rule that does not exist loses the
-	// readings without a word to us.
-	BasicIngest string `yaml:"basic_ingest"`
-	// Format is rows, columns or flat.
-	Format Format `yaml:"format"`
-	// MaxMessage is the most bytes of topic, content type and payload in one
-	// message, at most 128KiB. AWS bills messages in steps of 5 KB.
-	MaxMessage setting.Size `yaml:"max_message"`
-	// Linger is the longest that a fresh batch waits for company in a message;
-	// 0s sends at once.
-	Linger setting.Duration `yaml:"linger"`
-	// Order is live-first, where fresh readings overtake the backlog, or
-	// oldest-first.
-	Order Order `yaml:"order"`
+	payload.Settings
 	// LiveShare is the part of the rate that fresh readings get at most while a
 	// backlog drains, 1% to 99%.
 	LiveShare Share `yaml:"live_share"`
@@ -119,15 +101,6 @@ type Shadow struct {
 	Every setting.Duration `yaml:"every"`
 }
 
-// Order is which readings go first while a backlog waits.
-type Order string
-
-// The orders.
-const (
-	LiveFirst   Order = "live-first"   // fresh readings overtake the backlog
-	OldestFirst Order = "oldest-first" // strictly in the order of the queue
-)
-
 // Share is a part of a whole, 0 to 1, written in percent: 80%.
 type Share float64
 
@@ -177,10 +150,6 @@ type Backoff struct {
 // server name and the status topic follow from other keys.
 func (c *Config) SetDefaults() {
 	*c = Config{
-		Format:         Rows,
-		MaxMessage:     5000,
-		Linger:         setting.Duration(time.Second),
-		Order:          LiveFirst,
 		LiveShare:      0.8,
 		Window:         20,
 		Rate:           Rate{Messages: 80, Bytes: 400 << 10},
@@ -191,4 +160,5 @@ func (c *Config) SetDefaults() {
 		Shadow:         Shadow{Every: setting.Duration(time.Minute)},
 		Backoff:        Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute), Gateways: 1},
 	}
+	c.Settings.SetDefaults()
 }

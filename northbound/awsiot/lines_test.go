@@ -16,6 +16,7 @@ import (
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 )
 
@@ -127,7 +128,7 @@ func TestLine28Session(t *testing.T) {
 		for _, rate := range []Rate{{Messages: 80, Bytes: 400 << 10}, {}} {
 			t.Run(fmt.Sprintf("throttle %d, rate %v", throttle, rate.Messages), func(t *testing.T) {
 				cloudBubble(t, awsiottest.Options{Throttle: throttle}, func(cfg *Config, _ *Options) {
-					cfg.Format, cfg.Rate = Flat, rate
+					cfg.Format, cfg.Rate = payload.Flat, rate
 				}, func(r *rig) {
 					const batches = 1500
 					rejected := forwardAll(t, r, batches, 10, 15*time.Minute)

@@ -60,7 +60,8 @@ func TestRealMosquitto(t *testing.T) {
 		default:
 		}
 	}
-	m, _, err := sink.Format().Pack([]bridge.Entry{entry(1, "boiler", bridge.Reading{Point: "t", Value: bridge.Float64(21.3)})})
+	m, _, err := sink.Format().Pack([]bridge.Entry{{Run: "r", Seq: 1,
+		Batch: bridge.Batch{Device: "boiler", At: noon, Readings: []bridge.Reading{reading("t", bridge.Float64(21.3))}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // readPublish reads a packet back with the library.
@@ -46,11 +47,11 @@ func checkPublish(t *testing.T, id uint16, m bridge.Message, correlation []byte)
 }
 
 func TestAppendPublish(t *testing.T) {
-	for _, size := range []int{0, 1, 100, 126, 127, 128, 129, 16_300, 16_383, 16_384, 16_400, maxPayload} {
-		payload := bytes.Repeat([]byte("x"), size)
-		checkPublish(t, 1, bridge.Message{Topic: "plant/1", Payload: payload, ContentType: contentType}, nil)
-		checkPublish(t, 65535, bridge.Message{Topic: "a", Payload: payload}, nil)
-		checkPublish(t, 256, bridge.Message{Topic: "answers/é", Payload: payload, ContentType: contentType}, bytes.Repeat([]byte{0}, 128))
+	for _, size := range []int{0, 1, 100, 126, 127, 128, 129, 16_300, 16_383, 16_384, 16_400, payload.MaxBytes} {
+		body := bytes.Repeat([]byte("x"), size)
+		checkPublish(t, 1, bridge.Message{Topic: "plant/1", Payload: body, ContentType: payload.ContentType}, nil)
+		checkPublish(t, 65535, bridge.Message{Topic: "a", Payload: body}, nil)
+		checkPublish(t, 256, bridge.Message{Topic: "answers/é", Payload: body, ContentType: payload.ContentType}, bytes.Repeat([]byte{0}, 128))
 	}
 }
 

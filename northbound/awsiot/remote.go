@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // remoteRetry is when a subscription that was refused is tried again.
@@ -57,19 +59,19 @@ func (s *Sink) subscribed(ctx context.Context, what string, try func() error) {
 
 // listen subscribes to the commands.
 func (s *Sink) listen(ctx context.Context, session *session) error {
-	t, err := parseTopic(session.cfg.Commands.Topic, s.options.Gateway, s.currentLabels())
+	t, err := payload.ParseTopic(session.cfg.Commands.Topic, s.options.Gateway, s.currentLabels())
 	if err != nil {
 		return err // checked when the configuration was taken
 	}
 	maxAge := session.cfg.Commands.MaxAge.D()
-	session.inbound.handle(t.fill(""), func(p *paho.Publish) {
+	session.inbound.handle(t.Fill(""), func(p *paho.Publish) {
 		r := request{by: viaTopic, payload: p.Payload, maxAge: maxAge, reply: s.respond("", nil)}
 		if p.Properties != nil {
 			r.reply = s.respond(p.Properties.ResponseTopic, p.Properties.CorrelationData)
 		}
 		s.commander.offer(r)
 	})
-	return session.subscribe(ctx, t.fill(""))
+	return session.subscribe(ctx, t.Fill(""))
 }
 
 // connection returns the connection and its status topic; nil while there is

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 )
 
@@ -149,9 +150,9 @@ func (r *rig) types() []string {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-func publish(link bridge.Link, topic, payload string) <-chan error {
+func publish(link bridge.Link, topic, body string) <-chan error {
 	outcome := make(chan error, 2) // a second one would be a mistake
-	link.Publish(bridge.Message{Topic: topic, Payload: []byte(payload), ContentType: contentType}, func(err error) { outcome <- err })
+	link.Publish(bridge.Message{Topic: topic, Payload: []byte(body), ContentType: payload.ContentType}, func(err error) { outcome <- err })
 	return outcome
 }
 

@@ -43,7 +43,7 @@ func TestSchemas(t *testing.T) {
 		lines.Write(append(line, '\n'))
 	}
 	for _, schema := range []string{"rows", "columns", "flat"} {
-		files, err := filepath.Glob("testdata/" + schema + "-*.json")
+		files, err := filepath.Glob("payload/testdata/" + schema + "-*.json")
 		if err != nil || len(files) < 3 {
 			t.Fatalf("%d golden payloads of %s, %v", len(files), schema, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // session is one connection to the cloud, from CONNECT to its end.
@@ -159,8 +159,8 @@ func (s *session) publish(m bridge.Message, done func(code byte, err error)) {
 }
 
 // reply is publish for the answer to a request.
-func (s *session) reply(topic string, payload, correlation []byte, done func(code byte, err error)) {
-	s.send(bridge.Message{Topic: topic, Payload: payload, ContentType: contentType}, correlation, done)
+func (s *session) reply(topic string, body, correlation []byte, done func(code byte, err error)) {
+	s.send(bridge.Message{Topic: topic, Payload: body, ContentType: payload.ContentType}, correlation, done)
 }
 
 func (s *session) send(m bridge.Message, correlation []byte, done func(code byte, err error)) {
@@ -187,25 +187,16 @@ func (s *session) send(m bridge.Message, correlation []byte, done func(code byte
 
 // fits checks what AWS would answer by closing the connection.
 func (s *session) fits(m *bridge.Message) error {
-	if len(m.Payload) > maxPayload {
-		return bridge.Permanent(fmt.Errorf("payload of %d bytes: AWS allows %d", len(m.Payload), maxPayload))
+	if len(m.Payload) > payload.MaxBytes {
+		return bridge.Permanent(fmt.Errorf("payload of %d bytes: AWS allows %d", len(m.Payload), payload.MaxBytes))
 	}
-	if topic := withoutRule(m.Topic); len(topic) > maxTopic {
-		return bridge.Permanent(fmt.Errorf("topic of %d bytes: AWS allows %d", len(m.Topic), maxTopic))
+	if topic := payload.WithoutRule(m.Topic); len(topic) > payload.MaxTopic {
+		return bridge.Permanent(fmt.Errorf("topic of %d bytes: AWS allows %d", len(m.Topic), payload.MaxTopic))
 	}
 	if size := packetSize(m); size > s.maximumPacket {
 		return bridge.Permanent(fmt.Errorf("packet of %d bytes: the cloud allows %d", size, s.maximumPacket))
 	}
 	return nil
-}
-
-// withoutRule returns what AWS counts of a topic: not the beginning of Basic
-// Ingest.
-func withoutRule(topic string) string {
-	if rest, ok := strings.CutPrefix(topic, basicIngest); ok {
-		_, topic, _ = strings.Cut(rest, "/")
-	}
-	return topic
 }
 
 // packetSize returns the most bytes that m takes as a PUBLISH (MQTT 5, section

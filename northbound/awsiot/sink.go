@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // Options is what a [Sink] needs beside its configuration.
@@ -109,7 +110,7 @@ func check(cfg *Config, gateway string, labels map[string]string) (bridge.Format
 			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
 		}
 	}
-	f, err := newFormat(cfg, gateway, labels)
+	f, err := payload.New(&cfg.Settings, gateway, labels)
 	if err != nil {
 		return nil, fmt.Errorf("northbound awsiot: %w", err)
 	}
@@ -129,7 +130,7 @@ func (s *Sink) Apply(cfg Config, labels map[string]string) error {
 	changed := ofSession(s.config) != ofSession(cfg)
 	if !maps.Equal(s.labels, labels) {
 		s.labels = labels
-		changed = changed || usesLabels(cfg.StatusTopic) || usesLabels(cfg.Commands.Topic)
+		changed = changed || payload.UsesLabels(cfg.StatusTopic) || payload.UsesLabels(cfg.Commands.Topic)
 		s.tellLocked()
 	}
 	s.config = cfg

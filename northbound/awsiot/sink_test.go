@@ -15,6 +15,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 )
 
@@ -38,7 +39,7 @@ func TestPublishAndOrder(t *testing.T) {
 			}
 		}
 		for i, m := range r.arrived("t") {
-			if string(m.Payload) != strconv.Itoa(i) || m.ContentType != contentType || m.QoS != 1 {
+			if string(m.Payload) != strconv.Itoa(i) || m.ContentType != payload.ContentType || m.QoS != 1 {
 				t.Fatalf("message %d is %q (%s, QoS %d)", i, m.Payload, m.ContentType, m.QoS)
 			}
 		}
@@ -132,7 +133,7 @@ func TestTooLargeIsRefusedBeforeSending(t *testing.T) {
 		r.start()
 		link := <-r.links
 		for _, m := range []bridge.Message{
-			{Topic: "t", Payload: make([]byte, maxPayload+1)},
+			{Topic: "t", Payload: make([]byte, payload.MaxBytes+1)},
 			{Topic: string(make([]byte, 257)), Payload: []byte("x")},
 		} {
 			var got error
@@ -141,7 +142,7 @@ func TestTooLargeIsRefusedBeforeSending(t *testing.T) {
 				t.Errorf("%d bytes: %v, want a permanent refusal", len(m.Payload), got)
 			}
 		}
-		if err := <-publish(link, "t", string(make([]byte, maxPayload))); err != nil {
+		if err := <-publish(link, "t", string(make([]byte, payload.MaxBytes))); err != nil {
 			t.Errorf("128 KiB: %v", err)
 		}
 		if n := r.cloud.Counts().Violations; n > 0 {
@@ -303,7 +304,7 @@ func TestApplyReconnectsCleanly(t *testing.T) {
 		if got := (<-r.links).Limits().Window; got != 7 {
 			t.Errorf("window %d", got)
 		}
-		cfg.Order = OldestFirst
+		cfg.Order = payload.OldestFirst
 		if err := r.sink.Apply(cfg, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // TestSoak lets everything go wrong that the stand-in knows, a thousand times
@@ -229,7 +230,10 @@ func TestDrainAfterADay(t *testing.T) {
 	var mu sync.Mutex
 	synctest.Test(t, func(t *testing.T) {
 		cfg := validConfig()
-		f := formatOf(t, cfg, nil)
+		f, err := payload.New(&cfg.Settings, "press-line-2", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		queue := bridgetest.NewQueue()
 		forwarder := bridge.NewForwarder(queue, f, bridge.ForwardConfig{Linger: cfg.Linger.D(), LiveShare: float64(cfg.LiveShare)}, quiet)
 		readings := many("register", points) // shared: a day of copies would not fit in memory

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 const (
@@ -94,8 +95,8 @@ func newStatus(s *Sink, cfg *Config) *status {
 	if text == "" {
 		text = "fieldbridge/{gateway}/status"
 	}
-	t, _ := parseTopic(text, s.options.Gateway, s.currentLabels()) // checked when the configuration was taken
-	return &status{sink: s, topic: t.fill(""), told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	t, _ := payload.ParseTopic(text, s.options.Gateway, s.currentLabels()) // checked when the configuration was taken
+	return &status{sink: s, topic: t.Fill(""), told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
 func (s *status) header(kind string) header {
@@ -155,9 +156,9 @@ func encode(v any) []byte {
 
 // publish sends a message. The channel gets its outcome, at the latest when the
 // connection ends.
-func (s *status) publish(payload []byte) <-chan error {
+func (s *status) publish(body []byte) <-chan error {
 	outcome := make(chan error, 1)
-	s.link.publish(bridge.Message{Topic: s.topic, Payload: payload, ContentType: contentType}, func(code byte, err error) {
+	s.link.publish(bridge.Message{Topic: s.topic, Payload: body, ContentType: payload.ContentType}, func(code byte, err error) {
 		if err == nil {
 			err = pubackError(s.topic, code)
 		}

@@ -1,6 +1,10 @@
-package awsiot
+package payload
 
-import "fieldbridge/bridge"
+import (
+	"math"
+
+	"fieldbridge/bridge"
+)
 
 // rows is the format that lists batches one after another:
 //
@@ -47,13 +51,13 @@ func (f *rows) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	pooled := scratch.Get().(*[]byte)
 	defer scratch.Put(pooled)
 	first := &entries[0]
-	topic := f.topic.fill(first.Device)
+	topic := f.topic.Fill(first.Device)
 	b := append((*pooled)[:0], f.head...)
 	b = append(f.marks(b, first), rowsOpen...)
 	// A batch is never split here: the first one goes even if it is larger than
 	// what is configured (it was queued under another configuration, or has one
 	// very long string).
-	limit := maxPayload - len(rowsTail)
+	limit := MaxBytes - len(rowsTail)
 	n := 0
 	for i := range entries {
 		e := &entries[i]
@@ -117,7 +121,7 @@ func appendPoints(b []byte, readings []bridge.Reading, open string, limit int) (
 		separator = `,"`
 		b = append(b, r.Point...)
 		b = append(b, `":`...)
-		b = appendValue(b, r.Value)
+		b = AppendValue(b, r.Value)
 		if len(b) > limit {
 			return b, bad, false
 		}
@@ -141,4 +145,15 @@ func appendBad(b []byte, readings []bridge.Reading) []byte {
 		b = append(b, '"')
 	}
 	return append(b, '}')
+}
+
+// AppendAlone appends a message in format rows with the whole batch of e, however
+// long, as it would go to the cloud alone and fresh: what is exported looks so.
+func AppendAlone(b []byte, gateway string, labels map[string]string, e *bridge.Entry) []byte {
+	v := newEnvelope(Topic{}, gateway, labels, 0)
+	fresh := *e
+	fresh.Backlog = false
+	b = append(v.marks(append(b, v.head...), &fresh), rowsOpen...)
+	b, _ = rowsAppend(b, &fresh, math.MaxInt, false)
+	return append(b, rowsTail...)
 }

@@ -1,19 +1,19 @@
-package awsiot
+package payload
 
 import (
 	"fmt"
 	"strings"
 )
 
-// topic is a template of a topic with everything but the device filled in.
-type topic struct {
+// Topic is a template of a topic with everything but the device filled in.
+type Topic struct {
 	parts []string // the device goes between them
 }
 
-// parseTopic reads a template and fills in what is known when the gateway
+// ParseTopic reads a template and fills in what is known when the gateway
 // starts. {name} is replaced; other braces are an error.
-func parseTopic(text, gateway string, labels map[string]string) (topic, error) {
-	t := topic{parts: []string{""}}
+func ParseTopic(text, gateway string, labels map[string]string) (Topic, error) {
+	t := Topic{parts: []string{""}}
 	add := func(s string) { t.parts[len(t.parts)-1] += s }
 	for text != "" {
 		open := strings.IndexAny(text, "{}")
@@ -24,7 +24,7 @@ func parseTopic(text, gateway string, labels map[string]string) (topic, error) {
 		add(text[:open])
 		name, rest, ok := strings.Cut(text[open+1:], "}")
 		if text[open] == '}' || !ok {
-			return topic{}, fmt.Errorf("a brace has no partner in the topic")
+			return Topic{}, fmt.Errorf("a brace has no partner in the topic")
 		}
 		label, isLabel := strings.CutPrefix(name, "label.")
 		value, known := labels[label]
@@ -36,22 +36,22 @@ func parseTopic(text, gateway string, labels map[string]string) (topic, error) {
 		case isLabel && known:
 			add(value)
 		case isLabel:
-			return topic{}, fmt.Errorf("{%s} is used in a topic, but the gateway has no label %q", name, label)
+			return Topic{}, fmt.Errorf("{%s} is used in a topic, but the gateway has no label %q", name, label)
 		default:
-			return topic{}, fmt.Errorf("{%s} is not known in a topic", name)
+			return Topic{}, fmt.Errorf("{%s} is not known in a topic", name)
 		}
 		text = rest
 	}
 	return t, nil
 }
 
-// usesLabels reports whether labels stand in a template.
-func usesLabels(text string) bool { return strings.Contains(text, "{label.") }
+// UsesLabels reports whether labels stand in a template.
+func UsesLabels(text string) bool { return strings.Contains(text, "{label.") }
 
-func (t topic) hasDevice() bool { return len(t.parts) > 1 }
+func (t Topic) hasDevice() bool { return len(t.parts) > 1 }
 
-// fill returns the topic of a device.
-func (t topic) fill(device string) string {
+// Fill returns the topic of a device.
+func (t Topic) Fill(device string) string {
 	if len(t.parts) == 1 {
 		return t.parts[0]
 	}
@@ -59,7 +59,7 @@ func (t topic) fill(device string) string {
 }
 
 // size returns the length of the topic of a device.
-func (t topic) size(device string) int {
+func (t Topic) size(device string) int {
 	n := len(device) * (len(t.parts) - 1)
 	for _, p := range t.parts {
 		n += len(p)

@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"math"
@@ -12,11 +12,11 @@ import (
 func appendUint(b []byte, v uint64) []byte { return strconv.AppendUint(b, v, 10) }
 func appendInt(b []byte, v int64) []byte   { return strconv.AppendInt(b, v, 10) }
 
-// appendValue appends a good value as JSON.
-func appendValue(b []byte, v bridge.Value) []byte {
+// AppendValue appends a good value as JSON.
+func AppendValue(b []byte, v bridge.Value) []byte {
 	switch v.Kind() {
 	case bridge.KindString:
-		return appendString(b, v.Str())
+		return AppendString(b, v.Str())
 	case bridge.KindUint:
 		return strconv.AppendUint(b, v.Bits(), 10)
 	}
@@ -25,9 +25,9 @@ func appendValue(b []byte, v bridge.Value) []byte {
 
 const hex = "0123456789abcdef"
 
-// appendString appends s as a JSON string (RFC 8259, section 7). Only what must
+// AppendString appends s as a JSON string (RFC 8259, section 7). Only what must
 // be escaped is; bytes that are no UTF-8 become U+FFFD.
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -66,7 +66,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// stringSize returns the size of what appendString appends.
+// stringSize returns the size of what AppendString appends.
 func stringSize(s string) int {
 	n := len(s) + 2
 	for i := 0; i < len(s); {

@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"strconv"
@@ -69,12 +69,12 @@ func (f *columns) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	pooled := scratch.Get().(*[]byte)
 	defer scratch.Put(pooled)
 	first := &entries[0]
-	topic := f.topic.fill(first.Device)
+	topic := f.topic.Fill(first.Device)
 	b := append((*pooled)[:0], f.head...)
 	b = append(f.marks(b, first), columnsOpen...)
 	fixed := len(b) + len(columnsTail)
 	t.reset()
-	limit := maxPayload - fixed // of the first batch, as in rows
+	limit := MaxBytes - fixed // of the first batch, as in rows
 	n := 0
 	for i := range entries {
 		e := &entries[i]
@@ -300,7 +300,7 @@ func (g *group) put(i int, r *bridge.Reading) int {
 	if c.count > 0 {
 		c.values = append(c.values, ',')
 	}
-	c.values = appendValue(c.values, r.Value)
+	c.values = AppendValue(c.values, r.Value)
 	c.count++
 	return size + len(c.values)
 }

@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"fmt"
@@ -50,52 +50,52 @@ const unit = 5120
 
 // Forecast reckons what the emissions will cost, by packing what some minutes
 // would bring. gateway and labels are those of the configuration.
-func (c *Config) Forecast(gateway string, labels map[string]string, emissions []Emission) (Forecast, error) {
-	f, err := newFormat(c, gateway, labels)
+func (s *Settings) Forecast(gateway string, labels map[string]string, emissions []Emission) (Forecast, error) {
+	f, err := New(s, gateway, labels)
 	if err != nil {
 		return Forecast{}, err
 	}
-	s := &simulation{format: f, linger: c.Linger.D(), ordered: c.Order == OldestFirst, topics: make(map[string]*bridge.Group)}
-	span := s.span(emissions)
-	for _, b := range s.batches(emissions, span) {
-		if err := s.add(b); err != nil {
+	sim := &simulation{format: f, linger: s.Linger.D(), ordered: s.Order == OldestFirst, topics: make(map[string]*bridge.Group)}
+	span := sim.span(emissions)
+	for _, b := range sim.batches(emissions, span) {
+		if err := sim.add(b); err != nil {
 			return Forecast{}, err
 		}
 	}
-	if err := s.end(); err != nil {
+	if err := sim.end(); err != nil {
 		return Forecast{}, err
 	}
 	perSecond := func(n int) float64 {
-		return float64(n) / span.Seconds() * float64(s.readings) / float64(max(s.sent, 1))
+		return float64(n) / span.Seconds() * float64(sim.readings) / float64(max(sim.sent, 1))
 	}
-	return Forecast{Topics: len(s.topics), Readings: float64(s.readings) / span.Seconds(), Messages: perSecond(s.messages),
-		Bytes: perSecond(s.bytes), Units: perSecond(s.units), Free: c.BasicIngest != ""}, nil
+	return Forecast{Topics: len(sim.topics), Readings: float64(sim.readings) / span.Seconds(), Messages: perSecond(sim.messages),
+		Bytes: perSecond(sim.bytes), Units: perSecond(sim.units), Free: s.BasicIngest != ""}, nil
 }
 
-// Problems returns what of the forecast breaks the configured rate: the queue
-// would grow for ever.
-func (f Forecast) Problems(c *Config) []setting.Problem {
+// Problems returns what of the forecast is more than the messages and bytes per
+// second that the uplink may take, 0 for no limit: the queue would grow for ever.
+func (f Forecast) Problems(messages, bytes float64) []setting.Problem {
 	var all []setting.Problem
-	if c.Rate.Messages > 0 && f.Messages > c.Rate.Messages {
+	if messages > 0 && f.Messages > messages {
 		all = append(all, setting.Problem{Path: []string{"topic"},
-			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f", f.Messages, f.Topics, c.Rate.Messages),
+			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f", f.Messages, f.Topics, messages),
 			Fix:  "leave {device} out of the topic, use format rows or columns, or raise linger"})
 	}
-	if c.Rate.Bytes > 0 && f.Bytes > float64(c.Rate.Bytes) {
+	if bytes > 0 && f.Bytes > bytes {
 		all = append(all, setting.Problem{Path: []string{"rate", "bytes"},
-			Text: fmt.Sprintf("the configured points make %.0f bytes per second, the rate allows %d", f.Bytes, c.Rate.Bytes),
+			Text: fmt.Sprintf("the configured points make %.0f bytes per second, the rate allows %.0f", f.Bytes, bytes),
 			Fix:  "read less often, deliver on change only, or use format columns"})
 	}
 	return all
 }
 
-// Advice returns, as warnings, what would be cheaper than c; f is its own
+// Advice returns, as warnings, what would be cheaper than s; f is its own
 // forecast for the emissions.
-func (c *Config) Advice(gateway string, labels map[string]string, emissions []Emission, f Forecast) []setting.Problem {
-	if c.Format != Columns || f.Units == 0 {
+func (s *Settings) Advice(gateway string, labels map[string]string, emissions []Emission, f Forecast) []setting.Problem {
+	if s.Format != Columns || f.Units == 0 {
 		return nil
 	}
-	other := *c
+	other := *s
 	other.Format = Rows
 	rows, err := other.Forecast(gateway, labels, emissions)
 	if err != nil || rows.Units >= f.Units {

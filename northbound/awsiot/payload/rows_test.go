@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"encoding/json"
@@ -20,16 +20,23 @@ import (
 
 func testFormat(t testing.TB, topic string, limit int) *rows {
 	t.Helper()
-	return formatOf(t, Config{Topic: topic, MaxMessage: setting.Size(limit), Format: Rows}, nil).(*rows)
+	return formatOf(t, Settings{Topic: topic, MaxMessage: setting.Size(limit), Format: Rows}, nil).(*rows)
 }
 
-func formatOf(t testing.TB, cfg Config, labels map[string]string) bridge.Format {
+func formatOf(t testing.TB, cfg Settings, labels map[string]string) bridge.Format {
 	t.Helper()
-	f, err := newFormat(&cfg, "press-line-2", labels)
+	f, err := New(&cfg, "press-line-2", labels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func validSettings() Settings {
+	var s Settings
+	s.SetDefaults()
+	s.Topic = "plant/{gateway}"
+	return s
 }
 
 var noon = time.UnixMilli(1763887500123)
@@ -199,7 +206,7 @@ func TestFitIsTight(t *testing.T) {
 func TestValueSizeBounds(t *testing.T) {
 	check := func(v bridge.Value) {
 		t.Helper()
-		if got, bound := len(appendValue(nil, v)), valueSize(v); got > bound {
+		if got, bound := len(AppendValue(nil, v)), valueSize(v); got > bound {
 			t.Errorf("%v takes %d bytes, bound %d", v, got, bound)
 		}
 	}
@@ -236,7 +243,7 @@ func FuzzRows(f *testing.F) {
 		if !bridge.ValidDevice(device) {
 			return
 		}
-		format := testFormat(t, "plant/{device}", max(minMessage, int(limit)))
+		format := testFormat(t, "plant/{device}", max(leastMessage, int(limit)))
 		b := bridge.Batch{Device: device, At: time.UnixMilli(integer >> 20)}
 		values := []bridge.Value{bridge.Float64(number), bridge.Float32(float32(number)), bridge.Int(integer),
 			bridge.Uint(uint64(integer)), bridge.String(text), bridge.Bool(seq&1 == 0), bridge.Bad(bridge.Reason(integer))}
@@ -248,7 +255,7 @@ func FuzzRows(f *testing.F) {
 		entries := []bridge.Entry{{Run: "r", Seq: seq, Batch: b}, {Run: "r", Seq: seq, Batch: b}, {Run: "r", Seq: seq, Batch: b}}
 		m, packed, err := format.Pack(entries)
 		if err != nil {
-			if len(text) < maxPayload/8 {
+			if len(text) < MaxBytes/8 {
 				t.Fatal(err)
 			}
 			return
@@ -374,5 +381,20 @@ func BenchmarkRowsFit(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/reading")
 		})
+	}
+}
+
+// TestAppendAlone: what is exported is a message that Pack would make.
+func TestAppendAlone(t *testing.T) {
+	e := entry(7, "boiler", bridge.Reading{Point: "t", Value: bridge.Int(-3)},
+		bridge.Reading{Point: "e", Value: bridge.Bad(bridge.ReasonTimeout)})
+	e.Unsynced = true
+	m, _, err := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Rows}, testLabels).Pack([]bridge.Entry{e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Backlog = true // it waits, but that is not what it says of the batch
+	if got := string(AppendAlone(nil, "press-line-2", testLabels, &e)); got != string(m.Payload) {
+		t.Errorf("got  %s\nwant %s", got, m.Payload)
 	}
 }

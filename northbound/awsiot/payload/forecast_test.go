@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func TestAdvice(t *testing.T) {
 		linger time.Duration
 		want   int
 	}{{Columns, time.Second, 1}, {Columns, 10 * time.Second, 0}, {Rows, time.Second, 0}, {Flat, time.Second, 0}} {
-		c := validConfig()
+		c := validSettings()
 		c.Format, c.Linger = tt.format, setting.Duration(tt.linger)
 		all := emissions(10, 20, time.Second)
 		f, err := c.Forecast("g", nil, all)
@@ -42,21 +42,21 @@ func TestAdvice(t *testing.T) {
 }
 
 func TestForecastFindsTooMuch(t *testing.T) {
-	c := validConfig()
+	c := validSettings()
 	c.Topic = "plant/{device}"
 	f, err := c.Forecast("g", nil, emissions(200, 1, time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := f.Problems(&c); len(p) != 1 || p[0].Path[0] != "topic" {
+	if p := f.Problems(80, 400<<10); len(p) != 1 || p[0].Path[0] != "topic" {
 		t.Errorf("200 topics a second: %+v, %+v", f, p)
 	}
 	c.Topic = "plant"
-	if f, err = c.Forecast("g", nil, emissions(100, 1, time.Second)); err != nil || len(f.Problems(&c)) > 0 {
+	if f, err = c.Forecast("g", nil, emissions(100, 1, time.Second)); err != nil || len(f.Problems(80, 400<<10)) > 0 {
 		t.Errorf("100 devices on a topic: %+v, %v", f, err)
 	}
-	if f, err = c.Forecast("g", nil, emissions(100, 1000, time.Second)); err != nil || len(f.Problems(&c)) != 2 {
-		t.Errorf("100,000 readings a second: %+v, %v", f.Problems(&c), err)
+	if f, err = c.Forecast("g", nil, emissions(100, 1000, time.Second)); err != nil || len(f.Problems(80, 400<<10)) != 2 {
+		t.Errorf("100,000 readings a second: %+v, %v", f.Problems(80, 400<<10), err)
 	}
 	if f, err = c.Forecast("g", nil, nil); err != nil || f.UnitsPerMonth() != 0 || f.BytesPerReading() != 0 {
 		t.Errorf("nothing: %+v, %v", f, err)

@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"fmt"
@@ -54,18 +54,18 @@ func (f *flat) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	b = append(b, `,"device":"`...)
 	b = append(b, e.Device...)
 	b = append(b, `","run":`...)
-	b = appendString(b, e.Run)
+	b = AppendString(b, e.Run)
 	b = append(b, `,"seq":`...)
 	b = appendUint(b, e.Seq)
 	b = f.states(b, e)
 	if slices.ContainsFunc(e.Readings, func(r bridge.Reading) bool { return !r.Value.Good() }) {
 		b = appendBad(b, e.Readings)
 	}
-	b, _, ok := appendPoints(b, e.Readings, `,"`, maxPayload-1)
+	b, _, ok := appendPoints(b, e.Readings, `,"`, MaxBytes-1)
 	b = append(b, '}')
 	*pooled = b
-	if !ok || len(b) > maxPayload {
+	if !ok || len(b) > MaxBytes {
 		return bridge.Message{}, 1, errTooLarge(e)
 	}
-	return message(f.topic.fill(e.Device), b), 1, nil
+	return message(f.topic.Fill(e.Device), b), 1, nil
 }

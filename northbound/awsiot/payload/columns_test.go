@@ -1,4 +1,4 @@
-package awsiot
+package payload
 
 import (
 	"encoding/json"
@@ -46,7 +46,7 @@ func TestColumnsGolden(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := formatOf(t, Config{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, tt.labels)
+			f := formatOf(t, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, tt.labels)
 			m, n, err := f.Pack(tt.entries)
 			if err != nil || n != len(tt.entries) {
 				t.Fatalf("Pack = %d, %v", n, err)
@@ -156,7 +156,7 @@ func TestColumnsKeepEverything(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		limit := 1024 + r.IntN(8000)
-		f := formatOf(t, Config{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, testLabels).(*columns)
+		f := formatOf(t, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, testLabels).(*columns)
 		f.limit = limit
 		entries := randomEntries(r, 400)
 		for len(entries) > 0 {
@@ -183,7 +183,7 @@ func TestColumnsKeepEverything(t *testing.T) {
 }
 
 func TestFitOfColumnsSplits(t *testing.T) {
-	f := formatOf(t, Config{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, nil)
+	f := formatOf(t, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Columns}, nil)
 	b := bridge.Batch{Device: "d", At: noon}
 	for i := range 1000 {
 		v := bridge.Uint(uint64(i * 60))
@@ -211,7 +211,7 @@ func TestFlatGolden(t *testing.T) {
 		e      bridge.Entry
 		labels map[string]string
 	}{"design": {e, nil}, "backlog": {backlog, testLabels}, "no-reading": {entry(1, "a"), nil}} {
-		f := formatOf(t, Config{Topic: "plant/{device}", MaxMessage: 5000, Format: Flat}, tt.labels)
+		f := formatOf(t, Settings{Topic: "plant/{device}", MaxMessage: 5000, Format: Flat}, tt.labels)
 		m, n, err := f.Pack([]bridge.Entry{tt.e, tt.e})
 		if err != nil || n != 1 || m.Topic != "plant/"+tt.e.Device {
 			t.Fatalf("Pack = %d, %v, topic %s", n, err, m.Topic)
@@ -224,7 +224,7 @@ func TestFlatGolden(t *testing.T) {
 }
 
 func TestFlatRefusesItsOwnKeys(t *testing.T) {
-	f := formatOf(t, Config{Topic: "t", MaxMessage: 5000, Format: Flat}, nil)
+	f := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Flat}, nil)
 	for _, name := range FlatReserved {
 		if _, n, err := f.Pack([]bridge.Entry{entry(1, "a", reading(name, bridge.Int(1)))}); n != 1 || !bridge.IsPermanent(err) {
 			t.Errorf("%s: %d, %v", name, n, err)
@@ -233,7 +233,7 @@ func TestFlatRefusesItsOwnKeys(t *testing.T) {
 }
 
 func TestFlatSplitsAndRefuses(t *testing.T) {
-	f := formatOf(t, Config{Topic: "plant/{gateway}", MaxMessage: 2000, Format: Flat}, testLabels)
+	f := formatOf(t, Settings{Topic: "plant/{gateway}", MaxMessage: 2000, Format: Flat}, testLabels)
 	b := bridge.Batch{Device: "d", At: noon, Readings: many("register", 300)}
 	for len(b.Readings) > 0 {
 		n, _ := f.Fit(&b)
@@ -244,9 +244,9 @@ func TestFlatSplitsAndRefuses(t *testing.T) {
 			t.Fatalf("%d readings take %d bytes (%v)", n, size, err)
 		}
 	}
-	long := bridge.String(string(make([]byte, maxPayload)))
+	long := bridge.String(string(make([]byte, MaxBytes)))
 	for _, format := range []Format{Rows, Columns, Flat} {
-		f := formatOf(t, Config{Topic: "t", MaxMessage: 5000, Format: format}, nil)
+		f := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: format}, nil)
 		if _, n, err := f.Pack([]bridge.Entry{entry(1, "a", reading("p", long))}); n != 1 || !bridge.IsPermanent(err) {
 			t.Errorf("%s: a value of 128 KiB: %d, %v", format, n, err)
 		}
@@ -255,7 +255,7 @@ func TestFlatSplitsAndRefuses(t *testing.T) {
 
 func TestLabelsAndBasicIngest(t *testing.T) {
 	for _, format := range []Format{Rows, Columns, Flat} {
-		f := formatOf(t, Config{Topic: "{label.site}/{gateway}/{device}", BasicIngest: "readings", MaxMessage: 5000, Format: format}, testLabels)
+		f := formatOf(t, Settings{Topic: "{label.site}/{gateway}/{device}", BasicIngest: "readings", MaxMessage: 5000, Format: format}, testLabels)
 		m, _, err := f.Pack([]bridge.Entry{entry(1, "d", reading("t", bridge.Int(1)))})
 		if err != nil {
 			t.Fatal(err)
@@ -277,8 +277,8 @@ func FuzzColumns(f *testing.F) {
 	f.Add(uint64(1), uint16(5000), uint8(30))
 	f.Add(uint64(99), uint16(1024), uint8(200))
 	f.Fuzz(func(t *testing.T, seed uint64, limit uint16, count uint8) {
-		c := formatOf(t, Config{Topic: "t", MaxMessage: 5000, Format: Columns}, nil).(*columns)
-		c.limit = max(minMessage, int(limit))
+		c := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Columns}, nil).(*columns)
+		c.limit = max(leastMessage, int(limit))
 		entries := randomEntries(rand.New(rand.NewPCG(seed, 3)), int(count)+1)
 		m, n, err := c.Pack(entries)
 		if err != nil {
@@ -300,7 +300,7 @@ func BenchmarkFormats(b *testing.B) {
 	}{{10, 20, 5000}, {10, 20, 20000}, {10, 20, 40000}, {1, 20, 5000}, {10, 1000, 5000}, {1, 1000, 100000}} {
 		for _, format := range []Format{Rows, Columns, Flat} {
 			b.Run(fmt.Sprintf("%s/%dx%d/%d", format, shape.devices, shape.points, shape.limit), func(b *testing.B) {
-				f := formatOf(b, Config{Topic: "plant/{gateway}", MaxMessage: 5000, Format: format}, nil)
+				f := formatOf(b, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: format}, nil)
 				switch f := f.(type) {
 				case *rows:
 					f.limit = shape.limit
