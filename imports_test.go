@@ -23,7 +23,8 @@ func mayKnowAll(from string) bool {
 }
 
 // ground are the packages that import the standard library alone.
-var ground = []string{"fieldbridge/bridge", "fieldbridge/setting", "fieldbridge/socket", "fieldbridge/pause", "fieldbridge/condition"}
+var ground = []string{"fieldbridge/bridge", "fieldbridge/setting", "fieldbridge/socket", "fieldbridge/pause",
+	"fieldbridge/condition"}
 
 // within reports whether path is dir or below it.
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
@@ -39,7 +40,8 @@ func isTestPackage(path string) bool {
 
 // adapter returns the adapter that path belongs to, or "".
 func adapter(path string) string {
-	for _, a := range []string{"fieldbridge/southbound/modbus", "fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", "fieldbridge/store"} {
+	for _, a := range []string{"fieldbridge/southbound/modbus", "fieldbridge/southbound/mqtt",
+		"fieldbridge/northbound/awsiot", "fieldbridge/store"} {
 		if within(path, a) {
 			return a
 		}

@@ -143,8 +143,8 @@ func (g *group) contents() ([]content, error) {
 }
 
 // flatKeys are the members of a message in format flat that are no points.
-var flatKeys = map[string]bool{"backlog": true, "bad": true, "clock": true, "device": true, "gateway": true, "labels": true,
-	"run": true, "seq": true, "timestamp": true, "v": true}
+var flatKeys = map[string]bool{"backlog": true, "bad": true, "clock": true, "device": true, "gateway": true,
+	"labels": true, "run": true, "seq": true, "timestamp": true, "v": true}
 
 // addFlat takes a message in format flat.
 func (l *Ledger) addFlat(m *message, payload []byte) error {

@@ -32,11 +32,13 @@ func rows(r string, seqs ...uint64) string {
 }
 
 func lost(r string, first, last uint64, cause string) string {
-	return fmt.Sprintf(`{"v":1,"gateway":"g","run":"later","type":"lost","at":1,"lost":{"run":%q,"first":%d,"last":%d,"count":{"batches":1},"cause":%q}}`, r, first, last, cause)
+	return fmt.Sprintf(`{"v":1,"gateway":"g","run":"later","type":"lost","at":1,"lost":{"run":%q,"first":%d,"last":%d,`+
+		`"count":{"batches":1},"cause":%q}}`, r, first, last, cause)
 }
 
 func birth(r, previous string, last uint64) string {
-	return fmt.Sprintf(`{"v":1,"gateway":"g","run":%q,"type":"online","at":1,"connection":1,"runs":[{"run":%q,"previous":%q,"previous_last":%d,"started":1}]}`, r, r, previous, last)
+	return fmt.Sprintf(`{"v":1,"gateway":"g","run":%q,"type":"online","at":1,"connection":1,"runs":[{"run":%q,`+
+		`"previous":%q,"previous_last":%d,"started":1}]}`, r, r, previous, last)
 }
 
 func TestGaps(t *testing.T) {
@@ -50,32 +52,43 @@ func TestGaps(t *testing.T) {
 		kept    bool
 	}{
 		{name: "nothing missing", lines: []string{rows("a", 1, 2, 3)}, kept: true},
-		{name: "out of order, over chunks", lines: []string{rows("a", 257, 256, 255), rows("a", seqs(1, 254)...)}, kept: true},
+		{name: "out of order, over chunks", lines: []string{rows("a", 257, 256, 255), rows("a", seqs(1, 254)...)},
+			kept: true},
 		{name: "in the middle", lines: []string{rows("a", 1, 4)}, gaps: []Gap{unnamed(2, 3)}},
 		{name: "at the begin", lines: []string{rows("a", 3)}, gaps: []Gap{unnamed(1, 2)}},
 		{name: "at the begin of a log of a part", lines: []string{rows("a", 3, 5)}, partial: true,
 			gaps: []Gap{{First: 1, Last: 2, Kind: BeforeLog}, unnamed(4, 4)}},
-		{name: "at the begin, which the log has", lines: []string{birth("a", "", 0), rows("a", 3)}, partial: true, gaps: []Gap{unnamed(1, 2)}},
+		{name: "at the begin, which the log has", lines: []string{birth("a", "", 0), rows("a", 3)}, partial: true,
+			gaps: []Gap{unnamed(1, 2)}},
 		{name: "far away", lines: []string{rows("a", 1, 1<<40)}, gaps: []Gap{unnamed(2, 1<<40-1)}},
-		{name: "named", lines: []string{rows("a", 1, 9), lost("a", 2, 8, "purged")}, gaps: []Gap{named(2, 8, "purged")}, kept: true},
-		{name: "named before it is seen", lines: []string{lost("a", 2, 8, "purged"), rows("a", 1, 9)}, gaps: []Gap{named(2, 8, "purged")}, kept: true},
+		{name: "named", lines: []string{rows("a", 1, 9), lost("a", 2, 8, "purged")}, gaps: []Gap{named(2, 8, "purged")},
+			kept: true},
+		{name: "named before it is seen", lines: []string{lost("a", 2, 8, "purged"), rows("a", 1, 9)},
+			gaps: []Gap{named(2, 8, "purged")}, kept: true},
 		{name: "named in part", lines: []string{rows("a", 1, 9), lost("a", 3, 4, "purged"), lost("a", 7, 20, "damaged")},
 			gaps: []Gap{unnamed(2, 2), named(3, 4, "purged"), unnamed(5, 6), named(7, 8, "damaged")}},
-		{name: "overlapping tombstones", lines: []string{rows("a", 1, 9), lost("a", 2, 6, "x"), lost("a", 4, 8, "y"), lost("a", 4, 8, "y")},
-			gaps: []Gap{named(2, 6, "x"), named(7, 8, "y")}, kept: true},
-		{name: "tombstone of another run", lines: []string{rows("a", 1, 3), lost("b", 2, 2, "purged")}, gaps: []Gap{unnamed(2, 2)}},
+		{name: "overlapping tombstones",
+			lines: []string{rows("a", 1, 9), lost("a", 2, 6, "x"), lost("a", 4, 8, "y"), lost("a", 4, 8, "y")},
+			gaps:  []Gap{named(2, 6, "x"), named(7, 8, "y")}, kept: true},
+		{name: "tombstone of another run", lines: []string{rows("a", 1, 3), lost("b", 2, 2, "purged")},
+			gaps: []Gap{unnamed(2, 2)}},
 		{name: "open tombstone", lines: []string{rows("a", 1, 9), lost("a", 5, 0, "damaged"), birth("b", "a", 12)},
 			gaps: []Gap{unnamed(2, 4), named(5, 8, "damaged"), named(10, 12, "damaged")}},
-		{name: "dead, and what became of some", lines: []string{rows("a", 1, 9), lost("a", 2, 8, Dead), lost("a", 4, 4, "retried"), lost("a", 6, 8, "purged")},
-			gaps: []Gap{named(2, 3, Dead), named(4, 4, "retried"), named(5, 5, Dead), named(6, 8, "purged")}, kept: true},
-		{name: "dead, at the end", lines: []string{rows("a", 1), birth("b", "a", 3), lost("a", 2, 2, Dead)}, gaps: []Gap{named(2, 2, Dead), unnamed(3, 3)}},
-		{name: "uncommitted", lines: []string{rows("a", 1, 2, 3, 6), birth("b", "a", 3)}, gaps: []Gap{{First: 4, Last: 5, Kind: Uncommitted}}, kept: true},
+		{name: "dead, and what became of some",
+			lines: []string{rows("a", 1, 9), lost("a", 2, 8, Dead), lost("a", 4, 4, "retried"), lost("a", 6, 8, "purged")},
+			gaps:  []Gap{named(2, 3, Dead), named(4, 4, "retried"), named(5, 5, Dead), named(6, 8, "purged")}, kept: true},
+		{name: "dead, at the end", lines: []string{rows("a", 1), birth("b", "a", 3), lost("a", 2, 2, Dead)},
+			gaps: []Gap{named(2, 2, Dead), unnamed(3, 3)}},
+		{name: "uncommitted", lines: []string{rows("a", 1, 2, 3, 6), birth("b", "a", 3)},
+			gaps: []Gap{{First: 4, Last: 5, Kind: Uncommitted}}, kept: true},
 		{name: "across the bound", lines: []string{rows("a", 1, 8), birth("b", "a", 4)},
 			gaps: []Gap{unnamed(2, 4), {First: 5, Last: 7, Kind: Uncommitted}}},
 		{name: "the end is missing", lines: []string{rows("a", 1, 2), birth("b", "a", 5)}, gaps: []Gap{unnamed(3, 5)}},
 		{name: "nothing of it arrived", lines: []string{birth("b", "a", 2)}, gaps: []Gap{unnamed(1, 2)}},
-		{name: "nothing of it is in this part", lines: []string{birth("b", "a", 2)}, partial: true, gaps: []Gap{{First: 1, Last: 2, Kind: BeforeLog}}, kept: true},
-		{name: "an old copy of the folder", lines: []string{rows("a", 1, 2, 3), birth("b", "a", 5), birth("c", "a", 3)}, gaps: []Gap{unnamed(4, 5)}},
+		{name: "nothing of it is in this part", lines: []string{birth("b", "a", 2)}, partial: true,
+			gaps: []Gap{{First: 1, Last: 2, Kind: BeforeLog}}, kept: true},
+		{name: "an old copy of the folder", lines: []string{rows("a", 1, 2, 3), birth("b", "a", 5), birth("c", "a", 3)},
+			gaps: []Gap{unnamed(4, 5)}},
 		{name: "two contents", lines: []string{rows("a", 1, 2), strings.Replace(rows("a", 2), `"t":2`, `"t":3`, 1)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,14 +116,18 @@ func seqs(first, last uint64) (all []uint64) {
 
 // The same batches in each format, and as each tool prints them.
 var (
-	asRows = `{"v":1,"gateway":"g","run":"a","batches":[{"seq":1,"device":"b","at":100,"points":{"x":1.5,"s":"q\"z","f":true},"bad":{"y":"timeout"}},` +
+	asRows = `{"v":1,"gateway":"g","run":"a","batches":[{"seq":1,"device":"b","at":100,"points":{"x":1.5,"s":"q\"z",` +
+		`"f":true},"bad":{"y":"timeout"}},` +
 		`{"seq":2,"device":"b","at":90,"points":{"x":2,"f":true}},{"seq":4,"device":"b","at":190,"bad":{"y":"exception_2"}}]}`
-	asColumns = `{"v":1,"gateway":"g","run":"a","backlog":true,"labels":{"l":"m"},"devices":[{"device":"b","seq":[2,-1,3],"at":[90,10,90],` +
+	asColumns = `{"v":1,"gateway":"g","run":"a","backlog":true,"labels":{"l":"m"},"devices":[{"device":"b","seq":[2,` +
+		`-1,3],"at":[90,10,90],` +
 		`"points":{"f":[true,true,null],"s":[null,"q\"z"],"x":[2,1.5,null]},"bad":{"y":{"1":"timeout","2":"exception_2"}}}]}`
 	asFlat = []string{
-		`{"v":1,"gateway":"g","timestamp":100,"device":"b","run":"a","seq":1,"bad":{"y":"timeout"},"f":true,"x":1.5,"s":"q\"z"}`,
+		`{"v":1,"gateway":"g","timestamp":100,"device":"b","run":"a","seq":1,"bad":{"y":"timeout"},"f":true,` +
+			`"x":1.5,"s":"q\"z"}`,
 		`{"v":1,"gateway":"g","timestamp":90,"device":"b","run":"a","seq":2,"backlog":true,"f":true,"x":2}`,
-		`{"v":1,"gateway":"g","timestamp":190,"device":"b","run":"a","seq":4,"clock":"unsynced","labels":{},"bad":{"y":"exception_2"}}`,
+		`{"v":1,"gateway":"g","timestamp":190,"device":"b","run":"a","seq":4,"clock":"unsynced","labels":{},` +
+			`"bad":{"y":"exception_2"}}`,
 	}
 )
 
@@ -130,22 +147,29 @@ func TestFormatsSayTheSame(t *testing.T) {
 }
 
 func TestEachDifferenceIsAConflict(t *testing.T) {
-	for _, change := range [][2]string{{`"x":1.5`, `"x":1.25`}, {`"b","at":100`, `"c","at":100`}, {`"at":100`, `"at":101`}, {`"f":true},"bad"`, `"f":false},"bad"`},
-		{`timeout`, `refused`}, {`"s":"q\"z",`, ``}, {`"points":{"x":1.5`, `"points":{"y":"timeout","x":1.5`}, {`"s":`, `"r":`}} {
+	for _, change := range [][2]string{{`"x":1.5`, `"x":1.25`}, {`"b","at":100`, `"c","at":100`}, {`"at":100`, `"at":101`},
+		{`"f":true},"bad"`, `"f":false},"bad"`},
+		{`timeout`, `refused`}, {`"s":"q\"z",`, ``}, {`"points":{"x":1.5`, `"points":{"y":"timeout","x":1.5`},
+		{`"s":`, `"r":`}} {
 		other := strings.Replace(asRows, change[0], change[1], 1)
 		r := read(t, false, asRows, other)
-		if other == asRows || len(r.Runs) != 1 || !slices.Equal(r.Runs[0].Conflicts, []uint64{1}) || r.Runs[0].Conflicted != 1 || r.Kept {
+		if other == asRows || len(r.Runs) != 1 || !slices.Equal(r.Runs[0].Conflicts, []uint64{1}) ||
+			r.Runs[0].Conflicted != 1 || r.Kept {
 			t.Errorf("%s instead of %s: %+v", change[1], change[0], r)
 		}
 	}
 }
 
 func TestLinesThatAreNoMessages(t *testing.T) {
-	r := read(t, false, rows("a", 1), "$aws/things/g/shadow {\"state\":{}}", "a/topic 71.5", "{}", `{"v":"one"}`, `{"v":1,"gateway":"g","run":"a","type":"offline","at":1}`,
-		"nonsense", `{"v":1,`, `{"v":2,"gateway":"g","run":"a","batches":[]}`, `{"v":1,"gateway":"g","run":"a","batches":[{"seq":0}]}`,
-		`{"v":1,"gateway":"g","run":"a","devices":[{"device":"d","seq":[1],"at":[1,2]}]}`, `{"v":1,"gateway":"g","run":"a","devices":[{"device":"d","seq":[1,-1],"at":[1,2]}]}`,
+	r := read(t, false, rows("a", 1), "$aws/things/g/shadow {\"state\":{}}", "a/topic 71.5", "{}", `{"v":"one"}`,
+		`{"v":1,"gateway":"g","run":"a","type":"offline","at":1}`,
+		"nonsense", `{"v":1,`, `{"v":2,"gateway":"g","run":"a","batches":[]}`,
+		`{"v":1,"gateway":"g","run":"a","batches":[{"seq":0}]}`,
+		`{"v":1,"gateway":"g","run":"a","devices":[{"device":"d","seq":[1],"at":[1,2]}]}`,
+		`{"v":1,"gateway":"g","run":"a","devices":[{"device":"d","seq":[1,-1],"at":[1,2]}]}`,
 		`{"v":1,"gateway":"g","run":"a","devices":[{"device":"d","seq":[1],"at":[1],"bad":{"x":{"1":"timeout"}}}]}`,
-		`{"v":1,"gateway":"g","run":"a","type":"lost","lost":{"run":"a","first":9,"last":3}}`, strings.Repeat("x", maxLine+10), rows("a", 2))
+		`{"v":1,"gateway":"g","run":"a","type":"lost","lost":{"run":"a","first":9,"last":3}}`,
+		strings.Repeat("x", maxLine+10), rows("a", 2))
 	if r.Others != 4 || r.Unread != 9 || r.Status != 2 {
 		t.Errorf("%+v", r)
 	}
@@ -189,7 +213,8 @@ func TestAgainstModel(t *testing.T) {
 				missing[s] = true
 			}
 		}
-		if int(run.Batches) != len(have) || run.Duplicates != duplicates || run.Last != most || uint64(len(have)+len(missing)) != most {
+		if int(run.Batches) != len(have) || run.Duplicates != duplicates || run.Last != most ||
+			uint64(len(have)+len(missing)) != most {
 			t.Fatalf("%d of %d, %d twice: %+v", len(have), most, duplicates, run)
 		}
 		for s := range missing {
@@ -201,8 +226,10 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, line := range append([]string{asRows, "plant/g " + asColumns, lost("a", 2, 0, "damaged"), birth("b", "a", 3), `{"payload":"{}"}`,
-		`{"payload":null}`, `{"v":1,"gateway":"g","run":"a","seq":4611686018427387905,"timestamp":1}`, rows("a", 1, 1<<62)}, asFlat...) {
+	for _, line := range append([]string{asRows, "plant/g " + asColumns, lost("a", 2, 0, "damaged"), birth("b", "a", 3),
+		`{"payload":"{}"}`,
+		`{"payload":null}`, `{"v":1,"gateway":"g","run":"a","seq":4611686018427387905,"timestamp":1}`, rows("a", 1, 1<<62)},
+		asFlat...) {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

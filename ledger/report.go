@@ -58,14 +58,17 @@ type Unreadable struct {
 
 // Report returns what the messages so far say.
 func (l *Ledger) Report() Report {
-	report := Report{Kept: true, Messages: l.messages, Status: l.status, Others: l.others, Unreadable: l.bad, Unread: l.unread, Runs: []Run{}}
+	report := Report{Kept: true, Messages: l.messages, Status: l.status, Others: l.others, Unreadable: l.bad,
+		Unread: l.unread, Runs: []Run{}}
 	names := slices.SortedFunc(maps.Keys(l.runs), func(a, b name) int {
 		return cmp.Or(cmp.Compare(a.gateway, b.gateway), cmp.Compare(l.runs[a].order, l.runs[b].order))
 	})
 	for _, n := range names {
 		r := l.runs[n]
-		account := Run{Gateway: n.gateway, Run: n.run, Batches: r.batches, Duplicates: r.duplicates, First: r.first, Last: r.last,
-			DurableLast: r.previousLast, Began: r.recorded, Gaps: append([]Gap{}, r.gaps(l.Partial)...), Conflicts: append([]uint64{}, r.conflicts...), Conflicted: r.conflicted}
+		account := Run{Gateway: n.gateway, Run: n.run, Batches: r.batches, Duplicates: r.duplicates, First: r.first,
+			Last:        r.last,
+			DurableLast: r.previousLast, Began: r.recorded, Gaps: append([]Gap{}, r.gaps(l.Partial)...),
+			Conflicts: append([]uint64{}, r.conflicts...), Conflicted: r.conflicted}
 		if account.Missing()[Unnamed] > 0 || r.conflicted > 0 {
 			report.Kept = false
 		}

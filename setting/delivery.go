@@ -48,21 +48,25 @@ type Report struct {
 func (r *Report) Validate(interval time.Duration) []Problem {
 	var problems []Problem
 	if r.Every.D() < 2*interval || r.Every <= 0 {
-		problems = append(problems, Problem{Path: []string{"every"}, Text: fmt.Sprintf("a report every %v sums up less than two readings", r.Every),
-			Fix: "give a longer time than the point's own interval, as 1m"})
+		problems = append(problems, Problem{Path: []string{"every"},
+			Text: fmt.Sprintf("a report every %v sums up less than two readings", r.Every),
+			Fix:  "give a longer time than the point's own interval, as 1m"})
 	}
 	if len(r.As) == 0 {
-		problems = append(problems, Problem{Path: []string{"as"}, OnKey: true, Text: "the report tells nothing", Fix: "write as: [mean, min, max]"})
+		problems = append(problems, Problem{Path: []string{"as"}, OnKey: true, Text: "the report tells nothing",
+			Fix: "write as: [mean, min, max]"})
 	}
 	seen := map[string]bool{}
 	for i, s := range r.As {
 		switch s {
 		case "mean", "min", "max", "last":
 		default:
-			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)}, Text: fmt.Sprintf("%q is no statistic", s), Fix: "use mean, min, max or last"})
+			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)},
+				Text: fmt.Sprintf("%q is no statistic", s), Fix: "use mean, min, max or last"})
 		}
 		if seen[s] {
-			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)}, Text: fmt.Sprintf("%q is there twice", s), Fix: "remove one"})
+			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)}, Text: fmt.Sprintf("%q is there twice", s),
+				Fix: "remove one"})
 		}
 		seen[s] = true
 	}

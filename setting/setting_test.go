@@ -28,7 +28,8 @@ func TestDuration(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for in, want := range map[string]Size{"0": 0, "512": 512, "512B": 512, "64KiB": 65536, "1GiB": 1 << 30, "3TiB": 3 << 40} {
+	for in, want := range map[string]Size{"0": 0, "512": 512, "512B": 512, "64KiB": 65536, "1GiB": 1 << 30,
+		"3TiB": 3 << 40} {
 		var s Size
 		if err := s.UnmarshalText([]byte(in)); err != nil || s != want {
 			t.Errorf("%q: got %d, %v", in, s, err)

@@ -30,7 +30,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "notices:", err)
 		os.Exit(1)
 	}
-	os.Stdout.Write(out.Bytes())
+	if _, err := os.Stdout.Write(out.Bytes()); err != nil {
+		fmt.Fprintln(os.Stderr, "notices:", err)
+		os.Exit(1)
+	}
 }
 
 func notices(w io.Writer, binary string) error {
@@ -83,7 +86,8 @@ func write(w io.Writer, path, version, dir string) error {
 			return err
 		}
 		found = true
-		fmt.Fprintf(w, "\n%s\n%s %s: %s\n%s\n\n%s\n", strings.Repeat("=", 79), path, version, f.Name(), strings.Repeat("=", 79), bytes.TrimSpace(text))
+		fmt.Fprintf(w, "\n%s\n%s %s: %s\n%s\n\n%s\n", strings.Repeat("=", 79), path, version, f.Name(),
+			strings.Repeat("=", 79), bytes.TrimSpace(text))
 	}
 	if !found {
 		return errors.New("no licence file in " + path + " " + version + ": it must not be shipped")
