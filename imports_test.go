@@ -10,6 +10,7 @@ import (
 var drivers = map[string][]string{
 	"github.com/goburrow/":    {"fieldbridge/southbound/modbus"},
 	"go.etcd.io/bbolt":        {"fieldbridge/store"},
+	"github.com/spf13/":       {"fieldbridge/cmd"},
 	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot"},
 }
 
@@ -120,6 +121,8 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/store", "fieldbridge/southbound/modbus", false},
 		{"fieldbridge/store", "go.etcd.io/bbolt", true},
 		{"fieldbridge/configs", "go.etcd.io/bbolt", false},
+		{"fieldbridge/cmd/fieldbridge", "github.com/spf13/cobra", true},
+		{"fieldbridge/gateway", "github.com/spf13/cobra", false},
 		{"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", false},
 		{"fieldbridge/southbound/mqtt", "github.com/eclipse/paho.golang/paho", true},
 		{"fieldbridge/southbound/modbus/wire", "github.com/goburrow/modbus", true},

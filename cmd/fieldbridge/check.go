@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/spf13/cobra"
 
 	"fieldbridge/configs"
 	"fieldbridge/southbound/modbus"
@@ -30,30 +33,32 @@ type checkNote struct {
 	Fix    string `json:"fix,omitempty"`
 }
 
-// runCheck prints what is wrong with a configuration, or what the gateway will
+// checkCommand prints what is wrong with a configuration, or what the gateway will
 // do with it.
-func runCheck(args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("check", stderr)
-	asJSON := flags.Bool("json", false, "print for programs")
-	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
+func checkCommand() *cobra.Command {
+	c := newCommand("check FILE [--gateway NAME] [--json]", "check a configuration: every error, or what the gateway will do", 1)
+	asJSON := c.Flags().Bool("json", false, "print for programs")
+	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file")
+	return does(c, func(_ context.Context, rest []string, stdout, stderr io.Writer) int {
+		return check(rest, *gateway, *asJSON, stdout, stderr)
+	})
+}
+
+func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer) int {
 	if len(rest) == 0 {
 		fmt.Fprintln(stderr, "fieldbridge check: which file? 'fieldbridge check FILE'")
 		return exitUsage
 	}
-	if *gateway == "" && configs.IsFleet(rest[0]) {
-		return runFleetCheck(rest, stdout, stderr)
+	if gateway == "" && configs.IsFleet(rest[0]) {
+		return fleetCheck(rest[0], stdout, stderr)
 	}
-	loaded, err := configs.LoadGateway(rest[0], *gateway)
+	loaded, err := configs.LoadGateway(rest[0], gateway)
 	if err == nil {
 		if refused := loaded.Refusals(); len(refused) > 0 {
 			err = &configs.Error{Problems: refused}
 		}
 	}
-	if *asJSON {
+	if asJSON {
 		return printCheckJSON(stdout, stderr, rest[0], loaded, err)
 	}
 	if err != nil {

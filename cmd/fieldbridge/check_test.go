@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := runCheck(test.args, &stdout, &stderr); code != test.code {
+			if code := dispatch(t.Context(), append([]string{"check"}, test.args...), nil, &stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if !strings.Contains(stdout.String(), test.stdout) || (test.stdout == "") != (stdout.Len() == 0) {
@@ -101,7 +101,7 @@ func TestCheck(t *testing.T) {
 func TestCheckJSON(t *testing.T) {
 	for file, ok := range map[string]bool{"../../configs/examples/first-run.yaml": true, "../../configs/testdata/type-octal.bad.yaml": false} {
 		var stdout, stderr bytes.Buffer
-		code := runCheck([]string{file, "--json"}, &stdout, &stderr)
+		code := dispatch(t.Context(), []string{"check", file, "--json"}, nil, &stdout, &stderr)
 		var result checkResult
 		if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
 			t.Fatal(err)

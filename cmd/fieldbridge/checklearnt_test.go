@@ -64,7 +64,7 @@ southbound:
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := runCheck([]string{file}, &stdout, &stderr); code != exitDone {
+	if code := dispatch(t.Context(), []string{"check", file}, nil, &stdout, &stderr); code != exitDone {
 		t.Fatalf("%d: %s", code, stderr.String())
 	}
 	for _, want := range []string{"learnt of press: refuses holding 12+1", "not read, as their device refuses them: press.gone\n", "1 holding register "} {

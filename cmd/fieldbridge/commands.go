@@ -8,26 +8,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot"
 )
 
-// runCommands turns the cloud's commands off or on, or tells which it is.
-func runCommands(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("commands", stderr)
-	asJSON := flags.Bool("json", false, "print the answer as JSON")
-	rest, code, ok := parseFlags(flags, args, 2)
-	if !ok {
-		return code
-	}
-	turn := ""
-	if len(rest) > 0 && (rest[0] == "off" || rest[0] == "on") {
-		turn, rest = rest[0], rest[1:]
-	} else if len(rest) > 1 {
-		fmt.Fprintf(stderr, "fieldbridge commands: %q is neither off nor on\n", rest[0])
-		return exitUsage
-	}
-	dir, err := queueDir(rest)
+// commandsCommand turns the cloud's commands off or on, or tells which it is.
+func commandsCommand() *cobra.Command {
+	c := newCommand("commands [off | on] [FILE | DIR] [--json]",
+		"turn all commands of the cloud off on this machine, or on again, or tell which it is", 2)
+	asJSON := c.Flags().Bool("json", false, "print the answer as JSON")
+	c.ValidArgs = []cobra.Completion{"off", "on"}
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		turn := ""
+		if len(args) > 0 && (args[0] == "off" || args[0] == "on") {
+			turn, args = args[0], args[1:]
+		}
+		if len(args) > 1 {
+			fmt.Fprintf(stderr, "fieldbridge commands: %q is neither off nor on\n", args[0])
+			return exitUsage
+		}
+		return turnCommands(ctx, turn, args, *asJSON, stdout, stderr)
+	})
+}
+
+func turnCommands(ctx context.Context, turn string, args []string, asJSON bool, stdout, stderr io.Writer) int {
+	dir, err := queueDir(args)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
@@ -40,7 +48,7 @@ func runCommands(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		}
 		return exitFailed
 	}
-	if *asJSON {
+	if asJSON {
 		return printJSON(stdout, stderr, status)
 	}
 	fmt.Fprintln(stdout, commandsText(status, running))
@@ -65,16 +73,16 @@ func commandsText(s awsiot.CommandStatus, running bool) string {
 	return "commands of the cloud are " + text
 }
 
-// printCommands tells whether the cloud may command the gateway, and what it
+// printSwitch tells whether the cloud may command the gateway, and what it
 // changed for a while.
-func printCommands(w io.Writer, s control.Status) {
+func printSwitch(w io.Writer, s control.Status) {
 	switch {
 	case s.Commands.Off:
-		fmt.Fprintf(w, "commands switched off on the machine for %s: 'fieldbridge commands on' lets them in again\n", ago(s.Now.Sub(s.Commands.Since)))
+		fmt.Fprintf(w, "commands switched off on the machine for %s: 'fieldbridge commands on' lets them in again\n", words.Ago(s.Now.Sub(s.Commands.Since)))
 	case len(s.Commands.Ways) > 0:
 		fmt.Fprintf(w, "commands by %s\n", strings.Join(s.Commands.Ways, ", "))
 	}
 	for _, i := range s.Intervals {
-		fmt.Fprintf(w, "         %s is polled every %v instead of %v for %s more\n", i.Device, i.Every, i.Usual, ago(i.Until.Sub(s.Now)))
+		fmt.Fprintf(w, "         %s is polled every %v instead of %v for %s more\n", i.Device, i.Every, i.Usual, words.Ago(i.Until.Sub(s.Now)))
 	}
 }

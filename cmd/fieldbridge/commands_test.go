@@ -101,7 +101,7 @@ func (r *commandRig) policy() (p awsiottest.Policy) {
 // start runs the gateway until stop, or the test's end.
 func (r *commandRig) start() {
 	r.t.Helper()
-	r.gateway = runGateway(r.t, r.file, io.Discard)
+	r.gateway = startGateway(r.t, r.file, io.Discard)
 	eventually(r.t, "all points are good and the shadow is there", 20*time.Second, func() bool {
 		s := r.gateway.Status()
 		return goodPoints(s) == 2 && r.reported()["run"] == s.Run
@@ -136,11 +136,11 @@ func (r *commandRig) execute(payload string) (e awsiottest.Execution) {
 // commands runs the subcommand and returns what it says.
 func (r *commandRig) commands(args ...string) string {
 	r.t.Helper()
-	var out bytes.Buffer
-	if code := runCommands(r.t.Context(), append(args, r.file), &out, &out); code != exitDone {
-		r.t.Errorf("commands %v: exit code %d: %s", args, code, out.String())
+	code, stdout, stderr := call(r.t, slices.Concat([]string{"commands"}, args, []string{r.file})...)
+	if code != exitDone {
+		r.t.Errorf("commands %v: exit code %d: %s", args, code, stderr)
 	}
-	return out.String()
+	return stdout + stderr
 }
 
 func TestCommandsEndToEnd(t *testing.T) {
@@ -210,7 +210,7 @@ func TestSensorsTakeNoCommands(t *testing.T) {
 func TestCommandsOff(t *testing.T) {
 	t.Parallel()
 	r := newCommandRig(t)
-	if code := runCommands(t.Context(), []string{r.file}, &bytes.Buffer{}, &bytes.Buffer{}); code != exitFailed {
+	if code, _, _ := call(t, "commands", r.file); code != exitFailed {
 		t.Errorf("exit code %d where no gateway ever ran", code)
 	}
 	r.start()
@@ -254,9 +254,8 @@ func TestCommandsOff(t *testing.T) {
 	if e := r.execute(setpoint); e.Status != awsiottest.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
 		t.Errorf("on again: %+v", e)
 	}
-	var out bytes.Buffer
-	if code := runCommands(t.Context(), []string{"of", r.file}, &out, &out); code != exitUsage {
-		t.Errorf("a word that is none: exit code %d, %s", code, out.String())
+	if code, _, stderr := call(t, "commands", "of", r.file); code != exitUsage {
+		t.Errorf("a word that is none: exit code %d, %s", code, stderr)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
 	dir := t.TempDir()
-	code := dispatch(t.Context(), []string{"demo", "--outage", "2s", "--dir", dir}, &out, &errs)
+	code := dispatch(t.Context(), []string{"demo", "--outage", "2s", "--dir", dir}, nil, &out, &errs)
 	if code != exitDone || errs.Len() > 0 {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
@@ -56,13 +56,13 @@ func TestCloud(t *testing.T) {
 	out, errs := &output{}, &output{}
 	cloud := make(chan int, 1)
 	go func() {
-		cloud <- dispatch(ctx, []string{"cloud", "--listen", "127.0.0.1:0", "--dir", dir, "--thing", "g"}, out, errs)
+		cloud <- dispatch(ctx, []string{"cloud", "--listen", "127.0.0.1:0", "--dir", dir, "--thing", "g"}, nil, out, errs)
 	}()
 	eventually(t, "the cloud tells the configuration", 10*time.Second, func() bool { return strings.Contains(errs.String(), "What is published follows") })
 	config := errs.String()
 	config = config[strings.Index(config, "gateway: g"):strings.Index(config, "\nWhat is published")]
 	var again bytes.Buffer
-	if code := dispatch(ctx, []string{"cloud", "--listen", endpointOf(t, config), "--dir", dir}, &again, &again); code != exitFailed ||
+	if code := dispatch(ctx, []string{"cloud", "--listen", endpointOf(t, config), "--dir", dir}, nil, &again, &again); code != exitFailed ||
 		!strings.Contains(again.String(), "choose another port with --listen") {
 		t.Errorf("a second cloud: exit %d: %s", code, again.String())
 	}
@@ -75,11 +75,11 @@ func TestCloud(t *testing.T) {
 	gatewayContext, stop := context.WithCancel(ctx)
 	gateway := make(chan int, 1)
 	log := &output{}
-	go func() { gateway <- dispatch(gatewayContext, []string{"run", file}, log, log) }()
+	go func() { gateway <- dispatch(gatewayContext, []string{"run", file}, nil, log, log) }()
 	// Nothing listens where the device should be.
 	eventually(t, "the reading arrives", 20*time.Second, func() bool { return strings.Contains(out.String(), `"bad":{"t":"refused"}`) })
 	var sensors bytes.Buffer
-	if code := dispatch(ctx, []string{"sensors", file}, &sensors, log); code != exitDone || sensors.String() != "no message has come yet\n" {
+	if code := dispatch(ctx, []string{"sensors", file}, nil, &sensors, log); code != exitDone || sensors.String() != "no message has come yet\n" {
 		t.Errorf("sensors: %d, %s", code, sensors.String())
 	}
 	stop()

@@ -27,6 +27,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fieldbridge/pause"
 )
 
 // The end-to-end tests run the real binary between real peers: pymodbus as the
@@ -235,7 +237,7 @@ func (v *verifier) run(ctx context.Context, dir string) {
 			"--key", "certs/verifier.key", "-i", "verifier", "-c", "-q", "1", "-t", "#", "-F", "%t %p")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &v.out, &v.errs
 		fmt.Fprintln(&v.errs, "ended:", cmd.Run())
-		pause(ctx, 100*time.Millisecond) // while the cloud is away it ends at once
+		pause.Sleep(ctx, 100*time.Millisecond) // while the cloud is away it ends at once
 	}
 }
 

@@ -1,74 +1,33 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 )
 
-// fleetCommand is a subcommand of fleet.
-type fleetCommand struct {
-	name, usage, summary string
-	run                  func(args []string, stdout, stderr io.Writer) int
+// fleetCommand has what can be done with a fleet file.
+func fleetCommand() *cobra.Command {
+	return group("fleet COMMAND", "list, check, render and compare the gateways of a fleet file", "",
+		fleetListCommand(), fleetCheckCommand(), fleetRenderCommand(), fleetDiffCommand(), fleetPolicyCommand())
 }
 
-// fleetCommands are what can be done with a fleet file.
-func fleetCommands() []fleetCommand {
-	return []fleetCommand{
-		{"list", "FILE [--json]", "list the gateways with their groups, points and messages", runFleetList},
-		{"check", "FILE", "check all gateways: every error, told once", runFleetCheck},
-		{"render", "FILE --gateway NAME [--origin]", "print what one gateway runs, as YAML", runFleetRender},
-		{"diff", "OLD NEW", "tell in words what changes, per gateway", runFleetDiff},
-		{"policy", "FILE --account ID [--region REGION]", "print the AWS IoT policy that exactly fits the fleet", runFleetPolicy},
-	}
-}
-
-// runFleet runs a subcommand of fleet.
-func runFleet(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		for _, c := range fleetCommands() {
-			if c.name == args[0] {
-				return c.run(args[1:], stdout, stderr)
-			}
+// wants makes c print its usage where it is not given so many files.
+func wants(c *cobra.Command, files int, do run) *cobra.Command {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		if len(args) < files {
+			printUsage(c, stderr)
+			return exitUsage
 		}
-		if args[0] != "help" && !strings.HasPrefix(args[0], "-") {
-			fmt.Fprintf(stderr, "fieldbridge fleet: no command %q\n", args[0])
-		}
-	}
-	fmt.Fprint(stderr, "Usage: fieldbridge fleet COMMAND\n\n")
-	for _, c := range fleetCommands() {
-		fmt.Fprintf(stderr, "  %-7s %-36s %s\n", c.name, c.usage, c.summary)
-	}
-	return exitUsage
-}
-
-// fleetFiles takes the arguments of a fleet subcommand that wants files.
-func fleetFiles(name string, args []string, want int, stderr io.Writer, define func(*flag.FlagSet)) ([]string, int, bool) {
-	flags := newFlags("fleet "+name, stderr)
-	flags.Usage = func() {
-		for _, c := range fleetCommands() {
-			if c.name == name {
-				fmt.Fprintf(stderr, "Usage: fieldbridge fleet %s %s\n%s\n", c.name, c.usage, c.summary)
-			}
-		}
-		flags.PrintDefaults()
-	}
-	if define != nil {
-		define(flags)
-	}
-	rest, code, ok := parseFlags(flags, args, want)
-	if !ok {
-		return nil, code, false
-	}
-	if len(rest) < want {
-		flags.Usage()
-		return nil, exitUsage, false
-	}
-	return rest, exitDone, true
+		return do(ctx, args, stdout, stderr)
+	})
 }
 
 // loadAll loads a fleet file and all its gateways.
@@ -81,12 +40,15 @@ func loadAll(file string) (*configs.Fleet, []*configs.Loaded, error) {
 	return fleet, gateways, err
 }
 
-func runFleetCheck(args []string, stdout, stderr io.Writer) int {
-	files, code, ok := fleetFiles("check", args, 1, stderr, nil)
-	if !ok {
-		return code
-	}
-	fleet, gateways, err := loadAll(files[0])
+func fleetCheckCommand() *cobra.Command {
+	c := newCommand("check FILE", "check all gateways: every error, told once", 1)
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		return fleetCheck(args[0], stdout, stderr)
+	})
+}
+
+func fleetCheck(file string, stdout, stderr io.Writer) int {
+	fleet, gateways, err := loadAll(file)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
@@ -114,13 +76,16 @@ type fleetRow struct {
 	Hash     string   `json:"hash"`
 }
 
-func runFleetList(args []string, stdout, stderr io.Writer) int {
-	var asJSON *bool
-	files, code, ok := fleetFiles("list", args, 1, stderr, func(f *flag.FlagSet) { asJSON = f.Bool("json", false, "print for programs") })
-	if !ok {
-		return code
-	}
-	fleet, gateways, err := loadAll(files[0])
+func fleetListCommand() *cobra.Command {
+	c := newCommand("list FILE [--json]", "list the gateways with their groups, points and messages", 1)
+	asJSON := c.Flags().Bool("json", false, "print for programs")
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		return fleetList(args[0], *asJSON, stdout, stderr)
+	})
+}
+
+func fleetList(file string, asJSON bool, stdout, stderr io.Writer) int {
+	fleet, gateways, err := loadAll(file)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
@@ -131,45 +96,41 @@ func runFleetList(args []string, stdout, stderr io.Writer) int {
 		rows[i] = fleetRow{fleet.Gateways[i].Name, fleet.Gateways[i].Groups, len(l.Config.Southbound.Modbus.Devices), l.Config.Points(),
 			len(l.Config.Southbound.MQTT.Sensors), plan.North.Messages, plan.North.Units, l.Hash}
 	}
-	if *asJSON {
+	if asJSON {
 		return printJSON(stdout, stderr, rows)
 	}
-	table := newTable(stdout)
-	table.row("GATEWAY", "GROUPS", "DEVICES", "POINTS", "SENSOR RULES", "MESSAGES IN 30 DAYS")
+	table := words.NewTable(stdout)
+	table.Row("GATEWAY", "GROUPS", "DEVICES", "POINTS", "SENSOR RULES", "MESSAGES IN 30 DAYS")
 	messages, units := 0.0, 0.0
 	for _, r := range rows {
 		messages, units = messages+r.Messages, units+r.Units
-		table.row(r.Gateway, strings.Join(r.Groups, ", "), fmt.Sprint(r.Devices), fmt.Sprint(r.Points), fmt.Sprint(r.Sensors), many(r.Messages))
+		table.Row(r.Gateway, strings.Join(r.Groups, ", "), fmt.Sprint(r.Devices), fmt.Sprint(r.Points), fmt.Sprint(r.Sensors), many(r.Messages))
 	}
-	table.flush()
+	table.Flush()
 	fmt.Fprintf(stdout, "%d gateways; what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", len(rows), many(messages), many(units))
 	return exitDone
 }
 
-func runFleetRender(args []string, stdout, stderr io.Writer) int {
-	var gateway *string
-	var origin *bool
-	files, code, ok := fleetFiles("render", args, 1, stderr, func(f *flag.FlagSet) {
-		gateway = f.String("gateway", "", "the `NAME` of the gateway")
-		origin = f.Bool("origin", false, "show the file and line of each value")
+func fleetRenderCommand() *cobra.Command {
+	c := newCommand("render FILE --gateway NAME [--origin]", "print what one gateway runs, as YAML", 1)
+	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway")
+	origin := c.Flags().Bool("origin", false, "show the file and line of each value")
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		loaded, err := configs.LoadGateway(args[0], *gateway)
+		if err != nil {
+			fmt.Fprintln(stderr, err)
+			return exitUsage
+		}
+		fmt.Fprint(stdout, loaded.Render(*origin))
+		return exitDone
 	})
-	if !ok {
-		return code
-	}
-	loaded, err := configs.LoadGateway(files[0], *gateway)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	}
-	fmt.Fprint(stdout, loaded.Render(*origin))
-	return exitDone
 }
 
-func runFleetDiff(args []string, stdout, stderr io.Writer) int {
-	files, code, ok := fleetFiles("diff", args, 2, stderr, nil)
-	if !ok {
-		return code
-	}
+func fleetDiffCommand() *cobra.Command {
+	return wants(newCommand("diff OLD NEW", "tell in words what changes, per gateway", 2), 2, fleetDiff)
+}
+
+func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) int {
 	var sides [2]map[string]*configs.Loaded
 	for i, file := range files {
 		gateways, err := configs.LoadEach(file)
@@ -196,25 +157,26 @@ func runFleetDiff(args []string, stdout, stderr io.Writer) int {
 	return exitDone
 }
 
-func runFleetPolicy(args []string, stdout, stderr io.Writer) int {
-	var account, region *string
-	files, code, ok := fleetFiles("policy", args, 1, stderr, func(f *flag.FlagSet) {
-		account = f.String("account", "", "the `ID` of the AWS account, 12 digits")
-		region = f.String("region", "", "the AWS `REGION`, if the endpoint does not name it")
+func fleetPolicyCommand() *cobra.Command {
+	c := newCommand("policy FILE --account ID [--region REGION]", "print the AWS IoT policy that exactly fits the fleet", 1)
+	account := c.Flags().String("account", "", "the `ID` of the AWS account, 12 digits")
+	region := c.Flags().String("region", "", "the AWS `REGION`, if the endpoint does not name it")
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		return fleetPolicy(args[0], *account, *region, stdout, stderr)
 	})
-	if !ok {
-		return code
-	}
-	if len(*account) != 12 || strings.Trim(*account, "0123456789") != "" {
+}
+
+func fleetPolicy(file, account, region string, stdout, stderr io.Writer) int {
+	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
 		fmt.Fprintln(stderr, "fieldbridge fleet policy: say --account ID, the 12 digits of the AWS account")
 		return exitUsage
 	}
-	each, err := configs.LoadEach(files[0])
+	each, err := configs.LoadEach(file)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	policy, err := configs.PolicyFor(each, *region, *account)
+	policy, err := configs.PolicyFor(each, region, account)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge fleet policy: %v\n", err)
 		return exitUsage

@@ -33,13 +33,13 @@ func TestFleetCommands(t *testing.T) {
 		"policy, no account": {[]string{"policy", oldFleet}, exitUsage, "", "fieldbridge fleet policy: say --account ID"},
 		"not a fleet":        {[]string{"check", "../../configs/examples/first-run.yaml"}, exitUsage, "", "../../configs/examples/first-run.yaml:2:1: this is not a fleet file"},
 		"no file":            {[]string{"check"}, exitUsage, "", "Usage: fieldbridge fleet check FILE\n"},
-		"unknown":            {[]string{"chek"}, exitUsage, "", "fieldbridge fleet: no command \"chek\"\n"},
+		"unknown":            {[]string{"chek"}, exitUsage, "", "fieldbridge fleet: no command \"chek\": did you mean \"check\"? 'fieldbridge help fleet' lists them\n"},
 		"nothing":            {nil, exitUsage, "", "Usage: fieldbridge fleet COMMAND\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := runFleet(test.args, &stdout, &stderr); code != test.code {
+			if code := dispatch(t.Context(), append([]string{"fleet"}, test.args...), nil, &stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if !strings.HasPrefix(stdout.String(), test.stdout) || test.stdout == "" && stdout.Len() > 0 {

@@ -10,52 +10,45 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/identity"
 )
 
-// runIdentity runs a subcommand of identity.
-func runIdentity(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "check" {
-		return runIdentityCheck(ctx, args[1:], stdout, stderr)
-	}
-	if len(args) > 0 {
-		flags := newFlags("identity", stderr)
-		if rest, code, ok := parseFlags(flags, args, 1); !ok {
-			return code
-		} else if len(rest) > 0 {
-			fmt.Fprintf(stderr, "fieldbridge identity: no command %q\n", rest[0])
-		}
-	}
-	fmt.Fprintln(stderr, "fieldbridge identity: what? 'fieldbridge identity check FILE'")
-	return exitUsage
+// identityCommand has what concerns key and certificate.
+func identityCommand() *cobra.Command {
+	return group("identity COMMAND", "check certificate and connection step by step, up to AWS's CONNACK", "", identityCheckCommand())
 }
 
-// runIdentityCheck connects to the cloud once, step by step, and tells what it
+// identityCheckCommand connects to the cloud once, step by step, and tells what it
 // saw.
-func runIdentityCheck(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("identity", stderr)
-	force := flags.Bool("connect", false, "send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
-	gateway := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
-	asJSON := flags.Bool("json", false, "print for programs")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	if len(rest) == 0 {
-		fmt.Fprintln(stderr, "fieldbridge identity check: which file? 'fieldbridge identity check FILE'")
-		return exitUsage
-	}
-	loaded, err := configs.LoadGateway(rest[0], *gateway)
+func identityCheckCommand() *cobra.Command {
+	c := newCommand("check FILE [--gateway NAME] [--connect] [--json]", "check certificate and connection step by step, up to AWS's CONNACK", 1)
+	force := c.Flags().Bool("connect", false, "send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
+	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	asJSON := c.Flags().Bool("json", false, "print for programs")
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		if len(args) == 0 {
+			fmt.Fprintln(stderr, "fieldbridge identity check: which file? 'fieldbridge identity check FILE'")
+			return exitUsage
+		}
+		return identityCheck(ctx, args[0], *gateway, *force, *asJSON, stdout, stderr)
+	})
+}
+
+func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool, stdout, stderr io.Writer) int {
+	loaded, err := configs.LoadGateway(file, gateway)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	report := identity.Check(ctx, identityOptions(ctx, &loaded.Config, *force))
-	code = exitDone
-	if *asJSON {
+	report := identity.Check(ctx, identityOptions(ctx, &loaded.Config, force))
+	code := exitDone
+	if asJSON {
 		code = printJSON(stdout, stderr, report)
 	} else {
 		fmt.Fprint(stdout, report.Text())
@@ -97,7 +90,7 @@ func sessionInUse(ctx context.Context, dir string) string {
 	if err := json.Unmarshal(data, &s); err != nil || !s.Link.Connected {
 		return "the gateway is running and not connected now: " + why
 	}
-	return fmt.Sprintf("the gateway is running and connected for %s, so CONNECT works: %s", ago(s.Now.Sub(s.Link.Since)), why)
+	return fmt.Sprintf("the gateway is running and connected for %s, so CONNECT works: %s", words.Ago(s.Now.Sub(s.Link.Since)), why)
 }
 
 // builtAt returns when the program was made, as far as that is known: the time

@@ -113,9 +113,10 @@ func TestIdentityUsage(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		{[]string{"identity"}, exitUsage, "identity check FILE"},
-		{[]string{"identity", "chekc"}, exitUsage, `no command "chekc"`},
-		{[]string{"identity", "-h"}, exitDone, "Usage: fieldbridge identity check FILE"},
+		{[]string{"identity"}, exitUsage, "  check FILE [--gateway NAME]"},
+		{[]string{"identity", "chekc"}, exitUsage, `no command "chekc": did you mean "check"?`},
+		{[]string{"identity", "-h"}, exitDone, "Usage: fieldbridge identity COMMAND"},
+		{[]string{"identity", "check", "-h"}, exitDone, "Usage: fieldbridge identity check FILE"},
 		{[]string{"identity", "check"}, exitUsage, "which file"},
 		{[]string{"identity", "check", "a", "b"}, exitUsage, `unexpected argument "b"`},
 		{[]string{"identity", "check", "-h"}, exitDone, "--connect"},

@@ -9,36 +9,42 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"fieldbridge/configs"
 )
 
-// runInit writes a first configuration, by flags or by asking.
-func runInit(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	return initFile(args, os.Stdin, term.IsTerminal(int(os.Stdin.Fd())), stdout, stderr)
+// initCommand writes a first configuration, by flags or by asking.
+func initCommand() *cobra.Command {
+	c := newCommand("init [FILE] [flags]", "write a first configuration, by asking or by flags", 1)
+	var s configs.Starter
+	c.Flags().StringVar(&s.Gateway, "gateway", "", "the `NAME` of the gateway, its AWS thing name")
+	c.Flags().StringVar(&s.Endpoint, "endpoint", "", "the `HOST` of the AWS IoT data endpoint")
+	c.Flags().StringVar(&s.Modbus, "modbus", "", "`HOST[:PORT]` of a Modbus TCP device")
+	c.Flags().BoolVar(&s.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
+	force := c.Flags().Bool("force", false, "replace a file that is there")
+	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		host, _ := os.Hostname() // "" only means that there is no proposal
+		if s == (configs.Starter{}) && asks(c.InOrStdin()) {
+			askStarter(&s, host, bufio.NewScanner(c.InOrStdin()), stderr)
+		}
+		return writeFirst(args, s, host, *force, stdout, stderr)
+	})
 }
 
-// initFile is [runInit] with its input; it asks only if somebody is there.
-func initFile(args []string, stdin io.Reader, ask bool, stdout, stderr io.Writer) int {
-	host, _ := os.Hostname() // "" only means that there is no proposal
-	flags := newFlags("init", stderr)
-	s := configs.Starter{}
-	flags.StringVar(&s.Gateway, "gateway", "", "the `NAME` of the gateway, its AWS thing name")
-	flags.StringVar(&s.Endpoint, "endpoint", "", "the `HOST` of the AWS IoT data endpoint")
-	flags.StringVar(&s.Modbus, "modbus", "", "`HOST[:PORT]` of a Modbus TCP device")
-	flags.BoolVar(&s.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
-	force := flags.Bool("force", false, "replace a file that is there")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
+// asks reports whether somebody is there to be asked: not if in is a file or a
+// pipe.
+func asks(in io.Reader) bool {
+	f, file := in.(*os.File)
+	return !file || term.IsTerminal(int(f.Fd()))
+}
+
+// writeFirst writes the configuration of s to the file that args name.
+func writeFirst(args []string, s configs.Starter, host string, force bool, stdout, stderr io.Writer) int {
 	file := "fieldbridge.yaml"
-	if len(rest) > 0 {
-		file = rest[0]
-	}
-	if s == (configs.Starter{}) && ask {
-		askStarter(&s, host, bufio.NewScanner(stdin), stderr)
+	if len(args) > 0 {
+		file = args[0]
 	}
 	if s.Gateway == "" {
 		s.Gateway = thingName(host)
@@ -51,7 +57,7 @@ func initFile(args []string, stdin io.Reader, ask bool, stdout, stderr io.Writer
 		fmt.Fprintf(stderr, "fieldbridge init: these values do not fit:\n%v\n", err)
 		return exitUsage
 	}
-	if err := writeNew(file, text, *force); err != nil {
+	if err := writeNew(file, text, force); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge init: %v\n", err)
 		return exitFailed
 	}

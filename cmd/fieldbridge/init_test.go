@@ -14,7 +14,7 @@ func TestInit(t *testing.T) {
 	run := func(want int, answers string, args ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if code := initFile(args, strings.NewReader(answers), answers != "", &stdout, &stderr); code != want {
+		if code := dispatch(t.Context(), append([]string{"init"}, args...), strings.NewReader(answers), &stdout, &stderr); code != want {
 			t.Fatalf("init %v: exit code %d, want %d: %s", args, code, want, stderr.String())
 		}
 		return stderr.String()

@@ -5,40 +5,39 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/ledger"
 )
 
-const ledgerUsage = `Usage: fieldbridge ledger [--partial] [--json] [FILE ...]
-
-Reads what a gateway has sent, one message a line, and tells of each run what arrived, what came twice, and what
+const ledgerNotes = `Reads what a gateway has sent, one message a line, and tells of each run what arrived, what came twice, and what
 is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these prints:
 
   mosquitto_sub -t '#' -F '%t %p'     topic and payload
   mosquitto_sub -t '#' -F '%j'        an object with the payload in it
   mosquitto_sub -t '#'                payloads alone
 
-It needs the readings and the status topic. Exit code 1: a batch is missing that nothing names, or one came with two contents.
-`
+It needs the readings and the status topic. Exit code 1: a batch is missing that nothing names, or one came with two contents.`
 
-// runLedger checks the promise by what has arrived at the cloud.
-func runLedger(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return ledgerOf(ctx, args, os.Stdin, stdout, stderr)
+// ledgerCommand checks the promise by what has arrived at the cloud.
+func ledgerCommand() *cobra.Command {
+	c := newCommand("ledger [--partial] [--json] [FILE ...]", "check by the cloud's messages alone that nothing is missing silently", math.MaxInt)
+	c.Long = ledgerNotes
+	asJSON := c.Flags().Bool("json", false, "print it for programs")
+	partial := c.Flags().Bool("partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
+	return does(c, func(ctx context.Context, files []string, stdout, stderr io.Writer) int {
+		return judge(ctx, ledger.Ledger{Partial: *partial}, files, *asJSON, c.InOrStdin(), stdout, stderr)
+	})
 }
 
-func ledgerOf(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	flags := newFlags("ledger", stderr)
-	flags.Usage = func() { io.WriteString(stderr, ledgerUsage); flags.PrintDefaults() }
-	asJSON := flags.Bool("json", false, "print it for programs")
-	var l ledger.Ledger
-	flags.BoolVar(&l.Partial, "partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
-	files, code, ok := parseFlags(flags, args, len(args))
-	if !ok {
-		return code
-	}
+// judge has l judge what the files hold.
+func judge(ctx context.Context, l ledger.Ledger, files []string, asJSON bool, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
@@ -49,7 +48,7 @@ func ledgerOf(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		}
 	}
 	r := l.Report()
-	if *asJSON {
+	if asJSON {
 		data, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
 			fmt.Fprintf(stderr, "fieldbridge ledger: %v\n", err)
@@ -86,9 +85,9 @@ const maxGaps = 20
 
 // printLedger tells it to a person: a line a run, then the gaps, then the verdict.
 func printLedger(w io.Writer, r ledger.Report) {
-	fmt.Fprintf(w, "%s messages with readings, %s status messages, %s others", thousands(r.Messages), thousands(r.Status), thousands(r.Others))
+	fmt.Fprintf(w, "%s messages with readings, %s status messages, %s others", words.Thousands(r.Messages), words.Thousands(r.Status), words.Thousands(r.Others))
 	if r.Unread > 0 {
-		fmt.Fprintf(w, ", %s lines that cannot be read", thousands(r.Unread))
+		fmt.Fprintf(w, ", %s lines that cannot be read", words.Thousands(r.Unread))
 	}
 	fmt.Fprint(w, "\n\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -105,8 +104,8 @@ func printLedger(w io.Writer, r ledger.Report) {
 			missing[kind] += n
 		}
 		conflicts += run.Conflicted
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", run.Gateway, run.Run, thousands(run.Batches), seqs, thousands(run.Duplicates),
-			thousands(m[ledger.Named]), thousands(m[ledger.Uncommitted]), thousands(m[ledger.Unnamed]), thousands(run.Conflicted))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", run.Gateway, run.Run, words.Thousands(run.Batches), seqs, words.Thousands(run.Duplicates),
+			words.Thousands(m[ledger.Named]), words.Thousands(m[ledger.Uncommitted]), words.Thousands(m[ledger.Unnamed]), words.Thousands(run.Conflicted))
 	}
 	t.Flush()
 	for _, run := range r.Runs {
@@ -126,7 +125,7 @@ func printLedger(w io.Writer, r ledger.Report) {
 		fmt.Fprintln(w, "\nkept: what is missing is named, and no batch has two contents")
 	default:
 		fmt.Fprintf(w, "\nBROKEN: %s batches are missing and nothing names them, %s came with two contents\n",
-			thousands(missing[ledger.Unnamed]), thousands(conflicts))
+			words.Thousands(missing[ledger.Unnamed]), words.Thousands(conflicts))
 	}
 }
 
@@ -137,7 +136,7 @@ func printGaps(w io.Writer, run ledger.Run) {
 	fmt.Fprintf(w, "\n%s, run %s:\n", run.Gateway, run.Run)
 	for i, g := range run.Gaps {
 		if i == maxGaps {
-			fmt.Fprintf(w, "  and %s more gaps: --json tells all\n", thousands(uint64(len(run.Gaps)-i)))
+			fmt.Fprintf(w, "  and %s more gaps: --json tells all\n", words.Thousands(uint64(len(run.Gaps)-i)))
 			break
 		}
 		seqs := fmt.Sprintf("%d", g.First)

@@ -59,7 +59,7 @@ func TestLedgerCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer both.Close()
-	if code := ledgerOf(t.Context(), []string{"--json", broken, "-"}, both, &stdout, &stderr); code != exitFailed {
+	if code := dispatch(t.Context(), []string{"ledger", "--json", broken, "-"}, both, &stdout, &stderr); code != exitFailed {
 		t.Errorf("a file and standard input: exit %d: %s", code, &stderr)
 	}
 	var r ledger.Report
@@ -73,12 +73,12 @@ func TestLedgerCommand(t *testing.T) {
 	}{
 		{"", "there is no message of a gateway", nil, exitFailed},
 		{"", "no such file", []string{"nothing.jsonl"}, exitFailed},
-		{"", "not defined", []string{"--jsn"}, exitUsage},
+		{"", "unknown flag: --jsn: did you mean --json?", []string{"--jsn"}, exitUsage},
 		{`{"v":1,"gateway":"g","run":"r","batches":[{"seq":7,"device":"d","at":1}]}`, "", []string{"--partial"}, exitDone},
 		{`{"v":1,"gateway":"g","run":"r","batches":[{"seq":7,"device":"d","at":1}]}`, "", []string{"-"}, exitFailed},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := ledgerOf(t.Context(), tt.args, strings.NewReader(tt.stdin), &stdout, &stderr)
+		code := dispatch(t.Context(), append([]string{"ledger"}, tt.args...), strings.NewReader(tt.stdin), &stdout, &stderr)
 		if code != tt.code || !strings.Contains(stderr.String(), tt.said) {
 			t.Errorf("%v: exit %d: %s", tt.args, code, &stderr)
 		}

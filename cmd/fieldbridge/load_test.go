@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
@@ -100,7 +101,7 @@ southbound:
 		}
 		sims.Go(func() { sim.Run(ctx) })
 		sims.Go(func() {
-			for i := 0; pause(ctx, 500*time.Millisecond); i++ {
+			for i := 0; pause.Sleep(ctx, 500*time.Millisecond); i++ {
 				sim.Unit(1).Set(modbustest.Holding, i%registers, uint16(i))
 			}
 		})

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +14,14 @@ import (
 	"fieldbridge/store"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 )
 
 // call runs the program with args.
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = dispatch(t.Context(), args, &out, &err)
+	code = dispatch(t.Context(), args, strings.NewReader(""), &out, &err)
 	return code, out.String(), err.String()
 }
 
@@ -36,7 +37,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"--help"}, exitDone, "Usage", ""},
 		{[]string{"--version"}, exitDone, "fieldbridge dev", ""},
 		{[]string{"version"}, exitDone, "fieldbridge dev", ""},
-		{[]string{"rum"}, exitUsage, "", `no command "rum"`},
+		{[]string{"rum"}, exitUsage, "", `fieldbridge: no command "rum": did you mean "run"?`},
+		{[]string{"queue", "exprot"}, exitUsage, "", `fieldbridge queue: no command "exprot": did you mean "export"? 'fieldbridge help queue' lists them`},
+		{[]string{"help", "rum"}, exitUsage, "", `no command "rum"`},
+		{[]string{"status", "--jsn"}, exitUsage, "", "did you mean --json?"},
+		{[]string{"run", "--gateway"}, exitUsage, "", "fieldbridge run: flag needs an argument: --gateway\n'fieldbridge run -h' tells more"},
 		{[]string{"run"}, exitUsage, "", "which file"},
 		{[]string{"run", "-h"}, exitDone, "", "Usage: fieldbridge run FILE"},
 		{[]string{"run", "a", "b"}, exitUsage, "", `unexpected argument "b"`},
@@ -77,31 +82,92 @@ func TestStatusWithoutGateway(t *testing.T) {
 	}
 }
 
-func TestFlagsMayFollowArguments(t *testing.T) {
-	flags := flag.NewFlagSet("x", flag.ContinueOnError)
-	asJSON := flags.Bool("json", false, "")
-	rest, _, ok := parseFlags(flags, []string{"file", "--json"}, 1)
-	if !ok || !*asJSON || len(rest) != 1 || rest[0] != "file" {
-		t.Errorf("got %v, %v, %v", rest, *asJSON, ok)
+// The flags of Go's flag package are taken as it took them, wherever they stand.
+func TestNormal(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                      "",
+		"--help":                                "--help",
+		"-help":                                 "--help",
+		"queue -help":                           "queue --help",
+		"status":                                "status --",
+		"status file --json":                    "status --json -- file",
+		"status -json file":                     "status --json -- file",
+		"status -json=false file":               "status --json=false -- file",
+		"status -h":                             "status --help --",
+		"status -help":                          "status --help --",
+		"status --jso x":                        "status --jso -- x",
+		"status -- -json":                       "status -- -json",
+		"status -":                              "status -- -",
+		"run f -gateway g":                      "run --gateway=g -- f",
+		"run f --gateway -json":                 "run --gateway=-json -- f",
+		"run f -gateway":                        "run --gateway",
+		"queue export -o out dir":               "queue export --output=out -- dir",
+		"queue export -o=out dir":               "queue export --output=out -- dir",
+		"queue dead list d -limit 3 -json":      "queue dead list --limit=3 --json -- d",
+		"modbus write U holding:4 -7 -type x":   "modbus write --type=x -- U holding:4 -7",
+		"modbus read --offset -1.5 U holding:4": "modbus read --offset=-1.5 -- U holding:4",
+		"rum -x":                                "rum -x",
+		"help queue":                            "help -- queue",
+	} {
+		if got := strings.Join(normal(tree(), strings.Fields(args)), " "); got != want {
+			t.Errorf("%q: %q, want %q", args, got, want)
+		}
 	}
 }
 
-func TestForPeople(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 s", 1234 * time.Millisecond: "1.2 s", 90 * time.Second: "1 min 30 s", 26 * time.Hour: "26 h 0 min", 73 * time.Hour: "3 days 1 h", -time.Second: "0 s",
+// Every command has its help, by each way to ask for it, and says what it is.
+func TestHelp(t *testing.T) {
+	var walk func(c *cobra.Command, words []string)
+	count := 0
+	walk = func(c *cobra.Command, words []string) {
+		for _, sub := range c.Commands() {
+			count++
+			path := append(slices.Clone(words), sub.Name())
+			usage := "Usage: fieldbridge " + strings.Join(path, " ")
+			code, stdout, stderr := call(t, append([]string{"help"}, path...)...)
+			if code != exitDone || !strings.HasPrefix(stdout, usage) || stderr != "" {
+				t.Errorf("help %v: exit %d\nstdout %s\nstderr %s", path, code, stdout, stderr)
+			}
+			for _, flag := range []string{"-h", "-help", "--help"} {
+				if code, out, said := call(t, append(slices.Clone(path), flag)...); code != exitDone || said != stdout || out != "" {
+					t.Errorf("%v %s: exit %d\nstdout %s\nstderr %s", path, flag, code, out, said)
+				}
+			}
+			if sub.Short == "" || sub.Short[len(sub.Short)-1] == '.' {
+				t.Errorf("%v: summary %q", path, sub.Short)
+			}
+			walk(sub, path)
+		}
+	}
+	walk(tree(), nil)
+	if count < 30 {
+		t.Errorf("only %d commands", count)
+	}
+}
+
+// A shell asks the program itself what may come next.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if code, stdout, stderr := call(t, "completion", shell); code != exitDone || !strings.Contains(stdout, "__complete") || stderr != "" {
+			t.Errorf("%s: exit %d, %d bytes, stderr %s", shell, code, len(stdout), stderr)
+		}
+	}
+	if code, _, stderr := call(t, "completion"); code != exitUsage || !strings.Contains(stderr, "for which shell") {
+		t.Errorf("without a shell: exit %d, %s", code, stderr)
+	}
+	for words, want := range map[string]string{
+		"re":               "reload\t",
+		"queue ":           "export\twrite what waits to a file",
+		"queue dead p":     "purge\t",
+		"status --j":       "--json\t",
+		"commands o":       "off\n",
+		"help queue de":    "dead\t",
+		"completion ba":    "bash\n",
+		"queue export --f": "--format\t",
 	} {
-		if got := ago(d); got != want {
-			t.Errorf("%v: got %q, want %q", d, got, want)
-		}
-	}
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := thousands(n); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 1536: "1.5 KiB", 150 << 20: "150 MiB"} {
-		if got := bytesText(n); got != want {
-			t.Errorf("%d: got %q, want %q", n, got, want)
+		args := append([]string{"__complete"}, strings.Split(words, " ")...)
+		if code, stdout, _ := call(t, args...); code != exitDone || !strings.Contains(stdout, want) {
+			t.Errorf("%q: exit %d, no %q in %q", words, code, want, stdout)
 		}
 	}
 }

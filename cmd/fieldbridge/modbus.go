@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,68 +12,80 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"fieldbridge/bridge"
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
 
-// modbusUsage is shown by 'fieldbridge modbus'.
-const modbusUsage = `Usage: fieldbridge modbus COMMAND URL ...
-  read URL ADDRESS            read one value, --count of them, or a range as holding:0-9
-  write URL ADDRESS VALUE     write one value, read it back and compare
-  decode URL ADDRESS          the same registers in all types and orders
-  decode 42AB 47AE            the same of registers given in hexadecimal
-  scan URL                    which units answer, and what they are
-  scan URL --line             which baud rate and parity a serial line has
-  scan URL --sunspec          which SunSpec models a unit has, and where
+// modbusNotes are shown by 'fieldbridge help modbus'.
+const modbusNotes = `  decode 42AB 47AE                     registers that are given in hexadecimal
+  scan URL --line                      which baud rate and parity a serial line has
+  scan URL --sunspec                   which SunSpec models a unit has, and where
   scan URL --addresses holding:0-999   which addresses a unit answers
+
 URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus, too.
-ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.
-`
+ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.`
+
+// modbusCommand asks devices by hand.
+func modbusCommand() *cobra.Command {
+	return group("modbus COMMAND URL ...", "ask devices by hand: read, write, find out what is there and how it is meant", modbusNotes,
+		modbusReadCommand(), modbusWriteCommand(), modbusDecodeCommand(), modbusScanCommand())
+}
 
 // modbusFlags are the flags of the subcommands of modbus.
 type modbusFlags struct {
-	*flag.FlagSet
-	unit    *int
+	*pflag.FlagSet
+	stderr  io.Writer
+	unit    int
 	bus     modbus.Bus
-	timeout *time.Duration
-	trace   *bool
-	via     *string
-	asJSON  *bool
+	timeout time.Duration
+	trace   bool
+	via     string
+	asJSON  bool
 }
 
-// newModbusFlags returns those that all have: how to reach a unit.
-func newModbusFlags(name string, stderr io.Writer) *modbusFlags {
-	f := &modbusFlags{FlagSet: flag.NewFlagSet("modbus "+name, flag.ContinueOnError)}
-	f.SetOutput(stderr)
-	f.Usage = func() {
-		fmt.Fprint(stderr, modbusUsage)
-		f.PrintDefaults()
-	}
+// newModbusFlags adds to a command those that all have: how to reach a unit.
+func newModbusFlags(c *cobra.Command, timeout time.Duration) *modbusFlags {
+	f := &modbusFlags{FlagSet: c.Flags()}
 	f.bus.SetDefaults()
-	f.unit = f.Int("unit", 1, "the `ID` of the unit")
-	f.timeout = f.Duration("timeout", time.Second, "how long to wait for an answer")
+	f.IntVar(&f.unit, "unit", 1, "the `ID` of the unit")
+	f.DurationVar(&f.timeout, "timeout", timeout, "how long to wait for an answer")
 	f.IntVar(&f.bus.Baud, "baud", f.bus.Baud, "speed of a serial line")
 	f.StringVar(&f.bus.Parity, "parity", f.bus.Parity, "parity of a serial line: even, none or odd")
 	f.IntVar(&f.bus.StopBits, "stop-bits", f.bus.StopBits, "stop bits of a serial line")
-	f.trace = f.Bool("trace", false, "print each frame in hexadecimal and what it means")
-	f.via = f.String("via", "", "ask over the line of the running gateway that this `FILE` or queue directory is of")
-	f.asJSON = f.Bool("json", false, "print for programs")
+	f.BoolVar(&f.trace, "trace", false, "print each frame in hexadecimal and what it means")
+	f.StringVar(&f.via, "via", "", "ask over the line of the running gateway that this `FILE` or queue directory is of")
+	f.BoolVar(&f.asJSON, "json", false, "print for programs")
 	return f
+}
+
+// does makes c do that if it has at least so many arguments.
+func (f *modbusFlags) does(c *cobra.Command, least int, do run) *cobra.Command {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		f.stderr = stderr
+		if len(args) < least {
+			fmt.Fprintf(stderr, "usage: fieldbridge modbus %s: -h tells more\n", c.Use)
+			return exitUsage
+		}
+		return do(ctx, args, stdout, stderr)
+	})
 }
 
 // master returns a master for the bus at url.
 func (f *modbusFlags) master(url string) (*modbus.Master, error) {
-	if *f.unit < 0 || *f.unit > 255 {
-		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", *f.unit)
+	if f.unit < 0 || f.unit > 255 {
+		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", f.unit)
 	}
 	o, err := f.options(url)
 	if err != nil {
 		return nil, err
 	}
 	f.bus.URL = url
-	f.bus.Timeout = setting.Duration(*f.timeout)
+	f.bus.Timeout = setting.Duration(f.timeout)
 	m, err := modbus.NewMaster(f.bus, o)
 	if err != nil {
 		return nil, fmt.Errorf("bus %w", err)
@@ -84,11 +95,11 @@ func (f *modbusFlags) master(url string) (*modbus.Master, error) {
 
 func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
 	var o modbus.MasterOptions
-	if *f.trace {
-		o.Trace = func(line string) { fmt.Fprintln(f.Output(), line) }
+	if f.trace {
+		o.Trace = func(line string) { fmt.Fprintln(f.stderr, line) }
 	}
-	if *f.via != "" {
-		dir, err := queueDir([]string{*f.via})
+	if f.via != "" {
+		dir, err := queueDir([]string{f.via})
 		if err != nil {
 			return o, err
 		}
@@ -105,23 +116,8 @@ func (f *modbusFlags) failed(err error, url string) int {
 	if advice := modbus.Advice(err, url); advice != "" {
 		text += ": " + advice
 	}
-	fmt.Fprintln(f.Output(), "fieldbridge modbus:", text)
+	fmt.Fprintln(f.stderr, "fieldbridge modbus:", text)
 	return exitFailed
-}
-
-func runModbus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	subcommands := map[string]func(context.Context, []string, io.Writer, io.Writer) int{
-		"read": runModbusRead, "write": runModbusWrite, "decode": runModbusDecode, "scan": runModbusScan}
-	if len(args) > 0 {
-		if run := subcommands[args[0]]; run != nil {
-			return run(ctx, args[1:], stdout, stderr)
-		}
-		if strings.TrimLeft(args[0], "-") != "h" && strings.TrimLeft(args[0], "-") != "help" {
-			fmt.Fprintf(stderr, "fieldbridge modbus: no command %q\n", args[0])
-		}
-	}
-	fmt.Fprint(stderr, modbusUsage)
-	return exitUsage
 }
 
 // point adds the flags that say how registers are meant. What it returns makes
@@ -155,39 +151,40 @@ func (f *modbusFlags) point() func(address string) (modbus.Point, error) {
 	}
 }
 
-func runModbusRead(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newModbusFlags("read", stderr)
+func modbusReadCommand() *cobra.Command {
+	c := newCommand("read URL ADDRESS [flags]", "read one value, --count of them, or a range as holding:0-9", 2)
+	f := newModbusFlags(c, time.Second)
 	count := f.Int("count", 1, "how many values, one after the other")
 	point := f.point()
-	rest, code, ok := parseFlags(f.FlagSet, args, 2)
-	if !ok {
-		return code
-	}
-	if len(rest) < 2 {
-		return f.missing("fieldbridge modbus read URL ADDRESS")
-	}
-	address, last := rest[1], -1
+	return f.does(c, 2, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return f.read(ctx, args, *count, point, stdout, stderr)
+	})
+}
+
+// read reads count values from args, a URL and an address.
+func (f *modbusFlags) read(ctx context.Context, args []string, count int, point func(string) (modbus.Point, error), stdout, stderr io.Writer) int {
+	address, last := args[1], -1
 	if first, end, ok := strings.Cut(address, "-"); ok {
 		address = first
 		var err error
-		if last, err = strconv.Atoi(end); err != nil || *count != 1 {
-			return f.wrong(fmt.Errorf("%q is no range: write holding:0-9, or --count", rest[1]))
+		if last, err = strconv.Atoi(end); err != nil || count != 1 {
+			return f.wrong(fmt.Errorf("%q is no range: write holding:0-9, or --count", args[1]))
 		}
 	}
 	p, err := point(address)
 	if err == nil && last >= 0 {
-		*count, err = valuesTo(p, address, last)
+		count, err = valuesTo(p, address, last)
 	}
 	if err != nil {
 		return f.wrong(err)
 	}
-	m, err := f.master(rest[0])
+	m, err := f.master(args[0])
 	if err != nil {
 		return f.wrong(err)
 	}
 	defer m.Close()
-	values, err := m.Read(ctx, *f.unit, p, *count)
-	if *f.asJSON {
+	values, err := m.Read(ctx, f.unit, p, count)
+	if f.asJSON {
 		out := []map[string]any{}
 		for _, v := range values {
 			out = append(out, map[string]any{"address": v.Address, "value": jsonValue(v.Value)})
@@ -199,7 +196,7 @@ func runModbusRead(ctx context.Context, args []string, stdout, stderr io.Writer)
 		}
 	}
 	if err != nil {
-		return f.failed(err, rest[0])
+		return f.failed(err, args[0])
 	}
 	return exitDone
 }
@@ -233,65 +230,64 @@ func jsonValue(v bridge.Value) any {
 	return json.RawMessage(v.AppendNumber(nil))
 }
 
-func (f *modbusFlags) missing(usage string) int {
-	fmt.Fprintf(f.Output(), "usage: %s: -h tells more\n", usage)
-	return exitUsage
-}
-
 func (f *modbusFlags) wrong(err error) int {
-	fmt.Fprintln(f.Output(), "fieldbridge modbus:", err)
+	fmt.Fprintln(f.stderr, "fieldbridge modbus:", err)
 	return exitUsage
 }
 
-func runModbusWrite(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newModbusFlags("write", stderr)
+func modbusWriteCommand() *cobra.Command {
+	c := newCommand("write URL ADDRESS VALUE [flags]", "write one value, read it back and compare", 3)
+	f := newModbusFlags(c, time.Second)
 	way := f.String("write", "auto", "functions to use: auto, single (5 and 6) or multiple (15 and 16)")
 	back := f.Bool("read-modify-write", false, "a part of a register may be set by writing all of it back")
 	point := f.point()
-	rest, code, ok := parseFlags(f.FlagSet, args, 3)
-	if !ok {
-		return code
-	}
-	if len(rest) < 3 {
-		return f.missing("fieldbridge modbus write URL ADDRESS VALUE")
-	}
-	p, err := point(rest[1])
-	if err != nil {
-		return f.wrong(err)
-	}
-	p.Writable = &modbus.Writable{ReadModifyWrite: *back}
-	m, err := f.master(rest[0])
+	return f.does(c, 3, func(ctx context.Context, args []string, _, stderr io.Writer) int {
+		p, err := point(args[1])
+		if err != nil {
+			return f.wrong(err)
+		}
+		p.Writable = &modbus.Writable{ReadModifyWrite: *back}
+		return f.write(ctx, args, p, *way, stderr)
+	})
+}
+
+// write writes to p; args are a URL, an address and the value.
+func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, way string, stderr io.Writer) int {
+	m, err := f.master(args[0])
 	if err != nil {
 		return f.wrong(err)
 	}
 	defer m.Close()
-	if err := m.Write(ctx, *f.unit, p, modbus.ParseValue(rest[2]), *way); err != nil {
-		return f.failed(err, rest[0])
+	if err := m.Write(ctx, f.unit, p, modbus.ParseValue(args[2]), way); err != nil {
+		return f.failed(err, args[0])
 	}
 	fmt.Fprintln(stderr, "written, read back and the same")
 	return exitDone
 }
 
-func runModbusDecode(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newModbusFlags("decode", stderr)
+func modbusDecodeCommand() *cobra.Command {
+	c := newCommand("decode URL ADDRESS | 42AB 47AE ... [flags]", "registers, read or given, in all types and orders", 125)
+	f := newModbusFlags(c, time.Second)
 	count := f.Int("count", 4, "how many registers to read")
-	rest, code, ok := parseFlags(f.FlagSet, args, 125)
-	if !ok {
-		return code
-	}
-	if len(rest) == 0 {
-		return f.missing("fieldbridge modbus decode URL ADDRESS, or decode 42AB 47AE")
-	}
+	return f.does(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return f.decode(ctx, args, *count, stdout, stderr)
+	})
+}
+
+// decode prints what registers may mean: those that args are, or that stand where
+// they name.
+func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdout, stderr io.Writer) int {
 	data, err := hex.DecodeString(strings.Join(rest, ""))
 	if err != nil || len(data)%2 != 0 {
-		if len(rest) != 2 || !strings.Contains(rest[0], ":") && *f.via == "" {
+		if len(rest) != 2 || !strings.Contains(rest[0], ":") && f.via == "" {
 			return f.wrong(errors.New("neither a URL and an address nor registers of four hexadecimal digits each"))
 		}
-		if data, code = f.registers(ctx, rest[0], rest[1], *count); code != exitDone {
+		var code int
+		if data, code = f.registers(ctx, rest[0], rest[1], count); code != exitDone {
 			return code
 		}
 	}
-	if *f.asJSON {
+	if f.asJSON {
 		out := []map[string]any{}
 		for _, i := range modbus.Interpret(data) {
 			out = append(out, map[string]any{"type": i.Type, "order": i.Order, "value": jsonValue(i.Value)})
@@ -313,7 +309,7 @@ func (f *modbusFlags) registers(ctx context.Context, url, address string, count 
 		return nil, f.wrong(err)
 	}
 	defer m.Close()
-	values, err := m.Read(ctx, *f.unit, p, count)
+	values, err := m.Read(ctx, f.unit, p, count)
 	if err != nil {
 		return nil, f.failed(err, url)
 	}

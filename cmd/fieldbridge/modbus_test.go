@@ -45,7 +45,7 @@ func TestModbusCommands(t *testing.T) {
 		{"silence", "read URL holding:0 --unit 9 --timeout 50ms", exitFailed, "", "no answer in time: check --unit (scan finds those that answer)"},
 		{"nobody", "read tcp://127.0.0.1:1 holding:0", exitFailed, "", "connection refused: the host is there and nothing listens: check the port"},
 		{"no adapter", "read rtu:///dev/ttyNONE holding:0", exitFailed, "", "/dev/ttyNONE: no such file or directory: "},
-		{"flag", "read URL holding:0 --coutn 4", exitUsage, "", "flag provided but not defined: -coutn\n'fieldbridge modbus read -h' tells more\n"},
+		{"flag", "read URL holding:0 --coutn 4", exitUsage, "", "fieldbridge modbus read: unknown flag: --coutn: did you mean --count?\n'fieldbridge modbus read -h' tells more\n"},
 		{"trace", "read URL holding:0 --trace", exitDone, "0\t0\n", "-> 00 01 00 00 00 06 01 03 00 00 00 01   unit 1, read holding registers 0, 1\n<- 00 01 00 00 00 05 01 03 02 00 00   unit 1, read holding registers: 2 bytes of data\n"},
 		{"write", "write URL holding:4 --type int16 -- -7", exitDone, "", "written, read back and the same\n"},
 		{"write below zero", "write URL holding:4 -7 --type int16", exitDone, "", "written, read back and the same\n"},
@@ -70,7 +70,7 @@ func TestModbusCommands(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			args := strings.Fields(strings.ReplaceAll(test.args, "URL", url))
-			if code := runModbus(t.Context(), args, &stdout, &stderr); code != test.code {
+			if code := dispatch(t.Context(), append([]string{"modbus"}, args...), nil, &stdout, &stderr); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			if !strings.Contains(stdout.String(), test.stdout) || test.stdout == "" && stdout.Len() > 0 {
@@ -119,7 +119,7 @@ func TestModbusVia(t *testing.T) {
 	control.RelayPage.Handle(mux, func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, source) })
 	wg.Go(func() { console.ServeOn(ctx, l, mux) })
 	var stdout, stderr bytes.Buffer
-	if runModbus(ctx, strings.Fields("read plc input:0 --trace --via "+dir), &stdout, &stderr); stderr.String() !=
+	if dispatch(ctx, strings.Fields("modbus read plc input:0 --trace --via "+dir), nil, &stdout, &stderr); stderr.String() !=
 		"-> 04 00 00 00 01   unit 1, read input registers 0, 1\n<- 04 02 00 07   unit 1, read input registers: 2 bytes of data\n" {
 		t.Errorf("the trace is %q", stderr.String())
 	}
@@ -131,7 +131,7 @@ func TestModbusVia(t *testing.T) {
 		"read tcp://" + strings.TrimPrefix(bus.URL, "tcp://") + " input:0 --timeout 50ms": "",
 	} {
 		var stdout, stderr bytes.Buffer
-		code := runModbus(ctx, strings.Fields(args), &stdout, &stderr)
+		code := dispatch(ctx, strings.Fields("modbus "+args), nil, &stdout, &stderr)
 		if stdout.String() != want || (code == exitDone) != (want != "") {
 			t.Errorf("%s: exit code %d, %q, %q; want %q", args, code, stdout.String(), stderr.String(), want)
 		}

@@ -8,40 +8,48 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
 
-func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f := newModbusFlags("scan", stderr)
-	*f.timeout = modbus.ScanTimeout
-	f.Lookup("timeout").DefValue = modbus.ScanTimeout.String()
-	units := f.String("units", "1-247", "the `FIRST-LAST` unit ids to ask")
-	line := f.Bool("line", false, "try the usual baud rates and parities of a serial line")
-	addresses := f.String("addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
-	sunSpec := f.Bool("sunspec", false, "walk the list of models of --unit")
-	rest, code, ok := parseFlags(f.FlagSet, args, 1)
-	if !ok {
-		return code
-	}
-	if len(rest) == 0 {
-		return f.missing("fieldbridge modbus scan URL")
-	}
-	first, last, err := parseRange(*units, 0, 255)
+// scan is what a scan is asked for.
+type scan struct {
+	units, addresses string // ranges, as they are given
+	line, sunSpec    bool
+}
+
+func modbusScanCommand() *cobra.Command {
+	c := newCommand("scan URL [flags]", "which units answer, and what they are, or which settings and addresses", 1)
+	f := newModbusFlags(c, modbus.ScanTimeout)
+	var what scan
+	f.StringVar(&what.units, "units", "1-247", "the `FIRST-LAST` unit ids to ask")
+	f.BoolVar(&what.line, "line", false, "try the usual baud rates and parities of a serial line")
+	f.StringVar(&what.addresses, "addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
+	f.BoolVar(&what.sunSpec, "sunspec", false, "walk the list of models of --unit")
+	return f.does(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return f.scan(ctx, args[0], what, stdout, stderr)
+	})
+}
+
+func (f *modbusFlags) scan(ctx context.Context, url string, what scan, stdout, stderr io.Writer) int {
+	first, last, err := parseRange(what.units, 0, 255)
 	if err != nil {
 		return f.wrong(fmt.Errorf("units: %w", err))
 	}
 	s := scanning{f: f, out: stdout, progress: newProgress(stderr)}
 	defer s.progress.clear()
 	switch {
-	case *line:
-		err = s.line(ctx, rest[0], first, last)
-	case *sunSpec:
-		err = s.sunSpec(ctx, rest[0])
-	case *addresses != "":
-		err = s.addresses(ctx, rest[0], *addresses)
+	case what.line:
+		err = s.line(ctx, url, first, last)
+	case what.sunSpec:
+		err = s.sunSpec(ctx, url)
+	case what.addresses != "":
+		err = s.addresses(ctx, url, what.addresses)
 	default:
-		err = s.units(ctx, rest[0], first, last)
+		err = s.units(ctx, url, first, last)
 	}
 	s.progress.clear()
 	if errors.Is(err, context.Canceled) {
@@ -49,7 +57,7 @@ func runModbusScan(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return exitFailed
 	}
 	if err != nil {
-		return f.failed(err, rest[0])
+		return f.failed(err, url)
 	}
 	if s.found == 0 {
 		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer --timeout")
@@ -89,7 +97,7 @@ func (s *scanning) sunSpec(ctx context.Context, url string) error {
 		return err
 	}
 	defer m.Close()
-	models, err := m.SunSpec(ctx, *s.f.unit)
+	models, err := m.SunSpec(ctx, s.f.unit)
 	for _, model := range models {
 		s.tell("%v", model)
 	}
@@ -105,7 +113,7 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 		return err
 	}
 	b := s.f.bus
-	b.URL, b.Timeout = url, setting.Duration(*s.f.timeout)
+	b.URL, b.Timeout = url, setting.Duration(s.f.timeout)
 	settings, unit, ok, err := modbus.ScanLine(ctx, b, o, modbus.CommonLines(), first, last,
 		func(l modbus.LineSettings, unit int) {
 			s.progress.show("%v, unit %d of %d to %d", l, unit, first, last)
@@ -127,7 +135,7 @@ func (s *scanning) addresses(ctx context.Context, url, what string) error {
 		return err
 	}
 	defer m.Close()
-	return m.ScanAddresses(ctx, *s.f.unit, table, first, last,
+	return m.ScanAddresses(ctx, s.f.unit, table, first, last,
 		func(at int) { s.progress.show("%s %d of %d to %d", table, at, first, last) },
 		func(first, end int) { s.tell("%s %d to %d answer (%d)", table, first, end-1, end-first) })
 }
@@ -154,7 +162,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	if !isTerminal(w) {
+	if !words.Terminal(w) {
 		return &progress{}
 	}
 	return &progress{w: w}

@@ -74,7 +74,7 @@ func TestOutageWithKill(t *testing.T) {
 func (s *site) verifyLedger(t *testing.T) {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	if code := ledgerOf(t.Context(), nil, strings.NewReader(s.sub.out.String()), &stdout, &stderr); code != exitDone {
+	if code := dispatch(t.Context(), []string{"ledger"}, strings.NewReader(s.sub.out.String()), &stdout, &stderr); code != exitDone {
 		t.Errorf("fieldbridge ledger: exit %d", code)
 	}
 	t.Logf("fieldbridge ledger:\n%s%s", &stdout, &stderr)

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
@@ -35,14 +35,14 @@ func printBus(w io.Writer, bus modbus.BusPlan) {
 		fmt.Fprintln(w, "  nothing is read here")
 		return
 	}
-	table := newTable(w)
-	table.row("DEVICE", "UNIT ID", "EVERY", "READS", "FROM", "POINTS")
+	table := words.NewTable(w)
+	table.Row("DEVICE", "UNIT ID", "EVERY", "READS", "FROM", "POINTS")
 	requests := 0.0
 	for _, b := range bus.Blocks {
 		requests += 1 / b.Every.Seconds()
-		table.row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b), strings.Join(b.Points, ", "))
+		table.Row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b), strings.Join(b.Points, ", "))
 	}
-	table.flush()
+	table.Flush()
 	fmt.Fprintf(w, "  %s\n", pace(requests))
 }
 
@@ -113,12 +113,12 @@ func printRules(w io.Writer, rules []configs.RulePlan) {
 		return
 	}
 	fmt.Fprintf(w, "\nSensors: a message is taken by the first rule that matches\n")
-	table := newTable(w)
-	table.row("RULE", "BROKER", "TOPIC", "DEVICE", "POINTS")
+	table := words.NewTable(w)
+	table.Row("RULE", "BROKER", "TOPIC", "DEVICE", "POINTS")
 	for _, r := range rules {
-		table.row(r.Rule, r.Broker+" ("+r.Link+")", r.Topic, r.Device, strings.Join(r.Points, ", "))
+		table.Row(r.Rule, r.Broker+" ("+r.Link+")", r.Topic, r.Device, strings.Join(r.Points, ", "))
 	}
-	table.flush()
+	table.Flush()
 }
 
 func printNorth(w io.Writer, n configs.NorthPlan) {
@@ -143,36 +143,4 @@ func many(n float64) string {
 		return fmt.Sprintf("%.0f thousand", n/1e3)
 	}
 	return fmt.Sprintf("%.0f", n)
-}
-
-// table prints aligned columns, indented; a long last column is wrapped.
-type table struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
-
-func (t table) row(cells ...string) {
-	last := len(cells) - 1
-	lines := wrap(cells[last], 60)
-	fmt.Fprintf(t.w, "  %s\t%s\n", strings.Join(cells[:last], "\t"), lines[0])
-	for _, more := range lines[1:] {
-		fmt.Fprintf(t.w, "  %s\t%s\n", strings.Repeat("\t", last-1), more)
-	}
-}
-
-func (t table) flush() { t.w.Flush() }
-
-// wrap breaks text at spaces into lines of about width characters.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }

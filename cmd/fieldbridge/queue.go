@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,81 +13,68 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/store"
 )
 
-const queueUsage = `Usage: fieldbridge queue COMMAND [FILE | DIR]
+// queueCommand looks at a queue and changes it.
+func queueCommand() *cobra.Command {
+	return group("queue COMMAND [FILE | DIR]", "inspect, verify, export and purge a queue and its dead letters",
+		"It works on a running gateway and on the folder of a stopped one.",
+		queueDoes(control.Inspect, "inspect", "what is in the queue, segment by segment"),
+		queueDoes(control.Verify, "verify", "read all of it and say what is damaged"),
+		queueExportCommand(),
+		queueDoes(control.Purge, "purge", "drop everything that waits (asks)"),
+		group("dead COMMAND [FILE | DIR]", "list, retry or purge what the cloud refused for good", "",
+			queueDoes(control.DeadList, "list", "what the cloud refused for good"),
+			queueDoes(control.DeadRetry, "retry", "queue it once more"),
+			queueDoes(control.DeadPurge, "purge", "drop it (asks)")))
+}
 
-  inspect      what is in the queue, segment by segment
-  verify       read all of it and say what is damaged
-  export       write what waits to a file: --since --until --device --format --output
-  purge        drop everything that waits (asks)
-  dead list    what the cloud refused for good
-  dead retry   queue it once more
-  dead purge   drop it (asks)
-
-It works on a running gateway and on the folder of a stopped one.
-`
-
-// runQueue looks at a queue and changes it.
-func runQueue(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 1 && args[0] == "dead" {
-		args = append([]string{"dead-" + args[1]}, args[2:]...)
-	}
-	if len(args) == 0 {
-		fmt.Fprint(stderr, queueUsage)
-		return exitUsage
-	}
-	switch op := args[0]; op {
-	case "-h", "-help", "--help", "help":
-		fmt.Fprint(stdout, queueUsage)
-		return exitDone
-	case "export":
-		return queueExport(ctx, args[1:], stdout, stderr)
-	case "inspect", "verify", "purge", "dead-list", "dead-retry", "dead-purge":
-		return queueDo(ctx, op, args[1:], stdout, stderr)
-	}
-	fmt.Fprintf(stderr, "fieldbridge queue: no command %q\n%s", strings.Replace(args[0], "dead-", "dead ", 1), queueUsage)
-	return exitUsage
+// queueDoes is a command that does op.
+func queueDoes(op control.Op, name, summary string) *cobra.Command {
+	r := control.Queue{Op: op}
+	c := newCommand(name+" [FILE | DIR] [--json]", summary, 1)
+	asJSON := c.Flags().Bool("json", false, "print it as JSON")
+	yes := c.Flags().Bool("yes", false, "do not ask")
+	c.Flags().IntVar(&r.Limit, "limit", 100, "how many dead letters to list")
+	gateway := c.Flags().String("gateway", "", gatewayHelp)
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return queueDo(ctx, r, args, *gateway, *asJSON, *yes, stdout, stderr)
+	})
 }
 
 // queueDo does everything but export.
-func queueDo(ctx context.Context, op string, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("queue", stderr)
-	asJSON := flags.Bool("json", false, "print it as JSON")
-	yes := flags.Bool("yes", false, "do not ask")
-	limit := flags.Int("limit", 100, "how many dead letters to list")
-	gateway := queueFlags(flags)
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	at, err := findQueue(rest, *gateway)
+func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout, stderr io.Writer) int {
+	at, err := findQueue(args, gateway)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitUsage
 	}
-	if strings.HasSuffix(op, "purge") && !*yes && !confirmed(os.Stdin, stderr, at) {
+	if (r.Op == control.Purge || r.Op == control.DeadPurge) && !yes && !confirmed(os.Stdin, stderr, at) {
 		fmt.Fprintln(stderr, "nothing is changed")
 		return exitFailed
 	}
 	var answer bytes.Buffer
-	if _, err := at.Do(ctx, control.Queue{Op: control.Op(op), Limit: *limit}, &answer, stderr); err != nil {
+	if _, err := at.Do(ctx, r, &answer, stderr); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitFailed
 	}
 	text := stdout
-	if *asJSON {
-		stdout.Write(answer.Bytes())
+	if asJSON {
+		if code := written(stdout, stderr, answer.Bytes()); code != exitDone {
+			return code
+		}
 		text = io.Discard
 	}
-	return printQueueAnswer(op, answer.Bytes(), text, stderr)
+	return printQueueAnswer(r.Op, answer.Bytes(), text, stderr)
 }
 
 // confirmed asks a person whether to drop readings.
@@ -103,21 +89,21 @@ func confirmed(in *os.File, stderr io.Writer, at control.At) bool {
 }
 
 // printQueueAnswer tells an answer to a person.
-func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
+func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) int {
 	var err error
 	code := exitDone
 	switch op {
-	case "inspect":
+	case control.Inspect:
 		var r store.Report
 		if err = json.Unmarshal(answer, &r); err == nil {
 			printReport(stdout, r)
 		}
-	case "verify":
+	case control.Verify:
 		var all []control.Verified
 		if err = json.Unmarshal(answer, &all); err == nil {
 			code = printVerified(stdout, stderr, all)
 		}
-	case "dead-list":
+	case control.DeadList:
 		var list control.DeadLetters
 		if err = json.Unmarshal(answer, &list); err == nil {
 			printDead(stdout, stderr, list)
@@ -125,8 +111,11 @@ func printQueueAnswer(op string, answer []byte, stdout, stderr io.Writer) int {
 	default:
 		var n bridge.Count
 		if err = json.Unmarshal(answer, &n); err == nil {
-			done := map[string]string{"purge": "dropped", "dead-purge": "dropped", "dead-retry": "queued again"}[op]
-			fmt.Fprintf(stdout, "%s batches of %s readings %s\n", thousands(n.Batches), thousands(n.Readings), done)
+			done := "dropped"
+			if op == control.DeadRetry {
+				done = "queued again"
+			}
+			fmt.Fprintf(stdout, "%s batches of %s readings %s\n", words.Thousands(n.Batches), words.Thousands(n.Readings), done)
 		}
 	}
 	if err != nil {
@@ -147,9 +136,9 @@ func printVerified(stdout, stderr io.Writer, all []control.Verified) int {
 			fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
 		case v.Quarantine:
 			aside++
-			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, bytesText(v.Bytes), thousands(v.Count.Batches), thousands(v.Count.Readings))
+			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, words.Bytes(v.Bytes), words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
 		default:
-			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, bytesText(v.Bytes), thousands(v.Count.Batches), thousands(v.Count.Readings))
+			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, words.Bytes(v.Bytes), words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
 		}
 	}
 	fmt.Fprintf(stderr, "%d files read, %d damaged, %d in quarantine\n", len(all), damaged, aside)
@@ -166,25 +155,25 @@ func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
 	}
 	t.Flush()
 	if n := uint64(len(list.Letters)); n < list.Total.Batches {
-		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", thousands(n), thousands(list.Total.Batches))
+		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", words.Thousands(n), words.Thousands(list.Total.Batches))
 		return
 	}
-	fmt.Fprintf(stderr, "%s dead letters\n", thousands(list.Total.Batches))
+	fmt.Fprintf(stderr, "%s dead letters\n", words.Thousands(list.Total.Batches))
 }
 
 // printReport tells a person what is in the queue.
 func printReport(w io.Writer, r store.Report) {
-	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, thousands(r.Waiting.Batches), thousands(r.Waiting.Readings),
-		thousands(r.Dead.Batches))
-	fmt.Fprintf(w, "%s on disk", bytesText(r.Bytes))
+	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, words.Thousands(r.Waiting.Batches), words.Thousands(r.Waiting.Readings),
+		words.Thousands(r.Dead.Batches))
+	fmt.Fprintf(w, "%s on disk", words.Bytes(r.Bytes))
 	if r.MaxSize > 0 {
-		fmt.Fprintf(w, " of %s", bytesText(r.MaxSize))
+		fmt.Fprintf(w, " of %s", words.Bytes(r.MaxSize))
 	}
 	if r.BytesPerReading > 0 {
 		fmt.Fprintf(w, ", %.2f bytes a reading", r.BytesPerReading)
 	}
 	if r.FullIn > 0 {
-		fmt.Fprintf(w, ", at this rate full in %s", ago(r.FullIn))
+		fmt.Fprintf(w, ", at this rate full in %s", words.Ago(r.FullIn))
 	}
 	fmt.Fprintln(w)
 	if len(r.Segments) > 0 {
@@ -199,13 +188,13 @@ func printReport(w io.Writer, r store.Report) {
 			fmt.Fprintf(table, "%s\tdamaged: %s\n", s.File, s.Damage)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last, thousands(s.Written.Readings), thousands(s.Waiting.Readings),
-			bytesText(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), ago(s.Age))
+		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last, words.Thousands(s.Written.Readings), words.Thousands(s.Waiting.Readings),
+			words.Bytes(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), words.Ago(s.Age))
 	}
 	table.Flush()
 	for i, t := range r.Tombstones {
 		if i == maxGaps {
-			fmt.Fprintf(w, "\nand %s more: --json tells all", thousands(uint64(len(r.Tombstones)-i)))
+			fmt.Fprintf(w, "\nand %s more: --json tells all", words.Thousands(uint64(len(r.Tombstones)-i)))
 			break
 		}
 		last := "the end"
@@ -216,7 +205,7 @@ func printReport(w io.Writer, r store.Report) {
 		if t.Cause == "dead" {
 			what = "refused by the cloud for good"
 		}
-		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last, thousands(t.Count.Readings), t.Cause)
+		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last, words.Thousands(t.Count.Readings), t.Cause)
 	}
 	if len(r.Tombstones) > 0 {
 		fmt.Fprintln(w)
@@ -250,7 +239,5 @@ func findQueue(args []string, gateway string) (at control.At, err error) {
 	return at, nil
 }
 
-// queueFlags adds the flags that all have.
-func queueFlags(flags *flag.FlagSet) (gateway *string) {
-	return flags.String("gateway", "", "`NAME` of the gateway in a fleet file, and in exports from a folder")
-}
+// gatewayHelp tells of the flag that all of queue have.
+const gatewayHelp = "`NAME` of the gateway in a fleet file, and in exports from a folder"

@@ -13,50 +13,62 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 	"fieldbridge/gateway/export"
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
 )
 
-// queueExport writes what waits to a file.
-func queueExport(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("queue", stderr)
-	format := flags.String("format", "csv", strings.Join(export.Formats, ", "))
-	since := flags.String("since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
-	until := flags.String("until", "", "before this `TIME`")
-	device := flags.String("device", "", "of this device only")
-	output := flags.String("output", "", "the `FILE` to write, which must not exist; - or nothing is standard output")
-	flags.StringVar(output, "o", "", "the same as --output `FILE`")
-	forget := flags.Bool("and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
-	yes := flags.Bool("yes", false, "do not ask before --and-forget drops")
-	gateway := queueFlags(flags)
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	at, err := findQueue(rest, *gateway)
-	r := control.Queue{Op: control.Export, Format: *format, Filter: store.Filter{Device: *device}}
-	for text, t := range map[*string]*time.Time{since: &r.Filter.Since, until: &r.Filter.Until} {
-		if *text != "" && err == nil {
-			*t, err = parseTime(*text, time.Now())
+// exporting is what an export is asked for.
+type exporting struct {
+	since, until string // times, as they are given
+	output       string // the file, "" or - for stdout
+	forget, yes  bool
+	gateway      string
+}
+
+// queueExportCommand writes what waits to a file.
+func queueExportCommand() *cobra.Command {
+	c := newCommand("export [FILE | DIR] [flags]", "write what waits to a file", 1)
+	r, x := control.Queue{Op: control.Export}, exporting{}
+	f := c.Flags()
+	f.StringVar(&r.Format, "format", "csv", strings.Join(export.Formats, ", "))
+	f.StringVar(&x.since, "since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
+	f.StringVar(&x.until, "until", "", "before this `TIME`")
+	f.StringVar(&r.Filter.Device, "device", "", "of this device only")
+	f.StringVarP(&x.output, "output", "o", "", "the `FILE` to write, which must not exist; - or nothing is standard output")
+	f.BoolVar(&x.forget, "and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
+	f.BoolVar(&x.yes, "yes", false, "do not ask before --and-forget drops")
+	f.StringVar(&x.gateway, "gateway", "", gatewayHelp)
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return queueExport(ctx, args, r, x, stdout, stderr)
+	})
+}
+
+func queueExport(ctx context.Context, args []string, r control.Queue, x exporting, stdout, stderr io.Writer) int {
+	at, err := findQueue(args, x.gateway)
+	for t, text := range map[*time.Time]string{&r.Filter.Since: x.since, &r.Filter.Until: x.until} {
+		if text != "" && err == nil {
+			*t, err = parseTime(text, time.Now())
 		}
 	}
-	if *forget && (*output == "" || *output == "-") && err == nil {
+	if x.forget && (x.output == "" || x.output == "-") && err == nil {
 		err = errors.New("--and-forget needs --output FILE: what is dropped must be on disk")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitUsage
 	}
-	if *forget && !*yes && !confirmed(os.Stdin, stderr, at) {
+	if x.forget && !x.yes && !confirmed(os.Stdin, stderr, at) {
 		fmt.Fprintln(stderr, "nothing is exported")
 		return exitFailed
 	}
-	if err := exportTo(ctx, &at, r, *output, *forget, stdout, stderr); err != nil {
+	if err := exportTo(ctx, &at, r, x.output, x.forget, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
 		return exitFailed
 	}
@@ -106,7 +118,7 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 	if err := disk.SyncDir(filepath.Dir(output)); err != nil && (forget || !errors.Is(err, syscall.EINVAL)) {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s lines written to %s\n", thousands(p.lines), output)
+	fmt.Fprintf(stderr, "%s lines written to %s\n", words.Thousands(p.lines), output)
 	if !forget || len(exported.Ranges) == 0 {
 		return nil
 	}
@@ -119,7 +131,7 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 	if err := json.Unmarshal(answer.Bytes(), &n); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", thousands(n.Batches), thousands(n.Readings))
+	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", words.Thousands(n.Batches), words.Thousands(n.Readings))
 	return nil
 }
 

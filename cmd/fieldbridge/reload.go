@@ -6,32 +6,37 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/setting"
 )
 
-// runReload asks a running gateway to read its file again.
-func runReload(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("reload", stderr)
-	confirm := flags.String("confirm", "0", "take the change back unless the link and the points are well after this `TIME`, as 5m")
-	good := flags.String("good", "100%", "the `SHARE` of the points that were good and must be good again")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	var share awsiot.Share
-	var wait setting.Duration
-	if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
-		return exitUsage
-	}
-	dir, err := queueDir(rest)
+// reloadCommand asks a running gateway to read its file again.
+func reloadCommand() *cobra.Command {
+	c := newCommand("reload [FILE | DIR] [--confirm 5m] [--good 100%]",
+		"make a running gateway read its file again; with --confirm on trial", 1)
+	confirm := c.Flags().String("confirm", "0", "take the change back unless the link and the points are well after this `TIME`, as 5m")
+	good := c.Flags().String("good", "100%", "the `SHARE` of the points that were good and must be good again")
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		var share awsiot.Share
+		var wait setting.Duration
+		if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
+			fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
+			return exitUsage
+		}
+		return reload(ctx, args, control.Reload{Confirm: wait.D(), Good: float64(share)}, stdout, stderr)
+	})
+}
+
+func reload(ctx context.Context, args []string, r control.Reload, stdout, stderr io.Writer) int {
+	dir, err := queueDir(args)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	done, err := control.ReloadPage.Ask(ctx, dir, control.Reload{Confirm: wait.D(), Good: float64(share)})
+	done, err := control.ReloadPage.Ask(ctx, dir, r)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
 		if errors.Is(err, control.ErrNotRunning) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -115,7 +114,7 @@ southbound:
 // start runs the gateway until the test ends, as `run` does.
 func (r *reloadRig) start() {
 	r.t.Helper()
-	r.gateway = runGateway(r.t, r.file, &r.log)
+	r.gateway = startGateway(r.t, r.file, &r.log)
 	eventually(r.t, "all points are good and the cloud acknowledges", 20*time.Second, func() bool {
 		s := r.gateway.Status()
 		return s.Link.Connected && s.Queue.Ledger.Acked.Batches > 0 && r.good() == reloadDevices
@@ -139,9 +138,9 @@ type runningGateway struct {
 	stop    func()
 }
 
-// runGateway runs the gateway of a file until stop, or the test's end, as the
+// startGateway runs the gateway of a file until stop, or the test's end, as the
 // command run does.
-func runGateway(t *testing.T, file string, log io.Writer) *runningGateway {
+func startGateway(t *testing.T, file string, log io.Writer) *runningGateway {
 	t.Helper()
 	started, err := change.Start(file, "", gateway.OpenState)
 	if err != nil {
@@ -168,11 +167,11 @@ func runGateway(t *testing.T, file string, log io.Writer) *runningGateway {
 // reload runs the command, and returns what it says.
 func (r *reloadRig) reload(want int, args ...string) string {
 	r.t.Helper()
-	var out bytes.Buffer
-	if code := runReload(r.t.Context(), append([]string{r.file}, args...), &out, &out); code != want {
-		r.t.Fatalf("reload %v: exit code %d, want %d: %s", args, code, want, out.String())
+	code, stdout, stderr := call(r.t, append([]string{"reload", r.file}, args...)...)
+	if code != want {
+		r.t.Fatalf("reload %v: exit code %d, want %d: %s", args, code, want, stderr)
 	}
-	return out.String()
+	return stdout + stderr
 }
 
 // missed returns the units that were not polled for two intervals at any time;

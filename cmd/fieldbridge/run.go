@@ -8,25 +8,30 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/spf13/cobra"
+
 	"fieldbridge/configs/change"
 	"fieldbridge/gateway"
 	"fieldbridge/store"
 )
 
-func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
-	flags := newFlags("run", stderr)
-	name := flags.String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
-	}
-	if len(rest) == 0 {
-		fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
-		return exitUsage
-	}
+func runCommand() *cobra.Command {
+	c := newCommand("run FILE [--gateway NAME]", "run the gateway", 1)
+	name := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) int {
+		if len(args) == 0 {
+			fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
+			return exitUsage
+		}
+		return runGateway(ctx, args[0], *name, stderr)
+	})
+}
+
+// runGateway runs the gateway of a file until ctx ends.
+func runGateway(ctx context.Context, file, name string, stderr io.Writer) int {
 	startSingle()
 	settle := saveMemory()
-	started, err := change.Start(rest[0], *name, gateway.OpenState)
+	started, err := change.Start(file, name, gateway.OpenState)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -35,12 +40,12 @@ func runRun(ctx context.Context, args []string, _, stderr io.Writer) int {
 	logging := gateway.NewLogging(stderr, started.Config.Log)
 	log := logging.Logger
 	if started.FellBack != "" {
-		log.Error("the last good configuration is used instead of the file", "file", rest[0], "why", started.FellBack)
+		log.Error("the last good configuration is used instead of the file", "file", file, "why", started.FellBack)
 	}
 	for _, w := range started.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	g, err := gateway.New(started, gateway.Options{File: rest[0], Name: *name, Version: version, Logging: logging})
+	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging})
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
 		return exitFailed

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fieldbridge/pause"
 )
 
 // TestSensorKills kills the gateway again and again under 2,000 QoS 1 messages a
@@ -155,7 +157,7 @@ func (s *patientSensor) run(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(30*time.Second, cancel) })()
 	for {
 		s.session(ctx, end)
-		if ctx.Err() != nil && len(s.pending) == 0 || !pause(end, 200*time.Millisecond) {
+		if ctx.Err() != nil && len(s.pending) == 0 || !pause.Sleep(end, 200*time.Millisecond) {
 			return
 		}
 	}

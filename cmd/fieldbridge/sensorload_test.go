@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/pause"
 )
 
 // BenchmarkSensors measures the gateway between 200 sensor topics and the
@@ -232,7 +233,7 @@ func rawPublish(ctx context.Context, conn net.Conn, number, rate int, window cha
 	var packet []byte
 	for n := 0; ; n++ {
 		due := start.Add(time.Duration(n) * time.Second / time.Duration(rate))
-		if wait := time.Until(due); wait > time.Millisecond && !pause(ctx, wait) || ctx.Err() != nil {
+		if wait := time.Until(due); wait > time.Millisecond && !pause.Sleep(ctx, wait) || ctx.Err() != nil {
 			return nil
 		}
 		select {

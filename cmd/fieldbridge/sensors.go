@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -12,13 +11,18 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/southbound/mqtt"
 )
 
-// runSensors lists what a running gateway has heard: that is how one writes the
+// sensorsCommand lists what a running gateway has heard: that is how one writes the
 // rules.
-func runSensors(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return askGateway(ctx, "sensors", args, stdout, stderr, func(seen []mqtt.Seen) { printSensors(stdout, seen, time.Now()) })
+func sensorsCommand() *cobra.Command {
+	c := newCommand("sensors [FILE | DIR] [--json]",
+		"list the topics that sensors used: which rule took them, the last payload, and those that no rule takes", 1)
+	return asksGateway(c, "/sensors", func(w io.Writer, seen []mqtt.Seen) { printSensors(w, seen, time.Now()) })
 }
 
 // printSensors lists the topics that rules take, then those that none does.
@@ -36,7 +40,7 @@ func printSensors(w io.Writer, seen []mqtt.Seen, now time.Time) {
 			continue
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s ago\t%s\n", s.Sensor, s.Broker, printable(s.Topic), cmp.Or(s.Device, "-"),
-			thousands(s.Messages), ago(now.Sub(s.Last)), valuesOf(s))
+			words.Thousands(s.Messages), words.Ago(now.Sub(s.Last)), valuesOf(s))
 		if s.Error != "" {
 			fmt.Fprintf(t, "\t\t\t\t\t\t^ %s, in %s\n", s.Error, cmp.Or(s.Payload, "\"\""))
 		}
@@ -56,7 +60,7 @@ func printSensors(w io.Writer, seen []mqtt.Seen, now time.Time) {
 	fmt.Fprintln(w, "no rule takes these topics: add one under southbound.mqtt.sensors if they matter")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range open {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s ago\t%s\n", s.Broker, printable(s.Topic), thousands(s.Messages), ago(now.Sub(s.Last)), s.Payload)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s ago\t%s\n", s.Broker, printable(s.Topic), words.Thousands(s.Messages), words.Ago(now.Sub(s.Last)), s.Payload)
 	}
 	t.Flush()
 }

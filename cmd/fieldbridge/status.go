@@ -7,60 +7,75 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
 )
 
-func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	return askGateway(ctx, "status", args, stdout, stderr, func(s control.Status) { printStatus(stdout, s) })
+func statusCommand() *cobra.Command {
+	c := newCommand("status [FILE | DIR] [--json]", "tell how a running gateway is doing", 1)
+	return asksGateway(c, "/status", printStatus)
 }
 
 // askTimeout is how long a running gateway may take to tell how it is.
 const askTimeout = 10 * time.Second
 
-// askGateway is a command that asks a running gateway for the page of its name
-// and prints it, for people or as it came.
-func askGateway[T any](ctx context.Context, name string, args []string, stdout, stderr io.Writer, print func(T)) int {
-	flags := newFlags(name, stderr)
-	asJSON := flags.Bool("json", false, "print all of it as JSON")
-	rest, code, ok := parseFlags(flags, args, 1)
-	if !ok {
-		return code
+// asksGateway makes c ask a running gateway for a page and print it, for people
+// or as it came.
+func asksGateway[T any](c *cobra.Command, page string, print func(w io.Writer, answer T)) *cobra.Command {
+	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		data, code := askGateway(ctx, c.Name(), page, args, stderr)
+		if code != exitDone {
+			return code
+		}
+		if *asJSON {
+			return written(stdout, stderr, data)
+		}
+		var answer T
+		if err := json.Unmarshal(data, &answer); err != nil {
+			fmt.Fprintf(stderr, "fieldbridge %s: the gateway's answer cannot be read: %v: is it of another version?\n", c.Name(), err)
+			return exitFailed
+		}
+		print(stdout, answer)
+		return exitDone
+	})
+}
+
+// written writes data for programs.
+func written(stdout, stderr io.Writer, data []byte) int {
+	if _, err := stdout.Write(data); err != nil {
+		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
+		return exitFailed
 	}
-	dir, err := queueDir(rest)
+	return exitDone
+}
+
+// askGateway asks the gateway that the arguments of a command name for a page.
+func askGateway(ctx context.Context, name, page string, args []string, stderr io.Writer) (data []byte, code int) {
+	dir, err := queueDir(args)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return nil, exitUsage
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	data, err := control.Get(ctx, dir, "/"+name)
+	data, err = control.Get(ctx, dir, page)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge %s: %v\n", name, err)
 		if errors.Is(err, control.ErrNotRunning) {
 			fmt.Fprintf(stderr, "name the configuration that it runs, or its queue directory: fieldbridge %s FILE\n", name)
 		}
-		return exitFailed
+		return nil, exitFailed
 	}
-	if *asJSON {
-		stdout.Write(data)
-		return exitDone
-	}
-	var answer T
-	if err := json.Unmarshal(data, &answer); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge %s: the gateway's answer cannot be read: %v: is it of another version?\n", name, err)
-		return exitFailed
-	}
-	print(answer)
-	return exitDone
+	return data, exitDone
 }
 
 // queueDir returns the queue directory that the argument names: a
@@ -90,11 +105,11 @@ func queueDir(args []string) (string, error) {
 // printStatus tells it to a person: first who, then the uplink and the queue,
 // then the devices, and last what is wrong and what to do.
 func printStatus(w io.Writer, s control.Status) {
-	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, ago(s.Now.Sub(s.Started)), s.Run, s.Version, s.Config)
+	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, words.Ago(s.Now.Sub(s.Started)), s.Run, s.Version, s.Config)
 	if c := s.Change; c != nil {
-		fmt.Fprintf(w, "config   %s, applied %s ago", c.Origin, ago(s.Now.Sub(c.Applied)))
+		fmt.Fprintf(w, "config   %s, applied %s ago", c.Origin, words.Ago(s.Now.Sub(c.Applied)))
 		if !c.OnTrial.IsZero() {
-			fmt.Fprintf(w, ", on trial for %s more", ago(c.OnTrial.Sub(s.Now)))
+			fmt.Fprintf(w, ", on trial for %s more", words.Ago(c.OnTrial.Sub(s.Now)))
 		}
 		fmt.Fprintln(w)
 	}
@@ -104,18 +119,18 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 	fmt.Fprintf(w, "uplink   %s to %s", link, s.Link.Endpoint)
 	if !s.Link.Since.IsZero() {
-		fmt.Fprintf(w, " since %s", ago(s.Now.Sub(s.Link.Since)))
+		fmt.Fprintf(w, " since %s", words.Ago(s.Now.Sub(s.Link.Since)))
 	}
 	fmt.Fprintln(w)
 	if s.Link.Detail != "" {
 		fmt.Fprintf(w, "         %s\n", s.Link.Detail)
 	}
 	if !s.Link.Connected && s.Link.Retry.After(s.Now) {
-		fmt.Fprintf(w, "         next try in %s\n", ago(s.Link.Retry.Sub(s.Now)))
+		fmt.Fprintf(w, "         next try in %s\n", words.Ago(s.Link.Retry.Sub(s.Now)))
 	}
 	printTLS(w, s)
 	printQueue(w, s)
-	printCommands(w, s)
+	printSwitch(w, s)
 	printBuses(w, s.Buses)
 	printDevices(w, s)
 	if len(s.Conditions) == 0 {
@@ -124,7 +139,7 @@ func printStatus(w io.Writer, s control.Status) {
 	}
 	fmt.Fprintln(w)
 	for _, c := range s.Conditions {
-		fmt.Fprintf(w, "%-8s %v (for %s)\n", c.Severity, c, ago(s.Now.Sub(c.Since)))
+		fmt.Fprintf(w, "%-8s %v (for %s)\n", c.Severity, c, words.Ago(s.Now.Sub(c.Since)))
 	}
 }
 
@@ -138,22 +153,22 @@ func printTLS(w io.Writer, s control.Status) {
 		fmt.Fprintln(w)
 	}
 	if c := s.Link.Own; c != nil {
-		fmt.Fprintf(w, "         own certificate until %s (%s)\n", c.Expires.UTC().Format(time.DateOnly), ago(c.Expires.Sub(s.Now)))
+		fmt.Fprintf(w, "         own certificate until %s (%s)\n", c.Expires.UTC().Format(time.DateOnly), words.Ago(c.Expires.Sub(s.Now)))
 	}
 }
 
 func printQueue(w io.Writer, s control.Status) {
 	q, l := &s.Queue, &s.Queue.Ledger
-	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", thousands(l.Waiting.Readings), thousands(q.Backlog.Readings), bytesText(q.Bytes))
+	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", words.Thousands(l.Waiting.Readings), words.Thousands(q.Backlog.Readings), words.Bytes(q.Bytes))
 	if !q.Oldest.IsZero() && l.Waiting.Readings > 0 {
-		fmt.Fprintf(w, ", the oldest %s old", ago(s.Now.Sub(q.Oldest)))
+		fmt.Fprintf(w, ", the oldest %s old", words.Ago(s.Now.Sub(q.Oldest)))
 	}
 	if q.FullIn > 0 && !s.Link.Connected {
-		fmt.Fprintf(w, "; at this rate full in %s", ago(q.FullIn))
+		fmt.Fprintf(w, "; at this rate full in %s", words.Ago(q.FullIn))
 	}
 	fmt.Fprintf(w, "\n         since the start: %s accepted, %s found, %s acknowledged, %s dropped, %s damaged; %s dead letters\n",
-		thousands(l.Accepted.Readings), thousands(l.Restored.Readings), thousands(l.Acked.Readings),
-		thousands(l.Dropped.Readings), thousands(l.Damaged.Readings), thousands(l.Dead.Readings))
+		words.Thousands(l.Accepted.Readings), words.Thousands(l.Restored.Readings), words.Thousands(l.Acked.Readings),
+		words.Thousands(l.Dropped.Readings), words.Thousands(l.Damaged.Readings), words.Thousands(l.Dead.Readings))
 }
 
 func printBuses(w io.Writer, buses []bridge.BusStatus) {
@@ -167,7 +182,7 @@ func printBuses(w io.Writer, buses []bridge.BusStatus) {
 		if !b.Down.IsZero() {
 			state = "down"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state, thousands(b.Requests), thousands(b.Late), b.Detail)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state, words.Thousands(b.Requests), words.Thousands(b.Late), b.Detail)
 	}
 	t.Flush()
 }
@@ -185,45 +200,9 @@ func printDevices(w io.Writer, s control.Status) {
 		}
 		last := "never read"
 		if !d.Last.IsZero() {
-			last = ago(s.Now.Sub(d.Last)) + " ago"
+			last = words.Ago(s.Now.Sub(d.Last)) + " ago"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", d.Device, d.Via, state, last, d.Detail)
 	}
 	t.Flush()
-}
-
-// ago writes a time span with its two largest units at most.
-func ago(d time.Duration) string {
-	switch d = d.Round(100 * time.Millisecond); {
-	case d < time.Minute:
-		return strconv.FormatFloat(max(0, d.Seconds()), 'f', -1, 64) + " s"
-	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
-}
-
-// thousands writes n with a comma after each three digits.
-func thousands(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// bytesText writes a number of bytes with three digits.
-func bytesText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	digits := 0
-	if i > 0 && v < 100 {
-		digits = 1
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(math.Round(v*10)/10, 'f', digits, 64), ".0") + " " + units[i]
 }

@@ -9,35 +9,58 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 )
 
-// runValues prints the newest readings of a device of a running gateway.
-func runValues(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := newFlags("values", stderr)
-	wait := flags.Duration("wait", 10*time.Second, "wait `TIME` for a reading")
-	asJSON := flags.Bool("json", false, "print all of it as JSON")
-	rest, code, ok := parseFlags(flags, args, 2)
-	if !ok {
-		return code
+// valuesCommand prints the newest readings of a device of a running gateway.
+func valuesCommand() *cobra.Command {
+	c := newCommand("values DEVICE [FILE | DIR] [--wait 10s] [--json]", "print the newest readings of a device of a running gateway", 2)
+	wait := c.Flags().Duration("wait", 10*time.Second, "wait `TIME` for a reading")
+	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
+	c.ValidArgsFunction = completeDevice
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		if len(args) == 0 {
+			fmt.Fprintln(stderr, "fieldbridge values: of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them")
+			return exitUsage
+		}
+		return values(ctx, args, *wait, *asJSON, stdout, stderr)
+	})
+}
+
+// completeDevice completes the first argument with the devices of the gateway whose
+// queue is ./queue, the next one with files.
+func completeDevice(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
 	}
-	if len(rest) == 0 {
-		fmt.Fprintln(stderr, "fieldbridge values: of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them")
-		return exitUsage
+	data, code := askGateway(c.Context(), c.Name(), "/status", nil, io.Discard)
+	var s control.Status
+	if code != exitDone || json.Unmarshal(data, &s) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	var names []cobra.Completion
+	for _, d := range s.Devices {
+		names = append(names, cobra.CompletionWithDesc(d.Device, d.Via))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool, stdout, stderr io.Writer) int {
 	dir, err := queueDir(rest[1:])
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
 	}
-	data, answer, err := awaitValues(ctx, dir, rest[0], *wait)
+	data, answer, err := awaitValues(ctx, dir, rest[0], wait)
 	if err != nil {
 		fmt.Fprintf(stderr, "fieldbridge values: %v\n", err)
 		return exitFailed
 	}
-	if *asJSON {
-		stdout.Write(data)
-		return exitDone
+	if asJSON {
+		return written(stdout, stderr, data)
 	}
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, p := range answer.Points {
@@ -45,7 +68,7 @@ func runValues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		if p.Bad != "" {
 			text = "bad: " + p.Bad
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, ago(answer.Now.Sub(p.At)))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
 	}
 	t.Flush()
 	return exitDone

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+
+	"github.com/spf13/cobra"
 )
 
 // version is set by the linker (Makefile).
 var version = "dev"
 
-func runVersion(_ context.Context, _ []string, stdout, _ io.Writer) int {
-	fmt.Fprintf(stdout, "fieldbridge %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return exitDone
+func versionCommand() *cobra.Command {
+	return does(newCommand("version", "print the version", 0), func(_ context.Context, _ []string, stdout, _ io.Writer) int {
+		fmt.Fprintf(stdout, "fieldbridge %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return exitDone
+	})
 }

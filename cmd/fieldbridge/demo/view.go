@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
@@ -85,7 +86,7 @@ type view struct {
 }
 
 func newView(d *demo, out io.Writer) *view {
-	return &view{d: d, out: out, terminal: isTerminal(out), start: time.Now()}
+	return &view{d: d, out: out, terminal: words.Terminal(out), start: time.Now()}
 }
 
 // run shows the demo until ctx ends or over is closed.
@@ -126,7 +127,7 @@ func (v *view) draw() {
 			fmt.Fprintf(v.out, "The gateway's page: %s\n\n", page)
 		}
 		fmt.Fprintf(v.out, "%s  link: %-44s queue: %6s readings wait, %8s on disk   cloud: %6s readings in %s messages\n", clock, link,
-			thousands(waiting), bytesText(s.Queue.Bytes), thousands(uint64(a.readings)), thousands(uint64(a.messages)))
+			words.Thousands(waiting), words.Bytes(s.Queue.Bytes), words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)))
 		return
 	}
 	lines := []string{
@@ -138,10 +139,10 @@ func (v *view) draw() {
 	}
 	lines = append(lines, "",
 		"field    "+v.devices(s),
-		"queue    "+bar(waiting, v.most)+fmt.Sprintf("  %s readings wait, %s on disk", thousands(waiting), bytesText(s.Queue.Bytes)),
+		"queue    "+bar(waiting, v.most)+fmt.Sprintf("  %s readings wait, %s on disk", words.Thousands(waiting), words.Bytes(s.Queue.Bytes)),
 		"link     "+link,
 		fmt.Sprintf("cloud    %s readings in %s messages, %d of the readings from the backlog, %d batches twice",
-			thousands(uint64(a.readings)), thousands(uint64(a.messages)), a.backlog, a.duplicates),
+			words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)), a.backlog, a.duplicates),
 		"page     "+page,
 	)
 	v.redraw(lines)
@@ -158,7 +159,7 @@ func (v *view) redraw(lines []string) {
 	}
 	b.WriteString("\x1b[J")
 	v.drawn = len(lines)
-	io.WriteString(v.out, b.String())
+	_, _ = io.WriteString(v.out, b.String())
 }
 
 func (v *view) link(s control.Status) string {
@@ -167,7 +168,7 @@ func (v *view) link(s control.Status) string {
 	case cut:
 		return fmt.Sprintf("CUT, the cloud is back in %d s", max(0, int(left.Seconds()+0.5)))
 	case s.Link.Connected:
-		return "up for " + ago(s.Now.Sub(s.Link.Since))
+		return "up for " + words.Ago(s.Now.Sub(s.Link.Since))
 	}
 	return "down: the gateway connects again"
 }
@@ -201,10 +202,10 @@ func (v *view) summary() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	fmt.Fprintf(v.out, "\nThe ledger: %s readings accepted + %s found = %s acknowledged + %s dropped + %s damaged + %s dead letters + %s waiting\n",
-		thousands(l.Accepted.Readings), thousands(l.Restored.Readings), thousands(l.Acked.Readings), thousands(l.Dropped.Readings),
-		thousands(l.Damaged.Readings), thousands(l.Dead.Readings), thousands(l.Waiting.Readings))
+		words.Thousands(l.Accepted.Readings), words.Thousands(l.Restored.Readings), words.Thousands(l.Acked.Readings), words.Thousands(l.Dropped.Readings),
+		words.Thousands(l.Damaged.Readings), words.Thousands(l.Dead.Readings), words.Thousands(l.Waiting.Readings))
 	fmt.Fprintf(v.out, "The cloud has %s of them in %s messages; at most %s waited in the queue.\n",
-		thousands(uint64(a.readings)), thousands(uint64(a.messages)), thousands(v.most))
+		words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)), words.Thousands(v.most))
 	if l.Waiting.Readings > 0 {
 		fmt.Fprintln(v.out, "Those that wait are safe in the queue; with --dir they are sent at the next start.")
 	}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -7,16 +7,17 @@ import (
 	"sync"
 	"time"
 
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/mqtt/mqtttest"
 )
 
-// demoGateway is the gateway's name in the demo.
-const demoGateway = "demo-gateway"
+// gatewayName is the gateway's name in the demo.
+const gatewayName = "demo-gateway"
 
-// demoConfig is the demo's configuration; the cloud's and the simulator's
+// configText is the demo's configuration; the cloud's and the simulator's
 // addresses are filled in.
-const demoConfig = `# What 'fieldbridge demo' runs. Every address is on this machine.
+const configText = `# What 'fieldbridge demo' runs. Every address is on this machine.
 gateway: demo-gateway
 northbound:
   awsiot:
@@ -67,14 +68,14 @@ southbound:
 console: {listen: "127.0.0.1:0"}
 `
 
-// demoField is the simulated field: a PLC with two units, and MQTT sensors.
-type demoField struct {
+// field is the simulated field: a PLC with two units, and MQTT sensors.
+type field struct {
 	plc     *modbustest.Simulator
 	address string
 }
 
-func newDemoField() (*demoField, error) {
-	f := &demoField{plc: modbustest.New()}
+func newField() (*field, error) {
+	f := &field{plc: modbustest.New()}
 	f.plc.Unit(1)
 	f.plc.Unit(2)
 	f.set(0)
@@ -85,18 +86,18 @@ func newDemoField() (*demoField, error) {
 
 // run runs the field until ctx ends. broker returns where sensors connect to,
 // "" as long as that is not known.
-func (f *demoField) run(ctx context.Context, broker func() string) {
+func (f *field) run(ctx context.Context, broker func() string) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { f.plc.Run(ctx) })
 	wg.Go(func() {
-		for start := time.Now(); pause(ctx, 100*time.Millisecond); {
+		for start := time.Now(); pause.Sleep(ctx, 100*time.Millisecond); {
 			f.set(time.Since(start))
 		}
 	})
 	addr := broker()
 	for ; addr == ""; addr = broker() {
-		if !pause(ctx, 50*time.Millisecond) {
+		if !pause.Sleep(ctx, 50*time.Millisecond) {
 			return
 		}
 	}
@@ -118,7 +119,7 @@ func (f *demoField) run(ctx context.Context, broker func() string) {
 }
 
 // set lets the machines run for t.
-func (f *demoField) set(t time.Duration) {
+func (f *field) set(t time.Duration) {
 	s := t.Seconds()
 	boiler, press := f.plc.Unit(1), f.plc.Unit(2)
 	boiler.Set(modbustest.Input, 0, modbustest.Float32(float32(71+3*math.Sin(s/9)))...)

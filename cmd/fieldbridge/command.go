@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"fieldbridge/setting"
+)
+
+// run is what a command does: with its arguments, after its flags are read. It
+// tells what went wrong by itself and returns the exit code.
+type run func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+
+// exit is an exit code whose reason is told.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// newCommand returns a command that takes at most so many arguments. Its usage
+// begins with its name; its flags are added to it, and what it does by [does].
+func newCommand(usage, summary string, most int) *cobra.Command {
+	return &cobra.Command{Use: usage, Short: summary, DisableFlagsInUseLine: true, Args: func(c *cobra.Command, args []string) error {
+		if len(args) > most {
+			return fmt.Errorf("unexpected argument %q", args[most])
+		}
+		return nil
+	}}
+}
+
+// does makes c do that.
+func does(c *cobra.Command, do run) *cobra.Command {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if code := do(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr()); code != exitDone {
+			return exit(code)
+		}
+		return nil
+	}
+	return c
+}
+
+// group returns a command of commands. Its usage ends with a placeholder for
+// their names; notes stand below their list.
+func group(usage, summary, notes string, all ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: usage, Short: summary, Long: notes, DisableFlagsInUseLine: true, Args: cobra.ArbitraryArgs}
+	c.AddCommand(all...)
+	cobra.EnableCommandSorting = false
+	return does(c, func(_ context.Context, args []string, _, stderr io.Writer) int {
+		if len(args) == 0 {
+			printUsage(c, stderr)
+			return exitUsage
+		}
+		var names []string
+		for _, sub := range c.Commands() {
+			names = append(names, sub.Name())
+		}
+		advice := ""
+		if near := setting.Suggest(args[0], names); near != "" {
+			advice = fmt.Sprintf("did you mean %q? ", near)
+		}
+		fmt.Fprintf(stderr, "%s: no command %q: %s'%s' lists them\n", c.CommandPath(), args[0], advice, helpOf(c))
+		return exitUsage
+	})
+}
+
+// helpOf returns the command that prints the help of c.
+func helpOf(c *cobra.Command) string {
+	name, rest, _ := strings.Cut(c.CommandPath(), " ")
+	return strings.TrimSpace(name + " help " + rest)
+}
+
+// exitCode returns the exit code of an error, and tells it if that is not done:
+// what cobra itself returns is wrong usage.
+func exitCode(c *cobra.Command, err error) int {
+	var told exit
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &told):
+		return int(told)
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%s: %v\n'%s -h' tells more\n", c.CommandPath(), err, c.CommandPath())
+	return exitUsage
+}
+
+// flagError says of a flag that is not known which was meant.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := setting.Suggest(unknown.GetSpecifiedName(), names); near != "" {
+		return fmt.Errorf("%w: did you mean --%s?", err, near)
+	}
+	return err
+}
+
+// help prints the help of c: where it was asked for as a command it is data.
+func help(c *cobra.Command, _ []string) {
+	w := c.OutOrStdout()
+	if asked := c.Flags().Lookup("help"); asked != nil && asked.Changed && c.HasParent() {
+		w = c.ErrOrStderr()
+	}
+	printUsage(c, w)
+}
+
+// printUsage prints how c is used.
+func printUsage(c *cobra.Command, w io.Writer) {
+	usage := c.Use
+	if c.HasParent() {
+		usage = c.Parent().CommandPath() + " " + usage
+	}
+	fmt.Fprintf(w, "Usage: %s\n%s\n", usage, c.Short)
+	if c.HasAvailableSubCommands() {
+		fmt.Fprintln(w)
+		printCommands(w, c)
+	}
+	if c.Long != "" {
+		fmt.Fprintf(w, "\n%s\n", c.Long)
+	}
+	if c.HasAvailableLocalFlags() && !c.HasAvailableSubCommands() {
+		fmt.Fprintf(w, "\n%s", c.LocalFlags().FlagUsagesWrapped(120))
+	}
+	if !c.HasParent() {
+		fmt.Fprintf(w, "\n'fieldbridge help COMMAND' tells its arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n")
+	}
+}
+
+// printCommands lists the commands of c: at the root their names, else all of
+// their usage.
+func printCommands(w io.Writer, c *cobra.Command) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, sub := range c.Commands() {
+		usage := sub.Use
+		if !c.HasParent() {
+			usage = sub.Name()
+		}
+		fmt.Fprintf(t, "  %s\t%s\n", usage, sub.Short)
+	}
+	_ = t.Flush() // it writes where all else is written, too
+}
+
+// helpCommand prints the help of other commands.
+func helpCommand() *cobra.Command {
+	c := &cobra.Command{Use: "help [COMMAND ...]", Short: "tell how a command is used"}
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		if of := find(c.Root(), args); of != nil {
+			for _, sub := range of.Commands() {
+				names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		of := find(c.Root(), args)
+		if of == nil {
+			fmt.Fprintf(stderr, "fieldbridge help: no command %q: 'fieldbridge help' lists them\n", strings.Join(args, " "))
+			return exitUsage
+		}
+		of.InitDefaultHelpFlag()
+		printUsage(of, stdout)
+		return exitDone
+	})
+}
+
+// find returns the command that words name from c on, nil if there is none.
+func find(c *cobra.Command, words []string) *cobra.Command {
+	for _, w := range words {
+		if c = subcommand(c, w); c == nil {
+			return nil
+		}
+	}
+	return c
+}
+
+// completionCommand prints the script that completes command lines in a shell.
+func completionCommand() *cobra.Command {
+	c := newCommand("completion bash | zsh | fish | powershell", "print the script that completes command lines in a shell", 1)
+	c.ValidArgs = []cobra.Completion{"bash", "zsh", "fish", "powershell"}
+	c.Long = "For bash, once: fieldbridge completion bash > /etc/bash_completion.d/fieldbridge; it needs the package bash-completion.\n" +
+		"For the others: source what is printed, at the start of the shell."
+	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+		var err error
+		switch shell := strings.Join(args, ""); shell {
+		case "bash":
+			err = c.Root().GenBashCompletionV2(stdout, true)
+		case "zsh":
+			err = c.Root().GenZshCompletion(stdout)
+		case "fish":
+			err = c.Root().GenFishCompletion(stdout, true)
+		case "powershell":
+			err = c.Root().GenPowerShellCompletionWithDesc(stdout)
+		default:
+			fmt.Fprintln(stderr, "fieldbridge completion: for which shell? bash, zsh, fish or powershell")
+			return exitUsage
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "fieldbridge completion: %v\n", err)
+			return exitFailed
+		}
+		return exitDone
+	})
+}
+
+// normal returns args with what the flag package of Go takes written as pflag
+// wants it: long flags have two dashes, and each stands with its value before the
+// arguments, of which some are numbers below zero.
+func normal(root *cobra.Command, args []string) []string {
+	c, words := root, []string{}
+	for len(args) > 0 {
+		next := subcommand(c, args[0])
+		if next == nil {
+			break
+		}
+		c, words, args = next, append(words, args[0]), args[1:]
+	}
+	if c.HasSubCommands() {
+		if len(args) > 0 && args[0] == "-help" {
+			args = append([]string{"--help"}, args[1:]...)
+		}
+		return append(words, args...)
+	}
+	c.InitDefaultHelpFlag()
+	var rest []string
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			rest, args = append(rest, args...), nil
+			break
+		}
+		name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if !strings.HasPrefix(arg, "-") || arg == "-" || isNegative(arg) {
+			rest = append(rest, arg)
+			continue
+		}
+		f := c.Flags().Lookup(name)
+		if len(name) == 1 {
+			f = c.Flags().ShorthandLookup(name)
+		}
+		switch {
+		case f == nil:
+			words = append(words, "--"+strings.TrimLeft(arg, "-"))
+		case given:
+			words = append(words, "--"+f.Name+"="+value)
+		case f.NoOptDefVal != "":
+			words = append(words, "--"+f.Name)
+		case len(args) == 0:
+			return append(words, "--"+f.Name) // which pflag refuses
+		default:
+			words, args = append(words, "--"+f.Name+"="+args[0]), args[1:]
+		}
+	}
+	return append(append(words, "--"), rest...)
+}
+
+// subcommand returns the command of c that is called name, nil if there is none.
+func subcommand(c *cobra.Command, name string) *cobra.Command {
+	for _, sub := range c.Commands() {
+		if sub.Name() == name {
+			return sub
+		}
+	}
+	return nil
+}
+
+// isNegative reports whether an argument is a number below zero.
+func isNegative(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.')
+}
