@@ -9,7 +9,7 @@ import (
 // drivers are the third-party modules that only certain packages may know.
 var drivers = map[string][]string{
 	"github.com/goburrow/":    {"fieldbridge/southbound/modbus"},
-	"go.etcd.io/bbolt":        {"fieldbridge/store"},
+	"go.etcd.io/bbolt":        {"fieldbridge/store/segment"},
 	"github.com/spf13/":       {"fieldbridge/cmd"},
 	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot"},
 }
@@ -119,7 +119,8 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/bridge", "golang.org/x/time/rate", false},
 		{"fieldbridge/bridge", "log/slog", true},
 		{"fieldbridge/store", "fieldbridge/southbound/modbus", false},
-		{"fieldbridge/store", "go.etcd.io/bbolt", true},
+		{"fieldbridge/store", "go.etcd.io/bbolt", false},
+		{"fieldbridge/store/segment", "go.etcd.io/bbolt", true},
 		{"fieldbridge/configs", "go.etcd.io/bbolt", false},
 		{"fieldbridge/cmd/fieldbridge", "github.com/spf13/cobra", true},
 		{"fieldbridge/gateway", "github.com/spf13/cobra", false},

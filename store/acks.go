@@ -33,16 +33,15 @@ type ackFile struct {
 
 // A record is ackMagic, CRC-32C of the rest, its length, the rest in varints.
 const (
-	ackMagic    = "FBA1"
-	ackHeader   = 12
-	ackHalf     = 2 << 20 // where the second half begins; the file is sparse
-	maxAckSpans = 200_000
+	ackMagic  = "FBA1"
+	ackHeader = 12
+	ackHalf   = 2 << 20 // where the second half begins; the file is sparse
 )
 
 var ackPolynomial = crc32.MakeTable(crc32.Castagnoli)
 
-// openAcks opens the file and returns the newest record that is whole, or none.
-// broken says what is wrong with the file when neither is and it has content.
+// openAcks opens the file, which it makes if there is none, and returns what
+// [newestAcks] says of it.
 func openAcks(path string) (a *ackFile, r ackRecord, broken error) {
 	a = &ackFile{path: path}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -55,9 +54,17 @@ func openAcks(path string) (a *ackFile, r ackRecord, broken error) {
 	} else {
 		a.f = f
 	}
+	r, broken = newestAcks(f)
+	a.number = r.number
+	return a, r, broken
+}
+
+// newestAcks returns the newest record of a file that is whole, or none. broken
+// says what is wrong when neither is and the file has content.
+func newestAcks(f *os.File) (r ackRecord, broken error) {
 	info, err := f.Stat()
 	if err != nil {
-		return a, r, err
+		return r, err
 	}
 	found := false
 	for half := range int64(2) {
@@ -70,11 +77,10 @@ func openAcks(path string) (a *ackFile, r ackRecord, broken error) {
 			r, found = got, true
 		}
 	}
-	a.number = r.number
 	if found || info.Size() == 0 {
-		return a, r, nil
+		return r, nil
 	}
-	return a, r, broken
+	return r, broken
 }
 
 func readAcks(f io.Reader) (r ackRecord, err error) {

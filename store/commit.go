@@ -3,20 +3,17 @@ package store
 import (
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
-	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
 
 // commit writes what is in memory below upTo and not yet done. While a block is
 // written the next one is made.
 func (q *Queue) commit(upTo bridge.Position) error {
-	c, err := q.encodeNext(0, upTo, q.total())
+	c, err := q.encodeNext(0, upTo, q.shelf.total())
 	for c != nil && err == nil {
 		from, before := c.header.Last+1, c.header.Before.Add(c.header.Count)
 		if from >= upTo {
@@ -38,8 +35,7 @@ func (q *Queue) commit(upTo bridge.Position) error {
 
 // committing is a block on its way to the disk.
 type committing struct {
-	header  block.Header
-	block   []byte
+	encoded
 	batches []block.Numbered
 }
 
@@ -55,16 +51,16 @@ func (q *Queue) encodeNext(from, upTo bridge.Position, before bridge.Count) (*co
 	q.keep.turn++
 	c.header = block.Header{Run: q.run, Seq: uint64(c.batches[0].Position - q.base), Wall: time.Now().UnixMilli(),
 		Uptime: q.uptime(), Mono: time.Since(q.started).Milliseconds(), Before: before}
-	block, err := q.keep.encoder.Encode(&c.header, c.batches)
-	c.block = append(c.block[:0], block...)
+	data, err := q.keep.encoder.Encode(&c.header, c.batches)
+	c.bytes = append(c.bytes[:0], data...)
 	return c, err
 }
 
 // write makes a block durable, and lets its batches go.
 func (q *Queue) write(c *committing) error {
 	defer clear(c.batches)
-	if err := q.writeBlock(&c.header, c.block); err != nil {
-		return err
+	if err := q.append(&q.shelf, c.encoded); err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	q.committed(&c.header, c.batches)
 	return nil
@@ -86,105 +82,11 @@ func (q *Queue) collect(c *committing, from, upTo bridge.Position) {
 	}
 }
 
-// total returns what is in all blocks of the folder so far.
-func (q *Queue) total() bridge.Count {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if n := len(q.segments); n > 0 {
-		return q.segments[n-1].Total
-	}
-	return bridge.Count{} // there is no neighbour to agree with
-}
-
-// writeBlock makes a block durable. After any failure the segment is closed for
-// ever: nobody knows which of its pages have reached the disk. The next try goes
-// to a new one.
-func (q *Queue) writeBlock(h *block.Header, block []byte) error {
-	if s := q.keep.writer; s != nil && !s.file.Fits(len(block), q.cfg.Load().segmentSize()) {
-		q.seal()
-	}
-	if q.keep.writer == nil {
-		if err := q.startSegment(h.First); err != nil {
-			return err
-		}
-	}
-	s := q.keep.writer
-	reserved, err := s.file.Reserve(len(block), s.file.Limit(q.cfg.Load().segmentSize()), q.keep.limits.tight)
-	if disk.NoRoom(err) {
-		return fmt.Errorf("commit: %w", err)
-	}
-	var bytes int64
-	if err == nil {
-		bytes, err = s.file.Append(segment.Block{First: h.First, Bytes: block})
-	}
-	if err != nil {
-		q.seal()
-		return fmt.Errorf("commit: %w", err)
-	}
-	bytes += reserved
-	if q.keep.limits.tight {
-		q.keep.limits.credit = max(0, q.keep.limits.credit-bytes)
-	}
-	q.mu.Lock()
-	s.Take(h)
-	s.bytes = s.file.Size()
-	q.stats.commits++
-	q.stats.syncs += 2
-	if reserved > 0 {
-		q.stats.syncs++
-	}
-	q.stats.bytes += uint64(bytes)
-	q.stats.blockBytes += uint64(len(block))
-	q.stats.blockReadings += h.Count.Readings
-	q.mu.Unlock()
-	return nil
-}
-
-// startSegment makes the segment whose first batch is first.
-func (q *Queue) startSegment(first bridge.Position) error {
-	path := segmentPath(q.dir, first)
-	file, err := segment.Create(path, q.cfg.Load().segmentSize())
-	if err != nil {
-		return err
-	}
-	s := &stored{path: path, file: file, verified: true, bytes: file.Size()}
-	s.First, s.Last, s.Total = first, first-1, q.total()
-	q.keep.writer = s
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.segments = append(q.segments, s)
-	q.metaDue = true
-	q.stats.syncs += segment.CreateSyncs
-	q.stats.bytes += segment.CreateBytes
-	return nil
-}
-
-// seal closes the segment that is being written; it is never written again.
-func (q *Queue) seal() {
-	s := q.keep.writer
-	if s == nil {
-		return
-	}
-	q.files.Lock()
-	s.close()
-	q.files.Unlock()
-	q.keep.writer = nil
-	if s.Written.Batches == 0 {
-		q.forget(s)
-		os.Remove(s.path)
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	s.bytes = disk.Size(s.path)
-	q.metaDue = true
-}
-
 // committed takes batches out of memory that are now on disk.
 func (q *Queue) committed(h *block.Header, batches []block.Numbered) {
 	var safes []func(error)
 	q.mu.Lock()
-	s := q.keep.writer
+	s := q.writer
 	for i := range batches {
 		p, n := batches[i].Position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
 		if p < q.mem.base || q.mem.at(p).state == itemFinished {
@@ -268,10 +170,10 @@ func (q *Queue) snapshotMetaLocked() meta {
 	m := q.meta
 	m.Uptime = q.uptime()
 	oldest := q.mem.base
-	m.Segments, m.Writer, m.Before = nil, 0, bridge.Count{}
+	m.Segments, m.Writer, m.Before, m.Dead = nil, 0, bridge.Count{}, q.deadMetaLocked()
 	for _, s := range q.segments {
 		oldest = min(oldest, s.First)
-		if s != q.keep.writer {
+		if s != q.writer {
 			m.Segments = append(m.Segments, s.Account)
 		} else {
 			m.Writer, m.Before = s.First, s.Total.Sub(s.Written)
@@ -296,10 +198,10 @@ func (q *Queue) removeDone() {
 		if err := q.record(true); err != nil {
 			q.log.Debug("a done segment is removed before that is recorded", "err", err)
 		}
-		if s == q.keep.writer {
+		if s == q.writer {
 			// How far it got is in no index: that it is gone must be.
-			q.seal()
-			q.forget(s)
+			q.seal(&q.shelf)
+			q.forget(&q.shelf, s)
 			q.mu.Lock()
 			q.metaDue = true
 			q.mu.Unlock()
@@ -307,7 +209,7 @@ func (q *Queue) removeDone() {
 				q.log.Debug("a done segment is removed before that is recorded", "err", err)
 			}
 		}
-		q.removeSegment(s)
+		q.remove(&q.shelf, s)
 	}
 }
 
@@ -319,31 +221,9 @@ func (q *Queue) doneSegment() *stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		if s.done == s.Written && s.suspect == nil && (s != q.keep.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
+		if s.done == s.Written && s.suspect == nil && (s != q.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
 			return s
 		}
 	}
 	return nil
-}
-
-// removeSegment deletes a segment's file.
-func (q *Queue) removeSegment(s *stored) {
-	q.files.Lock()
-	if q.read.open == s {
-		q.closeReading()
-	}
-	q.files.Unlock()
-	q.forget(s)
-	if err := os.Remove(s.path); err != nil {
-		q.log.Error("a segment whose batches are all done cannot be removed", "file", s.path, "err", err)
-	}
-}
-
-// forget takes a segment out of the list.
-func (q *Queue) forget(s *stored) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if i := slices.Index(q.segments, s); i >= 0 {
-		q.segments = slices.Delete(q.segments, i, i+1)
-	}
 }

@@ -133,7 +133,13 @@ type simDisk struct {
 	dir     string
 	names   map[string]*simFile // as programs see it
 	durable map[string]*simFile // as it is after a cut
-	pending []func(map[string]*simFile)
+	pending []nameChange
+}
+
+// nameChange is one in a folder.
+type nameChange struct {
+	dir string
+	do  func(map[string]*simFile)
 }
 
 type simFile struct {
@@ -159,7 +165,7 @@ func apply(b []byte, op diskOp) []byte {
 func (d *simDisk) do(op diskOp) {
 	change := func(f func(map[string]*simFile)) {
 		f(d.names)
-		d.pending = append(d.pending, f)
+		d.pending = append(d.pending, nameChange{filepath.Dir(op.path), f})
 	}
 	switch op.what {
 	case "open":
@@ -177,11 +183,13 @@ func (d *simDisk) do(op diskOp) {
 			f.write(op)
 		}
 	case "sync":
-		if op.path == d.dir {
-			for _, f := range d.pending {
-				f(d.durable)
-			}
-			d.pending = nil
+		if op.path == d.dir || op.path == filepath.Join(d.dir, deadDir) {
+			d.pending = slices.DeleteFunc(d.pending, func(c nameChange) bool {
+				if c.dir == op.path {
+					c.do(d.durable)
+				}
+				return c.dir == op.path
+			})
 		} else if f := d.names[op.path]; f != nil {
 			f.durable, f.pending = slices.Clone(f.now), nil
 		}
@@ -203,7 +211,7 @@ func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
 	t.Helper()
 	names := maps.Clone(d.durable)
 	for _, f := range d.pending[:rnd.IntN(len(d.pending)+1)] {
-		f(names) // the journal of names is in order
+		f.do(names) // the journal of names is in order
 	}
 	for path, f := range names {
 		b := slices.Clone(f.durable)
@@ -223,7 +231,14 @@ func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
 				}
 			}
 		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), b, 0o600); err != nil {
+		name, err := filepath.Rel(d.dir, path)
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(to, filepath.Dir(name)), 0o700)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), b, 0o600)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,25 +1,54 @@
 package store
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/segment"
 )
 
-// deadFile has the dead letters: one bbolt file, opened while it is used. Keys
-// are positions; a value is the length of the cause (16 bits), the cause, and a block of one batch.
-const deadFile = "dead.db"
+// deadDir has the dead letters: segments as those of the queue. Each block has one
+// batch, what the cloud has against it, and the position that it had. The letters
+// are numbered in the order in which they were buried.
+const deadDir = "dead"
 
-var deadBucket, deadTotals = []byte("dead"), []byte("totals")
+// letters are the dead letters on disk; all of it is the keeper's. They leave from
+// the oldest on, so that one number says which are gone.
+type letters struct {
+	shelf
+	from bridge.Position // the letters with lower numbers are gone
+	most uint64          // memory of those that are retried or purged together, in bytes
+	made bool            // the folder
+	old  oldLetters
+}
+
+// next returns the number of the next letter.
+func (l *letters) next() bridge.Position {
+	next := max(l.from, 1)
+	if n := len(l.segments); n > 0 {
+		next = max(next, l.segments[n-1].Last+1)
+	}
+	return next
+}
+
+// deadMeta is what the index has of the dead letters.
+type deadMeta struct {
+	From     bridge.Position `json:"from,omitempty"`     // those with lower numbers are gone
+	Gone     bridge.Count    `json:"gone,omitzero"`      // what of the oldest segment is gone
+	Segments []block.Account `json:"segments,omitempty"` // those that are sealed
+	Writer   bridge.Position `json:"writer,omitempty"`   // the one that was being written, 0 for none
+	// Retry are letters that are on their way back into the queue.
+	Retry *retryMeta `json:"retry,omitempty"`
+	// Turn is the number of the first letter that comes from an old file, which
+	// is still there; 0 when none is turned over.
+	Turn bridge.Position `json:"turn,omitempty"`
+}
 
 // burial is a dead letter that is not yet on disk.
 type burial struct {
@@ -32,198 +61,94 @@ type burial struct {
 	safe     func(error)
 }
 
-// maxCause is how much of a cause is kept, in bytes.
-const maxCause = 500
-
-func (q *Queue) deadPath() string { return filepath.Join(q.dir, deadFile) }
-
-// deadSize is how large the file may grow.
-func (q *Queue) deadSize() int64 { return 2*q.cfg.Load().tenth() + q.cfg.Load().segmentSize() }
-
-// withDead opens the dead letters, creating them if create is set, for f.
-func (q *Queue) withDead(create bool, f func(db *bolt.DB) error) error {
-	path, size := q.deadPath(), q.deadSize()
-	var db *bolt.DB
-	_, err := os.Lstat(path)
-	switch {
-	case err == nil:
-		db, err = openSegment(path, size, !q.keep.deadRight)
-	case os.IsNotExist(err) && create:
-		if db, err = createSegment(path, size); err == nil {
-			q.mu.Lock()
-			q.stats.syncs += createSyncs
-			q.stats.bytes += createPages * segment.PageSize
-			q.mu.Unlock()
-		}
-	case os.IsNotExist(err):
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	err = guard(func() error { return f(db) })
-	if e := closeDB(db); err == nil {
-		err = e
-	}
-	return err
-}
-
-// readTotals returns how much is dead, and the bytes of it.
-func readTotals(tx *bolt.Tx) (n bridge.Count, bytes uint64) {
-	b := tx.Bucket(deadBucket)
-	if b == nil {
-		return n, 0
-	}
-	v := b.Get(deadTotals)
-	if len(v) != 24 {
-		return n, 0
-	}
-	le := binary.LittleEndian
-	return bridge.Count{Batches: le.Uint64(v), Readings: le.Uint64(v[8:])}, le.Uint64(v[16:])
-}
-
-func writeTotals(b *bolt.Bucket, n bridge.Count, bytes uint64) error {
-	v := binary.LittleEndian.AppendUint64(nil, n.Batches)
-	v = binary.LittleEndian.AppendUint64(v, n.Readings)
-	return b.Put(deadTotals, binary.LittleEndian.AppendUint64(v, bytes))
-}
+const (
+	// maxCause is how much of a cause is kept, in bytes.
+	maxCause = 500
+	// Letters are written some at a time.
+	buryMost      = 64
+	buryMostBytes = 256 << 10
+)
 
 // bury writes the dead letters that are not yet on disk, and before that their
 // tombstones: a batch that is told to be dead and still waits, after a cut in
-// between, does no harm.
+// between, does no harm. Only then may it be recorded that they are done.
 func (q *Queue) bury() error {
 	q.mu.Lock()
-	dead := q.dead
+	waiting := len(q.dead)
 	q.mu.Unlock()
-	if len(dead) == 0 {
+	if waiting == 0 || q.letters.old.path != "" { // those come first
 		return nil
-	}
-	if err := q.rightDead(); err != nil {
-		return fmt.Errorf("write dead letters: %w", err)
 	}
 	if err := q.writeMeta(); err != nil {
 		return err
 	}
-	values := make([][]byte, 0, len(dead))
-	for i := range dead {
-		v, err := q.deadValue(&dead[i])
+	q.keep.limits.counted = false
+	for waiting > 0 {
+		n, err := q.burySome()
 		if err != nil {
 			return fmt.Errorf("write dead letters: %w", err)
 		}
-		values = append(values, v)
+		waiting -= n
 	}
-	err := q.withDead(true, func(db *bolt.DB) error {
-		return db.Update(func(tx *bolt.Tx) error {
-			b, err := tx.CreateBucketIfNotExists(deadBucket)
-			if err != nil {
-				return err
-			}
-			total, bytes := readTotals(tx)
-			for i, v := range values {
-				if v == nil {
-					continue
-				}
-				key, there := freeKey(b, dead[i].position, v)
-				if there {
-					continue
-				}
-				if err := b.Put(key, v); err != nil {
-					return err
-				}
-				total, bytes = total.Add(dead[i].count), bytes+uint64(len(v))
-			}
-			return writeTotals(b, total, bytes)
-		})
-	})
-	if err != nil {
-		q.keep.deadRight = false
-		return fmt.Errorf("write dead letters: %w", err)
-	}
+	return q.trimDead()
+}
+
+// burySome writes the oldest of those that wait, and returns how many.
+func (q *Queue) burySome() (int, error) {
 	q.mu.Lock()
-	q.dead = q.dead[len(dead):]
+	some := q.dead[:min(len(q.dead), buryMost)]
+	q.mu.Unlock()
+	w := letterWriter{q: q}
+	var lost []int
+	n := 0
+	for n < len(some) && w.room() {
+		entry, err := q.entryOf(&some[n])
+		if err == nil {
+			err = w.add(&entry, some[n].cause)
+		} else if segment.IsDamage(err) {
+			lost, err = append(lost, n), nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	some = some[:n:n]
+	q.mu.Lock()
+	q.dead = q.dead[n:]
 	if len(q.dead) == 0 {
 		q.dead = nil
 	}
 	q.acksDueLocked() // they are on disk now: what was done may be recorded
-	q.stats.syncs += 2
-	q.stats.bytes += 4 * segment.PageSize
-	for i, v := range values {
-		if v == nil { // it was in a segment that is damaged
-			q.ledger.Dead = q.ledger.Dead.Sub(dead[i].count)
-			q.ledger.Damaged = q.ledger.Damaged.Add(dead[i].count)
-			q.stoneAtLocked(dead[i].position, dead[i].count, causeDamaged, 0)
-		}
+	for _, i := range lost {
+		q.ledger.Dead = q.ledger.Dead.Sub(some[i].count)
+		q.ledger.Damaged = q.ledger.Damaged.Add(some[i].count)
+		q.stoneAtLocked(some[i].position, some[i].count, causeDamaged, 0)
 	}
 	q.mu.Unlock()
-	for i := range dead {
-		if dead[i].safe != nil {
-			dead[i].safe(nil)
+	for i := range some {
+		if some[i].safe != nil {
+			some[i].safe(nil)
 		}
 	}
-	q.keep.limits.counted = false
-	return q.trimDead()
+	return n, nil
 }
 
-// freeKey returns the key for a dead letter, or reports that it is there. A crash
-// may have taken what came before a dead letter out of the memory, so that its
-// position is given once more: the later one then goes behind the last.
-func freeKey(b *bolt.Bucket, p bridge.Position, v []byte) (key []byte, there bool) {
-	key = binary.BigEndian.AppendUint64(nil, uint64(p))
-	old := b.Get(key)
-	if old == nil {
-		return key, false
+// entryOf returns the batch that is to be buried.
+func (q *Queue) entryOf(d *burial) (bridge.Entry, error) {
+	if d.inMemory {
+		return bridge.Entry{Batch: d.batch, Position: d.position, Run: q.run, Seq: uint64(d.position - q.base)}, nil
 	}
-	if x, y := deadHeader(old), deadHeader(v); x.Run == y.Run && x.Seq == y.Seq {
-		return nil, true
-	}
-	c := b.Cursor()
-	last, _ := c.Last()
-	for last != nil && len(last) != len(key) { // not the totals
-		last, _ = c.Prev()
-	}
-	return binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(last)+1), false
-}
-
-// deadHeader returns the header of a dead letter's block, or an empty one.
-func deadHeader(v []byte) block.Header {
-	if len(v) < 2 || len(v) < 2+int(binary.LittleEndian.Uint16(v)) {
-		return block.Header{}
-	}
-	h, err := block.ParseHeader(v[2+binary.LittleEndian.Uint16(v):])
-	if err != nil {
-		return block.Header{}
-	}
-	return h
-}
-
-// deadValue returns what is written for a dead letter, nil if its batch cannot
-// be read any more. An error may pass.
-func (q *Queue) deadValue(d *burial) ([]byte, error) {
-	entry := bridge.Entry{Batch: d.batch, Position: d.position, Run: q.run, Seq: uint64(d.position - q.base)}
-	if !d.inMemory {
-		var err error
-		if entry, err = q.readEntry(d.position); err != nil {
-			if segment.IsDamage(err) {
-				return nil, nil
-			}
-			return nil, err
-		}
-	}
-	h := block.Header{Run: entry.Run, Seq: entry.Seq, Wall: time.Now().UnixMilli(), Uptime: q.uptime()}
-	block, err := q.keep.encoder.Encode(&h, []block.Numbered{{Batch: entry.Batch, Position: d.position}})
-	if err != nil {
-		return nil, nil
-	}
-	cause := d.cause[:min(len(d.cause), maxCause)]
-	v := binary.LittleEndian.AppendUint16(nil, uint16(len(cause)))
-	v = append(v, cause...)
-	return append(v, block...), nil
+	return q.readEntry(d.position)
 }
 
 // readEntry reads one batch from its segment.
 func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 	q.mu.Lock()
-	s := q.segmentOfLocked(p)
+	s := q.shelf.of(p)
 	q.mu.Unlock()
 	if s == nil {
 		return bridge.Entry{}, segment.Damaged("no segment has batch %d", p)
@@ -243,10 +168,54 @@ func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 	return bridge.Entry{}, segment.Damaged("batch %d is not where it should be", p)
 }
 
+// letterWriter writes dead letters, those that are added before a flush in one
+// transaction.
+type letterWriter struct {
+	q     *Queue
+	some  []encoded
+	bytes int
+}
+
+// add takes a letter for the next flush.
+func (w *letterWriter) add(e *bridge.Entry, cause string) error {
+	l := &w.q.letters
+	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.q.uptime(), Before: l.total(),
+		Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
+	number := l.next()
+	if n := len(w.some); n > 0 {
+		last := &w.some[n-1].header
+		number, h.Before = last.Last+1, last.Before.Add(last.Count)
+	}
+	data, err := w.q.keep.encoder.Encode(&h, []block.Numbered{{Batch: e.Batch, Position: number}})
+	if err != nil {
+		return segment.Damaged("batch %s %d: %w", e.Run, e.Seq, err)
+	}
+	w.some = append(w.some, encoded{h, slices.Clone(data)})
+	w.bytes += len(data)
+	return nil
+}
+
+// room reports whether another letter should go into the same transaction.
+func (w *letterWriter) room() bool {
+	return len(w.some) < buryMost && int64(w.bytes) < min(buryMostBytes, w.q.segmentSize(&w.q.letters.shelf)/8)
+}
+
+// flush makes durable what was added.
+func (w *letterWriter) flush() error {
+	if len(w.some) == 0 {
+		return nil
+	}
+	err := w.q.append(&w.q.letters.shelf, w.some...)
+	w.some, w.bytes = nil, 0
+	return err
+}
+
 // buryingLocked reports whether a segment has a batch that is to become a dead
 // letter and is not one on disk yet. Until then it must stay.
 func (q *Queue) buryingLocked(s *stored) bool {
-	return slices.ContainsFunc(q.dead, func(d burial) bool { return d.counted && d.position >= s.First && d.position <= s.Last })
+	return slices.ContainsFunc(q.dead, func(d burial) bool {
+		return d.counted && d.position >= s.First && d.position <= s.Last
+	})
 }
 
 // settledLocked returns what may be recorded as done: not what is on its way to
@@ -260,9 +229,145 @@ func (q *Queue) settledLocked() (done spans, counts map[bridge.Position]bridge.C
 		}
 	}
 	for i := range q.dead {
-		if s := q.segmentOfLocked(q.dead[i].position); s != nil && q.dead[i].counted {
+		if s := q.shelf.of(q.dead[i].position); s != nil && q.dead[i].counted {
 			counts[s.First] = counts[s.First].Sub(q.dead[i].count)
 		}
 	}
 	return done, counts
+}
+
+// openLetters finds the dead letters. The queue's own segments were found before.
+func (q *Queue) openLetters() {
+	l, m := &q.letters, &q.meta.Dead
+	l.dir, l.dead, l.from = filepath.Join(q.dir, deadDir), true, m.From
+	if info, err := os.Lstat(l.dir); err == nil {
+		if l.made = info.IsDir(); !l.made {
+			q.quarantine(l.dir, errors.New("there is something else in place of the dead letters"))
+		}
+	}
+	found, missing := l.list(m.Segments)
+	q.openOldLetters(&found)
+	q.openShelf(&l.shelf, found, false)
+	if len(l.segments) > 0 {
+		if s := l.segments[0]; m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings && l.from <= s.Last {
+			s.done = m.Gone
+		}
+	}
+	q.endRetry()
+	for _, s := range slices.Clone(l.segments) {
+		if s.Last < l.from {
+			q.remove(&l.shelf, s) // it was about to be removed
+			continue
+		}
+		q.ledger.Dead = q.ledger.Dead.Add(s.waiting())
+		q.ledger.Restored = q.ledger.Restored.Add(s.waiting())
+	}
+	if w := m.Writer; w > l.from && !slices.ContainsFunc(found, func(s *stored) bool { return s.First == w }) {
+		q.log.Error("the newest segment of dead letters is gone", "file", segmentPath(l.dir, w))
+	}
+	for _, a := range missing {
+		lost := a.Written
+		if a.First <= m.From {
+			lost = surplus(lost, m.Gone)
+		}
+		if a.Last >= l.from && lost.Batches > 0 {
+			q.log.Error("a segment of dead letters is gone", "file", segmentPath(l.dir, a.First), "batches", lost.Batches)
+			q.ledger.Restored = q.ledger.Restored.Add(lost)
+			q.ledger.Damaged = q.ledger.Damaged.Add(lost)
+		}
+	}
+	q.settleLetters()
+	q.removeDeadDir()
+}
+
+// settleLetters takes the letters of the newest segment for done in the queue: a
+// crash may have come before that was recorded.
+func (q *Queue) settleLetters() {
+	s := q.letters.writer
+	if s == nil {
+		return
+	}
+	s.file.Walk(func(h *block.Header, _ []byte) error {
+		i := slices.IndexFunc(q.meta.Runs, func(r runMeta) bool { return r.Run == h.Run })
+		if i < 0 {
+			return nil
+		}
+		p := q.meta.Runs[i].Base + bridge.Position(h.Seq)
+		// After another crash a position may be that of another batch.
+		if q.meta.runAt(p) != &q.meta.Runs[i] || q.done.has(p) {
+			return nil
+		}
+		q.done.add(p, p+1)
+		if s := q.shelf.of(p); s != nil {
+			s.done = s.done.Add(h.Count)
+		}
+		return nil
+	})
+}
+
+// deadMetaLocked returns what the index is to have of the dead letters.
+func (q *Queue) deadMetaLocked() deadMeta {
+	l := &q.letters
+	m := deadMeta{From: l.from, Turn: q.meta.Dead.Turn, Retry: q.meta.Dead.Retry}
+	for i, s := range l.segments {
+		if i == 0 {
+			m.Gone = s.done
+		}
+		if s == l.writer {
+			m.Writer = s.First
+		} else {
+			m.Segments = append(m.Segments, s.Account)
+		}
+	}
+	if r := m.Retry; r != nil { // they stay until they are in the queue
+		m.From, m.Gone = r.From, m.Gone.Sub(r.count(len(r.Readings)))
+	}
+	return m
+}
+
+// nameLetters leaves tombstones for the letters of a segment that are not among the
+// survivors. All were told to be dead under their names; those between two survivors
+// of one run can be named once more.
+func (q *Queue) nameLetters(s *stored, kept *survivors, found []segment.Found) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, g := range kept.positions.missing(max(s.First, q.letters.from), s.Last+1) {
+		i := slices.IndexFunc(found, func(f segment.Found) bool { return f.First >= g.to })
+		if i <= 0 {
+			continue
+		}
+		a, b := &found[i-1], &found[i]
+		if a.Run != b.Run || b.Seq < a.Seq+2 {
+			continue
+		}
+		n := bridge.Count{Batches: uint64(g.to - g.from), Readings: surplus(b.Before, a.Before.Add(a.Count)).Readings}
+		q.addStoneLocked(stoneMeta{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: causeDamaged})
+	}
+}
+
+// removeDeadDir removes the folder of the dead letters with the last of them.
+func (q *Queue) removeDeadDir() {
+	if l := &q.letters; l.made && len(l.segments) == 0 {
+		os.Remove(l.dir)
+		l.made = false
+	}
+}
+
+// surplus returns by how much a is more than b.
+func surplus(a, b bridge.Count) bridge.Count {
+	return bridge.Count{Batches: a.Batches - min(a.Batches, b.Batches), Readings: a.Readings - min(a.Readings, b.Readings)}
+}
+
+// removeGone deletes the segments whose letters are all gone, once the index says
+// so.
+func (q *Queue) removeGone() {
+	l := &q.letters
+	q.mu.Lock()
+	recorded := !q.metaDue && q.meta.Dead.Retry == nil
+	q.mu.Unlock()
+	for recorded && len(l.segments) > 0 && l.segments[0].Last < l.from {
+		q.remove(&l.shelf, l.segments[0])
+		q.keep.limits.counted = false
+	}
+	q.removeDeadDir()
 }

@@ -18,6 +18,9 @@ const (
 	deadReadings = 72
 )
 
+// deadPath returns the file of the only segment of dead letters.
+func deadPath(dir string) string { return segmentPath(filepath.Join(dir, deadDir), 1) }
+
 // deadMaster returns the folder of a queue with deadBatches dead letters.
 func deadMaster(t *testing.T) (dir, run string) {
 	q := openQueue(t, roomyConfig(tempDir(t)))
@@ -42,7 +45,7 @@ func TestDeadLettersDamaged(t *testing.T) {
 	for _, c := range damages() {
 		t.Run(c.name, func(t *testing.T) {
 			dir := copyDir(t, master)
-			c.damage(t, filepath.Join(dir, deadFile))
+			c.damage(t, deadPath(dir))
 			q := openQueue(t, roomyConfig(dir))
 			letters := map[uint64]bool{}
 			list := func() error {
@@ -77,45 +80,51 @@ func TestDeadLettersDamaged(t *testing.T) {
 			judge.named(arrived)
 			judge.notices(q)
 			judge.kept()
-			if _, err := os.Lstat(q.deadPath()); err == nil {
-				t.Error("the file stays when it is empty")
+			if _, err := os.Lstat(filepath.Join(dir, deadDir)); err == nil {
+				t.Error("the folder stays when it is empty")
 			}
 		})
 	}
 }
 
-// What is free in the file was retried or purged before: it stays away.
+// Letters that were dropped are in the file still, but stay away: also when it is
+// damaged and made anew.
 func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	dir, _ := deadMaster(t)
 	q := openQueue(t, roomyConfig(dir))
-	var keys []uint64
-	for i := range uint64(40) {
-		keys = append(keys, i+1)
-	}
-	if err := q.ask(t.Context(), func() error { return q.deleteDead(keys) }); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(copyDir(t, dir), deadFile)
-	onPage(pageBranch, -1, zeroPage)(t, path)
-	q = openQueue(t, roomyConfig(filepath.Dir(path)))
-	n := 0
-	if err := q.Dead(t.Context(), func(l DeadLetter) error {
-		if n++; l.Seq <= 40 {
-			t.Errorf("seq %d is back", l.Seq)
+	if err := q.ask(t.Context(), func() error {
+		q.letters.most = memoryCost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
+		n, err := q.dropLetters(causePurged)
+		if n.Batches != 40 {
+			t.Errorf("%d are dropped", n.Batches)
 		}
-		return nil
+		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if l := q.Ledger(); n != deadBatches-40 || l.Dead.Batches != uint64(n) || l.Damaged.Batches != 0 || !l.Balanced() {
-		t.Errorf("%d dead letters, ledger %+v", n, l)
+	for _, damage := range []func(f *os.File, offset int64){func(*os.File, int64) {}, zeroPage} {
+		dir = copyDir(t, dir)
+		onPage(pageBranch, -1, damage)(t, deadPath(dir))
+		q = openQueue(t, roomyConfig(dir))
+		n := 0
+		if err := q.Dead(t.Context(), func(l DeadLetter) error {
+			if n++; l.Seq <= 40 {
+				t.Errorf("seq %d is back", l.Seq)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if l := q.Ledger(); n != deadBatches-40 || l.Dead.Batches != uint64(n) || l.Damaged.Batches != 0 || !l.Balanced() {
+			t.Errorf("%d dead letters, ledger %+v", n, l)
+		}
 	}
 }
 
-// A file that cannot be opened now is left alone, and counted when it can be.
+// A file that cannot be opened now is counted and left alone.
 func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
 	dir, _ := deadMaster(t)
-	f, err := os.Open(filepath.Join(dir, deadFile))
+	f, err := os.Open(deadPath(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +139,7 @@ func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
 		q.Bury("no", take(t, q, bridge.Fresh)[0].Position)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if l := q.Ledger(); l.Dead.Batches != 1 || !l.Balanced() {
+		if l := q.Ledger(); l.Dead.Batches != deadBatches+1 || !l.Balanced() || len(q.dead) > 0 {
 			t.Errorf("locked: %+v", l)
 		}
 		if names, _ := os.ReadDir(filepath.Join(dir, quarantineDir)); len(names) > 0 {

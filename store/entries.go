@@ -125,7 +125,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	defer q.files.Unlock()
 	q.mu.Lock()
 	p = q.done.next(p)
-	s := q.segmentFromLocked(p)
+	s := q.shelf.from(p)
 	var last bridge.Position
 	if s != nil {
 		last = s.Last

@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
-	"fieldbridge/store/disk"
 )
 
 // roomyConfig has small segments and no limit that is reached.
@@ -107,18 +106,26 @@ func TestInspectAndVerify(t *testing.T) {
 	}
 }
 
-// listing returns the content of the files in dir, but for the lock.
+// listing returns what is below dir: kind and rights, when it was changed, content.
 func listing(t *testing.T, dir string) map[string]string {
 	files := map[string]string{}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Name() != disk.LockFile && !e.IsDir() {
-			b, _ := os.ReadFile(filepath.Join(dir, e.Name()))
-			files[e.Name()] = string(b)
+	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		files[path] = info.Mode().String() + " " + info.ModTime().String()
+		if info.Mode().IsRegular() {
+			b, err := os.ReadFile(path)
+			files[path] += " " + string(b)
+			return err
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
@@ -258,8 +265,8 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Dropped.Batches != 5 || !l.Balanced() {
 		t.Errorf("purged %+v, %v: %+v", n, err, l)
 	}
-	if _, err := os.Lstat(q.deadPath()); err == nil {
-		t.Error("the file of dead letters stays when it is empty")
+	if _, err := os.Lstat(filepath.Join(q.dir, deadDir)); err == nil {
+		t.Error("the folder of dead letters stays when it is empty")
 	}
 	if list(q); len(letters) != 0 {
 		t.Errorf("%d dead letters after a purge", len(letters))
@@ -267,9 +274,11 @@ func TestDeadLetters(t *testing.T) {
 }
 
 func TestDeadLettersHaveALimit(t *testing.T) {
-	q := openQueue(t, smallConfig(tempDir(t)))
+	c := smallConfig(tempDir(t))
+	c.MaxSize = leastMaxSize
+	q := openQueue(t, c)
 	q.Online()
-	for i := range 300 { // some 1.2 MB, a tenth are 400 KB
+	for i := range 800 { // some 3.4 MB, a tenth are 1.6 MiB
 		q.Append(noise(i), nil)
 		q.Bury("no", take(t, q, bridge.Fresh)[0].Position)
 		if i%50 == 49 {
@@ -277,7 +286,10 @@ func TestDeadLettersHaveALimit(t *testing.T) {
 		}
 	}
 	l := q.Ledger()
-	if l.Dead.Batches < 50 || l.Dead.Batches > 150 || l.Dropped.Batches+l.Dead.Batches != 300 || !l.Balanced() {
+	if size := dirSize(t, filepath.Join(q.dir, deadDir)); size > int64(leastMaxSize/10) {
+		t.Errorf("they take %d bytes", size)
+	}
+	if l.Dead.Batches < 100 || l.Dead.Batches > 400 || l.Dropped.Batches+l.Dead.Batches != 800 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
 	if s := stonesOf(q, causeDead); len(s) != 1 || s[0].Count != l.Dropped {

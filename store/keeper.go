@@ -19,18 +19,13 @@ type keeper struct {
 	// blockReadings is when a block is full; what waits beyond goes into the next.
 	blockReadings int
 	acks          *ackFile
-	lock          *os.File
-	writer        *stored // nil until a block is written
-	retry         int64   // no writing before, after a failure; ns since the start of the run
+	lock          *os.File // nil where it could not be made
+	retry         int64    // no writing before, after a failure; ns since the start of the run
 	pause         time.Duration
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
-	repairAt   int64
-	deadAt     int64 // when to count the dead letters, which could not be opened; 0: they are counted
-	deadUnread int64 // when the disk first did not give all of them, or 0
-	// deadRight says that the dead letters were found right since the start.
-	deadRight bool
-	closed    error // what Close returns
+	repairAt int64
+	closed   error // what Close returns
 }
 
 const (
@@ -107,15 +102,15 @@ func (q *Queue) tend(all bool) error {
 		q.dropAged()
 	}
 	q.repairSuspects()
-	if q.keep.deadAt != 0 && q.keep.deadAt <= q.now() {
-		q.openDead() // it has said why not, and tries again
-	}
 	if mayWrite && failed == nil {
+		q.turnOver(false) // it has said why not, and tries again
 		failed = errors.Join(q.bury(), q.record(all || commit))
+		q.retried()
 	}
 	q.removeDone()
 	if mayWrite {
 		failed = errors.Join(failed, q.writeMeta())
+		q.removeGone()
 	}
 	q.wrote(mayWrite, failed)
 	q.noticeDue()
@@ -165,10 +160,11 @@ func (q *Queue) setAlarm() {
 	at(q.ageDueLocked())
 	at(q.rereadAt)
 	at(q.noticeAt)
-	at(q.keep.deadAt)
-	for _, s := range q.segments {
-		if s.suspect != nil {
-			at(max(q.keep.repairAt, q.now()))
+	for _, sh := range q.shelves() {
+		for _, s := range sh.segments {
+			if s.suspect != nil {
+				at(max(q.keep.repairAt, q.now()))
+			}
 		}
 	}
 	if q.full {
@@ -176,7 +172,12 @@ func (q *Queue) setAlarm() {
 	} else if q.troubledByLimits() {
 		at(max(q.keep.limits.dropped, q.keep.limits.hopeful) + int64(dropTrouble))
 	}
-	if len(q.dead) > 0 || q.metaDue {
+	if q.letters.old.path != "" {
+		write(max(q.letters.old.at, q.now()))
+	} else if len(q.dead) > 0 {
+		write(q.now())
+	}
+	if q.metaDue {
 		write(q.now())
 	}
 	q.alarm = next
@@ -204,7 +205,8 @@ func (q *Queue) commitDueLocked() int64 {
 // shut makes everything safe and closes the files.
 func (q *Queue) shut() error {
 	failed := q.tend(true)
-	q.seal()
+	q.seal(&q.shelf)
+	q.seal(&q.letters.shelf)
 	q.mu.Lock()
 	q.metaDue = true
 	q.ackDue = 1 // so that the next run knows how far this one got

@@ -2,7 +2,6 @@ package store
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"fieldbridge/bridge"
@@ -26,7 +25,7 @@ func TestSmallFilesAreSalvaged(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{segment, filepath.Join(q.dir, deadFile)} {
+	for _, path := range []string{segment, deadPath(q.dir)} {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -297,8 +297,8 @@ func (q *Queue) askFree() {
 // being written is closed for it, if it is the only one.
 func (q *Queue) oldestIdle() *stored {
 	s := q.findIdle()
-	if s != nil && s == q.keep.writer {
-		q.seal()
+	if s != nil && s == q.writer {
+		q.seal(&q.shelf)
 	}
 	return s
 }
@@ -333,13 +333,13 @@ func (q *Queue) dropSegment(s *stored, cause string) int64 {
 	q.metaDue = true
 	bytes := s.bytes
 	q.mu.Unlock()
-	q.forget(s)
+	q.forget(&q.shelf, s)
 	// The account of it first: after a cut in between, the file is deleted at
 	// the next start. On a full disk there may be no room for that.
 	if err := q.writeMeta(); err != nil {
 		q.log.Warn("a segment is dropped before that is recorded", "err", err)
 	}
-	q.removeSegment(s)
+	q.remove(&q.shelf, s)
 	q.mu.Lock()
 	q.meta.Removed = slices.DeleteFunc(q.meta.Removed, func(p bridge.Position) bool { return p == s.First })
 	q.mu.Unlock()
@@ -363,8 +363,8 @@ func (q *Queue) dropAged() {
 		if s == nil || q.findIdle() != s {
 			return
 		}
-		if s == q.keep.writer {
-			q.seal()
+		if s == q.writer {
+			q.seal(&q.shelf)
 		}
 		q.dropSegment(s, causeAge)
 	}

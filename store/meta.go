@@ -35,6 +35,7 @@ type meta struct {
 	Writer bridge.Position `json:"writer,omitempty"`
 	// Before is what was in all blocks before those of Writer.
 	Before bridge.Count `json:"before,omitzero"`
+	Dead   deadMeta     `json:"dead,omitzero"`
 	// Removed are segments that are accounted for and about to be deleted.
 	Removed []bridge.Position `json:"removed,omitempty"`
 }

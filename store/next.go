@@ -124,7 +124,7 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.files.Lock()
 	defer q.files.Unlock()
 	q.mu.Lock()
-	s, memory := q.segmentFromLocked(p), q.mem.base
+	s, memory := q.shelf.from(p), q.mem.base
 	if s == nil {
 		// Nothing on disk from here on.
 		q.loadedLocked(which, p, memory, nil)
@@ -148,17 +148,6 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.loadedLocked(which, p, h.Last+1, entries)
 	q.mu.Unlock()
 	return true
-}
-
-// segmentFromLocked returns the first segment with a batch at or after p.
-func (q *Queue) segmentFromLocked(p bridge.Position) *stored {
-	i, _ := slices.BinarySearchFunc(q.segments, p, func(s *stored, p bridge.Position) int {
-		return cmp.Compare(s.Last, p)
-	})
-	if i == len(q.segments) {
-		return nil
-	}
-	return q.segments[i]
 }
 
 func (q *Queue) loadedLocked(which bridge.Lane, from, to bridge.Position, block []bridge.Entry) {
@@ -193,7 +182,7 @@ func (q *Queue) openForReading(s *stored) error {
 		return bridge.ErrClosed // nobody would close it again
 	}
 	q.closeReading()
-	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
+	file, err := segment.Open(s.path, q.segmentSize(&q.shelf))
 	if err != nil {
 		return err
 	}
@@ -237,7 +226,7 @@ func (q *Queue) unreadable(s *stored, err error) {
 			s.suspect = err
 			q.alarmLocked(q.now())
 		}
-	case q.log != nil:
+	default:
 		q.log.Debug("a segment cannot be read now", "file", s.path, "err", err)
 		q.rereadAt = q.now() + int64(time.Second)
 		q.alarmLocked(q.rereadAt)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -47,7 +46,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	acks := q.openAcks()
 	q.openSegments(&acks, found)
 	q.meta.Removed = nil
-	q.openDead()
+	q.openLetters()
 	q.begin(&acks)
 	q.metaDue = true
 	failed = errors.Join(failed, q.writeMeta())
@@ -59,11 +58,11 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 
 func newQueue(cfg Config, log *slog.Logger) *Queue {
 	q := &Queue{
-		log: log, dir: string(cfg.Dir), started: time.Now(),
+		log: log, shelf: shelf{dir: string(cfg.Dir)}, started: time.Now(),
 		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		notice: make(chan struct{}, 1),
-		claims: make(map[bridge.Position]uint32), keep: keeper{blockReadings: mostReadings},
+		claims: make(map[bridge.Position]uint32), keep: keeper{blockReadings: mostReadings}, letters: letters{most: lettersCost},
 	}
 	q.cfg.Store(&cfg)
 	return q
@@ -110,66 +109,61 @@ func (q *Queue) openAcks() ackRecord {
 // openSegments finds the segments. Those in the index are not opened; the
 // others, normally the newest alone, are read.
 func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
-	known := make(map[bridge.Position]block.Account, len(q.meta.Segments))
-	for _, s := range q.meta.Segments {
-		known[s.First] = s
-	}
-	names, err := os.ReadDir(q.dir)
-	if err != nil {
-		return // it is reported by the first write
-	}
-	for _, e := range names {
-		first, ok := segmentFirst(e.Name())
-		if !ok {
-			continue
-		}
-		s := &stored{path: filepath.Join(q.dir, e.Name()), Account: block.Account{First: first}}
-		if slices.Contains(q.meta.Removed, first) {
-			delete(known, first)
+	found, missing := q.shelf.list(q.meta.Segments)
+	found = slices.DeleteFunc(found, func(s *stored) bool {
+		removed := slices.Contains(q.meta.Removed, s.First)
+		if removed {
 			os.Remove(s.path)
-			continue
 		}
-		if m, ok := known[first]; ok {
-			delete(known, first)
-			s.Account = m
-		}
-		s.bytes = disk.Size(s.path)
-		q.segments = append(q.segments, s)
-	}
-	slices.SortFunc(q.segments, func(a, b *stored) int { return cmp.Compare(a.First, b.First) })
-	q.missSegments(known, acks)
-	all := q.segments
+		return removed
+	})
+	q.segments = found
+	q.missSegments(missing, acks)
 	q.segments = nil
-	for i, s := range all {
+	q.openShelf(&q.shelf, found, !indexed)
+	for _, s := range q.segments {
+		q.done = s.countDone(q.done, acks)
+	}
+}
+
+// openShelf takes over the segments that were found. Those of which nothing is
+// known are read, and the newest is written to again if it is right and has room.
+func (q *Queue) openShelf(sh *shelf, found []*stored, learnRuns bool) {
+	for i, s := range found {
 		limit := block.MaxPosition
-		if i+1 < len(all) {
-			limit = all[i+1].First
+		if i+1 < len(found) {
+			limit = found[i+1].First
 		}
 		if s.Last == 0 {
-			q.surveySegment(s, limit, !indexed)
+			q.surveySegment(sh, s, limit, learnRuns)
 		}
 		if s.Written.Batches == 0 && s.suspect == nil {
 			s.close()
 			os.Remove(s.path) // made, and then the power was cut; or set aside
 			continue
 		}
-		q.segments = append(q.segments, s)
+		sh.segments = append(sh.segments, s)
 		q.before = max(q.before, s.Uptime)
-		q.countDone(s, acks)
 	}
-	q.reuseNewest()
+	for i, s := range sh.segments {
+		if i == len(sh.segments)-1 && s.suspect == nil {
+			q.openWriter(sh, s)
+		} else {
+			s.close()
+		}
+	}
 }
 
 // surveySegment reads a segment that is not in the index.
-func (q *Queue) surveySegment(s *stored, limit bridge.Position, learnRuns bool) {
+func (q *Queue) surveySegment(sh *shelf, s *stored, limit bridge.Position, learnRuns bool) {
 	var found block.Account
-	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
+	file, err := segment.Open(s.path, q.segmentSize(sh))
 	if err == nil {
 		found, err = file.Survey(s.First, limit)
 	}
 	if err != nil {
 		file.Close()
-		q.salvageUnknown(s, limit, err)
+		q.salvageUnknown(sh, s, limit, err)
 		return
 	}
 	s.file, s.verified, s.Account = file, true, found
@@ -178,29 +172,16 @@ func (q *Queue) surveySegment(s *stored, limit bridge.Position, learnRuns bool) 
 	}
 }
 
-// reuseNewest goes on with the newest segment if it was read, found right, and
-// has room; all others are closed.
-func (q *Queue) reuseNewest() {
-	for i, s := range q.segments {
-		if s.file == nil && s.verified {
-			continue
-		}
-		if i == len(q.segments)-1 && s.suspect == nil {
-			q.openWriter(s)
-			continue
-		}
-		s.close()
-	}
-}
-
-func (q *Queue) openWriter(s *stored) {
-	if s.bytes > q.cfg.Load().segmentSize()*7/8 {
+// openWriter goes on with a segment, the newest, if it has room.
+func (q *Queue) openWriter(sh *shelf, s *stored) {
+	size := q.segmentSize(sh)
+	if s.bytes > size*7/8 {
 		s.close()
 		return
 	}
 	var err error
 	if s.file == nil {
-		if s.file, err = segment.Open(s.path, q.cfg.Load().segmentSize()); err == nil {
+		if s.file, err = segment.Open(s.path, size); err == nil {
 			err = s.file.Check(&s.Account)
 		}
 	}
@@ -212,27 +193,27 @@ func (q *Queue) openWriter(s *stored) {
 		return
 	}
 	s.verified = true
-	q.keep.writer = s
+	sh.writer = s
 }
 
-// countDone finds how much of a segment is done.
-func (q *Queue) countDone(s *stored, acks *ackRecord) {
+// countDone finds how much of a segment is done, and returns what is: all that
+// was, unless the record is of another time than the segment, as when files were
+// restored from a copy. Then what is not sure is sent again.
+func (s *stored) countDone(done spans, acks *ackRecord) spans {
 	s.done = acks.counts[s.First]
-	if len(q.done.missing(s.First, s.Last+1)) == 0 {
+	if len(done.missing(s.First, s.Last+1)) == 0 {
 		s.done = s.Written // it was removed, but a power cut has brought it back
 	}
 	if s.done.Batches <= s.Written.Batches && s.done.Readings <= s.Written.Readings {
-		return
+		return done
 	}
-	// The record is of another time than the segment, as when files were
-	// restored from a copy: what is not sure is sent again.
 	s.done = bridge.Count{}
 	kept := spans(nil)
-	for _, x := range q.done {
+	for _, x := range done {
 		kept.add(x.from, min(x.to, s.First))
 		kept.add(max(x.from, s.Last+1), x.to)
 	}
-	q.done = kept
+	return kept
 }
 
 // begin numbers on from what was found and begins the run.

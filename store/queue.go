@@ -1,10 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +34,8 @@ const (
 type Queue struct {
 	cfg     atomic.Pointer[Config] // changed by Apply alone
 	log     *slog.Logger
-	dir     string
+	shelf           // of the readings
+	letters letters // the dead ones
 	run     string
 	started time.Time       // of the run, with a monotonic clock
 	before  int64           // run time of the folder before this run, ms
@@ -60,7 +59,6 @@ type Queue struct {
 	claims     map[bridge.Position]uint32 // claimed and on disk: its readings
 	lanes      [2]lane
 	mark       bridge.Position // below is backlog
-	segments   []*stored       // in order; the last may be the writer's
 	pending    bridge.Count    // unfinished batches in memory
 	waiters    int             // those of them with a safe
 	waitFrom   bridge.Position // below, no batch in memory has a safe
@@ -287,7 +285,7 @@ func (q *Queue) finishLocked(it *item) (safe func(error)) {
 
 // doneOnDiskLocked accounts for a batch on disk that is done.
 func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
-	if s := q.segmentOfLocked(p); s != nil {
+	if s := q.shelf.of(p); s != nil {
 		s.done = s.done.Add(n)
 		if s.done == s.Written && s != q.segments[len(q.segments)-1] {
 			q.alarmLocked(q.now()) // it can be removed
@@ -306,20 +304,6 @@ func (q *Queue) acksDueLocked() {
 		q.ackDue = due
 	}
 	q.alarmLocked(q.ackDue)
-}
-
-// segmentOfLocked returns the segment that has position p.
-func (q *Queue) segmentOfLocked(p bridge.Position) *stored {
-	i, ok := slices.BinarySearchFunc(q.segments, p, func(s *stored, p bridge.Position) int {
-		return cmp.Compare(s.First, p)
-	})
-	if !ok {
-		i--
-	}
-	if i < 0 || p > q.segments[i].Last {
-		return nil
-	}
-	return q.segments[i]
 }
 
 // Release implements [bridge.Queue].
@@ -440,9 +424,5 @@ func (q *Queue) Close() error {
 	q.mu.Unlock()
 	close(q.stop)
 	<-q.ended
-	if q.log == nil { // of OpenStopped
-		q.endReading()
-		return q.closeFiles()
-	}
 	return q.keep.closed
 }

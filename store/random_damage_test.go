@@ -22,7 +22,7 @@ func TestRandomDamages(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		master, name, of := segments, filepath.Base(segmentPath("", 1)), run
 		if seed%3 == 2 {
-			master, name, of = dead, deadFile, deadRun
+			master, name, of = dead, filepath.Join(deadDir, filepath.Base(segmentPath("", 1))), deadRun
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testRandomDamage(t, rnd, copyDir(t, master), name, of) })
 		if t.Failed() {

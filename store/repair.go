@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -34,13 +35,13 @@ func (q *Queue) replaceDamaged(path, by string, cause error) error {
 	if err := os.Rename(by, path); err != nil {
 		return fmt.Errorf("put a repaired file in its place: %w", err)
 	}
-	return disk.SyncDir(q.dir)
+	return disk.SyncDir(filepath.Dir(path))
 }
 
 // setAside moves or links a damaged file to the quarantine, and tells it.
 func (q *Queue) setAside(path string, cause error, move func(from, to string) error) bool {
 	dir := filepath.Join(q.dir, quarantineDir)
-	to := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(path), time.Now().UnixMilli()))
+	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(q.name(path), "/", "-"), time.Now().UnixMilli()))
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = move(path, to)
@@ -50,7 +51,7 @@ func (q *Queue) setAside(path string, cause error, move func(from, to string) er
 		return false
 	}
 	disk.SyncDir(dir)
-	disk.SyncDir(q.dir)
+	disk.SyncDir(filepath.Dir(path))
 	q.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
 	q.keep.limits.counted = false
 	q.mu.Lock()
@@ -65,19 +66,22 @@ func (q *Queue) repairSuspects() {
 	if q.now() < q.keep.repairAt {
 		return
 	}
-	var suspects []*stored
+	type suspect struct {
+		*shelf
+		*stored
+	}
+	var suspects []suspect
 	q.mu.Lock()
-	for _, s := range q.segments {
-		if s.suspect != nil {
-			suspects = append(suspects, s)
+	for _, sh := range q.shelves() {
+		for _, s := range sh.segments {
+			if s.suspect != nil {
+				suspects = append(suspects, suspect{sh, s})
+			}
 		}
 	}
 	q.mu.Unlock()
 	for _, s := range suspects {
-		if s == q.keep.writer {
-			q.seal()
-		}
-		if err := q.repair(s); err != nil {
+		if err := q.repair(s.shelf, s.stored); err != nil {
 			q.keep.repairAt = q.now() + int64(retryMost)
 			if errors.Is(err, errUnread) {
 				q.keep.repairAt = q.now() + int64(rereadEvery)
@@ -101,28 +105,33 @@ const (
 var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
 
 // mended reports whether a segment that could not be read now can, all of it:
-// nothing was wrong with it but the disk.
-func (q *Queue) mended(s *stored) bool {
+// nothing was wrong with it but the disk. An error may pass.
+func (q *Queue) mended(sh *shelf, s *stored) (bool, error) {
 	q.files.Lock()
 	defer q.files.Unlock()
 	if q.read.open == s {
 		q.closeReading()
 	}
-	file, err := segment.Open(s.path, q.cfg.Load().segmentSize())
+	file, err := segment.Open(s.path, q.segmentSize(sh))
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
 	file.Close()
-	return err == nil
+	if segment.IsDamage(err) || errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // repair keeps of a damaged segment what can be read, in a new file, and sets
 // the damaged one aside. What is lost is counted and named in tombstones. An
 // error means that nothing was changed, as when the disk is full.
-func (q *Queue) repair(s *stored) error {
-	if q.mended(s) {
-		q.readAgain(s)
-		return nil
+func (q *Queue) repair(sh *shelf, s *stored) error {
+	if s == sh.writer {
+		q.seal(sh)
+	}
+	if ok, err := q.mended(sh, s); ok || err != nil {
+		return q.readAgain(s, err)
 	}
 	cause := s.suspect
 	found, err := segment.Salvage(s.path, s.First, s.Last+1)
@@ -132,32 +141,34 @@ func (q *Queue) repair(s *stored) error {
 		if q.patient(s) {
 			return errUnread
 		}
-	} else if q.mended(s) { // the disk came to its senses meanwhile
-		q.readAgain(s)
-		return nil
+	} else if ok, err := q.mended(sh, s); ok || err != nil { // the disk came to its senses meanwhile
+		return q.readAgain(s, err)
 	}
-	kept := q.survey(found)
+	kept := q.survey(sh, found)
 	if unread() && q.patient(s) {
 		return errUnread
 	}
 	var account block.Account
 	tmp := s.path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
-		if account, err = found.Rebuild(tmp, q.cfg.Load().segmentSize()); err != nil {
+		if account, err = found.Rebuild(tmp, q.segmentSize(sh)); err != nil {
 			os.Remove(tmp)
 			return err
 		}
 	}
-	lost := q.lose(s, kept, account)
+	lost := q.lose(sh, s, &kept, account)
+	if sh.dead && found != nil {
+		q.nameLetters(s, &kept, found.Blocks)
+	}
 	// First the account of it, then the files: after a cut in between, the
 	// damaged file is found and repaired once more, and no more is lost.
 	if err := q.writeMeta(); err != nil {
 		q.wrote(true, err)
 	}
-	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", filepath.Base(s.path), lost.Readings, cause)
+	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", q.name(s.path), lost.Readings, cause)
 	if kept.waiting.Batches == 0 {
 		q.quarantine(s.path, cause)
-		q.forget(s)
+		q.forget(sh, s)
 		return nil
 	}
 	if err := q.replaceDamaged(s.path, tmp, cause); err != nil {
@@ -182,13 +193,17 @@ func (q *Queue) patient(s *stored) bool {
 	return q.now()-s.unreadSince < int64(patience)
 }
 
-// readAgain takes note that nothing is wrong with a segment.
-func (q *Queue) readAgain(s *stored) {
+// readAgain takes note that nothing is wrong with a segment, if there is no error.
+func (q *Queue) readAgain(s *stored, err error) error {
+	if err != nil {
+		return err
+	}
 	q.mu.Lock()
 	s.suspect = nil
 	q.mu.Unlock()
 	s.unreadSince = 0
 	q.log.Info("a segment can be read again", "file", s.path)
+	return nil
 }
 
 // survivors is what a damaged segment still has.
@@ -199,7 +214,7 @@ type survivors struct {
 }
 
 // survey counts what was found in a damaged segment, which may be nothing.
-func (q *Queue) survey(found *segment.Salvaged) (k survivors) {
+func (q *Queue) survey(sh *shelf, found *segment.Salvaged) (k survivors) {
 	if found == nil {
 		return k
 	}
@@ -219,7 +234,7 @@ func (q *Queue) survey(found *segment.Salvaged) (k survivors) {
 			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
 			p := entries[i].Position
 			k.positions.add(p, p+1)
-			if q.done.has(p) {
+			if sh.dead && p < q.letters.from || !sh.dead && q.done.has(p) {
 				k.done = k.done.Add(n)
 			} else {
 				k.waiting = k.waiting.Add(n)
@@ -232,15 +247,19 @@ func (q *Queue) survey(found *segment.Salvaged) (k survivors) {
 
 // lose accounts for what is lost of a segment: what waited in it and is not
 // among the survivors.
-func (q *Queue) lose(s *stored, kept survivors, account block.Account) bridge.Count {
+func (q *Queue) lose(sh *shelf, s *stored, kept *survivors, account block.Account) bridge.Count {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	lost := s.waiting().Sub(kept.waiting)
-	var gaps []span
-	for _, g := range q.done.missing(s.First, s.Last+1) {
-		gaps = append(gaps, kept.positions.missing(g.from, g.to)...)
+	if sh.dead {
+		q.ledger.Dead = q.ledger.Dead.Sub(lost)
+	} else {
+		var gaps []span
+		for _, g := range q.done.missing(s.First, s.Last+1) {
+			gaps = append(gaps, kept.positions.missing(g.from, g.to)...)
+		}
+		q.missLocked(gaps, lost, causeDamaged, s.Oldest, s.Newest)
 	}
-	q.missLocked(gaps, lost, causeDamaged, s.Oldest, s.Newest)
 	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
 	s.Written, s.done = account.Written, kept.done
 	if kept.waiting.Batches > 0 {
@@ -255,7 +274,7 @@ func (q *Queue) lose(s *stored, kept survivors, account block.Account) bridge.Co
 // salvageUnknown looks for whole blocks in a segment of which nothing is known,
 // at the start. What lies between them is counted by their neighbours; what may
 // have come after the last one is not known.
-func (q *Queue) salvageUnknown(s *stored, limit bridge.Position, cause error) {
+func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, cause error) {
 	found, err := segment.Salvage(s.path, s.First, limit)
 	found.Close()
 	var blocks []segment.Found
@@ -266,13 +285,15 @@ func (q *Queue) salvageUnknown(s *stored, limit bridge.Position, cause error) {
 	if len(blocks) > 0 {
 		for i := range blocks {
 			s.Take(&blocks[i].Header)
-			q.learnRun(&blocks[i].Header)
+			if !sh.dead {
+				q.learnRun(&blocks[i].Header)
+			}
 		}
 		before := blocks[0].Before
-		if q.meta.Writer == s.First {
+		if !sh.dead && q.meta.Writer == s.First {
 			before = q.meta.Before
-		} else if n := len(q.segments); n > 0 {
-			before = q.segments[n-1].Total
+		} else if n := len(sh.segments); n > 0 {
+			before = sh.segments[n-1].Total
 		}
 		s.Written = s.Total.Sub(before)
 	}
@@ -280,9 +301,11 @@ func (q *Queue) salvageUnknown(s *stored, limit bridge.Position, cause error) {
 	if limit == block.MaxPosition {
 		end = 0
 	}
-	q.missAfter(s.Last, end)
+	if !sh.dead {
+		q.missAfter(s.Last, end)
+	}
 	if len(blocks) == 0 {
-		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", filepath.Base(s.path), cause))
+		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", q.name(s.path), cause))
 		s.Last = 0
 		return
 	}
@@ -329,18 +352,22 @@ func (q *Queue) learnRun(h *block.Header) {
 
 // missSegments accounts for the segments of the index that are not there and
 // are not known to be done.
-func (q *Queue) missSegments(known map[bridge.Position]block.Account, acks *ackRecord) {
+func (q *Queue) missSegments(missing []block.Account, acks *ackRecord) {
 	if w := q.meta.Writer; w != 0 && (acks.next == 0 || q.done.next(w) < acks.next) && !slices.ContainsFunc(q.segments, func(s *stored) bool { return s.First == w }) {
 		q.log.Error("the newest segment of the queue is gone", "file", segmentPath(q.dir, w))
 		q.missAfter(w-1, 0)
 	}
-	for first, m := range known {
-		gaps := q.done.missing(first, m.Last+1)
-		lost := m.Written.Sub(acks.counts[first])
+	for i := range missing {
+		m := &missing[i]
+		if slices.Contains(q.meta.Removed, m.First) {
+			continue
+		}
+		gaps := q.done.missing(m.First, m.Last+1)
+		lost := m.Written.Sub(acks.counts[m.First])
 		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
 			continue
 		}
-		q.log.Error("a segment of the queue is gone", "file", segmentPath(q.dir, first), "readings", lost.Readings)
+		q.log.Error("a segment of the queue is gone", "file", segmentPath(q.dir, m.First), "readings", lost.Readings)
 		q.ledger.Restored = q.ledger.Restored.Add(lost)
 		q.ledger.Waiting = q.ledger.Waiting.Add(lost)
 		q.missLocked(gaps, lost, causeDamaged, m.Oldest, m.Newest)

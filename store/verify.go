@@ -6,9 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	bolt "go.etcd.io/bbolt"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
@@ -36,7 +35,7 @@ func (q *Queue) Verify(ctx context.Context, found func(Verified)) error {
 			return err
 		}
 		q.mu.Lock()
-		s := q.segmentFromLocked(p)
+		s := q.shelf.from(p)
 		var last bridge.Position
 		v := Verified{}
 		if s != nil {
@@ -54,10 +53,10 @@ func (q *Queue) Verify(ctx context.Context, found func(Verified)) error {
 		found(v)
 		p = max(p, last) + 1
 	}
-	if err := q.verifyDeadFile(ctx, found); err != nil {
+	if err := q.ask(ctx, func() error { return q.verifyLetters(found) }); err != nil {
 		return err
 	}
-	return q.verifyQuarantine(ctx, found)
+	return verifyQuarantine(ctx, q.dir, found)
 }
 
 func (q *Queue) verifySegment(s *stored) error {
@@ -70,39 +69,31 @@ func (q *Queue) verifySegment(s *stored) error {
 	return s.file.Walk(func(*block.Header, []byte) error { return nil })
 }
 
-// verifyDeadFile reads the dead letters, if there are any.
-func (q *Queue) verifyDeadFile(ctx context.Context, found func(Verified)) error {
-	v := Verified{File: deadFile}
-	verify := func() error {
-		info, err := os.Lstat(q.deadPath())
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			v.Bytes = disk.Allocated(info)
-			err = q.withDead(false, func(db *bolt.DB) error {
-				return errors.Join(verifyDead(db), countDead(db, &v.Count))
-			})
-		}
-		v.Damage = err
+// verifyLetters reads the dead letters. Damaged ones are repaired.
+func (q *Queue) verifyLetters(found func(Verified)) error {
+	if err := q.turnOver(true); err != nil {
+		return err
+	}
+	l := &q.letters
+	var failed error
+	for _, s := range slices.Clone(l.segments) {
+		s.verified = false
+		_, err := q.readSegment(s, max(s.First, l.from), func(DeadLetter) (bool, error) { return true, nil })
+		v := Verified{File: q.name(s.path), Bytes: s.bytes, Count: s.waiting(), Damage: err}
 		if err != nil {
 			v.Count = bridge.Count{}
 		}
 		found(v)
-		if segment.IsDamage(err) && q.log != nil {
-			return q.mendDead(err)
+		if segment.IsDamage(err) {
+			failed = errors.Join(failed, q.repair(&l.shelf, s))
 		}
-		return nil
 	}
-	if q.log == nil { // stopped
-		return verify()
-	}
-	return q.ask(ctx, verify)
+	return failed
 }
 
 // verifyQuarantine lists the files that were set aside.
-func (q *Queue) verifyQuarantine(ctx context.Context, found func(Verified)) error {
-	dir := filepath.Join(q.dir, quarantineDir)
+func verifyQuarantine(ctx context.Context, dir string, found func(Verified)) error {
+	dir = filepath.Join(dir, quarantineDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -114,14 +105,13 @@ func (q *Queue) verifyQuarantine(ctx context.Context, found func(Verified)) erro
 		path := filepath.Join(dir, e.Name())
 		v := Verified{File: filepath.Join(quarantineDir, e.Name()), Bytes: disk.Size(path), Quarantine: true}
 		switch {
-		case strings.HasPrefix(e.Name(), segmentPrefix):
+		case strings.HasPrefix(e.Name(), segmentPrefix), strings.HasPrefix(e.Name(), deadDir+"-"+segmentPrefix):
 			v.Count = salvageable(path)
-		case strings.HasPrefix(e.Name(), deadFile):
-			if s, err := scanDead(path); err == nil {
-				v.Count.Batches = uint64(len(s.whole))
-				v.Count.Readings = s.readings()
-				s.f.Close()
-			}
+		case strings.HasPrefix(e.Name(), oldFile):
+			eachOldLetter(path, func(l DeadLetter) error {
+				v.Count = v.Count.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
+				return nil
+			})
 		}
 		found(v)
 	}

@@ -72,8 +72,9 @@ func (at *At) ask(ctx context.Context, r Queue, w io.Writer) (x store.Exported, 
 	}
 }
 
-// open opens the folder of a gateway that does not run.
-func (at *At) open(change bool, stderr io.Writer) (*store.Queue, error) {
+// open opens the folder of a gateway that does not run: to be changed, or to be
+// looked at.
+func (at *At) open(change bool, stderr io.Writer) (q viewed, err error) {
 	dir := string(at.Store.Dir)
 	if !holdsQueue(dir) {
 		return nil, fmt.Errorf("there is no queue in %s: name the gateway's configuration or its queue directory", dir)
@@ -82,15 +83,13 @@ func (at *At) open(change bool, stderr io.Writer) (*store.Queue, error) {
 	if cfg.SegmentSize == 0 {
 		cfg.SegmentSize = min(store.DefaultSegmentSize, cfg.MaxSize/8)
 	}
-	var q *store.Queue
-	var err error
 	if change {
 		if err := mayChange(dir); err != nil {
 			return nil, err
 		}
 		// What is changed is recorded as a run of its own. The limits are out of
-		// its reach: nothing but what is asked for may be dropped. A tenth of
-		// max_size is mapped for dead letters, so it cannot just be huge.
+		// its reach: nothing but what is asked for may be dropped, dead letters
+		// and the quarantine included, which may take a tenth each.
 		cfg.MaxSize, cfg.MaxAge, cfg.MinFree = max(2*cfg.MaxSize, 11*setting.Size(apparentSize(dir))), 0, 0
 		q, err = store.Open(cfg, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	} else {

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot"
-	"fieldbridge/setting"
-	"fieldbridge/store"
+	"fieldbridge/store/disk"
 	"fieldbridge/store/state"
 )
 
@@ -69,12 +68,13 @@ func turnStopped(dir string, t Turn) (awsiot.CommandStatus, error) {
 	if err := mayChange(dir); err != nil {
 		return awsiot.CommandStatus{}, err
 	}
-	// The queue is open meanwhile, so that no gateway starts.
-	queue, err := store.OpenStopped(store.Config{Dir: setting.Path(dir)})
+	lock, err := disk.Lock(dir) // so that no gateway starts meanwhile
 	if err != nil {
 		return awsiot.CommandStatus{}, held(dir, err)
 	}
-	defer queue.Close()
+	if lock != nil {
+		defer lock.Close()
+	}
 	saved, err := state.Open(dir)
 	if err != nil {
 		return awsiot.CommandStatus{}, err

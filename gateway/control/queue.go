@@ -83,10 +83,24 @@ type DeadLetter struct {
 	Cause    string    `json:"cause"`
 }
 
+// viewed is a queue to look at: one that is open, or the folder of one that is
+// stopped.
+type viewed interface {
+	Inspect() store.Report
+	Verify(ctx context.Context, found func(store.Verified)) error
+	Entries(ctx context.Context, f store.Filter, visit func([]bridge.Entry) error) (store.Exported, error)
+	Dead(ctx context.Context, visit func(store.DeadLetter) error) error
+	Close() error
+}
+
 // do does it on q and writes the answer: an export as it is, all else as JSON. It
 // returns what was exported.
-func (r *Queue) do(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (x store.Exported, err error) {
+func (r *Queue) do(ctx context.Context, q viewed, gateway string, w io.Writer) (x store.Exported, err error) {
 	var answer any
+	queue, open := q.(*store.Queue)
+	if r.Op.changes() && !open {
+		return x, fmt.Errorf("%q changes a queue, and this one is open to be read", r.Op)
+	}
 	switch r.Op {
 	case Inspect:
 		answer = q.Inspect()
@@ -95,15 +109,15 @@ func (r *Queue) do(ctx context.Context, q *store.Queue, gateway string, w io.Wri
 	case Export:
 		return r.export(ctx, q, gateway, w)
 	case Forget:
-		answer, err = q.Forget(ctx, r.Filter, r.Exported)
+		answer, err = queue.Forget(ctx, r.Filter, r.Exported)
 	case Purge:
-		answer, err = q.Purge(ctx)
+		answer, err = queue.Purge(ctx)
 	case DeadList:
 		answer, err = listDead(ctx, q, r.Limit)
 	case DeadRetry:
-		answer, err = q.RetryDead(ctx)
+		answer, err = queue.RetryDead(ctx)
 	case DeadPurge:
-		answer, err = q.PurgeDead(ctx)
+		answer, err = queue.PurgeDead(ctx)
 	default:
 		return x, fmt.Errorf("%q is nothing to do with a queue", r.Op)
 	}
@@ -113,7 +127,7 @@ func (r *Queue) do(ctx context.Context, q *store.Queue, gateway string, w io.Wri
 	return x, json.NewEncoder(w).Encode(answer)
 }
 
-func (r *Queue) export(ctx context.Context, q *store.Queue, gateway string, w io.Writer) (store.Exported, error) {
+func (r *Queue) export(ctx context.Context, q viewed, gateway string, w io.Writer) (store.Exported, error) {
 	x, err := export.New(w, r.Format, gateway)
 	if err != nil {
 		return store.Exported{}, err
@@ -125,7 +139,7 @@ func (r *Queue) export(ctx context.Context, q *store.Queue, gateway string, w io
 	return exported, x.Flush()
 }
 
-func verifyAll(ctx context.Context, q *store.Queue) ([]Verified, error) {
+func verifyAll(ctx context.Context, q viewed) ([]Verified, error) {
 	all := []Verified{}
 	err := q.Verify(ctx, func(f store.Verified) {
 		v := Verified{File: f.File, Bytes: f.Bytes, Count: f.Count, Quarantine: f.Quarantine}
@@ -142,7 +156,7 @@ var errEnough = errors.New("enough")
 
 // listDead returns at most limit dead letters: a running queue does not write
 // while it reads them.
-func listDead(ctx context.Context, q *store.Queue, limit int) (DeadLetters, error) {
+func listDead(ctx context.Context, q viewed, limit int) (DeadLetters, error) {
 	list := DeadLetters{Letters: []DeadLetter{}}
 	err := q.Dead(ctx, func(l store.DeadLetter) error {
 		if len(list.Letters) >= limit {

@@ -37,21 +37,8 @@ func Lock(dir string) (*os.File, error) {
 			return nil, nil
 		}
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		defer f.Close()
-		by := make([]byte, 200)
-		n, _ := f.ReadAt(by, 0)
-		by = bytes.TrimSpace(by[:n])
-		if len(by) == 0 {
-			by = []byte("another process")
-		}
-		return nil, &LockedError{Dir: dir, By: string(by)}
+	if err := flock(f, dir); err != nil {
+		return nil, err
 	}
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
@@ -59,4 +46,35 @@ func Lock(dir string) (*os.File, error) {
 		f.WriteAt([]byte(text), 0) // for people only
 	}
 	return f, nil
+}
+
+// Hold takes the folder as [Lock] does, and leaves it as it is: without a file to
+// lock it holds nothing, and returns no file and no error.
+func Hold(dir string) (*os.File, error) {
+	f, err := os.Open(filepath.Join(dir, LockFile))
+	if err != nil {
+		return nil, nil
+	}
+	return f, flock(f, dir)
+}
+
+// flock locks f, or closes it and says who has it.
+func flock(f *os.File, dir string) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return nil
+		}
+		defer f.Close()
+		by := make([]byte, 200)
+		n, _ := f.ReadAt(by, 0)
+		by = bytes.TrimSpace(by[:n])
+		if len(by) == 0 {
+			by = []byte("another process")
+		}
+		return &LockedError{Dir: dir, By: string(by)}
+	}
 }

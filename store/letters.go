@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"fieldbridge/bridge"
+	"fieldbridge/store/block"
+	"fieldbridge/store/segment"
+)
+
+// DeadLetter is a batch that the cloud refuses for good.
+type DeadLetter struct {
+	bridge.Entry
+	Cause  string
+	number bridge.Position // its own, in the order of burial
+}
+
+// Dead calls visit with the dead letters on disk, the oldest first.
+func (q *Queue) Dead(ctx context.Context, visit func(DeadLetter) error) error {
+	return q.ask(ctx, func() error {
+		if err := q.turnOver(true); err != nil {
+			return err
+		}
+		for p := q.letters.from; ; {
+			_, next, err := q.readLetters(p, func(l DeadLetter) (bool, error) { return true, visit(l) })
+			if err != nil || next == 0 {
+				return err
+			}
+			p = next
+		}
+	})
+}
+
+// readLetters calls visit with the letters from number p on of one segment, until
+// it wants no more, and returns the segment and where to go on; 0 at the end. A
+// segment that is damaged is repaired first.
+func (q *Queue) readLetters(p bridge.Position, visit func(DeadLetter) (more bool, err error)) (*stored, bridge.Position, error) {
+	for {
+		s := q.letters.shelf.from(p)
+		if s == nil {
+			return nil, 0, nil
+		}
+		next, err := q.readSegment(s, p, visit)
+		if s.suspect == nil {
+			return s, next, err
+		}
+		if err := q.repair(&q.letters.shelf, s); err != nil {
+			q.mu.Lock()
+			q.alarmLocked(q.now())
+			q.mu.Unlock()
+			return nil, 0, err
+		}
+		p = next
+	}
+}
+
+// readSegment calls visit with the letters of a segment from number p on, and
+// returns where to go on. If it finds the segment damaged, it says so in it.
+func (q *Queue) readSegment(s *stored, p bridge.Position, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
+	file := s.file
+	if file == nil {
+		if s.suspect != nil {
+			return p, s.suspect
+		}
+		var err error
+		if file, err = segment.Open(s.path, q.segmentSize(&q.letters.shelf)); err == nil {
+			defer file.Close()
+			if !s.verified {
+				err = file.Check(&s.Account)
+				s.verified = err == nil
+			}
+		}
+		if err != nil {
+			if segment.IsDamage(err) {
+				s.suspect = err
+			}
+			return p, err
+		}
+	}
+	var d block.Decoder
+	p, err := eachLetter(file, p, s.Last, &d, visit)
+	if segment.IsDamage(err) {
+		s.suspect = err
+	}
+	return p, err
+}
+
+// eachLetter calls visit with the letters from number p to last of a segment,
+// until it wants no more. It returns where to go on.
+func eachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
+	var buf []byte
+	for p <= last {
+		data, h, err := file.Find(p, buf)
+		if err != nil || data == nil || h.First > last {
+			return max(p, last+1), err
+		}
+		buf = data
+		entries, _, err := d.Decode(&h, h.Payload(data))
+		if err != nil || len(entries) != 1 {
+			return p, segment.Damaged("dead letter %d: %w", h.First, errors.Join(err, block.ErrChecksum))
+		}
+		letter := DeadLetter{Entry: entries[0], Cause: h.Cause, number: h.First}
+		letter.Position = h.Origin
+		p = h.Last + 1
+		if more, err := visit(letter); !more || err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// lettersCost is how much memory letters that are retried or purged together may
+// take, in bytes: little beside what the memory holds.
+const lettersCost = memoryMost / 8
+
+// someLetters returns the oldest letters: some of one segment, whose numbers follow
+// one another. s is nil when there are none.
+func (q *Queue) someLetters() (s *stored, some []DeadLetter, n bridge.Count, err error) {
+	next := q.letters.from
+	s, _, err = q.readLetters(next, func(l DeadLetter) (bool, error) {
+		if len(some) > 0 && l.number != next {
+			return false, nil
+		}
+		some, next = append(some, l), l.number+1
+		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
+		return memoryCost(n) < q.letters.most, nil
+	})
+	return s, some, n, err
+}
+
+// passLocked takes note that some of a segment, the oldest letters, are gone.
+func (q *Queue) passLocked(s *stored, some []DeadLetter, n bridge.Count) {
+	q.letters.from = some[len(some)-1].number + 1
+	s.done = s.done.Add(n)
+	q.metaDue = true
+}
+
+// RetryDead queues the dead letters once more, as batches of this run. It
+// returns how many there were.
+func (q *Queue) RetryDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, q.retrySome)
+}
+
+// PurgeDead drops the dead letters, and returns how many there were.
+func (q *Queue) PurgeDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, func() (bridge.Count, error) { return q.dropLetters(causePurged) })
+}
+
+// emptyDead takes the dead letters out, some at a time.
+func (q *Queue) emptyDead(ctx context.Context, take func() (bridge.Count, error)) (total bridge.Count, err error) {
+	for {
+		var n bridge.Count
+		err := q.ask(ctx, func() (err error) {
+			// The batches that they were are recorded as done first: nothing says so
+			// any more when they are gone.
+			if err = errors.Join(q.turnOver(true), q.bury(), q.record(true)); err == nil {
+				n, err = take()
+			}
+			return err
+		})
+		total = total.Add(n)
+		if err != nil || n.Batches == 0 {
+			q.nudgeBoth()
+			return total, err
+		}
+	}
+}
+
+// dropLetters drops the oldest letters, some at a time.
+func (q *Queue) dropLetters(cause string) (bridge.Count, error) {
+	s, some, n, err := q.someLetters()
+	if err != nil || s == nil {
+		return bridge.Count{}, err
+	}
+	q.mu.Lock()
+	q.ledger.Dead = q.ledger.Dead.Sub(n)
+	q.ledger.Dropped = q.ledger.Dropped.Add(n)
+	for i := range some {
+		q.addStoneLocked(deadStone(&some[i], cause))
+	}
+	q.passLocked(s, some, n)
+	q.mu.Unlock()
+	err = q.writeMeta()
+	q.removeGone()
+	return n, err
+}
+
+// deadStone is the tombstone of one dead letter.
+func deadStone(l *DeadLetter, cause string) stoneMeta {
+	at := l.At.UnixMilli()
+	return stoneMeta{Run: l.Run, First: l.Seq, Last: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},
+		Cause: cause, Since: at, Until: at}
+}
+
+// trimDead drops the oldest segments of dead letters beyond their limit, a tenth
+// of max_size.
+func (q *Queue) trimDead() error {
+	for {
+		total := int64(0)
+		for _, s := range q.letters.segments {
+			total += s.bytes
+		}
+		if total <= q.cfg.Load().tenth() || len(q.letters.segments) < 2 || q.meta.Dead.Retry != nil {
+			return nil
+		}
+		for last := q.letters.segments[0].Last; q.letters.from <= last; {
+			if n, err := q.dropLetters(causeDead); err != nil || n.Batches == 0 {
+				return err
+			}
+		}
+	}
+}
+
+// retryMeta are letters that are on their way back into the queue. It is in the
+// index before they are, so that after a kill at any point each is in one place.
+type retryMeta struct {
+	From     bridge.Position `json:"from"`     // their first number
+	First    bridge.Position `json:"first"`    // their first position in the queue
+	Readings []uint64        `json:"readings"` // of each
+}
+
+// count returns what the first n letters have.
+func (r *retryMeta) count(n int) bridge.Count {
+	c := bridge.Count{Batches: uint64(n)}
+	for _, readings := range r.Readings[:n] {
+		c.Readings += readings
+	}
+	return c
+}
+
+// retrySome queues the oldest letters, and waits until they are on disk.
+func (q *Queue) retrySome() (bridge.Count, error) {
+	if q.meta.Dead.Retry != nil { // of a try before, when the disk failed
+		if err := q.tend(true); err != nil {
+			return bridge.Count{}, err
+		}
+	}
+	s, some, n, err := q.someLetters()
+	if err != nil || s == nil {
+		return bridge.Count{}, err
+	}
+	q.mu.Lock()
+	r := &retryMeta{From: some[0].number, First: q.mem.end()}
+	for i := range some {
+		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
+		q.mem.push(item{batch: some[i].Batch, at: q.now()})
+		// The readings come under a new name; the old one shall not look lost.
+		q.addStoneLocked(deadStone(&some[i], causeRetried))
+	}
+	q.pending = q.pending.Add(n)
+	q.ledger.Waiting = q.ledger.Waiting.Add(n)
+	q.ledger.Dead = q.ledger.Dead.Sub(n)
+	q.meta.Dead.Retry = r
+	q.passLocked(s, some, n)
+	q.mu.Unlock()
+	if err := q.writeMeta(); err != nil {
+		return n, err
+	}
+	return n, q.tend(true)
+}
+
+// retried takes note that the letters are in the queue, once they are on disk or
+// done there and that is recorded.
+func (q *Queue) retried() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r := q.meta.Dead.Retry; r != nil && q.mem.base >= r.First+bridge.Position(len(r.Readings)) {
+		q.meta.Dead.Retry = nil
+		q.metaDue = true
+	}
+}
+
+// endRetry finds out at the start how many letters had come back into the queue:
+// those stay there, the others are dead letters still.
+func (q *Queue) endRetry() {
+	r := q.meta.Dead.Retry
+	if r == nil {
+		return
+	}
+	q.meta.Dead.Retry = nil
+	n := 0
+	for p := r.First; n < len(r.Readings) && (q.done.has(p) || q.shelf.of(p) != nil); p++ {
+		n++
+	}
+	q.letters.from = r.From + bridge.Position(n)
+	if s := q.letters.shelf.of(r.From); s != nil {
+		s.done = s.done.Add(r.count(n))
+	}
+}
