@@ -11,8 +11,7 @@
 // The structs are the adapters' own, filled by reflection as package setting
 // describes. Numbers are read from the source text by one grammar, since YAML's
 // own reads 010 as eight. Anchors, aliases, tags and further documents are
-// refused. The plain YAML that most files are made of is read by a parser of our
-// own, for its memory; all else, mistakes above all, by the general one.
+// refused.
 //
 // A fleet file describes many gateways ([LoadFleet]); package change brings a
 // changed file into a running gateway.

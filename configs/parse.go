@@ -1,15 +1,15 @@
 package configs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"go.yaml.in/yaml/v4"
 )
 
 // parse reads a YAML document that is a mapping. A syntax error comes alone;
@@ -20,60 +20,62 @@ func parse(file string, content []byte) (*node, []Problem) {
 	if p != nil {
 		return nil, []Problem{*p}
 	}
-	if root := readLean(src); root != nil {
-		return root, nil
-	}
-	tree, p := src.parse()
+	documents, p := src.parse()
 	if p != nil {
 		return nil, []Problem{*p}
 	}
-	b := builder{src: src}
-	return b.document(tree), b.problems
+	b := builder{src: src, texts: make(map[string]string)}
+	return b.document(documents), b.problems
 }
 
-// parse runs the YAML parser. Its panics on hostile input become problems too.
-func (s *source) parse() (tree *ast.File, p *Problem) {
-	defer func() {
-		if r := recover(); r != nil {
-			p = &Problem{Position{s.file, 1, 1}, "the file confuses the YAML parser", "simplify it: use quotes around unusual text"}
+// parse runs the YAML parser up to a second document, which is refused.
+func (s *source) parse() (documents []*yaml.Node, p *Problem) {
+	if p := s.directive(); p != nil {
+		return nil, p
+	}
+	loader, err := yaml.NewLoader(bytes.NewReader(s.text), yaml.WithUniqueKeys(false))
+	for err == nil && len(documents) < 2 {
+		document := new(yaml.Node)
+		if err = loader.Load(document); err == nil && len(document.Content) > 0 {
+			documents = append(documents, document)
 		}
-	}()
-	tree, err := parser.ParseBytes(s.text, 0, parser.AllowDuplicateMapKey())
-	if err == nil {
-		return tree, nil
 	}
-	at := Position{s.file, 1, 1}
-	text := err.Error()
-	var syntax *yaml.SyntaxError
-	if errors.As(err, &syntax) {
-		text = syntax.Message
-		at = s.position(syntax.Token)
+	if err == nil || err == io.EOF {
+		return documents, nil
 	}
-	return nil, s.explain(at, text)
+	var syntax *yaml.LoadError
+	if !errors.As(err, &syntax) {
+		return nil, &Problem{Position{s.file, 1, 1}, "not YAML: " + err.Error(), "check quotes, brackets and indentation"}
+	}
+	return nil, s.explain(s.position(syntax.Mark), s.position(syntax.ContextMark), syntax.Message, syntax.ContextMsg)
 }
 
-// position is where a token begins. The parser's own column is wrong where
-// spaces follow a value, so that the text is looked for in its line.
-func (s *source) position(t *token.Token) Position {
-	at := Position{s.file, 1, 1}
-	if t == nil || t.Position == nil {
-		return at
-	}
-	at.Line = min(max(t.Position.Line, 1), len(s.lines))
-	at.Column = max(t.Position.Column, 1)
-	line := s.line(at.Line)
-	text, _, _ := strings.Cut(strings.TrimSpace(t.Origin), "\n")
-	if text = strings.TrimSpace(text); text != "" && t.Type != token.ImplicitNullType {
-		offset := byteOffset(line, at.Column)
-		if !strings.HasPrefix(line[offset:], text) {
-			if i := strings.LastIndex(line[:min(len(line), offset+len(text))], text); i >= 0 {
-				offset = i
-			}
+// directive finds a directive before the document: a line that begins with %.
+func (s *source) directive() *Problem {
+	for i, line := range s.lines {
+		switch {
+		case strings.HasPrefix(line, "%YAML "), strings.HasPrefix(line, "%TAG "):
+			return &Problem{Position{s.file, i + 1, 1}, "YAML directives are not used here", "remove the line"}
+		case strings.TrimSpace(withoutComment(line)) != "":
+			return nil
 		}
-		at.Column = utf8.RuneCountInString(line[:offset]) + 1
 	}
-	at.Column = min(at.Column, utf8.RuneCountInString(line)+1)
+	return nil
+}
+
+// position is where the parser sees something, kept within the file: it may be
+// past the end of it.
+func (s *source) position(m yaml.Mark) Position {
+	at := Position{s.file, max(m.Line, 1), max(m.Column, 1)}
+	if at.Line > len(s.lines) {
+		at.Line, at.Column = len(s.lines), utf8.RuneCountInString(s.line(len(s.lines)))+1
+	}
+	at.Column = min(at.Column, utf8.RuneCountInString(s.line(at.Line))+1)
 	return at
+}
+
+func (s *source) place(n *yaml.Node) Position {
+	return s.position(yaml.Mark{Line: n.Line, Column: n.Column})
 }
 
 // byteOffset returns where the column, counted in characters from 1, begins.
@@ -92,89 +94,82 @@ func byteOffset(line string, column int) int {
 type builder struct {
 	src      *source
 	problems []Problem
+	texts    map[string]string // each text once: keys come again and again
 }
 
 func (b *builder) problem(at Position, text, fix string) {
 	b.problems = append(b.problems, Problem{at, text, fix})
 }
 
-// document converts the one document; the node is nil if there is none.
-func (b *builder) document(tree *ast.File) *node {
-	var root *node
-	for _, doc := range tree.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
-			continue
-		}
-		if doc.Body.Type() == ast.DirectiveType {
-			b.problem(b.src.position(doc.Body.GetToken()), "YAML directives are not used here", "remove the line")
-			continue
-		}
-		if root != nil {
-			b.problem(b.src.position(doc.Start), "a second YAML document", "remove this line and what follows it: a file holds one configuration")
-			return root
-		}
-		n := b.node(doc.Body)
-		if n.kind != mapping {
-			b.problem(n.pos, "the file has no keys", "begin it with gateway: NAME")
-			return nil
-		}
-		root = n
+// keep returns a text that is shared with all that are the same.
+func (b *builder) keep(text string) string {
+	if kept, ok := b.texts[text]; ok {
+		return kept
 	}
-	if root == nil {
+	b.texts[text] = text
+	return text
+}
+
+// document converts the one document; the node is nil if there is none.
+func (b *builder) document(documents []*yaml.Node) *node {
+	if len(documents) == 0 || isEmpty(documents[0].Content[0]) && documents[0].Content[0].Value == "" {
 		b.problem(Position{b.src.file, 1, 1}, "the file is empty", "write a first configuration with: fieldbridge init")
+		return nil
+	}
+	root := b.node(documents[0].Content[0])
+	if root.kind != mapping {
+		b.problem(root.pos, "the file has no keys", "begin it with gateway: NAME")
+		return nil
+	}
+	if len(documents) > 1 {
+		b.problem(b.src.place(documents[1]), "a second YAML document", "remove this line and what follows it: a file holds one configuration")
 	}
 	return root
 }
 
-// node converts one value.
-func (b *builder) node(n ast.Node) *node {
-	if n == nil {
-		return &node{kind: null, pos: Position{b.src.file, 1, 1}}
-	}
-	at := b.src.position(n.GetToken())
-	switch v := n.(type) {
-	case *ast.MappingNode:
-		return b.mapping(v, at)
-	case *ast.MappingValueNode:
-		return b.mapping(&ast.MappingNode{BaseNode: v.BaseNode, Start: v.Start, Values: []*ast.MappingValueNode{v}}, at)
-	case *ast.SequenceNode:
-		out := &node{kind: list, pos: at, flow: v.IsFlowStyle}
-		for _, item := range v.Values {
-			value := b.node(item)
-			out.items = append(out.items, value)
-			out.dynamic = out.dynamic || value.dynamic
-		}
-		return out
-	case *ast.NullNode:
-		return &node{kind: null, pos: at, plain: v.Token.Type != token.ImplicitNullType}
-	case *ast.LiteralNode:
-		return &node{kind: scalar, pos: at, text: v.Value.Value, dynamic: hasVariable(v.Value.Value)}
-	case *ast.AnchorNode:
-		b.problem(at, "anchors (&name) are not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
-		return b.node(v.Value)
-	case *ast.AliasNode:
-		b.problem(at, fmt.Sprintf("%s is a YAML alias, which is not supported", excerpt(b.src.rest(at))), "if it is text, put it in quotes; else write the values out")
-		return &node{kind: scalar, pos: at, text: "*", unknown: true}
-	case *ast.TagNode:
-		b.problem(at, fmt.Sprintf("%s is a YAML tag, which is not supported", excerpt(b.src.rest(at))), "remove it; if it is text, put it in quotes")
-		return b.node(v.Value)
-	case ast.ScalarNode:
-		t := n.GetToken()
-		quoted := t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType
-		if !quoted && t.Value != "" && strings.Contains("%@`}],", t.Value[:1]) {
-			b.problem(at, fmt.Sprintf("text that begins with %s needs quotes", t.Value[:1]), fmt.Sprintf("write %q", t.Value))
-		}
-		return &node{kind: scalar, pos: at, text: t.Value, plain: !quoted, dynamic: hasVariable(t.Value)}
-	}
-	b.problem(at, "YAML that is not supported here", "write it as key: value")
-	return &node{kind: null, pos: at}
+// isEmpty reports whether a value is a null, written out or not. The parser's own
+// word for it is not asked: it knows nulls of other versions of YAML, too.
+func isEmpty(n *yaml.Node) bool {
+	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && slices.Contains([]string{"", "~", "null", "Null", "NULL"}, n.Value)
 }
 
-func (b *builder) mapping(v *ast.MappingNode, at Position) *node {
-	out := &node{kind: mapping, pos: at, flow: v.IsFlowStyle}
-	seen := make(map[string]int, len(v.Values)) // key to line
-	for i, value := range v.Values {
-		m, ok := b.member(value)
+// node converts one value.
+func (b *builder) node(n *yaml.Node) *node {
+	at := b.src.place(n)
+	if n.Anchor != "" {
+		b.problem(at, "anchors (&name) are not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
+	}
+	if n.Style&yaml.TaggedStyle != 0 || strings.HasPrefix(b.src.rest(at), "!") {
+		b.problem(at, fmt.Sprintf("%s is a YAML tag, which is not supported", excerpt(b.src.rest(at))), "remove it; if it is text, put it in quotes")
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		return b.mapping(n, at)
+	case yaml.SequenceNode:
+		out := &node{kind: list, pos: at, flow: n.Style&yaml.FlowStyle != 0, items: make([]*node, len(n.Content))}
+		for i, item := range n.Content {
+			out.items[i] = b.node(item)
+			out.dynamic = out.dynamic || out.items[i].dynamic
+		}
+		n.Content = nil // a large file needs its memory twice for as short as may be
+		return out
+	case yaml.AliasNode:
+		b.problem(at, b.src.alias(at), "if it is text, put it in quotes; else write the values out")
+		return &node{kind: scalar, pos: at, text: "*", unknown: true}
+	}
+	if isEmpty(n) {
+		return &node{kind: null, pos: at, plain: n.Value != ""}
+	}
+	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	return &node{kind: scalar, pos: at, text: b.keep(n.Value), plain: n.Style&quoted == 0, dynamic: hasVariable(n.Value)}
+}
+
+func (b *builder) mapping(n *yaml.Node, at Position) *node {
+	out := &node{kind: mapping, pos: at, flow: n.Style&yaml.FlowStyle != 0, members: make([]member, 0, len(n.Content)/2)}
+	seen := make(map[string]int, len(n.Content)/2) // key to line
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		m, ok := b.member(n.Content[i], n.Content[i+1], out.flow)
 		if i == 0 && !out.flow {
 			out.pos = m.pos
 		}
@@ -190,31 +185,57 @@ func (b *builder) mapping(v *ast.MappingNode, at Position) *node {
 		out.members = append(out.members, m)
 		out.dynamic = out.dynamic || m.value.dynamic || hasVariable(m.key)
 	}
+	n.Content = nil
 	return out
 }
 
-func (b *builder) member(v *ast.MappingValueNode) (member, bool) {
-	at := b.src.position(v.Key.GetToken())
+func (b *builder) member(key, value *yaml.Node, flow bool) (member, bool) {
+	at := b.src.place(key)
 	m := member{pos: at}
-	switch key := v.Key.(type) {
-	case *ast.MappingKeyNode:
-		b.problem(at, "keys after ? are not supported", "write it as key: value")
+	before := strings.TrimRight(b.src.line(at.Line)[:byteOffset(b.src.line(at.Line), at.Column)], " ")
+	switch {
+	case strings.HasSuffix(before, "?") && (len(before) == 1 || strings.IndexByte(" {[,-", before[len(before)-2]) >= 0):
+		m.pos.Column = utf8.RuneCountInString(before)
+		b.problem(m.pos, "keys after ? are not supported", "write it as key: value")
 		return m, false
-	case *ast.MergeKeyNode:
+	case key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == "<<":
 		b.problem(at, "the merge key << is not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
 		return m, false
-	case ast.ScalarNode:
-		m.key = key.GetToken().Value
-	default:
-		b.problem(at, "a key must be plain text", "write it as key: value")
+	case key.Kind != yaml.ScalarNode:
+		what := "map"
+		if key.Kind == yaml.SequenceNode {
+			what = "list"
+		}
+		b.problem(at, "a "+what+" cannot be a key", "put text with { or [ in it in double quotes")
 		return m, false
 	}
-	m.bare = v.Start == nil || v.Start.Type != token.MappingValueType
-	m.value = b.node(v.Value)
+	m.key = b.keep(key.Value)
+	m.value = b.node(value)
 	if m.value.kind == null && !m.value.plain {
+		m.bare = flow && !b.src.colonAfter(at, key)
+		if m.bare && key.Style == 0 && noSpace.MatchString(m.key) {
+			b.problem(at, "no space after the colon", "write key: value")
+			return m, false
+		}
 		m.value.pos = at
 	}
 	return m, true
+}
+
+// colonAfter reports whether a colon follows a key of one line.
+func (s *source) colonAfter(at Position, key *yaml.Node) bool {
+	rest := s.rest(at)
+	if key.Style == 0 {
+		rest = strings.TrimPrefix(rest, key.Value)
+	} else if i := strings.IndexByte(rest[1:], rest[0]); i >= 0 {
+		rest = rest[i+2:]
+	}
+	return strings.HasPrefix(strings.TrimLeft(rest, " "), ":")
+}
+
+// alias says what is wrong with a text that begins with *.
+func (s *source) alias(at Position) string {
+	return fmt.Sprintf("%s is a YAML alias, which is not supported", excerpt(s.rest(at)))
 }
 
 // rest returns the text from a position to the end of its line.
@@ -225,10 +246,7 @@ func (s *source) rest(at Position) string {
 
 // excerpt quotes the first word of a text.
 func excerpt(text string) string {
-	if i := strings.IndexAny(text, " \t,}]"); i > 0 {
-		text = text[:i]
-	}
-	return quote(text)
+	return quote(firstWord(text))
 }
 
 // quote quotes what a user wrote, shortened.

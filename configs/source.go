@@ -98,7 +98,7 @@ func (s *source) badCharacter() *Problem {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			return &Problem{at, fmt.Sprintf("byte 0x%02x is not UTF-8", s.text[i]), "save the file as UTF-8"}
-		case r < ' ' && r != '\t' && r != '\n', r == 0x7f, r == 0xfeff:
+		case r < ' ' && r != '\t' && r != '\n', r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r == 0xfeff:
 			return &Problem{at, fmt.Sprintf("control character U+%04X", r), "remove it: a configuration is plain text"}
 		}
 		i += size
