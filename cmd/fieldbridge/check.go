@@ -39,15 +39,14 @@ func checkCommand() *cobra.Command {
 	c := newCommand("check FILE [--gateway NAME] [--json]", "check a configuration: every error, or what the gateway will do", 1)
 	asJSON := c.Flags().Bool("json", false, "print for programs")
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file")
-	return does(c, func(_ context.Context, rest []string, stdout, stderr io.Writer) int {
+	return does(c, func(_ context.Context, rest []string, stdout, stderr io.Writer) error {
 		return check(rest, *gateway, *asJSON, stdout, stderr)
 	})
 }
 
-func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer) int {
+func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer) error {
 	if len(rest) == 0 {
-		fmt.Fprintln(stderr, "fieldbridge check: which file? 'fieldbridge check FILE'")
-		return exitUsage
+		return misuse(errors.New("which file? 'fieldbridge check FILE'"))
 	}
 	if gateway == "" && configs.IsFleet(rest[0]) {
 		return fleetCheck(rest[0], stdout, stderr)
@@ -59,7 +58,7 @@ func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer)
 		}
 	}
 	if asJSON {
-		return printCheckJSON(stdout, stderr, rest[0], loaded, err)
+		return printCheckJSON(stdout, rest[0], loaded, err)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -67,13 +66,13 @@ func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer)
 		if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
 			fmt.Fprintf(stderr, "%d problems in %s\n", len(wrong.Problems), rest[0])
 		}
-		return exitUsage
+		return exit(exitUsage)
 	}
 	printPlan(stdout, planned(loaded))
 	for _, w := range warnings(loaded) {
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}
-	return exitDone
+	return nil
 }
 
 // planned returns the plan of a configuration, with what the gateway that has its
@@ -93,20 +92,20 @@ func planned(l *configs.Loaded) configs.Plan {
 	return p
 }
 
-func printCheckJSON(stdout, stderr io.Writer, file string, loaded *configs.Loaded, err error) int {
-	result, code := checkResult{File: file, OK: err == nil}, exitDone
+func printCheckJSON(stdout io.Writer, file string, loaded *configs.Loaded, err error) error {
+	result := checkResult{File: file, OK: err == nil}
 	var wrong *configs.Error
 	if errors.As(err, &wrong) {
-		result.Errors, code = checkNotes(wrong.Problems), exitUsage
+		result.Errors = checkNotes(wrong.Problems)
 	} else {
 		plan := planned(loaded)
 		result.Plan, result.Hash = &plan, loaded.Hash
 		result.Warnings = checkNotes(warnings(loaded))
 	}
-	if failed := printJSON(stdout, stderr, result); failed != exitDone {
-		return failed
+	if err := printJSON(stdout, result); err != nil || result.OK {
+		return err
 	}
-	return code
+	return exit(exitUsage)
 }
 
 // warnings are all that is doubtful in a configuration without errors.

@@ -11,24 +11,46 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 )
 
-// run is what a command does: with its arguments, after its flags are read. It
-// tells what went wrong by itself and returns the exit code.
-type run func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+// Exit codes (DESIGN §7).
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// run does what a command is for, with its arguments, after its flags are read. An
+// error is told as the command's and makes the exit code 1, if it is not one of
+// those below.
+type run func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 // exit is an exit code whose reason is told.
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// usageError is a mistake of who calls the program: exit code 2.
+type usageError struct {
+	error
+	file bool // it says itself which file is wrong, and where
+	more bool // the help tells more
+}
+
+// misuse makes err a mistake in the arguments.
+func misuse(err error) error { return usageError{error: err} }
+
+// wrongFile makes err a mistake in a file.
+func wrongFile(err error) error { return usageError{error: err, file: true} }
+
 // newCommand returns a command that takes at most so many arguments. Its usage
 // begins with its name; its flags are added to it, and what it does by [does].
 func newCommand(usage, summary string, most int) *cobra.Command {
 	return &cobra.Command{Use: usage, Short: summary, DisableFlagsInUseLine: true, Args: func(c *cobra.Command, args []string) error {
 		if len(args) > most {
-			return fmt.Errorf("unexpected argument %q", args[most])
+			return usageError{error: fmt.Errorf("unexpected argument %q", args[most]), more: true}
 		}
 		return nil
 	}}
@@ -37,10 +59,7 @@ func newCommand(usage, summary string, most int) *cobra.Command {
 // does makes c do that.
 func does(c *cobra.Command, do run) *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if code := do(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr()); code != exitDone {
-			return exit(code)
-		}
-		return nil
+		return do(c.Context(), args, c.OutOrStdout(), c.ErrOrStderr())
 	}
 	return c
 }
@@ -51,10 +70,10 @@ func group(usage, summary, notes string, all ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: usage, Short: summary, Long: notes, DisableFlagsInUseLine: true, Args: cobra.ArbitraryArgs}
 	c.AddCommand(all...)
 	cobra.EnableCommandSorting = false
-	return does(c, func(_ context.Context, args []string, _, stderr io.Writer) int {
+	return does(c, func(_ context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			printUsage(c, stderr)
-			return exitUsage
+			return exit(exitUsage)
 		}
 		var names []string
 		for _, sub := range c.Commands() {
@@ -64,8 +83,7 @@ func group(usage, summary, notes string, all ...*cobra.Command) *cobra.Command {
 		if near := setting.Suggest(args[0], names); near != "" {
 			advice = fmt.Sprintf("did you mean %q? ", near)
 		}
-		fmt.Fprintf(stderr, "%s: no command %q: %s'%s' lists them\n", c.CommandPath(), args[0], advice, helpOf(c))
-		return exitUsage
+		return misuse(fmt.Errorf("no command %q: %s'%s' lists them", args[0], advice, helpOf(c)))
 	})
 }
 
@@ -75,32 +93,47 @@ func helpOf(c *cobra.Command) string {
 	return strings.TrimSpace(name + " help " + rest)
 }
 
-// exitCode returns the exit code of an error, and tells it if that is not done:
-// what cobra itself returns is wrong usage.
+// exitCode tells an error of c and returns its exit code.
 func exitCode(c *cobra.Command, err error) int {
-	var told exit
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitDone
-	case errors.As(err, &told):
+	}
+	var told exit
+	if errors.As(err, &told) {
 		return int(told)
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%s: %v\n'%s -h' tells more\n", c.CommandPath(), err, c.CommandPath())
-	return exitUsage
+	var usage usageError
+	misused := errors.As(err, &usage)
+	w, name := c.ErrOrStderr(), c.CommandPath()
+	if usage.file {
+		fmt.Fprintln(w, err)
+	} else {
+		fmt.Fprintf(w, "%s: %v\n", name, err)
+	}
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		fmt.Fprintf(w, "name the configuration that it runs, or its queue directory: %s FILE\n", name)
+	case usage.more:
+		fmt.Fprintf(w, "'%s -h' tells more\n", name)
+	}
+	if misused {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 // flagError says of a flag that is not known which was meant.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return err
+		return usageError{error: err, more: true}
 	}
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	if near := setting.Suggest(unknown.GetSpecifiedName(), names); near != "" {
-		return fmt.Errorf("%w: did you mean --%s?", err, near)
+		err = fmt.Errorf("%w: did you mean --%s?", err, near)
 	}
-	return err
+	return usageError{error: err, more: true}
 }
 
 // help prints the help of c: where it was asked for as a command it is data.
@@ -159,15 +192,14 @@ func helpCommand() *cobra.Command {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
-	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(_ context.Context, args []string, stdout, _ io.Writer) error {
 		of := find(c.Root(), args)
 		if of == nil {
-			fmt.Fprintf(stderr, "fieldbridge help: no command %q: 'fieldbridge help' lists them\n", strings.Join(args, " "))
-			return exitUsage
+			return misuse(fmt.Errorf("no command %q: 'fieldbridge help' lists them", strings.Join(args, " ")))
 		}
 		of.InitDefaultHelpFlag()
 		printUsage(of, stdout)
-		return exitDone
+		return nil
 	})
 }
 
@@ -187,26 +219,18 @@ func completionCommand() *cobra.Command {
 	c.ValidArgs = []cobra.Completion{"bash", "zsh", "fish", "powershell"}
 	c.Long = "For bash, once: fieldbridge completion bash > /etc/bash_completion.d/fieldbridge; it needs the package bash-completion.\n" +
 		"For the others: source what is printed, at the start of the shell."
-	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
-		var err error
-		switch shell := strings.Join(args, ""); shell {
+	return does(c, func(_ context.Context, args []string, stdout, _ io.Writer) error {
+		switch strings.Join(args, "") {
 		case "bash":
-			err = c.Root().GenBashCompletionV2(stdout, true)
+			return c.Root().GenBashCompletionV2(stdout, true)
 		case "zsh":
-			err = c.Root().GenZshCompletion(stdout)
+			return c.Root().GenZshCompletion(stdout)
 		case "fish":
-			err = c.Root().GenFishCompletion(stdout, true)
+			return c.Root().GenFishCompletion(stdout, true)
 		case "powershell":
-			err = c.Root().GenPowerShellCompletionWithDesc(stdout)
-		default:
-			fmt.Fprintln(stderr, "fieldbridge completion: for which shell? bash, zsh, fish or powershell")
-			return exitUsage
+			return c.Root().GenPowerShellCompletionWithDesc(stdout)
 		}
-		if err != nil {
-			fmt.Fprintf(stderr, "fieldbridge completion: %v\n", err)
-			return exitFailed
-		}
-		return exitDone
+		return misuse(errors.New("for which shell? bash, zsh, fish or powershell"))
 	})
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,38 +20,32 @@ func commandsCommand() *cobra.Command {
 		"turn all commands of the cloud off on this machine, or on again, or tell which it is", 2)
 	asJSON := c.Flags().Bool("json", false, "print the answer as JSON")
 	c.ValidArgs = []cobra.Completion{"off", "on"}
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		turn := ""
 		if len(args) > 0 && (args[0] == "off" || args[0] == "on") {
 			turn, args = args[0], args[1:]
 		}
 		if len(args) > 1 {
-			fmt.Fprintf(stderr, "fieldbridge commands: %q is neither off nor on\n", args[0])
-			return exitUsage
+			return misuse(fmt.Errorf("%q is neither off nor on", args[0]))
 		}
-		return turnCommands(ctx, turn, args, *asJSON, stdout, stderr)
+		return turnCommands(ctx, turn, args, *asJSON, stdout)
 	})
 }
 
-func turnCommands(ctx context.Context, turn string, args []string, asJSON bool, stdout, stderr io.Writer) int {
+func turnCommands(ctx context.Context, turn string, args []string, asJSON bool, stdout io.Writer) error {
 	dir, err := queueDir(args)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return err
 	}
 	status, running, err := control.TurnAt(ctx, dir, control.Turn(turn))
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge commands: %v\n", err)
-		if errors.Is(err, control.ErrNotRunning) {
-			fmt.Fprintln(stderr, "name the configuration that it runs, or its queue directory: fieldbridge commands "+strings.TrimSpace(turn+" FILE"))
-		}
-		return exitFailed
+		return err
 	}
 	if asJSON {
-		return printJSON(stdout, stderr, status)
+		return printJSON(stdout, status)
 	}
 	fmt.Fprintln(stdout, commandsText(status, running))
-	return exitDone
+	return nil
 }
 
 // commandsText says it for people.

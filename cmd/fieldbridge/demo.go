@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -17,11 +16,10 @@ func demoCommand() *cobra.Command {
 	c.Flags().DurationVar(&o.Outage, "outage", 0, "cut the cloud for so long, 10 s after the start, and end when everything has arrived")
 	c.Flags().DurationVar(&o.For, "for", 0, "end after so long; else at Ctrl-C")
 	c.Flags().StringVar(&o.Dir, "dir", "", "keep configuration, queue, certificates and log here; else a temporary directory")
-	return does(c, func(ctx context.Context, _ []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 		if err := demo.Run(ctx, o, stdout); err != nil {
-			fmt.Fprintln(stderr, "fieldbridge demo:", err)
-			return exitFailed
+			return err
 		}
-		return exitDone
+		return nil
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,10 +22,10 @@ func fleetCommand() *cobra.Command {
 
 // wants makes c print its usage where it is not given so many files.
 func wants(c *cobra.Command, files int, do run) *cobra.Command {
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if len(args) < files {
 			printUsage(c, stderr)
-			return exitUsage
+			return exit(exitUsage)
 		}
 		return do(ctx, args, stdout, stderr)
 	})
@@ -42,16 +43,15 @@ func loadAll(file string) (*configs.Fleet, []*configs.Loaded, error) {
 
 func fleetCheckCommand() *cobra.Command {
 	c := newCommand("check FILE", "check all gateways: every error, told once", 1)
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		return fleetCheck(args[0], stdout, stderr)
 	})
 }
 
-func fleetCheck(file string, stdout, stderr io.Writer) int {
+func fleetCheck(file string, stdout, stderr io.Writer) error {
 	fleet, gateways, err := loadAll(file)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return wrongFile(err)
 	}
 	for _, w := range fleet.WarningsOf(gateways) {
 		fmt.Fprintln(stderr, "warning: "+w.String())
@@ -61,7 +61,7 @@ func fleetCheck(file string, stdout, stderr io.Writer) int {
 		points += l.Config.Points()
 	}
 	fmt.Fprintf(stdout, "%s: %d gateways with %d points are right\n", fleet.Name, len(gateways), points)
-	return exitDone
+	return nil
 }
 
 // fleetRow is a gateway in `fleet list`.
@@ -79,16 +79,15 @@ type fleetRow struct {
 func fleetListCommand() *cobra.Command {
 	c := newCommand("list FILE [--json]", "list the gateways with their groups, points and messages", 1)
 	asJSON := c.Flags().Bool("json", false, "print for programs")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		return fleetList(args[0], *asJSON, stdout, stderr)
 	})
 }
 
-func fleetList(file string, asJSON bool, stdout, stderr io.Writer) int {
+func fleetList(file string, asJSON bool, stdout, stderr io.Writer) error {
 	fleet, gateways, err := loadAll(file)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return wrongFile(err)
 	}
 	rows := make([]fleetRow, len(gateways))
 	for i, l := range gateways {
@@ -97,7 +96,7 @@ func fleetList(file string, asJSON bool, stdout, stderr io.Writer) int {
 			len(l.Config.Southbound.MQTT.Sensors), plan.North.Messages, plan.North.Units, l.Hash}
 	}
 	if asJSON {
-		return printJSON(stdout, stderr, rows)
+		return printJSON(stdout, rows)
 	}
 	table := words.NewTable(stdout)
 	table.Row("GATEWAY", "GROUPS", "DEVICES", "POINTS", "SENSOR RULES", "MESSAGES IN 30 DAYS")
@@ -108,21 +107,20 @@ func fleetList(file string, asJSON bool, stdout, stderr io.Writer) int {
 	}
 	table.Flush()
 	fmt.Fprintf(stdout, "%d gateways; what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", len(rows), many(messages), many(units))
-	return exitDone
+	return nil
 }
 
 func fleetRenderCommand() *cobra.Command {
 	c := newCommand("render FILE --gateway NAME [--origin]", "print what one gateway runs, as YAML", 1)
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway")
 	origin := c.Flags().Bool("origin", false, "show the file and line of each value")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		loaded, err := configs.LoadGateway(args[0], *gateway)
 		if err != nil {
-			fmt.Fprintln(stderr, err)
-			return exitUsage
+			return wrongFile(err)
 		}
 		fmt.Fprint(stdout, loaded.Render(*origin))
-		return exitDone
+		return nil
 	})
 }
 
@@ -130,13 +128,12 @@ func fleetDiffCommand() *cobra.Command {
 	return wants(newCommand("diff OLD NEW", "tell in words what changes, per gateway", 2), 2, fleetDiff)
 }
 
-func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) int {
+func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) error {
 	var sides [2]map[string]*configs.Loaded
 	for i, file := range files {
 		gateways, err := configs.LoadEach(file)
 		if err != nil {
-			fmt.Fprintln(stderr, err)
-			return exitUsage
+			return wrongFile(err)
 		}
 		sides[i] = gateways
 	}
@@ -154,47 +151,40 @@ func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) int 
 			fmt.Fprintln(stdout, "  "+line)
 		}
 	}
-	return exitDone
+	return nil
 }
 
 func fleetPolicyCommand() *cobra.Command {
 	c := newCommand("policy FILE --account ID [--region REGION]", "print the AWS IoT policy that exactly fits the fleet", 1)
 	account := c.Flags().String("account", "", "the `ID` of the AWS account, 12 digits")
 	region := c.Flags().String("region", "", "the AWS `REGION`, if the endpoint does not name it")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		return fleetPolicy(args[0], *account, *region, stdout, stderr)
 	})
 }
 
-func fleetPolicy(file, account, region string, stdout, stderr io.Writer) int {
+func fleetPolicy(file, account, region string, stdout, stderr io.Writer) error {
 	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
-		fmt.Fprintln(stderr, "fieldbridge fleet policy: say --account ID, the 12 digits of the AWS account")
-		return exitUsage
+		return misuse(errors.New("say --account ID, the 12 digits of the AWS account"))
 	}
 	each, err := configs.LoadEach(file)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return wrongFile(err)
 	}
 	policy, err := configs.PolicyFor(each, region, account)
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge fleet policy: %v\n", err)
-		return exitUsage
+		return misuse(err)
 	}
 	if compact, err := json.Marshal(policy); err == nil && len(compact) > configs.MaxPolicy {
 		fmt.Fprintf(stderr, "warning: the policy has %d characters, AWS takes %d: let topics differ by {gateway} and not by labels or client ids\n", len(compact), configs.MaxPolicy)
 	}
-	return printJSON(stdout, stderr, policy)
+	return printJSON(stdout, policy)
 }
 
 // printJSON prints a value for programs.
-func printJSON(stdout, stderr io.Writer, v any) int {
+func printJSON(stdout io.Writer, v any) error {
 	encoder := json.NewEncoder(stdout)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
-		return exitFailed
-	}
-	return exitDone
+	return encoder.Encode(v)
 }

@@ -31,32 +31,29 @@ func identityCheckCommand() *cobra.Command {
 	force := c.Flags().Bool("connect", false, "send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	asJSON := c.Flags().Bool("json", false, "print for programs")
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		if len(args) == 0 {
-			fmt.Fprintln(stderr, "fieldbridge identity check: which file? 'fieldbridge identity check FILE'")
-			return exitUsage
+			return misuse(errors.New("which file? 'fieldbridge identity check FILE'"))
 		}
-		return identityCheck(ctx, args[0], *gateway, *force, *asJSON, stdout, stderr)
+		return identityCheck(ctx, args[0], *gateway, *force, *asJSON, stdout)
 	})
 }
 
-func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool, stdout, stderr io.Writer) int {
+func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool, stdout io.Writer) error {
 	loaded, err := configs.LoadGateway(file, gateway)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return wrongFile(err)
 	}
 	report := identity.Check(ctx, identityOptions(ctx, &loaded.Config, force))
-	code := exitDone
-	if asJSON {
-		code = printJSON(stdout, stderr, report)
-	} else {
+	if !asJSON {
 		fmt.Fprint(stdout, report.Text())
+	} else if err := printJSON(stdout, report); err != nil {
+		return err
 	}
 	if !report.OK {
-		return exitFailed
+		return exit(exitFailed)
 	}
-	return code
+	return nil
 }
 
 // identityOptions returns what to check. force connects beside a running

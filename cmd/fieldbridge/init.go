@@ -24,7 +24,7 @@ func initCommand() *cobra.Command {
 	c.Flags().StringVar(&s.Modbus, "modbus", "", "`HOST[:PORT]` of a Modbus TCP device")
 	c.Flags().BoolVar(&s.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
 	force := c.Flags().Bool("force", false, "replace a file that is there")
-	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		host, _ := os.Hostname() // "" only means that there is no proposal
 		if s == (configs.Starter{}) && asks(c.InOrStdin()) {
 			askStarter(&s, host, bufio.NewScanner(c.InOrStdin()), stderr)
@@ -41,7 +41,7 @@ func asks(in io.Reader) bool {
 }
 
 // writeFirst writes the configuration of s to the file that args name.
-func writeFirst(args []string, s configs.Starter, host string, force bool, stdout, stderr io.Writer) int {
+func writeFirst(args []string, s configs.Starter, host string, force bool, stdout, stderr io.Writer) error {
 	file := "fieldbridge.yaml"
 	if len(args) > 0 {
 		file = args[0]
@@ -54,16 +54,14 @@ func writeFirst(args []string, s configs.Starter, host string, force bool, stdou
 	}
 	text := s.YAML()
 	if _, err := configs.Parse(file, []byte(text)); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge init: these values do not fit:\n%v\n", err)
-		return exitUsage
+		return misuse(fmt.Errorf("these values do not fit:\n%v", err))
 	}
 	if err := writeNew(file, text, force); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge init: %v\n", err)
-		return exitFailed
+		return err
 	}
 	fmt.Fprintf(stdout, "%s\n", file)
 	fmt.Fprintf(stderr, "Written. Put the certificate and key where it says, then: fieldbridge check %s\n", file)
-	return exitDone
+	return nil
 }
 
 // askStarter asks for what a first configuration needs. Empty answers take what

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -31,28 +32,26 @@ func ledgerCommand() *cobra.Command {
 	c.Long = ledgerNotes
 	asJSON := c.Flags().Bool("json", false, "print it for programs")
 	partial := c.Flags().Bool("partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
-	return does(c, func(ctx context.Context, files []string, stdout, stderr io.Writer) int {
-		return judge(ctx, ledger.Ledger{Partial: *partial}, files, *asJSON, c.InOrStdin(), stdout, stderr)
+	return does(c, func(ctx context.Context, files []string, stdout, _ io.Writer) error {
+		return judge(ctx, ledger.Ledger{Partial: *partial}, files, *asJSON, c.InOrStdin(), stdout)
 	})
 }
 
 // judge has l judge what the files hold.
-func judge(ctx context.Context, l ledger.Ledger, files []string, asJSON bool, stdin io.Reader, stdout, stderr io.Writer) int {
+func judge(ctx context.Context, l ledger.Ledger, files []string, asJSON bool, stdin io.Reader, stdout io.Writer) error {
 	if len(files) == 0 {
 		files = []string{"-"}
 	}
 	for _, file := range files {
 		if err := readLedger(ctx, &l, file, stdin); err != nil {
-			fmt.Fprintf(stderr, "fieldbridge ledger: %v\n", err)
-			return exitFailed
+			return err
 		}
 	}
 	r := l.Report()
 	if asJSON {
 		data, err := json.MarshalIndent(r, "", "  ")
 		if err != nil {
-			fmt.Fprintf(stderr, "fieldbridge ledger: %v\n", err)
-			return exitFailed
+			return err
 		}
 		fmt.Fprintf(stdout, "%s\n", data)
 	} else {
@@ -60,12 +59,11 @@ func judge(ctx context.Context, l ledger.Ledger, files []string, asJSON bool, st
 	}
 	switch {
 	case len(r.Runs) == 0:
-		fmt.Fprintln(stderr, "fieldbridge ledger: there is no message of a gateway: it reads payloads as they were sent, one a line")
-		return exitFailed
+		return errors.New("there is no message of a gateway: it reads payloads as they were sent, one a line")
 	case !r.Kept:
-		return exitFailed
+		return exit(exitFailed)
 	}
-	return exitDone
+	return nil
 }
 
 func readLedger(ctx context.Context, l *ledger.Ledger, file string, stdin io.Reader) error {

@@ -14,13 +14,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes (DESIGN §7).
-const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

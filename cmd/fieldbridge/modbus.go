@@ -65,11 +65,10 @@ func newModbusFlags(c *cobra.Command, timeout time.Duration) *modbusFlags {
 
 // does makes c do that if it has at least so many arguments.
 func (f *modbusFlags) does(c *cobra.Command, least int, do run) *cobra.Command {
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		f.stderr = stderr
 		if len(args) < least {
-			fmt.Fprintf(stderr, "usage: fieldbridge modbus %s: -h tells more\n", c.Use)
-			return exitUsage
+			return misuse(fmt.Errorf("usage: fieldbridge modbus %s: -h tells more", c.Use))
 		}
 		return do(ctx, args, stdout, stderr)
 	})
@@ -110,19 +109,20 @@ func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
 	return o, nil
 }
 
-// failed tells an error of asking the bus at url, and what to do about it.
-func (f *modbusFlags) failed(err error, url string) int {
-	text := err.Error()
+// advised adds to an error of asking the bus at url what to do about it.
+func advised(err error, url string) error {
 	if advice := modbus.Advice(err, url); advice != "" {
-		text += ": " + advice
+		return fmt.Errorf("%w: %s", err, advice)
 	}
-	fmt.Fprintln(f.stderr, "fieldbridge modbus:", text)
-	return exitFailed
+	return err
 }
 
-// point adds the flags that say how registers are meant. What it returns makes
-// the point at an address, after parsing.
-func (f *modbusFlags) point() func(address string) (modbus.Point, error) {
+// pointAt makes the point at an address.
+type pointAt func(address string) (modbus.Point, error)
+
+// point adds the flags that say how registers are meant. What it returns is of use
+// after parsing.
+func (f *modbusFlags) point() pointAt {
 	var p modbus.Point
 	f.StringVar(&p.Type, "type", "", "uint16 (default), int16, uint32, float32, float64, bcd16, string ...")
 	f.StringVar(&p.Order, "order", "", "ABCD (default), CDAB, BADC or DCBA")
@@ -156,19 +156,19 @@ func modbusReadCommand() *cobra.Command {
 	f := newModbusFlags(c, time.Second)
 	count := f.Int("count", 1, "how many values, one after the other")
 	point := f.point()
-	return f.does(c, 2, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-		return f.read(ctx, args, *count, point, stdout, stderr)
+	return f.does(c, 2, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+		return f.read(ctx, args, *count, point, stdout)
 	})
 }
 
 // read reads count values from args, a URL and an address.
-func (f *modbusFlags) read(ctx context.Context, args []string, count int, point func(string) (modbus.Point, error), stdout, stderr io.Writer) int {
+func (f *modbusFlags) read(ctx context.Context, args []string, count int, point pointAt, stdout io.Writer) error {
 	address, last := args[1], -1
 	if first, end, ok := strings.Cut(address, "-"); ok {
 		address = first
 		var err error
 		if last, err = strconv.Atoi(end); err != nil || count != 1 {
-			return f.wrong(fmt.Errorf("%q is no range: write holding:0-9, or --count", args[1]))
+			return misuse(fmt.Errorf("%q is no range: write holding:0-9, or --count", args[1]))
 		}
 	}
 	p, err := point(address)
@@ -176,11 +176,11 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 		count, err = valuesTo(p, address, last)
 	}
 	if err != nil {
-		return f.wrong(err)
+		return misuse(err)
 	}
 	m, err := f.master(args[0])
 	if err != nil {
-		return f.wrong(err)
+		return misuse(err)
 	}
 	defer m.Close()
 	values, err := m.Read(ctx, f.unit, p, count)
@@ -189,16 +189,18 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 		for _, v := range values {
 			out = append(out, map[string]any{"address": v.Address, "value": jsonValue(v.Value)})
 		}
-		printJSON(stdout, stderr, out)
+		if err := printJSON(stdout, out); err != nil {
+			return err
+		}
 	} else {
 		for _, v := range values {
 			fmt.Fprintf(stdout, "%d\t%v\n", v.Address, v.Value)
 		}
 	}
 	if err != nil {
-		return f.failed(err, args[0])
+		return advised(err, args[0])
 	}
-	return exitDone
+	return nil
 }
 
 // valuesTo returns how many values like p there are from address to last, which
@@ -230,21 +232,16 @@ func jsonValue(v bridge.Value) any {
 	return json.RawMessage(v.AppendNumber(nil))
 }
 
-func (f *modbusFlags) wrong(err error) int {
-	fmt.Fprintln(f.stderr, "fieldbridge modbus:", err)
-	return exitUsage
-}
-
 func modbusWriteCommand() *cobra.Command {
 	c := newCommand("write URL ADDRESS VALUE [flags]", "write one value, read it back and compare", 3)
 	f := newModbusFlags(c, time.Second)
 	way := f.String("write", "auto", "functions to use: auto, single (5 and 6) or multiple (15 and 16)")
 	back := f.Bool("read-modify-write", false, "a part of a register may be set by writing all of it back")
 	point := f.point()
-	return f.does(c, 3, func(ctx context.Context, args []string, _, stderr io.Writer) int {
+	return f.does(c, 3, func(ctx context.Context, args []string, _, stderr io.Writer) error {
 		p, err := point(args[1])
 		if err != nil {
-			return f.wrong(err)
+			return misuse(err)
 		}
 		p.Writable = &modbus.Writable{ReadModifyWrite: *back}
 		return f.write(ctx, args, p, *way, stderr)
@@ -252,39 +249,38 @@ func modbusWriteCommand() *cobra.Command {
 }
 
 // write writes to p; args are a URL, an address and the value.
-func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, way string, stderr io.Writer) int {
+func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, way string, stderr io.Writer) error {
 	m, err := f.master(args[0])
 	if err != nil {
-		return f.wrong(err)
+		return misuse(err)
 	}
 	defer m.Close()
 	if err := m.Write(ctx, f.unit, p, modbus.ParseValue(args[2]), way); err != nil {
-		return f.failed(err, args[0])
+		return advised(err, args[0])
 	}
 	fmt.Fprintln(stderr, "written, read back and the same")
-	return exitDone
+	return nil
 }
 
 func modbusDecodeCommand() *cobra.Command {
 	c := newCommand("decode URL ADDRESS | 42AB 47AE ... [flags]", "registers, read or given, in all types and orders", 125)
 	f := newModbusFlags(c, time.Second)
 	count := f.Int("count", 4, "how many registers to read")
-	return f.does(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-		return f.decode(ctx, args, *count, stdout, stderr)
+	return f.does(c, 1, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+		return f.decode(ctx, args, *count, stdout)
 	})
 }
 
 // decode prints what registers may mean: those that args are, or that stand where
 // they name.
-func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdout, stderr io.Writer) int {
+func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdout io.Writer) error {
 	data, err := hex.DecodeString(strings.Join(rest, ""))
 	if err != nil || len(data)%2 != 0 {
 		if len(rest) != 2 || !strings.Contains(rest[0], ":") && f.via == "" {
-			return f.wrong(errors.New("neither a URL and an address nor registers of four hexadecimal digits each"))
+			return misuse(errors.New("neither a URL and an address nor registers of four hexadecimal digits each"))
 		}
-		var code int
-		if data, code = f.registers(ctx, rest[0], rest[1], count); code != exitDone {
-			return code
+		if data, err = f.registers(ctx, rest[0], rest[1], count); err != nil {
+			return err
 		}
 	}
 	if f.asJSON {
@@ -292,35 +288,35 @@ func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdo
 		for _, i := range modbus.Interpret(data) {
 			out = append(out, map[string]any{"type": i.Type, "order": i.Order, "value": jsonValue(i.Value)})
 		}
-		return printJSON(stdout, stderr, out)
+		return printJSON(stdout, out)
 	}
 	printInterpretations(stdout, data)
-	return exitDone
+	return nil
 }
 
 // registers reads registers for decode.
-func (f *modbusFlags) registers(ctx context.Context, url, address string, count int) ([]byte, int) {
+func (f *modbusFlags) registers(ctx context.Context, url, address string, count int) ([]byte, error) {
 	p, err := modbus.ParseAddress(address)
 	if err != nil {
-		return nil, f.wrong(err)
+		return nil, misuse(err)
 	}
 	m, err := f.master(url)
 	if err != nil {
-		return nil, f.wrong(err)
+		return nil, misuse(err)
 	}
 	defer m.Close()
 	values, err := m.Read(ctx, f.unit, p, count)
 	if err != nil {
-		return nil, f.failed(err, url)
+		return nil, advised(err, url)
 	}
 	var data []byte
 	for _, v := range values {
 		data = append(data, v.Data...)
 	}
 	if data == nil {
-		return nil, f.wrong(errors.New("coils and discrete inputs are single bits: there is nothing to decode"))
+		return nil, misuse(errors.New("coils and discrete inputs are single bits: there is nothing to decode"))
 	}
-	return data, exitDone
+	return data, nil
 }
 
 // printInterpretations prints one type a line, its orders beside each other.

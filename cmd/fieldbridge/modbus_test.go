@@ -41,7 +41,7 @@ func TestModbusCommands(t *testing.T) {
 		{"unit", "read URL holding:0 --unit 300", exitUsage, "", "unit 300: ids are 1 to 247"},
 		{"fraction", "write URL holding:4 12.5", exitFailed, "", "12.5 is no whole number, and uint16 has no others"},
 		{"octal", "read URL holding:010", exitUsage, "", `"010" is no address from 0 to 65535`},
-		{"exception", "read URL holding:50", exitFailed, "", "fieldbridge modbus: read unit 1 holding 50+1: exception 2, illegal data address: it has no such address"},
+		{"exception", "read URL holding:50", exitFailed, "", "fieldbridge modbus read: read unit 1 holding 50+1: exception 2, illegal data address: it has no such address"},
 		{"silence", "read URL holding:0 --unit 9 --timeout 50ms", exitFailed, "", "no answer in time: check --unit (scan finds those that answer)"},
 		{"nobody", "read tcp://127.0.0.1:1 holding:0", exitFailed, "", "connection refused: the host is there and nothing listens: check the port"},
 		{"no adapter", "read rtu:///dev/ttyNONE holding:0", exitFailed, "", "/dev/ttyNONE: no such file or directory: "},

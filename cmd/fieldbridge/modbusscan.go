@@ -29,15 +29,15 @@ func modbusScanCommand() *cobra.Command {
 	f.BoolVar(&what.line, "line", false, "try the usual baud rates and parities of a serial line")
 	f.StringVar(&what.addresses, "addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
 	f.BoolVar(&what.sunSpec, "sunspec", false, "walk the list of models of --unit")
-	return f.does(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return f.does(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return f.scan(ctx, args[0], what, stdout, stderr)
 	})
 }
 
-func (f *modbusFlags) scan(ctx context.Context, url string, what scan, stdout, stderr io.Writer) int {
+func (f *modbusFlags) scan(ctx context.Context, url string, what scan, stdout, stderr io.Writer) error {
 	first, last, err := parseRange(what.units, 0, 255)
 	if err != nil {
-		return f.wrong(fmt.Errorf("units: %w", err))
+		return misuse(fmt.Errorf("units: %w", err))
 	}
 	s := scanning{f: f, out: stdout, progress: newProgress(stderr)}
 	defer s.progress.clear()
@@ -54,16 +54,16 @@ func (f *modbusFlags) scan(ctx context.Context, url string, what scan, stdout, s
 	s.progress.clear()
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "stopped")
-		return exitFailed
+		return exit(exitFailed)
 	}
 	if err != nil {
-		return f.failed(err, url)
+		return advised(err, url)
 	}
 	if s.found == 0 {
 		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer --timeout")
-		return exitFailed
+		return exit(exitFailed)
 	}
-	return exitDone
+	return nil
 }
 
 // scanning is a scan under way.

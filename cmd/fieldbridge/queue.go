@@ -46,31 +46,29 @@ func queueDoes(op control.Op, name, summary string) *cobra.Command {
 	yes := c.Flags().Bool("yes", false, "do not ask")
 	c.Flags().IntVar(&r.Limit, "limit", 100, "how many dead letters to list")
 	gateway := c.Flags().String("gateway", "", gatewayHelp)
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return queueDo(ctx, r, args, *gateway, *asJSON, *yes, stdout, stderr)
 	})
 }
 
 // queueDo does everything but export.
-func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout, stderr io.Writer) int {
+func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout, stderr io.Writer) error {
 	at, err := findQueue(args, gateway)
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitUsage
+		return misuse(err)
 	}
 	if (r.Op == control.Purge || r.Op == control.DeadPurge) && !yes && !confirmed(os.Stdin, stderr, at) {
 		fmt.Fprintln(stderr, "nothing is changed")
-		return exitFailed
+		return exit(exitFailed)
 	}
 	var answer bytes.Buffer
 	if _, err := at.Do(ctx, r, &answer, stderr); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitFailed
+		return err
 	}
 	text := stdout
 	if asJSON {
-		if code := written(stdout, stderr, answer.Bytes()); code != exitDone {
-			return code
+		if _, err := stdout.Write(answer.Bytes()); err != nil {
+			return err
 		}
 		text = io.Discard
 	}
@@ -89,9 +87,8 @@ func confirmed(in *os.File, stderr io.Writer, at control.At) bool {
 }
 
 // printQueueAnswer tells an answer to a person.
-func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) int {
+func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) error {
 	var err error
-	code := exitDone
 	switch op {
 	case control.Inspect:
 		var r store.Report
@@ -101,7 +98,7 @@ func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) in
 	case control.Verify:
 		var all []control.Verified
 		if err = json.Unmarshal(answer, &all); err == nil {
-			code = printVerified(stdout, stderr, all)
+			return printVerified(stdout, stderr, all)
 		}
 	case control.DeadList:
 		var list control.DeadLetters
@@ -119,15 +116,14 @@ func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) in
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: the gateway's answer cannot be read: %v: is it of another version?\n", err)
-		return exitFailed
+		return fmt.Errorf("the gateway's answer cannot be read: %v: is it of another version?", err)
 	}
-	return code
+	return nil
 }
 
 // printVerified tells of each file, and of those in quarantine what can still be
 // read: their loss was told when they were set aside.
-func printVerified(stdout, stderr io.Writer, all []control.Verified) int {
+func printVerified(stdout, stderr io.Writer, all []control.Verified) error {
 	damaged, aside := 0, 0
 	for _, v := range all {
 		switch {
@@ -143,9 +139,9 @@ func printVerified(stdout, stderr io.Writer, all []control.Verified) int {
 	}
 	fmt.Fprintf(stderr, "%d files read, %d damaged, %d in quarantine\n", len(all), damaged, aside)
 	if damaged > 0 {
-		return exitFailed
+		return exit(exitFailed)
 	}
-	return exitDone
+	return nil
 }
 
 func printDead(stdout, stderr io.Writer, list control.DeadLetters) {

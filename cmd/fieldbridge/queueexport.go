@@ -45,12 +45,12 @@ func queueExportCommand() *cobra.Command {
 	f.BoolVar(&x.forget, "and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
 	f.BoolVar(&x.yes, "yes", false, "do not ask before --and-forget drops")
 	f.StringVar(&x.gateway, "gateway", "", gatewayHelp)
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return queueExport(ctx, args, r, x, stdout, stderr)
 	})
 }
 
-func queueExport(ctx context.Context, args []string, r control.Queue, x exporting, stdout, stderr io.Writer) int {
+func queueExport(ctx context.Context, args []string, r control.Queue, x exporting, stdout, stderr io.Writer) error {
 	at, err := findQueue(args, x.gateway)
 	for t, text := range map[*time.Time]string{&r.Filter.Since: x.since, &r.Filter.Until: x.until} {
 		if text != "" && err == nil {
@@ -61,18 +61,13 @@ func queueExport(ctx context.Context, args []string, r control.Queue, x exportin
 		err = errors.New("--and-forget needs --output FILE: what is dropped must be on disk")
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitUsage
+		return misuse(err)
 	}
 	if x.forget && !x.yes && !confirmed(os.Stdin, stderr, at) {
 		fmt.Fprintln(stderr, "nothing is exported")
-		return exitFailed
+		return exit(exitFailed)
 	}
-	if err := exportTo(ctx, &at, r, x.output, x.forget, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge queue: %v\n", err)
-		return exitFailed
-	}
-	return exitDone
+	return exportTo(ctx, &at, r, x.output, x.forget, stdout, stderr)
 }
 
 // exportTo writes an export to a file or stdout, and then, if forget is set and

@@ -19,31 +19,25 @@ func reloadCommand() *cobra.Command {
 		"make a running gateway read its file again; with --confirm on trial", 1)
 	confirm := c.Flags().String("confirm", "0", "take the change back unless the link and the points are well after this `TIME`, as 5m")
 	good := c.Flags().String("good", "100%", "the `SHARE` of the points that were good and must be good again")
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		var share awsiot.Share
 		var wait setting.Duration
 		if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
-			fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
-			return exitUsage
+			return misuse(err)
 		}
-		return reload(ctx, args, control.Reload{Confirm: wait.D(), Good: float64(share)}, stdout, stderr)
+		return reload(ctx, args, control.Reload{Confirm: wait.D(), Good: float64(share)}, stdout)
 	})
 }
 
-func reload(ctx context.Context, args []string, r control.Reload, stdout, stderr io.Writer) int {
+func reload(ctx context.Context, args []string, r control.Reload, stdout io.Writer) error {
 	dir, err := queueDir(args)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return err
 	}
 	done, err := control.ReloadPage.Ask(ctx, dir, r)
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge reload: %v\n", err)
-		if errors.Is(err, control.ErrNotRunning) {
-			fmt.Fprintln(stderr, "name the configuration that it runs, or its queue directory: fieldbridge reload FILE")
-		}
-		return exitFailed
+		return err
 	}
 	fmt.Fprintln(stdout, done)
-	return exitDone
+	return nil
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"runtime/debug"
@@ -18,24 +18,22 @@ import (
 func runCommand() *cobra.Command {
 	c := newCommand("run FILE [--gateway NAME]", "run the gateway", 1)
 	name := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
-	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
-			fmt.Fprintln(stderr, "fieldbridge run: which file? 'fieldbridge run FILE'")
-			return exitUsage
+			return misuse(errors.New("which file? 'fieldbridge run FILE'"))
 		}
 		return runGateway(ctx, args[0], *name, stderr)
 	})
 }
 
 // runGateway runs the gateway of a file until ctx ends.
-func runGateway(ctx context.Context, file, name string, stderr io.Writer) int {
+func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
 	startSingle()
 	settle := saveMemory()
 	started, err := change.Start(file, name, gateway.OpenState)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return wrongFile(err)
 	}
 	logging := gateway.NewLogging(stderr, started.Config.Log)
 	log := logging.Logger
@@ -47,8 +45,7 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) int {
 	}
 	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging})
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
-		return exitFailed
+		return err
 	}
 	settle()
 	governed, stop := context.WithCancel(ctx)
@@ -59,9 +56,9 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) int {
 	governing.Wait()
 	if err != nil {
 		log.Error("stop was not clean", "err", err)
-		return exitFailed
+		return exit(exitFailed)
 	}
-	return exitDone
+	return nil
 }
 
 // saveMemory makes the collector keep the heap small: a gateway has little

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,51 +30,33 @@ const askTimeout = 10 * time.Second
 // or as it came.
 func asksGateway[T any](c *cobra.Command, page string, print func(w io.Writer, answer T)) *cobra.Command {
 	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-		data, code := askGateway(ctx, c.Name(), page, args, stderr)
-		if code != exitDone {
-			return code
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+		data, err := askGateway(ctx, page, args)
+		if err != nil {
+			return err
 		}
 		if *asJSON {
-			return written(stdout, stderr, data)
+			_, err := stdout.Write(data)
+			return err
 		}
 		var answer T
 		if err := json.Unmarshal(data, &answer); err != nil {
-			fmt.Fprintf(stderr, "fieldbridge %s: the gateway's answer cannot be read: %v: is it of another version?\n", c.Name(), err)
-			return exitFailed
+			return fmt.Errorf("the gateway's answer cannot be read: %w: is it of another version?", err)
 		}
 		print(stdout, answer)
-		return exitDone
+		return nil
 	})
 }
 
-// written writes data for programs.
-func written(stdout, stderr io.Writer, data []byte) int {
-	if _, err := stdout.Write(data); err != nil {
-		fmt.Fprintf(stderr, "fieldbridge: %v\n", err)
-		return exitFailed
-	}
-	return exitDone
-}
-
 // askGateway asks the gateway that the arguments of a command name for a page.
-func askGateway(ctx context.Context, name, page string, args []string, stderr io.Writer) (data []byte, code int) {
+func askGateway(ctx context.Context, page string, args []string) ([]byte, error) {
 	dir, err := queueDir(args)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return nil, exitUsage
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	data, err = control.Get(ctx, dir, page)
-	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge %s: %v\n", name, err)
-		if errors.Is(err, control.ErrNotRunning) {
-			fmt.Fprintf(stderr, "name the configuration that it runs, or its queue directory: fieldbridge %s FILE\n", name)
-		}
-		return nil, exitFailed
-	}
-	return data, exitDone
+	return control.Get(ctx, dir, page)
 }
 
 // queueDir returns the queue directory that the argument names: a
@@ -86,7 +67,7 @@ func queueDir(args []string) (string, error) {
 	}
 	info, err := os.Stat(args[0])
 	if err != nil {
-		return "", err
+		return "", wrongFile(err)
 	}
 	if info.IsDir() {
 		return args[0], nil
@@ -97,7 +78,7 @@ func queueDir(args []string) (string, error) {
 	}
 	loaded, err := configs.Load(args[0])
 	if err != nil {
-		return "", err
+		return "", wrongFile(err)
 	}
 	return string(loaded.Config.Store.Dir), nil
 }

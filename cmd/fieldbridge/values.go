@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -21,12 +22,11 @@ func valuesCommand() *cobra.Command {
 	wait := c.Flags().Duration("wait", 10*time.Second, "wait `TIME` for a reading")
 	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
 	c.ValidArgsFunction = completeDevice
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		if len(args) == 0 {
-			fmt.Fprintln(stderr, "fieldbridge values: of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them")
-			return exitUsage
+			return misuse(errors.New("of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them"))
 		}
-		return values(ctx, args, *wait, *asJSON, stdout, stderr)
+		return values(ctx, args, *wait, *asJSON, stdout)
 	})
 }
 
@@ -36,9 +36,9 @@ func completeDevice(c *cobra.Command, args []string, _ string) ([]cobra.Completi
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	data, code := askGateway(c.Context(), c.Name(), "/status", nil, io.Discard)
+	data, err := askGateway(c.Context(), "/status", nil)
 	var s control.Status
-	if code != exitDone || json.Unmarshal(data, &s) != nil {
+	if err != nil || json.Unmarshal(data, &s) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []cobra.Completion
@@ -48,19 +48,18 @@ func completeDevice(c *cobra.Command, args []string, _ string) ([]cobra.Completi
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool, stdout, stderr io.Writer) int {
+func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool, stdout io.Writer) error {
 	dir, err := queueDir(rest[1:])
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
+		return err
 	}
 	data, answer, err := awaitValues(ctx, dir, rest[0], wait)
 	if err != nil {
-		fmt.Fprintf(stderr, "fieldbridge values: %v\n", err)
-		return exitFailed
+		return err
 	}
 	if asJSON {
-		return written(stdout, stderr, data)
+		_, err := stdout.Write(data)
+		return err
 	}
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, p := range answer.Points {
@@ -71,7 +70,7 @@ func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool,
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
 	}
 	t.Flush()
-	return exitDone
+	return nil
 }
 
 // awaitValues asks until there is a reading.
