@@ -244,11 +244,10 @@ func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
 	}
 }
 
-// TestPowerCuts records every write and sync of a queue and rebuilds what the
-// disk may hold after a power cut, at many instants. The queue must start, and
-// nothing that was reported safe before the cut may be missing.
-func TestPowerCuts(t *testing.T) {
-	t.Parallel() // it mostly waits for other processes
+// traceChild runs a test of this binary as a process of its own, with the name of
+// a folder in an environment variable, and returns what it did there.
+func traceChild(t *testing.T, test, env string) (ops []diskOp, dir string) {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -256,15 +255,23 @@ func TestPowerCuts(t *testing.T) {
 		}
 		t.Skip("strace is missing")
 	}
-	dir := tempDir(t)
+	dir = tempDir(t)
 	trace := filepath.Join(tempDir(t), "trace")
 	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "200000", "-o", trace,
-		"-e", "trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink", os.Args[0], "-test.run=^TestCutChild$")
-	cmd.Env = append(os.Environ(), cutDir+"="+dir)
+		"-e", "trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink", os.Args[0], "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), env+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("strace does not work here: %v\n%s", err, out[max(0, len(out)-500):])
 	}
-	ops := readTrace(t, trace, dir)
+	return readTrace(t, trace, dir), dir
+}
+
+// TestPowerCuts records every write and sync of a queue and rebuilds what the
+// disk may hold after a power cut, at many instants. The queue must start, and
+// nothing that was reported safe before the cut may be missing.
+func TestPowerCuts(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
+	ops, dir := traceChild(t, "TestCutChild", cutDir)
 	syncs, written, pages := 0, int64(0), int64(0)
 	var countedSyncs, countedBytes int64
 	for _, op := range ops {

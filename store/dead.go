@@ -40,7 +40,7 @@ func (l *letters) next() bridge.Position {
 // deadMeta is what the index has of the dead letters.
 type deadMeta struct {
 	From     bridge.Position `json:"from,omitempty"`     // those with lower numbers are gone
-	Gone     bridge.Count    `json:"gone,omitzero"`      // what of the oldest segment is gone
+	Gone     bridge.Count    `json:"gone,omitzero"`      // what of the segment with that number is gone
 	Segments []block.Account `json:"segments,omitempty"` // those that are sealed
 	Writer   bridge.Position `json:"writer,omitempty"`   // the one that was being written, 0 for none
 	// Retry are letters that are on their way back into the queue.
@@ -248,10 +248,8 @@ func (q *Queue) openLetters() {
 	found, missing := l.list(m.Segments)
 	q.openOldLetters(&found)
 	q.openShelf(&l.shelf, found, false)
-	if len(l.segments) > 0 {
-		if s := l.segments[0]; m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings && l.from <= s.Last {
-			s.done = m.Gone
-		}
+	if s := l.shelf.of(l.from); s != nil && m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings {
+		s.done = m.Gone
 	}
 	q.endRetry()
 	for _, s := range slices.Clone(l.segments) {
@@ -283,11 +281,20 @@ func (q *Queue) openLetters() {
 // settleLetters takes the letters of the newest segment for done in the queue: a
 // crash may have come before that was recorded.
 func (q *Queue) settleLetters() {
-	s := q.letters.writer
-	if s == nil {
-		return
+	n := len(q.letters.segments)
+	if n == 0 || !q.letters.segments[n-1].verified {
+		return // it was sealed, and the record came after that
 	}
-	s.file.Walk(func(h *block.Header, _ []byte) error {
+	s := q.letters.segments[n-1]
+	file := s.file
+	if file == nil {
+		var err error
+		if file, err = segment.Open(s.path, q.segmentSize(&q.letters.shelf)); err != nil {
+			return
+		}
+		defer file.Close()
+	}
+	file.Walk(func(h *block.Header, _ []byte) error {
 		i := slices.IndexFunc(q.meta.Runs, func(r runMeta) bool { return r.Run == h.Run })
 		if i < 0 {
 			return nil
@@ -309,18 +316,19 @@ func (q *Queue) settleLetters() {
 func (q *Queue) deadMetaLocked() deadMeta {
 	l := &q.letters
 	m := deadMeta{From: l.from, Turn: q.meta.Dead.Turn, Retry: q.meta.Dead.Retry}
-	for i, s := range l.segments {
-		if i == 0 {
-			m.Gone = s.done
+	gone := bridge.Count{}
+	if r := m.Retry; r != nil { // they stay until they are in the queue
+		m.From, gone = r.From, r.count(len(r.Readings))
+	}
+	for _, s := range l.segments {
+		if s.First <= m.From && m.From <= s.Last {
+			m.Gone = s.done.Sub(gone)
 		}
 		if s == l.writer {
 			m.Writer = s.First
 		} else {
 			m.Segments = append(m.Segments, s.Account)
 		}
-	}
-	if r := m.Retry; r != nil { // they stay until they are in the queue
-		m.From, m.Gone = r.From, m.Gone.Sub(r.count(len(r.Readings)))
 	}
 	return m
 }

@@ -97,8 +97,8 @@ func (r *Reader) countDead() {
 	r.letters.segments = slices.DeleteFunc(r.letters.segments, func(s *stored) bool {
 		return s.Last != 0 && s.Last < m.From || r.old != "" && m.Turn != 0 && s.First >= m.Turn
 	})
-	for i, s := range r.letters.segments {
-		if i == 0 {
+	for _, s := range r.letters.segments {
+		if s.First <= m.From && m.From <= s.Last {
 			s.done = m.Gone
 		}
 		r.dead = r.dead.Add(surplus(s.Written, s.done))
