@@ -213,27 +213,6 @@ func find(c *cobra.Command, words []string) *cobra.Command {
 	return c
 }
 
-// completionCommand prints the script that completes command lines in a shell.
-func completionCommand() *cobra.Command {
-	c := newCommand("completion bash | zsh | fish | powershell", "print the script that completes command lines in a shell", 1)
-	c.ValidArgs = []cobra.Completion{"bash", "zsh", "fish", "powershell"}
-	c.Long = "For bash, once: fieldbridge completion bash > /etc/bash_completion.d/fieldbridge; it needs the package bash-completion.\n" +
-		"For the others: source what is printed, at the start of the shell."
-	return does(c, func(_ context.Context, args []string, stdout, _ io.Writer) error {
-		switch strings.Join(args, "") {
-		case "bash":
-			return c.Root().GenBashCompletionV2(stdout, true)
-		case "zsh":
-			return c.Root().GenZshCompletion(stdout)
-		case "fish":
-			return c.Root().GenFishCompletion(stdout, true)
-		case "powershell":
-			return c.Root().GenPowerShellCompletionWithDesc(stdout)
-		}
-		return misuse(errors.New("for which shell? bash, zsh, fish or powershell"))
-	})
-}
-
 // normal returns args with what the flag package of Go takes written as pflag
 // wants it: long flags have two dashes, and each stands with its value before the
 // arguments, of which some are numbers below zero.

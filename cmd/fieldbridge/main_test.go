@@ -152,9 +152,6 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: exit %d, %d bytes, stderr %s", shell, code, len(stdout), stderr)
 		}
 	}
-	if code, _, stderr := call(t, "completion"); code != exitUsage || !strings.Contains(stderr, "for which shell") {
-		t.Errorf("without a shell: exit %d, %s", code, stderr)
-	}
 	for words, want := range map[string]string{
 		"re":               "reload\t",
 		"queue ":           "export\twrite what waits to a file",
