@@ -80,7 +80,7 @@ func oneOf(key, value string, allowed ...string) []setting.Problem {
 		}
 	}
 	fix := "use " + strings.Join(allowed[:len(allowed)-1], ", ") + " or " + allowed[len(allowed)-1]
-	if s := suggest(value, allowed); s != "" {
+	if s := setting.Suggest(value, allowed); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 	}
 	return []setting.Problem{{Path: []string{key}, Text: fmt.Sprintf("there is no %s %q", key, value), Fix: fix}}

@@ -187,21 +187,3 @@ func TestDecodeProblems(t *testing.T) {
 		}
 	}
 }
-
-func TestSuggest(t *testing.T) {
-	keys := []string{"url", "timeout", "retries", "pause", "unit_id", "unit"}
-	for given, want := range map[string]string{
-		"timout": "timeout", "tiemout": "timeout", "Timeout": "timeout", "unitid": "unit_id", "unit-id": "unit_id",
-		"retry": "", "uri": "url", "ur": "url", "x": "", "something_else": "", "": "",
-	} {
-		if got := suggest(given, keys); got != want {
-			t.Errorf("suggest(%q) = %q, want %q", given, got, want)
-		}
-	}
-	if d := distance("kitten", "sitting"); d != 3 {
-		t.Errorf("distance %d, want 3", d)
-	}
-	if d := distance("ab", "ba"); d != 1 {
-		t.Errorf("distance of a swap %d, want 1", d)
-	}
-}

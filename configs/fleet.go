@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+
+	"fieldbridge/setting"
 )
 
 // Fleet is a file that describes many gateways: each is the fleet's defaults,
@@ -69,7 +71,7 @@ func (f *Fleet) Load(name string) (*Loaded, error) {
 	own, ok := f.gateways[name]
 	if !ok {
 		fix := "'fieldbridge fleet list FILE' tells the names"
-		if near := suggest(name, f.names()); near != "" {
+		if near := setting.Suggest(name, f.names()); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		return nil, newError([]Problem{{f.pos, fmt.Sprintf("there is no gateway %q in the fleet", name), fix}})

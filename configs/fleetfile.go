@@ -3,6 +3,8 @@ package configs
 import (
 	"fmt"
 	"slices"
+
+	"fieldbridge/setting"
 )
 
 // newFleet checks the frame of a fleet file, of which r read the tree.
@@ -35,7 +37,7 @@ func newFleet(root *node, r *reader) (*Fleet, error) {
 		}
 	}
 	b.gateways(root)
-	b.problems = append(b.problems, spareProfiles(root)...)
+	b.problems = append(b.problems, unusedProfiles(root)...)
 	if err := newError(b.problems); err != nil {
 		return nil, err
 	}
@@ -135,7 +137,7 @@ func (b *fleetBuilder) groupsOf(m *member) []string {
 			}
 			slices.Sort(known)
 			fix := "add it under groups"
-			if near := suggest(item.text, known); near != "" {
+			if near := setting.Suggest(item.text, known); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			b.fail(item.pos, fmt.Sprintf("there is no group %q", item.text), fix)

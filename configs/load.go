@@ -132,7 +132,7 @@ func (r *reader) load(root *node) (*Loaded, error) {
 		return nil, newError(r.problems)
 	}
 	l := &Loaded{Files: r.files}
-	if err := l.fill(root, append(r.problems, spareProfiles(root)...)); err != nil {
+	if err := l.fill(root, append(r.problems, unusedProfiles(root)...)); err != nil {
 		return nil, err
 	}
 	return l, nil

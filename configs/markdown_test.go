@@ -56,7 +56,7 @@ func (e example) collect(n *node, t reflect.Type) {
 		}
 	case reflect.Struct:
 		types := []reflect.Type{t}
-		if extra, ok := extras[t]; ok {
+		if extra, ok := usedUp[t]; ok {
 			types = append(types, extra)
 		}
 		for _, owner := range types {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"fieldbridge/setting"
 )
 
 // library has the profiles of well-known devices and sensors that ship with the
@@ -144,7 +146,7 @@ func (p *profiler) pick(n, only, own *node, device string) *node {
 				names = append(names, m.key)
 			}
 			fix := "the points are " + strings.Join(names, ", ")
-			if near := suggest(item.text, names); near != "" {
+			if near := setting.Suggest(item.text, names); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			p.fail(item.pos, fmt.Sprintf("%s has no point %s", device, show(item)), fix)
@@ -194,7 +196,7 @@ func (p *profiler) find(s shelf, name *node) *node {
 		}
 	}
 	fix := "add it under profiles"
-	if near := suggest(name.text, names); near != "" {
+	if near := setting.Suggest(name.text, names); near != "" {
 		fix = fmt.Sprintf("did you mean %q?", near)
 	} else if len(names) > 0 {
 		fix += "; there are " + strings.Join(names, ", ")

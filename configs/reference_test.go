@@ -164,7 +164,7 @@ func keysIn(docs *sourceDocs, v reflect.Value) []keyDoc {
 	t := v.Type()
 	var out []keyDoc
 	types := []reflect.Type{t}
-	if extra, ok := extras[t]; ok {
+	if extra, ok := usedUp[t]; ok {
 		types = append(types, extra)
 	}
 	for i, t := range types {

@@ -3,6 +3,8 @@ package configs
 import (
 	"slices"
 	"strings"
+
+	"fieldbridge/setting"
 )
 
 // otherWords are what other programs and manuals call our keys.
@@ -59,57 +61,5 @@ func suggestKey(given string, fields []field) string {
 			return word
 		}
 	}
-	return suggest(given, keys)
-}
-
-// suggest returns the candidate nearest to given, or "" if none is near: one
-// slip of the finger for every three letters.
-func suggest(given string, candidates []string) string {
-	best, bestDistance := "", max(1, (len(given)+1)/3)
-	for _, c := range candidates {
-		if plainKey(c) == plainKey(given) {
-			return c
-		}
-		n := distance(given, c)
-		if min(len(given), len(c)) >= 3 && (strings.HasPrefix(given, c) || strings.HasPrefix(c, given)) {
-			n = min(n, bestDistance)
-		}
-		if n < len(given) && (n < bestDistance || n == bestDistance && best == "") {
-			best, bestDistance = c, n
-		}
-	}
-	return best
-}
-
-// plainKey drops what people write differently: unitId, unit-id, UNIT_ID.
-func plainKey(key string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(key))
-}
-
-// distance counts the letters to insert, remove, change or swap to make b of a
-// (optimal string alignment).
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return max(len(a), len(b))
-	}
-	var rows [3][65]int
-	before, last, row := rows[0][:], rows[1][:], rows[2][:]
-	for j := range len(b) + 1 {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
+	return setting.Suggest(given, keys)
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"fieldbridge/setting"
 )
 
 // hasVariable reports whether text has a ${name}, or a $${ that stands for ${.
@@ -192,7 +194,7 @@ func (s *substituter) lookup(name string, n *node) *node {
 	v, ok := s.vars[name]
 	if !ok {
 		fix := "add it to vars"
-		if near := suggest(name, slices.Sorted(maps.Keys(s.vars))); near != "" {
+		if near := setting.Suggest(name, slices.Sorted(maps.Keys(s.vars))); near != "" {
 			fix = fmt.Sprintf("did you mean ${%s}?", near)
 		}
 		s.fail(n.pos, fmt.Sprintf("there is no variable %q", name), fix)

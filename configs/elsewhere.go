@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// homes returns where a gateway's file has a key, as southbound.modbus.buses.NAME.
-var homes = sync.OnceValue(func() map[string][]string {
+// keyPlaces returns where a gateway's file has a key, as southbound.modbus.buses.NAME.
+var keyPlaces = sync.OnceValue(func() map[string][]string {
 	found := make(map[string][]string)
 	var walk func(t reflect.Type, path []string)
 	walk = func(t reflect.Type, path []string) {
@@ -34,14 +34,14 @@ var homes = sync.OnceValue(func() map[string][]string {
 	return found
 })
 
-// mostHomes is how many places of a key are told.
-const mostHomes = 2
+// mostPlaces is how many places of a key are told.
+const mostPlaces = 2
 
 // belongs tells where a key that is unknown here is known, "" if nowhere or in
 // too many places.
 func belongs(key string) string {
-	places := homes()[key]
-	if len(places) == 0 || len(places) > mostHomes {
+	places := keyPlaces()[key]
+	if len(places) == 0 || len(places) > mostPlaces {
 		return ""
 	}
 	where := make([]string, len(places))

@@ -83,9 +83,9 @@ type fleetGateway struct {
 	Config
 }
 
-// extras are the keys that are used up while a file is read, by the struct that
+// usedUp are the keys that are used up while a file is read, by the struct that
 // has the others.
-var extras = map[reflect.Type]reflect.Type{
+var usedUp = map[reflect.Type]reflect.Type{
 	reflect.TypeFor[fleetGateway]():  reflect.TypeFor[fileKeys](),
 	configType:                       reflect.TypeFor[fileKeys](),
 	reflect.TypeFor[modbus.Device](): reflect.TypeFor[deviceKeys](),
@@ -96,7 +96,7 @@ var configType = reflect.TypeFor[Config]()
 
 // keysOf returns all keys that a file may have where t is configured.
 func keysOf(t reflect.Type) []field {
-	if extra, ok := extras[t]; ok {
+	if extra, ok := usedUp[t]; ok {
 		return slices.Concat(fieldsOf(t), fieldsOf(extra))
 	}
 	return fieldsOf(t)

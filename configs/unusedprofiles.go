@@ -6,9 +6,9 @@ import (
 	"fieldbridge/southbound/mqtt"
 )
 
-// spareProfiles checks the profiles of a file that nothing names: a mistake in
+// unusedProfiles checks the profiles of a file that nothing names: a mistake in
 // one shall not wait for its first use. root is the whole tree of the file.
-func spareProfiles(root *node) []Problem {
+func unusedProfiles(root *node) []Problem {
 	profiles := root.at("profiles")
 	if profiles == nil || profiles.kind != mapping {
 		return nil
