@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
 )
 
@@ -94,8 +95,8 @@ func setDefaults(v reflect.Value) {
 	if v.Kind() != reflect.Struct {
 		return
 	}
-	for _, f := range fieldsOf(v.Type()) {
-		if inner := v.FieldByIndex(f.index); inner.Kind() == reflect.Struct && inner.IsZero() {
+	for _, f := range keys.Of(v.Type()) {
+		if inner := v.FieldByIndex(f.Index); inner.Kind() == reflect.Struct && inner.IsZero() {
 			setDefaults(inner)
 		}
 	}
@@ -175,7 +176,7 @@ func hasOwnForm(t reflect.Type) bool {
 	case reflect.Map, reflect.Slice:
 		return true
 	case reflect.Struct:
-		return len(fieldsOf(t)) > 0
+		return len(keys.Of(t)) > 0
 	}
 	return false
 }
@@ -196,14 +197,14 @@ func resolve(file, path string) string {
 
 // object fills a struct.
 func (d *decoder) object(n *node, v reflect.Value, p *place) {
-	fields := fieldsOf(v.Type())
+	fields := keys.Of(v.Type())
 	if n.kind != mapping {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keyList(keysOf(v.Type())))
+		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keys.List(keysOf(v.Type())))
 		return
 	}
 	for _, m := range n.members {
 		at := p.down(m.key)
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == m.key })
+		i := slices.IndexFunc(fields, func(f keys.Field) bool { return f.Key == m.key })
 		if i < 0 {
 			d.unknown(m, keysOf(v.Type()), p)
 			continue
@@ -212,23 +213,23 @@ func (d *decoder) object(n *node, v reflect.Value, p *place) {
 			d.fail(at, m.pos, m.key+" has no value", "write "+m.key+": and its value")
 			continue
 		}
-		d.decode(m.value, v.FieldByIndex(fields[i].index), at)
+		d.decode(m.value, v.FieldByIndex(fields[i].Index), at)
 	}
 }
 
-func (d *decoder) unknown(m member, fields []field, p *place) {
+func (d *decoder) unknown(m member, fields []keys.Field, p *place) {
 	text := fmt.Sprintf("unknown key %q", m.key)
 	if p.in != nil {
 		text += " in " + strings.Join(p.path(), ".")
 	}
-	fix := "the keys here are " + keyList(fields)
-	if m.key == "include" && slices.ContainsFunc(fields, func(f field) bool { return f.key == m.key }) {
+	fix := "the keys here are " + keys.List(fields)
+	if m.key == "include" && slices.ContainsFunc(fields, func(f keys.Field) bool { return f.Key == m.key }) {
 		d.fail(p.down(m.key), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
 		return
 	}
 	if home := belongs(m.key); home != "" {
 		fix = home
-	} else if s := suggestKey(m.key, fields); s != "" {
+	} else if s := keys.Suggest(m.key, fields); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 		// That it is missing is said by this.
 		d.fail(p.down(s), m.pos, text, fix)
@@ -261,7 +262,7 @@ func (d *decoder) table(n *node, v reflect.Value, p *place) {
 	}
 }
 
-// key decodes the key of a map.
+// Key decodes the key of a map.
 func (d *decoder) key(n *node, v reflect.Value, p *place) bool {
 	before := len(d.problems)
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {

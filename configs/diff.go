@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldbridge/configs/keys"
 	"fieldbridge/southbound/modbus"
 )
 
@@ -81,9 +82,9 @@ func (d *differ) value(a, b reflect.Value, path []string) {
 		d.table(a, b, path)
 	case a.Kind() == reflect.Slice && isOrdered(a.Type()):
 		d.ordered(a, b, path)
-	case a.Kind() == reflect.Struct && len(fieldsOf(a.Type())) > 0:
-		for _, f := range fieldsOf(a.Type()) {
-			d.value(a.FieldByIndex(f.index), b.FieldByIndex(f.index), append(slices.Clip(path), f.key))
+	case a.Kind() == reflect.Struct && len(keys.Of(a.Type())) > 0:
+		for _, f := range keys.Of(a.Type()) {
+			d.value(a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), append(slices.Clip(path), f.Key))
 		}
 	case !reflect.DeepEqual(a.Interface(), b.Interface()):
 		d.add(path, fmt.Sprintf(" %s -> %s", d.text(d.old, a, path), d.text(d.new, b, path)))

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"fieldbridge/configs/keys"
 )
 
 // keyPlaces returns where a gateway's file has a key, as southbound.modbus.buses.NAME.
@@ -23,10 +25,10 @@ var keyPlaces = sync.OnceValue(func() map[string][]string {
 			walk(value.Type, append(slices.Clip(path), "NAME"))
 		case t.Kind() == reflect.Struct:
 			for _, f := range keysOf(t) {
-				found[f.key] = append(found[f.key], strings.Join(path, "."))
+				found[f.Key] = append(found[f.Key], strings.Join(path, "."))
 			}
-			for _, f := range fieldsOf(t) {
-				walk(t.FieldByIndex(f.index).Type, append(slices.Clip(path), f.key))
+			for _, f := range keys.Of(t) {
+				walk(t.FieldByIndex(f.Index).Type, append(slices.Clip(path), f.Key))
 			}
 		}
 	}

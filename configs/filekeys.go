@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 
+	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
@@ -95,9 +96,9 @@ var usedUp = map[reflect.Type]reflect.Type{
 var configType = reflect.TypeFor[Config]()
 
 // keysOf returns all keys that a file may have where t is configured.
-func keysOf(t reflect.Type) []field {
+func keysOf(t reflect.Type) []keys.Field {
 	if extra, ok := usedUp[t]; ok {
-		return slices.Concat(fieldsOf(t), fieldsOf(extra))
+		return slices.Concat(keys.Of(t), keys.Of(extra))
 	}
-	return fieldsOf(t)
+	return keys.Of(t)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
 )
 
@@ -38,7 +39,7 @@ type FleetGateway struct {
 }
 
 // fleetKeys are the keys of a fleet file.
-var fleetKeys = fieldsOf(reflect.TypeFor[fleetFile]())
+var fleetKeys = keys.Of(reflect.TypeFor[fleetFile]())
 
 // isFleet tells a fleet file from the file of one gateway.
 func isFleet(root *node) bool {

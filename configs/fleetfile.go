@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
 )
 
@@ -67,13 +68,13 @@ func (b *fleetBuilder) isMapping(m *member) bool {
 
 func (b *fleetBuilder) keys(root *node) {
 	for _, m := range root.members {
-		if slices.ContainsFunc(fleetKeys, func(f field) bool { return f.key == m.key }) {
+		if slices.ContainsFunc(fleetKeys, func(f keys.Field) bool { return f.Key == m.key }) {
 			continue
 		}
-		fix := "the keys of a fleet file are " + keyList(fleetKeys)
-		if near := suggestKey(m.key, fleetKeys); near != "" {
+		fix := "the keys of a fleet file are " + keys.List(fleetKeys)
+		if near := keys.Suggest(m.key, fleetKeys); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
-		} else if slices.ContainsFunc(fieldsOf(configType), func(f field) bool { return f.key == m.key }) {
+		} else if slices.ContainsFunc(keys.Of(configType), func(f keys.Field) bool { return f.Key == m.key }) {
 			fix = "put it under defaults, a group or a gateway"
 		}
 		b.fail(m.pos, fmt.Sprintf("unknown key %q", m.key), fix)

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"fieldbridge/configs/keys"
 )
 
 // example is how a key is used in one of the example files.
@@ -60,16 +62,16 @@ func (e example) collect(n *node, t reflect.Type) {
 			types = append(types, extra)
 		}
 		for _, owner := range types {
-			for _, f := range fieldsOf(owner) {
-				m := n.get(f.key)
+			for _, f := range keys.Of(owner) {
+				m := n.get(f.Key)
 				if m == nil {
 					continue
 				}
-				key := t.String() + "." + f.key
+				key := t.String() + "." + f.Key
 				if text := short(m.value); e[key] == "" && text != "" {
 					e[key] = text
 				}
-				e.collect(m.value, owner.FieldByIndex(f.index).Type)
+				e.collect(m.value, owner.FieldByIndex(f.Index).Type)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
 )
 
@@ -171,13 +172,13 @@ func keysIn(docs *sourceDocs, v reflect.Value) []keyDoc {
 		if i > 0 {
 			v = reflect.New(t).Elem()
 		}
-		for _, f := range fieldsOf(t) {
-			owner, sf := t, t.FieldByIndex(f.index)
-			if len(f.index) > 1 {
-				owner = t.FieldByIndex(f.index[:len(f.index)-1]).Type
+		for _, f := range keys.Of(t) {
+			owner, sf := t, t.FieldByIndex(f.Index)
+			if len(f.Index) > 1 {
+				owner = t.FieldByIndex(f.Index[:len(f.Index)-1]).Type
 			}
-			value := v.FieldByIndex(f.index)
-			out = append(out, keyDoc{f.key, value, withoutName(docs.of(owner, sf.Name), sf.Name), defaultText(value)})
+			value := v.FieldByIndex(f.Index)
+			out = append(out, keyDoc{f.Key, value, withoutName(docs.of(owner, sf.Name), sf.Name), defaultText(value)})
 		}
 	}
 	return out
@@ -239,7 +240,7 @@ func shapeOf(docs *sourceDocs, t reflect.Type) shape {
 	var s shape
 	switch t.Kind() {
 	case reflect.Struct:
-		if len(fieldsOf(t)) > 0 {
+		if len(keys.Of(t)) > 0 {
 			s.words, s.object = "keys", t
 		}
 	case reflect.Map:

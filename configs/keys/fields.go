@@ -1,4 +1,6 @@
-package configs
+// Package keys knows the keys of configuration structs, and what other programs
+// call them.
+package keys
 
 import (
 	"reflect"
@@ -6,42 +8,42 @@ import (
 	"sync"
 )
 
-// field is a key of a configuration struct.
-type field struct {
-	key   string
-	index []int
+// Field is a key of a configuration struct.
+type Field struct {
+	Key   string
+	Index []int
 }
 
 var fieldCache sync.Map // reflect.Type to []field
 
-// fieldsOf returns the keys of a struct type in the order of its fields, those
+// Of returns the keys of a struct type in the order of its fields, those
 // of embedded structs in their place.
-func fieldsOf(t reflect.Type) []field {
+func Of(t reflect.Type) []Field {
 	if cached, ok := fieldCache.Load(t); ok {
-		return cached.([]field)
+		return cached.([]Field)
 	}
-	var fields []field
+	var fields []Field
 	for f := range t.Fields() {
 		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
 		case f.Anonymous && key == "" && f.Type.Kind() == reflect.Struct:
-			for _, inner := range fieldsOf(f.Type) {
-				fields = append(fields, field{inner.key, append([]int{f.Index[0]}, inner.index...)})
+			for _, inner := range Of(f.Type) {
+				fields = append(fields, Field{inner.Key, append([]int{f.Index[0]}, inner.Index...)})
 			}
 		case f.IsExported() && key != "" && key != "-":
-			fields = append(fields, field{key, f.Index})
+			fields = append(fields, Field{key, f.Index})
 		}
 	}
 	fieldCache.Store(t, fields)
 	return fields
 }
 
-// keyList names keys for a message.
-func keyList(fields []field) string {
+// List names keys for a message.
+func List(fields []Field) string {
 	const most = 24
 	names := make([]string, 0, len(fields))
 	for _, f := range fields {
-		names = append(names, f.key)
+		names = append(names, f.Key)
 	}
 	if len(names) > most {
 		names = append(names[:most], "...")

@@ -1,4 +1,4 @@
-package configs
+package keys
 
 import (
 	"slices"
@@ -50,11 +50,11 @@ var otherWords = map[string][]string{
 	"register":       {"holding"},
 }
 
-// suggestKey returns the key that was probably meant, or "".
-func suggestKey(given string, fields []field) string {
+// Suggest returns the key that was probably meant, or "".
+func Suggest(given string, fields []Field) string {
 	keys := make([]string, len(fields))
 	for i, f := range fields {
-		keys[i] = f.key
+		keys[i] = f.Key
 	}
 	for _, word := range otherWords[strings.ToLower(strings.ReplaceAll(given, "-", "_"))] {
 		if slices.Contains(keys, word) {
