@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // Nothing is acknowledged before it is safe, nor out of order.
@@ -43,7 +44,7 @@ func TestAckOrder(t *testing.T) {
 func TestAckUnreadable(t *testing.T) {
 	r := newRecorder()
 	r.hold = true
-	s := start(t, embeddedConfig(sensor("j", Sensor{Topic: "j/{device}", Points: map[string]Point{"a": {Path: "a"}}}), anyReading()), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("j", Sensor{Topic: "j/{device}", Points: map[string]payload.Point{"a": {Path: "a"}}}), anyReading()), Options{}, r.emit)
 	c := dialRaw(t, address(t, s), 4, "c")
 	c.publish(2, 1, "unknown", "1")
 	c.expect(0x40, 1)

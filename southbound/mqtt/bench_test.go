@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // BenchmarkIngest is the way of a message from the broker to emit.
 func BenchmarkIngest(b *testing.B) {
 	cfg := embeddedConfig(
 		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature"}),
-		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]Point{
-			"temperature": {Path: "temperature"}, "humidity": {Path: "humidity"}, "battery": {Path: "battery", Value: Value{Type: "int16"}}}}))
+		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]payload.Point{
+			"temperature": {Path: "temperature"}, "humidity": {Path: "humidity"}, "battery": {Path: "battery", Value: payload.Value{Type: "int16"}}}}))
 	s, err := New(cfg, Options{})
 	if err != nil {
 		b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // maxPoints is how many points a device may have: payloads name points, too.
@@ -44,13 +45,13 @@ type feed struct {
 // note remembers what was read, and takes out the points that are too many.
 // It reports whether there are points that were not seen before; info tells
 // about those.
-func (f *feed) note(at time.Time, out *result, info func(bridge.Reading) bridge.PointInfo) (added, full bool) {
+func (f *feed) note(at time.Time, out *payload.Result, info func(bridge.Reading) bridge.PointInfo) (added, full bool) {
 	d := f.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f.heard, f.told = at, time.Time{}
-	kept := out.readings[:0]
-	for _, r := range out.readings {
+	kept := out.Readings[:0]
+	for _, r := range out.Readings {
 		s := d.points[r.Point]
 		if s == nil {
 			if len(d.points) >= maxPoints {
@@ -68,7 +69,7 @@ func (f *feed) note(at time.Time, out *result, info func(bridge.Reading) bridge.
 		}
 		kept = append(kept, r)
 	}
-	out.readings = kept
+	out.Readings = kept
 	return added, full
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // Sensors of both protocol versions publish in each QoS.
@@ -12,9 +13,9 @@ func TestPublish(t *testing.T) {
 	r := newRecorder()
 	var catalogue bridge.Catalogue
 	s := start(t, embeddedConfig(
-		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature", Value: Value{Unit: "°C"}}),
-		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]Point{
-			"temperature": {Path: "temperature"}, "battery": {Path: "battery", Value: Value{Type: "int16"}}}}),
+		sensor("hall", Sensor{Topic: "hall/{device}/temperature", Point: "temperature", Value: payload.Value{Unit: "°C"}}),
+		sensor("zigbee", Sensor{Topic: "zigbee2mqtt/{device}", Points: map[string]payload.Point{
+			"temperature": {Path: "temperature"}, "battery": {Path: "battery", Value: payload.Value{Type: "int16"}}}}),
 	), Options{Catalogue: &catalogue}, r.emit)
 	addr := address(t, s)
 	var want []string

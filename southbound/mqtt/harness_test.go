@@ -23,6 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long tests wait for what must happen.
 const patience = 10 * time.Second
 
+// arrival is when the messages of tests come.
+var arrival = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
+
 // recorder is a scripted [bridge.Emit].
 type recorder struct {
 	hold bool  // keep safe instead of calling it

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // An address that is taken is reported, and tried again.
@@ -34,7 +36,7 @@ func TestListenTaken(t *testing.T) {
 // A subscriber that reads nothing is disconnected, and stops nobody.
 func TestSlowReader(t *testing.T) {
 	r := newRecorder()
-	s := start(t, embeddedConfig(sensor("any", Sensor{Topic: "t/{device}/{point}", Value: Value{Type: "string"}})), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("any", Sensor{Topic: "t/{device}/{point}", Value: payload.Value{Type: "string"}})), Options{}, r.emit)
 	addr := address(t, s)
 	slow := dialRaw(t, addr, 4, "slow")
 	_ = slow.conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -110,7 +112,7 @@ func TestTopicAlias(t *testing.T) {
 // since the broker does.
 func TestWill(t *testing.T) {
 	r := newRecorder()
-	s, err := New(embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Value: Value{Type: "bool"}})), Options{})
+	s, err := New(embeddedConfig(sensor("lwt", Sensor{Topic: "{device}/LWT", Point: "online", Value: payload.Value{Type: "bool"}})), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // message is what a sensor published.
@@ -21,14 +22,14 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 	switch {
 	case to.rule == nil:
 		s.unmatched.Add(1)
-		to.seen(m, faultNone, "")
-	case to.rule.sparkplug && to.fault == faultNone:
+		to.seen(m, payload.FaultNone, "")
+	case to.rule.sparkplug && to.fault == payload.FaultNone:
 		batches, f := s.readSparkplug(r, to, m)
 		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
 		return
-	case to.rule.csv && to.fault == faultNone && len(m.payload) > 0:
-		results, f := to.rule.readCSV(m)
+	case to.rule.payload.Lines() && to.fault == payload.FaultNone:
+		results, f := to.rule.payload.ReadLines(m.payload, m.at)
 		batches, f := r.batches(to, m.at, results, f)
 		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
@@ -46,15 +47,18 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 
 // read returns the readings in m, none if it can't be read.
 func (s *Source) read(r *router, to *route, m message) bridge.Batch {
-	out, f := to.read(m)
-	if len(out.readings) > 0 {
-		if nf := r.note(to, m.at, &out); nf != faultNone {
+	out, f := payload.Result{}, to.fault
+	if f == payload.FaultNone {
+		out, f = to.rule.payload.Read(to.single, m.payload, m.at)
+	}
+	if len(out.Readings) > 0 {
+		if nf := r.note(to, m.at, &out); nf != payload.FaultNone {
 			f = nf
 		}
 	}
-	b := bridge.Batch{Device: to.name, At: out.at, Readings: out.readings}
-	if f == faultNone {
-		to.seen(m, faultNone, "")
+	b := bridge.Batch{Device: to.name, At: out.At, Readings: out.Readings}
+	if f == payload.FaultNone {
+		to.seen(m, payload.FaultNone, "")
 	} else {
 		s.judge(to, m, f, b)
 	}
@@ -63,23 +67,23 @@ func (s *Source) read(r *router, to *route, m message) bridge.Batch {
 
 // judge remembers how a message was that was read as batches. It counts and logs
 // that it, or a value in it, could not be read.
-func (s *Source) judge(to *route, m message, f fault, batches ...bridge.Batch) {
+func (s *Source) judge(to *route, m message, f payload.Fault, batches ...bridge.Batch) {
 	point := ""
-	if f != faultNone {
+	if f != payload.FaultNone {
 		point = faulty(batches, f)
 		to.rule.faults.add(s.log, f, to.rule.name, point, m)
 		if feed := to.feed.Load(); feed != nil {
-			feed.device.fail(m.topic + ": " + f.text(point))
+			feed.device.fail(m.topic + ": " + f.Text(point))
 		}
 	}
 	to.seen(m, f, point)
 }
 
 // faulty returns the point whose value has a fault, "" if it is none of a value.
-func faulty(batches []bridge.Batch, f fault) string {
+func faulty(batches []bridge.Batch, f payload.Fault) string {
 	for _, b := range batches {
 		for _, r := range b.Readings {
-			if valueFault(r.Value) == f {
+			if payload.ValueFault(r.Value) == f {
 				return r.Point
 			}
 		}

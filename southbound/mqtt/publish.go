@@ -9,6 +9,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // maxKnown is how many topics of a client are remembered.
@@ -106,7 +108,7 @@ func (c *conn) simple(packet []byte) (p published, ok bool) {
 		}
 		rest = rest[1:]
 	}
-	p.topic, p.payload = jsonText(name), rest
+	p.topic, p.payload = topic.View(name), rest
 	return p, true
 }
 

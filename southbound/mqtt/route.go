@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // route is what becomes of the messages of one topic: it is found once and
 // kept, since rules are slow to try and topics come again.
 type route struct {
-	rule   *rule  // nil if no rule takes the topic
-	fault  fault  // why the rule can't, although it matches
-	name   string // of the device
-	single string // name of the single point
+	rule   *rule         // nil if no rule takes the topic
+	fault  payload.Fault // why the rule can't, although it matches
+	name   string        // of the device
+	single string        // name of the single point
 	spark  sparkTopic
 
 	feed atomic.Pointer[feed] // nil until a message could be read
@@ -89,12 +90,12 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 	to := &route{rule: rule}
 	for _, c := range captures {
 		if !usable(c) {
-			to.fault = faultName
+			to.fault = payload.FaultName
 			return to
 		}
 	}
 	to.name = deviceName(rule.device.expand(captures))
-	if rule.single != nil {
+	if rule.payload.Single() {
 		to.single = bridge.PointName(rule.point.expand(captures))
 	}
 	return to
@@ -105,9 +106,10 @@ func resolveSparkplug(rule *rule, topic string) *route {
 	if !ok {
 		return &route{} // STATE and commands: no rule wants them
 	}
-	to := &route{rule: rule, spark: t, name: t.name(rule.filter.rest && len(rule.filter.levels) < 2 || rule.filter.levels[1].any)}
+	groups := rule.filter.rest && len(rule.filter.levels) < 2 || rule.filter.levels[1].any
+	to := &route{rule: rule, spark: t, name: t.name(groups)}
 	if !usable(t.node) || t.device != "" && !usable(t.device) || to.name == "" {
-		to.fault = faultName
+		to.fault = payload.FaultName
 	}
 	return to
 }
@@ -116,16 +118,16 @@ func resolveSparkplug(rule *rule, topic string) *route {
 // rule makes only so many devices, and a device has only so many points. The
 // catalogue is told of points that were not seen before, so that whoever gets
 // the readings finds them there.
-func (r *router) note(to *route, at time.Time, out *result) fault {
+func (r *router) note(to *route, at time.Time, out *payload.Result) payload.Fault {
 	f := to.feed.Load()
 	if f == nil || f.device.gone.Load() {
 		if f = r.devices.feed(to.name, to.rule, r.broker); f == nil {
-			out.readings = nil
-			return faultDevices
+			out.Readings = nil
+			return payload.FaultDevices
 		}
 		to.feed.Store(f)
 	}
-	info := to.rule.info
+	info := to.rule.payload.Info
 	if to.rule.sparkplug {
 		info = r.sparkInfo(to)
 	}
@@ -134,20 +136,19 @@ func (r *router) note(to *route, at time.Time, out *result) fault {
 		r.devices.publish(f.device)
 	}
 	if full {
-		return faultPoints
+		return payload.FaultPoints
 	}
-	return faultNone
+	return payload.FaultNone
 }
 
 // sparkInfo returns what the catalogue is told of the points of a Sparkplug
 // device.
 func (r *router) sparkInfo(to *route) func(bridge.Reading) bridge.PointInfo {
 	return func(reading bridge.Reading) bridge.PointInfo {
-		info := inferred(reading)
+		info := to.rule.payload.Info(reading)
 		if n := r.sparkNode(to.spark); n != nil {
-			info = n.info(to.spark.device, reading)
+			n.describe(to.spark.device, &info)
 		}
-		info.Delivery = to.rule.delivery()
 		return info
 	}
 }

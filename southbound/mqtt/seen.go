@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // Seen is a topic on which messages came, for people who write rules.
@@ -35,15 +37,15 @@ const maxSeenValues = 20
 // sight is what was seen on a topic.
 type sight struct {
 	mu       sync.Mutex
-	messages uint64       // guarded by mu
-	last     time.Time    // guarded by mu
-	begin    [excess]byte // guarded by mu; of the last payload
-	length   int          // guarded by mu; of the last payload
-	problem  fault        // guarded by mu
-	point    string       // guarded by mu; that has the problem, "" if it is none of a point
+	messages uint64        // guarded by mu
+	last     time.Time     // guarded by mu
+	begin    [excess]byte  // guarded by mu; of the last payload
+	length   int           // guarded by mu; of the last payload
+	problem  payload.Fault // guarded by mu
+	point    string        // guarded by mu; that has the problem, "" if it is none of a point
 }
 
-func (s *sight) seen(m message, f fault, point string) {
+func (s *sight) seen(m message, f payload.Fault, point string) {
 	s.mu.Lock()
 	s.messages++
 	s.last, s.problem, s.point = m.at, f, point
@@ -57,8 +59,8 @@ func (s *sight) tell(seen Seen) Seen {
 	defer s.mu.Unlock()
 	seen.Messages, seen.Last = s.messages, s.last
 	seen.Payload = printable(excerpt(s.begin[:min(s.length, len(s.begin))]))
-	if s.problem != faultNone {
-		seen.Error = s.problem.text(s.point)
+	if s.problem != payload.FaultNone {
+		seen.Error = s.problem.Text(s.point)
 	}
 	return seen
 }
@@ -91,9 +93,9 @@ func (to *route) values(seen *Seen) {
 		}
 		seen.Values[name] = printable(excerpt([]byte(p.value.String())))
 	}
-	for i := range to.rule.points {
-		if name := to.rule.points[i].info.Name; f.device.points[name] == nil {
-			seen.Absent = append(seen.Absent, name)
+	for _, p := range to.rule.payload.Points() {
+		if f.device.points[p.Name] == nil {
+			seen.Absent = append(seen.Absent, p.Name)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // feedOne gives a source messages without any network.
@@ -63,7 +64,7 @@ func TestSeen(t *testing.T) {
 // What a rule read is shown by point, also what it never found; what is no text
 // is quoted.
 func TestSeenValues(t *testing.T) {
-	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: Points{"power": {Path: "P"}, "name": {Path: "N", Value: Value{Type: "string"}}, "typo": {Path: "Typo"}}}))
+	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: payload.Points{"power": {Path: "P"}, "name": {Path: "N", Value: payload.Value{Type: "string"}}, "typo": {Path: "Typo"}}}))
 	f.hear("m/a", `{"P":5,"N":"\u001b[31mred"}`)
 	f.hear("m/b", "\x00\xff")
 	want := []Seen{
@@ -80,7 +81,7 @@ func TestSeenValues(t *testing.T) {
 // bytes, and are all counted.
 func TestBadPayloadLog(t *testing.T) {
 	var log bytes.Buffer
-	f := offline(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, sensor("hall", Sensor{Topic: "hall/{device}", Points: Points{"t": {Path: "t"}}}))
+	f := offline(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, sensor("hall", Sensor{Topic: "hall/{device}", Points: payload.Points{"t": {Path: "t"}}}))
 	f.hear("hall/a", `{"t":`)
 	f.hear("hall/a", `{"t":"x"}`)
 	f.hear("hall/b", "\xff\xfe"+strings.Repeat("y", 100))
@@ -118,7 +119,7 @@ func TestRuleOrder(t *testing.T) {
 // remembers so many topics.
 func TestLimits(t *testing.T) {
 	f := offline(t, Options{}, sensor("few", Sensor{Topic: "few/{device}", Point: "p", MaxDevices: 2}),
-		sensor("all", Sensor{Topic: "all", Device: "all", Points: Points{everything: {all: true}}}))
+		sensor("all", Sensor{Topic: "all", Device: "all", Points: payload.AllPoints()}))
 	for i := range 5 {
 		f.hear(fmt.Sprint("few/", i), "1")
 		f.hear("few/0", "2")
@@ -147,8 +148,8 @@ func TestLimits(t *testing.T) {
 func TestDelivery(t *testing.T) {
 	var catalogue bridge.Catalogue
 	yes, beat := true, setting.Duration(5*time.Minute)
-	f := offline(t, Options{Catalogue: &catalogue}, sensor("s", Sensor{Topic: "{device}", Value: Value{OnChange: &yes, Heartbeat: &beat}, Points: Points{
-		"a": {Path: "a", Value: Value{Deadband: &setting.Deadband{Value: 5}, Unit: "W"}}, "b": {Path: "b", Value: Value{Enum: map[int64]string{1: "on"}}}}}))
+	f := offline(t, Options{Catalogue: &catalogue}, sensor("s", Sensor{Topic: "{device}", Value: payload.Value{OnChange: &yes, Heartbeat: &beat}, Points: payload.Points{
+		"a": {Path: "a", Value: payload.Value{Deadband: &setting.Deadband{Value: 5}, Unit: "W"}}, "b": {Path: "b", Value: payload.Value{Enum: map[int64]string{1: "on"}}}}}))
 	f.hear("d", `{"a":1,"b":1}`)
 	devices, _, _ := catalogue.Snapshot()
 	if len(devices) != 1 || len(devices[0].Points) != 2 {

@@ -97,7 +97,7 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 // points don't depend on the topic: so they can be silent from the start.
 func (s *Source) expectKnown(broker string, rules []*rule, now time.Time) {
 	for _, r := range rules {
-		if r.expect <= 0 || !r.device.fixed() || r.single != nil && !r.point.fixed() {
+		if r.expect <= 0 || !r.device.fixed() || r.payload.Single() && !r.point.fixed() {
 			continue
 		}
 		f := s.devices.feed(r.device.expand(nil), r, broker)
@@ -117,14 +117,10 @@ func (f *feed) begin(now time.Time) bool {
 		return false
 	}
 	f.heard = now
-	infos := []bridge.PointInfo{}
-	if f.rule.single != nil {
-		info := f.rule.single.info
-		info.Name = f.rule.point.expand(nil)
-		infos = append(infos, info)
-	}
-	for i := range f.rule.points {
-		infos = append(infos, f.rule.points[i].info)
+	infos := f.rule.payload.Points()
+	if f.rule.payload.Single() {
+		reading := bridge.Reading{Point: f.rule.point.expand(nil)}
+		infos = append(infos, f.rule.payload.Info(reading))
 	}
 	for _, info := range infos {
 		if d.points[info.Name] == nil {

@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/setting"
 )
 
 // Options is what the gateway lends to the source.
@@ -119,7 +120,7 @@ func (s *Source) startLocked(b *broker) {
 // once. On an error, the first of those that Validate reports, nothing changes.
 // It waits for changed brokers to stop, a second at most.
 func (s *Source) Apply(cfg Config) error {
-	if err := firstError(cfg.Validate()); err != nil {
+	if err := setting.FirstError(cfg.Validate()); err != nil {
 		return err
 	}
 	rules := make([]*rule, len(cfg.Sensors))

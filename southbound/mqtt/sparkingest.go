@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // maxNodes is how many Sparkplug edge nodes are followed at one broker, and how
@@ -29,13 +30,13 @@ func (r *router) sparkNode(t sparkTopic) *sparkNode {
 
 // readSparkplug returns what a Sparkplug message says, as batches: there may be
 // several times in it, and the end of a node is that of its devices.
-func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch, fault) {
+func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch, payload.Fault) {
 	n := r.sparkNode(to.spark)
 	if n == nil {
-		return nil, faultDevices
+		return nil, payload.FaultDevices
 	}
 	if to.spark.kind == "NDEATH" {
-		routes, f := n.died(m.payload)
+		routes, f := n.died(m)
 		return r.offline(routes, m.at), f
 	}
 	results, worst := n.take(to, m)
@@ -48,14 +49,14 @@ func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch,
 
 // batches remembers the results of one message and makes batches of them. f is
 // their fault so far.
-func (r *router) batches(to *route, at time.Time, results []result, f fault) ([]bridge.Batch, fault) {
+func (r *router) batches(to *route, at time.Time, results []payload.Result, f payload.Fault) ([]bridge.Batch, payload.Fault) {
 	var all []bridge.Batch
 	for _, out := range results {
-		if nf := r.note(to, at, &out); nf != faultNone {
+		if nf := r.note(to, at, &out); nf != payload.FaultNone {
 			f = nf
 		}
-		if len(out.readings) > 0 {
-			all = append(all, bridge.Batch{Device: to.name, At: out.at, Readings: out.readings})
+		if len(out.Readings) > 0 {
+			all = append(all, bridge.Batch{Device: to.name, At: out.At, Readings: out.Readings})
 		}
 	}
 	return all, f

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // The data types that have several values (Sparkplug 3.0.0, section 6.4.16).
@@ -47,21 +49,21 @@ func several(datatype uint64) bool {
 // maxMetrics at most.
 type leaves struct {
 	all   []sparkMetric
-	fault fault
+	fault payload.Fault
 }
 
 // add adds a metric's values; datatype is its type.
 func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
 	switch {
 	case len(l.all) >= maxMetrics:
-		l.fault = faultPoints
+		l.fault = payload.FaultPoints
 	case !several(datatype):
 		m.datatype = datatype
 		l.all = append(l.all, m)
 	case m.null:
 		// There is nothing to name.
 	case depth >= maxNesting:
-		l.fault = faultDeep
+		l.fault = payload.FaultDeep
 	case datatype == sparkTemplate && m.kind == metricTemplate:
 		l.template(m, depth)
 	case datatype == sparkDataSet && m.kind == metricDataSet:
@@ -69,7 +71,7 @@ func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
 	case datatype >= sparkFirstArray && m.kind == metricBytes:
 		l.array(m, datatype)
 	default:
-		l.fault = faultType
+		l.fault = payload.FaultType
 	}
 }
 
@@ -100,7 +102,7 @@ func (l *leaves) template(m sparkMetric, depth int) {
 		return nil
 	})
 	if err != nil {
-		l.fault = faultSparkplug
+		l.fault = payload.FaultSparkplug
 	}
 }
 
@@ -128,11 +130,11 @@ func (l *leaves) dataSet(m sparkMetric) {
 		}
 		return nil
 	})
-	for i := 0; i < len(rows) && err == nil && l.fault == faultNone; i++ {
+	for i := 0; i < len(rows) && err == nil && l.fault == payload.FaultNone; i++ {
 		err = l.row(m, i, columns, types, rows[i])
 	}
 	if err != nil {
-		l.fault = faultSparkplug
+		l.fault = payload.FaultSparkplug
 	}
 }
 
@@ -171,17 +173,17 @@ func (l *leaves) array(m sparkMetric, datatype uint64) {
 	switch datatype {
 	case sparkBooleanArray:
 		if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > 8*uint64(len(b)-4) {
-			l.fault = faultSparkplug
+			l.fault = payload.FaultSparkplug
 			return
 		}
 		for i := range int(binary.LittleEndian.Uint32(b)) {
-			if l.fault != faultNone {
+			if l.fault != payload.FaultNone {
 				return
 			}
 			element(sparkMetric{kind: metricBoolean, number: uint64(b[4+i/8] >> (7 - i%8) & 1)}, 11)
 		}
 	case sparkStringArray:
-		for len(b) > 0 && l.fault == faultNone {
+		for len(b) > 0 && l.fault == payload.FaultNone {
 			text, rest, _ := bytes.Cut(b, []byte{0})
 			element(sparkMetric{kind: metricString, text: string(text)}, sparkString)
 			b = rest
@@ -189,10 +191,10 @@ func (l *leaves) array(m sparkMetric, datatype uint64) {
 	default:
 		of := arrayTypes[datatype]
 		if len(b)%of.width != 0 {
-			l.fault = faultSparkplug
+			l.fault = payload.FaultSparkplug
 			return
 		}
-		for ; len(b) > 0 && l.fault == faultNone; b = b[of.width:] {
+		for ; len(b) > 0 && l.fault == payload.FaultNone; b = b[of.width:] {
 			var word [8]byte
 			copy(word[:], b[:of.width])
 			element(sparkMetric{kind: of.kind, number: binary.LittleEndian.Uint64(word[:])}, of.element)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // bytesField writes a field with bytes.
@@ -97,11 +98,11 @@ func TestSparkplugSeveralValues(t *testing.T) {
 		all, f := n.readLocked("", p, message{at: arrival})
 		var got []string
 		for _, out := range all {
-			for _, r := range out.readings {
+			for _, r := range out.Readings {
 				got = append(got, r.Point+"="+r.Value.String())
 			}
 		}
-		if f != faultNone {
+		if f != payload.FaultNone {
 			got = append(got, "fault="+f.String())
 		}
 		if s := strings.Join(got, " "); s != c.want {
@@ -119,13 +120,13 @@ func TestSparkplugBounds(t *testing.T) {
 	n := &sparkNode{born: true}
 	for name, c := range map[string]struct {
 		metric []byte
-		fault  fault
+		fault  payload.Fault
 		most   int
 	}{
-		"deep":    {structured("a", 0, 19, metricTemplate, deep), faultDeep, 0},
-		"long":    {structured("a", 0, 26, metricBytes, make([]byte, 200_000)), faultPoints, maxMetrics},
-		"strings": {structured("a", 0, 33, metricBytes, make([]byte, 200_000)), faultPoints, maxMetrics},
-		"bits":    {structured("a", 0, 32, metricBytes, append([]byte{0, 0, 1, 0}, make([]byte, 1<<17)...)), faultPoints, maxMetrics},
+		"deep":    {structured("a", 0, 19, metricTemplate, deep), payload.FaultDeep, 0},
+		"long":    {structured("a", 0, 26, metricBytes, make([]byte, 200_000)), payload.FaultPoints, maxMetrics},
+		"strings": {structured("a", 0, 33, metricBytes, make([]byte, 200_000)), payload.FaultPoints, maxMetrics},
+		"bits":    {structured("a", 0, 32, metricBytes, append([]byte{0, 0, 1, 0}, make([]byte, 1<<17)...)), payload.FaultPoints, maxMetrics},
 	} {
 		p, err := parseSparkplug([]byte(spark(0, c.metric)))
 		if err != nil {
@@ -134,7 +135,7 @@ func TestSparkplugBounds(t *testing.T) {
 		all, f := n.readLocked("", p, message{at: arrival})
 		count := 0
 		for _, out := range all {
-			count += len(out.readings)
+			count += len(out.Readings)
 		}
 		if f != c.fault || count > c.most {
 			t.Errorf("%s: %d readings, fault %v", name, count, f)

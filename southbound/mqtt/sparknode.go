@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // sparkTopic is what a Sparkplug topic says: spBv1.0/GROUP/TYPE/NODE[/DEVICE].
@@ -70,7 +71,7 @@ type sparkNode struct {
 type known struct {
 	datatype uint64
 	point    string // "" if it is no value
-	typ      typeInfo
+	typ      payload.Type
 }
 
 // maxLearned is how many names and aliases of metrics are remembered for one
@@ -83,10 +84,10 @@ const rebirthEvery = 30 * time.Second
 
 // take reads a message of the node or one of its devices. It returns batches
 // without a device's name for the route's device, and what is wrong.
-func (n *sparkNode) take(to *route, m message) ([]result, fault) {
+func (n *sparkNode) take(to *route, m message) ([]payload.Result, payload.Fault) {
 	p, err := parseSparkplug(m.payload)
 	if err != nil {
-		return nil, faultSparkplug
+		return nil, payload.FaultSparkplug
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,22 +97,22 @@ func (n *sparkNode) take(to *route, m message) ([]result, fault) {
 		n.forgetLocked()
 	}
 	if kind != "DDEATH" && !n.keepLocked(device, to) {
-		return nil, faultDevices
+		return nil, payload.FaultDevices
 	}
 	worst := n.followLocked(kind, p, m.at)
 	switch kind {
 	case "NBIRTH", "DBIRTH":
-		if f := n.learnLocked(device, p); f != faultNone {
+		if f := n.learnLocked(device, p); f != payload.FaultNone {
 			worst = f
 		}
 	case "DDEATH":
 		return nil, worst
 	}
 	out, f := n.readLocked(device, p, m)
-	if f == faultAlias {
+	if f == payload.FaultAlias {
 		n.askLocked(m.at)
 	}
-	if f != faultNone {
+	if f != payload.FaultNone {
 		worst = f
 	}
 	return out, worst
@@ -128,21 +129,21 @@ func (n *sparkNode) keepLocked(device string, to *route) bool {
 
 // followLocked checks that no message is missing: all but NDEATH are numbered
 // from 0 to 255 and round again.
-func (n *sparkNode) followLocked(kind string, p sparkMessage, now time.Time) fault {
+func (n *sparkNode) followLocked(kind string, p sparkMessage, now time.Time) payload.Fault {
 	switch {
 	case !n.born:
 		// We came later than its birth: names and types are not known.
 		n.askLocked(now)
-		return faultUnborn
+		return payload.FaultUnborn
 	case kind == "NBIRTH":
-		return faultNone
+		return payload.FaultNone
 	case !p.hasSeq || p.seq != (n.seq+1)%256:
 		n.seq = p.seq
 		n.askLocked(now)
-		return faultGap
+		return payload.FaultGap
 	}
 	n.seq = p.seq
-	return faultNone
+	return payload.FaultNone
 }
 
 func (n *sparkNode) askLocked(now time.Time) {
@@ -155,18 +156,18 @@ func (n *sparkNode) askLocked(now time.Time) {
 
 // died is told of the node's death, and returns the routes of all its devices.
 // A death that belongs to an earlier birth, a late last will, is none.
-func (n *sparkNode) died(payload []byte) ([]*route, fault) {
-	p, err := parseSparkplug(payload)
+func (n *sparkNode) died(m message) ([]*route, payload.Fault) {
+	p, err := parseSparkplug(m.payload)
 	if err != nil {
-		return nil, faultSparkplug
+		return nil, payload.FaultSparkplug
 	}
 	n.mu.Lock()
 	late := n.born && p.birth() != n.birth
 	n.mu.Unlock()
 	if late {
-		return nil, faultNone
+		return nil, payload.FaultNone
 	}
-	return n.dead(sparkTopic{}), faultNone
+	return n.dead(sparkTopic{}), payload.FaultNone
 }
 
 // dead returns the routes of the devices that end with a death: of the node all,
@@ -188,15 +189,13 @@ func (n *sparkNode) dead(t sparkTopic) []*route {
 	return all
 }
 
-// info returns what the catalogue is told of a reading of a device.
-func (n *sparkNode) info(device string, r bridge.Reading) bridge.PointInfo {
-	info := inferred(r)
+// describe adds to what the catalogue is told of a device's point.
+func (n *sparkNode) describe(device string, info *bridge.PointInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, k := range n.metrics[device] {
-		if k.point == r.Point {
-			info.Type = k.typ.name
+		if k.point == info.Name {
+			info.Type = k.typ.Name
 		}
 	}
-	return info
 }

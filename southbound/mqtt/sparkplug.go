@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // sparkMessage is a Sparkplug B payload (Sparkplug 3.0.0, section 6.4.1), as far
@@ -50,12 +51,18 @@ const (
 // The data types that are values of points (Sparkplug 3.0.0, section 6.4.16).
 // Of the others, data sets, templates and arrays have several values; bytes,
 // files and property sets are left out.
-var sparkTypes = map[uint64]typeInfo{
-	1: {"int8", typeInt, 8}, 2: {"int16", typeInt, 16}, 3: {"int32", typeInt, 32}, 4: {"int64", typeInt, 64},
-	5: {"uint8", typeUint, 8}, 6: {"uint16", typeUint, 16}, 7: {"uint32", typeUint, 32}, 8: {"uint64", typeUint, 64},
-	9: {"float32", typeFloat32, 32}, 10: {"float64", typeFloat64, 64}, 11: {"bool", typeBool, 0},
-	12: {"string", typeString, 0}, 14: {"string", typeString, 0}, 15: {"string", typeString, 0},
-	13: {"uint64", typeUint, 64}, // a time, in ms since 1970
+var sparkTypes = typesOf(map[uint64]string{
+	1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "uint8", 6: "uint16", 7: "uint32", 8: "uint64",
+	9: "float32", 10: "float64", 11: "bool", 12: "string", 14: "string", 15: "string",
+	13: "uint64", // a time, in ms since 1970
+})
+
+func typesOf(names map[uint64]string) map[uint64]payload.Type {
+	types := make(map[uint64]payload.Type, len(names))
+	for datatype, name := range names {
+		types[datatype], _ = payload.LookupType(name)
+	}
+	return types
 }
 
 var errSparkplug = errors.New("not a Sparkplug B payload")
@@ -145,28 +152,28 @@ func parseMetric(b []byte) (sparkMetric, error) {
 }
 
 // value returns the value of a metric of type t.
-func (m *sparkMetric) value(t typeInfo) bridge.Value {
+func (m *sparkMetric) value(t payload.Type) bridge.Value {
 	switch {
 	case m.null:
 		return bridge.Bad(bridge.ReasonMissing)
-	case t.kind == typeString && m.kind == metricString:
-		return textValue(m.text)
-	case t.kind == typeBool && m.kind == metricBoolean:
+	case t.Kind == payload.KindString && m.kind == metricString:
+		return payload.Text(m.text)
+	case t.Kind == payload.KindBool && m.kind == metricBoolean:
 		return bridge.Bool(m.number != 0)
-	case t.kind == typeFloat32 && m.kind == metricFloat:
+	case t.Kind == payload.KindFloat32 && m.kind == metricFloat:
 		return bridge.Float32(math.Float32frombits(uint32(m.number)))
-	case t.kind == typeFloat64 && m.kind == metricDouble:
+	case t.Kind == payload.KindFloat64 && m.kind == metricDouble:
 		return bridge.Float64(math.Float64frombits(m.number))
 	case m.kind != metricInt && m.kind != metricLong:
 		return bridge.Bad(bridge.ReasonType)
-	case t.kind == typeUint:
-		if t.bits < 64 && m.number>>t.bits != 0 {
+	case t.Kind == payload.KindUint:
+		if t.Bits < 64 && m.number>>t.Bits != 0 {
 			return bridge.Bad(bridge.ReasonOutOfRange)
 		}
 		return bridge.Uint(m.number)
-	case t.kind == typeInt:
+	case t.Kind == payload.KindInt:
 		// Two's complement: of the type's width, or of the field's.
-		shift := 64 - t.bits
+		shift := 64 - t.Bits
 		return bridge.Int(int64(m.number<<shift) >> shift)
 	}
 	return bridge.Bad(bridge.ReasonType)

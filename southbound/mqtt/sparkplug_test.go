@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // spark writes a payload: seq, then metrics.
@@ -114,7 +115,7 @@ type sparkFeed struct {
 }
 
 func newSparkFeed(t *testing.T, topic string, o Options) *sparkFeed {
-	f := &sparkFeed{feedOne: offline(t, o, sensor("tahu", Sensor{Topic: topic, Format: formatSparkplug}))}
+	f := &sparkFeed{feedOne: offline(t, o, sensor("tahu", Sensor{Topic: topic, Format: payload.Sparkplug}))}
 	f.router.publish = func(topic string, payload []byte) {
 		m, err := parseSparkplug(payload)
 		if err != nil || len(m.metrics) != 1 || m.metrics[0].name != "Node Control/Rebirth" || m.metrics[0].value(sparkTypes[11]) != bridge.Bool(true) {
@@ -235,9 +236,9 @@ func TestSparkplugTimes(t *testing.T) {
 // through one of the site.
 func TestSparkplugRebirthReachesNode(t *testing.T) {
 	site := startMosquitto(t)
-	cfg := siteConfig(Broker{URL: "mqtt://" + site.addr}, Sensor{Topic: "spBv1.0/#", Format: formatSparkplug})
+	cfg := siteConfig(Broker{URL: "mqtt://" + site.addr}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
 	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0"}
-	cfg.Sensors = append(cfg.Sensors, sensor("here", Sensor{Broker: "local", Topic: "spBv1.0/#", Format: formatSparkplug}))
+	cfg.Sensors = append(cfg.Sensors, sensor("here", Sensor{Broker: "local", Topic: "spBv1.0/#", Format: payload.Sparkplug}))
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
 	for _, addr := range []string{address(t, s), site.addr} {
@@ -256,8 +257,8 @@ func FuzzSparkplug(f *testing.F) {
 	f.Add([]byte(spark(1, met("", 1, 0, 1), met("", 9, 0, nil))), uint8(3))
 	f.Add([]byte(spark(0, structured("a", 1, 16, metricDataSet, dataSet(row(nil, "x", true))), structured("b", 2, 19, metricTemplate, template1(met("c", 0, 3, 1))),
 		structured("d", 3, 32, metricBytes, []byte{1, 0, 0, 0, 0x80}), structured("e", 4, 33, metricBytes, []byte("x\x00y")))), uint8(0))
-	f.Fuzz(func(t *testing.T, payload []byte, kind uint8) {
-		s, err := New(embeddedConfig(sensor("s", Sensor{Topic: "spBv1.0/#", Format: formatSparkplug})), Options{})
+	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
+		s, err := New(embeddedConfig(sensor("s", Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +266,7 @@ func FuzzSparkplug(f *testing.F) {
 		r.publish = func(string, []byte) {}
 		kinds := []string{"NBIRTH/n", "DBIRTH/n/d", "NDATA/n", "DDATA/n/d", "DDEATH/n/d", "NDEATH/n"}
 		for range 2 { // what it leaves behind, too
-			s.ingest(r, message{topic: "spBv1.0/g/" + kinds[int(kind)%len(kinds)], payload: payload, at: arrival}, func(b bridge.Batch, _ func(error)) {
+			s.ingest(r, message{topic: "spBv1.0/g/" + kinds[int(kind)%len(kinds)], payload: body, at: arrival}, func(b bridge.Batch, _ func(error)) {
 				names := make(map[string]bool)
 				for _, reading := range b.Readings {
 					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // forgetLocked forgets what the births of the node and its devices said.
@@ -18,14 +19,14 @@ func (n *sparkNode) forgetLocked() {
 }
 
 // learnLocked takes over what a birth says about a device.
-func (n *sparkNode) learnLocked(device string, p sparkMessage) fault {
+func (n *sparkNode) learnLocked(device string, p sparkMessage) payload.Fault {
 	n.learned.Add(int64(-len(n.metrics[device])))
 	metrics := make(map[string]known)
 	n.metrics[device] = metrics
-	worst := faultNone
+	worst := payload.FaultNone
 	room := func() bool {
 		if n.learned.Load() >= maxLearned {
-			worst = faultPoints
+			worst = payload.FaultPoints
 			return false
 		}
 		n.learned.Add(1)
@@ -47,7 +48,7 @@ func (n *sparkNode) learnLocked(device string, p sparkMessage) fault {
 		if _, one := sparkTypes[m.datatype]; !one {
 			learn(m.name, known{datatype: m.datatype})
 			if !several(m.datatype) {
-				worst = faultUnsupported
+				worst = payload.FaultUnsupported
 				continue
 			}
 		}
@@ -62,8 +63,8 @@ func (n *sparkNode) learnLocked(device string, p sparkMessage) fault {
 }
 
 // readLocked returns the readings in a message, one result for each time that it
-// speaks of. The fault is faultAlias if the births don't say what a metric is.
-func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]result, fault) {
+// speaks of. The fault is payload.FaultAlias if the births don't say what a metric is.
+func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]payload.Result, payload.Fault) {
 	metrics := n.metrics[device]
 	var values leaves
 	unknown := false
@@ -93,20 +94,20 @@ func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]resu
 			continue // no value
 		}
 		v := metric.value(k.typ)
-		if f := valueFault(v); f != faultNone {
+		if f := payload.ValueFault(v); f != payload.FaultNone {
 			worst = f
 		}
 		all.place(sparkTime(metric.timestamp, p.timestamp, m.at), bridge.Reading{Point: k.point, Value: v})
 	}
 	if unknown && n.born {
-		worst = faultAlias
+		worst = payload.FaultAlias
 	}
 	return all.all, worst
 }
 
 // results are readings by time.
 type results struct {
-	all  []result
+	all  []payload.Result
 	have map[string]struct{} // the points of the last
 }
 
@@ -114,12 +115,12 @@ type results struct {
 // not have the point yet, else into a new one.
 func (rs *results) place(at time.Time, r bridge.Reading) {
 	n := len(rs.all) - 1
-	if _, twice := rs.have[r.Point]; n < 0 || twice || !rs.all[n].at.Equal(at) {
-		rs.all, rs.have = append(rs.all, result{at: at}), make(map[string]struct{})
+	if _, twice := rs.have[r.Point]; n < 0 || twice || !rs.all[n].At.Equal(at) {
+		rs.all, rs.have = append(rs.all, payload.Result{At: at}), make(map[string]struct{})
 		n++
 	}
 	rs.have[r.Point] = struct{}{}
-	rs.all[n].readings = append(rs.all[n].readings, r)
+	rs.all[n].Readings = append(rs.all[n].Readings, r)
 }
 
 // sparkTime returns the first of the times, in ms since 1970, that a clock can

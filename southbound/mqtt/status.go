@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // Devices returns how the devices are that were heard of, sorted by name.
@@ -86,7 +87,7 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.", Kind: bridge.Counter,
 		Value: float64(s.unmatched.Load())})
 	for _, r := range rules {
-		for f := range faults {
+		for f := range payload.Faults {
 			if n := r.faults.counts[f].Load(); n > 0 {
 				yield(bridge.Metric{Name: "fieldbridge_mqtt_bad_payloads_total", Help: "Messages that could not be read in full.",
 					Kind: bridge.Counter, Labels: []string{"sensor", r.name, "reason", f.String()}, Value: float64(n)})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // FuzzStream checks that the broker gets every byte that a client sends until
@@ -71,7 +72,7 @@ func TestPastTheBroker(t *testing.T) {
 	for _, version := range []byte{4, 5} {
 		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
 			r := newRecorder()
-			s := start(t, embeddedConfig(sensor("all", Sensor{Topic: "j/{device}", Points: Points{everything: {all: true}}})), Options{}, r.emit)
+			s := start(t, embeddedConfig(sensor("all", Sensor{Topic: "j/{device}", Points: payload.AllPoints()})), Options{}, r.emit)
 			c := dialRaw(t, address(t, s), version, "c")
 			var sent []byte
 			out := &rawClient{t: t, version: version}

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 // Validate returns everything that is wrong with c.
@@ -47,115 +48,94 @@ func (c Config) shadowed() []setting.Problem {
 	return all
 }
 
-// firstError returns the first problem that is no warning.
-func firstError(problems []setting.Problem) error {
-	for _, p := range problems {
-		if !p.Warning {
-			return fmt.Errorf("%s: %s: %s", strings.Join(p.Path, "."), p.Text, p.Fix)
-		}
-	}
-	return nil
-}
-
-// report collects problems.
-type report []setting.Problem
-
-func (r *report) add(text, fix string, path ...string) {
-	*r = append(*r, setting.Problem{Path: path, Text: text, Fix: fix})
-}
-
-func (r *report) addOnKey(text, fix string, path ...string) {
-	*r = append(*r, setting.Problem{Path: path, OnKey: true, Text: text, Fix: fix})
-}
-
 func (c Config) validateSensor(s Sensor) []setting.Problem {
-	var r report
+	var r setting.Problems
 	if b, ok := c.Brokers[s.Broker]; !ok {
 		c.missingBroker(&r, s.Broker)
 	} else if b.URL == "" && s.QoS != nil {
-		r.addOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
+		r.AddOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
 	}
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {
-		r.add(fmt.Sprintf("%d is no QoS", *s.QoS), "use 0, 1 or 2", "qos")
+		r.Add(fmt.Sprintf("%d is no QoS", *s.QoS), "use 0, 1 or 2", "qos")
 	}
 	f, err := parseFilter(s.Topic)
 	if err != nil {
 		if s.Topic == "" {
-			r.addOnKey("the sensor has no topic", `add one, as topic: "hall/{device}/temperature"`)
+			r.AddOnKey("the sensor has no topic", `add one, as topic: "hall/{device}/temperature"`)
 		} else {
-			r.add(err.Error(), `write it as "hall/{device}/temperature" or "hall/+/#"`, "topic")
+			r.Add(err.Error(), `write it as "hall/{device}/temperature" or "hall/+/#"`, "topic")
 		}
-		return append(r, s.validatePayload(nil)...)
+		return append(r, s.payload().Validate()...)
 	}
-	if s.Format == formatSparkplug {
+	if s.Format == payload.Sparkplug {
 		return append(r, s.validateSparkplug()...)
 	}
 	s.validateDevice(&r, &f)
 	if s.MaxDevices < 0 || s.MaxDevices > 100000 {
-		r.add(fmt.Sprintf("max_devices is %d", s.MaxDevices), "use 1 to 100000", "max_devices")
+		r.Add(fmt.Sprintf("max_devices is %d", s.MaxDevices), "use 1 to 100000", "max_devices")
 	}
 	if s.Expect != 0 && s.Expect.D() < time.Second {
-		r.add(fmt.Sprintf("expect is %s", s.Expect), "use 1s or more", "expect")
+		r.Add(fmt.Sprintf("expect is %s", s.Expect), "use 1s or more", "expect")
 	}
-	return append(r, s.validatePayload(&f)...)
+	if len(s.Points) > 0 {
+		r.Misplaced(map[string]bool{"point": s.Point != ""}, " is for a sensor without points")
+	} else {
+		s.validatePoint(&r, &f)
+	}
+	return append(r, s.payload().Validate()...)
 }
 
-func (c Config) missingBroker(r *report, name string) {
+func (c Config) missingBroker(r *setting.Problems, name string) {
 	names := slices.Sorted(maps.Keys(c.Brokers))
 	fix := "name one of brokers: " + strings.Join(names, ", ")
 	if len(names) == 0 {
 		fix = "add it under brokers"
-	} else if near := nearest(name, names); near != "" {
+	} else if near := setting.Suggest(name, names); near != "" {
 		fix = fmt.Sprintf("did you mean %q?", near)
 	}
 	if name == "" {
-		r.addOnKey("the sensor has no broker", fix)
+		r.AddOnKey("the sensor has no broker", fix)
 		return
 	}
-	r.add(fmt.Sprintf("there is no broker %q", name), fix, "broker")
+	r.Add(fmt.Sprintf("there is no broker %q", name), fix, "broker")
 }
 
-func (s Sensor) validateDevice(r *report, f *filter) {
+func (s Sensor) validateDevice(r *setting.Problems, f *filter) {
 	t, err := parseTemplate(s.device(), f)
 	switch {
 	case err != nil && s.Device == "":
-		r.add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name", "topic")
+		r.Add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name", "topic")
 	case err != nil:
-		r.add(err.Error(), "use what the topic captures, or a fixed name", "device")
+		r.Add(err.Error(), "use what the topic captures, or a fixed name", "device")
 	case t.fixed() && !bridge.ValidDevice(s.Device):
-		r.add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
+		r.Add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
 	}
 }
 
-// nearest returns the name most like s, "" if none is.
-func nearest(s string, names []string) string {
-	best, least := "", max(1, len(s)/3)+1
-	for _, n := range names {
-		if d := distance(s, n); d < least {
-			best, least = n, d
-		}
+// validatePoint checks the name of the point of a rule whose payload is one
+// value.
+func (s Sensor) validatePoint(r *setting.Problems, f *filter) {
+	t, err := parseTemplate(s.point(), f)
+	switch {
+	case err != nil && s.Point == "":
+		r.AddOnKey("the sensor has neither point nor points",
+			"give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
+	case err != nil:
+		r.Add(err.Error(), "use what the topic captures, or a fixed name", "point")
+	case t.fixed() && !bridge.ValidPoint(s.Point):
+		r.Add(fmt.Sprintf("%q can't name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
 	}
-	return best
 }
 
-// distance is how many letters must be changed, put in or taken out to make b
-// of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+// validateSparkplug checks a rule whose payloads describe themselves.
+func (s Sensor) validateSparkplug() []setting.Problem {
+	var r setting.Problems
+	if !strings.HasPrefix(s.Topic, sparkNamespace+"/") {
+		r.Add("Sparkplug B topics begin with "+sparkNamespace+"/", "write it as "+sparkNamespace+"/GROUP/#", "topic")
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
+	if strings.Contains(s.Topic, "{") {
+		r.Add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")
 	}
-	return row[len(b)]
+	r.Misplaced(map[string]bool{"device": s.Device != "", "point": s.Point != ""}, payload.DescribesItself)
+	return append(r, s.payload().ValidateSparkplug()...)
 }

@@ -13,65 +13,51 @@ import (
 )
 
 func (b Broker) validate() []setting.Problem {
-	var r report
+	var r setting.Problems
 	embedded := b.Listen != "" || b.TLS != nil && b.TLS.Listen != ""
 	switch {
 	case embedded && b.URL != "":
-		r.addOnKey("the broker has both listen and url", "make two brokers of it", "url")
+		r.AddOnKey("the broker has both listen and url", "make two brokers of it", "url")
 	case embedded:
 		b.validateEmbedded(&r)
 	case b.URL != "":
 		b.validateSite(&r)
 	default:
-		r.addOnKey("the broker has neither listen nor url", "give listen for the embedded broker, or url for one of the site")
+		r.AddOnKey("the broker has neither listen nor url", "give listen for the embedded broker, or url for one of the site")
 	}
 	return r
 }
 
-// given is a key that may be there although it means nothing.
-type given struct {
-	key string
-	is  bool
-}
-
-func (r *report) misplaced(keys []given, text string, path ...string) {
-	for _, k := range keys {
-		if k.is {
-			r.addOnKey(k.key+text, "remove it", append(path, k.key)...)
-		}
-	}
-}
-
-func (b Broker) validateEmbedded(r *report) {
-	r.misplaced([]given{{"client_id", b.ClientID != ""}, {"username", b.Username != ""}, {"password_file", b.PasswordFile != ""}}, " is for a broker with url")
+func (b Broker) validateEmbedded(r *setting.Problems) {
+	r.Misplaced(map[string]bool{"client_id": b.ClientID != "", "username": b.Username != "", "password_file": b.PasswordFile != ""}, " is for a broker with url")
 	if b.Listen != "" {
 		b.validateListen(r, b.Listen, "listen")
 	}
 	if t := b.TLS; t != nil {
 		if t.Listen == "" {
-			r.addOnKey("tls of the embedded broker has no listen", `give the address for sensors that encrypt, as listen: "127.0.0.1:8883"`, "tls")
+			r.AddOnKey("tls of the embedded broker has no listen", `give the address for sensors that encrypt, as listen: "127.0.0.1:8883"`, "tls")
 		} else {
 			b.validateListen(r, t.Listen, "tls", "listen")
 		}
 		if t.Listen != "" && (t.Certificate == "" || t.PrivateKey == "") {
-			r.addOnKey("tls of the embedded broker needs certificate and private_key", "name two PEM files", "tls")
+			r.AddOnKey("tls of the embedded broker needs certificate and private_key", "name two PEM files", "tls")
 		}
-		r.misplaced([]given{{"server_name", t.ServerName != ""}}, " is for a broker with url", "tls")
+		r.Misplaced(map[string]bool{"server_name": t.ServerName != ""}, " is for a broker with url", "tls")
 	}
 	if b.MaxMessage != 0 && (b.MaxMessage < 1<<10 || b.MaxMessage > 16<<20) {
-		r.add(fmt.Sprintf("max_message is %s", b.MaxMessage), "use 1KiB to 16MiB", "max_message")
+		r.Add(fmt.Sprintf("max_message is %s", b.MaxMessage), "use 1KiB to 16MiB", "max_message")
 	}
 	if b.MaxClients < 0 || b.MaxClients > 100000 {
-		r.add(fmt.Sprintf("max_clients is %d", b.MaxClients), "use 1 to 100000", "max_clients")
+		r.Add(fmt.Sprintf("max_clients is %d", b.MaxClients), "use 1 to 100000", "max_clients")
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Users)) {
 		u := b.Users[name]
 		if u.PasswordFile == "" {
-			r.addOnKey("the user has no password_file", "name a file with the password on its first line", "users", name)
+			r.AddOnKey("the user has no password_file", "name a file with the password on its first line", "users", name)
 		}
 		for i, topic := range u.Topics {
 			if _, err := parseFilter(topic); err != nil {
-				r.add(err.Error(), `write it as "hall/#"`, "users", name, "topics", strconv.Itoa(i))
+				r.Add(err.Error(), `write it as "hall/#"`, "users", name, "topics", strconv.Itoa(i))
 			}
 		}
 	}
@@ -79,42 +65,42 @@ func (b Broker) validateEmbedded(r *report) {
 
 // validateListen checks an address, and that not everybody on the network can
 // make up readings.
-func (b Broker) validateListen(r *report, address string, path ...string) {
+func (b Broker) validateListen(r *setting.Problems, address string, path ...string) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		r.add(fmt.Sprintf("%q is no address", address), `write host:port, as "127.0.0.1:1883"`, path...)
+		r.Add(fmt.Sprintf("%q is no address", address), `write host:port, as "127.0.0.1:1883"`, path...)
 		return
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		r.add(fmt.Sprintf("%q has no port from 0 to 65535", address), `write host:port, as "127.0.0.1:1883"`, path...)
+		r.Add(fmt.Sprintf("%q has no port from 0 to 65535", address), `write host:port, as "127.0.0.1:1883"`, path...)
 		return
 	}
 	guarded := b.Anonymous || len(b.Users) > 0 || b.TLS != nil && b.TLS.CA != "" && path[0] == "tls"
 	if ip := net.ParseIP(host); !guarded && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		r.add(fmt.Sprintf("anyone who reaches %s could publish readings, since the broker has no users", address),
+		r.Add(fmt.Sprintf("anyone who reaches %s could publish readings, since the broker has no users", address),
 			"add users, or listen on 127.0.0.1, or set anonymous: true if that is meant", path...)
 	}
 }
 
-func (b Broker) validateSite(r *report) {
+func (b Broker) validateSite(r *setting.Problems) {
 	secure, err := checkURL(b.URL)
 	if err != nil {
-		r.add(err.Error(), "write mqtt://host:port or mqtts://host:port, as mqtt://10.0.0.9:1883", "url")
+		r.Add(err.Error(), "write mqtt://host:port or mqtts://host:port, as mqtt://10.0.0.9:1883", "url")
 	}
 	if b.PasswordFile != "" && b.Username == "" {
-		r.addOnKey("there is a password_file but no username", "add username", "password_file")
+		r.AddOnKey("there is a password_file but no username", "add username", "password_file")
 	}
-	r.misplaced([]given{{"anonymous", b.Anonymous}, {"users", len(b.Users) > 0}, {"max_message", b.MaxMessage != 0}, {"max_clients", b.MaxClients != 0}},
+	r.Misplaced(map[string]bool{"anonymous": b.Anonymous, "users": len(b.Users) > 0, "max_message": b.MaxMessage != 0, "max_clients": b.MaxClients != 0},
 		" is for the embedded broker")
 	t := b.TLS
 	if t == nil || err != nil {
 		return
 	}
 	if !secure {
-		r.addOnKey("tls needs a url that begins with mqtts://", "change url, or remove tls", "tls")
+		r.AddOnKey("tls needs a url that begins with mqtts://", "change url, or remove tls", "tls")
 	}
 	if (t.Certificate == "") != (t.PrivateKey == "") {
-		r.addOnKey("certificate and private_key go together", "name both files", "tls")
+		r.AddOnKey("certificate and private_key go together", "name both files", "tls")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/payload"
 )
 
 func TestValidate(t *testing.T) {
@@ -37,12 +38,12 @@ func TestValidate(t *testing.T) {
 		{"device name", Broker{}, Sensor{Broker: "local", Topic: "a", Device: "a b", Point: "p"}, `sensors.s.device: "a b" can't name`},
 		{"no point", Broker{}, Sensor{Broker: "local", Topic: "{device}"}, "sensors.s: neither point nor points"},
 		{"point name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"}, `sensors.s.point: can't name: "wind_speed"`},
-		{"point and points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a", Points: map[string]Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
-		{"type with points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: Value{Type: "bool"}, Points: map[string]Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
-		{"points name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"B": {Path: "b"}}}, `sensors.s.points.B: can't name: "b"`},
-		{"no path", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]Point{"b": {}}}, "sensors.s.points.b: no path"},
-		{"type", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "flaot64"}}, `sensors.s.type: no type: did you mean "float64"?`},
-		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
+		{"point and points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a", Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
+		{"type with points", Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: payload.Value{Type: "bool"}, Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
+		{"points name", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"B": {Path: "b"}}}, `sensors.s.points.B: can't name: "b"`},
+		{"no path", Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"b": {}}}, "sensors.s.points.b: no path"},
+		{"type", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "flaot64"}}, `sensors.s.type: no type: did you mean "float64"?`},
+		{"scale", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
 		{"qos", Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: 3 is no QoS"},
 		{"local qos", Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)}, "sensors.s.qos: sensor decides"},
 	} {
@@ -76,7 +77,7 @@ func TestValidate(t *testing.T) {
 // All problems are reported at once.
 func TestValidateAll(t *testing.T) {
 	cfg := Config{Brokers: map[string]Broker{"a": {}, "b": {Listen: "x", ClientID: "y"}},
-		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Value: Value{Type: "x"}}), sensor("u", Sensor{})}}
+		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Value: payload.Value{Type: "x"}}), sensor("u", Sensor{})}}
 	if got := cfg.Validate(); len(got) != 8 {
 		t.Errorf("got %d problems, want 8: %+v", len(got), got)
 	}
@@ -114,35 +115,35 @@ func TestValidateGuarded(t *testing.T) {
 }
 
 func TestValidatePayload(t *testing.T) {
-	points := func(p Point) Sensor { return Sensor{Points: Points{"p": p}} }
+	points := func(p payload.Point) Sensor { return Sensor{Points: payload.Points{"p": p}} }
 	yes := true
 	for _, c := range []struct {
 		sensor Sensor
 		want   string // paths of the problems
 	}{
-		{Sensor{Points: Points{everything: {all: true}}}, ""},
-		{Sensor{Points: Points{everything: {}}}, "points.* points.*"},
-		{Sensor{Points: Points{everything: {all: true}}, Format: "csv"}, "points"},
-		{Sensor{Points: Points{everything: {all: true}}, Value: Value{OnChange: &yes}}, ""},
-		{Sensor{Points: Points{everything: {all: true}}, Value: Value{Enum: map[int64]string{}, TrueWhen: []string{"x"}}}, "enum true_when"},
+		{Sensor{Points: payload.AllPoints()}, ""},
+		{Sensor{Points: payload.Points{"*": {}}}, "points.* points.*"},
+		{Sensor{Points: payload.AllPoints(), Format: "csv"}, "points"},
+		{Sensor{Points: payload.AllPoints(), Value: payload.Value{OnChange: &yes}}, ""},
+		{Sensor{Points: payload.AllPoints(), Value: payload.Value{Enum: map[int64]string{}, TrueWhen: []string{"x"}}}, "enum true_when"},
 		{Sensor{Point: "p", Format: "csv"}, "format"},
-		{Sensor{Points: Points{"p": {Column: 1}}, Format: "csv", SkipLines: -1}, "skip_lines"},
-		{Sensor{Points: Points{"p": {Path: "x"}}, SkipLines: 1}, "skip_lines"},
+		{Sensor{Points: payload.Points{"p": {Column: 1}}, Format: "csv", SkipLines: -1}, "skip_lines"},
+		{Sensor{Points: payload.Points{"p": {Path: "x"}}, SkipLines: 1}, "skip_lines"},
 		{Sensor{Point: "p", Format: "xml"}, "format format"},
-		{Sensor{Point: "p", Time: &Time{Path: "t"}}, "time"},
-		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{}}, "time"},
-		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{Path: "t", Format: "unixx"}}, "time.format"},
-		{Sensor{Points: Points{"p": {Path: "x"}}, Time: &Time{Path: "t", Zone: "Europe/Brno"}}, "time.zone"},
-		{Sensor{Points: Points{"p": {Column: 1}}, Format: "csv", Time: &Time{Path: "t"}}, "time.path time"},
-		{Sensor{Points: Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
-		{points(Point{Column: 1}), "points.p.column points.p"},
-		{points(Point{Path: "x", Value: Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
-		{points(Point{Path: "x", Value: Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
-		{points(Point{Path: "x", Value: Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
-		{points(Point{Path: "x", Value: Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
-		{points(Point{Path: "x", Value: Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},
-		{points(Point{Path: "x", Value: Value{Type: "string", Deadband: &setting.Deadband{Value: 1}}}), "points.p.deadband"},
-		{points(Point{Path: "x", Value: Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}), "points.p.report.as"},
+		{Sensor{Point: "p", Time: &payload.Time{Path: "t"}}, "time"},
+		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{}}, "time"},
+		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{Path: "t", Format: "unixx"}}, "time.format"},
+		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{Path: "t", Zone: "Europe/Brno"}}, "time.zone"},
+		{Sensor{Points: payload.Points{"p": {Column: 1}}, Format: "csv", Time: &payload.Time{Path: "t"}}, "time.path time"},
+		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
+		{points(payload.Point{Column: 1}), "points.p.column points.p"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
+		{points(payload.Point{Path: "x", Value: payload.Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Type: "string", Deadband: &setting.Deadband{Value: 1}}}), "points.p.deadband"},
+		{points(payload.Point{Path: "x", Value: payload.Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}), "points.p.report.as"},
 		{Sensor{Point: "p", MaxDevices: -1}, "max_devices"},
 		{Sensor{Point: "p", Expect: setting.Duration(time.Millisecond)}, "expect"},
 	} {
@@ -172,14 +173,4 @@ func TestValidateShadowed(t *testing.T) {
 	same(t, "warnings", got, []string{
 		"sensors.b.topic: the rule never matches: a comes before it and takes all its messages",
 		"sensors.f.topic: the rule never matches: e comes before it and takes all its messages"})
-}
-
-func TestPointsText(t *testing.T) {
-	var p Points
-	if err := p.UnmarshalText([]byte("all")); err != nil || !p.all() {
-		t.Errorf("all: %v, %v", p, err)
-	}
-	if err := p.UnmarshalText([]byte("some")); err == nil {
-		t.Error("some is accepted")
-	}
 }

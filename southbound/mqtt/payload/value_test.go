@@ -1,4 +1,4 @@
-package mqtt
+package payload
 
 import (
 	"strings"
@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		{"bool", "1", "true"}, {"bool", "OFF", "false"}, {"bool", " true\n", "true"}, {"bool", "2", "bad: wrong_type"}, {"bool", "", "bad: wrong_type"},
 		{"string", " as it is ", " as it is "}, {"string", "\xff", "bad: wrong_type"}, {"string", strings.Repeat("x", 1025), "bad: out_of_range"},
 	} {
-		typ, ok := lookupType(c.typ)
+		typ, ok := LookupType(c.typ)
 		if !ok {
 			t.Fatalf("no type %q", c.typ)
 		}
@@ -44,7 +44,7 @@ func TestJSONValue(t *testing.T) {
 		{"float64", "a.1.b", "2"}, {"float64", `dotted\.key`, "3"}, {"float64", "nothing", "absent"}, {"float64", "a", "bad: wrong_type"},
 		{"string", "a", `[1,{"b":2}]`}, {"string", "n", "21.5"}, {"float64", "a.#", "2"},
 	} {
-		typ, _ := lookupType(c.typ)
+		typ, _ := LookupType(c.typ)
 		got := "absent"
 		if v, present := (&extract{typ: typ}).jsonValue(gjson.Get(doc, c.path)); present {
 			got = v.String()
@@ -57,9 +57,9 @@ func TestJSONValue(t *testing.T) {
 
 func TestJSONFault(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
-	for in, want := range map[string]fault{
-		`{"a":1}`: faultNone, `"[[["`: faultNone, `{"a":"\"[["}`: faultNone, ``: faultJSON, `{"a":1`: faultJSON, `{"a":NaN}`: faultJSON, `{"a":1}x`: faultJSON,
-		`nul`: faultJSON, `"\`: faultJSON, deep(64): faultNone, deep(65): faultDeep, deep(200): faultDeep, strings.Repeat("[", 1<<20): faultDeep,
+	for in, want := range map[string]Fault{
+		`{"a":1}`: FaultNone, `"[[["`: FaultNone, `{"a":"\"[["}`: FaultNone, ``: FaultJSON, `{"a":1`: FaultJSON, `{"a":NaN}`: FaultJSON, `{"a":1}x`: FaultJSON,
+		`nul`: FaultJSON, `"\`: FaultJSON, deep(64): FaultNone, deep(65): FaultDeep, deep(200): FaultDeep, strings.Repeat("[", 1<<20): FaultDeep,
 	} {
 		if got := jsonFault([]byte(in)); got != want {
 			t.Errorf("%.20q: got %v, want %v", in, got, want)
@@ -73,23 +73,17 @@ func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"a":1,"b":{"c":"x"}}`, `21.5`, `[1]`, `{"a":1e400}`, "\xff\xfe", `{"b":{"c":true}}`, `{"a":18446744073709551616}`} {
 		f.Add([]byte(s))
 	}
-	compileOne := func(s Sensor) *rule {
-		s.Topic, s.Device = "t", "d"
-		r, err := compile("fuzz", s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		return r
-	}
-	rules := []*rule{compileOne(Sensor{Points: map[string]Point{"a": {Path: "a", Value: Value{Type: "uint64"}}, "b": {Path: "b.c", Value: Value{Type: "string"}}, "c": {Path: "a"}, "d": {Path: "#.0", Value: Value{Type: "bool"}}}})}
+	rules := []*Rule{compile(f, Settings{Points: Points{
+		"a": {Path: "a", Value: Value{Type: "uint64"}}, "b": {Path: "b.c", Value: Value{Type: "string"}},
+		"c": {Path: "a"}, "d": {Path: "#.0", Value: Value{Type: "bool"}}}})}
 	for _, t := range valueTypes {
-		rules = append(rules, compileOne(Sensor{Point: "p", Value: Value{Type: t.name}}))
+		rules = append(rules, compile(f, Settings{Value: Value{Type: t.Name}}))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		for _, r := range rules {
-			out, fault := (&route{rule: r, name: "d", single: "p"}).read(message{topic: "t", payload: payload})
-			readings := out.readings
-			if len(readings) == 0 && fault == faultNone {
+			out, fault := r.Read("p", payload, arrival)
+			readings := out.Readings
+			if len(readings) == 0 && fault == FaultNone {
 				t.Errorf("no reading and no fault")
 			}
 			for _, reading := range readings {

@@ -1,14 +1,16 @@
-package mqtt
+package payload
 
 import (
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // maxLeaves is how many values of one payload are read by points: all.
@@ -16,25 +18,25 @@ const maxLeaves = 256
 
 // readAll returns every number, bool and text in a JSON payload, named by where
 // it is. What is null has no type to be known by and is left out.
-func (r *rule) readAll(m message) (result, fault) {
-	if f := jsonFault(m.payload); f != faultNone {
-		return result{}, f
+func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
+	if f := jsonFault(payload); f != FaultNone {
+		return Result{}, f
 	}
-	text, worst := jsonText(m.payload), faultNone
-	out := result{at: m.at}
+	text, worst := topic.View(payload), FaultNone
+	out := Result{At: at}
 	root := gjson.Parse(text)
 	if !root.IsObject() && !root.IsArray() {
-		return result{}, faultMissing // a bare value has no name
+		return Result{}, FaultMissing // a bare value has no name
 	}
 	out.flatten("", root, &worst)
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, m.at)) {
-		worst = faultTime
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, at)) {
+		worst = FaultTime
 	}
 	return out.checked(worst)
 }
 
 // flatten adds the leaves of a value whose name is prefix.
-func (out *result) flatten(prefix string, value gjson.Result, worst *fault) {
+func (out *Result) flatten(prefix string, value gjson.Result, worst *Fault) {
 	array, index := value.IsArray(), 0
 	value.ForEach(func(key, v gjson.Result) bool {
 		name := key.Str
@@ -49,11 +51,11 @@ func (out *result) flatten(prefix string, value gjson.Result, worst *fault) {
 		}
 		if v.IsObject() || v.IsArray() {
 			out.flatten(name, v, worst)
-			return len(out.readings) < maxLeaves
+			return len(out.Readings) < maxLeaves
 		}
 		out.leaf(name, v, worst)
-		if len(out.readings) >= maxLeaves {
-			*worst = faultPoints
+		if len(out.Readings) >= maxLeaves {
+			*worst = FaultPoints
 			return false
 		}
 		return true
@@ -62,7 +64,7 @@ func (out *result) flatten(prefix string, value gjson.Result, worst *fault) {
 
 // leaf adds a value. Two names that are the same as point names are one point:
 // the first counts, as in JSON with a key twice.
-func (out *result) leaf(name string, v gjson.Result, worst *fault) {
+func (out *Result) leaf(name string, v gjson.Result, worst *Fault) {
 	var value bridge.Value
 	switch v.Type {
 	case gjson.Null:
@@ -70,31 +72,31 @@ func (out *result) leaf(name string, v gjson.Result, worst *fault) {
 	case gjson.True, gjson.False:
 		value = bridge.Bool(v.Type == gjson.True)
 	case gjson.String:
-		value = textValue(v.Str)
+		value = Text(v.Str)
 	default:
 		value = numberValue(v.Raw)
 	}
 	point := bridge.PointName(name)
-	if slices.ContainsFunc(out.readings, func(r bridge.Reading) bool { return r.Point == point }) {
+	if slices.ContainsFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == point }) {
 		return
 	}
-	if f := valueFault(value); f != faultNone {
+	if f := ValueFault(value); f != FaultNone {
 		*worst = f
 	}
-	out.readings = append(out.readings, bridge.Reading{Point: point, Value: value})
+	out.Readings = append(out.Readings, bridge.Reading{Point: point, Value: value})
 }
 
 // numberValue reads a number of no known type: float64, but for integers that
 // it can't hold.
 func numberValue(raw string) bridge.Value {
-	v := typeInfo{kind: typeFloat64, bits: 64}.parse(raw)
+	v := Type{Kind: KindFloat64, Bits: 64}.parse(raw)
 	if f, ok := v.Float(); !ok || math.Abs(f) < 1<<53 {
 		return v
 	}
-	if i := (typeInfo{kind: typeInt, bits: 64}).parse(raw); i.Good() {
+	if i := (Type{Kind: KindInt, Bits: 64}).parse(raw); i.Good() {
 		return i
 	}
-	if u := (typeInfo{kind: typeUint, bits: 64}).parse(raw); u.Good() {
+	if u := (Type{Kind: KindUint, Bits: 64}).parse(raw); u.Good() {
 		return u
 	}
 	return v

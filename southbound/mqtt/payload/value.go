@@ -1,4 +1,4 @@
-package mqtt
+package payload
 
 import (
 	"math"
@@ -10,40 +10,40 @@ import (
 	"fieldbridge/bridge"
 )
 
-// valueType is what a value is read as.
-type valueType uint8
+// Kind is what a value is read as.
+type Kind uint8
 
 const (
-	typeFloat64 valueType = iota // the default
-	typeFloat32
-	typeInt
-	typeUint
-	typeBool
-	typeString
+	KindFloat64 Kind = iota // the default
+	KindFloat32
+	KindInt
+	KindUint
+	KindBool
+	KindString
 )
 
-// typeInfo is a type by its name in the configuration.
-type typeInfo struct {
-	name string
-	kind valueType
-	bits int // of integers
+// Type is a type by its name in the configuration.
+type Type struct {
+	Name string
+	Kind Kind
+	Bits int // of integers
 }
 
-var valueTypes = []typeInfo{
-	{"float64", typeFloat64, 64}, {"float32", typeFloat32, 32},
-	{"int8", typeInt, 8}, {"int16", typeInt, 16}, {"int32", typeInt, 32}, {"int64", typeInt, 64},
-	{"uint8", typeUint, 8}, {"uint16", typeUint, 16}, {"uint32", typeUint, 32}, {"uint64", typeUint, 64},
-	{"bool", typeBool, 0}, {"string", typeString, 0},
+var valueTypes = []Type{
+	{"float64", KindFloat64, 64}, {"float32", KindFloat32, 32},
+	{"int8", KindInt, 8}, {"int16", KindInt, 16}, {"int32", KindInt, 32}, {"int64", KindInt, 64},
+	{"uint8", KindUint, 8}, {"uint16", KindUint, 16}, {"uint32", KindUint, 32}, {"uint64", KindUint, 64},
+	{"bool", KindBool, 0}, {"string", KindString, 0},
 }
 
-// lookupType returns the type called name; "" is float64.
-func lookupType(name string) (typeInfo, bool) {
+// LookupType returns the type called name; "" is float64.
+func LookupType(name string) (Type, bool) {
 	if name == "" {
 		return valueTypes[0], true
 	}
-	i := slices.IndexFunc(valueTypes, func(t typeInfo) bool { return t.name == name })
+	i := slices.IndexFunc(valueTypes, func(t Type) bool { return t.Name == name })
 	if i < 0 {
-		return typeInfo{}, false
+		return Type{}, false
 	}
 	return valueTypes[i], true
 }
@@ -56,7 +56,7 @@ const maxText = 1024
 // value does not keep it.
 func (e *extract) value(text string) bridge.Value {
 	switch {
-	case e.typ.kind == typeBool && (e.trueWhen != nil || e.falseWhen != nil):
+	case e.typ.Kind == KindBool && (e.trueWhen != nil || e.falseWhen != nil):
 		return e.word(strings.TrimSpace(text))
 	case e.numbers != nil:
 		return e.choice(strings.TrimSpace(text))
@@ -101,17 +101,19 @@ func integer(v bridge.Value) (int64, bool) {
 }
 
 // parse reads a value from text.
-func (t typeInfo) parse(text string) bridge.Value {
-	switch t.kind {
-	case typeString:
-		return textValue(text)
-	case typeBool:
+func (t Type) parse(text string) bridge.Value {
+	switch t.Kind {
+	case KindString:
+		return Text(text)
+	case KindBool:
 		return parseBool(strings.TrimSpace(text))
 	}
 	return t.parseNumber(strings.TrimSpace(text))
 }
 
-func textValue(s string) bridge.Value {
+// Text returns a text value that does not share its bytes with s: bad if it is too
+// long, or not UTF-8.
+func Text(s string) bridge.Value {
 	switch {
 	case !utf8.ValidString(s):
 		return bridge.Bad(bridge.ReasonType)
@@ -134,20 +136,20 @@ func parseBool(s string) bridge.Value {
 
 // parseNumber reads a decimal number. Integers are exact up to 64 bits, also
 // when they are written as 21.0 or 2.1e1.
-func (t typeInfo) parseNumber(s string) bridge.Value {
+func (t Type) parseNumber(s string) bridge.Value {
 	if !decimal(s) {
 		return notDecimal(s)
 	}
-	switch t.kind {
-	case typeInt:
-		if v, err := strconv.ParseInt(s, 10, t.bits); err == nil {
+	switch t.Kind {
+	case KindInt:
+		if v, err := strconv.ParseInt(s, 10, t.Bits); err == nil {
 			return bridge.Int(v)
 		}
-	case typeUint:
-		if v, err := strconv.ParseUint(s, 10, t.bits); err == nil {
+	case KindUint:
+		if v, err := strconv.ParseUint(s, 10, t.Bits); err == nil {
 			return bridge.Uint(v)
 		}
-	case typeFloat32:
+	case KindFloat32:
 		v, err := strconv.ParseFloat(s, 32)
 		return floatResult(bridge.Float32(float32(v)), err)
 	default:
@@ -169,16 +171,16 @@ func floatResult(v bridge.Value, err error) bridge.Value {
 
 // wholeFloat makes an integer of 21.0 and 2.1e1; of what has a fraction it
 // makes none, since rounding would hide a wrong type.
-func (t typeInfo) wholeFloat(s string) bridge.Value {
+func (t Type) wholeFloat(s string) bridge.Value {
 	f, err := strconv.ParseFloat(s, 64)
 	switch {
 	case err != nil:
 		return floatResult(bridge.Value{}, err)
 	case f != math.Trunc(f):
 		return bridge.Bad(bridge.ReasonType)
-	case t.kind == typeUint && f >= 0 && f < math.Ldexp(1, min(t.bits, 53)):
+	case t.Kind == KindUint && f >= 0 && f < math.Ldexp(1, min(t.Bits, 53)):
 		return bridge.Uint(uint64(f))
-	case t.kind == typeInt && f >= -math.Ldexp(1, min(t.bits-1, 53)) && f < math.Ldexp(1, min(t.bits-1, 53)):
+	case t.Kind == KindInt && f >= -math.Ldexp(1, min(t.Bits-1, 53)) && f < math.Ldexp(1, min(t.Bits-1, 53)):
 		return bridge.Int(int64(f))
 	}
 	return bridge.Bad(bridge.ReasonOutOfRange)

@@ -1,23 +1,28 @@
-package mqtt
+package payload
 
 import (
 	"encoding/csv"
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // maxLines is how many lines of one payload are read.
 const maxLines = 1000
 
-// readCSV returns those of the rule's points that the lines of a payload have,
+// ReadLines returns those of the rule's points that the lines of a payload have,
 // one result for each line. Fields are separated by commas, or by semicolons if
 // there is one in the first line: where the comma is in numbers, semicolons
 // separate. A line that can't be read hurts no other.
-func (r *rule) readCSV(m message) ([]result, fault) {
-	text := jsonText(m.payload)
+func (r *Rule) ReadLines(payload []byte, at time.Time) ([]Result, Fault) {
+	if len(payload) == 0 {
+		return nil, FaultEmpty
+	}
+	text := topic.View(payload)
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.FieldsPerRecord = -1
 	reader.TrimLeadingSpace = true
@@ -25,43 +30,43 @@ func (r *rule) readCSV(m message) ([]result, fault) {
 	if line, _, _ := strings.Cut(text, "\n"); strings.Contains(line, ";") {
 		reader.Comma = ';'
 	}
-	var all []result
-	worst, some := faultNone, false
+	var all []Result
+	worst, some := FaultNone, false
 	for line := 0; ; line++ {
 		fields, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if line >= r.config.SkipLines+maxLines {
-			worst = faultLines
+		if line >= r.skip+maxLines {
+			worst = FaultLines
 			break
 		}
-		if line < r.config.SkipLines {
+		if line < r.skip {
 			continue
 		}
 		some = true
 		if err != nil {
-			worst = faultCSV
+			worst = FaultCSV
 			continue
 		}
-		out, f := r.readLine(fields, m)
-		if f != faultNone {
+		out, f := r.readLine(fields, at)
+		if f != FaultNone {
 			worst = f
 		}
-		if len(out.readings) > 0 {
+		if len(out.Readings) > 0 {
 			all = append(all, out)
 		}
 	}
 	if !some {
-		worst = faultCSV // not even one line
+		worst = FaultCSV // not even one line
 	}
 	return all, worst
 }
 
 // readLine returns those of the rule's points that a line has.
-func (r *rule) readLine(fields []string, m message) (result, fault) {
-	out := result{at: m.at, readings: make([]bridge.Reading, 0, len(r.points))}
-	worst := faultNone
+func (r *Rule) readLine(fields []string, at time.Time) (Result, Fault) {
+	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
+	worst := FaultNone
 	for i := range r.points {
 		p := &r.points[i]
 		if p.column > len(fields) || fields[p.column-1] == "" {
@@ -69,8 +74,8 @@ func (r *rule) readLine(fields []string, m message) (result, fault) {
 		}
 		out.add(p, p.value(fields[p.column-1]), &worst)
 	}
-	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, m.at)) {
-		worst = faultTime
+	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, at)) {
+		worst = FaultTime
 	}
 	return out.checked(worst)
 }

@@ -1,4 +1,4 @@
-package mqtt
+package payload
 
 import (
 	"fmt"
@@ -12,40 +12,46 @@ import (
 // arrival is when the messages of tests come.
 var arrival = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
 
-// decode returns what a rule reads from a payload: readings, the time if it is
-// not that of arrival, and the fault.
-func decode(t *testing.T, s Sensor, payload string) string {
+// compile makes a rule of settings that must be right.
+func compile(t testing.TB, s Settings) *Rule {
 	t.Helper()
-	s.Broker = "local"
-	if s.Topic == "" {
-		s.Topic, s.Device = "t", "d"
+	for _, p := range s.Validate() {
+		t.Fatalf("settings: %+v", p)
 	}
-	for _, p := range embeddedConfig(sensor("s", s)).Validate() {
-		t.Fatalf("configuration: %+v", p)
-	}
-	r, err := compile("s", s)
+	r, err := Compile(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := message{topic: "t", payload: []byte(payload), at: arrival}
-	var all []result
-	var f fault
-	if r.csv {
-		all, f = r.readCSV(m)
-	} else {
-		all = make([]result, 1)
-		all[0], f = (&route{rule: r, name: "d", single: s.Point}).read(m)
+	return r
+}
+
+// readAny returns what a rule reads from a payload, a line at a time or whole.
+func readAny(r *Rule, payload []byte) ([]Result, Fault) {
+	if r.Lines() {
+		return r.ReadLines(payload, arrival)
 	}
+	out, f := r.Read("p", payload, arrival)
+	if len(out.Readings) == 0 {
+		return nil, f
+	}
+	return []Result{out}, f
+}
+
+// decode returns what a rule reads from a payload: readings, the time if it is
+// not that of arrival, and the fault. One value is of the point p.
+func decode(t *testing.T, s Settings, payload string) string {
+	t.Helper()
+	all, f := readAny(compile(t, s), []byte(payload))
 	var parts []string
 	for _, out := range all {
-		for _, reading := range out.readings {
+		for _, reading := range out.Readings {
 			parts = append(parts, reading.Point+"="+reading.Value.String())
 		}
-		if len(out.readings) > 0 && !out.at.Equal(arrival) {
-			parts = append(parts, out.at.Format(time.RFC3339Nano))
+		if len(out.Readings) > 0 && !out.At.Equal(arrival) {
+			parts = append(parts, out.At.Format(time.RFC3339Nano))
 		}
 	}
-	if f != faultNone {
+	if f != FaultNone {
 		parts = append(parts, "fault="+f.String())
 	}
 	return strings.Join(parts, " ")
@@ -76,7 +82,7 @@ func TestWholePayload(t *testing.T) {
 		{Value{Enum: map[int64]string{0: "off", 2: "cool"}}, "warm", "p=bad: wrong_type fault=wrong_type"},
 		{Value{Type: "uint8", Enum: map[int64]string{0: "off"}}, "0", "p=0"},
 	} {
-		if got := decode(t, Sensor{Topic: "t/{device}", Point: "p", Value: c.value}, c.payload); got != c.want {
+		if got := decode(t, Settings{Value: c.value}, c.payload); got != c.want {
 			t.Errorf("%+v %q: got %q, want %q", c.value, c.payload, got, c.want)
 		}
 	}
@@ -104,7 +110,7 @@ func TestJSONPoints(t *testing.T) {
 		`{"x":{"a":2147483648}}`:                                   "a=bad: out_of_range fault=out_of_range",
 		`{"pad":"` + strings.Repeat("x", 1<<20) + `","x":{"a":1}}`: "a=1",
 	} {
-		if got := decode(t, Sensor{Points: points}, payload); got != want {
+		if got := decode(t, Settings{Points: points}, payload); got != want {
 			t.Errorf("%.60s: got %q, want %q", payload, got, want)
 		}
 	}
@@ -125,19 +131,19 @@ func TestAllPoints(t *testing.T) {
 		`7`:              "fault=missing",
 		`{"a"`:           "fault=not_json",
 	} {
-		got := decode(t, Sensor{Points: Points{everything: {all: true}}}, payload)
+		got := decode(t, Settings{Points: AllPoints()}, payload)
 		if strings.ReplaceAll(got, "p___=", "__=") != want {
 			t.Errorf("%s: got %q, want %q", payload, got, want)
 		}
 	}
-	got := decode(t, Sensor{Points: Points{everything: {all: true}}}, "{"+strings.Join(many, ",")+"}")
+	got := decode(t, Settings{Points: AllPoints()}, "{"+strings.Join(many, ",")+"}")
 	if n := strings.Count(got, "k"); n != maxLeaves || !strings.HasSuffix(got, "fault=too_many_points") {
 		t.Errorf("got %d points of 300: %.100s", n, got)
 	}
 }
 
 func TestCSV(t *testing.T) {
-	s := Sensor{Format: "csv", Time: &Time{Column: 4, Format: "unix"}, Points: Points{
+	s := Settings{Format: "csv", Time: &Time{Column: 4, Format: "unix"}, Points: Points{
 		"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}}
 	for payload, want := range map[string]string{
 		`1.5,x,"yes, it is",1763887500`:            "a=1.5 b=yes, it is 2025-11-23T08:45:00Z",
@@ -161,7 +167,7 @@ func TestCSV(t *testing.T) {
 // A line of names is skipped if that is asked for, and a payload has no more
 // lines than are read.
 func TestCSVLines(t *testing.T) {
-	s := Sensor{Format: "csv", SkipLines: 2, Points: Points{"a": {Column: 1}}}
+	s := Settings{Format: "csv", SkipLines: 2, Points: Points{"a": {Column: 1}}}
 	for payload, want := range map[string]string{
 		"temperature\n\"°C\"\n1\n2\n": "a=1 a=2",
 		"temperature\n":               "fault=not_csv",
@@ -176,25 +182,6 @@ func TestCSVLines(t *testing.T) {
 	if strings.Count(got, "a=1") != maxLines || !strings.HasSuffix(got, "fault=too_many_lines") {
 		t.Errorf("%d lines: ...%s", strings.Count(got, "a=1"), got[len(got)-40:])
 	}
-}
-
-// The lines of a payload are batches, acknowledged when all are safe.
-func TestCSVBatches(t *testing.T) {
-	r := newRecorder()
-	r.hold = true
-	s := start(t, embeddedConfig(sensor("logger", Sensor{Topic: "csv/{device}", Format: "csv", Time: &Time{Column: 1, Format: "unix"}, Points: Points{"a": {Column: 2}}})), Options{}, r.emit)
-	c := dialRaw(t, address(t, s), 4, "c")
-	c.publish(2, 1, "csv/d", "1763887500,1\n1763887560,2\n")
-	batches := r.wait(t, 2)
-	same(t, "readings", values(batches), []string{"d.a=1", "d.a=2"})
-	if d := batches[1].At.Sub(batches[0].At); d != time.Minute {
-		t.Errorf("the lines are %v apart", d)
-	}
-	safe := r.take()
-	safe[1](nil)
-	c.silent()
-	safe[0](nil)
-	c.expect(puback, 1)
 }
 
 func TestTimes(t *testing.T) {
@@ -225,7 +212,7 @@ func TestTimes(t *testing.T) {
 		{"02.01.2006 15:04:05", "Europe/Prague", `"23.11.2025 09:45:00"`, "2025-11-23T08:45:00Z"},
 		{"02.01.2006 15:04:05", "", `"11/23/2025"`, ""},
 	} {
-		s := Sensor{Time: &Time{Path: "t", Format: c.format, Zone: c.zone}, Points: Points{"v": {Path: "v"}}}
+		s := Settings{Time: &Time{Path: "t", Format: c.format, Zone: c.zone}, Points: Points{"v": {Path: "v"}}}
 		want := "v=1 " + c.want
 		switch c.want {
 		case "":
@@ -262,35 +249,20 @@ func FuzzTime(f *testing.F) {
 func FuzzFormats(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":[1,true,"x",null]},"A_B_0":2}`))
 	f.Add([]byte("1,2;3\n"))
-	var rules []*rule
-	for _, s := range []Sensor{
-		{Format: "csv", Time: &Time{Column: 2}, Points: Points{"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}},
-		{Points: Points{everything: {all: true}}, Time: &Time{Path: "a"}},
-	} {
-		s.Topic, s.Device = "t", "d"
-		r, err := compile("fuzz", s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		rules = append(rules, r)
+	rules := []*Rule{
+		compile(f, Settings{Format: "csv", Time: &Time{Column: 2}, Points: Points{
+			"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}}),
+		compile(f, Settings{Points: AllPoints(), Time: &Time{Path: "a"}}),
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		for _, r := range rules {
-			m := message{payload: payload, at: arrival}
-			all, fault := []result(nil), faultNone
-			if r.csv {
-				all, fault = r.readCSV(m)
-			} else if out, f := (&route{rule: r, name: "d"}).read(m); len(out.readings) > 0 {
-				all = append(all, out)
-			} else {
-				fault = f
-			}
-			if len(all) == 0 && fault == faultNone || len(all) > maxLines {
+			all, fault := readAny(r, payload)
+			if len(all) == 0 && fault == FaultNone || len(all) > maxLines {
 				t.Fatalf("%d results, fault %v", len(all), fault)
 			}
 			for _, out := range all {
 				names := make(map[string]bool)
-				for _, reading := range out.readings {
+				for _, reading := range out.Readings {
 					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
 						t.Fatalf("point %q is invalid or comes twice", reading.Point)
 					}

@@ -1,8 +1,7 @@
-package mqtt
+package payload
 
 import (
 	"strconv"
-	"unsafe"
 
 	"github.com/tidwall/gjson"
 
@@ -13,9 +12,9 @@ import (
 // recurses, so something must be the limit.
 const maxDepth = 64
 
-// jsonFault says why payload can't be read as JSON, faultNone if it can: gjson
+// jsonFault says why payload can't be read as JSON, FaultNone if it can: gjson
 // finds values in anything and must be given valid JSON only.
-func jsonFault(payload []byte) fault {
+func jsonFault(payload []byte) Fault {
 	depth, deepest, quoted := 0, 0, false
 	for i := 0; i < len(payload); i++ {
 		switch c := payload[i]; {
@@ -37,17 +36,11 @@ func jsonFault(payload []byte) fault {
 	}
 	switch {
 	case deepest > maxDepth:
-		return faultDeep
+		return FaultDeep
 	case !gjson.ValidBytes(payload):
-		return faultJSON
+		return FaultJSON
 	}
-	return faultNone
-}
-
-// jsonText lets gjson look into payload without a copy. Nothing that is kept
-// may point into it.
-func jsonText(payload []byte) string {
-	return unsafe.String(unsafe.SliceData(payload), len(payload))
+	return FaultNone
 }
 
 // jsonValue reads a value from what gjson found. What the payload does not have
@@ -58,9 +51,9 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		return bridge.Bad(bridge.ReasonMissing), r.Exists()
 	case gjson.True, gjson.False:
 		switch {
-		case e.trueWhen != nil || e.falseWhen != nil || e.typ.kind == typeString:
+		case e.trueWhen != nil || e.falseWhen != nil || e.typ.Kind == KindString:
 			return e.value(strconv.FormatBool(r.Type == gjson.True)), true
-		case e.typ.kind == typeBool:
+		case e.typ.Kind == KindBool:
 			return bridge.Bool(r.Type == gjson.True), true
 		}
 		return bridge.Bad(bridge.ReasonType), true
@@ -70,8 +63,8 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		// Many sensors quote their numbers: the configured type decides.
 		return e.value(r.Str), true
 	}
-	if e.typ.kind == typeString { // an object or array, as it is
-		return textValue(r.Raw), true
+	if e.typ.Kind == KindString { // an object or array, as it is
+		return Text(r.Raw), true
 	}
 	return bridge.Bad(bridge.ReasonType), true
 }

@@ -1,0 +1,105 @@
+package payload
+
+import (
+	"errors"
+
+	"fieldbridge/bridge"
+	"fieldbridge/setting"
+)
+
+// The formats of payloads.
+const (
+	JSON      = "json"
+	CSV       = "csv"
+	Sparkplug = "sparkplug-b" // read by package sparkplug
+)
+
+// Settings say how the payloads of a rule are read.
+type Settings struct {
+	Format    string // one of the formats; "" is JSON if there are points
+	SkipLines int    // at the top of CSV
+	Time      *Time  // nil: the time of arrival
+	Points    Points // none: the whole payload is one value
+	Value            // of that, or the defaults of all points
+}
+
+// Points are the points of a sensor by name, or all that a payload has.
+type Points map[string]Point
+
+// everything is the key of Points that stands for all; it can't name a point.
+const everything = "*"
+
+// UnmarshalText reads the word all.
+func (p *Points) UnmarshalText(text []byte) error {
+	if string(text) != "all" {
+		return errPoints
+	}
+	*p = AllPoints()
+	return nil
+}
+
+// AllPoints returns the points that the word all stands for.
+func AllPoints() Points { return Points{everything: {all: true}} }
+
+var errPoints = errors.New("points is a map of names, or the word all")
+
+// All reports whether p is the word all.
+func (p Points) All() bool { return p[everything].all }
+
+// Point is one value of a payload.
+type Point struct {
+	// Path is where the value is in the JSON, as GJSON writes paths: a.b, a.0,
+	// a\.b for a key with a dot.
+	Path string `yaml:"path"`
+	// Column is where the value is in the CSV, counted from 1.
+	Column int `yaml:"column"`
+	// Value says how it is read.
+	Value
+	all bool // of Points
+}
+
+// Value says how a value is read, and which readings are delivered.
+type Value struct {
+	// Type is what the value is: float64 (default), float32, int8 to int64,
+	// uint8 to uint64, bool or string.
+	Type string `yaml:"type"`
+	// Unit is the engineering unit, as "°C".
+	Unit string `yaml:"unit"`
+	// Scale is what the number is multiplied by, exactly as decimals.
+	Scale *bridge.Decimal `yaml:"scale"`
+	// Offset is added to the scaled number.
+	Offset *bridge.Decimal `yaml:"offset"`
+	// Enum names the numbers that an integer may be; any other is bad. The
+	// payload may have the number or its name. The cloud gets the number, and
+	// the names in the catalogue.
+	Enum map[int64]string `yaml:"enum"`
+	// TrueWhen lists the texts that a bool is true for; the default is 1, true,
+	// on and yes in any case.
+	TrueWhen []string `yaml:"true_when"`
+	// FalseWhen lists the texts that a bool is false for; the default is 0,
+	// false, off and no in any case. Any other text is bad.
+	FalseWhen []string `yaml:"false_when"`
+	// OnChange delivers a reading only when its value has changed.
+	OnChange *bool `yaml:"on_change"`
+	// Heartbeat delivers an unchanged value so often nevertheless; the default
+	// is 15m. Bad points are delivered every 5m.
+	Heartbeat *setting.Duration `yaml:"heartbeat"`
+	// Deadband delivers a number only when it changed by so much, as 0.2 or 1%.
+	Deadband *setting.Deadband `yaml:"deadband"`
+	// Report delivers what the readings of a time were like instead of each.
+	Report *setting.Report `yaml:"report"`
+}
+
+// Time is where a payload says when its values were read.
+type Time struct {
+	// Path is where the time is in the JSON.
+	Path string `yaml:"path"`
+	// Column is where the time is in the CSV, counted from 1.
+	Column int `yaml:"column"`
+	// Format is iso8601 (default, RFC 3339 too), unix, unix_ms, unix_us, unix_ns,
+	// or a layout of Go's time package, as "02.01.2006 15:04:05".
+	Format string `yaml:"format"`
+	// Zone is the time zone of times that don't say theirs, as Europe/Prague;
+	// the default is UTC.
+	Zone string `yaml:"zone"`
+}

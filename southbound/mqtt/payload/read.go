@@ -1,0 +1,77 @@
+package payload
+
+import (
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/topic"
+)
+
+// Result is what a payload says of one time.
+type Result struct {
+	At       time.Time // that the payload says, else that of arrival
+	Readings []bridge.Reading
+}
+
+// Read returns what a payload says that arrived at the time at, and the fault if
+// there is one: of the whole payload, then there are no readings, or of some of
+// them. point is the name of the point of a rule for one value. Nothing that is
+// returned points into payload.
+func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) {
+	switch {
+	case len(payload) == 0:
+		// How MQTT takes a retained message back: no reading, but worth a count.
+		return Result{}, FaultEmpty
+	case r.single != nil:
+		v := r.single.value(topic.View(payload))
+		return Result{at, []bridge.Reading{{Point: point, Value: v}}}, ValueFault(v)
+	case r.all:
+		return r.readAll(payload, at)
+	}
+	return r.readJSON(payload, at)
+}
+
+// readJSON returns those of the rule's points that a payload has.
+func (r *Rule) readJSON(payload []byte, at time.Time) (Result, Fault) {
+	if f := jsonFault(payload); f != FaultNone {
+		return Result{}, f
+	}
+	text, worst := topic.View(payload), FaultNone
+	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
+	for i := range r.points {
+		p := &r.points[i]
+		if v, present := p.jsonValue(gjson.Get(text, p.path)); present {
+			out.add(p, v, &worst)
+		}
+	}
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, at)) {
+		worst = FaultTime
+	}
+	return out.checked(worst)
+}
+
+// add adds the value of a point.
+func (out *Result) add(p *extract, v bridge.Value, worst *Fault) {
+	if f := ValueFault(v); f != FaultNone {
+		*worst = f
+	}
+	out.Readings = append(out.Readings, bridge.Reading{Point: p.info.Name, Value: v})
+}
+
+// stamp sets the time that a payload says, and reports whether it says one.
+func (out *Result) stamp(at time.Time, err error) bool {
+	if err == nil {
+		out.At = at
+	}
+	return err == nil
+}
+
+// checked returns out with its fault.
+func (out *Result) checked(worst Fault) (Result, Fault) {
+	if len(out.Readings) == 0 {
+		return Result{}, FaultMissing
+	}
+	return *out, worst
+}
