@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // Formats are the formats of [New].
@@ -27,7 +28,7 @@ type Writer struct {
 // New returns a writer to w in one of [Formats]:
 //
 //   - csv: a reading a line, with a line of headings;
-//   - jsonl: a batch a line, as the cloud gets it in the format rows;
+//   - jsonl: a batch a line, as the cloud gets it in the format rows, without labels;
 //   - sitewise: the CSV that a bulk import job of AWS IoT SiteWise takes, a
 //     reading a line without headings. The alias is /gateway/device/point; bad
 //     readings have no value, and are left out.
@@ -72,7 +73,8 @@ func (x *Writer) Flush() error {
 }
 
 func (x *Writer) writeCSV(e *bridge.Entry) error {
-	record := []string{e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), x.gateway, e.Run, strconv.FormatUint(e.Seq, 10), e.Device, "", "", ""}
+	record := []string{e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), x.gateway, e.Run,
+		strconv.FormatUint(e.Seq, 10), e.Device, "", "", ""}
 	for _, r := range e.Readings {
 		record[5], record[6], record[7] = r.Point, "", "good"
 		if r.Value.Good() {
@@ -88,8 +90,8 @@ func (x *Writer) writeCSV(e *bridge.Entry) error {
 }
 
 // siteWiseTypes are the data types of SiteWise.
-var siteWiseTypes = map[bridge.Kind]string{bridge.KindBool: "BOOLEAN", bridge.KindInt: "INTEGER", bridge.KindUint: "INTEGER",
-	bridge.KindFloat32: "DOUBLE", bridge.KindFloat64: "DOUBLE", bridge.KindString: "STRING"}
+var siteWiseTypes = map[bridge.Kind]string{bridge.KindBool: "BOOLEAN", bridge.KindInt: "INTEGER",
+	bridge.KindUint: "INTEGER", bridge.KindFloat32: "DOUBLE", bridge.KindFloat64: "DOUBLE", bridge.KindString: "STRING"}
 
 // writeSiteWise writes ALIAS, DATA_TYPE, TIMESTAMP_SECONDS,
 // TIMESTAMP_NANO_OFFSET, QUALITY, VALUE (AWS IoT SiteWise User Guide, "Create a
@@ -103,8 +105,9 @@ func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 		if f, ok := r.Value.Float(); ok && kind == "INTEGER" && (f > 1<<31-1 || f < -1<<31) {
 			kind = "DOUBLE"
 		}
-		if err := x.csv.Write([]string{"/" + x.gateway + "/" + e.Device + "/" + r.Point, kind, strconv.FormatInt(e.At.Unix(), 10),
-			strconv.Itoa(e.At.Nanosecond()), "GOOD", r.Value.String()}); err != nil {
+		err := x.csv.Write([]string{"/" + x.gateway + "/" + e.Device + "/" + r.Point, kind,
+			strconv.FormatInt(e.At.Unix(), 10), strconv.Itoa(e.At.Nanosecond()), "GOOD", r.Value.String()})
+		if err != nil {
 			return err
 		}
 	}
@@ -112,65 +115,7 @@ func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 }
 
 func (x *Writer) writeJSON(e *bridge.Entry) error {
-	b := append(x.line[:0], `{"v":1,"gateway":`...)
-	b = strconv.AppendQuoteToASCII(b, x.gateway) // a thing name: it needs no escapes
-	b = fmt.Appendf(b, `,"run":%q,"seq":%d,"device":%q,"at":%d`, e.Run, e.Seq, e.Device, e.At.UnixMilli())
-	if e.Unsynced {
-		b = append(b, `,"clock":"unsynced"`...)
-	}
-	b = append(b, `,"points":{`...)
-	b, bad := x.appendPoints(b, e.Readings)
-	b = append(b, '}')
-	if bad > 0 {
-		b = append(b, `,"bad":{`...)
-		n := 0
-		for _, r := range e.Readings {
-			if !r.Value.Good() {
-				if n++; n > 1 {
-					b = append(b, ',')
-				}
-				b = fmt.Appendf(b, "%q:%q", r.Point, r.Value.Reason())
-			}
-		}
-		b = append(b, '}')
-	}
-	x.line = append(b, '}', '\n')
+	x.line = append(payload.AppendAlone(x.line[:0], x.gateway, nil, e), '\n')
 	_, err := x.out.Write(x.line)
 	return err
-}
-
-func (x *Writer) appendPoints(b []byte, readings []bridge.Reading) (_ []byte, bad int) {
-	n := 0
-	for _, r := range readings {
-		if !r.Value.Good() {
-			bad++
-			continue
-		}
-		if n++; n > 1 {
-			b = append(b, ',')
-		}
-		b = fmt.Appendf(b, "%q:", r.Point)
-		if r.Value.Kind() == bridge.KindString {
-			b = appendJSONString(b, r.Value.Str())
-		} else {
-			b = r.Value.AppendNumber(b)
-		}
-	}
-	return b, bad
-}
-
-// appendJSONString appends s, which is valid UTF-8, as a JSON string.
-func appendJSONString(b []byte, s string) []byte {
-	b = append(b, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c < 0x20:
-			b = fmt.Appendf(b, `\u%04x`, c)
-		default:
-			b = append(b, c)
-		}
-	}
-	return append(b, '"')
 }
