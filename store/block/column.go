@@ -6,7 +6,7 @@ import (
 	"fieldbridge/bridge"
 )
 
-// kinds in the order in which a column writes their values.
+// columnKinds are the kinds in the order in which a column writes their values.
 var columnKinds = [...]bridge.Kind{bridge.KindBad, bridge.KindBool, bridge.KindInt, bridge.KindUint,
 	bridge.KindFloat32, bridge.KindFloat64, bridge.KindString}
 
@@ -90,6 +90,7 @@ func (e *Encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 	}
 }
 
+// putBools writes the n bools among values, a bit each.
 func (e *Encoder) putBools(values []bridge.Value, n int) {
 	start := len(e.raw)
 	e.raw = append(e.raw, make([]byte, (n+7)/8)...)
@@ -135,12 +136,15 @@ func decimals(k bridge.Kind, values []bridge.Value) int {
 	return digits
 }
 
+// toDecimal returns v in units of the last of so many decimals, and whether float64
+// holds such numbers exactly.
 func toDecimal(v bridge.Value, digits int) (int64, bool) {
 	f, _ := v.Float()
 	f = math.RoundToEven(f * pow10[digits])
 	return int64(f), f < 1<<53 && f > -1<<53
 }
 
+// fromDecimal is the way back; both round alike, on every machine.
 func fromDecimal(k bridge.Kind, n int64, digits int) bridge.Value {
 	f := float64(n) / pow10[digits]
 	if k == bridge.KindFloat32 {
@@ -149,6 +153,7 @@ func fromDecimal(k bridge.Kind, n int64, digits int) bridge.Value {
 	return bridge.Float64(f)
 }
 
+// putDecimals writes floats as whole numbers, differences of neighbours.
 func (e *Encoder) putDecimals(k bridge.Kind, values []bridge.Value, digits int) {
 	e.raw = append(e.raw, byte(floatDecimal+digits))
 	var previous int64
@@ -176,6 +181,7 @@ func (e *Encoder) putFloatBits(k bridge.Kind, values []bridge.Value) {
 	}
 }
 
+// floatWidth returns how many bytes a float of kind k has.
 func floatWidth(k bridge.Kind) int {
 	if k == bridge.KindFloat32 {
 		return 4

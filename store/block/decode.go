@@ -12,6 +12,8 @@ import (
 	"fieldbridge/bridge"
 )
 
+// errPayload is what is wrong with a payload whose checksum is right: a mistake of
+// the program that wrote it, or of this one.
 var errPayload = errors.New("its content makes no sense")
 
 // Decoder reads blocks. One goroutine uses it at a time.
@@ -20,13 +22,14 @@ type Decoder struct {
 	raw  []byte
 }
 
-// Decode returns the batches of a verified block. Nothing of it refers to
-// payload.
+// Decode returns the batches of a block that [Open] has verified, and for each the
+// run time of its run when it was appended, in ms. Nothing of it refers to payload.
 func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, error) {
 	raw := payload
 	if h.flags&flagZstd != 0 {
 		if d.zstd == nil {
-			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPayload))
+			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+				zstd.WithDecoderMaxMemory(maxPayload)) // a small frame may claim to be huge
 			if err != nil {
 				return nil, nil, fmt.Errorf("make zstd decoder: %w", err)
 			}
@@ -53,8 +56,9 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 	return entries, mono, nil
 }
 
-// Reader takes a payload apart. After the first mistake bad is set and all it
-// returns is zero.
+// Reader takes a payload apart, or other bytes that are written in the same way.
+// After the first mistake all it returns is zero, so that who reads need look only
+// once, at the end: see [Reader.Done].
 type Reader struct {
 	b      []byte
 	bad    bool
@@ -95,6 +99,7 @@ func (r *Reader) Int() int64 {
 	return v
 }
 
+// bytes reads n bytes, which are a part of what is read.
 func (r *Reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.Fail()
@@ -105,6 +110,7 @@ func (r *Reader) bytes(n uint64) []byte {
 	return b
 }
 
+// byte reads one byte.
 func (r *Reader) byte() byte {
 	if b := r.bytes(1); b != nil {
 		return b[0]
@@ -132,6 +138,7 @@ func (r *Reader) index(n int) int {
 	return int(v)
 }
 
+// block reads a payload. Every number is looked at before memory is taken for it.
 func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
 	names := make([]string, r.Length())
 	for i := range names {
@@ -201,6 +208,7 @@ func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
 	return entries, mono
 }
 
+// set reads the names of the points of a set.
 func (r *Reader) set(names []string) []string {
 	set := make([]string, r.Length())
 	previous := int64(-1)
@@ -323,6 +331,8 @@ func (r *Reader) reason() bridge.Reason {
 	return bridge.Reason(v)
 }
 
+// floats reads n values of kind k as decimals or as differences of bits, whichever
+// the encoder found shorter.
 func (r *Reader) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	how := r.byte()
 	if how > floatDecimal+maxDecimals {

@@ -10,7 +10,7 @@ import (
 	"fieldbridge/bridge"
 )
 
-// Numbered is a batch with its position.
+// Numbered is a batch with its position: what an [Encoder] takes.
 type Numbered struct {
 	bridge.Batch
 	Position bridge.Position
@@ -42,7 +42,7 @@ type pointSet struct{ names []int }
 
 // shape is a device with a set of points, and the batches that have it.
 type shape struct {
-	device, set int
+	device, set int              // numbers of a name and of a set
 	sample      []bridge.Reading // of the first batch
 	batches     []int
 }
@@ -79,6 +79,7 @@ func (e *Encoder) Encode(h *Header, batches []Numbered) ([]byte, error) {
 	return e.finish(h)
 }
 
+// reset forgets the block before but keeps its memory.
 func (e *Encoder) reset() {
 	if e.names == nil {
 		e.names, e.byKey, e.latest = make(map[string]int), make(map[string]int), make(map[string]int)
@@ -93,11 +94,17 @@ func (e *Encoder) reset() {
 	e.list, e.sets, e.shapes, e.raw = e.list[:0], e.sets[:0], e.shapes[:0], e.raw[:0]
 }
 
-// finish compresses the payload and puts the header before it.
+// finish compresses the payload and puts the header before it. A payload that zstd
+// makes no shorter, as of a single batch, stays as it is.
 func (e *Encoder) finish(h *Header) ([]byte, error) {
 	if e.zstd == nil {
-		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+		z, err := zstd.NewWriter(nil,
+			zstd.WithEncoderLevel(zstd.SpeedFastest), // the columns have done most of it
+			zstd.WithEncoderConcurrency(1),           // no goroutines of its own
+			zstd.WithWindowSize(128<<10),             // its memory is this, times a few
+			zstd.WithLowerEncoderMem(true),
+			zstd.WithEncoderCRC(false), // the block has its own
+			zstd.WithSingleSegment(true))
 		if err != nil {
 			return nil, fmt.Errorf("make zstd encoder: %w", err)
 		}
@@ -118,6 +125,7 @@ func (e *Encoder) finish(h *Header) ([]byte, error) {
 	return e.out, nil
 }
 
+// name returns the number of a name; they are numbered as they come.
 func (e *Encoder) name(s string) int {
 	n, ok := e.names[s]
 	if !ok {
@@ -159,6 +167,7 @@ func (e *Encoder) shapeOf(b *bridge.Batch) int {
 	return s
 }
 
+// samePoints reports whether two batches have the same points in the same order.
 func samePoints(a, b []bridge.Reading) bool {
 	if len(a) != len(b) {
 		return false
@@ -171,6 +180,7 @@ func samePoints(a, b []bridge.Reading) bool {
 	return true
 }
 
+// uint and int append a number of up to ten bytes, the fewer the smaller it is.
 func (e *Encoder) uint(v uint64) { e.raw = binary.AppendUvarint(e.raw, v) }
 func (e *Encoder) int(v int64)   { e.raw = binary.AppendVarint(e.raw, v) }
 

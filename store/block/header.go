@@ -76,7 +76,7 @@ var errHeader = errors.New("its header makes no sense")
 // ErrChecksum is what is wrong with a block whose checksum does not come out.
 var ErrChecksum = errors.New("its checksum is wrong")
 
-// Length returns the length of the whole block.
+// Length returns the length of the whole block, in bytes.
 func (h *Header) Length() int { return h.size + h.payload }
 
 // Payload returns what follows the header in the block that h was read from.
@@ -97,6 +97,7 @@ func (h *Header) appendTail(b []byte) []byte {
 	return b
 }
 
+// parseTail reads what is optional. What a later program wrote there is no error.
 func (h *Header) parseTail(b []byte) error {
 	in := NewReader(b)
 	for len(in.b) > 0 {
@@ -146,12 +147,14 @@ func (h *Header) Put(block []byte) {
 	le.PutUint32(block[112:], h.checksum)
 }
 
+// checksum returns the CRC-32C of a block but for the four bytes that hold it.
 func checksum(block []byte) uint32 {
 	return crc32.Update(crc32.Checksum(block[:112], polynomial), polynomial, block[fixedSize:])
 }
 
-// ParseHeader reads a header. It does not verify the checksum, for which the
-// whole block is needed.
+// ParseHeader reads the header at the begin of b, which need not be a whole block.
+// It refuses numbers that make no sense, but does not verify the checksum, for
+// which the whole block is needed. Nothing in the header refers to b.
 func ParseHeader(b []byte) (h Header, err error) {
 	if len(b) < fixedSize || string(b[:4]) != blockMagic {
 		return h, errors.New("it does not begin as a block")
@@ -188,7 +191,8 @@ func ParseHeader(b []byte) (h Header, err error) {
 	return h, h.parseTail(b[fixedSize:h.size])
 }
 
-// Open verifies a whole block and returns its header and payload.
+// Open verifies a whole block, no byte less and no byte more, and returns its header
+// and its payload, which is a part of b.
 func Open(b []byte) (h Header, payload []byte, err error) {
 	if h, err = ParseHeader(b); err != nil {
 		return h, nil, err
