@@ -1,25 +1,16 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 
-	"fieldbridge/bridge"
-	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 )
 
-// ackRecord is what is known to be done: the cursor and what lies beyond it.
-type ackRecord struct {
-	number uint64          // grows with each record
-	next   bridge.Position // the position of the next batch
-	uptime int64           // run time of the folder, ms
-	done   spans
-	counts map[bridge.Position]bridge.Count // by segment: what of it is done
-}
+// ackHalf is where the second record begins in the file, which is sparse.
+const ackHalf = books.MostRecord
 
 // ackFile holds the two newest records, each in its own half of the file, so
 // that a cut while one is written leaves the other. It is of its own so that a
@@ -31,18 +22,9 @@ type ackFile struct {
 	buf    []byte
 }
 
-// A record is ackMagic, CRC-32C of the rest, its length, the rest in varints.
-const (
-	ackMagic  = "FBA1"
-	ackHeader = 12
-	ackHalf   = 2 << 20 // where the second half begins; the file is sparse
-)
-
-var ackPolynomial = crc32.MakeTable(crc32.Castagnoli)
-
 // openAcks opens the file, which it makes if there is none, and returns what
 // [newestAcks] says of it.
-func openAcks(path string) (a *ackFile, r ackRecord, broken error) {
+func openAcks(path string) (a *ackFile, r books.Record, broken error) {
 	a = &ackFile{path: path}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -55,13 +37,13 @@ func openAcks(path string) (a *ackFile, r ackRecord, broken error) {
 		a.f = f
 	}
 	r, broken = newestAcks(f)
-	a.number = r.number
+	a.number = r.Number
 	return a, r, broken
 }
 
 // newestAcks returns the newest record of a file that is whole, or none. broken
 // says what is wrong when neither is and the file has content.
-func newestAcks(f *os.File) (r ackRecord, broken error) {
+func newestAcks(f *os.File) (r books.Record, broken error) {
 	info, err := f.Stat()
 	if err != nil {
 		return r, err
@@ -73,7 +55,7 @@ func newestAcks(f *os.File) (r ackRecord, broken error) {
 			broken = err
 			continue
 		}
-		if !found || got.number > r.number {
+		if !found || got.Number > r.Number {
 			r, found = got, true
 		}
 	}
@@ -83,76 +65,24 @@ func newestAcks(f *os.File) (r ackRecord, broken error) {
 	return r, broken
 }
 
-func readAcks(f io.Reader) (r ackRecord, err error) {
-	var head [ackHeader]byte
+func readAcks(f io.Reader) (r books.Record, err error) {
+	var head [books.RecordHead]byte
 	if _, err := io.ReadFull(f, head[:]); err != nil {
 		return r, err
 	}
-	n := binary.LittleEndian.Uint32(head[8:])
-	if string(head[:4]) != ackMagic || n > ackHalf-ackHeader {
-		return r, fmt.Errorf("it is no record of acknowledgements")
-	}
-	data := make([]byte, n)
-	if _, err := io.ReadFull(f, data); err != nil {
+	n, err := books.RestOf(head[:])
+	if err != nil {
 		return r, err
 	}
-	if crc32.Checksum(data, ackPolynomial) != binary.LittleEndian.Uint32(head[4:]) {
-		return r, block.ErrChecksum
+	rest := make([]byte, n)
+	if _, err := io.ReadFull(f, rest); err != nil {
+		return r, err
 	}
-	return parseAcks(data)
-}
-
-func (r *ackRecord) append(b []byte) []byte {
-	b = binary.AppendUvarint(b, r.number)
-	b = binary.AppendUvarint(b, uint64(r.next))
-	b = binary.AppendUvarint(b, uint64(r.uptime))
-	b = binary.AppendUvarint(b, uint64(len(r.done)))
-	var previous bridge.Position
-	for _, s := range r.done {
-		b = binary.AppendUvarint(b, uint64(s.from-previous))
-		b = binary.AppendUvarint(b, uint64(s.to-s.from))
-		previous = s.to
-	}
-	b = binary.AppendUvarint(b, uint64(len(r.counts)))
-	for segment, c := range r.counts {
-		b = binary.AppendUvarint(b, uint64(segment))
-		b = binary.AppendUvarint(b, c.Batches)
-		b = binary.AppendUvarint(b, c.Readings)
-	}
-	return b
-}
-
-func parseAcks(data []byte) (r ackRecord, err error) {
-	in := block.NewReader(data)
-	r.number = in.Uint()
-	r.next = bridge.Position(in.Uint())
-	r.uptime = int64(in.Uint())
-	r.done = make(spans, in.Length())
-	var previous bridge.Position
-	for i := range r.done {
-		from := previous + bridge.Position(in.Uint())
-		to := from + bridge.Position(in.Uint())
-		if from < previous || to <= from || i > 0 && from == previous {
-			in.Fail()
-			break
-		}
-		r.done[i] = span{from, to}
-		previous = to
-	}
-	n := in.Length()
-	r.counts = make(map[bridge.Position]bridge.Count, n)
-	for range n {
-		p := bridge.Position(in.Uint())
-		r.counts[p] = bridge.Count{Batches: in.Uint(), Readings: in.Uint()}
-	}
-	if !in.Done() {
-		return ackRecord{}, fmt.Errorf("the record of acknowledgements makes no sense")
-	}
-	return r, nil
+	return books.ParseRecord(head[:], rest)
 }
 
 // write makes r durable. It returns the bytes written.
-func (a *ackFile) write(r *ackRecord) (int, error) {
+func (a *ackFile) write(r *books.Record) (int, error) {
 	if a.f == nil {
 		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
@@ -160,17 +90,13 @@ func (a *ackFile) write(r *ackRecord) (int, error) {
 		}
 		a.f = f
 	}
-	r.number = a.number + 1
-	b := append(a.buf[:0], ackMagic...)
-	b = append(b, make([]byte, ackHeader-len(ackMagic))...)
-	b = r.append(b)
+	r.Number = a.number + 1
+	b, err := r.Append(a.buf[:0])
 	a.buf = b
-	if len(b) > ackHalf {
-		return 0, fmt.Errorf("record acknowledgements: %d bytes are too many", len(b))
+	if err != nil {
+		return 0, err
 	}
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[ackHeader:], ackPolynomial))
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-ackHeader))
-	_, err := a.f.WriteAt(b, int64(r.number%2)*ackHalf)
+	_, err = a.f.WriteAt(b, int64(r.Number%2)*ackHalf)
 	if err == nil {
 		err = disk.Datasync(a.f)
 	}
@@ -180,7 +106,7 @@ func (a *ackFile) write(r *ackRecord) (int, error) {
 		a.f = nil
 		return 0, fmt.Errorf("record acknowledgements: %w", err)
 	}
-	a.number = r.number
+	a.number = r.Number
 	return len(b), nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/ledger"
+	"fieldbridge/store/books"
 )
 
 // audit judges a queue as its owner's customer can: by the messages that the
@@ -97,6 +98,6 @@ func (a *audit) kept() {
 // crash may take what was only in memory, and names it where it can.
 func lostFromDisk(q *Queue) []bridge.Tombstone {
 	return slices.DeleteFunc(q.Tombstones(), func(s bridge.Tombstone) bool {
-		return s.Cause == causeUncommitted || s.Cause == causeSetAside
+		return s.Cause == books.Uncommitted || s.Cause == books.Dead
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/segment"
 )
 
@@ -124,8 +125,8 @@ func (q *Queue) record(now bool) error {
 		q.mu.Unlock()
 		return nil
 	}
-	r := ackRecord{next: q.mem.end(), uptime: q.uptime()}
-	r.done, r.counts = q.settledLocked()
+	r := books.Record{Next: q.mem.end(), Uptime: q.uptime()}
+	r.Done, r.Counts = q.settledLocked()
 	due := q.ackDue
 	q.ackDue = 0
 	q.mu.Unlock()
@@ -152,7 +153,7 @@ func (q *Queue) writeMeta() error {
 	q.metaDue = false
 	m := q.snapshotMetaLocked()
 	q.mu.Unlock()
-	n, err := m.write(q.dir)
+	n, err := writeMeta(q.dir, m)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
@@ -166,23 +167,21 @@ func (q *Queue) writeMeta() error {
 }
 
 // snapshotMetaLocked returns the index as it is to be written.
-func (q *Queue) snapshotMetaLocked() meta {
-	m := q.meta
-	m.Uptime = q.uptime()
+func (q *Queue) snapshotMetaLocked() books.Index {
 	oldest := q.mem.base
+	if len(q.segments) > 0 {
+		oldest = min(oldest, q.segments[0].First)
+	}
+	m := q.books.Snapshot(oldest)
+	m.Format, m.Uptime = formatVersion, q.uptime()
 	m.Segments, m.Writer, m.Before, m.Dead = nil, 0, bridge.Count{}, q.deadMetaLocked()
 	for _, s := range q.segments {
-		oldest = min(oldest, s.First)
 		if s != q.writer {
 			m.Segments = append(m.Segments, s.Account)
 		} else {
 			m.Writer, m.Before = s.First, s.Total.Sub(s.Written)
 		}
 	}
-	m.Runs = append([]runMeta(nil), m.Runs...)
-	m.prune(oldest)
-	q.meta.Runs = append([]runMeta(nil), m.Runs...)
-	m.Tombstones = append([]stoneMeta(nil), m.Tombstones...)
 	return m
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/segment"
 )
 
@@ -35,19 +36,6 @@ func (l *letters) next() bridge.Position {
 		next = max(next, l.segments[n-1].Last+1)
 	}
 	return next
-}
-
-// deadMeta is what the index has of the dead letters.
-type deadMeta struct {
-	From     bridge.Position `json:"from,omitempty"`     // those with lower numbers are gone
-	Gone     bridge.Count    `json:"gone,omitzero"`      // what of the segment with that number is gone
-	Segments []block.Account `json:"segments,omitempty"` // those that are sealed
-	Writer   bridge.Position `json:"writer,omitempty"`   // the one that was being written, 0 for none
-	// Retry are letters that are on their way back into the queue.
-	Retry *retryMeta `json:"retry,omitempty"`
-	// Turn is the number of the first letter that comes from an old file, which
-	// is still there; 0 when none is turned over.
-	Turn bridge.Position `json:"turn,omitempty"`
 }
 
 // burial is a dead letter that is not yet on disk.
@@ -124,9 +112,8 @@ func (q *Queue) burySome() (int, error) {
 	}
 	q.acksDueLocked() // they are on disk now: what was done may be recorded
 	for _, i := range lost {
-		q.ledger.Dead = q.ledger.Dead.Sub(some[i].count)
-		q.ledger.Damaged = q.ledger.Damaged.Add(some[i].count)
-		q.stoneAtLocked(some[i].position, some[i].count, causeDamaged, 0)
+		q.books.LoseDead(some[i].count)
+		q.books.StoneAt(some[i].position, some[i].count, books.Damaged, 0)
 	}
 	q.mu.Unlock()
 	for i := range some {
@@ -220,8 +207,12 @@ func (q *Queue) buryingLocked(s *stored) bool {
 
 // settledLocked returns what may be recorded as done: not what is on its way to
 // the dead letters, which a kill would take.
-func (q *Queue) settledLocked() (done spans, counts map[bridge.Position]bridge.Count) {
-	done = q.done.without(q.dead)
+func (q *Queue) settledLocked() (done books.Spans, counts map[bridge.Position]bridge.Count) {
+	buried := make([]bridge.Position, len(q.dead))
+	for i := range q.dead {
+		buried[i] = q.dead[i].position
+	}
+	done = q.books.Done.Without(buried...)
 	counts = make(map[bridge.Position]bridge.Count, len(q.segments))
 	for _, s := range q.segments {
 		if s.done.Batches > 0 {
@@ -238,7 +229,7 @@ func (q *Queue) settledLocked() (done spans, counts map[bridge.Position]bridge.C
 
 // openLetters finds the dead letters. The queue's own segments were found before.
 func (q *Queue) openLetters() {
-	l, m := &q.letters, &q.meta.Dead
+	l, m := &q.letters, &q.books.Index.Dead
 	l.dir, l.dead, l.from = filepath.Join(q.dir, deadDir), true, m.From
 	if info, err := os.Lstat(l.dir); err == nil {
 		if l.made = info.IsDir(); !l.made {
@@ -257,8 +248,7 @@ func (q *Queue) openLetters() {
 			q.remove(&l.shelf, s) // it was about to be removed
 			continue
 		}
-		q.ledger.Dead = q.ledger.Dead.Add(s.waiting())
-		q.ledger.Restored = q.ledger.Restored.Add(s.waiting())
+		q.books.FindDead(s.waiting())
 	}
 	if w := m.Writer; w > l.from && !slices.ContainsFunc(found, func(s *stored) bool { return s.First == w }) {
 		q.log.Error("the newest segment of dead letters is gone", "file", segmentPath(l.dir, w))
@@ -270,8 +260,7 @@ func (q *Queue) openLetters() {
 		}
 		if a.Last >= l.from && lost.Batches > 0 {
 			q.log.Error("a segment of dead letters is gone", "file", segmentPath(l.dir, a.First), "batches", lost.Batches)
-			q.ledger.Restored = q.ledger.Restored.Add(lost)
-			q.ledger.Damaged = q.ledger.Damaged.Add(lost)
+			q.books.FindDamaged(lost)
 		}
 	}
 	q.settleLetters()
@@ -295,16 +284,16 @@ func (q *Queue) settleLetters() {
 		defer file.Close()
 	}
 	file.Walk(func(h *block.Header, _ []byte) error {
-		i := slices.IndexFunc(q.meta.Runs, func(r runMeta) bool { return r.Run == h.Run })
-		if i < 0 {
+		r := q.books.Index.Runs.Named(h.Run)
+		if r == nil {
 			return nil
 		}
-		p := q.meta.Runs[i].Base + bridge.Position(h.Seq)
+		p := r.Base + bridge.Position(h.Seq)
 		// After another crash a position may be that of another batch.
-		if q.meta.runAt(p) != &q.meta.Runs[i] || q.done.has(p) {
+		if q.books.Index.Runs.At(p) != r || q.books.Done.Has(p) {
 			return nil
 		}
-		q.done.add(p, p+1)
+		q.books.Forget(p, p+1)
 		if s := q.shelf.of(p); s != nil {
 			s.done = s.done.Add(h.Count)
 		}
@@ -313,12 +302,12 @@ func (q *Queue) settleLetters() {
 }
 
 // deadMetaLocked returns what the index is to have of the dead letters.
-func (q *Queue) deadMetaLocked() deadMeta {
+func (q *Queue) deadMetaLocked() books.DeadIndex {
 	l := &q.letters
-	m := deadMeta{From: l.from, Turn: q.meta.Dead.Turn, Retry: q.meta.Dead.Retry}
+	m := books.DeadIndex{From: l.from, Turn: q.books.Index.Dead.Turn, Retry: q.books.Index.Dead.Retry}
 	gone := bridge.Count{}
 	if r := m.Retry; r != nil { // they stay until they are in the queue
-		m.From, gone = r.From, r.count(len(r.Readings))
+		m.From, gone = r.From, r.Count(len(r.Readings))
 	}
 	for _, s := range l.segments {
 		if s.First <= m.From && m.From <= s.Last {
@@ -339,8 +328,8 @@ func (q *Queue) deadMetaLocked() deadMeta {
 func (q *Queue) nameLetters(s *stored, kept *survivors, found []segment.Found) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, g := range kept.positions.missing(max(s.First, q.letters.from), s.Last+1) {
-		i := slices.IndexFunc(found, func(f segment.Found) bool { return f.First >= g.to })
+	for _, g := range kept.positions.Missing(max(s.First, q.letters.from), s.Last+1) {
+		i := slices.IndexFunc(found, func(f segment.Found) bool { return f.First >= g.To })
 		if i <= 0 {
 			continue
 		}
@@ -348,8 +337,8 @@ func (q *Queue) nameLetters(s *stored, kept *survivors, found []segment.Found) {
 		if a.Run != b.Run || b.Seq < a.Seq+2 {
 			continue
 		}
-		n := bridge.Count{Batches: uint64(g.to - g.from), Readings: surplus(b.Before, a.Before.Add(a.Count)).Readings}
-		q.addStoneLocked(stoneMeta{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: causeDamaged})
+		n := bridge.Count{Batches: uint64(g.To - g.From), Readings: surplus(b.Before, a.Before.Add(a.Count)).Readings}
+		q.books.AddStone(books.Stone{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: books.Damaged})
 	}
 }
 
@@ -371,7 +360,7 @@ func surplus(a, b bridge.Count) bridge.Count {
 func (q *Queue) removeGone() {
 	l := &q.letters
 	q.mu.Lock()
-	recorded := !q.metaDue && q.meta.Dead.Retry == nil
+	recorded := !q.metaDue && q.books.Index.Dead.Retry == nil
 	q.mu.Unlock()
 	for recorded && len(l.segments) > 0 && l.segments[0].Last < l.from {
 		q.remove(&l.shelf, l.segments[0])

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/books"
 )
 
 // deadBatches are fewer than the segment's in the table of damages, but larger.
@@ -94,7 +95,7 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	q := openQueue(t, roomyConfig(dir))
 	if err := q.ask(t.Context(), func() error {
 		q.letters.most = memoryCost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
-		n, err := q.dropLetters(causePurged)
+		n, err := q.dropLetters(books.Purged)
 		if n.Batches != 40 {
 			t.Errorf("%d are dropped", n.Batches)
 		}

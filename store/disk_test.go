@@ -194,7 +194,8 @@ func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.writeAs(dir, formatVersion+1); err != nil {
+	m.Format = formatVersion + 1
+	if _, err := writeMeta(dir, m); err != nil {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)

@@ -8,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 )
 
 // Filter says which batches [Queue.Entries] gives. Zero fields allow all.
@@ -124,7 +125,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	q.files.Lock()
 	defer q.files.Unlock()
 	q.mu.Lock()
-	p = q.done.next(p)
+	p = q.books.Done.Next(p)
 	s := q.shelf.from(p)
 	var last bridge.Position
 	if s != nil {
@@ -144,7 +145,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.done.has(e.Position) }), h.Last + 1, nil
+	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.books.Done.Has(e.Position) }), h.Last + 1, nil
 }
 
 // forgetEntries makes batches on disk done that were exported instead of sent,
@@ -152,20 +153,19 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 func (q *Queue) forgetEntries(entries []bridge.Entry) (n bridge.Count) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var gaps spans
+	var gaps books.Spans
 	var since, until int64
 	for i := range entries {
 		e := &entries[i]
-		if _, claimed := q.claims[e.Position]; claimed || q.done.has(e.Position) {
+		if _, claimed := q.claims[e.Position]; claimed || q.books.Done.Has(e.Position) {
 			continue
 		}
 		one := bridge.Count{Batches: 1, Readings: uint64(len(e.Readings))}
 		n = n.Add(one)
-		gaps.add(e.Position, e.Position+1)
+		gaps.Add(e.Position, e.Position+1)
 		q.doneOnDiskLocked(e.Position, one)
-		since, until = earliest(since, e.At.UnixMilli()), max(until, e.At.UnixMilli())
+		since, until = books.Earliest(since, e.At.UnixMilli()), max(until, e.At.UnixMilli())
 	}
-	q.missLocked(gaps, n, causeForget, since, until)
-	q.ledger.Dropped = q.ledger.Dropped.Add(n)
+	q.dropLocked(gaps, n, books.Forgotten, since, until)
 	return n
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 )
 
@@ -45,13 +46,13 @@ func (q *Queue) Inspect() Report {
 	size := folderSize(q.dir)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := Report{Dir: q.dir, Bytes: size, Waiting: q.ledger.Waiting, Dead: q.ledger.Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
-	r.fill(q.segments, &q.meta, q.uptime())
+	r := Report{Dir: q.dir, Bytes: size, Waiting: q.books.Ledger().Waiting, Dead: q.books.Ledger().Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
+	r.fill(q.segments, &q.books.Index, q.uptime())
 	return r
 }
 
 // fill adds what the segments and the index say.
-func (r *Report) fill(segments []*stored, m *meta, uptime int64) {
+func (r *Report) fill(segments []*stored, m *books.Index, uptime int64) {
 	var written bridge.Count
 	var bytes int64
 	for _, s := range segments {
@@ -72,13 +73,9 @@ func (r *Report) fill(segments []*stored, m *meta, uptime int64) {
 		r.FullIn = fullIn(r.Segments[n-1].Newest.Sub(r.Segments[0].Oldest), bytes, r.MaxSize-r.Bytes)
 	}
 	for i := range m.Tombstones {
-		r.Tombstones = append(r.Tombstones, m.Tombstones[i].tombstone())
+		r.Tombstones = append(r.Tombstones, m.Tombstones[i].Tombstone())
 	}
-	for i := range m.Runs {
-		if !m.Runs[i].Acked {
-			r.Runs = append(r.Runs, m.Runs[i].record())
-		}
-	}
+	r.Runs = m.Runs.Untold()
 }
 
 func folderSize(dir string) (total int64) {
@@ -100,7 +97,7 @@ func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {
 		before := q.Ledger().Dropped
 		failed := q.tend(true)
 		for s := q.oldestIdle(); s != nil; s = q.oldestIdle() {
-			q.dropSegment(s, causePurged)
+			q.dropSegment(s, books.Purged)
 		}
 		n = q.Ledger().Dropped.Sub(before)
 		q.nudgeBoth()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/books"
 )
 
 // roomyConfig has small segments and no limit that is reached.
@@ -157,7 +158,7 @@ func TestEntriesFilterAndForget(t *testing.T) {
 	if l := q.Ledger(); l.Dropped.Batches != 395 || l.Waiting.Batches != 500 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
-	stones := stonesOf(q, causeForget)
+	stones := stonesOf(q, books.Forgotten)
 	if len(stones) != 1 || stones[0].First != 106 || stones[0].Last != 500 {
 		t.Errorf("tombstones: %+v", stones)
 	}
@@ -214,7 +215,7 @@ func TestDeadLettersAreTold(t *testing.T) {
 		<-q.Noticed()
 		judge.notices(q)
 		judge.kept()
-		if s := stonesOf(q, causeSetAside); len(s) != 1 || s[0].First != 4 || s[0].Last != 7 || s[0].Count.Readings != 8 {
+		if s := stonesOf(q, books.Dead); len(s) != 1 || s[0].First != 4 || s[0].Last != 7 || s[0].Count.Readings != 8 {
 			t.Errorf("tombstones: %+v", s)
 		}
 	})
@@ -242,7 +243,7 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Waiting.Batches != 900 || !l.Balanced() {
 		t.Fatalf("retried %+v, %v: %+v", n, err, l)
 	}
-	for _, cause := range []string{causeSetAside, causeRetried} {
+	for _, cause := range []string{books.Dead, books.Retried} {
 		if s := stonesOf(q, cause); len(s) != 1 || s[0].First != 101 || s[0].Last != 105 || s[0].Count != n {
 			t.Errorf("tombstones of what was %s: %+v", cause, s)
 		}
@@ -292,7 +293,7 @@ func TestDeadLettersHaveALimit(t *testing.T) {
 	if l.Dead.Batches < 100 || l.Dead.Batches > 400 || l.Dropped.Batches+l.Dead.Batches != 800 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
-	if s := stonesOf(q, causeDead); len(s) != 1 || s[0].Count != l.Dropped {
+	if s := stonesOf(q, books.DroppedDead); len(s) != 1 || s[0].Count != l.Dropped {
 		t.Errorf("tombstones: %+v", s)
 	}
 }

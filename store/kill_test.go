@@ -15,6 +15,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/store/books"
 )
 
 // childDir is the environment variable that makes the test binary a gateway
@@ -223,7 +224,7 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 			judge.message(map[string]any{"run": "any", "type": "online", "at": 1, "connection": 1, "runs": json.RawMessage(line[7:])})
 		case len(line) > 6 && line[:6] == "stone ":
 			var s bridge.Tombstone
-			if err := json.Unmarshal([]byte(line[6:]), &s); err != nil || s.Cause != causeUncommitted && s.Cause != causeSetAside {
+			if err := json.Unmarshal([]byte(line[6:]), &s); err != nil || s.Cause != books.Uncommitted && s.Cause != books.Dead {
 				t.Errorf("tombstone %s: %v", line[6:], err)
 			}
 			judge.message(map[string]any{"run": "any", "type": "lost", "at": 1, "lost": json.RawMessage(line[6:])})

@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/segment"
 )
 
@@ -144,7 +145,7 @@ func (q *Queue) RetryDead(ctx context.Context) (bridge.Count, error) {
 
 // PurgeDead drops the dead letters, and returns how many there were.
 func (q *Queue) PurgeDead(ctx context.Context) (bridge.Count, error) {
-	return q.emptyDead(ctx, func() (bridge.Count, error) { return q.dropLetters(causePurged) })
+	return q.emptyDead(ctx, func() (bridge.Count, error) { return q.dropLetters(books.Purged) })
 }
 
 // emptyDead takes the dead letters out, some at a time.
@@ -174,11 +175,10 @@ func (q *Queue) dropLetters(cause string) (bridge.Count, error) {
 		return bridge.Count{}, err
 	}
 	q.mu.Lock()
-	q.ledger.Dead = q.ledger.Dead.Sub(n)
-	q.ledger.Dropped = q.ledger.Dropped.Add(n)
 	for i := range some {
-		q.addStoneLocked(deadStone(&some[i], cause))
+		q.books.DropDead(some[i].letter(), cause)
 	}
+	q.postLocked()
 	q.passLocked(s, some, n)
 	q.mu.Unlock()
 	err = q.writeMeta()
@@ -186,11 +186,10 @@ func (q *Queue) dropLetters(cause string) (bridge.Count, error) {
 	return n, err
 }
 
-// deadStone is the tombstone of one dead letter.
-func deadStone(l *DeadLetter, cause string) stoneMeta {
-	at := l.At.UnixMilli()
-	return stoneMeta{Run: l.Run, First: l.Seq, Last: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},
-		Cause: cause, Since: at, Until: at}
+// letter returns what the books want to know of a dead letter.
+func (l *DeadLetter) letter() books.Letter {
+	return books.Letter{Run: l.Run, Seq: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},
+		At: l.At.UnixMilli()}
 }
 
 // trimDead drops the oldest segments of dead letters beyond their limit, a tenth
@@ -201,37 +200,20 @@ func (q *Queue) trimDead() error {
 		for _, s := range q.letters.segments {
 			total += s.bytes
 		}
-		if total <= q.cfg.Load().tenth() || len(q.letters.segments) < 2 || q.meta.Dead.Retry != nil {
+		if total <= q.cfg.Load().tenth() || len(q.letters.segments) < 2 || q.books.Index.Dead.Retry != nil {
 			return nil
 		}
 		for last := q.letters.segments[0].Last; q.letters.from <= last; {
-			if n, err := q.dropLetters(causeDead); err != nil || n.Batches == 0 {
+			if n, err := q.dropLetters(books.DroppedDead); err != nil || n.Batches == 0 {
 				return err
 			}
 		}
 	}
 }
 
-// retryMeta are letters that are on their way back into the queue. It is in the
-// index before they are, so that after a kill at any point each is in one place.
-type retryMeta struct {
-	From     bridge.Position `json:"from"`     // their first number
-	First    bridge.Position `json:"first"`    // their first position in the queue
-	Readings []uint64        `json:"readings"` // of each
-}
-
-// count returns what the first n letters have.
-func (r *retryMeta) count(n int) bridge.Count {
-	c := bridge.Count{Batches: uint64(n)}
-	for _, readings := range r.Readings[:n] {
-		c.Readings += readings
-	}
-	return c
-}
-
 // retrySome queues the oldest letters, and waits until they are on disk.
 func (q *Queue) retrySome() (bridge.Count, error) {
-	if q.meta.Dead.Retry != nil { // of a try before, when the disk failed
+	if q.books.Index.Dead.Retry != nil { // of a try before, when the disk failed
 		if err := q.tend(true); err != nil {
 			return bridge.Count{}, err
 		}
@@ -241,17 +223,15 @@ func (q *Queue) retrySome() (bridge.Count, error) {
 		return bridge.Count{}, err
 	}
 	q.mu.Lock()
-	r := &retryMeta{From: some[0].number, First: q.mem.end()}
+	r := &books.Retry{From: some[0].number, First: q.mem.end()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
 		q.mem.push(item{batch: some[i].Batch, at: q.now()})
-		// The readings come under a new name; the old one shall not look lost.
-		q.addStoneLocked(deadStone(&some[i], causeRetried))
+		q.books.Retry(some[i].letter())
 	}
+	q.postLocked()
 	q.pending = q.pending.Add(n)
-	q.ledger.Waiting = q.ledger.Waiting.Add(n)
-	q.ledger.Dead = q.ledger.Dead.Sub(n)
-	q.meta.Dead.Retry = r
+	q.books.Index.Dead.Retry = r
 	q.passLocked(s, some, n)
 	q.mu.Unlock()
 	if err := q.writeMeta(); err != nil {
@@ -265,8 +245,8 @@ func (q *Queue) retrySome() (bridge.Count, error) {
 func (q *Queue) retried() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r := q.meta.Dead.Retry; r != nil && q.mem.base >= r.First+bridge.Position(len(r.Readings)) {
-		q.meta.Dead.Retry = nil
+	if r := q.books.Index.Dead.Retry; r != nil && q.mem.base >= r.First+bridge.Position(len(r.Readings)) {
+		q.books.Index.Dead.Retry = nil
 		q.metaDue = true
 	}
 }
@@ -274,17 +254,17 @@ func (q *Queue) retried() {
 // endRetry finds out at the start how many letters had come back into the queue:
 // those stay there, the others are dead letters still.
 func (q *Queue) endRetry() {
-	r := q.meta.Dead.Retry
+	r := q.books.Index.Dead.Retry
 	if r == nil {
 		return
 	}
-	q.meta.Dead.Retry = nil
+	q.books.Index.Dead.Retry = nil
 	n := 0
-	for p := r.First; n < len(r.Readings) && (q.done.has(p) || q.shelf.of(p) != nil); p++ {
+	for p := r.First; n < len(r.Readings) && (q.books.Done.Has(p) || q.shelf.of(p) != nil); p++ {
 		n++
 	}
 	q.letters.from = r.From + bridge.Position(n)
 	if s := q.letters.shelf.of(r.From); s != nil {
-		s.done = s.done.Add(r.count(n))
+		s.done = s.done.Add(r.Count(n))
 	}
 }

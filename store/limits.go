@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
@@ -47,7 +48,7 @@ func memoryCost(n bridge.Count) uint64 { return n.Readings*readingSize + n.Batch
 // shedLocked drops the oldest batches in memory that nobody holds, when there
 // are too many to keep. It returns whom to refuse.
 func (q *Queue) shedLocked() (safes []func(error)) {
-	var gaps spans
+	var gaps books.Spans
 	var lost bridge.Count
 	for p := max(q.shedFrom, q.mem.base); p < q.mem.end() && memoryCost(q.pending) > memoryMost*15/16; p++ {
 		q.shedFrom = p + 1
@@ -56,7 +57,7 @@ func (q *Queue) shedLocked() (safes []func(error)) {
 			continue
 		}
 		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
-		gaps.add(p, p+1)
+		gaps.Add(p, p+1)
 		if safe := q.finishLocked(it); safe != nil {
 			safes = append(safes, safe)
 		}
@@ -65,8 +66,7 @@ func (q *Queue) shedLocked() (safes []func(error)) {
 		q.shedFrom = 0 // all are claimed; look again next time
 		return safes
 	}
-	q.missLocked(gaps, lost, causeDisk, 0, 0)
-	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	q.dropLocked(gaps, lost, books.DroppedDisk, 0, 0)
 	q.mem.trim()
 	return safes
 }
@@ -85,11 +85,9 @@ func (q *Queue) refuseLocked(b *bridge.Batch, safe func(error)) bool {
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
 	p := q.mem.end()
 	q.mem.push(item{state: itemFinished})
-	q.ledger.Accepted = q.ledger.Accepted.Add(n)
-	q.ledger.Waiting = q.ledger.Waiting.Add(n)
+	q.books.Accept(n)
 	at := b.At.UnixMilli()
-	q.missLocked([]span{{p, p + 1}}, n, causeFull, at, at)
-	q.ledger.Dropped = q.ledger.Dropped.Add(n)
+	q.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
 	q.mem.trim()
 	return true
 }
@@ -116,7 +114,7 @@ func (q *Queue) makeRoom() bool {
 			// disk that is really full says so.
 			return true
 		}
-		freed := q.dropSegment(s, causeFull)
+		freed := q.dropSegment(s, books.DroppedFull)
 		q.keep.limits.dropped = q.now()
 		if q.keep.limits.tight {
 			q.keep.limits.credit += freed
@@ -182,7 +180,7 @@ func (q *Queue) calm() {
 // dropPending drops what is due in memory while the queue is full: the policy
 // is drop-newest.
 func (q *Queue) dropPending(upTo bridge.Position) {
-	var gaps spans
+	var gaps books.Spans
 	var lost bridge.Count
 	var safes []func(error)
 	q.mu.Lock()
@@ -192,13 +190,12 @@ func (q *Queue) dropPending(upTo bridge.Position) {
 			continue // in flight: it may still arrive
 		}
 		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
-		gaps.add(p, p+1)
+		gaps.Add(p, p+1)
 		if safe := q.finishLocked(it); safe != nil {
 			safes = append(safes, safe)
 		}
 	}
-	q.missLocked(gaps, lost, causeFull, 0, 0)
-	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	q.dropLocked(gaps, lost, books.DroppedFull, 0, 0)
 	q.mem.trim()
 	q.mu.Unlock()
 	for _, safe := range safes {
@@ -326,10 +323,9 @@ func (q *Queue) findIdle() *stored {
 func (q *Queue) dropSegment(s *stored, cause string) int64 {
 	q.mu.Lock()
 	lost := s.waiting()
-	q.missLocked(q.done.missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
-	q.ledger.Dropped = q.ledger.Dropped.Add(lost)
+	q.dropLocked(q.books.Done.Missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
 	s.done = s.Written
-	q.meta.Removed = append(q.meta.Removed, s.First)
+	q.books.Index.Removed = append(q.books.Index.Removed, s.First)
 	q.metaDue = true
 	bytes := s.bytes
 	q.mu.Unlock()
@@ -341,7 +337,7 @@ func (q *Queue) dropSegment(s *stored, cause string) int64 {
 	}
 	q.remove(&q.shelf, s)
 	q.mu.Lock()
-	q.meta.Removed = slices.DeleteFunc(q.meta.Removed, func(p bridge.Position) bool { return p == s.First })
+	q.books.Index.Removed = slices.DeleteFunc(q.books.Index.Removed, func(p bridge.Position) bool { return p == s.First })
 	q.mu.Unlock()
 	q.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
 		"from", unixMilli(s.Oldest).Format(time.RFC3339), "to", unixMilli(s.Newest).Format(time.RFC3339))
@@ -366,7 +362,7 @@ func (q *Queue) dropAged() {
 		if s == q.writer {
 			q.seal(&q.shelf)
 		}
-		q.dropSegment(s, causeAge)
+		q.dropSegment(s, books.DroppedAge)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/setting"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 )
 
@@ -165,7 +166,7 @@ func TestDropNewest(t *testing.T) {
 	if l.Accepted.Batches != n || l.Dropped.Batches == 0 || !l.Balanced() {
 		t.Fatalf("ledger: %+v", l)
 	}
-	if stones := q.Tombstones(); len(stones) != 1 || stones[0].Cause != causeFull {
+	if stones := q.Tombstones(); len(stones) != 1 || stones[0].Cause != books.DroppedFull {
 		t.Errorf("%d tombstones for one gap: %+v", len(stones), stones)
 	}
 	q.Online()
@@ -222,7 +223,7 @@ func TestMaxAge(t *testing.T) {
 		if l := q.Ledger(); l.Dropped.Batches != 1 || l.Waiting.Batches != 0 || !l.Balanced() {
 			t.Errorf("after 25 h: %+v", l)
 		}
-		if s := q.Tombstones(); len(s) != 1 || s[0].Cause != causeAge || s[0].First != 1 || s[0].Last != 1 {
+		if s := q.Tombstones(); len(s) != 1 || s[0].Cause != books.DroppedAge || s[0].First != 1 || s[0].Last != 1 {
 			t.Errorf("tombstones: %+v", s)
 		}
 		q.Close()

@@ -43,7 +43,7 @@ func (q *Queue) Next(ctx context.Context, which bridge.Lane, max int) ([]bridge.
 // the lane's block, it returns what it has, and if that is nothing its position.
 func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry, missing bridge.Position) {
 	l := &q.lanes[which]
-	limit := q.mark
+	limit := q.books.Mark()
 	if which == bridge.Fresh {
 		limit = q.mem.end()
 	}
@@ -51,7 +51,7 @@ func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry,
 		limit = min(limit, q.mem.base) // only what is committed
 	}
 	for len(entries) < max {
-		p := q.done.next(l.cursor)
+		p := q.books.Done.Next(l.cursor)
 		if p >= limit {
 			l.cursor = p
 			l.forget()

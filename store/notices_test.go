@@ -52,20 +52,3 @@ func TestRunRecordsChain(t *testing.T) {
 		t.Errorf("runs in the index: %v %+v", err, m.Runs)
 	}
 }
-
-// TestManyStarts is a gateway that starts and dies for weeks without a cloud.
-func TestManyStarts(t *testing.T) {
-	m := meta{}
-	for i := range 2000 {
-		m.newRun(newRunID(), bridge.Position(i), bridge.Position(i))
-		m.prune(1990)
-	}
-	if n := len(m.Runs); n > mostRuns+20 || m.Runs[n-1].Previous != m.Runs[n-2].Run {
-		t.Errorf("%d runs are kept", n)
-	}
-	for p := bridge.Position(1990); p < 2000; p++ {
-		if r := m.runAt(p); r == nil || r.Base != p-1 {
-			t.Errorf("the run of position %d is %+v", p, r)
-		}
-	}
-}

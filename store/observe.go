@@ -48,7 +48,7 @@ type Status struct {
 func (q *Queue) Status() Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Status{Dir: q.dir, Run: q.run, Ledger: q.ledger, Backlog: q.backlog, Fresh: q.ledger.Waiting.Sub(q.backlog), Memory: q.pending,
+	s := Status{Dir: q.dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.pending,
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
 	for i, seg := range q.segments {
 		s.Bytes += seg.bytes
@@ -77,7 +77,7 @@ func fullIn(span time.Duration, bytes, left int64) time.Duration {
 // Observe implements [bridge.Observable]. All values are of one instant.
 func (q *Queue) Observe(yield func(bridge.Metric)) {
 	q.mu.Lock()
-	l, backlog, memory, st := q.ledger, q.backlog, q.pending, q.stats
+	l, backlog, memory, st := q.books.Ledger(), q.books.Backlog(), q.pending, q.stats
 	segments, bytes := len(q.segments), int64(0)
 	for _, s := range q.segments {
 		bytes += s.bytes

@@ -34,8 +34,8 @@ const oldEvery = 10 * time.Second
 // openOldLetters counts what an old file has. Of found it takes the segments that
 // were made of it and are not complete.
 func (q *Queue) openOldLetters(found *[]*stored) {
-	turn := q.meta.Dead.Turn
-	q.meta.Dead.Turn = 0
+	turn := q.books.Index.Dead.Turn
+	q.books.Index.Dead.Turn = 0
 	path := filepath.Join(q.dir, oldFile)
 	if _, err := os.Lstat(path); err != nil {
 		return
@@ -54,8 +54,7 @@ func (q *Queue) openOldLetters(found *[]*stored) {
 		q.log.Error("the dead letters of an older release cannot be counted now, trying again", "file", path, "err", err)
 	}
 	q.letters.old.count = n
-	q.ledger.Dead = q.ledger.Dead.Add(n)
-	q.ledger.Restored = q.ledger.Restored.Add(n)
+	q.books.FindDead(n)
 }
 
 // eachOldLetter calls visit with the dead letters of an old file: the key is a
@@ -140,15 +139,15 @@ func (q *Queue) turnOver(now bool) error {
 func (q *Queue) turn() error {
 	old, l := &q.letters.old, &q.letters
 	q.seal(&l.shelf)
-	if q.meta.Dead.Turn == 0 {
+	if q.books.Index.Dead.Turn == 0 {
 		q.mu.Lock()
-		q.meta.Dead.Turn, q.metaDue = l.next(), true
+		q.books.Index.Dead.Turn, q.metaDue = l.next(), true
 		q.mu.Unlock()
 		if err := q.writeMeta(); err != nil {
 			return err
 		}
 	}
-	for n := len(l.segments); n > 0 && l.segments[n-1].First >= q.meta.Dead.Turn; n-- {
+	for n := len(l.segments); n > 0 && l.segments[n-1].First >= q.books.Index.Dead.Turn; n-- {
 		q.remove(&l.shelf, l.segments[n-1]) // of a try before
 	}
 	var n bridge.Count
@@ -186,10 +185,9 @@ func (q *Queue) turn() error {
 	disk.SyncDir(q.dir)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ledger.Restored = q.ledger.Restored.Add(more)
-	q.ledger.Dead = q.ledger.Dead.Add(more).Sub(lost)
-	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
-	q.meta.Dead.Turn, q.metaDue = 0, true
+	q.books.FindDead(more)
+	q.books.LoseDead(lost)
+	q.books.Index.Dead.Turn, q.metaDue = 0, true
 	q.keep.limits.counted = false
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
@@ -45,7 +46,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	disk.RemoveLeftovers(q.dir)
 	acks := q.openAcks()
 	q.openSegments(&acks, found)
-	q.meta.Removed = nil
+	q.books.Index.Removed = nil
 	q.openLetters()
 	q.begin(&acks)
 	q.metaDue = true
@@ -88,11 +89,11 @@ func (q *Queue) openMeta() (found bool, err error) {
 		q.quarantine(filepath.Join(q.dir, metaFile), fmt.Errorf("the index of the queue is damaged: %w", err))
 		return false, nil
 	}
-	q.meta, q.before = m, m.Uptime
+	q.books.Index, q.before = m, m.Uptime
 	return found, nil
 }
 
-func (q *Queue) openAcks() ackRecord {
+func (q *Queue) openAcks() books.Record {
 	path := filepath.Join(q.dir, "acks")
 	a, r, err := openAcks(path)
 	if err != nil {
@@ -101,17 +102,17 @@ func (q *Queue) openAcks() ackRecord {
 		q.quarantine(path, fmt.Errorf("the record of acknowledgements is damaged, what was acknowledged is sent again: %w", err))
 	}
 	q.keep.acks = a
-	q.done = r.done
-	q.before = max(q.before, r.uptime)
+	q.books.Done = r.Done
+	q.before = max(q.before, r.Uptime)
 	return r
 }
 
 // openSegments finds the segments. Those in the index are not opened; the
 // others, normally the newest alone, are read.
-func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
-	found, missing := q.shelf.list(q.meta.Segments)
+func (q *Queue) openSegments(acks *books.Record, indexed bool) {
+	found, missing := q.shelf.list(q.books.Index.Segments)
 	found = slices.DeleteFunc(found, func(s *stored) bool {
-		removed := slices.Contains(q.meta.Removed, s.First)
+		removed := slices.Contains(q.books.Index.Removed, s.First)
 		if removed {
 			os.Remove(s.path)
 		}
@@ -122,7 +123,7 @@ func (q *Queue) openSegments(acks *ackRecord, indexed bool) {
 	q.segments = nil
 	q.openShelf(&q.shelf, found, !indexed)
 	for _, s := range q.segments {
-		q.done = s.countDone(q.done, acks)
+		q.books.Done = s.countDone(q.books.Done, acks)
 	}
 }
 
@@ -199,71 +200,61 @@ func (q *Queue) openWriter(sh *shelf, s *stored) {
 // countDone finds how much of a segment is done, and returns what is: all that
 // was, unless the record is of another time than the segment, as when files were
 // restored from a copy. Then what is not sure is sent again.
-func (s *stored) countDone(done spans, acks *ackRecord) spans {
-	s.done = acks.counts[s.First]
-	if len(done.missing(s.First, s.Last+1)) == 0 {
+func (s *stored) countDone(done books.Spans, acks *books.Record) books.Spans {
+	s.done = acks.Counts[s.First]
+	if len(done.Missing(s.First, s.Last+1)) == 0 {
 		s.done = s.Written // it was removed, but a power cut has brought it back
 	}
 	if s.done.Batches <= s.Written.Batches && s.done.Readings <= s.Written.Readings {
 		return done
 	}
 	s.done = bridge.Count{}
-	kept := spans(nil)
+	kept := books.Spans(nil)
 	for _, x := range done {
-		kept.add(x.from, min(x.to, s.First))
-		kept.add(max(x.from, s.Last+1), x.to)
+		kept.Add(x.From, min(x.To, s.First))
+		kept.Add(max(x.From, s.Last+1), x.To)
 	}
 	return kept
 }
 
 // begin numbers on from what was found and begins the run.
-func (q *Queue) begin(acks *ackRecord) {
+func (q *Queue) begin(acks *books.Record) {
 	last := bridge.Position(0)
-	if e := q.done.end(); e > 0 {
+	if e := q.books.Done.End(); e > 0 {
 		last = e - 1
 	}
 	if n := len(q.segments); n > 0 {
 		last = max(last, q.segments[n-1].Last)
 	}
 	q.base = last
-	if acks.next > 0 {
-		q.base = max(q.base, acks.next-1)
+	if acks.Next > 0 {
+		q.base = max(q.base, acks.Next-1)
 	}
-	if n := len(q.meta.Runs); n > 0 {
-		q.base = max(q.base, q.meta.Runs[n-1].Base)
+	if n := len(q.books.Index.Runs); n > 0 {
+		q.base = max(q.base, q.books.Index.Runs[n-1].Base)
 	}
 	// Between the segments there is nothing.
 	from := bridge.Position(0)
 	for _, s := range q.segments {
 		q.nameUncommitted(acks, from, s.First)
-		q.done.add(from, s.First)
+		q.books.Forget(from, s.First)
 		from = s.Last + 1
-		q.ledger.Waiting = q.ledger.Waiting.Add(s.waiting())
+		q.books.Find(s.waiting())
 	}
 	q.nameUncommitted(acks, from, last+1)
-	q.done.add(from, q.base+1)
+	q.books.Forget(from, q.base+1)
 	q.mem.base = q.base + 1
-	q.mark = q.mem.base
-	q.backlog = q.ledger.Waiting
-	q.ledger.Restored = q.ledger.Restored.Add(q.ledger.Waiting)
+	q.books.SetMark(q.mem.base)
 	q.rewindLocked()
-	q.meta.newRun(q.run, q.base, last)
+	q.books.Index.Runs.Begin(q.run, q.base, last, time.Now().UnixMilli())
 }
 
 // nameUncommitted leaves tombstones for positions from..to-1 that are neither
 // done nor on disk, although later ones are: a crash took them out of the
-// memory. They never were in the account of this run. Without a record of
-// acknowledgements nothing is known of them.
-func (q *Queue) nameUncommitted(acks *ackRecord, from, to bridge.Position) {
-	if acks.next == 0 || from >= to {
-		return
-	}
-	for _, g := range q.splitLocked(q.done.missing(max(from, 1), to)) {
-		r := q.meta.runAt(g.from)
-		if r == nil {
-			continue
-		}
-		q.addStoneLocked(stoneMeta{Run: r.Run, First: uint64(g.from - r.Base), Last: uint64(g.to - 1 - r.Base),
-			Count: bridge.Count{Batches: uint64(g.to - g.from)}, Cause: causeUncommitted})
+// memory. Without a record of acknowledgements nothing is known of them.
+func (q *Queue) nameUncommitted(acks *books.Record, from, to bridge.Position) {
+	if acks.Next != 0 && from < to {
+		q.books.NameUncommitted(from, to)
+		q.postLocked()
 	}
 }

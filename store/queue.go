@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/books"
 )
 
 const (
@@ -55,10 +56,9 @@ type Queue struct {
 	closed     bool
 	online     bool
 	mem        ring
-	done       spans                      // acknowledged, dropped, dead or damaged
+	books      books.Books                // the account
 	claims     map[bridge.Position]uint32 // claimed and on disk: its readings
 	lanes      [2]lane
-	mark       bridge.Position // below is backlog
 	pending    bridge.Count    // unfinished batches in memory
 	waiters    int             // those of them with a safe
 	waitFrom   bridge.Position // below, no batch in memory has a safe
@@ -68,12 +68,9 @@ type Queue struct {
 	alarm      int64           // when the keeper looks next, ns since started; 0: not set
 	ackDue     int64           // when the record of acknowledgements is due; 0: it is up to date
 	dead       []burial        // not yet on disk
-	ledger     bridge.Ledger
-	backlog    bridge.Count // waiting, below mark
-	meta       meta
-	metaDue    bool           // meta is to be written
-	noticeAt   int64          // when to tell of dead letters; 0: not
-	conditions condition.List // what is wrong, with a lock of its own
+	metaDue    bool            // meta is to be written
+	noticeAt   int64           // when to tell of dead letters; 0: not
+	conditions condition.List  // what is wrong, with a lock of its own
 	stats      stats
 }
 
@@ -122,8 +119,7 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
 	q.mem.push(item{batch: b, safe: safe, at: now})
-	q.ledger.Accepted = q.ledger.Accepted.Add(n)
-	q.ledger.Waiting = q.ledger.Waiting.Add(n)
+	q.books.Accept(n)
 	q.pending = q.pending.Add(n)
 	due := now + int64(q.cfg.Load().CommitEvery)
 	if safe != nil {
@@ -184,8 +180,7 @@ func (q *Queue) nudgeBoth() {
 func (q *Queue) Online() {
 	q.mu.Lock()
 	q.online = true
-	q.mark = q.mem.end()
-	q.backlog = q.ledger.Waiting
+	q.books.SetMark(q.mem.end())
 	q.rewindLocked()
 	q.mu.Unlock()
 	q.nudgeBoth()
@@ -213,7 +208,7 @@ func (q *Queue) Offline() {
 // rewindLocked lets both lanes look at everything again.
 func (q *Queue) rewindLocked() {
 	q.lanes[bridge.Backlog] = lane{}
-	q.lanes[bridge.Fresh] = lane{cursor: q.mark}
+	q.lanes[bridge.Fresh] = lane{cursor: q.books.Mark()}
 }
 
 // Ack implements [bridge.Queue].
@@ -222,7 +217,8 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 	q.mu.Lock()
 	for _, p := range positions {
 		if n, safe, ok := q.settleLocked(p); ok {
-			q.ledger.Acked = q.ledger.Acked.Add(n)
+			q.books.Ack(p, n)
+			q.doneOnDiskLocked(p, n)
 			if safe != nil {
 				safes = append(safes, safe)
 			}
@@ -249,7 +245,6 @@ func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error
 		}
 		n.Readings = uint64(len(it.batch.Readings))
 		safe = q.finishLocked(it)
-		q.doneLocked(p, n)
 	} else {
 		readings, claimed := q.claims[p]
 		if !claimed {
@@ -257,19 +252,8 @@ func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error
 		}
 		delete(q.claims, p)
 		n.Readings = uint64(readings)
-		q.doneLocked(p, n)
-		q.doneOnDiskLocked(p, n)
 	}
 	return n, safe, true
-}
-
-// doneLocked takes a batch out of those that wait.
-func (q *Queue) doneLocked(p bridge.Position, n bridge.Count) {
-	q.done.add(p, p+1)
-	q.ledger.Waiting = q.ledger.Waiting.Sub(n)
-	if p < q.mark {
-		q.backlog = q.backlog.Sub(n)
-	}
 }
 
 // finishLocked lets go of a batch in memory and returns who waits for it.
@@ -283,8 +267,11 @@ func (q *Queue) finishLocked(it *item) (safe func(error)) {
 	return safe
 }
 
-// doneOnDiskLocked accounts for a batch on disk that is done.
+// doneOnDiskLocked accounts for a batch that is done, if it is on disk.
 func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
+	if p >= q.mem.base {
+		return
+	}
 	if s := q.shelf.of(p); s != nil {
 		s.done = s.done.Add(n)
 		if s.done == s.Written && s != q.segments[len(q.segments)-1] {
@@ -297,7 +284,7 @@ func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 // acksDueLocked makes a new record of acknowledgements due in a while.
 func (q *Queue) acksDueLocked() {
 	after := ackEvery
-	if q.online && q.ledger.Waiting.Batches > q.pending.Batches {
+	if q.online && q.books.Ledger().Waiting.Batches > q.pending.Batches {
 		after = ackEveryDraining
 	}
 	if due := q.now() + int64(after); q.ackDue == 0 || due < q.ackDue {
@@ -313,7 +300,7 @@ func (q *Queue) Release(positions ...bridge.Position) {
 		if !q.unclaimLocked(p) {
 			continue
 		}
-		l := &q.lanes[q.laneOfLocked(p)]
+		l := &q.lanes[q.books.Lane(p)]
 		l.cursor = min(l.cursor, p)
 	}
 	q.mu.Unlock()
@@ -347,13 +334,6 @@ func (q *Queue) unclaimLocked(p bridge.Position) bool {
 	return true
 }
 
-func (q *Queue) laneOfLocked(p bridge.Position) bridge.Lane {
-	if p < q.mark {
-		return bridge.Backlog
-	}
-	return bridge.Fresh
-}
-
 // Bury implements [bridge.Queue]. It does not wait for the disk; a sensor that
 // waits is told when the dead letter is on it.
 func (q *Queue) Bury(cause string, positions ...bridge.Position) {
@@ -373,10 +353,11 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 		}
 		b.safe, b.count, b.counted = safe, n, !b.inMemory
 		q.dead = append(q.dead, b)
-		q.ledger.Dead = q.ledger.Dead.Add(n)
-		q.stoneAtLocked(p, n, causeSetAside, at)
+		q.books.Bury(p, n, at)
+		q.doneOnDiskLocked(p, n)
 		q.alarmLocked(q.now())
 	}
+	q.postLocked()
 	q.mem.trim()
 }
 
@@ -384,7 +365,7 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 func (q *Queue) Ledger() bridge.Ledger {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ledger
+	return q.books.Ledger()
 }
 
 // Commit makes everything appended so far safe, now, and records what is

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
@@ -19,8 +20,8 @@ import (
 type Reader struct {
 	cfg     Config
 	lock    *os.File
-	meta    meta
-	done    spans
+	meta    books.Index
+	done    books.Spans
 	uptime  int64 // run time of the folder, ms
 	queue   shelf
 	letters shelf
@@ -44,12 +45,12 @@ func OpenStopped(cfg Config) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
-	var acks ackRecord
+	var acks books.Record
 	if f, err := os.Open(filepath.Join(dir, "acks")); err == nil {
 		acks, _ = newestAcks(f)
 		f.Close()
 	}
-	r.done, r.uptime = acks.done, max(r.meta.Uptime, acks.uptime)
+	r.done, r.uptime = acks.Done, max(r.meta.Uptime, acks.Uptime)
 	r.list(&r.queue, r.meta.Segments)
 	for _, s := range r.queue.segments {
 		if s.Written.Batches > 0 {
@@ -172,7 +173,7 @@ func (r *Reader) entries(ctx context.Context, s *stored, f Filter, x *Exported, 
 	defer file.Close()
 	var d block.Decoder
 	var buf []byte
-	for p := r.done.next(s.First); err == nil && p <= s.Last; p = r.done.next(p) {
+	for p := r.done.Next(s.First); err == nil && p <= s.Last; p = r.done.Next(p) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -184,7 +185,7 @@ func (r *Reader) entries(ctx context.Context, s *stored, f Filter, x *Exported, 
 		if entries, _, err = d.Decode(&h, h.Payload(buf)); err != nil {
 			break
 		}
-		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.has(e.Position) || !f.allows(&e) })
+		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.Has(e.Position) || !f.allows(&e) })
 		if len(entries) > 0 {
 			if err := visit(entries); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/block"
+	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/segment"
 )
@@ -208,7 +209,7 @@ func (q *Queue) readAgain(s *stored, err error) error {
 
 // survivors is what a damaged segment still has.
 type survivors struct {
-	positions spans
+	positions books.Spans
 	waiting   bridge.Count // not done
 	done      bridge.Count
 }
@@ -233,8 +234,8 @@ func (q *Queue) survey(sh *shelf, found *segment.Salvaged) (k survivors) {
 		for i := range entries {
 			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
 			p := entries[i].Position
-			k.positions.add(p, p+1)
-			if sh.dead && p < q.letters.from || !sh.dead && q.done.has(p) {
+			k.positions.Add(p, p+1)
+			if sh.dead && p < q.letters.from || !sh.dead && q.books.Done.Has(p) {
 				k.done = k.done.Add(n)
 			} else {
 				k.waiting = k.waiting.Add(n)
@@ -252,15 +253,14 @@ func (q *Queue) lose(sh *shelf, s *stored, kept *survivors, account block.Accoun
 	defer q.mu.Unlock()
 	lost := s.waiting().Sub(kept.waiting)
 	if sh.dead {
-		q.ledger.Dead = q.ledger.Dead.Sub(lost)
+		q.books.LoseDead(lost)
 	} else {
-		var gaps []span
-		for _, g := range q.done.missing(s.First, s.Last+1) {
-			gaps = append(gaps, kept.positions.missing(g.from, g.to)...)
+		var gaps []books.Span
+		for _, g := range q.books.Done.Missing(s.First, s.Last+1) {
+			gaps = append(gaps, kept.positions.Missing(g.From, g.To)...)
 		}
-		q.missLocked(gaps, lost, causeDamaged, s.Oldest, s.Newest)
+		q.damageLocked(gaps, lost, s.Oldest, s.Newest)
 	}
-	q.ledger.Damaged = q.ledger.Damaged.Add(lost)
 	s.Written, s.done = account.Written, kept.done
 	if kept.waiting.Batches > 0 {
 		account.First = s.First
@@ -290,8 +290,8 @@ func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, caus
 			}
 		}
 		before := blocks[0].Before
-		if !sh.dead && q.meta.Writer == s.First {
-			before = q.meta.Before
+		if !sh.dead && q.books.Index.Writer == s.First {
+			before = q.books.Index.Before
 		} else if n := len(sh.segments); n > 0 {
 			before = sh.segments[n-1].Total
 		}
@@ -317,14 +317,8 @@ func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, caus
 func (q *Queue) missAfter(p, end bridge.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	stone := stoneMeta{Cause: causeDamaged, First: 1}
-	if r := q.meta.runAt(p + 1); r != nil {
-		stone.Run, stone.First = r.Run, uint64(p+1-r.Base)
-		if end != 0 && end > p {
-			stone.Last = uint64(end - r.Base)
-		}
-	}
-	q.addStoneLocked(stone)
+	q.books.MissAfter(p, end)
+	q.postLocked()
 }
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
@@ -336,41 +330,30 @@ func (q *Queue) learnRuns(s *stored) {
 }
 
 func (q *Queue) learnRun(h *block.Header) {
-	base := h.First - bridge.Position(h.Seq)
-	at := len(q.meta.Runs)
-	for i := range q.meta.Runs {
-		if q.meta.Runs[i].Run == h.Run {
-			return
-		}
-		if q.meta.Runs[i].Base > base {
-			at = min(at, i)
-		}
-	}
-	// Whether the cloud has its record is not known: it is told once more.
-	q.meta.Runs = slices.Insert(q.meta.Runs, at, runMeta{Run: h.Run, Base: base, Started: h.Wall - h.Mono})
+	q.books.Index.Runs.Learn(h.Run, h.First-bridge.Position(h.Seq), h.Wall-h.Mono)
 }
 
 // missSegments accounts for the segments of the index that are not there and
 // are not known to be done.
-func (q *Queue) missSegments(missing []block.Account, acks *ackRecord) {
-	if w := q.meta.Writer; w != 0 && (acks.next == 0 || q.done.next(w) < acks.next) && !slices.ContainsFunc(q.segments, func(s *stored) bool { return s.First == w }) {
+func (q *Queue) missSegments(missing []block.Account, acks *books.Record) {
+	w := q.books.Index.Writer
+	known := slices.ContainsFunc(q.segments, func(s *stored) bool { return s.First == w })
+	if w != 0 && !known && (acks.Next == 0 || q.books.Done.Next(w) < acks.Next) {
 		q.log.Error("the newest segment of the queue is gone", "file", segmentPath(q.dir, w))
 		q.missAfter(w-1, 0)
 	}
 	for i := range missing {
 		m := &missing[i]
-		if slices.Contains(q.meta.Removed, m.First) {
+		if slices.Contains(q.books.Index.Removed, m.First) {
 			continue
 		}
-		gaps := q.done.missing(m.First, m.Last+1)
-		lost := m.Written.Sub(acks.counts[m.First])
+		gaps := q.books.Done.Missing(m.First, m.Last+1)
+		lost := m.Written.Sub(acks.Counts[m.First])
 		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
 			continue
 		}
 		q.log.Error("a segment of the queue is gone", "file", segmentPath(q.dir, m.First), "readings", lost.Readings)
-		q.ledger.Restored = q.ledger.Restored.Add(lost)
-		q.ledger.Waiting = q.ledger.Waiting.Add(lost)
-		q.missLocked(gaps, lost, causeDamaged, m.Oldest, m.Newest)
-		q.ledger.Damaged = q.ledger.Damaged.Add(lost)
+		q.books.Find(lost)
+		q.damageLocked(gaps, lost, m.Oldest, m.Newest)
 	}
 }

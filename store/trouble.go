@@ -35,7 +35,7 @@ func (q *Queue) Health() []condition.Condition {
 	all := q.conditions.Health()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if n := q.ledger.Dead.Batches; n > 0 {
+	if n := q.books.Ledger().Dead.Batches; n > 0 {
 		all = append(all, condition.DeadLetters.At(subject, q.started, n))
 	}
 	return all

@@ -1,4 +1,4 @@
-package store
+package books
 
 import (
 	"math/rand/v2"
@@ -12,17 +12,17 @@ func TestSpansAgainstASet(t *testing.T) {
 	const size = 200
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		var s spans
+		var s Spans
 		set := map[bridge.Position]bool{}
 		for range 60 {
 			from := bridge.Position(rnd.IntN(size))
 			to := from + bridge.Position(rnd.IntN(8))
-			s.add(from, to)
+			s.Add(from, to)
 			for p := from; p < to; p++ {
 				set[p] = true
 			}
 			for i := range s {
-				if s[i].from >= s[i].to || i > 0 && s[i-1].to >= s[i].from {
+				if s[i].From >= s[i].To || i > 0 && s[i-1].To >= s[i].From {
 					t.Fatalf("seed %d: spans are not in order: %v", seed, s)
 				}
 			}
@@ -32,24 +32,24 @@ func TestSpansAgainstASet(t *testing.T) {
 			if !set[p] {
 				next = p
 			}
-			if s.has(p) != set[p] || s.next(p) != next {
-				t.Fatalf("seed %d, %v: has(%d) = %v, next = %d; want %v, %d", seed, s, p, s.has(p), s.next(p), set[p], next)
+			if s.Has(p) != set[p] || s.Next(p) != next {
+				t.Fatalf("seed %d, %v: has(%d) = %v, next = %d; want %v, %d", seed, s, p, s.Has(p), s.Next(p), set[p], next)
 			}
 		}
-		var dead []burial
+		var out []bridge.Position
 		for range 10 {
-			dead = append(dead, burial{position: bridge.Position(rnd.IntN(size))})
+			out = append(out, bridge.Position(rnd.IntN(size)))
 		}
-		without := s.without(dead)
+		without := s.Without(out...)
 		for p := range bridge.Position(size + 10) {
-			gone := slices.ContainsFunc(dead, func(d burial) bool { return d.position == p })
-			if without.has(p) != (set[p] && !gone) {
-				t.Fatalf("seed %d, %v without %v: has(%d) = %v", seed, s, dead, p, without.has(p))
+			gone := slices.Contains(out, p)
+			if without.Has(p) != (set[p] && !gone) {
+				t.Fatalf("seed %d, %v without %v: has(%d) = %v", seed, s, out, p, without.Has(p))
 			}
 		}
 		found := map[bridge.Position]bool{}
-		for _, g := range s.missing(5, size) {
-			for p := g.from; p < g.to; p++ {
+		for _, g := range s.Missing(5, size) {
+			for p := g.From; p < g.To; p++ {
 				found[p] = true
 			}
 		}
