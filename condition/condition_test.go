@@ -22,7 +22,8 @@ func TestKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `[^`]+` \\| (warning|alarm) \\|").FindAllStringSubmatch(string(manual), -1)
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| `[^`]+` \\| (warning|alarm) \\|")
+	rows := row.FindAllStringSubmatch(string(manual), -1)
 	told := make(map[string]string)
 	for _, row := range rows {
 		told[row[1]] = row[2]
@@ -62,7 +63,8 @@ func TestList(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		l.Raise(BusDown, "bus a", "refused", "tcp://plc:503")
-		if c, began := l.Raise(BusDown, "bus b", "refused", "tcp://plc:502"); began || c.Since != start || !strings.HasPrefix(c.Text, "refused") {
+		if c, began := l.Raise(BusDown, "bus b", "refused", "tcp://plc:502"); began || c.Since != start ||
+			!strings.HasPrefix(c.Text, "refused") {
 			t.Errorf("again: %v, %v", c, began)
 		}
 		l.Raise(QueueRefusesNew, "queue")
@@ -119,17 +121,17 @@ func TestLog(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); Log(ctx, l.Health, log) }()
 		l.Raise(CommandsOff, "commands")
-		l.Raise(SensorsShutOut, "mqtt local", "the port is taken: choose another")
+		l.Raise(SensorsShutOut, "mqtt local", "taken: choose another")
 		time.Sleep(time.Minute)
-		l.Raise(SensorsShutOut, "mqtt local", "the port is still taken: choose another") // it is the same condition
+		l.Raise(SensorsShutOut, "mqtt local", "still taken: choose another") // it is the same condition
 		time.Sleep(61 * time.Second)
 		l.Clear(SensorsShutOut, "mqtt local")
 		time.Sleep(time.Minute)
 		cancel()
 		<-done
-		want := `level=WARN msg="condition begins" code=commands_off subject=commands text="all commands of the cloud are refused, ` +
-			`they are switched off on the machine: 'fieldbridge commands on' lets them in again"
-level=ERROR msg="condition begins" code=sensors_shut_out subject="mqtt local" text="no sensor can connect: the port is taken: choose another"
+		want := `level=WARN msg="condition begins" code=commands_off subject=commands text="all commands ` +
+			`of the cloud are refused, they are switched off on the machine: 'fieldbridge commands on' lets them in again"
+level=ERROR msg="condition begins" code=sensors_shut_out subject="mqtt local" text="no sensor can connect: taken: choose another"
 level=INFO msg="condition ends" code=sensors_shut_out subject="mqtt local" after=2m5s
 `
 		if diff := cmp.Diff(want, text.String()); diff != "" {

@@ -75,7 +75,8 @@ func OpenState(dir string) (bridge.State, error) { return state.Open(dir) }
 // as large as the configuration.
 func New(s change.Started, o Options) (*Gateway, error) {
 	config := &s.Config
-	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version, logging: o.Logging, log: o.Logging.Logger,
+	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version, logging: o.Logging,
+		log:     o.Logging.Logger,
 		started: time.Now()}
 	queue, err := store.Open(config.Store, g.log.With("part", "queue"))
 	if err != nil {
@@ -123,10 +124,11 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	g.change = change.New(s, change.Options{File: o.File, Gateway: o.Name, Apply: g.apply, Vital: g.vital, State: saved,
 		Log: g.log.With("part", "configuration")})
 	g.view = &console.View{
-		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, process{g.started, g.version}},
-		Health:  []condition.Reporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
-		Status:  func() any { return g.Status() },
-		Device:  func(name string) (any, error) { return g.values(name) },
+		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt,
+			process{g.started, g.version}},
+		Health: []condition.Reporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
+		Status: func() any { return g.Status() },
+		Device: func(name string) (any, error) { return g.values(name) },
 	}
 	g.console = &movable{view: g.view, listen: make(chan string, 1), log: g.log}
 	g.console.move(config.Console.Listen)
@@ -178,7 +180,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sides.Wait()
 	err := errors.Join(g.queue.Close(), g.state.Close())
 	l := g.queue.Ledger()
-	g.log.Info("gateway stopped", "acknowledged", l.Acked.Readings, "waiting", l.Waiting.Readings, "dropped", l.Dropped.Readings)
+	g.log.Info("gateway stopped", "acknowledged", l.Acked.Readings, "waiting", l.Waiting.Readings, "dropped",
+		l.Dropped.Readings)
 	return err
 }
 

@@ -23,15 +23,19 @@ func (p process) Observe(yield func(bridge.Metric)) {
 	gauge := func(name, help string, v float64) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Gauge, Value: v})
 	}
-	yield(bridge.Metric{Name: "process_cpu_seconds_total", Help: "User and system time of the process.", Kind: bridge.Counter, Value: CPUTime().Seconds()})
+	yield(bridge.Metric{Name: "process_cpu_seconds_total", Help: "User and system time of the process.",
+		Kind: bridge.Counter, Value: CPUTime().Seconds()})
 	gauge("process_resident_memory_bytes", "Resident memory of the process.", float64(residentMemory()))
 	gauge("process_start_time_seconds", "When the process started, as Unix time.", float64(p.started.UnixMilli())/1e3)
 	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(samples)
 	gauge("go_goroutines", "Goroutines.", float64(samples[0].Value.Uint64()))
-	gauge("go_sched_gomaxprocs_threads", "Threads that may run the gateway's code at once.", float64(runtime.GOMAXPROCS(0)))
-	gauge("go_memstats_heap_alloc_bytes", "Bytes of live and not yet collected heap objects.", float64(samples[1].Value.Uint64()))
-	yield(bridge.Metric{Name: "fieldbridge_build_info", Help: "Always 1; the version is a label.", Kind: bridge.Gauge, Labels: []string{"version", p.version}, Value: 1})
+	gauge("go_sched_gomaxprocs_threads", "Threads that may run the gateway's code at once.",
+		float64(runtime.GOMAXPROCS(0)))
+	gauge("go_memstats_heap_alloc_bytes", "Bytes of live and not yet collected heap objects.",
+		float64(samples[1].Value.Uint64()))
+	yield(bridge.Metric{Name: "fieldbridge_build_info", Help: "Always 1; the version is a label.", Kind: bridge.Gauge,
+		Labels: []string{"version", p.version}, Value: 1})
 }
 
 // residentMemory reads /proc/self/statm (proc(5)), in bytes; 0 where there is

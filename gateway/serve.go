@@ -31,8 +31,10 @@ func (g *Gateway) controlHandler() http.Handler {
 	mux.HandleFunc("GET /sensors", g.serveSensors)
 	control.HandleQueue(mux, g.queue, g.name, g.log)
 	control.ReloadPage.Handle(mux, g.reload)
-	control.CommandsPage.Handle(mux, func(ctx context.Context, t control.Turn) (awsiot.CommandStatus, error) { return t.Do(ctx, g.sink) })
-	control.RelayPage.Handle(mux, func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, g.modbus) })
+	control.CommandsPage.Handle(mux,
+		func(ctx context.Context, t control.Turn) (awsiot.CommandStatus, error) { return t.Do(ctx, g.sink) })
+	control.RelayPage.Handle(mux,
+		func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, g.modbus) })
 	return mux
 }
 

@@ -29,9 +29,11 @@ func TestShadowReport(t *testing.T) {
 	want := map[string]any{
 		"started":  start.UnixMilli(),
 		"uptime_h": 2,
-		"queue": map[string]any{"waiting": uint64(4), "dropped": uint64(3), "dead": uint64(2), "damaged": uint64(1), "bytes": int64(7),
+		"queue": map[string]any{"waiting": uint64(4), "dropped": uint64(3), "dead": uint64(2), "damaged": uint64(1),
+			"bytes":  int64(7),
 			"oldest": start.UnixMilli(), "full_in_h": 1},
-		"buses":     map[string]any{"a": map[string]any{"load_pct": 20}, "b": map[string]any{"down_since": start.UnixMilli()}},
+		"buses": map[string]any{"a": map[string]any{"load_pct": 20},
+			"b": map[string]any{"down_since": start.UnixMilli()}},
 		"devices":   map[string]any{"boiler": "good", "press": "timeout"},
 		"commands":  "off",
 		"intervals": map[string]any{"boiler": map[string]any{"every_ms": int64(1000), "until": start.UnixMilli() + 60_000}},

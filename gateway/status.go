@@ -40,7 +40,8 @@ func (g *Gateway) Broker(name string) net.Addr { return g.mqtt.Addr(name) }
 // someone looks: the first call returns none.
 func (g *Gateway) values(device string) (control.Values, error) {
 	all, _, _ := g.catalogue.Snapshot()
-	i, found := slices.BinarySearchFunc(all, device, func(d bridge.DeviceInfo, name string) int { return strings.Compare(d.Device, name) })
+	i, found := slices.BinarySearchFunc(all, device,
+		func(d bridge.DeviceInfo, name string) int { return strings.Compare(d.Device, name) })
 	if !found {
 		return control.Values{}, fmt.Errorf("%w %s", console.ErrNoDevice, device)
 	}

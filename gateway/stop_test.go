@@ -33,7 +33,8 @@ func TestStopIsPrompt(t *testing.T) {
 		r := newStopRig(t)
 		r.cloud.Script(func(*awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{Delay: time.Hour} })
 		g := r.start(t, r.cloud.Addr(), r.device)
-		wait(t, "a message is in flight", func() bool { s := g.Status(); return s.Link.Connected && s.Queue.Ledger.Accepted.Batches > 2 })
+		wait(t, "a message is in flight",
+			func() bool { s := g.Status(); return s.Link.Connected && s.Queue.Ledger.Accepted.Batches > 2 })
 		r.stop(t, most)
 	})
 	t.Run("the cloud accepts and says nothing", func(t *testing.T) {
@@ -84,8 +85,10 @@ func (r *stopRig) start(t *testing.T, cloud, device string) *Gateway {
 	t.Helper()
 	file := filepath.Join(r.dir, "g.yaml")
 	text := fmt.Sprintf(`gateway: g
-northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/g.pem, private_key: certs/g.key, ca: certs/ca.pem, topic: t, linger: 0s}}
-southbound: {modbus: {buses: {b: {url: "tcp://%s", timeout: 60s}}, devices: {d: {bus: b, every: 100ms, points: {a: {holding: 0}}}}}}
+northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/g.pem, private_key: certs/g.key,
+    ca: certs/ca.pem, topic: t, linger: 0s}}
+southbound: {modbus: {buses: {b: {url: "tcp://%s", timeout: 60s}}, devices: {d: {bus: b, every: 100ms,
+    points: {a: {holding: 0}}}}}}
 store: {dir: queue}
 `, cloud, device)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

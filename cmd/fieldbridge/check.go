@@ -36,7 +36,8 @@ type checkNote struct {
 // checkCommand prints what is wrong with a configuration, or what the gateway will
 // do with it.
 func checkCommand() *cobra.Command {
-	c := newCommand("check FILE [--gateway NAME] [--json]", "check a configuration: every error, or what the gateway will do", 1)
+	c := newCommand("check FILE [--gateway NAME] [--json]",
+		"check a configuration: every error, or what the gateway will do", 1)
 	asJSON := c.Flags().Bool("json", false, "print for programs")
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file")
 	return does(c, func(_ context.Context, rest []string, stdout, stderr io.Writer) error {

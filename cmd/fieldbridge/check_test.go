@@ -18,16 +18,20 @@ func TestPrintPlan(t *testing.T) {
 		Gateway: "press-line-2",
 		Buses: []modbus.BusPlan{
 			{Bus: "hall-a", Link: "rtu:///dev/ttyUSB0", Load: 1.2, Fits: 1600 * time.Millisecond, Blocks: []modbus.BlockPlan{
-				{Device: "meter", UnitID: 3, Table: "holding", Address: 40, Count: 1, Points: []string{"fault"}, Every: 90 * time.Second},
+				{Device: "meter", UnitID: 3, Table: "holding", Address: 40, Count: 1, Points: []string{"fault"},
+					Every: 90 * time.Second},
 			}},
 			{Bus: "plc", Link: "tcp://127.0.0.1:5020", Load: 0.004, Blocks: []modbus.BlockPlan{
-				{Device: "boiler", UnitID: 1, Table: "input", Count: 3, Points: []string{"supply_temp", "return_temp"}, Every: time.Second},
+				{Device: "boiler", UnitID: 1, Table: "input", Count: 3, Points: []string{"supply_temp", "return_temp"},
+					Every: time.Second},
 				{Device: "boiler", UnitID: 1, Table: "coil", Address: 3, Count: 1, Points: []string{"running"}, Every: time.Second},
 			}},
 			{Bus: "spare", Link: "tcp://127.0.0.1:5021"},
 		},
-		Rules: []configs.RulePlan{{Rule: "hall", Broker: "local", Link: "listens on 127.0.0.1:1883", Topic: "hall/{device}/t", Device: "{device}", Points: []string{"t"}}},
-		North: configs.NorthPlan{Endpoint: "127.0.0.1:8883", ClientID: "press-line-2", Topic: "plant/press-line-2", StatusTopic: "s", Messages: 2592000, Units: 2592000},
+		Rules: []configs.RulePlan{{Rule: "hall", Broker: "local", Link: "listens on 127.0.0.1:1883", Topic: "hall/{device}/t",
+			Device: "{device}", Points: []string{"t"}}},
+		North: configs.NorthPlan{Endpoint: "127.0.0.1:8883", ClientID: "press-line-2", Topic: "plant/press-line-2",
+			StatusTopic: "s", Messages: 2592000, Units: 2592000},
 		Queue: configs.QueuePlan{Dir: "queue", CommitEvery: "3s"}, Console: "127.0.0.1:8080",
 	}
 	want := `Gateway press-line-2
@@ -74,9 +78,12 @@ func TestCheck(t *testing.T) {
 		code           int
 		stdout, stderr string // parts that must be there
 	}{
-		"right":     {[]string{"../../configs/examples/first-run.yaml"}, exitDone, "Gateway press-line-2\n", "warning: ../../configs/examples/first-run.yaml:7:18: certificate"},
-		"wrong":     {[]string{"../../configs/testdata/key-unknown-root.bad.yaml"}, exitUsage, "", `8:1: unknown key "sothbound": did you mean "southbound"?`},
-		"many":      {[]string{"../../configs/testdata/many-at-once.bad.yaml"}, exitUsage, "", "problems in ../../configs/testdata/many-at-once.bad.yaml\n"},
+		"right": {[]string{"../../configs/examples/first-run.yaml"}, exitDone, "Gateway press-line-2\n",
+			"warning: ../../configs/examples/first-run.yaml:7:18: certificate"},
+		"wrong": {[]string{"../../configs/testdata/key-unknown-root.bad.yaml"}, exitUsage, "",
+			`8:1: unknown key "sothbound": did you mean "southbound"?`},
+		"many": {[]string{"../../configs/testdata/many-at-once.bad.yaml"}, exitUsage, "",
+			"problems in ../../configs/testdata/many-at-once.bad.yaml\n"},
 		"missing":   {[]string{"nothing.yaml"}, exitUsage, "", "nothing.yaml: no such file: check the name"},
 		"folder":    {[]string{"."}, exitUsage, "", ".: is a folder: name the YAML file in it"},
 		"no file":   {nil, exitUsage, "", "which file?"},
@@ -99,14 +106,16 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckJSON(t *testing.T) {
-	for file, ok := range map[string]bool{"../../configs/examples/first-run.yaml": true, "../../configs/testdata/type-octal.bad.yaml": false} {
+	for file, ok := range map[string]bool{"../../configs/examples/first-run.yaml": true,
+		"../../configs/testdata/type-octal.bad.yaml": false} {
 		var stdout, stderr bytes.Buffer
 		code := dispatch(t.Context(), []string{"check", file, "--json"}, nil, &stdout, &stderr)
 		var result checkResult
 		if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
 			t.Fatal(err)
 		}
-		if result.OK != ok || (code == exitDone) != ok || (len(result.Errors) == 0) != ok || (result.Plan != nil) != ok || stderr.Len() != 0 {
+		if result.OK != ok || (code == exitDone) != ok || (len(result.Errors) == 0) != ok || (result.Plan != nil) != ok ||
+			stderr.Len() != 0 {
 			t.Errorf("%s: code %d, stderr %q, %s", file, code, stderr.String(), stdout.String())
 		}
 		if !ok && (result.Errors[0].Line != 19 || result.Errors[0].Column != 28 || result.Errors[0].Fix == "") {

@@ -26,7 +26,8 @@ func TestCheckTellsWhatWasLearnt(t *testing.T) {
 	err := os.WriteFile(file, fmt.Appendf(nil, `
 gateway: press-line-2
 northbound:
-  awsiot: {endpoint: a1b2c3d4-ats.iot.eu-central-1.amazonaws.com, certificate: a.pem, private_key: a.key, topic: "plant/{gateway}"}
+  awsiot: {endpoint: a1b2c3d4-ats.iot.eu-central-1.amazonaws.com, certificate: a.pem, private_key: a.key,
+    topic: "plant/{gateway}"}
 southbound:
   modbus:
     devices:
@@ -67,7 +68,8 @@ southbound:
 	if code := dispatch(t.Context(), []string{"check", file}, nil, &stdout, &stderr); code != exitDone {
 		t.Fatalf("%d: %s", code, stderr.String())
 	}
-	for _, want := range []string{"learnt of press: refuses holding 12+1", "not read, as their device refuses them: press.gone\n", "1 holding register "} {
+	for _, want := range []string{"learnt of press: refuses holding 12+1",
+		"not read, as their device refuses them: press.gone\n", "1 holding register "} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("%q is not in\n%s", want, stdout.String())
 		}

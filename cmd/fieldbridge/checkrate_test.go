@@ -33,11 +33,13 @@ southbound:
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		if code := dispatch(t.Context(), []string{"check", file}, nil, &out, &errs); code != tt.code || !strings.Contains(errs.String(), tt.say) {
+		if code := dispatch(t.Context(), []string{"check", file}, nil, &out, &errs); code != tt.code ||
+			!strings.Contains(errs.String(), tt.say) {
 			t.Errorf("%s, %s: exit %d: %s", tt.topic, tt.point, code, errs.String())
 		}
 		out.Reset()
-		if code := dispatch(t.Context(), []string{"check", "--json", file}, nil, &out, &errs); code != tt.code || strings.Contains(out.String(), `"ok": true`) != (tt.code == exitDone) {
+		if code := dispatch(t.Context(), []string{"check", "--json", file}, nil, &out, &errs); code != tt.code ||
+			strings.Contains(out.String(), `"ok": true`) != (tt.code == exitDone) {
 			t.Errorf("%s, %s: exit %d: %s", tt.topic, tt.point, code, out.String())
 		}
 	}

@@ -48,12 +48,13 @@ func wrongFile(err error) error { return usageError{error: err, file: true} }
 // newCommand returns a command that takes at most so many arguments. Its usage
 // begins with its name; its flags are added to it, and what it does by [does].
 func newCommand(usage, summary string, most int) *cobra.Command {
-	return &cobra.Command{Use: usage, Short: summary, DisableFlagsInUseLine: true, Args: func(c *cobra.Command, args []string) error {
-		if len(args) > most {
-			return usageError{error: fmt.Errorf("unexpected argument %q", args[most]), more: true}
-		}
-		return nil
-	}}
+	return &cobra.Command{Use: usage, Short: summary, DisableFlagsInUseLine: true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > most {
+				return usageError{error: fmt.Errorf("unexpected argument %q", args[most]), more: true}
+			}
+			return nil
+		}}
 }
 
 // does makes c do that.
@@ -163,7 +164,8 @@ func printUsage(c *cobra.Command, w io.Writer) {
 		fmt.Fprintf(w, "\n%s", c.LocalFlags().FlagUsagesWrapped(120))
 	}
 	if !c.HasParent() {
-		fmt.Fprintf(w, "\n'fieldbridge help COMMAND' tells its arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n")
+		fmt.Fprintf(w, "\n'fieldbridge help COMMAND' tells its arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or "+
+			"configuration.\n")
 	}
 }
 
@@ -184,7 +186,8 @@ func printCommands(w io.Writer, c *cobra.Command) {
 // helpCommand prints the help of other commands.
 func helpCommand() *cobra.Command {
 	c := &cobra.Command{Use: "help [COMMAND ...]", Short: "tell how a command is used"}
-	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) (names []cobra.Completion,
+		_ cobra.ShellCompDirective) {
 		if of := find(c.Root(), args); of != nil {
 			for _, sub := range of.Commands() {
 				names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))

@@ -53,9 +53,11 @@ func commandsText(s awsiot.CommandStatus, running bool) string {
 	var text string
 	switch {
 	case s.Off && running:
-		text = fmt.Sprintf("off since %s: none is under way, and none will be carried out until 'fieldbridge commands on', over restarts, too", s.Since.Local().Format(time.DateTime))
+		text = fmt.Sprintf("off since %s: none is under way, and none will be carried out until 'fieldbridge commands "+
+			"on', over restarts, too", s.Since.Local().Format(time.DateTime))
 	case s.Off:
-		text = fmt.Sprintf("off since %s: no gateway is running; when it starts, none will be carried out until 'fieldbridge commands on'", s.Since.Local().Format(time.DateTime))
+		text = fmt.Sprintf("off since %s: no gateway is running; when it starts, none will be carried out until "+
+			"'fieldbridge commands on'", s.Since.Local().Format(time.DateTime))
 	case !running:
 		text = "on, as far as they are configured; no gateway is running"
 	case len(s.Ways) == 0:
@@ -71,11 +73,13 @@ func commandsText(s awsiot.CommandStatus, running bool) string {
 func printSwitch(w io.Writer, s control.Status) {
 	switch {
 	case s.Commands.Off:
-		fmt.Fprintf(w, "commands switched off on the machine for %s: 'fieldbridge commands on' lets them in again\n", words.Ago(s.Now.Sub(s.Commands.Since)))
+		fmt.Fprintf(w, "commands switched off on the machine for %s: 'fieldbridge commands on' lets them in again\n",
+			words.Ago(s.Now.Sub(s.Commands.Since)))
 	case len(s.Commands.Ways) > 0:
 		fmt.Fprintf(w, "commands by %s\n", strings.Join(s.Commands.Ways, ", "))
 	}
 	for _, i := range s.Intervals {
-		fmt.Fprintf(w, "         %s is polled every %v instead of %v for %s more\n", i.Device, i.Every, i.Usual, words.Ago(i.Until.Sub(s.Now)))
+		fmt.Fprintf(w, "         %s is polled every %v instead of %v for %s more\n", i.Device, i.Every, i.Usual,
+			words.Ago(i.Until.Sub(s.Now)))
 	}
 }

@@ -147,21 +147,25 @@ func TestCommandsEndToEnd(t *testing.T) {
 	t.Parallel()
 	r := newCommandRig(t)
 	r.start()
-	if e := r.execute(`{"device":"boiler","point":"setpoint","value":60}`); e.Status != awsiottest.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":60}`); e.Status != awsiottest.Succeeded ||
+		r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
 		t.Errorf("write: %+v", e)
 	}
-	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "above max 100") {
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != awsiottest.Rejected ||
+		!strings.Contains(e.Description, "above max 100") {
 		t.Errorf("write too much: %+v", e)
 	}
 	before := r.gateway.Status().Queue.Ledger.Accepted.Readings
-	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != awsiottest.Succeeded || string(e.Result["points"]) != `{"s":"{\"level\":7}"}` {
+	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != awsiottest.Succeeded ||
+		string(e.Result["points"]) != `{"s":"{\"level\":7}"}` {
 		t.Errorf("read: %+v %s", e, e.Result)
 	}
 	// The level has not changed, and is delivered; and so is the audit record.
 	if n := r.gateway.Status().Queue.Ledger.Accepted.Readings - before; n < 6 {
 		t.Errorf("a read made %d readings, want 1 and the record of 5", n)
 	}
-	if e := r.execute(`{"action":"interval","device":"boiler","every":"200ms","for":"10m"}`); e.Status != awsiottest.Succeeded {
+	e := r.execute(`{"action":"interval","device":"boiler","every":"200ms","for":"10m"}`)
+	if e.Status != awsiottest.Succeeded {
 		t.Errorf("interval: %+v", e)
 	}
 	status := r.gateway.Status()
@@ -170,7 +174,8 @@ func TestCommandsEndToEnd(t *testing.T) {
 	}
 	var text bytes.Buffer
 	printStatus(&text, status)
-	for _, want := range []string{"commands by topic plant/{gateway}/cmd, AWS IoT Commands, shadow gateway", "boiler is polled every 200ms instead of 1s for "} {
+	for _, want := range []string{"commands by topic plant/{gateway}/cmd, AWS IoT Commands, shadow gateway",
+		"boiler is polled every 200ms instead of 1s for "} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("status for people: %s is not in\n%s", want, text.String())
 		}
@@ -180,7 +185,9 @@ func TestCommandsEndToEnd(t *testing.T) {
 		buses, _ := r.reported()["buses"].(map[string]any)
 		return intervals["boiler"] != nil && len(buses) == 1
 	})
-	r.cloud.UpdateShadow("commanded", "gateway", fmt.Sprintf(`{"state":{"desired":{"command":{"id":"s1","at":%d,"action":"read","device":"boiler"}}}}`, time.Now().UnixMilli()))
+	r.cloud.UpdateShadow("commanded", "gateway",
+		fmt.Sprintf(`{"state":{"desired":{"command":{"id":"s1","at":%d,"action":"read","device":"boiler"}}}}`,
+			time.Now().UnixMilli()))
 	eventually(t, "the shadow has the outcome", 20*time.Second, func() bool {
 		outcome, _ := r.reported()["command_outcome"].(map[string]any)
 		return outcome["id"] == "s1" && outcome["outcome"] == "done"
@@ -193,13 +200,15 @@ func TestSensorsTakeNoCommands(t *testing.T) {
 	r := newCommandRig(t)
 	r.start()
 	host, port, _ := strings.Cut(r.sensors, ":")
-	if out, err := exec.Command("mosquitto_pub", "-h", host, "-p", port, "-q", "1", "-t", "hall/roof/wind", "-m", "3").CombinedOutput(); err != nil {
+	if out, err := exec.Command("mosquitto_pub", "-h", host, "-p", port, "-q", "1", "-t", "hall/roof/wind", "-m",
+		"3").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	eventually(t, "the sensor is known", 10*time.Second, func() bool {
 		return slices.ContainsFunc(r.gateway.Status().Devices, func(d bridge.DeviceStatus) bool { return d.Device == "roof" })
 	})
-	for _, payload := range []string{`{"action":"read","device":"roof"}`, `{"action":"interval","device":"roof","every":"1s","for":"1m"}`,
+	for _, payload := range []string{`{"action":"read","device":"roof"}`,
+		`{"action":"interval","device":"roof","every":"1s","for":"1m"}`,
 		`{"device":"roof","point":"wind","value":1}`} {
 		if e := r.execute(payload); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "speaks by itself") {
 			t.Errorf("%s: %+v", payload, e)
@@ -215,12 +224,14 @@ func TestCommandsOff(t *testing.T) {
 	}
 	r.start()
 	const setpoint = `{"device":"boiler","point":"setpoint","value":60}`
-	if got := r.commands(); !strings.HasPrefix(got, "commands of the cloud are on, by topic plant/{gateway}/cmd, AWS IoT Commands") {
+	if got := r.commands(); !strings.HasPrefix(got,
+		"commands of the cloud are on, by topic plant/{gateway}/cmd, AWS IoT Commands") {
 		t.Error(got)
 	}
 	refused := func(when string) {
 		t.Helper()
-		if e := r.execute(setpoint); e.Status != awsiottest.Rejected || e.Description != "commands are switched off on the machine" || r.unit.Get(modbustest.Holding, 0, 1)[0] != 5 {
+		if e := r.execute(setpoint); e.Status != awsiottest.Rejected ||
+			e.Description != "commands are switched off on the machine" || r.unit.Get(modbustest.Holding, 0, 1)[0] != 5 {
 			t.Errorf("%s: %+v", when, e)
 		}
 	}
@@ -230,7 +241,8 @@ func TestCommandsOff(t *testing.T) {
 	refused("off")
 	eventually(t, "the shadow says so", 20*time.Second, func() bool { return r.reported()["commands"] == "off" })
 	var text bytes.Buffer
-	if printStatus(&text, r.gateway.Status()); !strings.Contains(text.String(), "commands switched off on the machine for") {
+	if printStatus(&text, r.gateway.Status()); !strings.Contains(text.String(),
+		"commands switched off on the machine for") {
 		t.Error(text.String())
 	}
 	r.gateway.stop()
@@ -270,7 +282,8 @@ func TestMosquittoAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cloud.SetPolicy(id.ID, append(r.policy(), awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/answers/*"}}))
+	r.cloud.SetPolicy(id.ID,
+		append(r.policy(), awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/answers/*"}}))
 	r.start()
 	app, err := r.cloud.Device("app")
 	if err != nil {
@@ -279,8 +292,10 @@ func TestMosquittoAsks(t *testing.T) {
 	ask := func(command string) map[string]any {
 		t.Helper()
 		_, port, _ := net.SplitHostPort(r.cloud.Addr())
-		out, err := exec.CommandContext(t.Context(), "mosquitto_rr", "-V", "5", "-h", "localhost", "-p", port, "--cafile", r.cloud.CA(), "--cert", app.Certificate,
-			"--key", app.PrivateKey, "-i", "app", "-q", "1", "-W", "20", "-t", "plant/commanded/cmd", "-e", "answers/app", "-m", command).Output()
+		out, err := exec.CommandContext(t.Context(), "mosquitto_rr", "-V", "5", "-h", "localhost", "-p", port, "--cafile",
+			r.cloud.CA(), "--cert", app.Certificate,
+			"--key", app.PrivateKey, "-i", "app", "-q", "1", "-W", "20", "-t", "plant/commanded/cmd", "-e", "answers/app", "-m",
+			command).Output()
 		var answer map[string]any
 		if err != nil || json.Unmarshal(out, &answer) != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -21,7 +21,8 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	text := out.String()
-	for _, want := range []string{"The gateway's page: http://127.0.0.1:", "link: up for", "link: CUT, the cloud is back in"} {
+	for _, want := range []string{"The gateway's page: http://127.0.0.1:", "link: up for",
+		"link: CUT, the cloud is back in"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -31,7 +32,8 @@ func TestDemo(t *testing.T) {
 	if m == nil || m[1] != m[2] || m[1] != m[3] {
 		t.Errorf("not everything arrived:\n%s", text[strings.LastIndex(text, "\n\n")+1:])
 	}
-	if log, err := os.ReadFile(filepath.Join(dir, "gateway.log")); err != nil || strings.Contains(string(log), "level=ERROR") {
+	if log, err := os.ReadFile(filepath.Join(dir, "gateway.log")); err != nil ||
+		strings.Contains(string(log), "level=ERROR") {
 		t.Errorf("log: %v\n%s", err, log)
 	}
 }
@@ -58,15 +60,18 @@ func TestCloud(t *testing.T) {
 	go func() {
 		cloud <- dispatch(ctx, []string{"cloud", "--listen", "127.0.0.1:0", "--dir", dir, "--thing", "g"}, nil, out, errs)
 	}()
-	eventually(t, "the cloud tells the configuration", 10*time.Second, func() bool { return strings.Contains(errs.String(), "What is published follows") })
+	eventually(t, "the cloud tells the configuration", 10*time.Second,
+		func() bool { return strings.Contains(errs.String(), "What is published follows") })
 	config := errs.String()
 	config = config[strings.Index(config, "gateway: g"):strings.Index(config, "\nWhat is published")]
 	var again bytes.Buffer
-	if code := dispatch(ctx, []string{"cloud", "--listen", endpointOf(t, config), "--dir", dir}, nil, &again, &again); code != exitFailed ||
+	if code := dispatch(ctx, []string{"cloud", "--listen", endpointOf(t, config), "--dir", dir}, nil, &again,
+		&again); code != exitFailed ||
 		!strings.Contains(again.String(), "choose another port with --listen") {
 		t.Errorf("a second cloud: exit %d: %s", code, again.String())
 	}
-	config += "store: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) + "\"}}\n" +
+	config += "store: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) +
+		"\"}}\n" +
 		"    devices: {boiler: {bus: plc, points: {t: {input: 0}}}}\n"
 	file := filepath.Join(dir, "gateway.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -77,9 +82,11 @@ func TestCloud(t *testing.T) {
 	log := &output{}
 	go func() { gateway <- dispatch(gatewayContext, []string{"run", file}, nil, log, log) }()
 	// Nothing listens where the device should be.
-	eventually(t, "the reading arrives", 20*time.Second, func() bool { return strings.Contains(out.String(), `"bad":{"t":"refused"}`) })
+	eventually(t, "the reading arrives", 20*time.Second,
+		func() bool { return strings.Contains(out.String(), `"bad":{"t":"refused"}`) })
 	var sensors bytes.Buffer
-	if code := dispatch(ctx, []string{"sensors", file}, nil, &sensors, log); code != exitDone || sensors.String() != "no message has come yet\n" {
+	if code := dispatch(ctx, []string{"sensors", file}, nil, &sensors, log); code != exitDone ||
+		sensors.String() != "no message has come yet\n" {
 		t.Errorf("sensors: %d, %s", code, sensors.String())
 	}
 	stop()

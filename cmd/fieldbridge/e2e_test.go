@@ -233,7 +233,8 @@ type verifier struct{ out, errs output }
 
 func (v *verifier) run(ctx context.Context, dir string) {
 	for ctx.Err() == nil {
-		cmd := exec.CommandContext(ctx, "mosquitto_sub", "-h", "localhost", "-p", "8883", "--cafile", "certs/ca.pem", "--cert", "certs/verifier.pem",
+		cmd := exec.CommandContext(ctx, "mosquitto_sub", "-h", "localhost", "-p", "8883", "--cafile", "certs/ca.pem",
+			"--cert", "certs/verifier.pem",
 			"--key", "certs/verifier.key", "-i", "verifier", "-c", "-q", "1", "-t", "#", "-F", "%t %p")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &v.out, &v.errs
 		fmt.Fprintln(&v.errs, "ended:", cmd.Run())
@@ -288,7 +289,8 @@ user root
 			t.Logf("the verifier said:\n%s%s", tail(s.sub.out.String(), 4000), tail(s.sub.errs.String(), 1000))
 		}
 	})
-	eventually(t, "the verifier is connected", 10*time.Second, func() bool { return strings.Contains(s.cloud.out.String(), "as verifier") })
+	eventually(t, "the verifier is connected", 10*time.Second,
+		func() bool { return strings.Contains(s.cloud.out.String(), "as verifier") })
 	return s
 }
 

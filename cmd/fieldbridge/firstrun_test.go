@@ -36,7 +36,8 @@ func TestFirstRun(t *testing.T) {
 	publish("-q", "1", "-t", "nobody/asked", "-m", "1")
 
 	want := map[string]map[string]string{
-		"boiler":   {"supply_temp": "71.5", "return_temp": "48.2", "energy": "12345.67", "running": "true", "door_open": "true", "fault": "true"},
+		"boiler": {"supply_temp": "71.5", "return_temp": "48.2", "energy": "12345.67", "running": "true",
+			"door_open": "true", "fault": "true"},
 		"north":    {"temperature": "19.5"},
 		"south":    {"temperature": "-4"},
 		"east":     {"temperature": "7"},
@@ -51,7 +52,8 @@ func TestFirstRun(t *testing.T) {
 		return m
 	}
 	deadline := time.Now().Add(20 * time.Second)
-	for !maps.EqualFunc(want, got(), func(a, b map[string]string) bool { return maps.Equal(a, b) }) && time.Now().Before(deadline) {
+	for !maps.EqualFunc(want, got(), func(a, b map[string]string) bool { return maps.Equal(a, b) }) &&
+		time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond) // between two looks at another process
 	}
 	if diff := cmp.Diff(want, got()); diff != "" {
@@ -88,7 +90,8 @@ func (s *site) statusTells(t *testing.T) {
 	if err != nil {
 		t.Fatalf("status: %v: %s", err, out)
 	}
-	for _, want := range []string{"press-line-2", "connected to 127.0.0.1:8883", "boiler", "6 good", "sensor-7", "0 late cycles"} {
+	for _, want := range []string{"press-line-2", "connected to 127.0.0.1:8883", "boiler", "6 good", "sensor-7",
+		"0 late cycles"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}
@@ -118,7 +121,8 @@ func ledgerHolds(m map[string]float64) bool {
 	for _, unit := range []string{"readings", "batches"} {
 		n := func(name string) float64 { return m["fieldbridge_queue_"+name] }
 		in := n("accepted_"+unit+"_total") + n("restored_"+unit+"_total")
-		out := n("acknowledged_"+unit+"_total") + n("dropped_"+unit+"_total") + n("damaged_"+unit+"_total") + n("dead_"+unit) + n("waiting_"+unit)
+		out := n("acknowledged_"+unit+"_total") + n("dropped_"+unit+"_total") + n("damaged_"+unit+"_total") +
+			n("dead_"+unit) + n("waiting_"+unit)
 		if in != out || in == 0 {
 			return false
 		}

@@ -92,8 +92,9 @@ func fleetList(file string, asJSON bool, stdout, stderr io.Writer) error {
 	rows := make([]fleetRow, len(gateways))
 	for i, l := range gateways {
 		plan := l.Plan()
-		rows[i] = fleetRow{fleet.Gateways[i].Name, fleet.Gateways[i].Groups, len(l.Config.Southbound.Modbus.Devices), l.Config.Points(),
-			len(l.Config.Southbound.MQTT.Sensors), plan.North.Messages, plan.North.Units, l.Hash}
+		rows[i] = fleetRow{fleet.Gateways[i].Name, fleet.Gateways[i].Groups,
+			len(l.Config.Southbound.Modbus.Devices), l.Config.Points(), len(l.Config.Southbound.MQTT.Sensors),
+			plan.North.Messages, plan.North.Units, l.Hash}
 	}
 	if asJSON {
 		return printJSON(stdout, rows)
@@ -103,10 +104,12 @@ func fleetList(file string, asJSON bool, stdout, stderr io.Writer) error {
 	messages, units := 0.0, 0.0
 	for _, r := range rows {
 		messages, units = messages+r.Messages, units+r.Units
-		table.Row(r.Gateway, strings.Join(r.Groups, ", "), fmt.Sprint(r.Devices), fmt.Sprint(r.Points), fmt.Sprint(r.Sensors), many(r.Messages))
+		table.Row(r.Gateway, strings.Join(r.Groups, ", "), fmt.Sprint(r.Devices), fmt.Sprint(r.Points), fmt.Sprint(r.Sensors),
+			many(r.Messages))
 	}
 	table.Flush()
-	fmt.Fprintf(stdout, "%d gateways; what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", len(rows), many(messages), many(units))
+	fmt.Fprintf(stdout, "%d gateways; what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n",
+		len(rows), many(messages), many(units))
 	return nil
 }
 
@@ -155,7 +158,8 @@ func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) erro
 }
 
 func fleetPolicyCommand() *cobra.Command {
-	c := newCommand("policy FILE --account ID [--region REGION]", "print the AWS IoT policy that exactly fits the fleet", 1)
+	c := newCommand("policy FILE --account ID [--region REGION]",
+		"print the AWS IoT policy that exactly fits the fleet", 1)
 	account := c.Flags().String("account", "", "the `ID` of the AWS account, 12 digits")
 	region := c.Flags().String("region", "", "the AWS `REGION`, if the endpoint does not name it")
 	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
@@ -176,7 +180,8 @@ func fleetPolicy(file, account, region string, stdout, stderr io.Writer) error {
 		return misuse(err)
 	}
 	if compact, err := json.Marshal(policy); err == nil && len(compact) > configs.MaxPolicy {
-		fmt.Fprintf(stderr, "warning: the policy has %d characters, AWS takes %d: let topics differ by {gateway} and not by labels or client ids\n", len(compact), configs.MaxPolicy)
+		fmt.Fprintf(stderr, "warning: the policy has %d characters, AWS takes %d: let topics differ by {gateway} and not "+
+			"by labels or client ids\n", len(compact), configs.MaxPolicy)
 	}
 	return printJSON(stdout, policy)
 }

@@ -15,26 +15,33 @@ func TestFleetCommands(t *testing.T) {
 		code           int
 		stdout, stderr string // the beginning
 	}{
-		"list": {[]string{"list", oldFleet}, exitDone, "  GATEWAY  GROUPS  DEVICES  POINTS  SENSOR RULES  MESSAGES IN 30 DAYS\n" +
-			"  g-1              1        2       2             1.7 million\n", ""},
+		"list": {[]string{"list", oldFleet}, exitDone,
+			"  GATEWAY  GROUPS  DEVICES  POINTS  SENSOR RULES  MESSAGES IN 30 DAYS\n" +
+				"  g-1              1        2       2             1.7 million\n", ""},
 		"list for programs": {[]string{"list", oldFleet, "--json"}, exitDone, "[\n  {\n    \"gateway\": \"g-1\",\n", ""},
 		"check": {[]string{"check", oldFleet}, exitDone, "acme: 9 gateways with 18 points are right\n",
-			"warning: testdata/fleet-old.yaml:9:9: device boiler at tcp://10.0.0.1:502 unit 1 is also polled by gateway g-1 (g-2 and 7 more gateways)"},
-		"render":        {[]string{"render", oldFleet, "--gateway", "g-3", "--origin"}, exitDone, "gateway: \"g-3\"  # testdata/fleet-old.yaml:13\nnorthbound:\n", ""},
-		"render, which": {[]string{"render", oldFleet}, exitUsage, "", "testdata/fleet-old.yaml:1:1: which gateway of the fleet is this?"},
+			"warning: testdata/fleet-old.yaml:9:9: device boiler at tcp://10.0.0.1:502 unit 1 is also polled by gateway g-1 " +
+				"(g-2 and 7 more gateways)"},
+		"render": {[]string{"render", oldFleet, "--gateway", "g-3", "--origin"}, exitDone,
+			"gateway: \"g-3\"  # testdata/fleet-old.yaml:13\nnorthbound:\n", ""},
+		"render, which": {[]string{"render", oldFleet}, exitUsage, "",
+			"testdata/fleet-old.yaml:1:1: which gateway of the fleet is this?"},
 		"diff": {[]string{"diff", oldFleet, newFleet}, exitDone, `g-1, g-2, g-3 and 5 more gateways
   boiler: every 1s -> 500ms
   boiler: point b every default -> 5s
   boiler: point c new
   sensor one: removed
 `, ""},
-		"no diff":            {[]string{"diff", oldFleet, oldFleet}, exitDone, "nothing changes\n", ""},
-		"policy":             {[]string{"policy", oldFleet, "--account", "123456789012"}, exitDone, "{\n  \"Version\": \"2012-10-17\",\n", ""},
+		"no diff": {[]string{"diff", oldFleet, oldFleet}, exitDone, "nothing changes\n", ""},
+		"policy": {[]string{"policy", oldFleet, "--account", "123456789012"}, exitDone,
+			"{\n  \"Version\": \"2012-10-17\",\n", ""},
 		"policy, no account": {[]string{"policy", oldFleet}, exitUsage, "", "fieldbridge fleet policy: say --account ID"},
-		"not a fleet":        {[]string{"check", "../../configs/examples/first-run.yaml"}, exitUsage, "", "../../configs/examples/first-run.yaml:2:1: this is not a fleet file"},
-		"no file":            {[]string{"check"}, exitUsage, "", "Usage: fieldbridge fleet check FILE\n"},
-		"unknown":            {[]string{"chek"}, exitUsage, "", "fieldbridge fleet: no command \"chek\": did you mean \"check\"? 'fieldbridge help fleet' lists them\n"},
-		"nothing":            {nil, exitUsage, "", "Usage: fieldbridge fleet COMMAND\n"},
+		"not a fleet": {[]string{"check", "../../configs/examples/first-run.yaml"}, exitUsage, "",
+			"../../configs/examples/first-run.yaml:2:1: this is not a fleet file"},
+		"no file": {[]string{"check"}, exitUsage, "", "Usage: fieldbridge fleet check FILE\n"},
+		"unknown": {[]string{"chek"}, exitUsage, "",
+			"fieldbridge fleet: no command \"chek\": did you mean \"check\"? 'fieldbridge help fleet' lists them\n"},
+		"nothing": {nil, exitUsage, "", "Usage: fieldbridge fleet COMMAND\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

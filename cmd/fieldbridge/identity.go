@@ -21,15 +21,19 @@ import (
 
 // identityCommand has what concerns key and certificate.
 func identityCommand() *cobra.Command {
-	return group("identity COMMAND", "check certificate and connection step by step, up to AWS's CONNACK", "", identityCheckCommand())
+	return group("identity COMMAND", "check certificate and connection step by step, up to AWS's CONNACK", "",
+		identityCheckCommand())
 }
 
 // identityCheckCommand connects to the cloud once, step by step, and tells what it
 // saw.
 func identityCheckCommand() *cobra.Command {
-	c := newCommand("check FILE [--gateway NAME] [--connect] [--json]", "check certificate and connection step by step, up to AWS's CONNACK", 1)
-	force := c.Flags().Bool("connect", false, "send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
-	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	c := newCommand("check FILE [--gateway NAME] [--connect] [--json]",
+		"check certificate and connection step by step, up to AWS's CONNACK", 1)
+	force := c.Flags().Bool("connect", false,
+		"send CONNECT even if the gateway runs: it loses its session for half a minute, its readings wait")
+	gateway := c.Flags().String("gateway", "",
+		"the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	asJSON := c.Flags().Bool("json", false, "print for programs")
 	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		if len(args) == 0 {
@@ -59,7 +63,8 @@ func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool
 // identityOptions returns what to check. force connects beside a running
 // gateway.
 func identityOptions(ctx context.Context, c *configs.Config, force bool) identity.Options {
-	o := identity.Options{Config: c.Northbound.AWSIoT, Gateway: c.Gateway, Synced: new(bridge.Clock).Synced, Built: builtAt()}
+	o := identity.Options{Config: c.Northbound.AWSIoT, Gateway: c.Gateway, Synced: new(bridge.Clock).Synced,
+		Built: builtAt()}
 	if force {
 		return o
 	}
@@ -87,7 +92,8 @@ func sessionInUse(ctx context.Context, dir string) string {
 	if err := json.Unmarshal(data, &s); err != nil || !s.Link.Connected {
 		return "the gateway is running and not connected now: " + why
 	}
-	return fmt.Sprintf("the gateway is running and connected for %s, so CONNECT works: %s", words.Ago(s.Now.Sub(s.Link.Since)), why)
+	return fmt.Sprintf("the gateway is running and connected for %s, so CONNECT works: %s",
+		words.Ago(s.Now.Sub(s.Link.Since)), why)
 }
 
 // builtAt returns when the program was made, as far as that is known: the time

@@ -51,7 +51,9 @@ store: {dir: queue}
 func TestIdentityCheck(t *testing.T) {
 	c, file, _ := identityRig(t)
 	code, stdout, stderr := call(t, "identity", "check", file)
-	if code != exitDone || !strings.Contains(stdout, "program made        2") || !strings.Contains(stdout, "connack          0x00") || !strings.Contains(stdout, "The cloud and this gateway accept each other, and MQTT works") || stderr != "" {
+	if code != exitDone || !strings.Contains(stdout, "program made        2") ||
+		!strings.Contains(stdout, "connack          0x00") ||
+		!strings.Contains(stdout, "The cloud and this gateway accept each other, and MQTT works") || stderr != "" {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: 0x87} })
@@ -66,7 +68,8 @@ func TestIdentityCheck(t *testing.T) {
 	if err := os.Remove(filepath.Join(filepath.Dir(file), "certs", "press-line-2.key")); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, _ = call(t, "identity", "check", file); code != exitFailed || !strings.Contains(stdout, "press-line-2.key does not exist") {
+	if code, stdout, _ = call(t, "identity", "check", file); code != exitFailed ||
+		!strings.Contains(stdout, "press-line-2.key does not exist") {
 		t.Errorf("exit %d\n%s", code, stdout)
 	}
 }
@@ -93,12 +96,14 @@ func TestIdentityCheckBesideGateway(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close(); <-ended })
 
 	code, stdout, _ := call(t, "identity", "check", file)
-	want := "skipped      mqtt connect\n             ! the gateway is running and connected for 1 h 0 min, so CONNECT works"
+	want := "skipped      mqtt connect\n             ! the gateway is running and connected for 1 h 0 min, so CONNECT " +
+		"works"
 	if code != exitDone || !strings.Contains(stdout, want) || len(connects) != 0 {
 		t.Errorf("exit %d, %d CONNECTs\n%s", code, len(connects), stdout)
 	}
 	link.Connected = false
-	if _, stdout, _ = call(t, "identity", "check", file); !strings.Contains(stdout, "running and not connected now") || len(connects) != 0 {
+	if _, stdout, _ = call(t, "identity", "check", file); !strings.Contains(stdout, "running and not connected now") ||
+		len(connects) != 0 {
 		t.Errorf("%d CONNECTs\n%s", len(connects), stdout)
 	}
 	code, stdout, _ = call(t, "identity", "check", "--connect", file)

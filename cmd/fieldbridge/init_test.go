@@ -14,7 +14,8 @@ func TestInit(t *testing.T) {
 	run := func(want int, answers string, args ...string) string {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		if code := dispatch(t.Context(), append([]string{"init"}, args...), strings.NewReader(answers), &stdout, &stderr); code != want {
+		if code := dispatch(t.Context(), append([]string{"init"}, args...), strings.NewReader(answers), &stdout,
+			&stderr); code != want {
 			t.Fatalf("init %v: exit code %d, want %d: %s", args, code, want, stderr.String())
 		}
 		return stderr.String()
@@ -24,7 +25,8 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := l.Config; c.Gateway != "g-1" || c.Northbound.AWSIoT.Endpoint != "x.example" || c.Southbound.Modbus.Buses["plc"].URL != "tcp://10.0.0.9:1502" || len(c.Southbound.MQTT.Sensors) != 0 {
+	if c := l.Config; c.Gateway != "g-1" || c.Northbound.AWSIoT.Endpoint != "x.example" ||
+		c.Southbound.Modbus.Buses["plc"].URL != "tcp://10.0.0.9:1502" || len(c.Southbound.MQTT.Sensors) != 0 {
 		t.Errorf("%+v", c)
 	}
 	if text := run(exitFailed, "", file, "--gateway", "g-2"); !strings.Contains(text, "is there already") {
@@ -34,14 +36,17 @@ func TestInit(t *testing.T) {
 	if l, err = configs.Load(file); err != nil || l.Config.Gateway != "g-3" {
 		t.Fatal(err, l)
 	}
-	if c := l.Config; c.Northbound.AWSIoT.Endpoint != "y.example" || len(c.Southbound.Modbus.Devices) != 0 || len(c.Southbound.MQTT.Sensors) != 1 {
+	if c := l.Config; c.Northbound.AWSIoT.Endpoint != "y.example" || len(c.Southbound.Modbus.Devices) != 0 ||
+		len(c.Southbound.MQTT.Sensors) != 1 {
 		t.Errorf("%+v", c)
 	}
-	if text := run(exitUsage, "", file, "--force", "--gateway", "a b"); !strings.Contains(text, "which AWS does not allow") {
+	if text := run(exitUsage, "", file, "--force", "--gateway",
+		"a b"); !strings.Contains(text, "which AWS does not allow") {
 		t.Error(text)
 	}
 	run(exitDone, "", file, "--force") // nothing given: proposals
-	if l, err = configs.Load(file); err != nil || len(l.Warnings) != 2 || !strings.Contains(l.Warnings[0].Text, "endpoint of an example") {
+	if l, err = configs.Load(file); err != nil || len(l.Warnings) != 2 ||
+		!strings.Contains(l.Warnings[0].Text, "endpoint of an example") {
 		t.Error(err, l)
 	}
 }

@@ -17,21 +17,24 @@ import (
 	"fieldbridge/ledger"
 )
 
-const ledgerNotes = `Reads what a gateway has sent, one message a line, and tells of each run what arrived, what came twice, and what
-is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these prints:
+const ledgerNotes = `Reads what a gateway has sent, one message a line, and tells of each run what arrived, what
+came twice, and what is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these prints:
 
   mosquitto_sub -t '#' -F '%t %p'     topic and payload
   mosquitto_sub -t '#' -F '%j'        an object with the payload in it
   mosquitto_sub -t '#'                payloads alone
 
-It needs the readings and the status topic. Exit code 1: a batch is missing that nothing names, or one came with two contents.`
+It needs the readings and the status topic. Exit code 1: a batch is missing that nothing names, or one came with two
+contents.`
 
 // ledgerCommand checks the promise by what has arrived at the cloud.
 func ledgerCommand() *cobra.Command {
-	c := newCommand("ledger [--partial] [--json] [FILE ...]", "check by the cloud's messages alone that nothing is missing silently", math.MaxInt)
+	c := newCommand("ledger [--partial] [--json] [FILE ...]",
+		"check by the cloud's messages alone that nothing is missing silently", math.MaxInt)
 	c.Long = ledgerNotes
 	asJSON := c.Flags().Bool("json", false, "print it for programs")
-	partial := c.Flags().Bool("partial", false, "the messages begin in the middle of a run: what is missing before its first is no gap")
+	partial := c.Flags().Bool("partial", false,
+		"the messages begin in the middle of a run: what is missing before its first is no gap")
 	return does(c, func(ctx context.Context, files []string, stdout, _ io.Writer) error {
 		return judge(ctx, ledger.Ledger{Partial: *partial}, files, *asJSON, c.InOrStdin(), stdout)
 	})
@@ -83,7 +86,8 @@ const maxGaps = 20
 
 // printLedger tells it to a person: a line a run, then the gaps, then the verdict.
 func printLedger(w io.Writer, r ledger.Report) {
-	fmt.Fprintf(w, "%s messages with readings, %s status messages, %s others", words.Thousands(r.Messages), words.Thousands(r.Status), words.Thousands(r.Others))
+	fmt.Fprintf(w, "%s messages with readings, %s status messages, %s others", words.Thousands(r.Messages),
+		words.Thousands(r.Status), words.Thousands(r.Others))
 	if r.Unread > 0 {
 		fmt.Fprintf(w, ", %s lines that cannot be read", words.Thousands(r.Unread))
 	}
@@ -102,8 +106,10 @@ func printLedger(w io.Writer, r ledger.Report) {
 			missing[kind] += n
 		}
 		conflicts += run.Conflicted
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", run.Gateway, run.Run, words.Thousands(run.Batches), seqs, words.Thousands(run.Duplicates),
-			words.Thousands(m[ledger.Named]), words.Thousands(m[ledger.Uncommitted]), words.Thousands(m[ledger.Unnamed]), words.Thousands(run.Conflicted))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", run.Gateway, run.Run, words.Thousands(run.Batches), seqs,
+			words.Thousands(run.Duplicates),
+			words.Thousands(m[ledger.Named]), words.Thousands(m[ledger.Uncommitted]), words.Thousands(m[ledger.Unnamed]),
+			words.Thousands(run.Conflicted))
 	}
 	t.Flush()
 	for _, run := range r.Runs {

@@ -59,7 +59,8 @@ func TestLedgerCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer both.Close()
-	if code := dispatch(t.Context(), []string{"ledger", "--json", broken, "-"}, both, &stdout, &stderr); code != exitFailed {
+	if code := dispatch(t.Context(), []string{"ledger", "--json", broken, "-"}, both, &stdout,
+		&stderr); code != exitFailed {
 		t.Errorf("a file and standard input: exit %d: %s", code, &stderr)
 	}
 	var r ledger.Report

@@ -81,7 +81,8 @@ func measure(b *testing.B, devices, registers int, every, linger string) {
 	defer sims.Wait()
 	defer cancel()
 	config := fmt.Sprintf(`gateway: load
-northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem, private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", linger: %s}}
+northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem,
+    private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", linger: %s}}
 store: {dir: queue}
 southbound:
   modbus:
@@ -106,7 +107,8 @@ southbound:
 			}
 		})
 		config += fmt.Sprintf("      b%d: {url: \"tcp://%s\"}\n", d, addr)
-		devicesText += fmt.Sprintf("      d%d:\n        bus: b%d\n        unit_id: 1\n        every: %s\n        points:\n%s", d, d, every, points)
+		devicesText += fmt.Sprintf("      d%d:\n        bus: b%d\n        unit_id: 1\n        every: %s\n        points:\n%s",
+			d, d, every, points)
 	}
 	console := freePort(b)
 	config += "    devices:\n" + devicesText + fmt.Sprintf("console: {listen: %q}\n", console)
@@ -148,7 +150,8 @@ func report(b *testing.B, pid int, before, after map[string]float64) {
 	b.ReportMetric(delta("process_cpu_seconds_total")/readings*1e6, "cpu-s/Mreadings")
 	b.ReportMetric(delta("fieldbridge_message_bytes_total")/readings, "bytes/reading")
 	b.ReportMetric(readings/delta("fieldbridge_messages_total"), "readings/message")
-	b.ReportMetric(1e3*delta("fieldbridge_delivery_delay_seconds_sum")/delta("fieldbridge_delivery_delay_seconds_count"), "ms-delay")
+	b.ReportMetric(1e3*delta("fieldbridge_delivery_delay_seconds_sum")/delta("fieldbridge_delivery_delay_seconds_count"),
+		"ms-delay")
 	b.ReportMetric(delta("fieldbridge_queue_data_blocks_total"), "data-blocks")
 	b.ReportMetric(delta("fieldbridge_queue_commits_total"), "commits")
 	b.ReportMetric(delta("fieldbridge_queue_syncs_total"), "fsyncs")

@@ -24,8 +24,9 @@ func main() {
 func tree() *cobra.Command {
 	root := group("fieldbridge COMMAND",
 		"Fieldbridge takes the readings of Modbus devices and MQTT sensors to AWS IoT Core and loses none silently.", "",
-		demoCommand(), initCommand(), checkCommand(), identityCommand(), fleetCommand(), runCommand(), reloadCommand(), statusCommand(),
-		valuesCommand(), commandsCommand(), sensorsCommand(), queueCommand(), ledgerCommand(), modbusCommand(), cloudCommand(), versionCommand(), helpCommand())
+		demoCommand(), initCommand(), checkCommand(), identityCommand(), fleetCommand(), runCommand(), reloadCommand(),
+		statusCommand(), valuesCommand(), commandsCommand(), sensorsCommand(), queueCommand(), ledgerCommand(),
+		modbusCommand(), cloudCommand(), versionCommand(), helpCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetHelpCommand(subcommand(root, "help"))
 	root.SetHelpFunc(help)

@@ -38,10 +38,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"--version"}, exitDone, "fieldbridge dev", ""},
 		{[]string{"version"}, exitDone, "fieldbridge dev", ""},
 		{[]string{"rum"}, exitUsage, "", `fieldbridge: no command "rum": did you mean "run"?`},
-		{[]string{"queue", "exprot"}, exitUsage, "", `fieldbridge queue: no command "exprot": did you mean "export"? 'fieldbridge help queue' lists them`},
+		{[]string{"queue", "exprot"}, exitUsage, "",
+			`fieldbridge queue: no command "exprot": did you mean "export"? 'fieldbridge help queue' lists them`},
 		{[]string{"help", "rum"}, exitUsage, "", `no command "rum"`},
 		{[]string{"status", "--jsn"}, exitUsage, "", "did you mean --json?"},
-		{[]string{"run", "--gateway"}, exitUsage, "", "fieldbridge run: flag needs an argument: --gateway\n'fieldbridge run -h' tells more"},
+		{[]string{"run", "--gateway"}, exitUsage, "",
+			"fieldbridge run: flag needs an argument: --gateway\n'fieldbridge run -h' tells more"},
 		{[]string{"run"}, exitUsage, "", "which file"},
 		{[]string{"run", "-h"}, exitDone, "", "Usage: fieldbridge run FILE"},
 		{[]string{"run", "a", "b"}, exitUsage, "", `unexpected argument "b"`},
@@ -129,7 +131,8 @@ func TestHelp(t *testing.T) {
 				t.Errorf("help %v: exit %d\nstdout %s\nstderr %s", path, code, stdout, stderr)
 			}
 			for _, flag := range []string{"-h", "-help", "--help"} {
-				if code, out, said := call(t, append(slices.Clone(path), flag)...); code != exitDone || said != stdout || out != "" {
+				if code, out, said := call(t, append(slices.Clone(path), flag)...); code != exitDone || said != stdout ||
+					out != "" {
 					t.Errorf("%v %s: exit %d\nstdout %s\nstderr %s", path, flag, code, out, said)
 				}
 			}
@@ -148,7 +151,8 @@ func TestHelp(t *testing.T) {
 // A shell asks the program itself what may come next.
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if code, stdout, stderr := call(t, "completion", shell); code != exitDone || !strings.Contains(stdout, "__complete") || stderr != "" {
+		if code, stdout, stderr := call(t, "completion", shell); code != exitDone ||
+			!strings.Contains(stdout, "__complete") || stderr != "" {
 			t.Errorf("%s: exit %d, %d bytes, stderr %s", shell, code, len(stdout), stderr)
 		}
 	}
@@ -172,15 +176,19 @@ func TestCompletion(t *testing.T) {
 func TestPrintStatus(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s := control.Status{
-		Gateway: "press-line-2", Run: "3k7q9x2m", Version: "v1", Config: "0123456789abcdef", Started: now.Add(-3 * time.Hour), Now: now,
-		Link: bridge.LinkStatus{Endpoint: "cloud:8883", Since: now.Add(-90 * time.Second), Detail: "connection refused: is the port right?", Retry: now.Add(12 * time.Second)},
+		Gateway: "press-line-2", Run: "3k7q9x2m", Version: "v1", Config: "0123456789abcdef", Started: now.Add(-3 * time.Hour),
+		Now: now,
+		Link: bridge.LinkStatus{Endpoint: "cloud:8883", Since: now.Add(-90 * time.Second),
+			Detail: "connection refused: is the port right?", Retry: now.Add(12 * time.Second)},
 		Queue: store.Status{Bytes: 1536, Oldest: now.Add(-time.Minute), Backlog: bridge.Count{Readings: 1200},
-			Ledger: bridge.Ledger{Accepted: bridge.Count{Readings: 5000}, Acked: bridge.Count{Readings: 3000}, Waiting: bridge.Count{Readings: 2000}}},
+			Ledger: bridge.Ledger{Accepted: bridge.Count{Readings: 5000}, Acked: bridge.Count{Readings: 3000},
+				Waiting: bridge.Count{Readings: 2000}}},
 		Devices: []bridge.DeviceStatus{
 			{Device: "boiler", Via: "modbus plc unit 1", Good: 6, Last: now.Add(-time.Second)},
 			{Device: "press", Via: "modbus plc unit 2", Bad: 3, Reason: "timeout", Detail: "no answer within 1s"},
 		},
-		Conditions: []condition.Condition{{Severity: condition.Warning, Subject: "uplink", Text: "not connected: readings wait in the queue", Since: now.Add(-90 * time.Second)}},
+		Conditions: []condition.Condition{{Severity: condition.Warning, Subject: "uplink",
+			Text: "not connected: readings wait in the queue", Since: now.Add(-90 * time.Second)}},
 	}
 	want := `press-line-2  up 3 h 0 min  run 3k7q9x2m  version v1  configuration 0123456789ab
 

@@ -27,12 +27,14 @@ const modbusNotes = `  decode 42AB 47AE                     registers that are g
   scan URL --sunspec                   which SunSpec models a unit has, and where
   scan URL --addresses holding:0-999   which addresses a unit answers
 
-URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus, too.
+URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus,
+too.
 ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.`
 
 // modbusCommand asks devices by hand.
 func modbusCommand() *cobra.Command {
-	return group("modbus COMMAND URL ...", "ask devices by hand: read, write, find out what is there and how it is meant", modbusNotes,
+	return group("modbus COMMAND URL ...", "ask devices by hand: read, write, find out what is there and how it is meant",
+		modbusNotes,
 		modbusReadCommand(), modbusWriteCommand(), modbusDecodeCommand(), modbusScanCommand())
 }
 

@@ -36,27 +36,37 @@ func TestModbusCommands(t *testing.T) {
 		{"json", "read URL input:2 --count 2 --json", exitDone, "[\n  {\n    \"address\": 2,\n    \"value\": 0\n  },\n", ""},
 		{"range", "read URL holding:0-4", exitDone, "0\t0\n1\t0\n2\t0\n3\t0\n4\t0\n", ""},
 		{"range of references", "read URL 40101-40102 --type float32", exitDone, "100\t85.64\n", ""},
-		{"range without room", "read URL holding:100-100 --type float32", exitUsage, "", "100 to 100 has no room for a value of 2 registers"},
-		{"range and count", "read URL holding:0-4 --count 2", exitUsage, "", `"holding:0-4" is no range: write holding:0-9, or --count`},
+		{"range without room", "read URL holding:100-100 --type float32", exitUsage, "",
+			"100 to 100 has no room for a value of 2 registers"},
+		{"range and count", "read URL holding:0-4 --count 2", exitUsage, "",
+			`"holding:0-4" is no range: write holding:0-9, or --count`},
 		{"unit", "read URL holding:0 --unit 300", exitUsage, "", "unit 300: ids are 1 to 247"},
 		{"fraction", "write URL holding:4 12.5", exitFailed, "", "12.5 is no whole number, and uint16 has no others"},
 		{"octal", "read URL holding:010", exitUsage, "", `"010" is no address from 0 to 65535`},
-		{"exception", "read URL holding:50", exitFailed, "", "fieldbridge modbus read: read unit 1 holding 50+1: exception 2, illegal data address: it has no such address"},
-		{"silence", "read URL holding:0 --unit 9 --timeout 50ms", exitFailed, "", "no answer in time: check --unit (scan finds those that answer)"},
-		{"nobody", "read tcp://127.0.0.1:1 holding:0", exitFailed, "", "connection refused: the host is there and nothing listens: check the port"},
+		{"exception", "read URL holding:50", exitFailed, "",
+			"fieldbridge modbus read: read unit 1 holding 50+1: exception 2, illegal data address: it has no such address"},
+		{"silence", "read URL holding:0 --unit 9 --timeout 50ms", exitFailed, "",
+			"no answer in time: check --unit (scan finds those that answer)"},
+		{"nobody", "read tcp://127.0.0.1:1 holding:0", exitFailed, "",
+			"connection refused: the host is there and nothing listens: check the port"},
 		{"no adapter", "read rtu:///dev/ttyNONE holding:0", exitFailed, "", "/dev/ttyNONE: no such file or directory: "},
-		{"flag", "read URL holding:0 --coutn 4", exitUsage, "", "fieldbridge modbus read: unknown flag: --coutn: did you mean --count?\n'fieldbridge modbus read -h' tells more\n"},
-		{"trace", "read URL holding:0 --trace", exitDone, "0\t0\n", "-> 00 01 00 00 00 06 01 03 00 00 00 01   unit 1, read holding registers 0, 1\n<- 00 01 00 00 00 05 01 03 02 00 00   unit 1, read holding registers: 2 bytes of data\n"},
+		{"flag", "read URL holding:0 --coutn 4", exitUsage, "",
+			"fieldbridge modbus read: unknown flag: --coutn: did you mean --count?\n'fieldbridge modbus read -h' tells more\n"},
+		{"trace", "read URL holding:0 --trace", exitDone, "0\t0\n",
+			"-> 00 01 00 00 00 06 01 03 00 00 00 01   unit 1, read holding registers 0, 1\n<- 00 01 00 00 00 05 01 03 02 00 " +
+				"00   unit 1, read holding registers: 2 bytes of data\n"},
 		{"write", "write URL holding:4 --type int16 -- -7", exitDone, "", "written, read back and the same\n"},
 		{"write below zero", "write URL holding:4 -7 --type int16", exitDone, "", "written, read back and the same\n"},
-		{"write refused", "write URL holding:50 7", exitFailed, "", "exception 2, illegal data address: it has no such address"},
+		{"write refused", "write URL holding:50 7", exitFailed, "",
+			"exception 2, illegal data address: it has no such address"},
 		{"write what does not fit", "write URL holding:4 70000", exitFailed, "", "70000 does not fit in uint16"},
 		{"decode", "decode 42AB 47AE", exitDone, "float32    ABCD 85.64 ", ""},
 		{"decode a device", "decode URL holding:100 --count 2", exitDone, "registers  42 AB 47 AE\n", ""},
 		{"decode bits", "decode URL coil:100", exitUsage, "", "single bits"},
 		{"scan", "scan URL --units 1-3 --timeout 300ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
 		{"scan nothing", "scan URL --units 2-3 --timeout 50ms", exitFailed, "", "nothing answered: check"},
-		{"scan addresses", "scan URL --addresses holding:0-200", exitDone, "holding 0 to 4 answer (5)\nholding 100 to 101 answer (2)\n", ""},
+		{"scan addresses", "scan URL --addresses holding:0-200", exitDone,
+			"holding 0 to 4 answer (5)\nholding 100 to 101 answer (2)\n", ""},
 		{"scan models", "scan URL --sunspec", exitFailed, "", `no SunSpec device: there is no "SunS" at holding 40000`},
 		{"scan a line", "scan URL --line", exitFailed, "", "--line is for rtu:// serial ports"},
 		{"address", "read URL holdign:1", exitUsage, "", `"holdign" is no table: did you mean "holding"?`},
@@ -98,7 +108,8 @@ func TestModbusVia(t *testing.T) {
 	var device modbus.Device
 	device.SetDefaults()
 	device.Bus, device.Points = "plc", map[string]modbus.Point{"a": {Input: &zero}}
-	source, err := modbus.New(modbus.Config{Buses: map[string]modbus.Bus{"plc": bus}, Devices: map[string]modbus.Device{"d": device}}, modbus.Options{})
+	source, err := modbus.New(modbus.Config{Buses: map[string]modbus.Bus{"plc": bus},
+		Devices: map[string]modbus.Device{"d": device}}, modbus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +130,10 @@ func TestModbusVia(t *testing.T) {
 	control.RelayPage.Handle(mux, func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, source) })
 	wg.Go(func() { console.ServeOn(ctx, l, mux) })
 	var stdout, stderr bytes.Buffer
-	if dispatch(ctx, strings.Fields("modbus read plc input:0 --trace --via "+dir), nil, &stdout, &stderr); stderr.String() !=
-		"-> 04 00 00 00 01   unit 1, read input registers 0, 1\n<- 04 02 00 07   unit 1, read input registers: 2 bytes of data\n" {
+	if dispatch(ctx, strings.Fields("modbus read plc input:0 --trace --via "+dir), nil, &stdout,
+		&stderr); stderr.String() !=
+		"-> 04 00 00 00 01   unit 1, read input registers 0, 1\n<- 04 02 00 07   unit 1, read input registers: 2 bytes of "+
+			"data\n" {
 		t.Errorf("the trace is %q", stderr.String())
 	}
 	for args, want := range map[string]string{

@@ -60,7 +60,8 @@ func (f *modbusFlags) scan(ctx context.Context, url string, what scan, stdout, s
 		return advised(err, url)
 	}
 	if s.found == 0 {
-		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer --timeout")
+		fmt.Fprintln(stderr, "nothing answered: check the wiring, the polarity and the termination, or try a longer "+
+			"--timeout")
 		return exit(exitFailed)
 	}
 	return nil
@@ -119,7 +120,8 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 			s.progress.show("%v, unit %d of %d to %d", l, unit, first, last)
 		})
 	if ok {
-		s.tell("unit %d answers at %v: baud: %d, parity: %s, stop_bits: %d", unit, settings, settings.Baud, settings.Parity, settings.StopBits)
+		s.tell("unit %d answers at %v: baud: %d, parity: %s, stop_bits: %d", unit, settings, settings.Baud, settings.Parity,
+			settings.StopBits)
 	}
 	return err
 }

@@ -36,7 +36,8 @@ func BenchmarkMosquitto(b *testing.B) {
 func measureMosquitto(b *testing.B, program string, rate int) {
 	dir := b.TempDir()
 	var arrived atomic.Int64
-	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs"), OnPublish: func(awsiottest.Message) { arrived.Add(1) }})
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs"),
+		OnPublish: func(awsiottest.Message) { arrived.Add(1) }})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -76,7 +77,8 @@ try_private false
 		b.Fatal(err)
 	}
 	defer func() { mosquitto.Process.Kill(); mosquitto.Wait() }()
-	for deadline := time.Now().Add(20 * time.Second); len(cloud.Connected()) == 0; time.Sleep(50 * time.Millisecond) { // another process
+	// another process
+	for deadline := time.Now().Add(20 * time.Second); len(cloud.Connected()) == 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.Fatalf("no connection to the cloud: %s", tail(log.String(), 3000))
 		}

@@ -32,7 +32,8 @@ func TestOutageWithKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	sensors := spawn(t, s.dir, python, script, "acked", "50", "1000", "40")
-	eventually(t, "sensor readings arrive", 15*time.Second, func() bool { return strings.Contains(s.sub.out.String(), `"device":"s49"`) })
+	eventually(t, "sensor readings arrive", 15*time.Second,
+		func() bool { return strings.Contains(s.sub.out.String(), `"device":"s49"`) })
 
 	s.cloud.signal(syscall.SIGTERM, 10*time.Second)
 	cut := time.Now()
@@ -64,7 +65,8 @@ func TestOutageWithKill(t *testing.T) {
 		t.Errorf("the ledger does not hold: %v", m)
 	}
 	gateway.signal(syscall.SIGTERM, 5*time.Second)
-	eventually(t, "the goodbye arrives", 10*time.Second, func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
+	eventually(t, "the goodbye arrives", 10*time.Second,
+		func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
 	s.verify(t, acked, dead)
 	s.verifyLedger(t)
 }
@@ -74,7 +76,8 @@ func TestOutageWithKill(t *testing.T) {
 func (s *site) verifyLedger(t *testing.T) {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	if code := dispatch(t.Context(), []string{"ledger"}, strings.NewReader(s.sub.out.String()), &stdout, &stderr); code != exitDone {
+	if code := dispatch(t.Context(), []string{"ledger"}, strings.NewReader(s.sub.out.String()), &stdout,
+		&stderr); code != exitDone {
 		t.Errorf("fieldbridge ledger: exit %d", code)
 	}
 	t.Logf("fieldbridge ledger:\n%s%s", &stdout, &stderr)
@@ -145,7 +148,8 @@ func (s *site) verify(t *testing.T, acked []string, dead time.Duration) {
 	if most := dead + 3*time.Second + 2*time.Second; total > most {
 		t.Errorf("polls are missing for %v, at most %v allowed (dead for %v)", total, most, dead)
 	}
-	t.Logf("%d batches arrived, %d duplicates, %d acknowledged by sensors, all there; polls missing for %v (gateway dead for %v)",
+	t.Logf("%d batches arrived, %d duplicates, %d acknowledged by sensors, all there; polls missing for %v (gateway "+
+		"dead for %v)",
 		len(content), duplicates, len(acked), total, dead)
 }
 

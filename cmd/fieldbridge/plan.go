@@ -40,7 +40,8 @@ func printBus(w io.Writer, bus modbus.BusPlan) {
 	requests := 0.0
 	for _, b := range bus.Blocks {
 		requests += 1 / b.Every.Seconds()
-		table.Row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b), strings.Join(b.Points, ", "))
+		table.Row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b),
+			strings.Join(b.Points, ", "))
 	}
 	table.Flush()
 	fmt.Fprintf(w, "  %s\n", pace(requests))
@@ -85,12 +86,14 @@ func pace(perSecond float64) string {
 	case perSecond > 1:
 		return fmt.Sprintf("%.4g requests per second", perSecond)
 	}
-	return fmt.Sprintf("a request every %s", setting.Duration(time.Duration(float64(time.Second)/perSecond).Round(time.Second)))
+	return fmt.Sprintf("a request every %s",
+		setting.Duration(time.Duration(float64(time.Second)/perSecond).Round(time.Second)))
 }
 
 // amount is what one request reads.
 func amount(b modbus.BlockPlan) string {
-	what := map[string]string{"coil": "coil", "discrete": "discrete input", "input": "input register", "holding": "holding register"}[b.Table]
+	what := map[string]string{"coil": "coil", "discrete": "discrete input", "input": "input register",
+		"holding": "holding register"}[b.Table]
 	if b.Count != 1 {
 		what += "s"
 	}
@@ -125,8 +128,10 @@ func printNorth(w io.Writer, n configs.NorthPlan) {
 	fmt.Fprintf(w, "\nAWS IoT Core at %s, as %s\n", n.Endpoint, n.ClientID)
 	fmt.Fprintf(w, "  readings to %s\n  state to    %s\n", n.Topic, n.StatusTopic)
 	if n.Messages > 0 {
-		fmt.Fprintf(w, "  what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", many(n.Messages), many(n.Units))
-		cost := fmt.Sprintf("about %.2f USD at 1 USD per million units, the list price of us-east-1; rules and sensors come on top", n.Units/1e6)
+		fmt.Fprintf(w, "  what is polled makes up to %s messages in 30 days, billed as %s units of 5 KB\n", many(n.Messages),
+			many(n.Units))
+		cost := fmt.Sprintf("about %.2f USD at 1 USD per million units, the list price of us-east-1; rules and sensors "+
+			"come on top", n.Units/1e6)
 		if n.Free {
 			cost = "by Basic Ingest the messages themselves are not billed, only the rule"
 		}

@@ -52,7 +52,8 @@ func queueDoes(op control.Op, name, summary string) *cobra.Command {
 }
 
 // queueDo does everything but export.
-func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout, stderr io.Writer) error {
+func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout,
+	stderr io.Writer) error {
 	at, err := findQueue(args, gateway)
 	if err != nil {
 		return misuse(err)
@@ -78,7 +79,8 @@ func queueDo(ctx context.Context, r control.Queue, args []string, gateway string
 // confirmed asks a person whether to drop readings.
 func confirmed(in *os.File, stderr io.Writer, at control.At) bool {
 	if !term.IsTerminal(int(in.Fd())) {
-		fmt.Fprintln(stderr, "fieldbridge queue: this drops readings for good, and there is no terminal to ask at: add --yes if it is meant")
+		fmt.Fprintln(stderr, "fieldbridge queue: this drops readings for good, and there is no terminal to ask at: add "+
+			"--yes if it is meant")
 		return false
 	}
 	fmt.Fprintf(stderr, "This drops readings in %s for good; the cloud is told what is missing. Type yes: ", at.Store.Dir)
@@ -132,9 +134,11 @@ func printVerified(stdout, stderr io.Writer, all []control.Verified) error {
 			fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
 		case v.Quarantine:
 			aside++
-			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, words.Bytes(v.Bytes), words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
+			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, words.Bytes(v.Bytes),
+				words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
 		default:
-			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, words.Bytes(v.Bytes), words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
+			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, words.Bytes(v.Bytes),
+				words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
 		}
 	}
 	fmt.Fprintf(stderr, "%d files read, %d damaged, %d in quarantine\n", len(all), damaged, aside)
@@ -147,11 +151,13 @@ func printVerified(stdout, stderr io.Writer, all []control.Verified) error {
 func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
 	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, l := range list.Letters {
-		fmt.Fprintf(t, "%s %d\t%s\t%s\t%d readings\t%s\n", l.Run, l.Seq, l.Device, l.At.UTC().Format(time.RFC3339), l.Readings, l.Cause)
+		fmt.Fprintf(t, "%s %d\t%s\t%s\t%d readings\t%s\n", l.Run, l.Seq, l.Device, l.At.UTC().Format(time.RFC3339),
+			l.Readings, l.Cause)
 	}
 	t.Flush()
 	if n := uint64(len(list.Letters)); n < list.Total.Batches {
-		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", words.Thousands(n), words.Thousands(list.Total.Batches))
+		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", words.Thousands(n),
+			words.Thousands(list.Total.Batches))
 		return
 	}
 	fmt.Fprintf(stderr, "%s dead letters\n", words.Thousands(list.Total.Batches))
@@ -159,7 +165,8 @@ func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
 
 // printReport tells a person what is in the queue.
 func printReport(w io.Writer, r store.Report) {
-	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, words.Thousands(r.Waiting.Batches), words.Thousands(r.Waiting.Readings),
+	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, words.Thousands(r.Waiting.Batches),
+		words.Thousands(r.Waiting.Readings),
 		words.Thousands(r.Dead.Batches))
 	fmt.Fprintf(w, "%s on disk", words.Bytes(r.Bytes))
 	if r.MaxSize > 0 {
@@ -184,7 +191,8 @@ func printReport(w io.Writer, r store.Report) {
 			fmt.Fprintf(table, "%s\tdamaged: %s\n", s.File, s.Damage)
 			continue
 		}
-		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last, words.Thousands(s.Written.Readings), words.Thousands(s.Waiting.Readings),
+		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last,
+			words.Thousands(s.Written.Readings), words.Thousands(s.Waiting.Readings),
 			words.Bytes(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), words.Ago(s.Age))
 	}
 	table.Flush()
@@ -201,7 +209,8 @@ func printReport(w io.Writer, r store.Report) {
 		if t.Cause == "dead" {
 			what = "refused by the cloud for good"
 		}
-		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last, words.Thousands(t.Count.Readings), t.Cause)
+		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last,
+			words.Thousands(t.Count.Readings), t.Cause)
 	}
 	if len(r.Tombstones) > 0 {
 		fmt.Fprintln(w)

@@ -33,7 +33,8 @@ func queueWith(t *testing.T, n int) (*store.Queue, string) {
 	t.Cleanup(func() { q.Close() })
 	for i := range n {
 		q.Append(bridge.Batch{Device: []string{"boiler", "press"}[i%2], At: time.UnixMilli(1763887500000 + int64(i)*1000),
-			Readings: []bridge.Reading{{Point: "a", Value: bridge.Int(int64(i))}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}, nil)
+			Readings: []bridge.Reading{{Point: "a", Value: bridge.Int(int64(i))},
+				{Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}, nil)
 	}
 	return q, dir
 }
@@ -88,14 +89,16 @@ func testQueueCommand(t *testing.T, dir string) {
 		t.Errorf("%d lines of csv: %.300s", lines, csv)
 	}
 	var report store.Report
-	if err := json.Unmarshal([]byte(want("segments", "inspect", dir, "--json")), &report); err != nil || report.Waiting.Batches != 100 {
+	if err := json.Unmarshal([]byte(want("segments", "inspect", dir, "--json")), &report); err != nil ||
+		report.Waiting.Batches != 100 {
 		t.Errorf("inspect: %v %+v", err, report)
 	}
 	want("100 batches of 200 readings wait", "inspect", dir)
 	want("1 files read, 0 damaged, 0 in quarantine", "verify", dir)
 	want("0 dead letters", "dead", "list", dir)
 	file := filepath.Join(t.TempDir(), "out.jsonl")
-	want("20 batches of 40 readings are forgotten", "export", dir, "--format", "jsonl", "--device", "press", "--until", "2025-11-23T08:45:40Z",
+	want("20 batches of 40 readings are forgotten", "export", dir, "--format", "jsonl", "--device", "press", "--until",
+		"2025-11-23T08:45:40Z",
 		"-o", file, "--and-forget", "--yes", "--gateway", "press-line")
 	data, err := os.ReadFile(file)
 	if err != nil || bytes.Count(data, []byte("\n")) != 20 || bytes.Contains(data, []byte("boiler")) {
@@ -106,13 +109,15 @@ func testQueueCommand(t *testing.T, dir string) {
 	want("80 batches of 160 readings dropped", "purge", dir, "--yes")
 	want("0 batches of 0 readings wait", "inspect", dir)
 	want("0 batches of 0 readings queued again", "dead", "retry", dir)
-	for _, args := range [][]string{{"queue"}, {"queue", "eat"}, {"queue", "inspect", "/no/such"}, {"queue", "export", dir, "--and-forget"},
+	for _, args := range [][]string{{"queue"}, {"queue", "eat"}, {"queue", "inspect", "/no/such"},
+		{"queue", "export", dir, "--and-forget"},
 		{"queue", "export", dir, "--since", "soon"}} {
 		if code, _, _ := call(t, args...); code != exitUsage {
 			t.Errorf("%v: exit %d", args, code)
 		}
 	}
-	for _, args := range [][]string{{"queue", "purge", dir}, {"queue", "inspect", t.TempDir() + "/../nothing"}, {"queue", "export", dir, "--format", "xml"}} {
+	for _, args := range [][]string{{"queue", "purge", dir}, {"queue", "inspect", t.TempDir() + "/../nothing"},
+		{"queue", "export", dir, "--format", "xml"}} {
 		if code, _, _ := call(t, args...); code == exitDone {
 			t.Errorf("%v: done", args)
 		}

@@ -107,9 +107,11 @@ func testStep(t *testing.T, stepclock string, before time.Duration) {
 		t.Fatal(err)
 	}
 	config := fmt.Sprintf(`gateway: clock
-northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/clock.pem, private_key: certs/clock.key, ca: certs/ca.pem, topic: t, linger: 100ms}}
+northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/clock.pem,
+    private_key: certs/clock.key, ca: certs/ca.pem, topic: t, linger: 100ms}}
 store: {dir: queue, max_age: 1h, commit_every: 200ms}
-southbound: {modbus: {buses: {b: {url: "tcp://%s"}}, devices: {d: {bus: b, unit_id: 1, every: 100ms, points: {a: {holding: 0}}}}}}
+southbound: {modbus: {buses: {b: {url: "tcp://%s"}}, devices: {d: {bus: b, unit_id: 1, every: 100ms,
+    points: {a: {holding: 0}}}}}}
 `, cloud.Addr(), device)
 	if err := os.WriteFile(filepath.Join(dir, "g.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -188,5 +190,6 @@ func (r *clockRig) verify(t *testing.T, before time.Duration, stepped int) {
 		t.Errorf("%d steps in the readings, want 1", steps)
 	}
 	first := time.UnixMilli(r.batches[0].At)
-	t.Logf("%d polls, %d batches, from %v to %v", r.polls, len(r.batches), first, time.UnixMilli(r.batches[len(r.batches)-1].At))
+	t.Logf("%d polls, %d batches, from %v to %v", r.polls, len(r.batches), first,
+		time.UnixMilli(r.batches[len(r.batches)-1].At))
 }

@@ -41,7 +41,8 @@ func queueExportCommand() *cobra.Command {
 	f.StringVar(&x.since, "since", "", "from this `TIME` on: 2026-11-23, 2026-11-23T08:00:00Z, or 36h ago")
 	f.StringVar(&x.until, "until", "", "before this `TIME`")
 	f.StringVar(&r.Filter.Device, "device", "", "of this device only")
-	f.StringVarP(&x.output, "output", "o", "", "the `FILE` to write, which must not exist; - or nothing is standard output")
+	f.StringVarP(&x.output, "output", "o", "",
+		"the `FILE` to write, which must not exist; - or nothing is standard output")
 	f.BoolVar(&x.forget, "and-forget", false, "drop what was exported, once it is on disk: it is not sent to the cloud")
 	f.BoolVar(&x.yes, "yes", false, "do not ask before --and-forget drops")
 	f.StringVar(&x.gateway, "gateway", "", gatewayHelp)
@@ -73,7 +74,8 @@ func queueExport(ctx context.Context, args []string, r control.Queue, x exportin
 // exportTo writes an export to a file or stdout, and then, if forget is set and
 // the file is on disk, drops what is in it. The file has another name until it
 // is complete.
-func exportTo(ctx context.Context, at *control.At, r control.Queue, output string, forget bool, stdout, stderr io.Writer) error {
+func exportTo(ctx context.Context, at *control.At, r control.Queue, output string, forget bool, stdout,
+	stderr io.Writer) error {
 	w := stdout
 	var f *os.File
 	if output != "" && output != "-" {
@@ -98,7 +100,8 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 		return err
 	}
 	if exported.Unread > 0 {
-		fmt.Fprintf(stderr, "%d segments could not be read in full and are not all in the file: see 'fieldbridge queue verify', then export once more\n", exported.Unread)
+		fmt.Fprintf(stderr, "%d segments could not be read in full and are not all in the file: see 'fieldbridge queue "+
+			"verify', then export once more\n", exported.Unread)
 	}
 	if f == nil {
 		return nil
@@ -126,7 +129,8 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 	if err := json.Unmarshal(answer.Bytes(), &n); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", words.Thousands(n.Batches), words.Thousands(n.Readings))
+	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", words.Thousands(n.Batches),
+		words.Thousands(n.Readings))
 	return nil
 }
 
@@ -137,7 +141,8 @@ const partial = ".part"
 func expected(ctx context.Context, at *control.At, r control.Queue) uint64 {
 	var answer bytes.Buffer
 	var report store.Report
-	if _, err := at.Do(ctx, control.Queue{Op: control.Inspect}, &answer, io.Discard); err != nil || json.Unmarshal(answer.Bytes(), &report) != nil {
+	if _, err := at.Do(ctx, control.Queue{Op: control.Inspect}, &answer, io.Discard); err != nil ||
+		json.Unmarshal(answer.Bytes(), &report) != nil {
 		return 0
 	}
 	if r.Format == "jsonl" {

@@ -35,7 +35,8 @@ func TestQueueRefuses(t *testing.T) {
 	q, dir := queueWith(t, 10)
 	refused(t, "does not answer: if that gateway is starting or stopping", "inspect", dir)
 	q.Close()
-	for _, op := range [][]string{{"purge"}, {"dead", "purge"}, {"export", "-o", filepath.Join(t.TempDir(), "x"), "--and-forget"}} {
+	for _, op := range [][]string{{"purge"}, {"dead", "purge"},
+		{"export", "-o", filepath.Join(t.TempDir(), "x"), "--and-forget"}} {
 		refused(t, "no terminal to ask at: add --yes", append(op, dir)...)
 	}
 	refused(t, "add --gateway NAME", "export", dir)
@@ -65,11 +66,13 @@ func TestQueueExportFails(t *testing.T) {
 	q, dir := queueWith(t, 10)
 	q.Close()
 	out := filepath.Join(t.TempDir(), "out")
-	refused(t, `format "xml" is not known`, "export", dir, "--gateway", "g", "--format", "xml", "-o", out, "--and-forget", "--yes")
+	refused(t, `format "xml" is not known`, "export", dir, "--gateway", "g", "--format", "xml", "-o", out, "--and-forget",
+		"--yes")
 	if files, err := filepath.Glob(out + "*"); err != nil || len(files) > 0 {
 		t.Errorf("left: %v %v", files, err)
 	}
-	if code, stdout, _ := call(t, "queue", "inspect", dir); code != exitDone || !strings.Contains(stdout, "10 batches of 20 readings wait") {
+	if code, stdout, _ := call(t, "queue", "inspect", dir); code != exitDone ||
+		!strings.Contains(stdout, "10 batches of 20 readings wait") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
 }
@@ -95,7 +98,8 @@ func TestQueueVerifyDamaged(t *testing.T) {
 	}
 	for _, asJSON := range []bool{false, true} {
 		code, stdout, stderr := call(t, "queue", "verify", dir, fmt.Sprintf("--json=%v", asJSON))
-		if code != exitFailed || !strings.Contains(stdout, filepath.Base(segments[0])) || !strings.Contains(stdout, "damage") {
+		if code != exitFailed || !strings.Contains(stdout, filepath.Base(segments[0])) ||
+			!strings.Contains(stdout, "damage") {
 			t.Errorf("exit %d: %s%s", code, stdout, stderr)
 		}
 	}
@@ -132,7 +136,8 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 	}
 	var list control.DeadLetters
 	do("dead-list", &list)
-	if len(list.Letters) != 3 || list.Total.Batches != uint64(len(entries)) || list.Letters[0].Cause != "payload too large" {
+	if len(list.Letters) != 3 || list.Total.Batches != uint64(len(entries)) ||
+		list.Letters[0].Cause != "payload too large" {
 		t.Errorf("%d dead letters of %d: %+v", len(list.Letters), len(entries), list)
 	}
 	var n bridge.Count
@@ -140,7 +145,8 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 	var r store.Report
 	do("inspect", &r)
 	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 ||
-		len(r.Tombstones) != 2 || r.Tombstones[0].Cause != "dead" || r.Tombstones[1].Cause != "retried" || r.Tombstones[1].Count != n {
+		len(r.Tombstones) != 2 || r.Tombstones[0].Cause != "dead" || r.Tombstones[1].Cause != "retried" ||
+		r.Tombstones[1].Count != n {
 		t.Errorf("%d retried, then %+v", n.Batches, r)
 	}
 }
@@ -149,16 +155,21 @@ func TestQueueReportForPeople(t *testing.T) {
 	day := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	count := func(batches, readings uint64) bridge.Count { return bridge.Count{Batches: batches, Readings: readings} }
 	var out bytes.Buffer
-	printReport(&out, store.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60), Bytes: 9 << 20, MaxSize: 1 << 30,
+	printReport(&out, store.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60),
+		Bytes: 9 << 20, MaxSize: 1 << 30,
 		BytesPerReading: 3.456, FullIn: 77*time.Hour + 12*time.Minute,
 		Segments: []store.SegmentInfo{
-			{File: "seg-0000000000000001.db", First: 1, Last: 100000, Written: count(100000, 2000000), Waiting: count(90000, 1800000), Bytes: 7 << 20,
+			{File: "seg-0000000000000001.db", First: 1, Last: 100000, Written: count(100000, 2000000),
+				Waiting: count(90000, 1800000), Bytes: 7 << 20,
 				Oldest: day, Newest: day.Add(5 * time.Hour), Age: 90 * time.Minute},
 			{File: "seg-00000000000186a1.db", Damage: "it has no blocks"},
 		},
-		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"}, {Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
+		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"},
+			{Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
 	printReport(&out, store.Report{Dir: "queue"})
-	printDead(&out, &out, control.DeadLetters{Total: count(2, 3), Letters: []control.DeadLetter{{Run: "3k7q9x2m", Seq: 7, Device: "boiler", At: day, Readings: 2, Cause: "PUBACK 0x99"}}})
+	printDead(&out, &out, control.DeadLetters{Total: count(2, 3),
+		Letters: []control.DeadLetter{{Run: "3k7q9x2m", Seq: 7, Device: "boiler", At: day, Readings: 2,
+			Cause: "PUBACK 0x99"}}})
 	golden(t, "queue.out", out.String())
 }
 
@@ -176,7 +187,8 @@ func TestQueueOfANewerFormat(t *testing.T) {
 		t.Fatalf("no format in %q", data)
 	}
 	value := bytes.Replace(data[at:], []byte(`"format":2,`), []byte(`"format":3,`), 1)
-	newer := append(binary.LittleEndian.AppendUint32(slices.Clone(data[:at-4]), crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))), value...)
+	newer := append(binary.LittleEndian.AppendUint32(slices.Clone(data[:at-4]),
+		crc32.Checksum(value, crc32.MakeTable(crc32.Castagnoli))), value...)
 	if bytes.Equal(newer, data) {
 		t.Fatalf("no format in %q", data)
 	}

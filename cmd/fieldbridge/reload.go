@@ -17,7 +17,8 @@ import (
 func reloadCommand() *cobra.Command {
 	c := newCommand("reload [FILE | DIR] [--confirm 5m] [--good 100%]",
 		"make a running gateway read its file again; with --confirm on trial", 1)
-	confirm := c.Flags().String("confirm", "0", "take the change back unless the link and the points are well after this `TIME`, as 5m")
+	confirm := c.Flags().String("confirm", "0",
+		"take the change back unless the link and the points are well after this `TIME`, as 5m")
 	good := c.Flags().String("good", "100%", "the `SHARE` of the points that were good and must be good again")
 	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		var share awsiot.Share

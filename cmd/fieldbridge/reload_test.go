@@ -45,7 +45,8 @@ type reloadRig struct {
 
 func newReloadRig(t *testing.T) *reloadRig {
 	dir := t.TempDir()
-	r := &reloadRig{t: t, dir: dir, file: filepath.Join(dir, "g.yaml"), polls: make(map[byte][]time.Time), seqs: make(map[string][]uint64)}
+	r := &reloadRig{t: t, dir: dir, file: filepath.Join(dir, "g.yaml"), polls: make(map[byte][]time.Time),
+		seqs: make(map[string][]uint64)}
 	sim := modbustest.New()
 	for i := range byte(reloadDevices) {
 		unit := sim.Unit(i + 1)
@@ -93,7 +94,8 @@ func (r *reloadRig) write(seventh, endpoint string) {
 	r.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, `gateway: reload
-northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/reload.pem, private_key: certs/reload.key, ca: "%s", topic: t, linger: 100ms, connect_timeout: 1s}}
+northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/reload.pem,
+    private_key: certs/reload.key, ca: "%s", topic: t, linger: 100ms, connect_timeout: 1s}}
 southbound:
   modbus:
     buses: {sim: {url: "tcp://%s"}}
@@ -289,7 +291,8 @@ func TestReloadTakenBack(t *testing.T) {
 	})
 
 	r.add("store: {dir: other}")
-	if _, _, said := call(t, "reload", filepath.Join(r.dir, "queue")); !strings.Contains(said, "store.dir changes only with a restart") {
+	if _, _, said := call(t, "reload",
+		filepath.Join(r.dir, "queue")); !strings.Contains(said, "store.dir changes only with a restart") {
 		t.Errorf("a change that can't be: %s", said)
 	}
 }
@@ -311,14 +314,16 @@ func TestReloadTellsTheCloud(t *testing.T) {
 		defer r.mu.Unlock()
 		r.told = nil
 	}
-	eventually(t, "the first birth and catalogue", 20*time.Second, func() bool { return told("online") && told("catalog") })
+	eventually(t, "the first birth and catalogue", 20*time.Second,
+		func() bool { return told("online") && told("catalog") })
 	before := r.gateway.Status().Change.Hash
 	r.write("a: {holding: 0}, b: {holding: 1}", r.cloud.Addr())
 	r.reload(exitDone)
 	if r.gateway.Status().Change.Hash == before {
 		t.Fatal("the hash is the same")
 	}
-	eventually(t, "birth and catalogue of the change", 20*time.Second, func() bool { return told("online") && told("catalog") })
+	eventually(t, "birth and catalogue of the change", 20*time.Second,
+		func() bool { return told("online") && told("catalog") })
 	forget()
 	r.cloud.Drop("reload")
 	eventually(t, "the next connection's birth", 20*time.Second, func() bool { return told("online") })
@@ -351,7 +356,8 @@ func TestReloadOfTheRest(t *testing.T) {
 		return err == nil
 	}
 
-	r.add(fmt.Sprintf("console: {listen: %q}\nlog: {level: debug, format: json}\nstore: {commit_every: 1s, max_size: 64MiB}", addr))
+	r.add(fmt.Sprintf("console: {listen: %q}\nlog: {level: debug, format: json}\nstore: {commit_every: 1s, max_size: "+
+		"64MiB}", addr))
 	r.reload(exitDone)
 	eventually(t, "the console listens", 5*time.Second, answers)
 	r.gateway.logging.Logger.With("part", "test").Debug("so it is")

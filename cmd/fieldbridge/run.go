@@ -17,7 +17,8 @@ import (
 
 func runCommand() *cobra.Command {
 	c := newCommand("run FILE [--gateway NAME]", "run the gateway", 1)
-	name := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	name := c.Flags().String("gateway", "",
+		"the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
 	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge run FILE'"))

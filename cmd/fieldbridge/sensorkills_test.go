@@ -68,7 +68,8 @@ func TestSensorKills(t *testing.T) {
 		t.Errorf("the ledger does not hold: %v", m)
 	}
 	gateway.signal(syscall.SIGTERM, 5*time.Second)
-	eventually(t, "the goodbye arrives", 10*time.Second, func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
+	eventually(t, "the goodbye arrives", 10*time.Second,
+		func() bool { return strings.Contains(s.sub.out.String(), `"reason":"stopped"`) })
 	s.verify(t, acked, dead)
 }
 

@@ -43,7 +43,8 @@ func BenchmarkSensors(b *testing.B) {
 	}{
 		{"2000", 2000, 0, aws}, {"10000", 10000, 0, aws},
 		{"2000/rtt50ms", 2000, 50 * time.Millisecond, aws}, {"10000/rtt50ms", 10000, 50 * time.Millisecond, aws},
-		{"2000/lifted", 2000, 0, lifted}, {"10000/lifted", 10000, 0, lifted}, {"10000/lifted/rtt50ms", 10000, 50 * time.Millisecond, lifted},
+		{"2000/lifted", 2000, 0, lifted}, {"10000/lifted", 10000, 0, lifted},
+		{"10000/lifted/rtt50ms", 10000, 50 * time.Millisecond, lifted},
 	} {
 		b.Run(load.name, func(b *testing.B) {
 			for b.Loop() {
@@ -107,7 +108,9 @@ func measureSensors(b *testing.B, rate int, rtt time.Duration, limits string) {
 	}
 	broker, console := freePort(b), freePort(b)
 	config := fmt.Sprintf(`gateway: load
-northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem, private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", format: columns, max_message: 100KiB, window: 100, rate: {%s}}}
+northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem,
+    private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", format: columns, max_message: 100KiB,
+    window: 100, rate: {%s}}}
 store: {dir: queue}
 southbound:
   mqtt:
@@ -147,14 +150,18 @@ console: {listen: %q}
 		b.Fatalf("nothing arrived: %s", tail(log.String(), 3000))
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric((after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/float64(n)*1e6, "cpu-s/Mmessages")
+	b.ReportMetric((after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/float64(n)*1e6,
+		"cpu-s/Mmessages")
 	b.ReportMetric(float64(acked)/loadSpan.Seconds(), "acked/s")
-	b.ReportMetric((after["fieldbridge_messages_total"]-before["fieldbridge_messages_total"])/loadSpan.Seconds(), "published/s")
+	b.ReportMetric((after["fieldbridge_messages_total"]-before["fieldbridge_messages_total"])/loadSpan.Seconds(),
+		"published/s")
 	b.ReportMetric(float64(max(0, acked-n)), "lost")
 	b.ReportMetric(arrived.delays[n/2], "ms-p50")
 	b.ReportMetric(arrived.delays[n*99/100], "ms-p99")
-	b.ReportMetric((after["fieldbridge_message_bytes_total"]-before["fieldbridge_message_bytes_total"])/float64(n), "bytes/reading")
-	b.ReportMetric(after["fieldbridge_queue_data_blocks_total"]-before["fieldbridge_queue_data_blocks_total"], "data-blocks")
+	b.ReportMetric((after["fieldbridge_message_bytes_total"]-before["fieldbridge_message_bytes_total"])/float64(n),
+		"bytes/reading")
+	b.ReportMetric(after["fieldbridge_queue_data_blocks_total"]-before["fieldbridge_queue_data_blocks_total"],
+		"data-blocks")
 	b.ReportMetric(peakMemory(gateway.Process.Pid), "MiB-peak")
 }
 

@@ -60,7 +60,8 @@ func printSensors(w io.Writer, seen []mqtt.Seen, now time.Time) {
 	fmt.Fprintln(w, "no rule takes these topics: add one under southbound.mqtt.sensors if they matter")
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range open {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s ago\t%s\n", s.Broker, printable(s.Topic), words.Thousands(s.Messages), words.Ago(now.Sub(s.Last)), s.Payload)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s ago\t%s\n", s.Broker, printable(s.Topic), words.Thousands(s.Messages),
+			words.Ago(now.Sub(s.Last)), s.Payload)
 	}
 	t.Flush()
 }

@@ -14,11 +14,15 @@ func TestPrintSensors(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	var got bytes.Buffer
 	printSensors(&got, []mqtt.Seen{
-		{Broker: "local", Topic: "hall/north/temperature", Sensor: "hall", Device: "north", Messages: 1204, Last: now.Add(-time.Second), Payload: "19.5",
+		{Broker: "local", Topic: "hall/north/temperature", Sensor: "hall", Device: "north", Messages: 1204,
+			Last: now.Add(-time.Second), Payload: "19.5",
 			Values: map[string]string{"temperature": "19.5"}},
-		{Broker: "local", Topic: "hall/south/temperature", Sensor: "hall", Device: "south", Messages: 3, Last: now.Add(-time.Minute), Payload: "n/a",
-			Values: map[string]string{"temperature": "bad: wrong_type"}, Absent: []string{"humidity", "mode"}, Error: "temperature: not a number"},
-		{Broker: "local", Topic: "plc/1", Sensor: "plc", Device: "1", Messages: 1, Last: now, Values: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6", "g": "7", "h": "8"}},
+		{Broker: "local", Topic: "hall/south/temperature", Sensor: "hall", Device: "south", Messages: 3,
+			Last: now.Add(-time.Minute), Payload: "n/a",
+			Values: map[string]string{"temperature": "bad: wrong_type"}, Absent: []string{"humidity", "mode"},
+			Error: "temperature: not a number"},
+		{Broker: "local", Topic: "plc/1", Sensor: "plc", Device: "1", Messages: 1, Last: now,
+			Values: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6", "g": "7", "h": "8"}},
 		{Broker: "local", Topic: "plc/2", Sensor: "plc", Messages: 1, Last: now, Error: "the payload is empty"},
 		{Broker: "site", Topic: "tele/\x1b[2J/STATE", Messages: 7, Last: now, Payload: `{}`},
 	}, now)

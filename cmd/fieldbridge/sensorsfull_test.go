@@ -45,7 +45,9 @@ func TestSensorsAtFullQueue(t *testing.T) {
 	}
 	broker, console := freePort(t), freePort(t)
 	config := fmt.Sprintf(`gateway: full
-northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/full.pem, private_key: certs/full.key, ca: certs/ca.pem, topic: "full/{gateway}", max_message: 100KiB, rate: {messages: 0, bytes: 0}}}
+northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/full.pem,
+    private_key: certs/full.key, ca: certs/ca.pem, topic: "full/{gateway}", max_message: 100KiB,
+    rate: {messages: 0, bytes: 0}}}
 store: {dir: queue, max_size: 16MiB, when_full: drop-newest}
 southbound:
   mqtt:
@@ -71,7 +73,8 @@ console: {listen: %q}
 	three := spawn(t, dir, python, script, "acked", port, strconv.Itoa(messages))
 	eventually(t, "the queue is full", 60*time.Second, func() bool { return scrapeAt(console)[refused] >= 3 })
 
-	five := exec.Command("mosquitto_pub", "-V", "mqttv5", "-h", "127.0.0.1", "-p", port, "-q", "1", "-i", "five", "-t", "fill/five", "-m", `{"n":1}`)
+	five := exec.Command("mosquitto_pub", "-V", "mqttv5", "-h", "127.0.0.1", "-p", port, "-q", "1", "-i", "five", "-t",
+		"fill/five", "-m", `{"n":1}`)
 	if out, err := five.CombinedOutput(); !strings.Contains(string(out), "Quota exceeded") {
 		t.Errorf("an MQTT 5 client was told %q, %v", out, err)
 	}

@@ -86,7 +86,8 @@ func queueDir(args []string) (string, error) {
 // printStatus tells it to a person: first who, then the uplink and the queue,
 // then the devices, and last what is wrong and what to do.
 func printStatus(w io.Writer, s control.Status) {
-	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, words.Ago(s.Now.Sub(s.Started)), s.Run, s.Version, s.Config)
+	fmt.Fprintf(w, "%s  up %s  run %s  version %s  configuration %.12s\n\n", s.Gateway, words.Ago(s.Now.Sub(s.Started)),
+		s.Run, s.Version, s.Config)
 	if c := s.Change; c != nil {
 		fmt.Fprintf(w, "config   %s, applied %s ago", c.Origin, words.Ago(s.Now.Sub(c.Applied)))
 		if !c.OnTrial.IsZero() {
@@ -134,20 +135,23 @@ func printTLS(w io.Writer, s control.Status) {
 		fmt.Fprintln(w)
 	}
 	if c := s.Link.Own; c != nil {
-		fmt.Fprintf(w, "         own certificate until %s (%s)\n", c.Expires.UTC().Format(time.DateOnly), words.Ago(c.Expires.Sub(s.Now)))
+		fmt.Fprintf(w, "         own certificate until %s (%s)\n", c.Expires.UTC().Format(time.DateOnly),
+			words.Ago(c.Expires.Sub(s.Now)))
 	}
 }
 
 func printQueue(w io.Writer, s control.Status) {
 	q, l := &s.Queue, &s.Queue.Ledger
-	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", words.Thousands(l.Waiting.Readings), words.Thousands(q.Backlog.Readings), words.Bytes(q.Bytes))
+	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", words.Thousands(l.Waiting.Readings),
+		words.Thousands(q.Backlog.Readings), words.Bytes(q.Bytes))
 	if !q.Oldest.IsZero() && l.Waiting.Readings > 0 {
 		fmt.Fprintf(w, ", the oldest %s old", words.Ago(s.Now.Sub(q.Oldest)))
 	}
 	if q.FullIn > 0 && !s.Link.Connected {
 		fmt.Fprintf(w, "; at this rate full in %s", words.Ago(q.FullIn))
 	}
-	fmt.Fprintf(w, "\n         since the start: %s accepted, %s found, %s acknowledged, %s dropped, %s damaged; %s dead letters\n",
+	fmt.Fprintf(w, "\n         since the start: %s accepted, %s found, %s acknowledged, %s dropped, %s damaged; %s "+
+		"dead letters\n",
 		words.Thousands(l.Accepted.Readings), words.Thousands(l.Restored.Readings), words.Thousands(l.Acked.Readings),
 		words.Thousands(l.Dropped.Readings), words.Thousands(l.Damaged.Readings), words.Thousands(l.Dead.Readings))
 }
@@ -163,7 +167,8 @@ func printBuses(w io.Writer, buses []bridge.BusStatus) {
 		if !b.Down.IsZero() {
 			state = "down"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state, words.Thousands(b.Requests), words.Thousands(b.Late), b.Detail)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state,
+			words.Thousands(b.Requests), words.Thousands(b.Late), b.Detail)
 	}
 	t.Flush()
 }

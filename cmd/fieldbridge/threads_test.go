@@ -10,7 +10,8 @@ import (
 
 func TestGovernor(t *testing.T) {
 	waiting := func(all, memory uint64) store.Status {
-		return store.Status{Ledger: bridge.Ledger{Waiting: bridge.Count{Readings: all}}, Memory: bridge.Count{Readings: memory}}
+		return store.Status{Ledger: bridge.Ledger{Waiting: bridge.Count{Readings: all}},
+			Memory: bridge.Count{Readings: memory}}
 	}
 	committed := waiting(0, 0)
 	committed.Commits = 1

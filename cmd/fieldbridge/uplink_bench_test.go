@@ -148,7 +148,8 @@ func (u *uplink) open(b *testing.B) {
 	if u.queue, err = store.Open(cfg, log); err != nil {
 		b.Fatal(err)
 	}
-	if u.sink, err = awsiot.New(u.config, awsiot.Options{Gateway: "load", Run: u.queue.Run(), Log: log, Notices: u.queue}); err != nil {
+	if u.sink, err = awsiot.New(u.config,
+		awsiot.Options{Gateway: "load", Run: u.queue.Run(), Log: log, Notices: u.queue}); err != nil {
 		b.Fatal(err)
 	}
 	u.collector = bridge.NewCollector(u.queue, u.sink.Format(), new(bridge.Catalogue), func() bool { return true }, log)
@@ -182,7 +183,8 @@ func emittedBatches(points int) []bridge.Batch {
 		for d := range 10 {
 			batch := bridge.Batch{Device: fmt.Sprint("device-", d), At: time.UnixMilli(1763887500123 + int64(c)*1000)}
 			for p := range points {
-				batch.Readings = append(batch.Readings, bridge.Reading{Point: names[p], Value: bridge.Uint(uint64(random.IntN(1 << 16)))})
+				batch.Readings = append(batch.Readings,
+					bridge.Reading{Point: names[p], Value: bridge.Uint(uint64(random.IntN(1 << 16)))})
 			}
 			all = append(all, batch)
 		}

@@ -18,7 +18,8 @@ import (
 
 // valuesCommand prints the newest readings of a device of a running gateway.
 func valuesCommand() *cobra.Command {
-	c := newCommand("values DEVICE [FILE | DIR] [--wait 10s] [--json]", "print the newest readings of a device of a running gateway", 2)
+	c := newCommand("values DEVICE [FILE | DIR] [--wait 10s] [--json]",
+		"print the newest readings of a device of a running gateway", 2)
 	wait := c.Flags().Duration("wait", 10*time.Second, "wait `TIME` for a reading")
 	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
 	c.ValidArgsFunction = completeDevice
@@ -93,7 +94,8 @@ func awaitValues(ctx context.Context, dir, device string, wait time.Duration) ([
 		case <-ctx.Done():
 			return nil, answer, ctx.Err()
 		case <-enough:
-			return nil, answer, fmt.Errorf("nothing was read of %s in %s: is it polled less often (--wait), or silent ('fieldbridge status')?", device, wait)
+			return nil, answer, fmt.Errorf("nothing was read of %s in %s: is it polled less often (--wait), or silent "+
+				"('fieldbridge status')?", device, wait)
 		case <-again.C:
 		}
 	}

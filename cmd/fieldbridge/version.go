@@ -13,8 +13,9 @@ import (
 var version = "dev"
 
 func versionCommand() *cobra.Command {
-	return does(newCommand("version", "print the version", 0), func(_ context.Context, _ []string, stdout, _ io.Writer) error {
-		fmt.Fprintf(stdout, "fieldbridge %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return nil
-	})
+	return does(newCommand("version", "print the version", 0),
+		func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			fmt.Fprintf(stdout, "fieldbridge %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return nil
+		})
 }

@@ -103,7 +103,8 @@ func (at *At) open(change bool, stderr io.Writer) (q viewed, err error) {
 	if err == nil || errors.As(err, &locked) || errors.As(err, &newer) {
 		return q, held(dir, err)
 	}
-	return nil, fmt.Errorf("the index of the queue in %s is damaged: %w: its gateway will repair it when it starts", dir, err)
+	return nil, fmt.Errorf("the index of the queue in %s is damaged: %w: its gateway will repair it when it starts", dir,
+		err)
 }
 
 // held says it for people if err is that another process holds the queue.
@@ -112,7 +113,8 @@ func held(dir string, err error) error {
 	if !errors.As(err, &locked) {
 		return err
 	}
-	return fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try again in a moment",
+	return fmt.Errorf("queue %s is held by %s, which does not answer: if that gateway is starting or stopping, try "+
+		"again in a moment",
 		dir, locked.By)
 }
 
@@ -156,6 +158,7 @@ func mayChange(dir string) error {
 	} else {
 		name = "#" + name
 	}
-	return fmt.Errorf("queue %s is of user %s, who could not open what is changed now: run it as 'sudo -u %s fieldbridge queue ...'",
+	return fmt.Errorf("queue %s is of user %s, who could not open what is changed now: run it as 'sudo -u %s "+
+		"fieldbridge queue ...'",
 		dir, name, name)
 }

@@ -53,7 +53,8 @@ func TestPage(t *testing.T) {
 	if diff := cmp.Diff([]Relay{sent}, asked); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := RelayPage.Ask(t.Context(), dir, Relay{}); err == nil || !strings.HasSuffix(err.Error(), ": no bus is named") {
+	if _, err := RelayPage.Ask(t.Context(), dir, Relay{}); err == nil ||
+		!strings.HasSuffix(err.Error(), ": no bus is named") {
 		t.Errorf("refused: %v", err)
 	}
 }
@@ -110,7 +111,8 @@ func TestQueueAnswerBreaksOff(t *testing.T) {
 		mux.HandleFunc("POST /queue", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
 		serve(t, dir, mux)
 		at := At{Store: store.Config{Dir: setting.Path(dir)}}
-		if _, err := at.Do(t.Context(), Queue{Op: Export}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := at.Do(t.Context(), Queue{Op: Export}, io.Discard, io.Discard); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", answer, err, want)
 		}
 	}

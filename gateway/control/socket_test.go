@@ -23,7 +23,10 @@ func TestSocketOverLongPath(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("socket: %v, %v", info, err)
 		}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hi") })}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			io.WriteString(w, "hi")
+		})}
 		served := make(chan struct{})
 		go func() { defer close(served); server.Serve(l) }()
 		data, err := Get(context.Background(), dir, "/")

@@ -60,7 +60,8 @@ What is published follows.
 `, cloud.Addr(), o.Thing, cloud.Addr(), device.Certificate, device.PrivateKey, cloud.CA())
 	<-ctx.Done()
 	c := cloud.Counts()
-	fmt.Fprintf(people, "%s messages accepted, %s bytes, billed as %s units of 5 KB; %d connections, %d messages rejected\n",
+	fmt.Fprintf(people, "%s messages accepted, %s bytes, billed as %s units of 5 KB; %d connections, %d messages "+
+		"rejected\n",
 		words.Thousands(c.Published), words.Thousands(c.Bytes), words.Thousands(c.Units), c.Connects, c.Rejected)
 	return nil
 }

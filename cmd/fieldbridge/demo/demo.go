@@ -42,7 +42,9 @@ const (
 
 // Options say how a demo runs.
 type Options struct {
-	Dir     string        // where configuration, queue, certificates and log are kept; "" is a folder that goes with the demo
+	// where configuration, queue, certificates and log are kept; "" is a folder that goes with the
+	// demo
+	Dir     string
 	Outage  time.Duration // how long the cloud is away, 10 s after the start; the demo ends when everything has arrived
 	For     time.Duration // how long it runs; 0 is until the context ends
 	Version string        // of the program

@@ -106,8 +106,10 @@ func (f *field) run(ctx context.Context, broker func() string) {
 		return math.Round(10*(mean+swing*math.Sin(2*math.Pi*time.Since(start).Seconds()/period))) / 10
 	}
 	sensors := []mqtttest.Sensor{
-		{ID: "hall-north", Every: time.Second, Read: func() (string, string) { return "hall/north/temperature", fmt.Sprint(wave(19, 1, 60)) }},
-		{ID: "hall-south", Every: time.Second, Read: func() (string, string) { return "hall/south/temperature", fmt.Sprint(wave(21, 2, 45)) }},
+		{ID: "hall-north", Every: time.Second,
+			Read: func() (string, string) { return "hall/north/temperature", fmt.Sprint(wave(19, 1, 60)) }},
+		{ID: "hall-south", Every: time.Second,
+			Read: func() (string, string) { return "hall/south/temperature", fmt.Sprint(wave(21, 2, 45)) }},
 		{ID: "zigbee", Every: 2 * time.Second, Read: func() (string, string) {
 			return "zigbee2mqtt/office", fmt.Sprintf(`{"temperature":%v,"battery":97,"linkquality":120}`, wave(23, 1, 30))
 		}},

@@ -126,8 +126,10 @@ func (v *view) draw() {
 			v.told = true
 			fmt.Fprintf(v.out, "The gateway's page: %s\n\n", page)
 		}
-		fmt.Fprintf(v.out, "%s  link: %-44s queue: %6s readings wait, %8s on disk   cloud: %6s readings in %s messages\n", clock, link,
-			words.Thousands(waiting), words.Bytes(s.Queue.Bytes), words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)))
+		fmt.Fprintf(v.out, "%s  link: %-44s queue: %6s readings wait, %8s on disk   cloud: %6s readings in %s messages\n",
+			clock, link,
+			words.Thousands(waiting), words.Bytes(s.Queue.Bytes), words.Thousands(uint64(a.readings)),
+			words.Thousands(uint64(a.messages)))
 		return
 	}
 	lines := []string{
@@ -139,7 +141,8 @@ func (v *view) draw() {
 	}
 	lines = append(lines, "",
 		"field    "+v.devices(s),
-		"queue    "+bar(waiting, v.most)+fmt.Sprintf("  %s readings wait, %s on disk", words.Thousands(waiting), words.Bytes(s.Queue.Bytes)),
+		"queue    "+bar(waiting, v.most)+fmt.Sprintf("  %s readings wait, %s on disk", words.Thousands(waiting),
+			words.Bytes(s.Queue.Bytes)),
 		"link     "+link,
 		fmt.Sprintf("cloud    %s readings in %s messages, %d of the readings from the backlog, %d batches twice",
 			words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)), a.backlog, a.duplicates),
@@ -201,8 +204,10 @@ func (v *view) summary() {
 	a := v.d.arrived
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fmt.Fprintf(v.out, "\nThe ledger: %s readings accepted + %s found = %s acknowledged + %s dropped + %s damaged + %s dead letters + %s waiting\n",
-		words.Thousands(l.Accepted.Readings), words.Thousands(l.Restored.Readings), words.Thousands(l.Acked.Readings), words.Thousands(l.Dropped.Readings),
+	fmt.Fprintf(v.out, "\nThe ledger: %s readings accepted + %s found = %s acknowledged + %s dropped + %s damaged + %s "+
+		"dead letters + %s waiting\n",
+		words.Thousands(l.Accepted.Readings), words.Thousands(l.Restored.Readings), words.Thousands(l.Acked.Readings),
+		words.Thousands(l.Dropped.Readings),
 		words.Thousands(l.Damaged.Readings), words.Thousands(l.Dead.Readings), words.Thousands(l.Waiting.Readings))
 	fmt.Fprintf(v.out, "The cloud has %s of them in %s messages; at most %s waited in the queue.\n",
 		words.Thousands(uint64(a.readings)), words.Thousands(uint64(a.messages)), words.Thousands(v.most))

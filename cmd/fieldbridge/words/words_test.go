@@ -7,7 +7,8 @@ import (
 
 func TestForPeople(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 s", 1234 * time.Millisecond: "1.2 s", 90 * time.Second: "1 min 30 s", 26 * time.Hour: "26 h 0 min", 73 * time.Hour: "3 days 1 h", -time.Second: "0 s",
+		0: "0 s", 1234 * time.Millisecond: "1.2 s", 90 * time.Second: "1 min 30 s", 26 * time.Hour: "26 h 0 min",
+		73 * time.Hour: "3 days 1 h", -time.Second: "0 s",
 	} {
 		if got := Ago(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
