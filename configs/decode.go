@@ -10,19 +10,20 @@ import (
 	"strings"
 
 	"fieldbridge/configs/keys"
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
 // decoder fills configuration structs from a tree, by the rules of package
 // setting, and collects everything that is wrong.
 type decoder struct {
-	problems []Problem
+	problems []tree.Problem
 	// faulty are the paths of what could not be decoded: what Validate says
 	// about them is a consequence and not told.
 	faulty    map[string]bool
 	faultyKey map[string]bool // what they are keys of
 	files     []fileRef
-	paths     []*node // the texts that are paths
+	paths     []*tree.Node // the texts that are paths
 }
 
 // place is where in the configuration a value is: a key in another place.
@@ -56,9 +57,9 @@ func (p *place) name() string {
 
 func pathKey(path []string) string { return strings.Join(path, "\x00") }
 
-func (d *decoder) fail(p *place, at Position, text, fix string) {
+func (d *decoder) fail(p *place, at tree.Position, text, fix string) {
 	d.suspect(p)
-	d.problems = append(d.problems, Problem{at, text, fix})
+	d.problems = append(d.problems, tree.NewProblem(at, text, fix))
 }
 
 // suspect notes that the value at p can't be judged.
@@ -103,7 +104,7 @@ func setDefaults(v reflect.Value) {
 }
 
 // fresh is decode for a value that nobody has given defaults yet.
-func (d *decoder) fresh(n *node, v reflect.Value, p *place) {
+func (d *decoder) fresh(n *tree.Node, v reflect.Value, p *place) {
 	if v.Kind() != reflect.Pointer {
 		setDefaults(v)
 	}
@@ -111,27 +112,27 @@ func (d *decoder) fresh(n *node, v reflect.Value, p *place) {
 }
 
 // decode fills v, which is addressable and has its defaults.
-func (d *decoder) decode(n *node, v reflect.Value, p *place) {
-	if n.unknown {
+func (d *decoder) decode(n *tree.Node, v reflect.Value, p *place) {
+	if n.Unknown {
 		d.suspect(p) // what it is can only be told where it is known
 		if v.Kind() == reflect.String {
-			v.SetString(n.text)
+			v.SetString(n.Text)
 		}
 		return
 	}
-	if n.partial {
+	if n.Partial {
 		d.suspect(p)
 	}
 	before := len(d.problems)
 	d.decodeKnown(n, v, p)
-	if n.secret != nil && len(d.problems) > before {
-		d.problems = append(d.problems[:before], Problem{n.pos, fmt.Sprintf("what %s holds is no %s", n.source(), p.name()), "check it there: it is not shown here"})
+	if n.Secret != nil && len(d.problems) > before {
+		d.problems = append(d.problems[:before], tree.NewProblem(n.Pos, fmt.Sprintf("what %s holds is no %s", n.Source(), p.name()), "check it there: it is not shown here"))
 	}
 }
 
-func (d *decoder) decodeKnown(n *node, v reflect.Value, p *place) {
-	if n.kind == null {
-		d.fail(p, n.pos, p.name()+" has no value", "give it one, or remove the key")
+func (d *decoder) decodeKnown(n *tree.Node, v reflect.Value, p *place) {
+	if n.Kind == tree.Null {
+		d.fail(p, n.Pos, p.name()+" has no value", "give it one, or remove the key")
 		return
 	}
 	if v.Kind() == reflect.Pointer {
@@ -141,15 +142,15 @@ func (d *decoder) decodeKnown(n *node, v reflect.Value, p *place) {
 	}
 	if v.Type() == pathType {
 		if d.text(n, v, p) {
-			v.SetString(resolve(n.pos.File, v.String()))
+			v.SetString(resolve(n.Pos.File, v.String()))
 			d.paths = append(d.paths, n)
 			if p.name() != "dir" {
-				d.files = append(d.files, fileRef{p.name(), v.String(), n.pos})
+				d.files = append(d.files, fileRef{p.name(), v.String(), n.Pos})
 			}
 		}
 		return
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && (n.kind == scalar || !hasOwnForm(v.Type())) {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && (n.Kind == tree.Scalar || !hasOwnForm(v.Type())) {
 		d.unmarshal(n, v, u, p)
 		return
 	}
@@ -196,74 +197,74 @@ func resolve(file, path string) string {
 }
 
 // object fills a struct.
-func (d *decoder) object(n *node, v reflect.Value, p *place) {
+func (d *decoder) object(n *tree.Node, v reflect.Value, p *place) {
 	fields := keys.Of(v.Type())
-	if n.kind != mapping {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), show(n)), "the keys are "+keys.List(keysOf(v.Type())))
+	if n.Kind != tree.Mapping {
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), n.Show()), "the keys are "+keys.List(keysOf(v.Type())))
 		return
 	}
-	for _, m := range n.members {
-		at := p.down(m.key)
-		i := slices.IndexFunc(fields, func(f keys.Field) bool { return f.Key == m.key })
+	for _, m := range n.Members {
+		at := p.down(m.Key)
+		i := slices.IndexFunc(fields, func(f keys.Field) bool { return f.Key == m.Key })
 		if i < 0 {
 			d.unknown(m, keysOf(v.Type()), p)
 			continue
 		}
-		if m.bare {
-			d.fail(at, m.pos, m.key+" has no value", "write "+m.key+": and its value")
+		if m.Bare {
+			d.fail(at, m.Pos, m.Key+" has no value", "write "+m.Key+": and its value")
 			continue
 		}
-		d.decode(m.value, v.FieldByIndex(fields[i].Index), at)
+		d.decode(m.Value, v.FieldByIndex(fields[i].Index), at)
 	}
 }
 
-func (d *decoder) unknown(m member, fields []keys.Field, p *place) {
-	text := fmt.Sprintf("unknown key %q", m.key)
+func (d *decoder) unknown(m tree.Member, fields []keys.Field, p *place) {
+	text := fmt.Sprintf("unknown key %q", m.Key)
 	if p.in != nil {
 		text += " in " + strings.Join(p.path(), ".")
 	}
 	fix := "the keys here are " + keys.List(fields)
-	if m.key == "include" && slices.ContainsFunc(fields, func(f keys.Field) bool { return f.Key == m.key }) {
-		d.fail(p.down(m.key), m.pos, "include has no meaning here", "put it at the top of the file, without indentation")
+	if m.Key == "include" && slices.ContainsFunc(fields, func(f keys.Field) bool { return f.Key == m.Key }) {
+		d.fail(p.down(m.Key), m.Pos, "include has no meaning here", "put it at the top of the file, without indentation")
 		return
 	}
-	if home := belongs(m.key); home != "" {
+	if home := belongs(m.Key); home != "" {
 		fix = home
-	} else if s := keys.Suggest(m.key, fields); s != "" {
+	} else if s := keys.Suggest(m.Key, fields); s != "" {
 		fix = fmt.Sprintf("did you mean %q?", s)
 		// That it is missing is said by this.
-		d.fail(p.down(s), m.pos, text, fix)
+		d.fail(p.down(s), m.Pos, text, fix)
 		return
 	}
-	d.fail(p.down(m.key), m.pos, text, fix)
+	d.fail(p.down(m.Key), m.Pos, text, fix)
 }
 
 // table fills a map.
-func (d *decoder) table(n *node, v reflect.Value, p *place) {
-	if n.kind != mapping {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
+func (d *decoder) table(n *tree.Node, v reflect.Value, p *place) {
+	if n.Kind != tree.Mapping {
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()), "write them on the lines below, indented: name: value")
 		return
 	}
-	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
-	for _, m := range n.members {
-		at := p.down(m.key)
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Members)))
+	for _, m := range n.Members {
+		at := p.down(m.Key)
 		key := reflect.New(v.Type().Key()).Elem()
-		keyNode := &node{kind: scalar, pos: m.pos, text: m.key, plain: true}
+		keyNode := &tree.Node{Kind: tree.Scalar, Pos: m.Pos, Text: m.Key, Plain: true}
 		if !d.key(keyNode, key, at) {
 			continue
 		}
 		if v.MapIndex(key).IsValid() {
-			d.fail(at, m.pos, fmt.Sprintf("key %s is given twice", m.key), "remove one of them")
+			d.fail(at, m.Pos, fmt.Sprintf("key %s is given twice", m.Key), "remove one of them")
 			continue
 		}
 		value := reflect.New(v.Type().Elem()).Elem()
-		d.fresh(m.value, value, at)
+		d.fresh(m.Value, value, at)
 		v.SetMapIndex(key, value)
 	}
 }
 
-// Key decodes the key of a map.
-func (d *decoder) key(n *node, v reflect.Value, p *place) bool {
+// key decodes the key of a map.
+func (d *decoder) key(n *tree.Node, v reflect.Value, p *place) bool {
 	before := len(d.problems)
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.unmarshal(n, v, u, p)
@@ -274,42 +275,31 @@ func (d *decoder) key(n *node, v reflect.Value, p *place) bool {
 }
 
 // ordered fills a map whose order matters.
-func (d *decoder) ordered(n *node, v reflect.Value, p *place) {
-	if n.kind != mapping {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), show(n)), "write them on the lines below, indented: name: value")
+func (d *decoder) ordered(n *tree.Node, v reflect.Value, p *place) {
+	if n.Kind != tree.Mapping {
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()), "write them on the lines below, indented: name: value")
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(n.members), len(n.members)))
-	for i, m := range n.members {
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Members), len(n.Members)))
+	for i, m := range n.Members {
 		e := v.Index(i)
-		e.FieldByName("Name").SetString(m.key)
-		d.fresh(m.value, e.FieldByName("Value"), p.down(m.key))
+		e.FieldByName("Name").SetString(m.Key)
+		d.fresh(m.Value, e.FieldByName("Value"), p.down(m.Key))
 	}
 }
 
 // list fills a slice.
-func (d *decoder) list(n *node, v reflect.Value, p *place) {
-	if n.kind != list {
+func (d *decoder) list(n *tree.Node, v reflect.Value, p *place) {
+	if n.Kind != tree.List {
 		fix := "write [a, b]"
-		if n.kind == scalar {
-			fix = fmt.Sprintf("write [%s]", n.text)
+		if n.Kind == tree.Scalar {
+			fix = fmt.Sprintf("write [%s]", n.Text)
 		}
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s where a list is needed", p.name(), show(n)), fix)
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where a list is needed", p.name(), n.Show()), fix)
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-	for i, item := range n.items {
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items)))
+	for i, item := range n.Items {
 		d.fresh(item, v.Index(i), p.down(strconv.Itoa(i)))
 	}
-}
-
-// show says what a value is, for messages.
-func show(n *node) string {
-	switch n.kind {
-	case mapping:
-		return "a map"
-	case list:
-		return "a list"
-	}
-	return quote(n.text)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
@@ -75,9 +76,9 @@ func (e *either) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func decodeText(text string) (everyKind, []Problem) {
+func decodeText(text string) (everyKind, []tree.Problem) {
 	var out everyKind
-	root, problems := parse("dir/f.yaml", []byte(text))
+	root, problems := tree.Parse("dir/f.yaml", []byte(text))
 	if root == nil {
 		return out, problems
 	}
@@ -85,7 +86,7 @@ func decodeText(text string) (everyKind, []Problem) {
 	v := reflect.ValueOf(&out).Elem()
 	setDefaults(v)
 	d.object(root, v, new(place))
-	return out, sortProblems(d.problems)
+	return out, tree.Sorted(d.problems)
 }
 
 func TestDecode(t *testing.T) {

@@ -135,7 +135,7 @@ func (d *differ) element(a, b reflect.Value, path []string) {
 	switch {
 	case !a.IsValid():
 		text := describe(b)
-		if d.new.root.at(path...).hasSecret() {
+		if d.new.root.At(path...).HasSecret() {
 			text = ""
 		}
 		d.add(path, " new"+text)
@@ -169,8 +169,8 @@ func count(n int, what string) string {
 
 // text writes a value for people; what is secret stays so.
 func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
-	if n := l.root.at(path...); n.hasSecret() {
-		return cmp.Or(n.source(), "(not shown)")
+	if n := l.root.At(path...); n.HasSecret() {
+		return cmp.Or(n.Source(), "(not shown)")
 	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -185,15 +185,6 @@ func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
 		return text
 	}
 	return "none"
-}
-
-// hasSecret reports whether something in n is from a file or the environment.
-func (n *node) hasSecret() bool {
-	if n == nil {
-		return false
-	}
-	return n.secret != nil || slices.ContainsFunc(n.items, (*node).hasSecret) ||
-		slices.ContainsFunc(n.members, func(m member) bool { return m.value.hasSecret() })
 }
 
 // things are the maps whose members people know by name alone.

@@ -3,28 +3,31 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"fieldbridge/configs/tree"
 )
 
 // fileRef is a file that the configuration names.
 type fileRef struct {
 	key  string
 	path string
-	at   Position
+	at   tree.Position
 }
 
 // missingFiles returns the files that can't be read now.
-func (d *decoder) missingFiles() []Problem {
-	var problems []Problem
+func (d *decoder) missingFiles() []tree.Problem {
+	var problems []tree.Problem
 	for _, f := range d.files {
 		if text, fix := unreadable(f); text != "" {
-			problems = append(problems, Problem{f.at, text, fix})
+			problems = append(problems, tree.NewProblem(f.at, text, fix))
 		}
 	}
-	return sortProblems(problems)
+	return tree.Sorted(problems)
 }
 
 func unreadable(f fileRef) (text, fix string) {
@@ -45,7 +48,7 @@ func unreadable(f fileRef) (text, fix string) {
 }
 
 // checkQueueDir warns of a queue folder that can't be made or written.
-func (l *Loaded) checkQueueDir() []Problem {
+func (l *Loaded) checkQueueDir() []tree.Problem {
 	at := l.Position("store", "dir")
 	dir := string(l.Config.Store.Dir)
 	for probe := dir; ; probe = filepath.Dir(probe) {
@@ -54,12 +57,57 @@ func (l *Loaded) checkQueueDir() []Problem {
 		case errors.Is(err, fs.ErrNotExist) && filepath.Dir(probe) != probe:
 			continue
 		case err != nil:
-			return []Problem{{at, fmt.Sprintf("the queue's folder %s cannot be reached: %s", dir, cause(err)), "name a folder on a disk that keeps its data"}}
+			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("the queue's folder %s cannot be reached: %s", dir, cause(err)), "name a folder on a disk that keeps its data")}
 		case !info.IsDir():
-			return []Problem{{at, fmt.Sprintf("%s is not a folder", probe), "name a folder for the queue"}}
+			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s is not a folder", probe), "name a folder for the queue")}
 		case syscall.Access(probe, 2) != nil: // W_OK, access(2)
-			return []Problem{{at, fmt.Sprintf("%s cannot be written by this user", probe), "let the user who runs fieldbridge write there"}}
+			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s cannot be written by this user", probe), "let the user who runs fieldbridge write there")}
 		}
 		return nil
 	}
+}
+
+// maxFile is far above what a fleet of thousands of gateways needs, and keeps a
+// wrong file name (a disk image, a log) from filling the memory.
+const maxFile = 16 << 20
+
+// fileError is why a file can't be read.
+type fileError struct{ text, fix string }
+
+func readFile(file string) ([]byte, *fileError) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, explainOpen(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, &fileError{"is a folder", "name the YAML file in it"}
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, &fileError{"cannot be read: " + cause(err), "check the disk"}
+	}
+	if len(content) > maxFile {
+		return nil, &fileError{"is larger than 16 MiB", "check that this is the configuration; a fleet so large can be split with include"}
+	}
+	return content, nil
+}
+
+func explainOpen(err error) *fileError {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &fileError{"no such file", "check the name, or write a first one with: fieldbridge init"}
+	case errors.Is(err, fs.ErrPermission):
+		return &fileError{"permission denied", "let the user who runs fieldbridge read it (ls -l shows who may)"}
+	}
+	return &fileError{"cannot be opened: " + cause(err), "check the name"}
+}
+
+// cause strips the operation and file name that the line already names.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }

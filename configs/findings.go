@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"strings"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
 )
 
 // WarningsOf returns the warnings of the fleet and of its gateways, each told
 // once. Files that are missing on this machine are none: gateways have theirs.
-func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
+func (f *Fleet) WarningsOf(gateways []*Loaded) []tree.Problem {
 	found := newFindings()
 	addresses := make(map[string]string)
 	for i, l := range gateways {
@@ -21,13 +22,13 @@ func (f *Fleet) WarningsOf(gateways []*Loaded) []Problem {
 			found.add(p, name)
 		}
 	}
-	return sortProblems(append(found.problems(len(gateways)), f.Warnings...))
+	return tree.Sorted(append(found.problems(len(gateways)), f.Warnings...))
 }
 
 // sharedDevices finds devices that another gateway polls at the same address.
 // Sites may use the same private addresses, so that this is only a warning.
-func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []Problem {
-	var problems []Problem
+func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []tree.Problem {
+	var problems []tree.Problem
 	for _, bus := range modbus.Plan(l.known().Southbound.Modbus) {
 		told := make(map[string]bool)
 		for _, b := range bus.Blocks {
@@ -38,7 +39,7 @@ func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []Pr
 			address := fmt.Sprintf("%s unit %d", bus.Link, b.UnitID)
 			if other, ok := addresses[address]; ok && other != gateway {
 				at := l.Position("southbound", "modbus", "devices", b.Device)
-				problems = append(problems, Problem{at, fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other), "if it is the same device, let one gateway poll it"})
+				problems = append(problems, tree.NewProblem(at, fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other), "if it is the same device, let one gateway poll it"))
 				continue
 			}
 			addresses[address] = gateway
@@ -54,8 +55,8 @@ func (f *Fleet) duplicates(loaded []*Loaded, found *findings) {
 		id := l.Config.ClientID()
 		name := f.Gateways[i].Name
 		if other, ok := first[id]; ok {
-			found.add(Problem{l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
-				"give each gateway its own: two with one id throw each other out"}, name)
+			found.add(tree.NewProblem(l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
+				"give each gateway its own: two with one id throw each other out"), name)
 			continue
 		}
 		first[id] = name
@@ -64,13 +65,13 @@ func (f *Fleet) duplicates(loaded []*Loaded, found *findings) {
 
 // findings are problems and the gateways that have them.
 type findings struct {
-	order    []Problem
-	gateways map[Problem][]string
+	order    []tree.Problem
+	gateways map[tree.Problem][]string
 }
 
-func newFindings() *findings { return &findings{gateways: make(map[Problem][]string)} }
+func newFindings() *findings { return &findings{gateways: make(map[tree.Problem][]string)} }
 
-func (f *findings) add(p Problem, gateway string) {
+func (f *findings) add(p tree.Problem, gateway string) {
 	if _, ok := f.gateways[p]; !ok {
 		f.order = append(f.order, p)
 	}
@@ -78,8 +79,8 @@ func (f *findings) add(p Problem, gateway string) {
 }
 
 // problems returns each problem once, with its gateways unless all have it.
-func (f *findings) problems(all int) []Problem {
-	out := make([]Problem, 0, len(f.order))
+func (f *findings) problems(all int) []tree.Problem {
+	out := make([]tree.Problem, 0, len(f.order))
 	for _, p := range f.order {
 		names := f.gateways[p]
 		switch {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"fieldbridge/configs/keys"
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
@@ -23,27 +24,27 @@ type Fleet struct {
 	// Files are what was read: the file and those that it includes.
 	Files []string
 	// Warnings are what is probably not meant.
-	Warnings []Problem
+	Warnings []tree.Problem
 
-	pos      Position
-	base     *node            // vars, profiles and defaults
-	groups   map[string]*node // each without its name
-	gateways map[string]member
+	pos      tree.Position
+	base     *tree.Node            // vars, profiles and defaults
+	groups   map[string]*tree.Node // each without its name
+	gateways map[string]tree.Member
 }
 
 // FleetGateway is a gateway of a fleet.
 type FleetGateway struct {
 	Name     string
 	Groups   []string
-	Position Position
+	Position tree.Position
 }
 
 // fleetKeys are the keys of a fleet file.
 var fleetKeys = keys.Of(reflect.TypeFor[fleetFile]())
 
 // isFleet tells a fleet file from the file of one gateway.
-func isFleet(root *node) bool {
-	return root != nil && root.get("gateway") == nil && (root.get("fleet") != nil || root.get("gateways") != nil)
+func isFleet(root *tree.Node) bool {
+	return root != nil && root.Get("gateway") == nil && (root.Get("fleet") != nil || root.Get("gateways") != nil)
 }
 
 // IsFleet reports whether a file can be read and describes a fleet.
@@ -57,12 +58,12 @@ func IsFleet(file string) bool {
 func LoadFleet(file string) (*Fleet, error) {
 	content, ferr := readFile(file)
 	if ferr != nil {
-		return nil, newError([]Problem{{Position{File: file}, ferr.text, ferr.fix}})
+		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
 	}
 	r := &reader{}
 	root := r.read(file, content)
 	if root != nil && !isFleet(root) {
-		return nil, newError(append(r.problems, Problem{root.pos, "this is not a fleet file", "a fleet file has fleet: NAME and gateways:"}))
+		return nil, tree.ErrorOf(append(r.problems, tree.NewProblem(root.Pos, "this is not a fleet file", "a fleet file has fleet: NAME and gateways:"))...)
 	}
 	return newFleet(root, r)
 }
@@ -75,46 +76,46 @@ func (f *Fleet) Load(name string) (*Loaded, error) {
 		if near := setting.Suggest(name, f.names()); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
-		return nil, newError([]Problem{{f.pos, fmt.Sprintf("there is no gateway %q in the fleet", name), fix}})
+		return nil, tree.ErrorOf(tree.NewProblem(f.pos, fmt.Sprintf("there is no gateway %q in the fleet", name), fix))
 	}
 	l := &Loaded{Files: f.Files}
-	tree := f.tree(own, func(m member) {
-		l.Warnings = append(l.Warnings, Problem{m.pos, fmt.Sprintf("%s: null removes nothing here", m.key), "check the name, or remove the line"})
+	merged := f.merged(own, func(m tree.Member) {
+		l.Warnings = append(l.Warnings, tree.NewProblem(m.Pos, fmt.Sprintf("%s: null removes nothing here", m.Key), "check the name, or remove the line"))
 	})
-	if err := l.fill(tree, nil); err != nil {
+	if err := l.fill(merged, nil); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// tree merges what the fleet says of one gateway.
-func (f *Fleet) tree(own member, nothing func(member)) *node {
-	tree := f.base
-	if groups := own.value.at("groups"); groups != nil {
-		for _, g := range groups.items {
-			tree = merge(tree, f.groups[g.text])
+// merged returns what the fleet says of one gateway.
+func (f *Fleet) merged(own tree.Member, nothing func(tree.Member)) *tree.Node {
+	merged := f.base
+	if groups := own.Value.At("groups"); groups != nil {
+		for _, g := range groups.Items {
+			merged = tree.Merge(merged, f.groups[g.Text])
 		}
 	}
-	tree = merge(tree, own.value.without("groups"))
-	name := &node{kind: scalar, pos: own.pos, text: own.key}
-	tree = newMapping(own.pos, append([]member{{key: "gateway", pos: own.pos, value: name}}, tree.members...))
-	tree = f.sized(tree)
+	merged = tree.Merge(merged, own.Value.Without("groups"))
+	name := &tree.Node{Kind: tree.Scalar, Pos: own.Pos, Text: own.Key}
+	merged = tree.NewMapping(own.Pos, append([]tree.Member{{Key: "gateway", Pos: own.Pos, Value: name}}, merged.Members...))
+	merged = f.sized(merged)
 	// A device may yet remove points of its profile.
-	return withoutNulls(tree, nothing)
+	return tree.WithoutNulls(merged, nothing)
 }
 
 // sized tells a gateway of a large fleet how many may lose the cloud together,
 // unless its configuration does. The number is rounded up, so that a gateway more
 // does not change the configuration of all others.
-func (f *Fleet) sized(tree *node) *node {
+func (f *Fleet) sized(merged *tree.Node) *tree.Node {
 	const fewest, step = 500, 500
 	path := []string{"northbound", "awsiot", "backoff", "gateways"}
 	n := len(f.Gateways)
-	if n <= fewest || tree.at(path[:2]...) == nil || tree.at(path...) != nil {
-		return tree
+	if n <= fewest || merged.At(path[:2]...) == nil || merged.At(path...) != nil {
+		return merged
 	}
-	value := &node{kind: scalar, plain: true, pos: f.pos, text: strconv.Itoa((n + step - 1) / step * step)}
-	return tree.set(f.pos, value, path...)
+	value := &tree.Node{Kind: tree.Scalar, Plain: true, Pos: f.pos, Text: strconv.Itoa((n + step - 1) / step * step)}
+	return merged.Set(f.pos, value, path...)
 }
 
 func (f *Fleet) names() []string {
@@ -147,7 +148,7 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 	group.Wait()
 	found := newFindings()
 	for i, err := range errs {
-		if wrong, ok := err.(*Error); ok {
+		if wrong, ok := err.(*tree.Error); ok {
 			for _, p := range wrong.Problems {
 				found.add(p, f.Gateways[i].Name)
 			}
@@ -156,7 +157,7 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 	if len(found.order) == 0 {
 		f.duplicates(loaded, found)
 	}
-	if err := newError(found.problems(len(f.Gateways))); err != nil {
+	if err := tree.ErrorOf(found.problems(len(f.Gateways))...); err != nil {
 		return nil, err
 	}
 	return loaded, nil
@@ -167,7 +168,7 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 func LoadEach(file string) (map[string]*Loaded, error) {
 	content, ferr := readFile(file)
 	if ferr != nil {
-		return nil, newError([]Problem{{Position{File: file}, ferr.text, ferr.fix}})
+		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
 	}
 	r := &reader{}
 	root := r.read(file, content)
@@ -197,7 +198,7 @@ func LoadEach(file string) (map[string]*Loaded, error) {
 // else by its host name.
 func (f *Fleet) whoAmI() (string, error) {
 	host, _ := os.Hostname() // "" is a name that no gateway has
-	candidates := []string{commonName(f.base.at("northbound", "awsiot", "certificate")), host}
+	candidates := []string{commonName(f.base.At("northbound", "awsiot", "certificate")), host}
 	for _, name := range candidates {
 		if _, ok := f.gateways[name]; ok {
 			return name, nil
@@ -207,15 +208,15 @@ func (f *Fleet) whoAmI() (string, error) {
 	if candidates[0] != "" {
 		text += fmt.Sprintf(", the certificate says %q", candidates[0])
 	}
-	return "", newError([]Problem{{f.pos, text, "name it with --gateway NAME"}})
+	return "", tree.ErrorOf(tree.NewProblem(f.pos, text, "name it with --gateway NAME"))
 }
 
 // commonName returns the name in a certificate file, "" if it can't be had.
-func commonName(path *node) string {
-	if path == nil || path.kind != scalar || path.dynamic {
+func commonName(path *tree.Node) string {
+	if path == nil || path.Kind != tree.Scalar || path.Dynamic {
 		return ""
 	}
-	content, err := os.ReadFile(resolve(path.pos.File, path.text))
+	content, err := os.ReadFile(resolve(path.Pos.File, path.Text))
 	if err != nil {
 		return ""
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fieldbridge/configs/tree"
 )
 
 // FuzzParse looks for crashes, and for problems that do not point at a place
@@ -32,7 +34,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			return
 		}
-		var wrong *Error
+		var wrong *tree.Error
 		if !errors.As(err, &wrong) || len(wrong.Problems) == 0 {
 			t.Fatalf("not an Error with problems: %v", err)
 		}

@@ -5,13 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"fieldbridge/configs/tree"
 )
 
 // reader reads a file and what it includes.
 type reader struct {
 	files    []string // in the order in which they were read
 	open     []string // the chain of files that include one another
-	problems []Problem
+	problems []tree.Problem
 }
 
 // sections whose names must be unique over all files.
@@ -19,25 +21,26 @@ var namedSections = map[string]string{"profiles": "profile", "groups": "group", 
 
 // read returns the tree of a file, its includes before what it says itself and
 // its ranges written out; nil if there is none.
-func (r *reader) read(file string, content []byte) *node {
+func (r *reader) read(file string, content []byte) *tree.Node {
 	r.files = append(r.files, file)
-	root, problems := parse(file, content)
+	root, problems := tree.Parse(file, content)
 	r.problems = append(r.problems, problems...)
 	if root == nil {
 		return nil
 	}
-	root = (&expander{problems: &r.problems}).expand(root)
-	include := root.get("include")
+	root, problems = tree.Expand(root)
+	r.problems = append(r.problems, problems...)
+	include := root.Get("include")
 	if include == nil {
 		return root
 	}
-	root = root.without("include")
+	root = root.Without("include")
 	r.open = append(r.open, filepath.Clean(file))
 	defer func() { r.open = r.open[:len(r.open)-1] }()
-	var base *node
-	for _, name := range r.names(include.value) {
-		if tree := r.include(name); tree != nil {
-			base = r.join(base, tree)
+	var base *tree.Node
+	for _, name := range r.names(include.Value) {
+		if joined := r.include(name); joined != nil {
+			base = r.join(base, joined)
 		}
 	}
 	if base == nil {
@@ -47,27 +50,27 @@ func (r *reader) read(file string, content []byte) *node {
 }
 
 // names returns the text nodes of include.
-func (r *reader) names(n *node) []*node {
-	names := n.items
-	if n.kind == scalar {
-		names = []*node{n}
+func (r *reader) names(n *tree.Node) []*tree.Node {
+	names := n.Items
+	if n.Kind == tree.Scalar {
+		names = []*tree.Node{n}
 	}
 	for _, name := range names {
-		if name.kind != scalar || name.dynamic {
-			r.problems = append(r.problems, Problem{name.pos, "include names files or folders", "write include: [profiles/, groups.yaml]"})
+		if name.Kind != tree.Scalar || name.Dynamic {
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, "include names files or folders", "write include: [profiles/, groups.yaml]"))
 			return nil
 		}
 	}
 	if len(names) == 0 {
-		r.problems = append(r.problems, Problem{n.pos, "include is " + show(n) + " where files are needed", "write include: [profiles/, groups.yaml]"})
+		r.problems = append(r.problems, tree.NewProblem(n.Pos, "include is "+n.Show()+" where files are needed", "write include: [profiles/, groups.yaml]"))
 	}
 	return names
 }
 
 // include reads a file, or all YAML files of a folder in the order of their
 // names.
-func (r *reader) include(name *node) *node {
-	path := resolve(name.pos.File, name.text)
+func (r *reader) include(name *tree.Node) *tree.Node {
+	path := resolve(name.Pos.File, name.Text)
 	files := []string{path}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		files = nil
@@ -77,13 +80,13 @@ func (r *reader) include(name *node) *node {
 		}
 		slices.Sort(files)
 		if len(files) == 0 {
-			r.problems = append(r.problems, Problem{name.pos, fmt.Sprintf("the folder %s has no .yaml files", path), "put some there, or remove it from include"})
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("the folder %s has no .yaml files", path), "put some there, or remove it from include"))
 		}
 	}
-	var tree *node
+	var joined *tree.Node
 	for _, file := range files {
 		if slices.Contains(r.open, filepath.Clean(file)) {
-			r.problems = append(r.problems, Problem{name.pos, fmt.Sprintf("%s includes itself", file), "remove it from include"})
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("%s includes itself", file), "remove it from include"))
 			continue
 		}
 		content, err := readFile(file)
@@ -92,29 +95,29 @@ func (r *reader) include(name *node) *node {
 			if err.text == "no such file" {
 				fix = "check the name; it is relative to the file that includes it"
 			}
-			r.problems = append(r.problems, Problem{name.pos, fmt.Sprintf("%s: %s", file, err.text), fix})
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("%s: %s", file, err.text), fix))
 			continue
 		}
 		if one := r.read(file, content); one != nil {
-			tree = r.join(tree, one)
+			joined = r.join(joined, one)
 		}
 	}
-	return tree
+	return joined
 }
 
 // join lays one file upon others. Profiles, groups and gateways are told once.
-func (r *reader) join(base, over *node) *node {
+func (r *reader) join(base, over *tree.Node) *tree.Node {
 	if base == nil {
 		return over
 	}
 	for section, what := range namedSections {
-		b, o := base.get(section), over.get(section)
+		b, o := base.Get(section), over.Get(section)
 		if b != nil && o != nil {
-			over = over.with(section, o.pos, union(what, b.value, o.value, &r.problems))
-			base = base.without(section)
+			over = over.With(section, o.Pos, tree.Union(what, b.Value, o.Value, &r.problems))
+			base = base.Without(section)
 		}
 	}
-	out := merge(base, over)
-	out.pos = over.pos
+	out := tree.Merge(base, over)
+	out.Pos = over.Pos
 	return out
 }

@@ -1,12 +1,11 @@
 package configs
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"reflect"
 	"strings"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
@@ -14,11 +13,11 @@ import (
 type Loaded struct {
 	Config Config
 	// Warnings are what works but is probably not meant.
-	Warnings []Problem
+	Warnings []tree.Problem
 	// Missing are files and environment variables that the configuration names
 	// and that this machine does not have: a warning while the file is written,
 	// an error when it shall run.
-	Missing []Problem
+	Missing []tree.Problem
 	// Hash names the content: 16 hexadecimal digits that change with every
 	// value, and with no comment or space.
 	Hash string
@@ -27,8 +26,8 @@ type Loaded struct {
 
 	incomplete bool // some values are not known on this machine
 
-	root  *node   // with variables and profiles written out
-	paths []*node // the texts in it that are paths
+	root  *tree.Node   // with variables and profiles written out
+	paths []*tree.Node // the texts in it that are paths
 }
 
 // Load reads and checks the file of one gateway, or a fleet file for the gateway
@@ -42,7 +41,7 @@ func Load(file string) (*Loaded, error) { return LoadGateway(file, "") }
 func LoadGateway(file, gateway string) (*Loaded, error) {
 	content, ferr := readFile(file)
 	if ferr != nil {
-		return nil, newError([]Problem{{Position{File: file}, ferr.text, ferr.fix}})
+		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
 	}
 	r := &reader{}
 	root := r.read(file, content)
@@ -60,7 +59,7 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	}
 	l, err := r.load(root)
 	if err == nil && gateway != "" && gateway != l.Config.Gateway {
-		return nil, newError([]Problem{{l.Position("gateway"), fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway), "name its own, or a fleet file"}})
+		return nil, tree.ErrorOf(tree.NewProblem(l.Position("gateway"), fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway), "name its own, or a fleet file"))
 	}
 	return l, err
 }
@@ -86,25 +85,25 @@ func QueueDir(file, gateway string) string {
 		if !ok {
 			return ""
 		}
-		root = f.tree(own, func(member) {})
+		root = f.merged(own, func(tree.Member) {})
 	}
 	if root == nil {
 		return ""
 	}
-	s := newSubstituter(root.at("vars"))
-	if name := root.at("gateway"); name != nil {
+	s := newSubstituter(root.At("vars"))
+	if name := root.At("gateway"); name != nil {
 		s.vars["gateway"] = name
 	}
-	dir := s.resolve(root).at("store", "dir")
+	dir := s.resolve(root).At("store", "dir")
 	switch {
 	case dir == nil:
 		var c Config
 		setDefaults(reflect.ValueOf(&c).Elem())
 		return resolve(file, string(c.Store.Dir))
-	case dir.kind != scalar || dir.unknown:
+	case dir.Kind != tree.Scalar || dir.Unknown:
 		return ""
 	}
-	return resolve(dir.pos.File, dir.text)
+	return resolve(dir.Pos.File, dir.Text)
 }
 
 // Parse is [Load] for content that is at hand. file is what positions name and
@@ -119,7 +118,7 @@ func Parse(file string, content []byte) (*Loaded, error) {
 		}
 		_, err = f.LoadAll()
 		if err == nil {
-			err = newError([]Problem{{root.pos, "this is a fleet", "say which gateway"}})
+			err = tree.ErrorOf(tree.NewProblem(root.Pos, "this is a fleet", "say which gateway"))
 		}
 		return nil, err
 	}
@@ -127,9 +126,9 @@ func Parse(file string, content []byte) (*Loaded, error) {
 }
 
 // load makes the configuration of a gateway's own file.
-func (r *reader) load(root *node) (*Loaded, error) {
+func (r *reader) load(root *tree.Node) (*Loaded, error) {
 	if root == nil {
-		return nil, newError(r.problems)
+		return nil, tree.ErrorOf(r.problems...)
 	}
 	l := &Loaded{Files: r.files}
 	if err := l.fill(root, append(r.problems, unusedProfiles(root)...)); err != nil {
@@ -139,16 +138,16 @@ func (r *reader) load(root *node) (*Loaded, error) {
 }
 
 // fill replaces variables and profiles, decodes and validates the tree.
-func (l *Loaded) fill(root *node, problems []Problem) error {
-	s := newSubstituter(root.at("vars"))
-	if name := root.at("gateway"); name != nil && s.vars["gateway"] == nil {
+func (l *Loaded) fill(root *tree.Node, problems []tree.Problem) error {
+	s := newSubstituter(root.At("vars"))
+	if name := root.At("gateway"); name != nil && s.vars["gateway"] == nil {
 		s.vars["gateway"] = name
 	}
-	root = s.resolve(root.without("vars"))
+	root = s.resolve(root.Without("vars"))
 	profiles := profiler{}
 	l.root = profiles.apply(root)
 	l.incomplete = len(s.missing) > 0
-	l.Hash = hashOf(l.root)
+	l.Hash = l.root.Hash()
 
 	d := decoder{problems: append(append(problems, s.problems...), profiles.problems...)}
 	v := reflect.ValueOf(&l.Config).Elem()
@@ -159,31 +158,31 @@ func (l *Loaded) fill(root *node, problems []Problem) error {
 	for _, p := range l.Config.Validate() {
 		l.judge(&d, p)
 	}
-	if err := newError(d.problems); err != nil {
+	if err := tree.ErrorOf(d.problems...); err != nil {
 		return err
 	}
-	l.Missing = sortProblems(append(d.missingFiles(), s.missing...))
-	l.Warnings = sortProblems(append(l.Warnings, l.checkQueueDir()...))
+	l.Missing = tree.Sorted(append(d.missingFiles(), s.missing...))
+	l.Warnings = tree.Sorted(append(l.Warnings, l.checkQueueDir()...))
 	return nil
 }
 
 // judge sorts what Validate says: an error, a warning, or the consequence of an
 // error that is told already.
 func (l *Loaded) judge(d *decoder, p setting.Problem) {
-	at, near := l.root.find(p.Path, p.OnKey)
-	if n := l.root.at(p.Path...); n != nil && n.secret != nil {
-		p.Text, p.Fix = fmt.Sprintf("what %s holds is not allowed here", n.source()), "check it there: it is not shown here"
+	at, near := l.root.Find(p.Path, p.OnKey)
+	if n := l.root.At(p.Path...); n != nil && n.Secret != nil {
+		p.Text, p.Fix = fmt.Sprintf("what %s holds is not allowed here", n.Source()), "check it there: it is not shown here"
 	}
 	switch {
 	case p.Warning:
-		l.Warnings = append(l.Warnings, Problem{at, p.Text, p.Fix})
+		l.Warnings = append(l.Warnings, tree.NewProblem(at, p.Text, p.Fix))
 		return
 	case d.explains(p.Path):
 		return
 	case !near:
 		p.Text = strings.Join(p.Path[:len(p.Path)-1], ".") + ": " + p.Text
 	}
-	d.problems = append(d.problems, Problem{at, p.Text, p.Fix})
+	d.problems = append(d.problems, tree.NewProblem(at, p.Text, p.Fix))
 }
 
 // Release drops the tree of the file, which is several times as large as the
@@ -193,40 +192,15 @@ func (l *Loaded) Release() { l.root, l.paths = nil, nil }
 
 // Position returns where the value at path stands, or the innermost key of path
 // that the file has.
-func (l *Loaded) Position(path ...string) Position {
-	at, _ := l.root.find(path, false)
+func (l *Loaded) Position(path ...string) tree.Position {
+	at, _ := l.root.Find(path, false)
 	return at
 }
 
 // resolveDefaults makes paths that the file does not give relative to it, as if
 // it did.
 func (l *Loaded) resolveDefaults() {
-	if l.root.at("store", "dir") == nil {
-		l.Config.Store.Dir = setting.Path(resolve(l.root.pos.File, string(l.Config.Store.Dir)))
+	if l.root.At("store", "dir") == nil {
+		l.Config.Store.Dir = setting.Path(resolve(l.root.Pos.File, string(l.Config.Store.Dir)))
 	}
-}
-
-// hashOf names a tree by what it says.
-func hashOf(n *node) string {
-	h := sha256.New()
-	var write func(n *node)
-	write = func(n *node) {
-		switch n.kind {
-		case mapping:
-			for _, m := range n.members {
-				fmt.Fprintf(h, "k%d:%s", len(m.key), m.key)
-				write(m.value)
-			}
-		case list:
-			for _, item := range n.items {
-				h.Write([]byte("-"))
-				write(item)
-			}
-		case scalar:
-			fmt.Fprintf(h, "%t%d:%s", n.plain, len(n.text), n.text)
-		}
-		h.Write([]byte{byte('A' + n.kind)})
-	}
-	write(n)
-	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/configs/tree"
 )
 
 var update = flag.Bool("update", false, "write what the tests expect")
@@ -87,7 +89,7 @@ func TestWrongFiles(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.yaml"), func(t *testing.T) {
 			_, err := LoadEach(file)
-			var wrong *Error
+			var wrong *tree.Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("%s loads: %v", file, err)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/configs/keys"
+	"fieldbridge/configs/tree"
 )
 
 // example is how a key is used in one of the example files.
@@ -27,7 +28,7 @@ func examples(t *testing.T) example {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, _ := parse(file, content)
+		root, _ := tree.Parse(file, content)
 		kind := configType
 		if isFleet(root) {
 			kind = fleetType
@@ -37,23 +38,23 @@ func examples(t *testing.T) example {
 	return e
 }
 
-func (e example) collect(n *node, t reflect.Type) {
+func (e example) collect(n *tree.Node, t reflect.Type) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if n.kind != mapping {
+	if n.Kind != tree.Mapping {
 		return
 	}
 	switch t.Kind() {
 	case reflect.Map:
-		for _, m := range n.members {
-			e.collect(m.value, t.Elem())
+		for _, m := range n.Members {
+			e.collect(m.Value, t.Elem())
 		}
 	case reflect.Slice:
 		if isOrdered(t) {
 			value, _ := t.Elem().FieldByName("Value")
-			for _, m := range n.members {
-				e.collect(m.value, value.Type)
+			for _, m := range n.Members {
+				e.collect(m.Value, value.Type)
 			}
 		}
 	case reflect.Struct:
@@ -63,42 +64,42 @@ func (e example) collect(n *node, t reflect.Type) {
 		}
 		for _, owner := range types {
 			for _, f := range keys.Of(owner) {
-				m := n.get(f.Key)
+				m := n.Get(f.Key)
 				if m == nil {
 					continue
 				}
 				key := t.String() + "." + f.Key
-				if text := short(m.value); e[key] == "" && text != "" {
+				if text := short(m.Value); e[key] == "" && text != "" {
 					e[key] = text
 				}
-				e.collect(m.value, owner.FieldByIndex(f.Index).Type)
+				e.collect(m.Value, owner.FieldByIndex(f.Index).Type)
 			}
 		}
 	}
 }
 
 // short writes a value in one line, "" if it is long.
-func short(n *node) string {
+func short(n *tree.Node) string {
 	text := ""
-	switch n.kind {
-	case scalar:
-		text = yamlText(n.text, true)
-	case list:
+	switch n.Kind {
+	case tree.Scalar:
+		text = yamlText(n.Text, true)
+	case tree.List:
 		var items []string
-		for _, item := range n.items {
+		for _, item := range n.Items {
 			if short(item) == "" {
 				return ""
 			}
 			items = append(items, short(item))
 		}
 		text = "[" + strings.Join(items, ", ") + "]"
-	case mapping:
+	case tree.Mapping:
 		var items []string
-		for _, m := range n.members {
-			if short(m.value) == "" {
+		for _, m := range n.Members {
+			if short(m.Value) == "" {
 				return ""
 			}
-			items = append(items, yamlText(m.key, true)+": "+short(m.value))
+			items = append(items, yamlText(m.Key, true)+": "+short(m.Value))
 		}
 		text = "{" + strings.Join(items, ", ") + "}"
 	}

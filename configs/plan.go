@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/configs/tree"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
@@ -67,7 +68,7 @@ func (l *Loaded) known() *Config {
 	if !l.incomplete {
 		return &l.Config
 	}
-	unknown := func(section, name string) bool { return l.root.at("southbound", "modbus", section, name).hasUnknown() }
+	unknown := func(section, name string) bool { return l.root.At("southbound", "modbus", section, name).HasUnknown() }
 	c := l.Config
 	m := &c.Southbound.Modbus
 	m.Buses, m.Devices = maps.Clone(m.Buses), maps.Clone(m.Devices)
@@ -76,15 +77,6 @@ func (l *Loaded) known() *Config {
 		return unknown("devices", name) || d.Bus != "" && unknown("buses", d.Bus)
 	})
 	return &c
-}
-
-// hasUnknown reports whether a value in n is not known on this machine.
-func (n *node) hasUnknown() bool {
-	if n == nil {
-		return false
-	}
-	return n.unknown || slices.ContainsFunc(n.items, (*node).hasUnknown) ||
-		slices.ContainsFunc(n.members, func(m member) bool { return m.value.hasUnknown() })
 }
 
 // plan is Plan for a configuration that is valid.
@@ -210,7 +202,7 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emissi
 // Advice warns of what can't be done: buses that are asked for more than they
 // can, and an uplink that may carry less than is read. It takes some time, which
 // is why loading does not do it.
-func (l *Loaded) Advice() []Problem {
+func (l *Loaded) Advice() []tree.Problem {
 	c := l.known()
 	buses := modbus.Plan(c.Southbound.Modbus)
 	var problems []setting.Problem
@@ -238,7 +230,7 @@ func (l *Loaded) Advice() []Problem {
 // more messages or bytes than the uplink's rate takes, from the points that are
 // delivered each time they are read. The queue would grow for ever. Like
 // [Loaded.Advice] it takes some time.
-func (l *Loaded) Refusals() []Problem {
+func (l *Loaded) Refusals() []tree.Problem {
 	c := l.known()
 	north := &c.Northbound.AWSIoT
 	f, err := north.Forecast(c.Gateway, c.Labels, c.emissions(modbus.Plan(c.Southbound.Modbus), true))
@@ -249,11 +241,11 @@ func (l *Loaded) Refusals() []Problem {
 }
 
 // located says where problems are.
-func (l *Loaded) located(problems []setting.Problem) []Problem {
-	out := make([]Problem, len(problems))
+func (l *Loaded) located(problems []setting.Problem) []tree.Problem {
+	out := make([]tree.Problem, len(problems))
 	for i, p := range problems {
-		at, _ := l.root.find(p.Path, p.OnKey)
-		out[i] = Problem{at, p.Text, p.Fix}
+		at, _ := l.root.Find(p.Path, p.OnKey)
+		out[i] = tree.NewProblem(at, p.Text, p.Fix)
 	}
-	return sortProblems(out)
+	return tree.Sorted(out)
 }

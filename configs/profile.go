@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
@@ -31,177 +32,168 @@ var shelves = []shelf{
 
 // profiler lays devices and sensors upon the profiles that they name.
 type profiler struct {
-	own      *node // the profiles of the file, may be nil
-	problems []Problem
+	own      *tree.Node // the profiles of the file, may be nil
+	problems []tree.Problem
 }
 
 // apply returns the tree of a gateway with all profiles written out.
-func (p *profiler) apply(root *node) *node {
-	if m := root.get("profiles"); m != nil {
-		if m.value.kind != mapping {
-			p.fail(m.value.pos, "profiles is "+show(m.value)+" where names with values are needed", "write profiles: and below it, indented, a name and its points")
+func (p *profiler) apply(root *tree.Node) *tree.Node {
+	if m := root.Get("profiles"); m != nil {
+		if m.Value.Kind != tree.Mapping {
+			p.fail(m.Value.Pos, "profiles is "+m.Value.Show()+" where names with values are needed", "write profiles: and below it, indented, a name and its points")
 		} else {
-			p.own = m.value
+			p.own = m.Value
 		}
-		root = root.without("profiles")
+		root = root.Without("profiles")
 	}
 	for _, s := range shelves {
-		things := root.at(s.things...)
-		if things == nil || things.kind != mapping {
+		things := root.At(s.things...)
+		if things == nil || things.Kind != tree.Mapping {
 			continue
 		}
-		members := make([]member, len(things.members))
+		members := make([]tree.Member, len(things.Members))
 		changed := false
-		for i, m := range things.members {
+		for i, m := range things.Members {
 			members[i] = m
-			if value := p.thing(s, m); value != m.value {
-				members[i].value, changed = value, true
+			if value := p.thing(s, m); value != m.Value {
+				members[i].Value, changed = value, true
 			}
 		}
 		if changed {
-			root = root.replace(s.things, newMapping(things.pos, members))
+			root = root.Replace(s.things, tree.NewMapping(things.Pos, members))
 		}
 	}
 	return root
 }
 
-// replace returns n with another value at path, which exists.
-func (n *node) replace(path []string, value *node) *node {
-	if len(path) == 0 {
-		return value
-	}
-	m := n.get(path[0])
-	return n.with(path[0], m.pos, m.value.replace(path[1:], value))
-}
-
-func (p *profiler) fail(at Position, text, fix string) {
-	p.problems = append(p.problems, Problem{at, text, fix})
+func (p *profiler) fail(at tree.Position, text, fix string) {
+	p.problems = append(p.problems, tree.NewProblem(at, text, fix))
 }
 
 // thing lays one device or sensor upon its profile, and picks the points that
 // only names.
-func (p *profiler) thing(s shelf, m member) *node {
-	n := m.value
-	if n.kind != mapping {
+func (p *profiler) thing(s shelf, m tree.Member) *tree.Node {
+	n := m.Value
+	if n.Kind != tree.Mapping {
 		return n
 	}
-	var own *node // what is written beside a profile
-	if name := n.get("profile"); name != nil {
-		own = n.at("points")
-		n = n.without("profile")
-		if profile := p.find(s, name.value); profile != nil {
+	var own *tree.Node // what is written beside a profile
+	if name := n.Get("profile"); name != nil {
+		own = n.At("points")
+		n = n.Without("profile")
+		if profile := p.find(s, name.Value); profile != nil {
 			n = overProfile(profile, n)
 		} else {
-			n.partial = true // n is a copy: what it lacks may be the profile's
+			n.Partial = true // n is a copy: what it lacks may be the profile's
 		}
 	}
-	if only := n.get("only"); only != nil && s.what == "device" {
-		n = p.pick(n.without("only"), only.value, own, m.key)
+	if only := n.Get("only"); only != nil && s.what == "device" {
+		n = p.pick(n.Without("only"), only.Value, own, m.Key)
 	}
 	return n
 }
 
 // overProfile merges a thing upon its profile. Points replace one another whole.
-func overProfile(profile, thing *node) *node {
-	base, own := profile.at("points"), thing.at("points")
-	out := merge(profile.without("points"), thing.without("points"))
-	out.pos = thing.pos
+func overProfile(profile, thing *tree.Node) *tree.Node {
+	base, own := profile.At("points"), thing.At("points")
+	out := tree.Merge(profile.Without("points"), thing.Without("points"))
+	out.Pos = thing.Pos
 	switch {
 	case base == nil && own == nil:
 		return out
-	case base == nil || own != nil && (own.kind != mapping || base.kind != mapping):
-		return out.with("points", thing.get("points").pos, own)
+	case base == nil || own != nil && (own.Kind != tree.Mapping || base.Kind != tree.Mapping):
+		return out.With("points", thing.Get("points").Pos, own)
 	case own == nil:
-		return out.with("points", profile.get("points").pos, base)
+		return out.With("points", profile.Get("points").Pos, base)
 	}
-	points := make([]member, 0, len(base.members)+len(own.members))
-	for _, m := range base.members {
-		if o := own.get(m.key); o == nil {
+	points := make([]tree.Member, 0, len(base.Members)+len(own.Members))
+	for _, m := range base.Members {
+		if o := own.Get(m.Key); o == nil {
 			points = append(points, m)
-		} else if !o.value.removes() {
+		} else if !o.Value.Removes() {
 			points = append(points, *o)
 		}
 	}
-	for _, o := range own.members {
-		if base.get(o.key) == nil {
+	for _, o := range own.Members {
+		if base.Get(o.Key) == nil {
 			points = append(points, o)
 		}
 	}
-	return out.with("points", thing.get("points").pos, newMapping(own.pos, points))
+	return out.With("points", thing.Get("points").Pos, tree.NewMapping(own.Pos, points))
 }
 
 // pick keeps the points that only names, those that the device has of its own
 // beside its profile, and the scale points of both.
-func (p *profiler) pick(n, only, own *node, device string) *node {
-	points := n.get("points")
-	if only.kind != list || points == nil || points.value.kind != mapping {
-		p.fail(only.pos, "only is "+show(only)+" where a list of points is needed", "write only: [a, b] with points of the profile")
+func (p *profiler) pick(n, only, own *tree.Node, device string) *tree.Node {
+	points := n.Get("points")
+	if only.Kind != tree.List || points == nil || points.Value.Kind != tree.Mapping {
+		p.fail(only.Pos, "only is "+only.Show()+" where a list of points is needed", "write only: [a, b] with points of the profile")
 		return n
 	}
 	var keep []string
-	for _, item := range only.items {
-		if item.kind != scalar || points.value.get(item.text) == nil {
+	for _, item := range only.Items {
+		if item.Kind != tree.Scalar || points.Value.Get(item.Text) == nil {
 			var names []string
-			for _, m := range points.value.members {
-				names = append(names, m.key)
+			for _, m := range points.Value.Members {
+				names = append(names, m.Key)
 			}
 			fix := "the points are " + strings.Join(names, ", ")
-			if near := setting.Suggest(item.text, names); near != "" {
+			if near := setting.Suggest(item.Text, names); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
-			p.fail(item.pos, fmt.Sprintf("%s has no point %s", device, show(item)), fix)
+			p.fail(item.Pos, fmt.Sprintf("%s has no point %s", device, item.Show()), fix)
 			continue
 		}
-		keep = append(keep, item.text)
+		keep = append(keep, item.Text)
 	}
 	if own != nil {
-		for _, m := range own.members {
-			keep = append(keep, m.key)
+		for _, m := range own.Members {
+			keep = append(keep, m.Key)
 		}
 	}
-	for _, m := range points.value.members {
-		if factor := m.value.at("scale_point"); factor != nil && factor.kind == scalar && slices.Contains(keep, m.key) {
-			keep = append(keep, factor.text)
+	for _, m := range points.Value.Members {
+		if factor := m.Value.At("scale_point"); factor != nil && factor.Kind == tree.Scalar && slices.Contains(keep, m.Key) {
+			keep = append(keep, factor.Text)
 		}
 	}
-	var members []member
-	for _, m := range points.value.members {
-		if slices.Contains(keep, m.key) {
+	var members []tree.Member
+	for _, m := range points.Value.Members {
+		if slices.Contains(keep, m.Key) {
 			members = append(members, m)
 		}
 	}
-	return n.with("points", points.pos, newMapping(points.value.pos, members))
+	return n.With("points", points.Pos, tree.NewMapping(points.Value.Pos, members))
 }
 
 // find returns a profile by its name: one of the file, or of the library.
-func (p *profiler) find(s shelf, name *node) *node {
-	if name.kind != scalar {
-		p.fail(name.pos, "profile is "+show(name)+" where a name is needed", "write profile: NAME")
+func (p *profiler) find(s shelf, name *tree.Node) *tree.Node {
+	if name.Kind != tree.Scalar {
+		p.fail(name.Pos, "profile is "+name.Show()+" where a name is needed", "write profile: NAME")
 		return nil
 	}
-	if m := p.own.get(name.text); m != nil {
-		if m.value.kind != mapping {
-			p.fail(m.value.pos, fmt.Sprintf("profile %s is %s where keys are needed", m.key, show(m.value)), "write points: and below it, indented, the points")
+	if m := p.own.Get(name.Text); m != nil {
+		if m.Value.Kind != tree.Mapping {
+			p.fail(m.Value.Pos, fmt.Sprintf("profile %s is %s where keys are needed", m.Key, m.Value.Show()), "write points: and below it, indented, the points")
 			return nil
 		}
-		return m.value.without(described...)
+		return m.Value.Without(described...)
 	}
-	if n := shipped(s.folder, name.text); n != nil {
+	if n := shipped(s.folder, name.Text); n != nil {
 		return n
 	}
 	names := shippedNames(s.folder)
 	if p.own != nil {
-		for _, m := range p.own.members {
-			names = append(names, m.key)
+		for _, m := range p.own.Members {
+			names = append(names, m.Key)
 		}
 	}
 	fix := "add it under profiles"
-	if near := setting.Suggest(name.text, names); near != "" {
+	if near := setting.Suggest(name.Text, names); near != "" {
 		fix = fmt.Sprintf("did you mean %q?", near)
 	} else if len(names) > 0 {
 		fix += "; there are " + strings.Join(names, ", ")
 	}
-	p.fail(name.pos, fmt.Sprintf("there is no profile %q", name.text), fix)
+	p.fail(name.Pos, fmt.Sprintf("there is no profile %q", name.Text), fix)
 	return nil
 }
 
@@ -211,20 +203,20 @@ var described = []string{"about", "source"}
 var shippedCache sync.Map // file to *node
 
 // shipped returns a profile of the library without what describes it, or nil.
-func shipped(folder, name string) *node {
+func shipped(folder, name string) *tree.Node {
 	file := path.Join(folder, name+".yaml")
 	if n, ok := shippedCache.Load(file); ok {
-		return n.(*node)
+		return n.(*tree.Node)
 	}
 	content, err := library.ReadFile(file)
 	if err != nil || strings.ContainsAny(name, "/\\") {
 		return nil
 	}
-	n, problems := parse("shipped:"+file, content)
+	n, problems := tree.Parse("shipped:"+file, content)
 	if n == nil || len(problems) > 0 {
 		return nil // the test of all shipped profiles tells why
 	}
-	n = n.without(described...)
+	n = n.Without(described...)
 	shippedCache.Store(file, n)
 	return n
 }

@@ -10,10 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // sunSpecTable is a file of profiles/sunspec: the points of some models, at
@@ -34,12 +35,12 @@ func readSunSpec(t *testing.T, file string) sunSpecTable {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, problems := parse(file, content)
+	root, problems := tree.Parse(file, content)
 	for _, p := range problems {
 		t.Error(p)
 	}
 	number := func(path ...string) int {
-		n, err := strconv.Atoi(root.at(path...).text)
+		n, err := strconv.Atoi(root.At(path...).Text)
 		if err != nil {
 			t.Fatalf("%s: %v: %v", file, path, err)
 		}
@@ -47,10 +48,10 @@ func readSunSpec(t *testing.T, file string) sunSpecTable {
 	}
 	head, points, _ := strings.Cut(string(content), "\npoints:\n")
 	table := sunSpecTable{length: number("length"), points: points}
-	for _, m := range root.at("models").items {
-		id, err := strconv.Atoi(m.text)
+	for _, m := range root.At("models").Items {
+		id, err := strconv.Atoi(m.Text)
 		if err != nil {
-			t.Fatalf("%s: %v", m.pos, err)
+			t.Fatalf("%s: %v", m.Pos, err)
 		}
 		table.models = append(table.models, id)
 	}

@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fieldbridge/bridge"
+	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // loadProfile loads a gateway with one device of a profile, strictly.
@@ -70,21 +71,21 @@ func TestProfilesNameTheirSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, problems := parse(file, content)
+		root, problems := tree.Parse(file, content)
 		for _, p := range problems {
 			t.Error(p)
 		}
-		if about := root.at("about"); about == nil || len(about.text) < 10 {
+		if about := root.At("about"); about == nil || len(about.Text) < 10 {
 			t.Errorf("%s does not say what device it is for", file)
 		}
-		source := root.at("source")
-		if source == nil || source.kind != list || len(source.items) == 0 {
+		source := root.At("source")
+		if source == nil || source.Kind != tree.List || len(source.Items) == 0 {
 			t.Errorf("%s names no document", file)
 			continue
 		}
-		for _, s := range source.items {
-			if s.kind != scalar || len(s.text) < 20 {
-				t.Errorf("%s: %s names no document", s.pos, show(s))
+		for _, s := range source.Items {
+			if s.Kind != tree.Scalar || len(s.Text) < 20 {
+				t.Errorf("%s: %s names no document", s.Pos, s.Show())
 			}
 		}
 	}

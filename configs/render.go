@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"fieldbridge/configs/tree"
 )
 
 // Render writes what the gateway runs as YAML: merged, with variables and
@@ -22,7 +24,7 @@ func (l *Loaded) Render(origin bool) string {
 // folder: as [Loaded.Render], with absolute paths. It writes piece by piece, as it
 // is called when a gateway needs its most memory.
 func (l *Loaded) WriteSnapshot(w io.Writer) error {
-	r := renderer{absolute: make(map[*node]bool, len(l.paths)), out: w}
+	r := renderer{absolute: make(map[*tree.Node]bool, len(l.paths)), out: w}
 	for _, n := range l.paths {
 		r.absolute[n] = true
 	}
@@ -45,13 +47,13 @@ type renderer struct {
 	out      io.Writer // nil keeps all
 	err      error     // of out
 	origin   bool
-	absolute map[*node]bool // the texts that are paths; nil leaves them as they are
+	absolute map[*tree.Node]bool // the texts that are paths; nil leaves them as they are
 }
 
-func (r *renderer) mapping(n *node, depth int) {
-	for _, m := range n.members {
-		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), yamlText(m.key, true))
-		r.value(m.value, depth)
+func (r *renderer) mapping(n *tree.Node, depth int) {
+	for _, m := range n.Members {
+		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), yamlText(m.Key, true))
+		r.value(m.Value, depth)
 		if r.out != nil && r.Len() >= flushAt {
 			r.flush()
 		}
@@ -59,16 +61,16 @@ func (r *renderer) mapping(n *node, depth int) {
 }
 
 // value writes what stands after a key or dash, and ends the line.
-func (r *renderer) value(n *node, depth int) {
+func (r *renderer) value(n *tree.Node, depth int) {
 	switch {
-	case n.kind == mapping && len(n.members) > 0:
+	case n.Kind == tree.Mapping && len(n.Members) > 0:
 		r.WriteByte('\n')
 		r.mapping(n, depth+1)
 		return
-	case n.kind == list && !flat(n):
+	case n.Kind == tree.List && !flat(n):
 		r.WriteByte('\n')
-		for _, item := range n.items {
-			if item.kind == mapping && len(item.members) > 0 {
+		for _, item := range n.Items {
+			if item.Kind == tree.Mapping && len(item.Members) > 0 {
 				r.item(item, depth+1)
 				continue
 			}
@@ -76,25 +78,25 @@ func (r *renderer) value(n *node, depth int) {
 			r.value(item, depth+1)
 		}
 		return
-	case n.kind == list:
-		items := make([]string, len(n.items))
-		for i, item := range n.items {
+	case n.Kind == tree.List:
+		items := make([]string, len(n.Items))
+		for i, item := range n.Items {
 			items[i] = r.scalar(item)
 		}
 		r.WriteString(" [" + strings.Join(items, ", ") + "]")
-	case n.kind == mapping:
+	case n.Kind == tree.Mapping:
 		r.WriteString(" {}")
 	default:
 		r.WriteString(" " + r.scalar(n))
 	}
 	if r.origin {
-		fmt.Fprintf(r, "  # %s:%d", n.pos.File, n.pos.Line)
+		fmt.Fprintf(r, "  # %s:%d", n.Pos.File, n.Pos.Line)
 	}
 	r.WriteByte('\n')
 }
 
 // item writes a mapping in a list: its first key stands after the dash.
-func (r *renderer) item(n *node, depth int) {
+func (r *renderer) item(n *tree.Node, depth int) {
 	inner := renderer{origin: r.origin, absolute: r.absolute}
 	inner.mapping(n, depth+1)
 	indent := strings.Repeat("  ", depth)
@@ -102,36 +104,36 @@ func (r *renderer) item(n *node, depth int) {
 }
 
 // flat reports whether a list has only scalars.
-func flat(n *node) bool {
-	for _, item := range n.items {
-		if item.kind == mapping || item.kind == list {
+func flat(n *tree.Node) bool {
+	for _, item := range n.Items {
+		if item.Kind == tree.Mapping || item.Kind == tree.List {
 			return false
 		}
 	}
 	return true
 }
 
-func (r *renderer) scalar(n *node) string {
+func (r *renderer) scalar(n *tree.Node) string {
 	switch {
-	case n.kind == null:
+	case n.Kind == tree.Null:
 		return "null"
-	case n.secret != nil || n.unknown:
-		text := n.source()
+	case n.Secret != nil || n.Unknown:
+		text := n.Source()
 		if text == "" {
-			text = n.text
+			text = n.Text
 		}
 		if r.absolute != nil {
 			text = fileVariable.ReplaceAllStringFunc(text, func(v string) string {
-				return "${file:" + absolute(n.pos.File, v[len("${file:"):len(v)-1]) + "}"
+				return "${file:" + absolute(n.Pos.File, v[len("${file:"):len(v)-1]) + "}"
 			})
 		}
 		return quoteYAML(text)
 	}
-	text := strings.ReplaceAll(n.text, "${", "$${")
+	text := strings.ReplaceAll(n.Text, "${", "$${")
 	if r.absolute[n] {
-		text = absolute(n.pos.File, text)
+		text = absolute(n.Pos.File, text)
 	}
-	return yamlText(text, n.plain)
+	return yamlText(text, n.Plain)
 }
 
 var fileVariable = regexp.MustCompile(`\$\{file:[^}]*\}`)

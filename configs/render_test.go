@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"fieldbridge/southbound/modbus"
-
 	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/southbound/modbus"
 )
 
 // snapshot returns what is written of l.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
@@ -22,7 +23,7 @@ var (
 )
 
 // scalar fills a number, bool or string.
-func (d *decoder) scalar(n *node, v reflect.Value, p *place) {
+func (d *decoder) scalar(n *tree.Node, v reflect.Value, p *place) {
 	switch v.Kind() {
 	case reflect.String:
 		d.text(n, v, p)
@@ -35,47 +36,47 @@ func (d *decoder) scalar(n *node, v reflect.Value, p *place) {
 		d.float(n, v, p)
 	default:
 		// A mistake of this program: the test of all keys finds it.
-		d.fail(p, n.pos, fmt.Sprintf("%s cannot be decoded into %s", p.name(), v.Type()), "report this as a bug")
+		d.fail(p, n.Pos, fmt.Sprintf("%s cannot be decoded into %s", p.name(), v.Type()), "report this as a bug")
 	}
 }
 
 // plainScalar refuses maps and lists; wanted is what should stand there.
-func (d *decoder) plainScalar(n *node, p *place, wanted string) bool {
-	if n.kind == scalar {
+func (d *decoder) plainScalar(n *tree.Node, p *place, wanted string) bool {
+	if n.Kind == tree.Scalar {
 		return true
 	}
-	if n.kind == mapping && n.flow && len(n.members) > 0 && n.members[0].bare {
-		name := n.members[0].key
-		d.fail(p, n.pos, fmt.Sprintf("{%s} without quotes is a map to YAML", name), fmt.Sprintf("write %q", "{"+name+"}"))
+	if n.Kind == tree.Mapping && n.Flow && len(n.Members) > 0 && n.Members[0].Bare {
+		name := n.Members[0].Key
+		d.fail(p, n.Pos, fmt.Sprintf("{%s} without quotes is a map to YAML", name), fmt.Sprintf("write %q", "{"+name+"}"))
 		return false
 	}
-	d.fail(p, n.pos, fmt.Sprintf("%s is %s where %s is needed", p.name(), show(n), wanted), "write "+p.name()+": and its value in one line")
+	d.fail(p, n.Pos, fmt.Sprintf("%s is %s where %s is needed", p.name(), n.Show(), wanted), "write "+p.name()+": and its value in one line")
 	return false
 }
 
-func (d *decoder) text(n *node, v reflect.Value, p *place) bool {
+func (d *decoder) text(n *tree.Node, v reflect.Value, p *place) bool {
 	if !d.plainScalar(n, p, "text") {
 		return false
 	}
-	v.SetString(n.text)
+	v.SetString(n.Text)
 	return true
 }
 
-func (d *decoder) truth(n *node, v reflect.Value, p *place) {
+func (d *decoder) truth(n *tree.Node, v reflect.Value, p *place) {
 	if !d.plainScalar(n, p, "true or false") {
 		return
 	}
 	switch {
-	case n.plain && (n.text == "true" || n.text == "false"):
-		v.SetBool(n.text == "true")
-	case !n.plain:
-		d.fail(p, n.pos, fmt.Sprintf("%s is the text %s, not true or false", p.name(), quote(n.text)), "write true or false without quotes")
+	case n.Plain && (n.Text == "true" || n.Text == "false"):
+		v.SetBool(n.Text == "true")
+	case !n.Plain:
+		d.fail(p, n.Pos, fmt.Sprintf("%s is the text %s, not true or false", p.name(), tree.Quote(n.Text)), "write true or false without quotes")
 	default:
 		fix := "write true or false"
-		if b, ok := oldBools[strings.ToLower(n.text)]; ok {
+		if b, ok := oldBools[strings.ToLower(n.Text)]; ok {
 			fix = fmt.Sprintf("write %t: yes, no, on and off are plain text in YAML 1.2", b)
 		}
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s, not true or false", p.name(), quote(n.text)), fix)
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s, not true or false", p.name(), tree.Quote(n.Text)), fix)
 	}
 }
 
@@ -84,30 +85,30 @@ var oldBools = map[string]bool{"yes": true, "on": true, "y": true, "true": true,
 	"no": false, "off": false, "n": false, "false": false, "0": false}
 
 // numeric refuses what is no number; sane is the grammar, wanted its name.
-func (d *decoder) numeric(n *node, p *place, grammar *regexp.Regexp, wanted string) bool {
+func (d *decoder) numeric(n *tree.Node, p *place, grammar *regexp.Regexp, wanted string) bool {
 	if !d.plainScalar(n, p, wanted) {
 		return false
 	}
-	if n.plain && grammar.MatchString(n.text) {
+	if n.Plain && grammar.MatchString(n.Text) {
 		return true
 	}
-	text := fmt.Sprintf("%s is %s, not %s", p.name(), quote(n.text), wanted)
+	text := fmt.Sprintf("%s is %s, not %s", p.name(), tree.Quote(n.Text), wanted)
 	fix := "write digits"
-	switch bare := strings.ReplaceAll(n.text, "_", ""); {
-	case !n.plain && grammar.MatchString(n.text):
-		text, fix = fmt.Sprintf("%s is the text %q, not %s", p.name(), n.text, wanted), "remove the quotes"
-	case leadingZero.MatchString(n.text):
-		text, fix = leadingZeroProblem(p, n.text)
-	case strings.Contains(n.text, "_") && grammar.MatchString(bare), strings.HasPrefix(n.text, "+") && grammar.MatchString(bare[1:]):
+	switch bare := strings.ReplaceAll(n.Text, "_", ""); {
+	case !n.Plain && grammar.MatchString(n.Text):
+		text, fix = fmt.Sprintf("%s is the text %q, not %s", p.name(), n.Text, wanted), "remove the quotes"
+	case leadingZero.MatchString(n.Text):
+		text, fix = leadingZeroProblem(p, n.Text)
+	case strings.Contains(n.Text, "_") && grammar.MatchString(bare), strings.HasPrefix(n.Text, "+") && grammar.MatchString(bare[1:]):
 		fix = "write " + strings.TrimPrefix(bare, "+")
-	case strings.HasPrefix(n.text, "0o"), strings.HasPrefix(n.text, "0b"):
+	case strings.HasPrefix(n.Text, "0o"), strings.HasPrefix(n.Text, "0b"):
 		fix = "write it in decimal, or in hexadecimal as 0x1F"
-	case strings.HasSuffix(n.text, ".0") && grammar.MatchString(strings.TrimSuffix(n.text, ".0")):
-		fix = "write " + strings.TrimSuffix(n.text, ".0")
+	case strings.HasSuffix(n.Text, ".0") && grammar.MatchString(strings.TrimSuffix(n.Text, ".0")):
+		fix = "write " + strings.TrimSuffix(n.Text, ".0")
 	case grammar == numberText:
 		fix = "write it as 12, 0.5 or 1e-3"
 	}
-	d.fail(p, n.pos, text, fix)
+	d.fail(p, n.Pos, text, fix)
 	return false
 }
 
@@ -119,28 +120,28 @@ func leadingZeroProblem(p *place, text string) (what, fix string) {
 	if strings.HasPrefix(text, "-") {
 		digits = "-" + digits
 	}
-	return fmt.Sprintf("%s is %s, with a leading zero", p.name(), quote(text)), "write " + digits + ": some YAML readers take a leading zero as octal"
+	return fmt.Sprintf("%s is %s, with a leading zero", p.name(), tree.Quote(text)), "write " + digits + ": some YAML readers take a leading zero as octal"
 }
 
-func (d *decoder) integer(n *node, v reflect.Value, p *place) {
+func (d *decoder) integer(n *tree.Node, v reflect.Value, p *place) {
 	if !d.numeric(n, p, integerText, "a whole number") {
 		return
 	}
 	var err error
 	if v.CanUint() {
 		var u uint64
-		if u, err = strconv.ParseUint(n.text, 0, v.Type().Bits()); err == nil {
+		if u, err = strconv.ParseUint(n.Text, 0, v.Type().Bits()); err == nil {
 			v.SetUint(u)
 			return
 		}
 	} else {
 		var i int64
-		if i, err = strconv.ParseInt(n.text, 0, v.Type().Bits()); err == nil {
+		if i, err = strconv.ParseInt(n.Text, 0, v.Type().Bits()); err == nil {
 			v.SetInt(i)
 			return
 		}
 	}
-	d.fail(p, n.pos, fmt.Sprintf("%s is %s, outside its range", p.name(), n.text), "write "+limits(v))
+	d.fail(p, n.Pos, fmt.Sprintf("%s is %s, outside its range", p.name(), n.Text), "write "+limits(v))
 }
 
 // limits says what fits an integer type.
@@ -155,37 +156,37 @@ func limits(v reflect.Value) string {
 	return fmt.Sprintf("a whole number from %d to %d", -1<<(bits-1), 1<<(bits-1)-1)
 }
 
-func (d *decoder) float(n *node, v reflect.Value, p *place) {
+func (d *decoder) float(n *tree.Node, v reflect.Value, p *place) {
 	if !d.numeric(n, p, numberText, "a number") {
 		return
 	}
-	f, err := strconv.ParseFloat(n.text, v.Type().Bits())
+	f, err := strconv.ParseFloat(n.Text, v.Type().Bits())
 	if errors.Is(err, strconv.ErrRange) {
-		d.fail(p, n.pos, fmt.Sprintf("%s is %s, outside the range of numbers", p.name(), n.text), "write a smaller one")
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s, outside the range of numbers", p.name(), n.Text), "write a smaller one")
 		return
 	}
 	v.SetFloat(f)
 }
 
 // unmarshal fills a type that reads its text itself.
-func (d *decoder) unmarshal(n *node, v reflect.Value, u encoding.TextUnmarshaler, p *place) {
+func (d *decoder) unmarshal(n *tree.Node, v reflect.Value, u encoding.TextUnmarshaler, p *place) {
 	if !d.plainScalar(n, p, wantedText(v.Type())) {
 		return
 	}
 	// Types of other packages decide for themselves: a Modbus reference may
 	// begin with zeros.
 	own := v.Type().PkgPath() == pathType.PkgPath() || v.Type() == decimalType
-	if n.plain && own && leadingZero.MatchString(n.text) {
-		text, fix := leadingZeroProblem(p, n.text)
-		d.fail(p, n.pos, text, fix)
+	if n.Plain && own && leadingZero.MatchString(n.Text) {
+		text, fix := leadingZeroProblem(p, n.Text)
+		d.fail(p, n.Pos, text, fix)
 		return
 	}
-	if err := u.UnmarshalText([]byte(n.text)); err != nil {
+	if err := u.UnmarshalText([]byte(n.Text)); err != nil {
 		text := err.Error()
 		if !strings.HasPrefix(text, p.name()) {
 			text = p.name() + ": " + text
 		}
-		d.fail(p, n.pos, text, "")
+		d.fail(p, n.Pos, text, "")
 	}
 }
 

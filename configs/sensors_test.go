@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // sensorRecipes has a payload as the vendor documents it for each recipe, and

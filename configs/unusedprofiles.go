@@ -3,25 +3,26 @@ package configs
 import (
 	"reflect"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/mqtt"
 )
 
 // unusedProfiles checks the profiles of a file that nothing names: a mistake in
 // one shall not wait for its first use. root is the whole tree of the file.
-func unusedProfiles(root *node) []Problem {
-	profiles := root.at("profiles")
-	if profiles == nil || profiles.kind != mapping {
+func unusedProfiles(root *tree.Node) []tree.Problem {
+	profiles := root.At("profiles")
+	if profiles == nil || profiles.Kind != tree.Mapping {
 		return nil
 	}
 	used := make(map[string]bool)
 	namedProfiles(root, used)
-	var problems []Problem
-	for _, m := range profiles.members {
-		if used[m.key] || m.value.kind != mapping {
+	var problems []tree.Problem
+	for _, m := range profiles.Members {
+		if used[m.Key] || m.Value.Kind != tree.Mapping {
 			continue
 		}
-		in := new(place).down("profiles").down(m.key)
-		n := opaque(m.value.without(described...))
+		in := new(place).down("profiles").down(m.Key)
+		n := opaque(m.Value.Without(described...))
 		device, sensor := decoder{}, decoder{}
 		device.fresh(n, reflect.New(reflect.TypeFor[profile]()).Elem(), in)
 		sensor.fresh(n, reflect.New(reflect.TypeFor[mqtt.Sensor]()).Elem(), in)
@@ -33,37 +34,37 @@ func unusedProfiles(root *node) []Problem {
 }
 
 // namedProfiles collects what any profile: in a tree says.
-func namedProfiles(n *node, names map[string]bool) {
-	for _, item := range n.items {
+func namedProfiles(n *tree.Node, names map[string]bool) {
+	for _, item := range n.Items {
 		namedProfiles(item, names)
 	}
-	for _, m := range n.members {
-		if m.key == "profile" && m.value.kind == scalar {
-			names[m.value.text] = true
+	for _, m := range n.Members {
+		if m.Key == "profile" && m.Value.Kind == tree.Scalar {
+			names[m.Value.Text] = true
 		}
-		namedProfiles(m.value, names)
+		namedProfiles(m.Value, names)
 	}
 }
 
 // opaque returns n with all that has variables unknown.
-func opaque(n *node) *node {
-	if !n.dynamic {
+func opaque(n *tree.Node) *tree.Node {
+	if !n.Dynamic {
 		return n
 	}
 	out := *n
-	switch n.kind {
-	case scalar:
-		out.unknown = true
-	case list:
-		out.items = make([]*node, len(n.items))
-		for i, item := range n.items {
-			out.items[i] = opaque(item)
+	switch n.Kind {
+	case tree.Scalar:
+		out.Unknown = true
+	case tree.List:
+		out.Items = make([]*tree.Node, len(n.Items))
+		for i, item := range n.Items {
+			out.Items[i] = opaque(item)
 		}
-	case mapping:
-		out.members = make([]member, len(n.members))
-		for i, m := range n.members {
-			m.value = opaque(m.value)
-			out.members[i] = m
+	case tree.Mapping:
+		out.Members = make([]tree.Member, len(n.Members))
+		for i, m := range n.Members {
+			m.Value = opaque(m.Value)
+			out.Members[i] = m
 		}
 	}
 	return &out

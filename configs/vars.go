@@ -7,97 +7,60 @@ import (
 	"slices"
 	"strings"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
 
-// hasVariable reports whether text has a ${name}, or a $${ that stands for ${.
-func hasVariable(text string) bool { return strings.Contains(text, "${") }
-
-// substitute replaces each ${name} by what value returns, and $${ by ${ unless
-// keepEscapes. It ends at the first that value does not know and returns its
-// name; "" if all went well.
-func substitute(text string, value func(name string) (string, bool), keepEscapes bool) (out, unknown string) {
-	var b strings.Builder
-	for {
-		i := strings.Index(text, "${")
-		if i < 0 {
-			b.WriteString(text)
-			return b.String(), ""
-		}
-		if i > 0 && text[i-1] == '$' {
-			b.WriteString(text[:i-1])
-			if keepEscapes {
-				b.WriteByte('$')
-			}
-			b.WriteString("${")
-			text = text[i+2:]
-			continue
-		}
-		end := strings.IndexByte(text[i:], '}')
-		if end < 0 {
-			return b.String(), text[i:]
-		}
-		name := text[i+2 : i+end]
-		v, ok := value(name)
-		if !ok {
-			return b.String(), name
-		}
-		b.WriteString(text[:i])
-		b.WriteString(v)
-		text = text[i+end+1:]
-	}
-}
-
 // substituter replaces the variables in the tree of one gateway.
 type substituter struct {
-	vars      map[string]*node
+	vars      map[string]*tree.Node
 	resolving map[string]bool // variables that are being looked up
-	problems  []Problem
-	missing   []Problem // environment variables and files that are not here
+	problems  []tree.Problem
+	missing   []tree.Problem // environment variables and files that are not here
 }
 
-func newSubstituter(vars *node) *substituter {
-	s := &substituter{vars: make(map[string]*node), resolving: make(map[string]bool)}
+func newSubstituter(vars *tree.Node) *substituter {
+	s := &substituter{vars: make(map[string]*tree.Node), resolving: make(map[string]bool)}
 	if vars == nil {
 		return s
 	}
-	if vars.kind != mapping {
-		s.fail(vars.pos, "vars is "+show(vars)+" where names with values are needed", "write vars: {name: value}")
+	if vars.Kind != tree.Mapping {
+		s.fail(vars.Pos, "vars is "+vars.Show()+" where names with values are needed", "write vars: {name: value}")
 		return s
 	}
-	for _, m := range vars.members {
-		s.vars[m.key] = m.value
+	for _, m := range vars.Members {
+		s.vars[m.Key] = m.Value
 	}
 	return s
 }
 
-func (s *substituter) fail(at Position, text, fix string) {
-	s.problems = append(s.problems, Problem{at, text, fix})
+func (s *substituter) fail(at tree.Position, text, fix string) {
+	s.problems = append(s.problems, tree.NewProblem(at, text, fix))
 }
 
 // resolve returns n with its variables replaced. What has none is shared.
-func (s *substituter) resolve(n *node) *node {
-	if !n.dynamic {
+func (s *substituter) resolve(n *tree.Node) *tree.Node {
+	if !n.Dynamic {
 		return n
 	}
 	out := *n
-	out.dynamic = false
-	switch n.kind {
-	case scalar:
+	out.Dynamic = false
+	switch n.Kind {
+	case tree.Scalar:
 		return s.scalar(n)
-	case list:
-		out.items = make([]*node, len(n.items))
-		for i, item := range n.items {
-			out.items[i] = s.resolve(item)
+	case tree.List:
+		out.Items = make([]*tree.Node, len(n.Items))
+		for i, item := range n.Items {
+			out.Items[i] = s.resolve(item)
 		}
-	case mapping:
-		out.members = make([]member, len(n.members))
-		for i, m := range n.members {
-			key := &node{kind: scalar, pos: m.pos, text: m.key, dynamic: hasVariable(m.key)}
-			if key.dynamic {
+	case tree.Mapping:
+		out.Members = make([]tree.Member, len(n.Members))
+		for i, m := range n.Members {
+			key := &tree.Node{Kind: tree.Scalar, Pos: m.Pos, Text: m.Key, Dynamic: tree.HasVariable(m.Key)}
+			if key.Dynamic {
 				key = s.scalar(key)
 			}
-			out.members[i] = member{key.text, m.pos, m.bare, s.resolve(m.value)}
+			out.Members[i] = tree.Member{Key: key.Text, Pos: m.Pos, Bare: m.Bare, Value: s.resolve(m.Value)}
 		}
 	}
 	return &out
@@ -110,83 +73,68 @@ const maxText = 64 << 10
 // scalar replaces the variables of one text. A text that is nothing but a
 // variable becomes its value, be it a list or a map; the value's own place is
 // told when it turns out to be wrong.
-func (s *substituter) scalar(n *node) *node {
-	if name, ok := soleVariable(n.text); ok {
+func (s *substituter) scalar(n *tree.Node) *tree.Node {
+	if name, ok := tree.SoleVariable(n.Text); ok {
 		v := s.lookup(name, n)
 		if v == nil {
-			return &node{kind: scalar, pos: n.pos, text: n.text, plain: true, unknown: true}
+			return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: n.Text, Plain: true, Unknown: true}
 		}
 		return v
 	}
-	out := &node{kind: scalar, pos: n.pos, plain: true}
+	out := &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Plain: true}
 	secret := false
-	text, unknown := substitute(n.text, func(name string) (string, bool) {
+	text, unknown := tree.Substitute(n.Text, func(name string) (string, bool) {
 		v := s.lookup(name, n)
 		if v == nil {
-			out.unknown = true
+			out.Unknown = true
 			return "", true
 		}
-		if v.kind != scalar {
-			s.fail(n.pos, fmt.Sprintf("${%s} is %s and can't be part of a text", name, show(v)), "let it be the whole value")
-			out.unknown = true
+		if v.Kind != tree.Scalar {
+			s.fail(n.Pos, fmt.Sprintf("${%s} is %s and can't be part of a text", name, v.Show()), "let it be the whole value")
+			out.Unknown = true
 			return "", true
 		}
-		secret = secret || v.secret != nil
-		out.unknown = out.unknown || v.unknown
-		return v.text, true
+		secret = secret || v.Secret != nil
+		out.Unknown = out.Unknown || v.Unknown
+		return v.Text, true
 	}, false)
 	if unknown != "" {
-		s.fail(n.pos, fmt.Sprintf("%s is not closed", quote(unknown)), "write ${name}, or $${ for the two characters")
-		out.unknown = true
+		s.fail(n.Pos, fmt.Sprintf("%s is not closed", tree.Quote(unknown)), "write ${name}, or $${ for the two characters")
+		out.Unknown = true
 	}
 	if len(text) > maxText {
-		s.fail(n.pos, fmt.Sprintf("the text becomes longer than %d bytes", maxText), "use less of the variables")
-		out.unknown = true
+		s.fail(n.Pos, fmt.Sprintf("the text becomes longer than %d bytes", maxText), "use less of the variables")
+		out.Unknown = true
 	}
-	if out.text = text; out.unknown {
-		out.text = n.text
+	if out.Text = text; out.Unknown {
+		out.Text = n.Text
 	}
 	if secret {
-		source, _ := substitute(n.text, func(name string) (string, bool) {
-			if v := s.lookup(name, n); v != nil && v.secret == nil {
-				return v.text, true
+		source, _ := tree.Substitute(n.Text, func(name string) (string, bool) {
+			if v := s.lookup(name, n); v != nil && v.Secret == nil {
+				return v.Text, true
 			} else if v != nil {
-				return v.source(), true
+				return v.Source(), true
 			}
 			return "", true
 		}, true)
-		out.secret = &source
+		out.Secret = &source
 	}
-	if strings.Contains(n.text, "$${") && unknownVariables(n.text) == 0 {
-		out.plain = n.plain // an escape only
+	if strings.Contains(n.Text, "$${") && tree.UnknownVariables(n.Text) == 0 {
+		out.Plain = n.Plain // an escape only
 	}
 	return out
 }
 
-// unknownVariables counts the variables of a text; escapes are none.
-func unknownVariables(text string) int {
-	n := 0
-	substitute(text, func(string) (string, bool) { n++; return "", true }, true)
-	return n
-}
-
-// soleVariable returns the name in a text that is ${name} and no more.
-func soleVariable(text string) (string, bool) {
-	if !strings.HasPrefix(text, "${") || strings.IndexByte(text, '}') != len(text)-1 {
-		return "", false
-	}
-	return text[2 : len(text)-1], true
-}
-
 // lookup returns the value of a variable that n uses, or nil after telling why
 // there is none.
-func (s *substituter) lookup(name string, n *node) *node {
+func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 	if env, ok := strings.CutPrefix(name, "env:"); ok {
 		text, ok := os.LookupEnv(env)
 		if !ok {
 			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env), "set it where fieldbridge runs")
 		}
-		return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: new("${" + name + "}")}
+		return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + name + "}")}
 	}
 	if file, ok := strings.CutPrefix(name, "file:"); ok {
 		return s.file(file, n, name)
@@ -197,18 +145,18 @@ func (s *substituter) lookup(name string, n *node) *node {
 		if near := setting.Suggest(name, slices.Sorted(maps.Keys(s.vars))); near != "" {
 			fix = fmt.Sprintf("did you mean ${%s}?", near)
 		}
-		s.fail(n.pos, fmt.Sprintf("there is no variable %q", name), fix)
+		s.fail(n.Pos, fmt.Sprintf("there is no variable %q", name), fix)
 		return nil
 	}
-	if v.kind == null {
-		s.fail(v.pos, fmt.Sprintf("variable %s has no value", name), "give it one, or remove it")
+	if v.Kind == tree.Null {
+		s.fail(v.Pos, fmt.Sprintf("variable %s has no value", name), "give it one, or remove it")
 		return nil
 	}
-	if !v.dynamic {
+	if !v.Dynamic {
 		return v
 	}
 	if s.resolving[name] {
-		s.fail(v.pos, fmt.Sprintf("variable %s is made of itself", name), "break the circle")
+		s.fail(v.Pos, fmt.Sprintf("variable %s is made of itself", name), "break the circle")
 		return nil
 	}
 	s.resolving[name] = true
@@ -218,18 +166,18 @@ func (s *substituter) lookup(name string, n *node) *node {
 }
 
 // file returns what a file has, without the newline at its end.
-func (s *substituter) file(name string, n *node, variable string) *node {
-	path := resolve(n.pos.File, name)
+func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Node {
+	path := resolve(n.Pos.File, name)
 	content, err := readFile(path)
 	if err != nil {
 		return s.notHere(n, variable, fmt.Sprintf("%s: %s", path, err.text), err.fix)
 	}
 	text := strings.TrimRight(string(content), "\r\n")
-	return &node{kind: scalar, pos: n.pos, text: text, plain: true, secret: new("${" + variable + "}")}
+	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + variable + "}")}
 }
 
 // notHere notes what this machine does not have; the value stays unknown.
-func (s *substituter) notHere(n *node, variable, text, fix string) *node {
-	s.missing = append(s.missing, Problem{n.pos, text, fix})
-	return &node{kind: scalar, pos: n.pos, text: "${" + variable + "}", plain: true, unknown: true}
+func (s *substituter) notHere(n *tree.Node, variable, text, fix string) *tree.Node {
+	s.missing = append(s.missing, tree.NewProblem(n.Pos, text, fix))
+	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: "${" + variable + "}", Plain: true, Unknown: true}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fieldbridge/configs"
+	configtree "fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/store/state"
 )
@@ -55,7 +56,7 @@ func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer)
 	loaded, err := configs.LoadGateway(rest[0], gateway)
 	if err == nil {
 		if refused := loaded.Refusals(); len(refused) > 0 {
-			err = &configs.Error{Problems: refused}
+			err = &configtree.Error{Problems: refused}
 		}
 	}
 	if asJSON {
@@ -63,7 +64,7 @@ func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		var wrong *configs.Error
+		var wrong *configtree.Error
 		if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
 			fmt.Fprintf(stderr, "%d problems in %s\n", len(wrong.Problems), rest[0])
 		}
@@ -95,7 +96,7 @@ func planned(l *configs.Loaded) configs.Plan {
 
 func printCheckJSON(stdout io.Writer, file string, loaded *configs.Loaded, err error) error {
 	result := checkResult{File: file, OK: err == nil}
-	var wrong *configs.Error
+	var wrong *configtree.Error
 	if errors.As(err, &wrong) {
 		result.Errors = checkNotes(wrong.Problems)
 	} else {
@@ -110,11 +111,11 @@ func printCheckJSON(stdout io.Writer, file string, loaded *configs.Loaded, err e
 }
 
 // warnings are all that is doubtful in a configuration without errors.
-func warnings(l *configs.Loaded) []configs.Problem {
+func warnings(l *configs.Loaded) []configtree.Problem {
 	return slices.Concat(l.Missing, l.Warnings, l.Advice())
 }
 
-func checkNotes(problems []configs.Problem) []checkNote {
+func checkNotes(problems []configtree.Problem) []checkNote {
 	notes := make([]checkNote, len(problems))
 	for i, p := range problems {
 		notes[i] = checkNote{p.Position.File, p.Position.Line, p.Position.Column, p.Text, p.Fix}

@@ -15,6 +15,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
+	"fieldbridge/configs/tree"
 )
 
 // memory is a state in memory.
@@ -143,7 +144,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("another topic: %v %+v", err, c.Status())
 	}
 	b.write(text("two") + "colour: red\n")
-	var wrong *configs.Error
+	var wrong *tree.Error
 	if _, err := c.Reload(t.Context(), 0, 1); !errors.As(err, &wrong) || topic(c) != "two" || len(c.Health()) != 1 {
 		t.Errorf("a wrong file: %v, %v", err, c.Health())
 	}

@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/configs"
+	"fieldbridge/configs/tree"
 )
 
 const (
@@ -153,7 +154,7 @@ func (c *Changer) end() { <-c.turn }
 var ErrOnTrial = errors.New("a change is on trial: wait until it is confirmed or taken back")
 
 // Reload reads the file and applies what is different. If it is wrong, nothing
-// changes and the error, an [*configs.Error], tells why. The same content does
+// changes and the error, an [*tree.Error], tells why. The same content does
 // nothing. The text tells what was done.
 //
 // With confirm the change is on trial for so long: then the link must be up and
@@ -179,7 +180,7 @@ func (c *Changer) reload(confirm time.Duration, share float64) (text string, err
 	c.seen = look(c.files)
 	l, err := configs.LoadGateway(c.o.File, c.o.Gateway)
 	if err == nil && len(l.Missing) > 0 {
-		err = &configs.Error{Problems: l.Missing}
+		err = &tree.Error{Problems: l.Missing}
 	}
 	if err != nil {
 		c.refuse("the file is wrong and was not applied: "+firstLine(err), err)

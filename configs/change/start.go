@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
+	"fieldbridge/configs/tree"
 )
 
 // mostStarts is how often a configuration may be started before it must have
@@ -37,7 +38,7 @@ func start(l *configs.Loaded, fellBack string) Started {
 func Start(file, gateway string, open func(dir string) (bridge.State, error)) (Started, error) {
 	l, err := configs.LoadGateway(file, gateway)
 	if err == nil && len(l.Missing) > 0 {
-		err = &configs.Error{Problems: l.Missing}
+		err = &tree.Error{Problems: l.Missing}
 	}
 	if err != nil {
 		return fallBack(file, gateway, open, err)
@@ -102,7 +103,7 @@ func fallBack(file, gateway string, open func(dir string) (bridge.State, error),
 
 // firstLine tells the first of many problems.
 func firstLine(err error) string {
-	var many *configs.Error
+	var many *tree.Error
 	if !errors.As(err, &many) || len(many.Problems) == 1 {
 		return err.Error()
 	}

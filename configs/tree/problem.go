@@ -1,4 +1,4 @@
-package configs
+package tree
 
 import (
 	"cmp"
@@ -33,6 +33,9 @@ type Problem struct {
 	Fix      string // what to do; may be empty
 }
 
+// NewProblem returns what is wrong at a place, and what to do.
+func NewProblem(at Position, text, fix string) Problem { return Problem{at, text, fix} }
+
 // String returns file:line:column: what is wrong: what to do.
 func (p Problem) String() string {
 	s := p.Position.String() + ": " + p.Text
@@ -56,20 +59,20 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// newError sorts problems and returns them as an error, or nil if there are none.
-func newError(problems []Problem) error {
+// ErrorOf sorts problems and returns them as an error, or nil if there are none.
+func ErrorOf(problems ...Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return &Error{sortProblems(problems)}
+	return &Error{Sorted(problems)}
 }
 
 // samePlace is how many problems of one place are told: a mistake below a range
 // is one for each of its names.
 const samePlace = 3
 
-// sortProblems orders by place; what is said twice is kept once.
-func sortProblems(problems []Problem) []Problem {
+// Sorted orders by place; what is said twice is kept once.
+func Sorted(problems []Problem) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Position.compare(b.Position) })
 	problems = slices.Compact(problems)
 	var out []Problem

@@ -1,4 +1,4 @@
-package configs
+package tree
 
 import (
 	"fmt"
@@ -78,7 +78,7 @@ func TestSyntax(t *testing.T) {
 		"---\n":                 "1:1: the file is empty: write a first configuration with: fieldbridge init",
 	}
 	for text, want := range tests {
-		_, problems := parse("f", []byte(text))
+		_, problems := Parse("f", []byte(text))
 		var got []string
 		for _, p := range problems {
 			got = append(got, strings.TrimPrefix(p.String(), "f:"))
@@ -90,29 +90,29 @@ func TestSyntax(t *testing.T) {
 }
 
 // outline writes a tree so that a test can tell it: kinds, places and texts.
-func outline(n *node) string {
-	at := fmt.Sprintf("%d:%d", n.pos.Line, n.pos.Column)
+func outline(n *Node) string {
+	at := fmt.Sprintf("%d:%d", n.Pos.Line, n.Pos.Column)
 	var parts []string
-	switch n.kind {
-	case scalar:
-		if n.plain {
-			return at + "=" + n.text
+	switch n.Kind {
+	case Scalar:
+		if n.Plain {
+			return at + "=" + n.Text
 		}
-		return fmt.Sprintf("%s=%q", at, n.text)
-	case null:
+		return fmt.Sprintf("%s=%q", at, n.Text)
+	case Null:
 		return at + "=null"
-	case list:
-		for _, item := range n.items {
+	case List:
+		for _, item := range n.Items {
 			parts = append(parts, outline(item))
 		}
 		return at + "[" + strings.Join(parts, " ") + "]"
 	}
-	for _, m := range n.members {
+	for _, m := range n.Members {
 		mark := ":"
-		if m.bare {
+		if m.Bare {
 			mark = "?"
 		}
-		parts = append(parts, fmt.Sprintf("%d:%d %s%s", m.pos.Line, m.pos.Column, m.key, mark)+outline(m.value))
+		parts = append(parts, fmt.Sprintf("%d:%d %s%s", m.Pos.Line, m.Pos.Column, m.Key, mark)+outline(m.Value))
 	}
 	return at + "{" + strings.Join(parts, " ") + "}"
 }
@@ -135,7 +135,7 @@ func TestPositions(t *testing.T) {
 		"'<<': a\n=: b\n":                        "1:1{1:1 <<:1:7=a 2:1 =:2:4=b}",
 	}
 	for text, want := range tests {
-		root, problems := parse("f", []byte(text))
+		root, problems := Parse("f", []byte(text))
 		if len(problems) > 0 {
 			t.Errorf("%q: %v", text, problems)
 			continue

@@ -1,23 +1,14 @@
-package configs
+package tree
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"strings"
 	"unicode/utf8"
 )
 
-const (
-	// maxFile is far above what a fleet of thousands of gateways needs, and
-	// keeps a wrong file name (a disk image, a log) from filling the memory.
-	maxFile = 16 << 20
-	// maxDepth of brackets and dashes bounds the parser's recursion.
-	maxDepth = 100
-)
+// maxDepth of brackets and dashes bounds the parser's recursion.
+const maxDepth = 100
 
 // source is the text of a file, ready to be parsed: UTF-8 without byte order
 // mark, lines ending in \n.
@@ -25,47 +16,6 @@ type source struct {
 	file  string
 	text  []byte
 	lines []string
-}
-
-// fileError is why a file can't be read.
-type fileError struct{ text, fix string }
-
-func readFile(file string) ([]byte, *fileError) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, explainOpen(err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, &fileError{"is a folder", "name the YAML file in it"}
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, &fileError{"cannot be read: " + cause(err), "check the disk"}
-	}
-	if len(content) > maxFile {
-		return nil, &fileError{"is larger than 16 MiB", "check that this is the configuration; a fleet so large can be split with include"}
-	}
-	return content, nil
-}
-
-func explainOpen(err error) *fileError {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &fileError{"no such file", "check the name, or write a first one with: fieldbridge init"}
-	case errors.Is(err, fs.ErrPermission):
-		return &fileError{"permission denied", "let the user who runs fieldbridge read it (ls -l shows who may)"}
-	}
-	return &fileError{"cannot be opened: " + cause(err), "check the name"}
-}
-
-// cause strips the operation and file name that the line already names.
-func cause(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return err.Error()
 }
 
 // newSource checks what the YAML parser takes for granted.

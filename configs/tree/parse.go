@@ -1,4 +1,4 @@
-package configs
+package tree
 
 import (
 	"bytes"
@@ -12,10 +12,10 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// parse reads a YAML document that is a mapping. A syntax error comes alone;
+// Parse reads a YAML document that is a mapping. A syntax error comes alone;
 // what is YAML, but not ours (anchors, tags), is told together with all else,
 // and the node is the rest.
-func parse(file string, content []byte) (*node, []Problem) {
+func Parse(file string, content []byte) (*Node, []Problem) {
 	src, p := newSource(file, content)
 	if p != nil {
 		return nil, []Problem{*p}
@@ -111,14 +111,14 @@ func (b *builder) keep(text string) string {
 }
 
 // document converts the one document; the node is nil if there is none.
-func (b *builder) document(documents []*yaml.Node) *node {
+func (b *builder) document(documents []*yaml.Node) *Node {
 	if len(documents) == 0 || isEmpty(documents[0].Content[0]) && documents[0].Content[0].Value == "" {
 		b.problem(Position{b.src.file, 1, 1}, "the file is empty", "write a first configuration with: fieldbridge init")
 		return nil
 	}
 	root := b.node(documents[0].Content[0])
-	if root.kind != mapping {
-		b.problem(root.pos, "the file has no keys", "begin it with gateway: NAME")
+	if root.Kind != Mapping {
+		b.problem(root.Pos, "the file has no keys", "begin it with gateway: NAME")
 		return nil
 	}
 	if len(documents) > 1 {
@@ -135,7 +135,7 @@ func isEmpty(n *yaml.Node) bool {
 }
 
 // node converts one value.
-func (b *builder) node(n *yaml.Node) *node {
+func (b *builder) node(n *yaml.Node) *Node {
 	at := b.src.place(n)
 	if n.Anchor != "" {
 		b.problem(at, "anchors (&name) are not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
@@ -147,56 +147,56 @@ func (b *builder) node(n *yaml.Node) *node {
 	case yaml.MappingNode:
 		return b.mapping(n, at)
 	case yaml.SequenceNode:
-		out := &node{kind: list, pos: at, flow: n.Style&yaml.FlowStyle != 0, items: make([]*node, len(n.Content))}
+		out := &Node{Kind: List, Pos: at, Flow: n.Style&yaml.FlowStyle != 0, Items: make([]*Node, len(n.Content))}
 		for i, item := range n.Content {
-			out.items[i] = b.node(item)
-			out.dynamic = out.dynamic || out.items[i].dynamic
+			out.Items[i] = b.node(item)
+			out.Dynamic = out.Dynamic || out.Items[i].Dynamic
 		}
 		n.Content = nil // a large file needs its memory twice for as short as may be
 		return out
 	case yaml.AliasNode:
 		b.problem(at, b.src.alias(at), "if it is text, put it in quotes; else write the values out")
-		return &node{kind: scalar, pos: at, text: "*", unknown: true}
+		return &Node{Kind: Scalar, Pos: at, Text: "*", Unknown: true}
 	}
 	if isEmpty(n) {
-		return &node{kind: null, pos: at, plain: n.Value != ""}
+		return &Node{Kind: Null, Pos: at, Plain: n.Value != ""}
 	}
 	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
-	return &node{kind: scalar, pos: at, text: b.keep(n.Value), plain: n.Style&quoted == 0, dynamic: hasVariable(n.Value)}
+	return &Node{Kind: Scalar, Pos: at, Text: b.keep(n.Value), Plain: n.Style&quoted == 0, Dynamic: HasVariable(n.Value)}
 }
 
-func (b *builder) mapping(n *yaml.Node, at Position) *node {
-	out := &node{kind: mapping, pos: at, flow: n.Style&yaml.FlowStyle != 0, members: make([]member, 0, len(n.Content)/2)}
+func (b *builder) mapping(n *yaml.Node, at Position) *Node {
+	out := &Node{Kind: Mapping, Pos: at, Flow: n.Style&yaml.FlowStyle != 0, Members: make([]Member, 0, len(n.Content)/2)}
 	seen := make(map[string]int, len(n.Content)/2) // key to line
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		m, ok := b.member(n.Content[i], n.Content[i+1], out.flow)
-		if i == 0 && !out.flow {
-			out.pos = m.pos
+		m, ok := b.member(n.Content[i], n.Content[i+1], out.Flow)
+		if i == 0 && !out.Flow {
+			out.Pos = m.Pos
 		}
 		if !ok {
-			out.partial = true
+			out.Partial = true
 			continue
 		}
-		if first, ok := seen[m.key]; ok {
-			b.problem(m.pos, fmt.Sprintf("key %q is given twice, first in line %d", m.key, first), "remove one of them")
+		if first, ok := seen[m.Key]; ok {
+			b.problem(m.Pos, fmt.Sprintf("key %q is given twice, first in line %d", m.Key, first), "remove one of them")
 			continue
 		}
-		seen[m.key] = m.pos.Line
-		out.members = append(out.members, m)
-		out.dynamic = out.dynamic || m.value.dynamic || hasVariable(m.key)
+		seen[m.Key] = m.Pos.Line
+		out.Members = append(out.Members, m)
+		out.Dynamic = out.Dynamic || m.Value.Dynamic || HasVariable(m.Key)
 	}
 	n.Content = nil
 	return out
 }
 
-func (b *builder) member(key, value *yaml.Node, flow bool) (member, bool) {
+func (b *builder) member(key, value *yaml.Node, flow bool) (Member, bool) {
 	at := b.src.place(key)
-	m := member{pos: at}
+	m := Member{Pos: at}
 	before := strings.TrimRight(b.src.line(at.Line)[:byteOffset(b.src.line(at.Line), at.Column)], " ")
 	switch {
 	case strings.HasSuffix(before, "?") && (len(before) == 1 || strings.IndexByte(" {[,-", before[len(before)-2]) >= 0):
-		m.pos.Column = utf8.RuneCountInString(before)
-		b.problem(m.pos, "keys after ? are not supported", "write it as key: value")
+		m.Pos.Column = utf8.RuneCountInString(before)
+		b.problem(m.Pos, "keys after ? are not supported", "write it as key: value")
 		return m, false
 	case key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == "<<":
 		b.problem(at, "the merge key << is not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
@@ -209,15 +209,15 @@ func (b *builder) member(key, value *yaml.Node, flow bool) (member, bool) {
 		b.problem(at, "a "+what+" cannot be a key", "put text with { or [ in it in double quotes")
 		return m, false
 	}
-	m.key = b.keep(key.Value)
-	m.value = b.node(value)
-	if m.value.kind == null && !m.value.plain {
-		m.bare = flow && !b.src.colonAfter(at, key)
-		if m.bare && key.Style == 0 && noSpace.MatchString(m.key) {
+	m.Key = b.keep(key.Value)
+	m.Value = b.node(value)
+	if m.Value.Kind == Null && !m.Value.Plain {
+		m.Bare = flow && !b.src.colonAfter(at, key)
+		if m.Bare && key.Style == 0 && noSpace.MatchString(m.Key) {
 			b.problem(at, "no space after the colon", "write key: value")
 			return m, false
 		}
-		m.value.pos = at
+		m.Value.Pos = at
 	}
 	return m, true
 }
@@ -246,11 +246,11 @@ func (s *source) rest(at Position) string {
 
 // excerpt quotes the first word of a text.
 func excerpt(text string) string {
-	return quote(firstWord(text))
+	return Quote(firstWord(text))
 }
 
-// quote quotes what a user wrote, shortened.
-func quote(text string) string {
+// Quote quotes what a user wrote, shortened.
+func Quote(text string) string {
 	const most = 60
 	if utf8.RuneCountInString(text) > most {
 		text = string([]rune(text)[:most]) + "…"
