@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"fieldbridge/setting"
 )
 
 // explanation is a failure in one sentence: what is wrong and what to do.
@@ -61,24 +63,24 @@ func explain(err error) explanation {
 
 // explainFiles is about certificate, key and CA on our disk.
 func explainFiles(f *connectError) (explanation, bool) {
-	var file *fileError
+	var file *setting.FileError
 	if !errors.As(f.err, &file) {
 		return explanation{}, false
 	}
-	name := fmt.Sprintf("%s %s", file.key, file.path)
+	name := fmt.Sprintf("%s %s", file.Key, file.Path)
 	switch {
-	case errors.Is(file.err, fs.ErrNotExist):
-		return act("%s does not exist: put the file there, or correct northbound.awsiot.%s", name, file.key), true
-	case errors.Is(file.err, fs.ErrPermission):
+	case errors.Is(file.Err, fs.ErrNotExist):
+		return act("%s does not exist: put the file there, or correct northbound.awsiot.%s", name, file.Key), true
+	case errors.Is(file.Err, fs.ErrPermission):
 		return act("%s may not be read by this user: change its owner or mode", name), true
-	case errors.Is(file.err, errMismatch):
+	case errors.Is(file.Err, setting.ErrKeyMismatch):
 		return act("%s does not belong to the certificate: use the key that was made with it, or have a new certificate made", name), true
-	case errors.Is(file.err, errEncrypted):
+	case errors.Is(file.Err, setting.ErrEncryptedKey):
 		return act("%s is encrypted: decrypt it (openssl pkey -in FILE -out NEW), nobody is there to type a passphrase", name), true
-	case errors.Is(file.err, errNoKey), errors.Is(file.err, errNoCertificate):
-		return act("%s: %v: give a file with -----BEGIN lines (convert DER with openssl)", name, file.err), true
+	case errors.Is(file.Err, setting.ErrNoKey), errors.Is(file.Err, setting.ErrNoCertificate):
+		return act("%s: %v: give a file with -----BEGIN lines (convert DER with openssl)", name, file.Err), true
 	}
-	return act("%s cannot be used: %v: give a right PEM file", name, file.err), true
+	return act("%s cannot be used: %v: give a right PEM file", name, file.Err), true
 }
 
 func explainProxy(f *connectError) (explanation, bool) {

@@ -3,14 +3,10 @@ package awsiot
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/setting"
 )
 
 const (
@@ -21,19 +17,6 @@ const (
 	expiryWarning = 30 * 24 * time.Hour
 	expiryAlarm   = 7 * 24 * time.Hour
 )
-
-// stamp returns what changes when one of the files that cfg names does.
-func stamp(cfg *Config) string {
-	var b strings.Builder
-	for _, path := range []setting.Path{cfg.Certificate, cfg.PrivateKey, cfg.CA} {
-		if info, err := os.Stat(string(path)); err == nil {
-			fmt.Fprintf(&b, "%d %d;", info.ModTime().UnixNano(), info.Size())
-		} else {
-			b.WriteString("-;")
-		}
-	}
-	return b.String()
-}
 
 // certificateStatus returns what people want to know of c; nil of none.
 func certificateStatus(c *x509.Certificate) *bridge.CertificateStatus {

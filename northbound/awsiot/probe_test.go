@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"fieldbridge/setting"
 )
 
 func TestRootsForACheck(t *testing.T) {
@@ -31,7 +33,7 @@ func TestExplainAt(t *testing.T) {
 		{AtConnect, Refused(0x80, "no: why"), "cloud:8883 refuses the CONNECT (0x80 no: why)", ""},
 		{AtConnect, Disconnected(0x8B, ""), "cloud:8883 is shutting down this server (0x8B)", "connecting to another"},
 		{AtHandshake, errors.New("tls: odd"), "connecting to cloud:8883: tls: odd", ""},
-		{AtFiles, &fileError{"ca", "ca.pem", errNoCertificate}, "ca ca.pem: there is no PEM certificate in it", "give a file with -----BEGIN lines (convert DER with openssl)"},
+		{AtFiles, &setting.FileError{Key: "ca", Path: "ca.pem", Err: setting.ErrNoCertificate}, "ca ca.pem: there is no PEM certificate in it", "give a file with -----BEGIN lines (convert DER with openssl)"},
 	} {
 		text, fix := ExplainAt(cfg, tt.at, nil, tt.err)
 		if text != tt.text || fix != tt.fix {

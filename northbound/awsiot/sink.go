@@ -194,7 +194,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 				return status.will()
 			},
 			sent: func() { back.last = time.Now() }}
-		files := stamp(&cfg)
+		files := cfg.files().Stamp()
 		session, err := a.open(ctx)
 		s.owns(a.own)
 		if err != nil {
@@ -253,7 +253,7 @@ func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 		case <-s.applied:
 			timer.Reset(max(connectPause-time.Since(back.last), 0))
 		case <-look.C:
-			if cfg := s.current(); awaited && stamp(&cfg) != s.files {
+			if cfg := s.current(); awaited && cfg.files().Stamp() != s.files {
 				s.log.Info("certificate, key or CA have changed, connecting at once")
 				awaited = false
 				timer.Reset(max(connectPause-time.Since(back.last), 0))
@@ -334,7 +334,7 @@ func (s *Sink) hold(ctx context.Context, session *session) bool {
 			s.log.Info("the uplink's configuration has changed, connecting again")
 			return true
 		case <-look.C:
-			if own := session.facts.own; own != nil && time.Now().After(own.NotAfter) && stamp(session.cfg) != s.files {
+			if own := session.facts.own; own != nil && time.Now().After(own.NotAfter) && session.cfg.files().Stamp() != s.files {
 				s.log.Info("our certificate has expired and its file has changed, connecting again")
 				return true
 			}
