@@ -16,6 +16,7 @@ import (
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
+	"fieldbridge/northbound/awsiot"
 	"fieldbridge/northbound/awsiot/identity"
 )
 
@@ -63,8 +64,9 @@ func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool
 // identityOptions returns what to check. force connects beside a running
 // gateway.
 func identityOptions(ctx context.Context, c *configs.Config, force bool) identity.Options {
-	o := identity.Options{Config: c.Northbound.AWSIoT, Gateway: c.Gateway, Synced: new(bridge.Clock).Synced,
-		Built: builtAt()}
+	north := &c.Northbound.AWSIoT
+	o := identity.Options{Config: north.Config, Gateway: c.Gateway,
+		StatusTopic: awsiot.StatusTopic(north, c.Gateway, c.Labels), Synced: new(bridge.Clock).Synced, Built: builtAt()}
 	if force {
 		return o
 	}

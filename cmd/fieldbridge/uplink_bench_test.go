@@ -131,7 +131,8 @@ func newUplink(b *testing.B, dir, addr string, format payload.Format) *uplink {
 	file := func(name string) setting.Path { return setting.Path(filepath.Join(dir, "certs", name)) }
 	u.config.Endpoint, u.config.ServerName = addr, "localhost"
 	u.config.Certificate, u.config.PrivateKey, u.config.CA = file("load.pem"), file("load.key"), file("ca.pem")
-	u.config.Topic, u.config.Format, u.config.Rate = "load/{gateway}", format, awsiot.Rate{}
+	u.config.Topic, u.config.Format = "load/{gateway}", format
+	u.config.Rate.Messages, u.config.Rate.Bytes = 0, 0
 	if format == payload.Columns {
 		u.config.MaxMessage = 40_000
 	}

@@ -9,81 +9,8 @@ import (
 
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
-	"fieldbridge/setting"
+	"fieldbridge/northbound/awsiot/uplink"
 )
-
-var testBackoff = Backoff{Min: setting.Duration(time.Second), Max: setting.Duration(2 * time.Minute), Gateways: 1}
-
-func TestBackoffGrowsAndRemembers(t *testing.T) {
-	now := time.Now()
-	largest := func(attempt int) time.Duration {
-		longest := time.Duration(0)
-		for range 2000 {
-			b := backoff{attempt: attempt, last: now}
-			d := b.next(testBackoff, now)
-			if d < connectPause {
-				t.Fatalf("attempt %d waits only %v", attempt, d)
-			}
-			longest = max(longest, d)
-		}
-		return longest
-	}
-	for attempt, limit := range map[int]time.Duration{1: connectPause, 3: 4 * time.Second, 5: 16 * time.Second, 20: 2 * time.Minute, 100: 2 * time.Minute} {
-		if got := largest(attempt); got > limit || got < limit*8/10 {
-			t.Errorf("attempt %d waits up to %v, want %v", attempt, got, limit)
-		}
-	}
-	b := backoff{}
-	if d := b.next(testBackoff, now); d > time.Second {
-		t.Errorf("the first attempt waits %v", d)
-	}
-	for range 6 {
-		b.begin(now)
-		b.ended(10*time.Second, true, false, false) // up, but not for long
-	}
-	if b.attempt != 6 {
-		t.Errorf("short connections are forgotten: attempt %d", b.attempt)
-	}
-	b.ended(time.Hour, false, false, false) // up, but nothing was acknowledged
-	if b.attempt != 7 {
-		t.Error("a connection that took nothing counts as a success")
-	}
-	b.ended(time.Hour, true, false, true)
-	if b.attempt != 1 {
-		t.Errorf("attempt %d after a good connection", b.attempt)
-	}
-	if d := b.next(testBackoff, now.Add(time.Hour)); d > time.Second {
-		t.Errorf("after an end that we wanted: %v", d)
-	}
-	b.ended(time.Hour, true, true, false)
-	if d := b.next(testBackoff, now); d < takeoverPause {
-		t.Errorf("after a takeover: %v", d)
-	}
-}
-
-// TestTakeoversWaitLonger: two gateways with one identity.
-func TestTakeoversWaitLonger(t *testing.T) {
-	var b backoff
-	want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute}
-	for i, least := range want {
-		b.ended(time.Minute, true, true, false)
-		if d := b.next(testBackoff, time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {
-			t.Errorf("takeover %d: waits %v, want %v", i+1, d, least)
-		}
-		b.begin(time.Now())
-	}
-	b.ended(time.Minute, true, false, false) // lost in another way: that is not forgotten
-	b.begin(time.Now())
-	b.ended(time.Minute, true, true, false)
-	if d := b.next(testBackoff, time.Now()); d < mostTakeover {
-		t.Errorf("after a loss between: %v", d)
-	}
-	b.begin(time.Now())
-	b.ended(2*time.Hour, true, true, false)
-	if d := b.next(testBackoff, time.Now()); d != takeoverPause {
-		t.Errorf("after two good hours: %v", d)
-	}
-}
 
 // connects records when CONNECTs arrive.
 type connects struct {
@@ -113,7 +40,7 @@ func (c *connects) check(t *testing.T, least int) {
 		t.Errorf("%d CONNECTs, want at least %d", len(at), least)
 	}
 	for i := 1; i < len(at); i++ {
-		if gap := at[i].Sub(at[i-1]); gap < connectPause {
+		if gap := at[i].Sub(at[i-1]); gap < uplink.ConnectPause {
 			t.Errorf("CONNECT %d came %v after the one before", i, gap)
 		}
 	}
@@ -187,7 +114,7 @@ func TestTakeoverWaits(t *testing.T) {
 			t.Errorf("health %+v, want an alarm", h)
 		}
 		<-r.links
-		if at := c.times(); at[1].Sub(at[0]) < takeoverPause {
+		if at := c.times(); at[1].Sub(at[0]) < 30*time.Second {
 			t.Errorf("back after %v", at[1].Sub(at[0]))
 		}
 	})
@@ -221,10 +148,32 @@ func TestUncleanStartWaits(t *testing.T) {
 				begin := time.Now()
 				r.start()
 				<-r.links
-				if waited := time.Since(begin); (waited >= connectPause) != tt.want {
+				if waited := time.Since(begin); (waited >= uplink.ConnectPause) != tt.want {
 					t.Errorf("connected after %v, waits %v", waited, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// TestOneGatewayConnectsSoon: with someone in front of it.
+func TestOneGatewayConnectsSoon(t *testing.T) {
+	bubble(t, nil, func(r *rig) {
+		begin := time.Now()
+		r.start()
+		link := <-r.links
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("connected %v after the start", d)
+		}
+		time.Sleep(time.Minute)
+		if err := <-publish(link, "t", "x"); err != nil {
+			t.Fatal(err)
+		}
+		lost := time.Now()
+		r.cloud.Drop("gateway-1")
+		<-r.links
+		if d := time.Since(lost); d > 2*time.Second {
+			t.Errorf("connected %v after the loss", d)
+		}
+	})
 }

@@ -82,10 +82,8 @@ func (s *Sink) respond(response string, correlation []byte) func(answer) {
 		if !answerable(topic) {
 			topic = status.topic
 		}
-		session.reply(topic, encode(a), correlation, func(code byte, err error) {
-			if err == nil {
-				err = pubackError(topic, code)
-			}
+		m := bridge.Message{Topic: topic, Payload: encode(a), ContentType: payload.ContentType}
+		session.Send(&m, correlation, func(err error) {
 			if err != nil {
 				s.log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
 			}

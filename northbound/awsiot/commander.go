@@ -38,7 +38,7 @@ type commander struct {
 	off      commandSwitch
 	counts   [len(outcomes)]atomic.Uint64 // by outcome; the same again not counted
 
-	executions executions
+	executions *executions
 }
 
 func newCommander(s *Sink) *commander {

@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
-	"github.com/eclipse/paho.golang/paho"
+	"fieldbridge/northbound/awsiot/uplink"
+
+	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // AWS IoT Commands sends an execution to $aws/commands/things/THING/executions/
@@ -81,14 +85,15 @@ type debt struct {
 // executions is the side of a commander that deals with AWS IoT Commands. The
 // commander's goroutine owns it, but for the channels.
 type executions struct {
+	taken     atomic.Bool // on the present connection
 	answers   chan executionAnswer
 	connected chan struct{} // one value: executions are taken on a new connection
 	owed      map[string]*debt
 	asked     int // questions of the execution under way that are not answered yet
 }
 
-func newExecutions() executions {
-	return executions{answers: make(chan executionAnswer, waitingCommands), connected: make(chan struct{}, 1), owed: make(map[string]*debt)}
+func newExecutions() *executions {
+	return &executions{answers: make(chan executionAnswer, waitingCommands), connected: make(chan struct{}, 1), owed: make(map[string]*debt)}
 }
 
 // executionTopics returns the filters of a thing's executions.
@@ -100,10 +105,10 @@ func executionTopics(thing string) []string {
 func executionPrefix(thing string) string { return "$aws/commands/things/" + thing + "/executions/" }
 
 // takeExecutions subscribes to the executions of AWS IoT Commands.
-func (s *Sink) takeExecutions(ctx context.Context, session *session) error {
+func (s *Sink) takeExecutions(ctx context.Context, cfg *Config, session *uplink.Session) error {
 	prefix := executionPrefix(s.options.Gateway)
-	maxAge := session.cfg.Commands.MaxAge.D()
-	session.inbound.handleAll(prefix, func(p *paho.Publish) {
+	maxAge := cfg.Commands.MaxAge.D()
+	session.HandleBelow(prefix, func(p uplink.Inbound) {
 		id, what, _ := strings.Cut(strings.TrimPrefix(p.Topic, prefix), "/")
 		switch what {
 		case "request/json":
@@ -124,7 +129,7 @@ func (s *Sink) takeExecutions(ctx context.Context, session *session) error {
 			}
 		}
 	})
-	if err := session.subscribe(ctx, executionTopics(s.options.Gateway)...); err != nil {
+	if err := session.Subscribe(ctx, executionTopics(s.options.Gateway)...); err != nil {
 		return err
 	}
 	select {
@@ -135,7 +140,7 @@ func (s *Sink) takeExecutions(ctx context.Context, session *session) error {
 }
 
 // execution returns the request of an execution.
-func (c *commander) execution(session *session, id string, payload []byte, maxAge time.Duration) request {
+func (c *commander) execution(session *uplink.Session, id string, payload []byte, maxAge time.Duration) request {
 	return request{by: viaExecution, id: id, payload: payload, maxAge: maxAge,
 		permit: func(ctx context.Context) (outcome, string) {
 			c.executions.asked = 0
@@ -145,7 +150,7 @@ func (c *commander) execution(session *session, id string, payload []byte, maxAg
 }
 
 // begin asks the service whether an execution still counts.
-func (c *commander) begin(ctx context.Context, session *session, id string) (outcome, string) {
+func (c *commander) begin(ctx context.Context, session *uplink.Session, id string) (outcome, string) {
 	deadline := time.NewTimer(settleTime)
 	defer deadline.Stop()
 	pause := settlePause
@@ -159,7 +164,7 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 		select {
 		case <-ctx.Done():
 			return outcomeRefused, "the gateway stopped before AWS said that the execution still counts"
-		case <-session.ctx.Done():
+		case <-session.Context().Done():
 			return outcomeRefused, "the connection ended before AWS said that the execution still counts"
 		case <-deadline.C:
 			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
@@ -186,12 +191,10 @@ func (c *commander) begin(ctx context.Context, session *session, id string) (out
 }
 
 // update sends a status of an execution.
-func (c *commander) update(session *session, id string, u executionUpdate) {
+func (c *commander) update(session *uplink.Session, id string, u executionUpdate) {
 	topic := executionPrefix(c.sink.options.Gateway) + id + "/response/json"
-	session.reply(topic, encode(u), nil, func(code byte, err error) {
-		if err == nil {
-			err = pubackError(topic, code)
-		}
+	m := bridge.Message{Topic: topic, Payload: encode(u), ContentType: payload.ContentType}
+	session.Send(&m, nil, func(err error) {
 		if err != nil {
 			c.sink.log.Warn("AWS does not take the status of an execution", "id", id, "status", u.Status, "err", err)
 		}
@@ -235,7 +238,7 @@ func (c *commander) owe(a answer) {
 // pay sends an outcome, if there is a connection.
 func (c *commander) pay(d *debt) {
 	session, _ := c.sink.connection()
-	if session == nil || !session.cfg.Commands.Executions {
+	if session == nil || !c.executions.taken.Load() {
 		d.next, d.tries = time.Time{}, settleTries // on the next connection
 		return
 	}

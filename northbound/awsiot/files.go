@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 const (
@@ -37,7 +38,7 @@ func expiring(own *bridge.CertificateStatus, now time.Time) (condition.Condition
 		return condition.Condition{}, false
 	}
 	const subject = "certificate"
-	expires := day(own.Expires)
+	expires := uplink.Day(own.Expires)
 	switch left := own.Expires.Sub(now); {
 	case left <= 0:
 		return condition.CertificateExpired.At(subject, own.Expires, expires), true

@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -32,7 +33,7 @@ func TestCloneAlarm(t *testing.T) {
 		if got := subjects(r.sink); got != "alarm identity" {
 			t.Errorf("after a takeover: %s", got)
 		}
-		time.Sleep(cloneAlarm)
+		time.Sleep(uplink.TakeoverMemory)
 		if got := subjects(r.sink); got != "" {
 			t.Errorf("an hour later: %s", got)
 		}
@@ -133,7 +134,7 @@ func TestExpiry(t *testing.T) {
 		replace(t, r, 365*24*time.Hour)
 		begin := time.Now()
 		<-r.links
-		if took := time.Since(begin); took > fileCheck+connectPause {
+		if took := time.Since(begin); took > fileCheck+uplink.ConnectPause {
 			t.Errorf("the new certificate was used after %v", took)
 		}
 		if got := subjects(r.sink); got != "" {
@@ -173,18 +174,8 @@ func TestNewFilesEndTheWait(t *testing.T) {
 		replace(t, r, 0)
 		begin := time.Now()
 		<-r.links
-		if took := time.Since(begin); took > fileCheck+connectPause {
+		if took := time.Since(begin); took > fileCheck+uplink.ConnectPause {
 			t.Errorf("the new certificate was used after %v", took)
 		}
 	})
-}
-
-// TestWrongClock: a server certificate that is not yet valid is a clock that is
-// wrong at boot; when it is set, the next attempt works.
-func TestWrongClock(t *testing.T) {
-	dir := t.TempDir()
-	server := issue(t, dir, "late", awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(time.Minute)})
-	_, cfg := stand(t, awsiottest.Options{Dir: dir, Server: &server})
-	err := attemptOnce(t, cfg, nil)
-	wantExplained(t, err, "is the gateway's clock right?", false)
 }

@@ -7,11 +7,8 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/uplink"
 )
-
-// cloneAlarm is how long a takeover is an alarm: two gateways with one identity
-// take the session from each other again and again.
-const cloneAlarm = time.Hour
 
 // Health implements [condition.Reporter].
 func (s *Sink) Health() []condition.Condition {
@@ -19,18 +16,18 @@ func (s *Sink) Health() []condition.Condition {
 	defer s.mu.Unlock()
 	var all []condition.Condition
 	now := time.Now()
-	if !s.link.Connected && s.fault.text != "" {
+	if !s.link.Connected && s.fault.Text != "" {
 		kind := condition.UplinkDown
-		if s.fault.act {
+		if s.fault.Act {
 			kind = condition.UplinkRefused
 		}
-		all = append(all, kind.At("uplink", s.link.Since, s.fault.text))
+		all = append(all, kind.At("uplink", s.link.Since, s.fault.Text))
 	}
-	if s.link.Connected && s.silent && s.now != nil && s.now.flight.acknowledged() == 0 {
+	if s.link.Connected && s.silent && s.now != nil && s.now.Acknowledged() == 0 {
 		all = append(all, condition.UplinkSilent.At("uplink", s.link.Since))
 	}
-	if s.link.Connected && !s.taken.IsZero() && now.Sub(s.taken) < cloneAlarm {
-		all = append(all, condition.SessionTaken.At("identity", s.taken, day(s.taken)))
+	if s.link.Connected && !s.taken.IsZero() && now.Sub(s.taken) < uplink.TakeoverMemory {
+		all = append(all, condition.SessionTaken.At("identity", s.taken, uplink.Day(s.taken)))
 	}
 	if c, ok := expiring(s.own, now); ok {
 		all = append(all, c)

@@ -10,13 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/bridge"
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -43,7 +42,7 @@ func TestLine02And03Session(t *testing.T) {
 		}, func(r *rig) {
 			r.start()
 			<-r.links
-			if state := r.current().tls; (state.NegotiatedProtocol == ALPN) != alpn || state.ServerName != "localhost" {
+			if state := r.current().TLS; (state.NegotiatedProtocol == uplink.ALPN) != alpn || state.ServerName != "localhost" {
 				t.Errorf("%s: protocol %q, server name %q", endpoint, state.NegotiatedProtocol, state.ServerName)
 			}
 		})
@@ -51,7 +50,7 @@ func TestLine02And03Session(t *testing.T) {
 }
 
 // current returns the session.
-func (r *rig) current() *session {
+func (r *rig) current() *uplink.Session {
 	r.sink.mu.Lock()
 	defer r.sink.mu.Unlock()
 	return r.sink.now
@@ -125,7 +124,7 @@ func TestLine14And19Session(t *testing.T) {
 // in the end.
 func TestLine28Session(t *testing.T) {
 	for _, throttle := range []awsiottest.Throttle{awsiottest.ThrottleDrop, awsiottest.ThrottleRefuse} {
-		for _, rate := range []Rate{{Messages: 80, Bytes: 400 << 10}, {}} {
+		for _, rate := range []uplink.Rate{{Messages: 80, Bytes: 400 << 10}, {}} {
 			t.Run(fmt.Sprintf("throttle %d, rate %v", throttle, rate.Messages), func(t *testing.T) {
 				cloudBubble(t, awsiottest.Options{Throttle: throttle}, func(cfg *Config, _ *Options) {
 					cfg.Format, cfg.Rate = payload.Flat, rate
@@ -186,13 +185,13 @@ func TestLine32Session(t *testing.T) {
 		got := 0
 		for i := range 20 {
 			topics = append(topics, fmt.Sprint("many/", i))
-			s.inbound.handle(topics[i], func(*paho.Publish) {
+			s.Handle(topics[i], func(uplink.Inbound) {
 				mu.Lock()
 				defer mu.Unlock()
 				got++
 			})
 		}
-		if err := s.subscribe(context.Background(), topics...); err != nil {
+		if err := s.Subscribe(context.Background(), topics...); err != nil {
 			t.Fatal(err)
 		}
 		for _, topic := range topics {

@@ -22,14 +22,28 @@ import (
 func TestRealMosquitto(t *testing.T) {
 	broker, subscriber := peer(t, "mosquitto"), peer(t, "mosquitto_sub")
 	dir := t.TempDir()
-	server := issue(t, dir, "server", awsiottest.Terms{Hosts: []string{"localhost"}})
-	gateway := issue(t, dir, "gateway-1", awsiottest.Terms{})
-	reader := issue(t, dir, "reader", awsiottest.Terms{})
+	authority, err := awsiottest.NewAuthority(dir, "ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(name string, terms awsiottest.Terms) awsiottest.Identity {
+		id, err := authority.Issue(name, terms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	server := issue("server", awsiottest.Terms{Hosts: []string{"localhost"}})
+	gateway, reader := issue("gateway-1", awsiottest.Terms{}), issue("reader", awsiottest.Terms{})
 	port := freePort(t)
 	ca := filepath.Join(dir, "ca.pem")
 	config := fmt.Sprintf("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\nallow_anonymous true\nuser root\n",
 		port, ca, server.Certificate, server.PrivateKey)
-	run(t, broker, "-c", string(write(t, dir, "mosquitto.conf", config)))
+	file := filepath.Join(dir, "mosquitto.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, broker, "-c", file)
 
 	cfg := validConfig()
 	cfg.Endpoint, cfg.ServerName, cfg.CA = fmt.Sprintf("127.0.0.1:%d", port), "localhost", setting.Path(ca)

@@ -2,7 +2,6 @@ package awsiot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/pause"
 )
 
@@ -101,7 +101,7 @@ func TestKnocksWriteNothing(t *testing.T) {
 }
 
 type countingNetwork struct {
-	Network
+	uplink.Network
 	dials atomic.Int64
 }
 
@@ -158,7 +158,7 @@ func TestSpread(t *testing.T) {
 }
 
 type failingNetwork struct {
-	Network
+	uplink.Network
 	fails atomic.Bool
 	err   error
 }
@@ -188,30 +188,4 @@ func TestClockComesRight(t *testing.T) {
 		}
 		synctest.Wait()
 	})
-}
-
-func TestPortAway(t *testing.T) {
-	dial := func(err error) error {
-		return &connectError{stage: stageDial, err: &net.OpError{Op: "dial", Err: err}}
-	}
-	for name, tt := range map[string]struct {
-		err       error
-		away, own bool
-	}{
-		"refused":            {dial(syscall.ECONNREFUSED), true, false},
-		"timeout":            {dial(context.DeadlineExceeded), true, false},
-		"no route":           {dial(syscall.ENETUNREACH), true, true},
-		"no link":            {dial(syscall.ENETDOWN), true, true},
-		"no name server":     {dial(&net.DNSError{IsTimeout: true}), true, true},
-		"names fail":         {dial(&net.DNSError{Err: "server misbehaving", IsTemporary: true}), true, false},
-		"proxy refuses us":   {dial(&proxyError{reason: "407"}), false, false},
-		"proxy finds nobody": {dial(&proxyError{reason: "502", away: true}), true, false},
-		"handshake":          {&connectError{stage: stageHandshake, err: syscall.ECONNRESET}, false, false},
-		"CONNACK":            {&connectError{stage: stageConnect, err: &connackError{code: 0x87}}, false, false},
-		"other":              {errors.New("x"), false, false},
-	} {
-		if away, own := portAway(tt.err); away != tt.away || own != tt.own {
-			t.Errorf("%s: away %v, own %v", name, away, own)
-		}
-	}
 }

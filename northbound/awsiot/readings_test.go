@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/setting"
 )
 
 var (
@@ -58,4 +60,8 @@ func many(prefix string, n int) []bridge.Reading {
 		all = append(all, reading(fmt.Sprint(prefix, "_", i), bridge.Uint(uint64(i))))
 	}
 	return all
+}
+
+func use(cfg *Config, id awsiottest.Identity) {
+	cfg.Certificate, cfg.PrivateKey = setting.Path(id.Certificate), setting.Path(id.PrivateKey)
 }

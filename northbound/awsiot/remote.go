@@ -5,9 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // remoteRetry is when a subscription that was refused is tried again.
@@ -15,14 +14,14 @@ const remoteRetry = 5 * time.Minute
 
 // remote serves what the cloud may ask of us on a connection: commands, and the
 // shadow. It ends with ctx.
-func (s *Sink) remote(ctx context.Context, session *session) {
+func (s *Sink) remote(ctx context.Context, cfg *Config, session *uplink.Session) {
 	var all sync.WaitGroup
-	cfg := session.cfg
+	s.commander.executions.taken.Store(cfg.Commands.Executions)
 	if cfg.Commands.Executions && s.avoided.over(time.Now()) {
 		all.Go(func() {
 			s.subscribed(ctx, "executions", func() error {
-				err := s.takeExecutions(ctx, session)
-				if s.avoided.note(err != nil && session.ctx.Err() != nil, time.Now()) {
+				err := s.takeExecutions(ctx, cfg, session)
+				if s.avoided.note(err != nil && session.Context().Err() != nil, time.Now()) {
 					s.log.Error("connections end while we subscribe to the executions of AWS IoT Commands, leaving them out", "for", avoidFor)
 				}
 				return err
@@ -30,11 +29,11 @@ func (s *Sink) remote(ctx context.Context, session *session) {
 		})
 	}
 	if cfg.Commands.Topic != "" {
-		all.Go(func() { s.subscribed(ctx, "commands", func() error { return s.listen(ctx, session) }) })
+		all.Go(func() { s.subscribed(ctx, "commands", func() error { return s.listen(ctx, cfg, session) }) })
 	}
 	if cfg.Shadow.Name != "" {
 		all.Go(func() {
-			sh := newReporter(s, session)
+			sh := newReporter(s, cfg, session)
 			s.subscribed(ctx, "shadow", func() error { return sh.open(ctx) })
 			sh.run(ctx)
 		})
@@ -58,25 +57,22 @@ func (s *Sink) subscribed(ctx context.Context, what string, try func() error) {
 }
 
 // listen subscribes to the commands.
-func (s *Sink) listen(ctx context.Context, session *session) error {
-	t, err := payload.ParseTopic(session.cfg.Commands.Topic, s.options.Gateway, s.currentLabels())
+func (s *Sink) listen(ctx context.Context, cfg *Config, session *uplink.Session) error {
+	t, err := payload.ParseTopic(cfg.Commands.Topic, s.options.Gateway, s.currentLabels())
 	if err != nil {
 		return err // checked when the configuration was taken
 	}
-	maxAge := session.cfg.Commands.MaxAge.D()
-	session.inbound.handle(t.Fill(""), func(p *paho.Publish) {
-		r := request{by: viaTopic, payload: p.Payload, maxAge: maxAge, reply: s.respond("", nil)}
-		if p.Properties != nil {
-			r.reply = s.respond(p.Properties.ResponseTopic, p.Properties.CorrelationData)
-		}
-		s.commander.offer(r)
+	maxAge := cfg.Commands.MaxAge.D()
+	session.Handle(t.Fill(""), func(m uplink.Inbound) {
+		s.commander.offer(request{by: viaTopic, payload: m.Payload, maxAge: maxAge,
+			reply: s.respond(m.ResponseTopic, m.Correlation)})
 	})
-	return session.subscribe(ctx, t.Fill(""))
+	return session.Subscribe(ctx, t.Fill(""))
 }
 
 // connection returns the connection and its status topic; nil while there is
 // none.
-func (s *Sink) connection() (*session, *status) {
+func (s *Sink) connection() (*uplink.Session, *status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now, s.status

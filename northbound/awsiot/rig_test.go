@@ -12,6 +12,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -19,7 +20,7 @@ import (
 type rig struct {
 	t       *testing.T
 	cloud   *awsiottest.Cloud
-	network Network
+	network uplink.Network
 	sink    *Sink
 	cfg     Config
 	state   *memoryState

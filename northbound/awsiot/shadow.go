@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 const (
@@ -29,8 +28,9 @@ const (
 // changed, one request at a time.
 type reporter struct {
 	sink    *Sink
-	session *session
-	prefix  string // of the shadow's topics, with the slash
+	session *uplink.Session
+	cfg     *Config // of the connection
+	prefix  string  // of the shadow's topics, with the slash
 	answers chan shadowAnswered
 
 	known    bool           // reported and version are the service's
@@ -56,9 +56,9 @@ type shadowAnswered struct {
 	}
 }
 
-func newReporter(s *Sink, session *session) *reporter {
-	return &reporter{sink: s, session: session, answers: make(chan shadowAnswered, 10), desired: newDesired(),
-		prefix: "$aws/things/" + s.options.Gateway + "/shadow/name/" + session.cfg.Shadow.Name + "/"}
+func newReporter(s *Sink, cfg *Config, session *uplink.Session) *reporter {
+	return &reporter{sink: s, session: session, cfg: cfg, answers: make(chan shadowAnswered, 10), desired: newDesired(),
+		prefix: "$aws/things/" + s.options.Gateway + "/shadow/name/" + cfg.Shadow.Name + "/"}
 }
 
 // open subscribes to the answers.
@@ -68,7 +68,7 @@ func (r *reporter) open(ctx context.Context) error {
 		for _, outcome := range []string{"accepted", "rejected"} {
 			topic := r.prefix + action + "/" + outcome
 			topics = append(topics, topic)
-			r.session.inbound.handle(topic, func(p *paho.Publish) {
+			r.session.Handle(topic, func(p uplink.Inbound) {
 				a := shadowAnswered{accepted: outcome == "accepted"}
 				if exactly(p.Payload, &a.body) != nil || !strings.HasPrefix(a.body.Token, r.tokens()) {
 					return // others use the shadow, too
@@ -80,11 +80,11 @@ func (r *reporter) open(ctx context.Context) error {
 			})
 		}
 	}
-	if r.session.cfg.Commands.Desired {
+	if r.cfg.Commands.Desired {
 		topics = append(topics, r.prefix+"update/delta")
-		r.session.inbound.handle(r.prefix+"update/delta", r.desired.noteDelta)
+		r.session.Handle(r.prefix+"update/delta", r.desired.noteDelta)
 	}
-	return r.session.subscribe(ctx, topics...)
+	return r.session.Subscribe(ctx, topics...)
 }
 
 // exactly reads JSON with numbers as they are written.
@@ -96,7 +96,7 @@ func exactly(data []byte, v any) error {
 
 // run reports until ctx ends.
 func (r *reporter) run(ctx context.Context) {
-	tick := time.NewTicker(r.session.cfg.Shadow.Every.D())
+	tick := time.NewTicker(r.cfg.Shadow.Every.D())
 	defer tick.Stop()
 	var wait time.Duration // before the next try; 0 is that the last was well
 	var pause *time.Timer  // deltas are looked at when it is over
@@ -105,9 +105,9 @@ func (r *reporter) run(ctx context.Context) {
 		if err := r.report(ctx); err != nil && ctx.Err() == nil {
 			r.known = false
 			if wait == 0 {
-				r.sink.log.Warn("the shadow cannot be reported", "shadow", r.session.cfg.Shadow.Name, "err", err)
+				r.sink.log.Warn("the shadow cannot be reported", "shadow", r.cfg.Shadow.Name, "err", err)
 			}
-			wait = min(max(2*wait, shadowRetry), r.session.cfg.Shadow.Every.D())
+			wait = min(max(2*wait, shadowRetry), r.cfg.Shadow.Every.D())
 			retry = time.After(wait)
 		} else {
 			wait = 0
@@ -167,7 +167,7 @@ func (r *reporter) get(ctx context.Context) error {
 		return err
 	case a.accepted:
 		r.reported, r.version, r.known = a.body.State.Reported, a.body.Version, true
-		if r.session.cfg.Commands.Desired {
+		if r.cfg.Commands.Desired {
 			r.consider(a.body.State.Desired)
 		} else {
 			r.desired.size = len(encode(a.body.State.Desired))
@@ -210,12 +210,7 @@ func (r *reporter) ask(ctx context.Context, action string, body map[string]any) 
 	body["clientToken"] = token
 	outcome := make(chan error, 1)
 	m := bridge.Message{Topic: r.prefix + action, Payload: encode(body)}
-	r.session.publish(m, func(code byte, err error) {
-		if err == nil {
-			err = pubackError(m.Topic, code)
-		}
-		outcome <- err
-	})
+	r.session.Send(&m, nil, func(err error) { outcome <- err })
 	if err := <-outcome; err != nil {
 		return shadowAnswered{}, err
 	}

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // A shadow's desired state is a level: it stays until someone changes it, and is
@@ -56,7 +56,7 @@ func newDesired() desired {
 
 // noteDelta takes a delta. It may tell a part of the command only, so it is but
 // a reason to look at the shadow.
-func (d *desired) noteDelta(p *paho.Publish) {
+func (d *desired) noteDelta(p uplink.Inbound) {
 	var delta struct {
 		State   map[string]json.RawMessage `json:"state"`
 		Version int64                      `json:"version"`
@@ -108,7 +108,7 @@ func (r *reporter) command(command any) {
 		return
 	}
 	outcomes := d.outcomes
-	taken := r.sink.commander.offer(request{by: viaShadow, payload: text, maxAge: r.session.cfg.Commands.MaxAge.D(), reply: func(a answer) {
+	taken := r.sink.commander.offer(request{by: viaShadow, payload: text, maxAge: r.cfg.Commands.MaxAge.D(), reply: func(a answer) {
 		select {
 		case outcomes <- desiredResult{command, a}:
 		default: // the connection has ended; the next asks again, and is told

@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // shadowed runs a test with a gateway that takes commands from its shadow.
@@ -282,7 +282,7 @@ func FuzzDesired(f *testing.F) {
 		s := &Sink{options: Options{Writer: &fakeWriter{}}, log: quiet}
 		s.commander = newCommander(s)
 		cfg := validConfig()
-		r := &reporter{sink: s, session: &session{cfg: &cfg}, desired: newDesired()}
+		r := &reporter{sink: s, cfg: &cfg, desired: newDesired()}
 		r.consider(wanted)
 		select {
 		case request := <-s.commander.requests:
@@ -306,6 +306,6 @@ func FuzzDesired(f *testing.F) {
 		if size := len(encode(told)); size > 3<<10 {
 			t.Errorf("%d bytes", size)
 		}
-		r.desired.noteDelta(&paho.Publish{Payload: data})
+		r.desired.noteDelta(uplink.Inbound{Payload: data})
 	})
 }

@@ -11,12 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/eclipse/paho.golang/packets"
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // Options is what a [Sink] needs beside its configuration.
@@ -54,7 +52,7 @@ type Options struct {
 type Sink struct {
 	options Options
 	log     *slog.Logger
-	network Network // the machine's, but in tests
+	network uplink.Network // the machine's, but in tests
 	format  *currentFormat
 	memory  *memory
 
@@ -62,15 +60,15 @@ type Sink struct {
 	applied   chan struct{} // one value: the session's configuration has changed
 
 	mu     sync.Mutex
-	config Config            // guarded by mu
-	link   bridge.LinkStatus // guarded by mu
-	fault  explanation       // guarded by mu; why there is no connection
-	taken  time.Time         // guarded by mu; when another client last took our session over
-	silent bool              // guarded by mu; the last connection took nothing, and this one has not yet
-	now    *session          // guarded by mu; the connection, if there is one
-	status *status           // guarded by mu; of the connection
-	hash   string            // guarded by mu; of the configuration
-	labels map[string]string // guarded by mu; replaced, never changed
+	config Config             // guarded by mu
+	link   bridge.LinkStatus  // guarded by mu
+	fault  uplink.Explanation // guarded by mu; why there is no connection
+	taken  time.Time          // guarded by mu; when another client last took our session over
+	silent bool               // guarded by mu; the last connection took nothing, and this one has not yet
+	now    *uplink.Session    // guarded by mu; the connection, if there is one
+	status *status            // guarded by mu; of the connection
+	hash   string             // guarded by mu; of the configuration
+	labels map[string]string  // guarded by mu; replaced, never changed
 
 	own   *bridge.CertificateStatus // guarded by mu; as last used
 	files string                    // the stamp of the files as last used; owned by Run
@@ -95,7 +93,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{options: o, log: o.Log, network: new(Machine), format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
+	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
 	s.commander = newCommander(s)
 	s.format.set(f)
@@ -175,10 +173,10 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 	var side sync.WaitGroup
 	defer side.Wait()
 	side.Go(func() { s.commander.run(ctx) })
-	var back backoff
+	var back uplink.Schedule
 	if !s.memory.clean() {
 		// The process before us may have connected just now.
-		back.last = time.Now()
+		back.Sent()
 	}
 	for s.pause(ctx, &back) {
 		cfg := s.current()
@@ -186,43 +184,43 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		case <-s.applied: // this attempt uses it
 		default:
 		}
-		back.begin(time.Now())
+		away, alone := back.Away()
+		back.Begin(time.Now())
 		status := newStatus(s, &cfg)
-		a := &attempt{cfg: &cfg, client: s.clientID(&cfg), network: s.network, away: back.away && !back.own,
-			reached: func() *paho.WillMessage {
+		a := &uplink.Attempt{Config: &cfg.Config, Client: s.clientID(&cfg), Network: s.network, Away: away && !alone,
+			Reached: func() uplink.Will {
 				status.number = s.memory.connecting()
 				return status.will()
 			},
-			sent: func() { back.last = time.Now() }}
-		files := cfg.files().Stamp()
-		session, err := a.open(ctx)
-		s.owns(a.own)
+			Sent: back.Sent}
+		files := cfg.Files().Stamp()
+		session, err := a.Open(ctx)
+		s.owns(a.Own)
 		if err != nil {
 			s.files = files
 			if ctx.Err() == nil {
-				if !back.away {
+				if !away {
 					s.failures.Add(1)
 				}
 				s.down(err)
 			}
-			back.failed(err)
+			back.Failed(err)
 			continue
 		}
 		s.files = files
-		session.told = s.told
+		session.Answered = s.told
 		status.link = session
-		s.up(session, status)
-		err = s.serve(ctx, session, status, serve)
-		var told *disconnectError
-		taken := errors.As(err, &told) && told.code == packets.DisconnectSessionTakenOver
-		back.ended(time.Since(session.since), session.flight.acknowledged() > 0, taken, err == nil)
-		s.over(taken, errors.Is(err, errSilent))
+		s.up(&cfg, session, status)
+		err = s.serve(ctx, &cfg, session, status, serve)
+		taken := uplink.TakenOver(err)
+		back.Ended(time.Since(session.Since), session.Acknowledged() > 0, taken, err == nil)
+		s.over(taken, errors.Is(err, uplink.ErrSilent))
 		if err != nil {
 			s.losses.Add(1)
 			s.down(err)
 		}
 	}
-	if time.Since(back.last) >= connectPause {
+	if back.Soonest() == 0 {
 		s.memory.stopped()
 	}
 	return nil
@@ -231,11 +229,11 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 // pause waits until it is time for the next attempt. It reports false when ctx
 // ends first. A new configuration ends the wait, and so do new files if someone
 // had to do something, and a clock that is set right; AWS's own pause is kept.
-func (s *Sink) pause(ctx context.Context, back *backoff) bool {
-	wait := back.next(s.current().Backoff, time.Now())
+func (s *Sink) pause(ctx context.Context, back *uplink.Schedule) bool {
+	wait := back.Next(s.current().Backoff, time.Now())
 	s.mu.Lock()
 	s.link.Retry = time.Now().Add(wait)
-	awaited := s.fault.act
+	awaited := s.fault.Act
 	s.mu.Unlock()
 	wrong := !s.synced()
 	timer := time.NewTimer(wait)
@@ -251,18 +249,18 @@ func (s *Sink) pause(ctx context.Context, back *backoff) bool {
 		case <-timer.C:
 			return ctx.Err() == nil
 		case <-s.applied:
-			timer.Reset(max(connectPause-time.Since(back.last), 0))
+			timer.Reset(back.Soonest())
 		case <-look.C:
-			if cfg := s.current(); awaited && cfg.files().Stamp() != s.files {
+			if cfg := s.current(); awaited && cfg.Files().Stamp() != s.files {
 				s.log.Info("certificate, key or CA have changed, connecting at once")
 				awaited = false
-				timer.Reset(max(connectPause-time.Since(back.last), 0))
+				timer.Reset(back.Soonest())
 			}
 		case <-clock.C:
-			if wrong && s.synced() && back.floor == 0 {
+			if wrong && s.synced() && !back.Yields() {
 				s.log.Info("the clock has been set right, connecting at once")
 				wrong = false
-				timer.Reset(max(connectPause-time.Since(back.last), 0))
+				timer.Reset(back.Soonest())
 			}
 		}
 	}
@@ -286,28 +284,27 @@ const ackGrace = time.Second
 
 // serve runs one connection. It returns when nothing of it is left: with nil
 // when we ended it, else with why it ended.
-func (s *Sink) serve(ctx context.Context, session *session, status *status, serve func(context.Context, bridge.Link)) error {
+func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, status *status, serve func(context.Context, bridge.Link)) error {
 	status.birth() // before any reading
-	served, stop := context.WithCancel(session.ctx)
+	served, stop := context.WithCancel(session.Context())
 	defer stop()
 	var work, watch sync.WaitGroup
 	work.Go(func() { serve(served, session) })
 	work.Go(func() { status.run(served) })
-	work.Go(func() { s.remote(served, session) })
-	watch.Go(session.watch)
-	ours := s.hold(ctx, session)
+	work.Go(func() { s.remote(served, cfg, session) })
+	watch.Go(session.Watch)
+	ours := s.hold(ctx, cfg, session)
 	stop()
 	if ours {
 		// Claimed messages that are in flight may still be acknowledged.
-		grace := time.AfterFunc(ackGrace, func() { session.fail(errSilent) })
+		grace := time.AfterFunc(ackGrace, session.GiveUp)
 		work.Wait()
 		grace.Stop()
 		if ctx.Err() != nil {
 			status.goodbye()
 		}
 	}
-	cause := session.cause()
-	session.close()
+	err := session.Close()
 	work.Wait()
 	watch.Wait()
 	if ours {
@@ -316,17 +313,16 @@ func (s *Sink) serve(ctx context.Context, session *session, status *status, serv
 		s.mu.Unlock()
 		return nil
 	}
-	session.facts.err = cause
-	return session.facts
+	return err
 }
 
 // hold waits while the connection is to be kept. It reports whether we end it.
-func (s *Sink) hold(ctx context.Context, session *session) bool {
+func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session) bool {
 	look := time.NewTicker(fileCheck)
 	defer look.Stop()
 	for {
 		select {
-		case <-session.ctx.Done():
+		case <-session.Context().Done():
 			return false
 		case <-ctx.Done():
 			return true
@@ -334,7 +330,7 @@ func (s *Sink) hold(ctx context.Context, session *session) bool {
 			s.log.Info("the uplink's configuration has changed, connecting again")
 			return true
 		case <-look.C:
-			if own := session.facts.own; own != nil && time.Now().After(own.NotAfter) && session.cfg.files().Stamp() != s.files {
+			if own := session.Own(); own != nil && time.Now().After(own.NotAfter) && cfg.Files().Stamp() != s.files {
 				s.log.Info("our certificate has expired and its file has changed, connecting again")
 				return true
 			}
@@ -367,38 +363,38 @@ func (s *Sink) over(taken, silent bool) {
 }
 
 // up notes a new connection.
-func (s *Sink) up(session *session, status *status) {
+func (s *Sink) up(cfg *Config, session *uplink.Session, status *status) {
 	s.connects.Add(1)
 	s.mu.Lock()
-	s.link = bridge.LinkStatus{Connected: true, Since: session.since, Endpoint: session.cfg.Endpoint, TLS: tlsStatus(&session.tls)}
-	if chain := session.tls.PeerCertificates; len(chain) > 0 {
+	s.link = bridge.LinkStatus{Connected: true, Since: session.Since, Endpoint: cfg.Endpoint, TLS: tlsStatus(&session.TLS)}
+	if chain := session.TLS.PeerCertificates; len(chain) > 0 {
 		s.link.Server = certificateStatus(chain[0])
 	}
-	s.fault, s.now, s.status = explanation{}, session, status
+	s.fault, s.now, s.status = uplink.Explanation{}, session, status
 	s.mu.Unlock()
-	s.log.Info("connected to the cloud", "endpoint", session.cfg.Endpoint, "connection", status.number,
-		"tls", tlsStatus(&session.tls), "window", session.Limits().Window, "receive_maximum", session.receiveMaximum)
+	s.log.Info("connected to the cloud", "endpoint", cfg.Endpoint, "connection", status.number,
+		"tls", tlsStatus(&session.TLS), "window", session.Limits().Window, "receive_maximum", session.ReceiveMaximum())
 }
 
 // down notes that there is no connection, and logs it if the reason is new.
 func (s *Sink) down(err error) {
-	e := explain(err)
+	e := uplink.Explain(err)
 	now := time.Now()
 	s.mu.Lock()
-	was, repeated := s.link.Connected, s.fault.text == e.text
-	if was || s.fault.text == "" {
+	was, repeated := s.link.Connected, s.fault.Text == e.Text
+	if was || s.fault.Text == "" {
 		s.link.Since = now
 	}
-	s.link.Connected, s.link.Detail = false, e.text
+	s.link.Connected, s.link.Detail = false, e.Text
 	s.link.TLS, s.link.Server = "", nil
 	s.fault = e
 	s.mu.Unlock()
 	switch {
 	case was:
-		s.log.Warn("connection to the cloud lost", "why", e.text, "err", err)
+		s.log.Warn("connection to the cloud lost", "why", e.Text, "err", err)
 	case repeated:
 		s.log.Debug("still no connection to the cloud", "err", err)
 	default:
-		s.log.Warn("no connection to the cloud", "why", e.text, "err", err)
+		s.log.Warn("no connection to the cloud", "why", e.Text, "err", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -195,7 +196,7 @@ func TestBlackHole(t *testing.T) {
 		go func() { blocked <- publish(link, "t", "one too many") }()
 		begin := time.Now()
 		for _, o := range append(outcomes, <-blocked) {
-			if err := <-o; !errors.Is(err, errConnectionLost) {
+			if err := <-o; !errors.Is(err, uplink.ErrLost) {
 				t.Errorf("outcome %v, want connection lost", err)
 			}
 		}
@@ -236,7 +237,7 @@ func TestEndsOfConnections(t *testing.T) {
 				outcome := publish(link, "t", "x")
 				synctest.Wait()
 				tt.end(r.cloud)
-				if err := <-outcome; !errors.Is(err, errConnectionLost) {
+				if err := <-outcome; !errors.Is(err, uplink.ErrLost) {
 					t.Errorf("outcome %v", err)
 				}
 				<-r.lost

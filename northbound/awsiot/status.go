@@ -7,19 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 const (
-	// statusWindow is how many status messages are in flight beside readings.
-	statusWindow = 1
-	// statusRate is the most status messages per second; it is kept free of the
-	// 100 that AWS takes on a connection.
-	statusRate = 5
 	// runsAtOnce is how many run records one birth lists.
 	runsAtOnce = 200
 	// statusRetry is when a status message that was refused is tried again.
@@ -36,7 +30,7 @@ type status struct {
 	sink   *Sink
 	topic  string
 	number uint64 // of the connection
-	link   *session
+	link   *uplink.Session
 	told   map[string]bridge.DeviceInfo // the catalogue as the cloud has it
 
 	born     <-chan error // the birth's outcome
@@ -91,12 +85,19 @@ type runRecord struct {
 }
 
 func newStatus(s *Sink, cfg *Config) *status {
+	return &status{sink: s, topic: StatusTopic(cfg, s.options.Gateway, s.currentLabels()), told: make(map[string]bridge.DeviceInfo),
+		again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+}
+
+// StatusTopic returns where a gateway's birth and last will go. cfg is valid for
+// the gateway and its labels.
+func StatusTopic(cfg *Config, gateway string, labels map[string]string) string {
 	text := cfg.StatusTopic
 	if text == "" {
 		text = "fieldbridge/{gateway}/status"
 	}
-	t, _ := payload.ParseTopic(text, s.options.Gateway, s.currentLabels()) // checked when the configuration was taken
-	return &status{sink: s, topic: t.Fill(""), told: make(map[string]bridge.DeviceInfo), again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	t, _ := payload.ParseTopic(text, gateway, labels)
+	return t.Fill("")
 }
 
 func (s *status) header(kind string) header {
@@ -106,8 +107,8 @@ func (s *status) header(kind string) header {
 
 // will returns what the cloud is to publish if we vanish. Its time is that of
 // the connection's begin.
-func (s *status) will() *paho.WillMessage {
-	return &paho.WillMessage{QoS: 1, Topic: s.topic, Payload: encode(presence{header: s.header("offline"), Connection: s.number, Reason: "lost"})}
+func (s *status) will() uplink.Will {
+	return uplink.Will{Topic: s.topic, Payload: encode(presence{header: s.header("offline"), Connection: s.number, Reason: "lost"})}
 }
 
 // online returns a birth and the runs that it tells of.
@@ -158,18 +159,14 @@ func encode(v any) []byte {
 // connection ends.
 func (s *status) publish(body []byte) <-chan error {
 	outcome := make(chan error, 1)
-	s.link.publish(bridge.Message{Topic: s.topic, Payload: body, ContentType: payload.ContentType}, func(code byte, err error) {
-		if err == nil {
-			err = pubackError(s.topic, code)
-		}
-		outcome <- err
-	})
+	m := bridge.Message{Topic: s.topic, Payload: body, ContentType: payload.ContentType}
+	s.link.Send(&m, nil, func(err error) { outcome <- err })
 	return outcome
 }
 
 // run tells what there is to tell until ctx ends.
 func (s *status) run(ctx context.Context) {
-	pace := time.NewTicker(time.Second / statusRate)
+	pace := time.NewTicker(time.Second / uplink.StatusRate)
 	defer pace.Stop()
 	s.pace = pace.C
 	o := &s.sink.options
@@ -341,7 +338,7 @@ func (s *status) outcome(err error) error {
 	switch {
 	case err == nil:
 		s.sink.statusSent.Add(1)
-	case s.link.ctx.Err() == nil:
+	case s.link.Context().Err() == nil:
 		s.sink.statusRefused.Add(1)
 		s.sink.log.Warn("the cloud does not take a status message", "topic", s.topic, "err", err, "again", statusRetry)
 	}

@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 func TestBirthAndGoodbye(t *testing.T) {
@@ -230,7 +231,7 @@ func TestStatusIsPaced(t *testing.T) {
 		r.start()
 		<-r.links
 		time.Sleep(5 * time.Second)
-		if n := len(r.statuses()); n > 5*statusRate+1 {
+		if n := len(r.statuses()); n > 5*uplink.StatusRate+1 {
 			t.Errorf("%d status messages in 5 s", n)
 		}
 		time.Sleep(6 * time.Second)
@@ -288,7 +289,7 @@ func TestBirthTellsOfTheLastStop(t *testing.T) {
 				t.Errorf("last stop %v, want %v", got, want)
 			}
 			if want == "unclean" {
-				time.Sleep(2 * connectPause)
+				time.Sleep(2 * uplink.ConnectPause)
 			}
 			r.cloud.Drop("")
 			<-r.links
@@ -298,8 +299,17 @@ func TestBirthTellsOfTheLastStop(t *testing.T) {
 				t.Errorf("the second birth says %v", got)
 			}
 			if want == "unclean" {
-				time.Sleep(2 * connectPause)
+				time.Sleep(2 * uplink.ConnectPause)
 			}
 		})
+	}
+}
+
+func TestStatusTopicOfACheck(t *testing.T) {
+	for template, want := range map[string]string{"": "fieldbridge/press-1/status", "plant/{gateway}/state": "plant/press-1/state",
+		"{label.site}/{gateway}": "brno/press-1"} {
+		if got := StatusTopic(&Config{StatusTopic: template}, "press-1", map[string]string{"site": "brno"}); got != want {
+			t.Errorf("%q: got %s", template, got)
+		}
 	}
 }

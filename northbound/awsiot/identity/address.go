@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // dial looks the name up and opens the TCP connection, by way of the proxy if
@@ -18,15 +18,15 @@ import (
 func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 	s := c.step(Address)
 	s.reached()
-	host, port, err := awsiot.Address(&c.o.Config)
+	host, port, err := uplink.Address(&c.o.Config)
 	if err != nil {
-		c.failure(s, awsiot.AtDial, err)
+		c.failure(s, uplink.AtDial, err)
 		return nil, 0
 	}
 	s.fact("endpoint", "%s, port %s", host, port)
 	dial, proxy, err := c.dialer()
 	if err != nil {
-		c.failure(s, awsiot.AtDial, err)
+		c.failure(s, uplink.AtDial, err)
 		return nil, 0
 	}
 	if proxy != "" { // it looks the endpoint's name up
@@ -43,7 +43,7 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 		s.fact("tried", "%s", tried)
 	}
 	if err != nil {
-		c.failure(s, awsiot.AtDial, err)
+		c.failure(s, uplink.AtDial, err)
 		return nil, 0
 	}
 	s.fact("connected to", "%s from %s in %s", conn.RemoteAddr(), conn.LocalAddr(), took(elapsed))
@@ -53,11 +53,11 @@ func (c *check) dial(ctx context.Context) (net.Conn, time.Duration) {
 // dialer returns how to open a TCP connection to the endpoint, and the proxy
 // that it goes through.
 func (c *check) dialer() (open func(context.Context) (net.Conn, error), proxy string, err error) {
-	host, port, err := awsiot.Address(&c.o.Config)
+	host, port, err := uplink.Address(&c.o.Config)
 	if err != nil {
 		return nil, "", err
 	}
-	dial, proxy, err := awsiot.Through(&c.o.Config, awsiot.Race(c.network))
+	dial, proxy, err := uplink.Through(&c.o.Config, uplink.Race(c.network))
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,7 +107,7 @@ func (c *check) lookUp(ctx context.Context, s *Step, host string) bool {
 		}
 	}
 	if len(list) == 0 {
-		c.failure(s, awsiot.AtDial, failure)
+		c.failure(s, uplink.AtDial, failure)
 		return false
 	}
 	s.fact("addresses", "%s, looked up in %s", strings.Join(list, ", "), took(time.Since(start)))

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
-// Options is what is checked and how. Config and Gateway are required.
+// Options is what is checked and how. Config, Gateway and StatusTopic are required.
 type Options struct {
-	Config  awsiot.Config
+	Config  uplink.Config
 	Gateway string // its name: the client id unless configured, and its thing name
+	// StatusTopic is where the last will goes.
+	StatusTopic string
 	// Hold says why to stop before CONNECT, a sentence without a period; ""
 	// connects. HoldFix says what to do to have it done.
 	Hold, HoldFix string
@@ -49,7 +51,7 @@ type check struct {
 	now    time.Time
 	report Report
 
-	network awsiot.Network // the machine's, but in tests
+	network uplink.Network // the machine's, but in tests
 	config  *tls.Config
 	pair    tls.Certificate
 	own     []*x509.Certificate // ours, the leaf first
@@ -64,8 +66,8 @@ type check struct {
 }
 
 func newCheck(o Options) *check {
-	c := &check{o: o, now: time.Now(), builtIn: awsiot.AmazonRoots()}
-	c.network = &awsiot.Machine{Dialer: net.Dialer{ControlContext: c.tried.add}}
+	c := &check{o: o, now: time.Now(), builtIn: uplink.AmazonRoots()}
+	c.network = &uplink.Machine{Dialer: net.Dialer{ControlContext: c.tried.add}}
 	c.report = Report{Endpoint: o.Config.Endpoint, Client: o.Config.ClientID}
 	if c.report.Client == "" {
 		c.report.Client = o.Gateway
@@ -122,12 +124,12 @@ func (c *check) leaf() *x509.Certificate {
 }
 
 // failure fails a step with the session's explanation of err.
-func (c *check) failure(s *Step, at awsiot.Stage, err error) {
+func (c *check) failure(s *Step, at uplink.Stage, err error) {
 	if errors.Is(err, context.Canceled) {
 		s.fail("interrupted", "")
 		return
 	}
-	text, fix := awsiot.ExplainAt(&c.o.Config, at, c.leaf(), err)
+	text, fix := uplink.ExplainAt(&c.o.Config, at, c.leaf(), err)
 	// The session tries again by itself, a check does not.
 	if strings.HasPrefix(fix, "trying again") || strings.HasPrefix(fix, "connecting") {
 		fix = "check again in a minute"

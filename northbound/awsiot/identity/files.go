@@ -16,7 +16,7 @@ import (
 	"slices"
 	"time"
 
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -36,13 +36,13 @@ func (c *check) files() bool {
 	c.own, err = readCertificates(cfg.Certificate)
 	c.tellOwn(s, err)
 	c.tellKey(s)
-	c.config, c.pair, err = awsiot.TLS(cfg)
+	c.config, c.pair, err = uplink.TLS(cfg)
 	if err == nil {
 		s.fact("key", "%s, belongs to the certificate", keyText(c.own[0].PublicKey))
 	}
 	c.readRoots(s)
 	if err != nil {
-		c.failure(s, awsiot.AtFiles, err)
+		c.failure(s, uplink.AtFiles, err)
 		if n := c.keyOf(); n > 0 {
 			s.fail(fmt.Sprintf("the private key belongs to certificate %d of %s, not to the first", n+1, cfg.Certificate),
 				"put the gateway's own certificate first, then the one that signed it, and so on")

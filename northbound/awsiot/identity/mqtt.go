@@ -14,7 +14,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // maxAnswer is the most bytes of an answer to CONNECT.
@@ -30,7 +30,7 @@ func (c *check) connect(ctx context.Context, h *handshake) {
 	s := c.step(Connect)
 	s.reached()
 	s.fact("client id", "%s", c.report.Client)
-	s.fact("last will", "to %s", awsiot.StatusTopic(&c.o.Config, c.o.Gateway))
+	s.fact("last will", "to %s", c.o.StatusTopic)
 	start := time.Now()
 	c.connected = start
 	answer, err := c.exchange(ctx, h, c.packet(true))
@@ -44,7 +44,7 @@ func (c *check) connect(ctx context.Context, h *handshake) {
 		s.fact("connack", "0x%02X in %s", p.ReasonCode, took(elapsed))
 		s.fact("server says", "%s", p.Properties.ReasonString)
 		if p.ReasonCode >= 0x80 {
-			c.failConnect(s, awsiot.Refused(p.ReasonCode, p.Properties.ReasonString))
+			c.failConnect(s, uplink.Refused(p.ReasonCode, p.Properties.ReasonString))
 			c.refused = p.ReasonCode
 			return
 		}
@@ -56,7 +56,7 @@ func (c *check) connect(ctx context.Context, h *handshake) {
 		s.fact("disconnect", "%s", how)
 	case *packets.Disconnect:
 		s.fact("server says", "%s", p.Properties.ReasonString)
-		c.failConnect(s, awsiot.Disconnected(p.ReasonCode, p.Properties.ReasonString))
+		c.failConnect(s, uplink.Disconnected(p.ReasonCode, p.Properties.ReasonString))
 	}
 }
 
@@ -85,7 +85,7 @@ func (c *check) packet(will bool) *packets.ControlPacket {
 	p.Properties.RequestProblemInfo = &problems
 	if will {
 		p.WillFlag, p.WillQOS, p.WillProperties = true, 1, &packets.Properties{}
-		p.WillTopic, p.WillMessage = awsiot.StatusTopic(&c.o.Config, c.o.Gateway), c.will()
+		p.WillTopic, p.WillMessage = c.o.StatusTopic, c.will()
 	}
 	return cp
 }
@@ -135,7 +135,7 @@ func (c *check) again(ctx context.Context) {
 		s.fact("without will", "cannot be told: %v", err)
 	case code < 0x80:
 		s.fact("without will", "0x%02X", code)
-		topic := awsiot.StatusTopic(&c.o.Config, c.o.Gateway)
+		topic := c.o.StatusTopic
 		s.fail(fmt.Sprintf("the policy of our certificate lets us connect, but not with a last will to %s (0x87)", topic),
 			"allow iot:Publish on topic/"+topic)
 	default:
@@ -279,5 +279,5 @@ func (c *check) failConnect(s *Step, err error) {
 		s.fail(c.o.Config.Endpoint+" speaks TLS, but not MQTT 5", "is this an AWS data endpoint, and the port right?")
 		return
 	}
-	c.failure(s, awsiot.AtConnect, err)
+	c.failure(s, uplink.AtConnect, err)
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"fieldbridge/northbound/awsiot"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
 
@@ -43,7 +43,7 @@ type rig struct {
 // run makes a check by way of the rig's network.
 func (r *rig) run(ctx context.Context) Report {
 	c := newCheck(r.o)
-	m := c.network.(*awsiot.Machine)
+	m := c.network.(*uplink.Machine)
 	m.Names = r.names
 	if r.detour != nil {
 		c.network = &detour{m, r.detour}
@@ -52,7 +52,7 @@ func (r *rig) run(ctx context.Context) Report {
 }
 
 type detour struct {
-	*awsiot.Machine
+	*uplink.Machine
 	dial func(ctx context.Context) (net.Conn, error)
 }
 
@@ -65,6 +65,7 @@ func newRig(t *testing.T) *rig {
 	r.ca = r.authority("ca")
 	id := r.issue("press-line-2", awsiottest.Terms{})
 	r.o = Options{Gateway: "press-line-2", Synced: func() bool { return true }}
+	r.o.StatusTopic = "fieldbridge/press-line-2/status"
 	r.o.Config.SetDefaults()
 	r.o.Config.ServerName = "localhost"
 	r.o.Config.CA = setting.Path(r.ca.File)

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // tell turns what was observed of a handshake into steps. It reports whether the
@@ -190,7 +190,7 @@ func lateRefusal(version uint16) string {
 func (c *check) failHandshake(h *handshake) {
 	at := h.failedAt()
 	s := c.step(at)
-	c.failure(s, awsiot.AtHandshake, h.err)
+	c.failure(s, uplink.AtHandshake, h.err)
 	switch at {
 	case ServerHello:
 		if hello, ok := h.wire.serverHello(); ok && hello.version < tls.VersionTLS12 {
@@ -229,13 +229,13 @@ func (c *check) failAfter(h *handshake) {
 	case aboutCertificate(alert(h.after)):
 		s = c.step(OwnCertificate)
 		s.fact("refused", "after Finished, as TLS 1.3 has it")
-		c.failure(s, awsiot.AtHandshake, h.after)
+		c.failure(s, uplink.AtHandshake, h.after)
 		c.explainRefusal(s)
 		c.blame(OwnCertificate)
 	case closed(h.after) && !c.outOfDate():
 		c.failSilently(s)
 	default:
-		c.failure(s, awsiot.AtConnect, h.after)
+		c.failure(s, uplink.AtConnect, h.after)
 	}
 }
 

@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// This file is what a check of the connection shares with the session, so that
-// both speak TLS alike and explain failures in the same words.
+// This file is what a check of the connection needs besides, so that it speaks
+// TLS as the session does and explains failures in the same words.
 
 // Address returns the host and the port of cfg's endpoint.
 func Address(cfg *Config) (host, port string, err error) { return splitEndpoint(cfg.Endpoint) }
@@ -39,11 +39,6 @@ func TLS(cfg *Config) (*tls.Config, tls.Certificate, error) {
 	return tlsConfig(cfg, pair, roots), pair, nil
 }
 
-// StatusTopic returns where a gateway's birth and last will go.
-func StatusTopic(cfg *Config, gateway string) string {
-	return newStatus(&Sink{options: Options{Gateway: gateway}}, cfg).topic
-}
-
 // AmazonRoots returns the built-in roots: Amazon Root CA 1 to 4 and Starfield
 // Services Root CA G2.
 func AmazonRoots() []*x509.Certificate {
@@ -59,17 +54,6 @@ func AmazonRoots() []*x509.Certificate {
 	}
 }
 
-// Stage is how far an attempt to connect got when it failed.
-type Stage int
-
-// The stages, in their order.
-const (
-	AtFiles     = Stage(stageFiles)     // reading certificate, key and CA
-	AtDial      = Stage(stageDial)      // name and TCP
-	AtHandshake = Stage(stageHandshake) // TLS
-	AtConnect   = Stage(stageConnect)   // from CONNECT to CONNACK
-)
-
 // ExplainAt is [Explain] for an attempt with cfg that failed at a stage: what is
 // wrong, and what to do if that is known. own is our certificate, nil if it could
 // not be read.
@@ -78,15 +62,15 @@ func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) (text, f
 	if server == "" {
 		server, _, _ = splitEndpoint(cfg.Endpoint)
 	}
-	facts := &connectError{stage: stage(at), endpoint: cfg.Endpoint, server: server, own: own, err: err}
+	facts := &connectError{stage: at, endpoint: cfg.Endpoint, server: server, own: own, err: err}
 	if at == AtDial {
 		_, facts.proxy, _ = Through(cfg, nil)
 	}
-	e := explain(facts)
-	if e.fix == "" {
-		return e.text, ""
+	e := Explain(facts)
+	if e.Fix == "" {
+		return e.Text, ""
 	}
-	return strings.TrimSuffix(e.text, ": "+e.fix), e.fix
+	return strings.TrimSuffix(e.Text, ": "+e.Fix), e.Fix
 }
 
 // Refused returns the error of a CONNACK with a code from 0x80 on, and the

@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -12,35 +12,45 @@ import (
 // filtersAtOnce is how many filters AWS takes in one SUBSCRIBE.
 const filtersAtOnce = 8
 
+// Inbound is a message from the cloud.
+type Inbound struct {
+	Topic         string
+	Payload       []byte
+	ResponseTopic string // where an answer is to go, if anywhere
+	Correlation   []byte // to be told with the answer
+}
+
 // inbound hands messages from the cloud to who wants them, by topic. AWS also
 // sends what nobody has subscribed to; that is left alone.
 type inbound struct {
 	mu       sync.Mutex
-	handlers map[string]func(*paho.Publish) // guarded by mu; by topic
-	below    map[string]func(*paho.Publish) // guarded by mu; by the beginning of topics
+	handlers map[string]func(Inbound) // guarded by mu; by topic
+	below    map[string]func(Inbound) // guarded by mu; by the beginning of topics
 }
 
-// handle sets who gets the messages of a topic. f must not block.
-func (i *inbound) handle(topic string, f func(*paho.Publish)) {
+// Handle sets who gets the messages of a topic. f must not block.
+func (s *Session) Handle(topic string, f func(Inbound)) {
+	i := &s.inbound
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.handlers == nil {
-		i.handlers = make(map[string]func(*paho.Publish))
+		i.handlers = make(map[string]func(Inbound))
 	}
 	i.handlers[topic] = f
 }
 
-// handleAll is handle for all topics that begin with prefix.
-func (i *inbound) handleAll(prefix string, f func(*paho.Publish)) {
+// HandleBelow is [Session.Handle] for all topics that begin with prefix.
+func (s *Session) HandleBelow(prefix string, f func(Inbound)) {
+	i := &s.inbound
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.below == nil {
-		i.below = make(map[string]func(*paho.Publish))
+		i.below = make(map[string]func(Inbound))
 	}
 	i.below[prefix] = f
 }
 
-func (i *inbound) handler(topic string) func(*paho.Publish) {
+func (i *inbound) handler(topic string) func(Inbound) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if f := i.handlers[topic]; f != nil {
@@ -59,12 +69,16 @@ func (i *inbound) received(p paho.PublishReceived) (bool, error) {
 	if f == nil {
 		return false, nil
 	}
-	f(p.Packet)
+	m := Inbound{Topic: p.Packet.Topic, Payload: p.Packet.Payload}
+	if properties := p.Packet.Properties; properties != nil {
+		m.ResponseTopic, m.Correlation = properties.ResponseTopic, properties.CorrelationData
+	}
+	f(m)
 	return true, nil
 }
 
-// subscribe subscribes to topics whose handlers are set.
-func (s *session) subscribe(ctx context.Context, topics ...string) error {
+// Subscribe subscribes to topics whose handlers are set.
+func (s *Session) Subscribe(ctx context.Context, topics ...string) error {
 	for len(topics) > 0 {
 		n := min(len(topics), filtersAtOnce)
 		request := new(paho.Subscribe)

@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -42,7 +42,7 @@ type pending struct {
 
 var _ mqttsession.SessionManager = (*inflight)(nil)
 
-var errConnectionLost = errors.New("connection lost")
+var ErrLost = errors.New("connection lost")
 
 func newInflight() *inflight {
 	return &inflight{pending: make(map[uint16]*pending), closed: make(chan struct{})}
@@ -90,7 +90,7 @@ func (f *inflight) ConnectionLost(d *packets.Disconnect) error {
 	f.ended()
 	for _, p := range lost {
 		if p.done != nil {
-			p.done(0, errConnectionLost)
+			p.done(0, ErrLost)
 			<-f.slots
 		} else {
 			p.answer <- packets.ControlPacket{}

@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"crypto/tls"
@@ -18,15 +18,15 @@ var amazonRoots []byte
 // certificates.
 const ALPN = "x-amzn-mqtt-ca"
 
-// files are the files that cfg names.
-func (c *Config) files() setting.TLSFiles {
+// Files are the files that c names.
+func (c *Config) Files() setting.TLSFiles {
 	return setting.TLSFiles{Certificate: c.Certificate, PrivateKey: c.PrivateKey, CA: c.CA}
 }
 
 // credentials reads the files that cfg names. It is called for each connection,
 // so that new files are used at the next one.
 func credentials(cfg *Config) (tls.Certificate, *x509.CertPool, error) {
-	files := cfg.files()
+	files := cfg.Files()
 	pair, err := files.Pair()
 	if err != nil {
 		return tls.Certificate{}, nil, err

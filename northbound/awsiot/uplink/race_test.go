@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"bufio"
@@ -195,7 +195,7 @@ func TestRaceNames(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
 				_, err := Race(tt.host)(ctx, "tcp", "cloud:8883")
-				if text := Explain(&connectError{stage: stageDial, endpoint: "cloud", err: err}); !strings.Contains(text, tt.want) {
+				if text := Explain(&connectError{stage: AtDial, endpoint: "cloud", err: err}).Text; !strings.Contains(text, tt.want) {
 					t.Errorf("%q, want %q", text, tt.want)
 				}
 			})
@@ -232,12 +232,12 @@ func TestSessionUsesTheRace(t *testing.T) {
 				}))
 				cfg.Proxy = "http://proxy.example:" + proxyPort
 			}
-			a := &attempt{cfg: &cfg, client: "gateway-1", network: real, reached: noWill, sent: func() {}}
-			s, err := a.open(t.Context())
+			a := &Attempt{Config: &cfg, Client: "gateway-1", Network: real, Reached: someWill, Sent: func() {}}
+			s, err := a.Open(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.close()
+			_ = s.Close()
 		})
 	}
 }

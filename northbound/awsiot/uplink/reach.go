@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -38,15 +38,15 @@ func (b *Backoff) spread() time.Duration {
 // attempt, and returns since when that time counts. If the port was away, others
 // wait for it, too: the connection is closed, and another one opened after this
 // gateway's part of the spread.
-func (a *attempt) reach(ctx context.Context, open func(context.Context) (net.Conn, error)) (_ net.Conn, begin time.Time, err error) {
+func (a *Attempt) reach(ctx context.Context, open func(context.Context) (net.Conn, error)) (_ net.Conn, begin time.Time, err error) {
 	begin = time.Now()
-	limit := a.cfg.ConnectTimeout.D()
+	limit := a.Config.ConnectTimeout.D()
 	conn, err := knock(ctx, limit, open)
-	if err != nil || !a.away && time.Since(begin) < knockEvery {
+	if err != nil || !a.Away && time.Since(begin) < knockEvery {
 		return conn, begin, err
 	}
 	_ = conn.Close()
-	if !pause.Sleep(ctx, rand.N(a.cfg.Backoff.spread())) {
+	if !pause.Sleep(ctx, rand.N(a.Config.Backoff.spread())) {
 		return nil, begin, ctx.Err()
 	}
 	begin = time.Now()
@@ -93,7 +93,7 @@ func knock(ctx context.Context, limit time.Duration, open func(context.Context) 
 // for which nobody else waits.
 func portAway(err error) (away, own bool) {
 	var facts *connectError
-	if !errors.As(err, &facts) || facts.stage != stageDial {
+	if !errors.As(err, &facts) || facts.stage != AtDial {
 		return false, false
 	}
 	var refusal *proxyError

@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"container/heap"
@@ -10,7 +10,7 @@ import (
 
 // fleet is many gateways and an account that takes some CONNECTs per second.
 type fleet struct {
-	backoffs []backoff
+	backoffs []Schedule
 	start    time.Time
 	outage   time.Duration // until when nobody can be reached
 	config   Backoff
@@ -46,16 +46,16 @@ func (f *fleet) run() {
 	f.connects = make(map[int]int)
 	f.tokens = f.rate
 	for i := range f.backoffs {
-		heap.Push(f, attemptAt{at: f.backoffs[i].next(f.config, f.start), gateway: i})
+		heap.Push(f, attemptAt{at: f.backoffs[i].Next(f.config, f.start), gateway: i})
 	}
 	for len(f.attempts) > 0 {
 		a := heap.Pop(f).(attemptAt)
 		b, now := &f.backoffs[a.gateway], f.start.Add(a.at)
-		b.begin(now)
+		b.Begin(now)
 		switch {
 		case a.at < f.outage:
-			b.failed(&connectError{stage: stageDial, err: syscall.ECONNREFUSED})
-		case b.away && !a.drawn: // as attempt.reach does
+			b.Failed(&connectError{stage: AtDial, err: syscall.ECONNREFUSED})
+		case b.away && !a.drawn: // as Attempt.reach does
 			heap.Push(f, attemptAt{a.at + rand.N(f.config.spread()), a.gateway, true})
 			continue
 		default:
@@ -70,9 +70,9 @@ func (f *fleet) run() {
 				continue
 			}
 			f.refused++
-			b.failed(&connectError{stage: stageConnect, err: &connackError{code: 0x97}})
+			b.Failed(&connectError{stage: AtConnect, err: &connackError{code: 0x97}})
 		}
-		heap.Push(f, attemptAt{at: a.at + b.next(f.config, now), gateway: a.gateway})
+		heap.Push(f, attemptAt{at: a.at + b.Next(f.config, now), gateway: a.gateway})
 	}
 }
 
@@ -81,19 +81,19 @@ func (f *fleet) run() {
 func TestFleetComesBack(t *testing.T) {
 	now := time.Now()
 	for name, tt := range map[string]struct {
-		gateway backoff
+		gateway Schedule
 		outage  time.Duration
 		peak    int           // CONNECTs in one second
 		refused int           // CONNECTs over the rate
 		within  time.Duration // after the outage
 	}{
-		"a server of AWS goes down":             {backoff{attempt: 1, lost: true}, 0, 330, 0, 8 * time.Second},
-		"their region is away for a minute":     {backoff{attempt: 1, lost: true}, time.Minute, 330, 0, 10 * time.Second},
-		"their region is away for an hour":      {backoff{attempt: 1, lost: true}, time.Hour, 330, 0, 10 * time.Second},
-		"all start within the same millisecond": {backoff{}, 0, 2000, 4000, 15 * time.Second},
+		"a server of AWS goes down":             {Schedule{attempt: 1, lost: true}, 0, 330, 0, 8 * time.Second},
+		"their region is away for a minute":     {Schedule{attempt: 1, lost: true}, time.Minute, 330, 0, 10 * time.Second},
+		"their region is away for an hour":      {Schedule{attempt: 1, lost: true}, time.Hour, 330, 0, 10 * time.Second},
+		"all start within the same millisecond": {Schedule{}, 0, 2000, 4000, 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &fleet{backoffs: make([]backoff, 2000), start: now, rate: 500, outage: tt.outage, config: testBackoff}
+			f := &fleet{backoffs: make([]Schedule, 2000), start: now, rate: 500, outage: tt.outage, config: testBackoff}
 			f.config.Gateways = 2000
 			for i := range f.backoffs {
 				f.backoffs[i] = tt.gateway
@@ -109,26 +109,4 @@ func TestFleetComesBack(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestOneGatewayConnectsSoon: with someone in front of it.
-func TestOneGatewayConnectsSoon(t *testing.T) {
-	bubble(t, nil, func(r *rig) {
-		begin := time.Now()
-		r.start()
-		link := <-r.links
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("connected %v after the start", d)
-		}
-		time.Sleep(time.Minute)
-		if err := <-publish(link, "t", "x"); err != nil {
-			t.Fatal(err)
-		}
-		lost := time.Now()
-		r.cloud.Drop("gateway-1")
-		<-r.links
-		if d := time.Since(lost); d > leastSpread {
-			t.Errorf("connected %v after the loss", d)
-		}
-	})
 }

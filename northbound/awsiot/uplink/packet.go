@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"encoding/binary"
@@ -18,7 +18,7 @@ const (
 
 // appendPublish appends a PUBLISH of QoS 1 to b. The library makes forty
 // allocations of it, each message. correlation is nil for none. m is within the
-// limits of [session.fits].
+// limits of [Session.fits].
 func appendPublish(b []byte, id uint16, m *bridge.Message, correlation []byte) []byte {
 	properties := 0
 	if m.ContentType != "" {

@@ -1,8 +1,9 @@
-package awsiot
+package uplink
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -16,20 +17,24 @@ import (
 	"fieldbridge/northbound/awsiot/payload"
 )
 
-// session is one connection to the cloud, from CONNECT to its end.
-type session struct {
+// Session is one connection to the cloud, from CONNECT to its end.
+type Session struct {
 	cfg    *Config
 	raw    net.Conn // below TLS
 	conn   *packetConn
 	pinger *pinger
 	client *paho.Client
 	flight *inflight
-	told   func(topic string, code byte) // called with each PUBACK of [bridge.Link]
-	facts  *connectError                 // to explain how it ends
-	since  time.Time
-	tls    tls.ConnectionState
+	facts  *connectError // to explain how it ends
 
 	inbound inbound
+
+	// Since is when the CONNACK came, TLS what was agreed.
+	Since time.Time
+	TLS   tls.ConnectionState
+	// Answered is called with the reason of each PUBACK of [Session.Publish]. It
+	// is set before the first of them.
+	Answered func(topic string, code byte)
 
 	// Granted by the CONNACK.
 	receiveMaximum int
@@ -41,18 +46,26 @@ type session struct {
 	stop context.CancelCauseFunc
 }
 
-var _ bridge.Link = (*session)(nil)
+var _ bridge.Link = (*Session)(nil)
+
+const (
+	// statusWindow is how many messages are in flight that are no readings.
+	statusWindow = 1
+	// StatusRate is the most of those per second; it is kept free of the 100 that
+	// AWS takes on a connection.
+	StatusRate = 5
+)
 
 // partTime is how long the cloud may take to close after our DISCONNECT.
 const partTime = time.Second
 
-// errSilent is why a connection is given up on which no acknowledgement comes.
-var errSilent = errors.New("no acknowledgement in time")
+// ErrSilent is why a connection is given up on which no acknowledgement comes.
+var ErrSilent = errors.New("no acknowledgement in time")
 
-func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) *session {
-	s := &session{cfg: cfg, raw: raw, flight: newInflight(), facts: facts}
+func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) *Session {
+	s := &Session{cfg: cfg, raw: raw, flight: newInflight(), facts: facts}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
-	s.flight.ended = func() { s.fail(errConnectionLost) }
+	s.flight.ended = func() { s.fail(ErrLost) }
 	context.AfterFunc(s.ctx, s.abort)
 	s.conn, s.pinger = &packetConn{Conn: conn, failed: s.fail}, &pinger{paho.NewDefaultPinger(), s.fail}
 	s.client = paho.NewClient(paho.ClientConfig{
@@ -84,7 +97,7 @@ func (p *pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error
 }
 
 // connect sends the CONNECT and takes what the CONNACK grants.
-func (s *session) connect(ctx context.Context, packet *paho.Connect) error {
+func (s *Session) connect(ctx context.Context, packet *paho.Connect) error {
 	ack, err := s.client.Connect(ctx, packet)
 	if err != nil {
 		s.stop(err)
@@ -97,7 +110,7 @@ func (s *session) connect(ctx context.Context, packet *paho.Connect) error {
 		}
 		return err
 	}
-	s.since = time.Now()
+	s.Since = time.Now()
 	s.receiveMaximum, s.maximumPacket = maxInFlight, maxPacket
 	if p := ack.Properties; p != nil {
 		if p.ReceiveMaximum != nil && *p.ReceiveMaximum > 0 {
@@ -112,8 +125,8 @@ func (s *session) connect(ctx context.Context, packet *paho.Connect) error {
 }
 
 // fail ends the session for a reason; the first one counts. It only marks the
-// end, [session.close] makes it.
-func (s *session) fail(err error) {
+// end, [Session.Close] makes it.
+func (s *Session) fail(err error) {
 	if d := s.flight.disconnect(); d != nil {
 		refusal := &disconnectError{code: d.ReasonCode}
 		if d.Properties != nil {
@@ -125,7 +138,7 @@ func (s *session) fail(err error) {
 }
 
 // cause returns why the session ended, or nil while it is up.
-func (s *session) cause() error {
+func (s *Session) cause() error {
 	if s.ctx.Err() == nil {
 		return nil
 	}
@@ -133,43 +146,47 @@ func (s *session) cause() error {
 }
 
 // Limits implements [bridge.Link].
-func (s *session) Limits() bridge.Limits {
+func (s *Session) Limits() bridge.Limits {
 	limits := bridge.Limits{Window: min(s.cfg.Window, s.receiveMaximum), Bytes: float64(s.cfg.Rate.Bytes)}
 	if s.cfg.Rate.Messages > 0 {
 		// AWS counts the messages of the status topic, too.
-		limits.Messages = min(s.cfg.Rate.Messages, maxMessages-statusRate)
+		limits.Messages = min(s.cfg.Rate.Messages, maxMessages-StatusRate)
 	}
 	return limits
 }
 
 // Publish implements [bridge.Link].
-func (s *session) Publish(m bridge.Message, done func(error)) {
-	s.publish(m, func(code byte, err error) {
+func (s *Session) Publish(m bridge.Message, done func(error)) {
+	topic := m.Topic // so that m need not outlive this call
+	s.send(&m, nil, func(code byte, err error) {
 		if err == nil {
-			s.told(m.Topic, code)
+			s.Answered(topic, code)
+			err = pubackError(topic, code)
+		}
+		done(err)
+	})
+}
+
+// Send sends a message that is no reading: done gets its outcome, nil only after a
+// PUBACK below 0x80, at the latest when the connection ends. correlation is that
+// of the request that it answers, nil for none.
+func (s *Session) Send(m *bridge.Message, correlation []byte, done func(error)) {
+	s.send(m, correlation, func(code byte, err error) {
+		if err == nil {
 			err = pubackError(m.Topic, code)
 		}
 		done(err)
 	})
 }
 
-// publish sends a message; done gets the PUBACK's reason, or why there is none.
-func (s *session) publish(m bridge.Message, done func(code byte, err error)) {
-	s.send(m, nil, done)
-}
-
-// reply is publish for the answer to a request.
-func (s *session) reply(topic string, body, correlation []byte, done func(code byte, err error)) {
-	s.send(bridge.Message{Topic: topic, Payload: body, ContentType: payload.ContentType}, correlation, done)
-}
-
-func (s *session) send(m bridge.Message, correlation []byte, done func(code byte, err error)) {
-	if err := s.fits(&m); err != nil {
+// send sends a message; done gets the PUBACK's reason, or why there is none.
+func (s *Session) send(m *bridge.Message, correlation []byte, done func(code byte, err error)) {
+	if err := s.fits(m); err != nil {
 		done(0, err)
 		return
 	}
 	if !s.flight.acquire() {
-		done(0, errConnectionLost)
+		done(0, ErrLost)
 		return
 	}
 	s.sending.Lock()
@@ -178,15 +195,15 @@ func (s *session) send(m bridge.Message, correlation []byte, done func(code byte
 	if err != nil {
 		// It is not in flight: nobody else will tell.
 		<-s.flight.slots
-		done(0, fmt.Errorf("%w: %w", errConnectionLost, err))
+		done(0, fmt.Errorf("%w: %w", ErrLost, err))
 		return
 	}
-	s.conn.publish(id, &m, correlation)
+	s.conn.publish(id, m, correlation)
 	s.pinger.PacketSent()
 }
 
 // fits checks what AWS would answer by closing the connection.
-func (s *session) fits(m *bridge.Message) error {
+func (s *Session) fits(m *bridge.Message) error {
 	if len(m.Payload) > payload.MaxBytes {
 		return bridge.Permanent(fmt.Errorf("payload of %d bytes: AWS allows %d", len(m.Payload), payload.MaxBytes))
 	}
@@ -225,10 +242,10 @@ func pubackError(topic string, code byte) error {
 	return fmt.Errorf("publish to %s: PUBACK 0x%02X", topic, code)
 }
 
-// watch gives the session up when a message waits for its acknowledgement too
+// Watch gives the session up when a message waits for its acknowledgement too
 // long: the connection may be half open, or the cloud may have dropped the
 // message, whose place in the window would be lost for ever.
-func (s *session) watch() {
+func (s *Session) Watch() {
 	limit := s.cfg.AckTimeout.D()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -243,29 +260,51 @@ func (s *session) watch() {
 		case !ok:
 			timer.Reset(limit)
 		case age >= limit:
-			s.fail(errSilent)
+			s.fail(ErrSilent)
 		default:
 			timer.Reset(limit - age)
 		}
 	}
 }
 
-// close ends the connection and returns when nothing of it is left. Messages in
-// flight get their outcome before. A connection that still works is ended with a
-// DISCONNECT, so that the cloud does not publish the last will.
-func (s *session) close() {
-	if s.ctx.Err() == nil {
+// Close ends the connection and returns when nothing of it is left: nil if it was
+// up, or why it had ended, for [Explain]. Messages in flight get their outcome
+// before. A connection that still works is ended with a DISCONNECT, so that the
+// cloud does not publish the last will.
+func (s *Session) Close() error {
+	cause := s.cause()
+	if cause == nil {
 		s.part()
 		s.stop(nil)
 	}
 	s.abort()
 	<-s.client.Done()
+	if cause == nil {
+		return nil
+	}
+	s.facts.err = cause
+	return s.facts
 }
+
+// Context ends when the connection is given up or lost.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// GiveUp ends a connection whose messages are not acknowledged in time.
+func (s *Session) GiveUp() { s.fail(ErrSilent) }
+
+// Acknowledged returns how many messages the cloud has accepted.
+func (s *Session) Acknowledged() uint64 { return s.flight.acknowledged() }
+
+// ReceiveMaximum is how many messages the cloud lets be in flight.
+func (s *Session) ReceiveMaximum() int { return s.receiveMaximum }
+
+// Own returns our certificate.
+func (s *Session) Own() *x509.Certificate { return s.facts.own }
 
 // part sends the DISCONNECT and lets the cloud close the connection. Who closes
 // while something is on its way from the other side resets the connection, and
 // with it what the other side has not read yet: the DISCONNECT.
-func (s *session) part() {
+func (s *Session) part() {
 	// Do not wait for ever for a peer that has gone.
 	timer := time.AfterFunc(partTime, func() { _ = s.raw.Close() })
 	defer timer.Stop()
@@ -276,7 +315,7 @@ func (s *session) part() {
 }
 
 // abort breaks the connection and gives everything in flight its outcome.
-func (s *session) abort() {
+func (s *Session) abort() {
 	_ = s.raw.Close()
 	_ = s.flight.ConnectionLost(nil)
 }

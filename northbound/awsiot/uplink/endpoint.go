@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"fmt"

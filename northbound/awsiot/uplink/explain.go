@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -17,23 +17,19 @@ import (
 	"fieldbridge/setting"
 )
 
-// explanation is a failure in one sentence: what is wrong and what to do.
-type explanation struct {
-	text string
-	fix  string // the end of text that says what to do, if there is one
-	act  bool   // someone must do something; waiting will not help
+// Explanation is a failure in one sentence: what is wrong and what to do.
+type Explanation struct {
+	Text string
+	Fix  string // the end of Text that says what to do, if there is one
+	Act  bool   // someone must do something; waiting will not help
 }
 
-// Explain returns in one sentence why a connection could not be made or ended,
-// and what to do about it.
-func Explain(err error) string { return explain(err).text }
-
-func act(format string, args ...any) explanation {
-	return explanation{text: fmt.Sprintf(format, args...), fix: fix(format, args), act: true}
+func act(format string, args ...any) Explanation {
+	return Explanation{Text: fmt.Sprintf(format, args...), Fix: fix(format, args), Act: true}
 }
 
-func wait(format string, args ...any) explanation {
-	return explanation{text: fmt.Sprintf(format, args...), fix: fix(format, args)}
+func wait(format string, args ...any) Explanation {
+	return Explanation{Text: fmt.Sprintf(format, args...), Fix: fix(format, args)}
 }
 
 // fix returns what the last ": " of a format leads to, unless that is only a
@@ -46,12 +42,13 @@ func fix(format string, args []any) string {
 	return fmt.Sprintf(format[i+len(": "):], args[strings.Count(format[:i], "%"):]...)
 }
 
-func explain(err error) explanation {
+// Explain returns why a connection could not be made or ended, and what to do.
+func Explain(err error) Explanation {
 	var facts *connectError
 	if !errors.As(err, &facts) {
-		facts = &connectError{stage: stageUp, endpoint: "the cloud", err: err}
+		facts = &connectError{stage: atUp, endpoint: "the cloud", err: err}
 	}
-	for _, try := range []func(*connectError) (explanation, bool){
+	for _, try := range []func(*connectError) (Explanation, bool){
 		explainFiles, explainProxy, explainServer, explainAlert, explainMQTT, explainNetwork, explainClosed,
 	} {
 		if e, ok := try(facts); ok {
@@ -62,10 +59,10 @@ func explain(err error) explanation {
 }
 
 // explainFiles is about certificate, key and CA on our disk.
-func explainFiles(f *connectError) (explanation, bool) {
+func explainFiles(f *connectError) (Explanation, bool) {
 	var file *setting.FileError
 	if !errors.As(f.err, &file) {
-		return explanation{}, false
+		return Explanation{}, false
 	}
 	name := fmt.Sprintf("%s %s", file.Key, file.Path)
 	switch {
@@ -83,16 +80,16 @@ func explainFiles(f *connectError) (explanation, bool) {
 	return act("%s cannot be used: %v: give a right PEM file", name, file.Err), true
 }
 
-func explainProxy(f *connectError) (explanation, bool) {
+func explainProxy(f *connectError) (Explanation, bool) {
 	var proxy *proxyError
 	if errors.As(f.err, &proxy) {
 		return act("the proxy %s does not let us through to %s: %s: correct northbound.awsiot.proxy, or have the address allowed there", proxy.proxy, f.endpoint, proxy.reason), true
 	}
-	return explanation{}, false
+	return Explanation{}, false
 }
 
 // explainServer is about the server's certificate.
-func explainServer(f *connectError) (explanation, bool) {
+func explainServer(f *connectError) (Explanation, bool) {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
@@ -116,26 +113,27 @@ func explainServer(f *connectError) (explanation, bool) {
 		now := time.Now()
 		if now.Before(invalid.Cert.NotBefore) {
 			return wait("the certificate of %s is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?",
-				f.endpoint, day(invalid.Cert.NotBefore), day(now)), true
+				f.endpoint, Day(invalid.Cert.NotBefore), Day(now)), true
 		}
 		return act("the certificate of %s has expired on %s (the clock here says %s): if the clock is right, the server needs a new one",
-			f.endpoint, day(invalid.Cert.NotAfter), day(now)), true
+			f.endpoint, Day(invalid.Cert.NotAfter), Day(now)), true
 	case errors.As(f.err, &invalid):
 		return act("the certificate of %s cannot be used: %v", f.endpoint, invalid), true
 	case errors.As(f.err, &noTLS):
 		return act("%s does not speak TLS: is the port right?", f.endpoint), true
 	}
-	return explanation{}, false
+	return Explanation{}, false
 }
 
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+// Day writes a time as explanations do.
+func Day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // explainAlert is about what the server says to our certificate. With TLS 1.3 it
 // says so after the handshake. crypto/tls has no type for received alerts.
-func explainAlert(f *connectError) (explanation, bool) {
+func explainAlert(f *connectError) (Explanation, bool) {
 	var op *net.OpError
 	if !errors.As(f.err, &op) || op.Op != "remote error" {
-		return explanation{}, false
+		return Explanation{}, false
 	}
 	alert := strings.TrimPrefix(op.Err.Error(), "tls: ")
 	if e, ok := explainOwn(f); ok {
@@ -143,7 +141,7 @@ func explainAlert(f *connectError) (explanation, bool) {
 	}
 	switch alert {
 	case "expired certificate":
-		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint, day(time.Now())), true
+		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint, Day(time.Now())), true
 	case "revoked certificate":
 		return act("%s says that our certificate is revoked: have a new one made", f.endpoint), true
 	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate", "access denied", "certificate required":
@@ -159,21 +157,21 @@ func explainAlert(f *connectError) (explanation, bool) {
 }
 
 // explainOwn finds what is visibly wrong with our own certificate.
-func explainOwn(f *connectError) (explanation, bool) {
+func explainOwn(f *connectError) (Explanation, bool) {
 	if f.own == nil {
-		return explanation{}, false
+		return Explanation{}, false
 	}
 	switch now := time.Now(); {
 	case now.After(f.own.NotAfter):
-		return act("our certificate has expired on %s: have a new one made, or set the clock if it is wrong (it says %s)", day(f.own.NotAfter), day(now)), true
+		return act("our certificate has expired on %s: have a new one made, or set the clock if it is wrong (it says %s)", Day(f.own.NotAfter), Day(now)), true
 	case now.Before(f.own.NotBefore):
-		return wait("our certificate is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?", day(f.own.NotBefore), day(now)), true
+		return wait("our certificate is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?", Day(f.own.NotBefore), Day(now)), true
 	}
-	return explanation{}, false
+	return Explanation{}, false
 }
 
 // explainMQTT is about CONNACK and DISCONNECT.
-func explainMQTT(f *connectError) (explanation, bool) {
+func explainMQTT(f *connectError) (Explanation, bool) {
 	var ack *connackError
 	if errors.As(f.err, &ack) {
 		return explainConnack(f, ack), true
@@ -182,10 +180,10 @@ func explainMQTT(f *connectError) (explanation, bool) {
 	if errors.As(f.err, &end) {
 		return explainDisconnect(f, end), true
 	}
-	return explanation{}, false
+	return Explanation{}, false
 }
 
-func explainConnack(f *connectError, ack *connackError) explanation {
+func explainConnack(f *connectError, ack *connackError) Explanation {
 	switch ack.code {
 	case 0x87:
 		return act("%s knows our certificate but refuses the CONNECT (0x87, not authorized): the policy must allow iot:Connect for this client id and iot:Publish to the status topic", f.endpoint)
@@ -205,7 +203,7 @@ func explainConnack(f *connectError, ack *connackError) explanation {
 	return wait("%s refuses the CONNECT (0x%02X %s)", f.endpoint, ack.code, ack.reason)
 }
 
-func explainDisconnect(f *connectError, end *disconnectError) explanation {
+func explainDisconnect(f *connectError, end *disconnectError) Explanation {
 	switch end.code {
 	case 0x8E:
 		return act("another client has connected to %s with our client id (0x8E): give each gateway its own client_id and certificate", f.endpoint)
@@ -224,11 +222,11 @@ func explainDisconnect(f *connectError, end *disconnectError) explanation {
 }
 
 // explainNetwork is about everything below TLS.
-func explainNetwork(f *connectError) (explanation, bool) {
+func explainNetwork(f *connectError) (Explanation, bool) {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
-	case errors.Is(f.err, errSilent):
+	case errors.Is(f.err, ErrSilent):
 		return wait("%s acknowledges nothing though we are connected: connecting again", f.peer()), true
 	case errors.As(f.err, &dns) && dns.IsNotFound:
 		return act("there is no host called %s: correct northbound.awsiot.endpoint, or mend the name server", dns.Name), true
@@ -241,14 +239,14 @@ func explainNetwork(f *connectError) (explanation, bool) {
 	case errors.Is(f.err, context.DeadlineExceeded), errors.Is(f.err, os.ErrDeadlineExceeded), errors.As(f.err, &timeout) && timeout.Timeout():
 		return explainTimeout(f), true
 	}
-	return explanation{}, false
+	return Explanation{}, false
 }
 
-func explainTimeout(f *connectError) explanation {
+func explainTimeout(f *connectError) Explanation {
 	switch f.stage {
-	case stageHandshake:
+	case AtHandshake:
 		return wait("%s accepts connections but does not answer to TLS in time: is something in between?", f.peer())
-	case stageConnect:
+	case AtConnect:
 		return wait("%s does not answer the CONNECT in time: trying again", f.peer())
 	}
 	return wait("%s does not answer in time: is the network up, and a firewall open for this port?", f.peer())
@@ -263,20 +261,20 @@ func (e *connectError) peer() string {
 }
 
 // explainClosed is about connections that end without a word.
-func explainClosed(f *connectError) (explanation, bool) {
+func explainClosed(f *connectError) (Explanation, bool) {
 	closed := errors.Is(f.err, io.EOF) || errors.Is(f.err, io.ErrUnexpectedEOF) || errors.Is(f.err, syscall.ECONNRESET) ||
-		errors.Is(f.err, syscall.EPIPE) || errors.Is(f.err, net.ErrClosed) || errors.Is(f.err, errConnectionLost) ||
+		errors.Is(f.err, syscall.EPIPE) || errors.Is(f.err, net.ErrClosed) || errors.Is(f.err, ErrLost) ||
 		errors.Is(f.err, io.ErrClosedPipe)
 	if !closed {
-		return explanation{}, false
+		return Explanation{}, false
 	}
-	if e, ok := explainOwn(f); ok && f.stage != stageUp {
+	if e, ok := explainOwn(f); ok && f.stage != atUp {
 		return e, true
 	}
 	switch f.stage {
-	case stageHandshake:
+	case AtHandshake:
 		return wait("%s closed the connection in the TLS handshake: is this an AWS data endpoint, and server_name right?", f.endpoint), true
-	case stageConnect:
+	case AtConnect:
 		return act("%s closed the connection without a CONNACK: the certificate is not registered in this account and region, or not active", f.endpoint), true
 	}
 	return wait("the connection to %s was broken: connecting again", f.endpoint), true

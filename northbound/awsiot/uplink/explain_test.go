@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"context"
@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
-
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -28,15 +26,15 @@ func attemptOnce(t *testing.T, cfg Config, network Network) error {
 	if network == nil {
 		network = new(Machine)
 	}
-	a := &attempt{cfg: &cfg, client: "gateway-1", network: network, reached: noWill, sent: func() {}}
-	s, err := a.open(t.Context())
+	a := &Attempt{Config: &cfg, Client: "gateway-1", Network: network, Reached: someWill, Sent: func() {}}
+	s, err := a.Open(t.Context())
 	if err == nil {
-		s.close()
+		_ = s.Close()
 	}
 	return err
 }
 
-func noWill() *paho.WillMessage { return nil }
+func someWill() Will { return Will{Topic: "status", Payload: []byte("{}")} }
 
 // detour is the machine's network, but all connections lead to one address.
 type detour struct {
@@ -110,11 +108,11 @@ func wantExplained(t *testing.T, err error, want string, act bool) {
 	if err == nil {
 		t.Fatal("it connected")
 	}
-	e := explain(err)
-	if !strings.Contains(e.text, want) || e.act != act || strings.ContainsAny(e.text, "\n") {
-		t.Errorf("explained as %q (act %v), want %q (act %v)\nerror: %v", e.text, e.act, want, act, err)
+	e := Explain(err)
+	if !strings.Contains(e.Text, want) || e.Act != act || strings.ContainsAny(e.Text, "\n") {
+		t.Errorf("explained as %q (act %v), want %q (act %v)\nerror: %v", e.Text, e.Act, want, act, err)
 	}
-	if Explain(err) != e.text {
+	if Explain(err).Text != e.Text {
 		t.Error("Explain says something else")
 	}
 }
@@ -397,4 +395,14 @@ func TestAmazonRoots(t *testing.T) {
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("roots are %s", got)
 	}
+}
+
+// TestWrongClock: a server certificate that is not yet valid is a clock that is
+// wrong at boot; when it is set, the next attempt works.
+func TestWrongClock(t *testing.T) {
+	dir := t.TempDir()
+	server := issue(t, dir, "late", awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(time.Minute)})
+	_, cfg := stand(t, awsiottest.Options{Dir: dir, Server: &server})
+	err := attemptOnce(t, cfg, nil)
+	wantExplained(t, err, "is the gateway's clock right?", false)
 }

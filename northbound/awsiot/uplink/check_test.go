@@ -1,4 +1,4 @@
-package awsiot
+package uplink
 
 import (
 	"errors"
@@ -38,14 +38,6 @@ func TestExplainAt(t *testing.T) {
 		text, fix := ExplainAt(cfg, tt.at, nil, tt.err)
 		if text != tt.text || fix != tt.fix {
 			t.Errorf("%v: got %q, %q", tt.err, text, fix)
-		}
-	}
-}
-
-func TestStatusTopicOfACheck(t *testing.T) {
-	for template, want := range map[string]string{"": "fieldbridge/press-1/status", "plant/{gateway}/state": "plant/press-1/state"} {
-		if got := StatusTopic(&Config{StatusTopic: template}, "press-1"); got != want {
-			t.Errorf("%q: got %s", template, got)
 		}
 	}
 }

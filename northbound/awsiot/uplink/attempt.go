@@ -1,33 +1,36 @@
-package awsiot
+package uplink
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
 	"fieldbridge/socket"
 )
 
-// stage is how far an attempt to connect got.
-type stage int
+// Stage is how far an attempt to connect got when it failed.
+type Stage int
 
+// The stages, in their order.
 const (
-	stageFiles     stage = iota // reading certificate, key and CA
-	stageDial                   // name and TCP
-	stageHandshake              // TLS
-	stageConnect                // from CONNECT to CONNACK
-	stageUp                     // connected
+	AtFiles     Stage = iota // reading certificate, key and CA
+	AtDial                   // name and TCP
+	AtHandshake              // TLS
+	AtConnect                // from CONNECT to CONNACK
+	atUp                     // connected
 )
 
 // connectError is why a connection could not be made or ended, with what is
 // needed to explain it.
 type connectError struct {
-	stage    stage
+	stage    Stage
 	endpoint string
 	server   string            // the name expected in the server's certificate
 	own      *x509.Certificate // ours, if it could be read
@@ -58,27 +61,41 @@ func (e *disconnectError) Error() string {
 	return fmt.Sprintf("DISCONNECT 0x%02X %s", e.code, e.reason)
 }
 
+// TakenOver reports whether err, of a connection that ended, is that another
+// client has connected with our client id.
+func TakenOver(err error) bool {
+	var end *disconnectError
+	return errors.As(err, &end) && end.code == packets.DisconnectSessionTakenOver
+}
+
 // dialer opens a TCP connection, [net.Dialer.DialContext] for instance.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// attempt is one attempt to connect.
-type attempt struct {
-	cfg     *Config
-	client  string // client id
-	network Network
-	away    bool                     // others wait for the port, too
-	reached func() *paho.WillMessage // called when the port answers; returns the last will
-	sent    func()                   // called just before the CONNECT is sent
-
-	own  *x509.Certificate // ours, once it could be read
-	will *paho.WillMessage
+// Will is what the cloud is to publish with QoS 1 if the connection ends without
+// our DISCONNECT.
+type Will struct {
+	Topic   string
+	Payload []byte
 }
 
-// open connects and returns a session that is up, or a *connectError. Each
+// Attempt is one attempt to connect.
+type Attempt struct {
+	Config  *Config
+	Client  string // client id
+	Network Network
+	Away    bool        // the port did not answer to the last attempt, and others wait for it, too
+	Reached func() Will // called when the port answers; returns the last will
+	Sent    func()      // called just before the CONNECT is sent
+
+	// Own is our certificate, once it could be read.
+	Own *x509.Certificate
+}
+
+// Open connects and returns a session that is up, or an error for [Explain]. Each
 // connection is the winner of a race of IPv6 and IPv4; there is no other way.
-func (a *attempt) open(ctx context.Context) (*session, error) {
-	fail := &connectError{endpoint: a.cfg.Endpoint}
-	pair, roots, err := credentials(a.cfg)
+func (a *Attempt) Open(ctx context.Context) (*Session, error) {
+	fail := &connectError{endpoint: a.Config.Endpoint}
+	pair, roots, err := credentials(a.Config)
 	if err != nil {
 		fail.err = err
 		return nil, fail
@@ -86,16 +103,16 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 	if fail.own = pair.Leaf; fail.own == nil {
 		fail.own, _ = x509.ParseCertificate(pair.Certificate[0])
 	}
-	a.own = fail.own
-	fail.stage = stageDial
-	host, port, err := splitEndpoint(a.cfg.Endpoint)
+	a.Own = fail.own
+	fail.stage = AtDial
+	host, port, err := splitEndpoint(a.Config.Endpoint)
 	if err != nil {
 		fail.err = err
 		return nil, fail
 	}
 	dial := dialer(a.dial)
-	if a.cfg.Proxy != "" {
-		proxy, err := parseProxy(a.cfg.Proxy)
+	if a.Config.Proxy != "" {
+		proxy, err := parseProxy(a.Config.Proxy)
 		if err != nil {
 			fail.err = err
 			return nil, fail
@@ -110,11 +127,11 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 		fail.err = err
 		return nil, fail
 	}
-	a.will = a.reached()
-	ctx, cancel := context.WithDeadline(ctx, begin.Add(a.cfg.ConnectTimeout.D()))
+	will := a.Reached()
+	ctx, cancel := context.WithDeadline(ctx, begin.Add(a.Config.ConnectTimeout.D()))
 	defer cancel()
-	fail.stage, fail.proxy = stageHandshake, ""
-	cfg := tlsConfig(a.cfg, pair, roots)
+	fail.stage, fail.proxy = AtHandshake, ""
+	cfg := tlsConfig(a.Config, pair, roots)
 	fail.server = cfg.ServerName
 	conn := tls.Client(raw, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -122,22 +139,22 @@ func (a *attempt) open(ctx context.Context) (*session, error) {
 		fail.err = err
 		return nil, fail
 	}
-	fail.stage = stageConnect
-	s := newSession(a.cfg, raw, conn, fail)
-	a.sent()
-	if err := s.connect(ctx, a.packet()); err != nil {
+	fail.stage = AtConnect
+	s := newSession(a.Config, raw, conn, fail)
+	a.Sent()
+	if err := s.connect(ctx, a.packet(will)); err != nil {
 		_ = raw.Close()
 		fail.err = err
 		return nil, fail
 	}
-	fail.stage = stageUp
-	s.tls = conn.ConnectionState()
+	fail.stage = atUp
+	s.TLS = conn.ConnectionState()
 	return s, nil
 }
 
 // dial opens a TCP connection of package socket to the winner of the race.
-func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := Race(a.network)(ctx, network, address)
+func (a *Attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := Race(a.Network)(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +162,12 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 }
 
 // packet returns the CONNECT: a clean session that ends with the connection.
-func (a *attempt) packet() *paho.Connect {
+func (a *Attempt) packet(will Will) *paho.Connect {
 	return &paho.Connect{
-		ClientID:    a.client,
-		KeepAlive:   uint16(a.cfg.KeepAlive.D() / time.Second),
+		ClientID:    a.Client,
+		KeepAlive:   uint16(a.Config.KeepAlive.D() / time.Second),
 		CleanStart:  true,
-		WillMessage: a.will,
+		WillMessage: &paho.WillMessage{QoS: 1, Topic: will.Topic, Payload: will.Payload},
 		Properties: &paho.ConnectProperties{
 			ReceiveMaximum:     paho.Uint16(inboundMaximum),
 			RequestProblemInfo: true,

@@ -1,0 +1,105 @@
+package uplink
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// ConnectPause is the least time between two CONNECTs: AWS takes one per
+	// second and client id.
+	ConnectPause = 1100 * time.Millisecond
+	// healthyAfter is how long a connection must be up, with a message
+	// acknowledged, until earlier failures are forgotten.
+	healthyAfter = 30 * time.Second
+	// TakeoverMemory is how long a takeover counts: two gateways with one identity
+	// take the session from each other again and again.
+	TakeoverMemory = time.Hour
+	// takeoverPause is the least wait after another client took over ours:
+	// coming back at once would throw that one out, and so on. It doubles each
+	// time up to mostTakeover, so that two gateways with one identity do not keep
+	// each other from working.
+	takeoverPause = 30 * time.Second
+	mostTakeover  = 15 * time.Minute
+)
+
+// Schedule says when to try next: exponential from min to max with full jitter,
+// and with a memory over connections that did not last. The first attempt after a
+// start comes within min: after a power cut many start at once, too, but not
+// within the same second, and someone may stand in front of this one. Attempts
+// that did not reach the port do not count, see [Attempt].
+type Schedule struct {
+	attempt int           // how many the cloud has refused, or ended soon
+	lost    bool          // a connection, and no attempt has been made since
+	away    bool          // the port did not answer to the last attempt
+	own     bool          // ... for a reason of our own
+	began   time.Time     // the last attempt
+	last    time.Time     // the last CONNECT, or when a process before us may have sent one
+	floor   time.Duration // least wait for the next attempt
+	taken   time.Duration // the floor after the last takeover; 0 if that was long ago
+}
+
+// Next returns how long to wait before the next attempt.
+func (s *Schedule) Next(cfg Backoff, now time.Time) time.Duration {
+	wait := knockPause() - now.Sub(s.began)
+	if !s.away {
+		limit := cfg.Max.D()
+		if shift := max(s.attempt-1, 0); shift < 30 {
+			limit = min(limit, cfg.Min.D()<<shift)
+		}
+		if s.lost {
+			limit = max(limit, cfg.spread())
+		}
+		wait = max(rand.N(limit+1), s.floor)
+	}
+	if !s.last.IsZero() {
+		wait = max(wait, ConnectPause-now.Sub(s.last))
+	}
+	return max(wait, 0)
+}
+
+// Soonest returns how long to wait at least, whatever has changed: AWS's pause.
+func (s *Schedule) Soonest() time.Duration { return max(ConnectPause-time.Since(s.last), 0) }
+
+// Sent notes that a CONNECT is sent now, or may have been by a process before.
+func (s *Schedule) Sent() { s.last = time.Now() }
+
+// Away reports whether the last attempt did not reach the port; alone is that
+// the reason was our own, so that nobody else waits for it.
+func (s *Schedule) Away() (away, alone bool) { return s.away, s.own }
+
+// Yields reports whether another client has taken our session over, and this
+// one waits.
+func (s *Schedule) Yields() bool { return s.floor > 0 }
+
+// Begin notes that an attempt begins.
+func (s *Schedule) Begin(now time.Time) {
+	s.began = now
+	s.floor, s.lost = 0, false
+}
+
+// Failed notes why an attempt failed.
+func (s *Schedule) Failed(err error) {
+	if s.away, s.own = portAway(err); !s.away {
+		s.attempt++
+	}
+}
+
+// Ended notes how a connection went that was up; ours says that we ended it.
+func (s *Schedule) Ended(up time.Duration, acknowledged, takenOver, ours bool) {
+	s.attempt++
+	s.away, s.lost = false, !ours
+	if up >= healthyAfter && acknowledged {
+		s.attempt = 1
+	}
+	if up >= TakeoverMemory {
+		s.taken = 0
+	}
+	if takenOver {
+		s.taken = min(max(2*s.taken, takeoverPause), mostTakeover)
+		s.floor = s.taken
+		if s.taken > takeoverPause {
+			s.floor += rand.N(takeoverPause) // the other one counts, too
+		}
+	}
+}
