@@ -50,7 +50,7 @@ func (q *Queue) encodeNext(from, upTo bridge.Position, before bridge.Count) (*co
 		return nil, nil
 	}
 	q.keep.turn++
-	c.header = block.Header{Run: q.run, Seq: uint64(c.batches[0].Position - q.base), Wall: time.Now().UnixMilli(),
+	c.header = block.Header{Run: q.run, Seq: q.mem.Seq(c.batches[0].Position), Wall: time.Now().UnixMilli(),
 		Uptime: q.uptime(), Mono: time.Since(q.started).Milliseconds(), Before: before}
 	data, err := q.keep.encoder.Encode(&c.header, c.batches)
 	c.bytes = append(c.bytes[:0], data...)
@@ -69,18 +69,9 @@ func (q *Queue) write(c *committing) error {
 
 // collect takes the batches of the next block: from from on, below upTo.
 func (q *Queue) collect(c *committing, from, upTo bridge.Position) {
-	c.batches = c.batches[:0]
-	readings := 0
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for p := max(from, q.mem.base); p < upTo && len(c.batches) < blockBatches && readings < q.keep.blockReadings; p++ {
-		it := q.mem.at(p)
-		if it.state == itemFinished {
-			continue
-		}
-		c.batches = append(c.batches, block.Numbered{Batch: it.batch, Position: p, Mono: it.at / int64(time.Millisecond)})
-		readings += len(it.batch.Readings)
-	}
+	c.batches = q.mem.Collect(c.batches[:0], from, upTo, blockBatches, q.keep.blockReadings)
 }
 
 // committed takes batches out of memory that are now on disk.
@@ -90,7 +81,8 @@ func (q *Queue) committed(h *block.Header, batches []block.Numbered) {
 	s := q.writer
 	for i := range batches {
 		p, n := batches[i].Position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
-		if p < q.mem.base || q.mem.at(p).state == itemFinished {
+		safe, ok := q.mem.Commit(p)
+		if !ok {
 			s.done = s.done.Add(n) // meanwhile
 			for j := range q.dead {
 				if q.dead[j].position == p {
@@ -100,15 +92,11 @@ func (q *Queue) committed(h *block.Header, batches []block.Numbered) {
 			q.acksDueLocked()
 			continue
 		}
-		it := q.mem.at(p)
-		if it.state == itemClaimed {
-			q.claims[p] = uint32(n.Readings)
-		}
-		if safe := q.finishLocked(it); safe != nil {
+		if safe != nil {
 			safes = append(safes, safe)
 		}
 	}
-	q.mem.trim()
+	q.mem.Trim()
 	q.mu.Unlock()
 	for _, safe := range safes {
 		safe(nil)
@@ -125,7 +113,7 @@ func (q *Queue) record(now bool) error {
 		q.mu.Unlock()
 		return nil
 	}
-	r := books.Record{Next: q.mem.end(), Uptime: q.uptime()}
+	r := books.Record{Next: q.mem.End(), Uptime: q.uptime()}
 	r.Done, r.Counts = q.settledLocked()
 	due := q.ackDue
 	q.ackDue = 0
@@ -168,7 +156,7 @@ func (q *Queue) writeMeta() error {
 
 // snapshotMetaLocked returns the index as it is to be written.
 func (q *Queue) snapshotMetaLocked() books.Index {
-	oldest := q.mem.base
+	oldest := q.mem.Base()
 	if len(q.segments) > 0 {
 		oldest = min(oldest, q.segments[0].First)
 	}

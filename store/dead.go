@@ -127,7 +127,7 @@ func (q *Queue) burySome() (int, error) {
 // entryOf returns the batch that is to be buried.
 func (q *Queue) entryOf(d *burial) (bridge.Entry, error) {
 	if d.inMemory {
-		return bridge.Entry{Batch: d.batch, Position: d.position, Run: q.run, Seq: uint64(d.position - q.base)}, nil
+		return bridge.Entry{Batch: d.batch, Position: d.position, Run: q.run, Seq: q.mem.Seq(d.position)}, nil
 	}
 	return q.readEntry(d.position)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/memory"
 )
 
 // deadCutDir is the environment variable that makes the test binary the gateway
@@ -44,7 +45,7 @@ func TestDeadCutChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := q.ask(t.Context(), func() error {
-			q.letters.most = memoryCost(bridge.Count{Batches: 7, Readings: 7 * 30})
+			q.letters.most = memory.Cost(bridge.Count{Batches: 7, Readings: 7 * 30})
 			return nil
 		}); err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
+	"fieldbridge/store/memory"
 )
 
 // deadBatches are fewer than the segment's in the table of damages, but larger.
@@ -94,7 +95,7 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	dir, _ := deadMaster(t)
 	q := openQueue(t, roomyConfig(dir))
 	if err := q.ask(t.Context(), func() error {
-		q.letters.most = memoryCost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
+		q.letters.most = memory.Cost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
 		n, err := q.dropLetters(books.Purged)
 		if n.Batches != 40 {
 			t.Errorf("%d are dropped", n.Batches)

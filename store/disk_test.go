@@ -16,6 +16,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/setting"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/memory"
 )
 
 // mountSmall mounts a file system of size bytes, or skips.
@@ -72,7 +73,7 @@ func testDiskFull(t *testing.T, dir string, policy WhenFull) {
 		}
 	}
 	s := q.Status()
-	if s.Ledger.Dropped.Batches == 0 || s.Ledger.Waiting.Batches < 200 || memoryCost(s.Memory) > memoryMost {
+	if s.Ledger.Dropped.Batches == 0 || s.Ledger.Waiting.Batches < 200 || memory.Cost(s.Memory) > memoryMost {
 		t.Errorf("status: %+v", s)
 	}
 	if h := q.Health(); len(h) == 0 || h[0].Severity != condition.Alarm {
@@ -131,7 +132,7 @@ func TestReadOnly(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		s := q.Status()
-		if memoryCost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() || s.Ledger.Accepted.Batches != 100_001 {
+		if memory.Cost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() || s.Ledger.Accepted.Batches != 100_001 {
 			t.Errorf("status: %+v", s)
 		}
 		if h := q.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "read-only") {

@@ -157,7 +157,7 @@ func (q *Queue) forgetEntries(entries []bridge.Entry) (n bridge.Count) {
 	var since, until int64
 	for i := range entries {
 		e := &entries[i]
-		if _, claimed := q.claims[e.Position]; claimed || q.books.Done.Has(e.Position) {
+		if q.mem.Claimed(e.Position) || q.books.Done.Has(e.Position) {
 			continue
 		}
 		one := bridge.Count{Batches: 1, Readings: uint64(len(e.Readings))}

@@ -77,7 +77,7 @@ func (q *Queue) untilAlarm() time.Duration {
 func (q *Queue) tend(all bool) error {
 	q.mu.Lock()
 	q.alarm = 0
-	now, upTo := q.now(), q.mem.end()
+	now, upTo := q.now(), q.mem.End()
 	due := q.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
 	reread := q.rereadAt != 0 && q.rereadAt <= now
@@ -185,19 +185,16 @@ func (q *Queue) setAlarm() {
 
 // commitDueLocked returns when what is in memory must be committed, 0 for never.
 func (q *Queue) commitDueLocked() int64 {
-	if q.pending.Batches == 0 {
+	pending := q.mem.Pending()
+	if pending.Batches == 0 {
 		return 0
 	}
-	if q.pending.Readings >= fullReadings || q.pending.Batches >= fullBatches {
+	if pending.Readings >= fullReadings || pending.Batches >= fullBatches {
 		return 1
 	}
-	due := q.mem.at(q.mem.base).at + int64(q.cfg.Load().CommitEvery) // the first is never finished
-	if q.waiters > 0 {
-		q.waitFrom = max(q.waitFrom, q.mem.base)
-		for q.waitFrom < q.mem.end()-1 && q.mem.at(q.waitFrom).safe == nil {
-			q.waitFrom++
-		}
-		due = min(due, q.mem.at(q.waitFrom).at+int64(q.waitLocked()))
+	due := q.mem.Oldest() + int64(q.cfg.Load().CommitEvery)
+	if q.mem.Waiters() > 0 {
+		due = min(due, q.mem.OldestWaiter()+int64(q.waitLocked()))
 	}
 	return max(due, 1)
 }
@@ -219,15 +216,8 @@ func (q *Queue) shut() error {
 
 // refuseAll tells sensors that wait in vain.
 func (q *Queue) refuseAll() {
-	var safes []func(error)
 	q.mu.Lock()
-	for i := range q.mem.n {
-		if it := q.mem.at(q.mem.base + bridge.Position(i)); it.safe != nil {
-			safes = append(safes, it.safe)
-			it.safe = nil
-		}
-	}
-	q.waiters = 0
+	safes := q.mem.Safes()
 	for i := range q.dead {
 		if q.dead[i].safe != nil {
 			safes = append(safes, q.dead[i].safe)

@@ -7,6 +7,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
 )
 
@@ -125,7 +126,7 @@ func (q *Queue) someLetters() (s *stored, some []DeadLetter, n bridge.Count, err
 		}
 		some, next = append(some, l), l.number+1
 		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
-		return memoryCost(n) < q.letters.most, nil
+		return memory.Cost(n) < q.letters.most, nil
 	})
 	return s, some, n, err
 }
@@ -223,14 +224,13 @@ func (q *Queue) retrySome() (bridge.Count, error) {
 		return bridge.Count{}, err
 	}
 	q.mu.Lock()
-	r := &books.Retry{From: some[0].number, First: q.mem.end()}
+	r := &books.Retry{From: some[0].number, First: q.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
-		q.mem.push(item{batch: some[i].Batch, at: q.now()})
+		q.mem.Push(some[i].Batch, nil, q.now())
 		q.books.Retry(some[i].letter())
 	}
 	q.postLocked()
-	q.pending = q.pending.Add(n)
 	q.books.Index.Dead.Retry = r
 	q.passLocked(s, some, n)
 	q.mu.Unlock()
@@ -245,7 +245,7 @@ func (q *Queue) retrySome() (bridge.Count, error) {
 func (q *Queue) retried() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if r := q.books.Index.Dead.Retry; r != nil && q.mem.base >= r.First+bridge.Position(len(r.Readings)) {
+	if r := q.books.Index.Dead.Retry; r != nil && q.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
 		q.books.Index.Dead.Retry = nil
 		q.metaDue = true
 	}

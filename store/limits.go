@@ -19,10 +19,6 @@ const (
 	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
 	// beyond that is dropped, the oldest first. It is some 100,000 readings.
 	memoryMost = 8 << 20
-	// Roughly what a reading and a batch take in memory, in bytes.
-	readingSize = 48
-	batchSize   = 128
-
 	// freeEvery is how often the free space of the file system is asked for
 	// while nothing is written.
 	freeEvery = 10 * time.Second
@@ -43,32 +39,12 @@ type limits struct {
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
 }
 
-func memoryCost(n bridge.Count) uint64 { return n.Readings*readingSize + n.Batches*batchSize }
-
 // shedLocked drops the oldest batches in memory that nobody holds, when there
 // are too many to keep. It returns whom to refuse.
-func (q *Queue) shedLocked() (safes []func(error)) {
-	var gaps books.Spans
-	var lost bridge.Count
-	for p := max(q.shedFrom, q.mem.base); p < q.mem.end() && memoryCost(q.pending) > memoryMost*15/16; p++ {
-		q.shedFrom = p + 1
-		it := q.mem.at(p)
-		if it.state != itemWaiting {
-			continue
-		}
-		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
-		gaps.Add(p, p+1)
-		if safe := q.finishLocked(it); safe != nil {
-			safes = append(safes, safe)
-		}
-	}
-	if lost.Batches == 0 {
-		q.shedFrom = 0 // all are claimed; look again next time
-		return safes
-	}
-	q.dropLocked(gaps, lost, books.DroppedDisk, 0, 0)
-	q.mem.trim()
-	return safes
+func (q *Queue) shedLocked() []func(error) {
+	g := q.mem.Shed(memoryMost * 15 / 16)
+	q.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
+	return g.Safes
 }
 
 // refuseLocked handles Append of a queue that is full, drops what is new, and
@@ -83,12 +59,11 @@ func (q *Queue) refuseLocked(b *bridge.Batch, safe func(error)) bool {
 		return true
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
-	p := q.mem.end()
-	q.mem.push(item{state: itemFinished})
+	p := q.mem.End()
+	q.mem.Pass()
 	q.books.Accept(n)
 	at := b.At.UnixMilli()
 	q.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
-	q.mem.trim()
 	return true
 }
 
@@ -155,7 +130,7 @@ func (q *Queue) noLongerFull(committed bool) {
 		return
 	}
 	q.mu.Lock()
-	idle := q.pending.Batches == 0 && q.now()-l.hopeful >= int64(dropTrouble)
+	idle := q.mem.Pending().Batches == 0 && q.now()-l.hopeful >= int64(dropTrouble)
 	q.mu.Unlock()
 	if committed || idle {
 		l.hopeful = 0
@@ -180,25 +155,11 @@ func (q *Queue) calm() {
 // dropPending drops what is due in memory while the queue is full: the policy
 // is drop-newest.
 func (q *Queue) dropPending(upTo bridge.Position) {
-	var gaps books.Spans
-	var lost bridge.Count
-	var safes []func(error)
 	q.mu.Lock()
-	for p := q.mem.base; p < upTo; p++ {
-		it := q.mem.at(p)
-		if it.state != itemWaiting {
-			continue // in flight: it may still arrive
-		}
-		lost = lost.Add(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
-		gaps.Add(p, p+1)
-		if safe := q.finishLocked(it); safe != nil {
-			safes = append(safes, safe)
-		}
-	}
-	q.dropLocked(gaps, lost, books.DroppedFull, 0, 0)
-	q.mem.trim()
+	g := q.mem.Give(upTo) // what is in flight may still arrive
+	q.dropLocked(g.Gaps, g.Count, books.DroppedFull, 0, 0)
 	q.mu.Unlock()
-	for _, safe := range safes {
+	for _, safe := range g.Safes {
 		safe(bridge.ErrFull)
 	}
 }
@@ -304,14 +265,7 @@ func (q *Queue) findIdle() *stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, s := range q.segments {
-		idle := s.Written.Batches > 0 && !q.buryingLocked(s)
-		for p := range q.claims {
-			if p >= s.First && p <= s.Last {
-				idle = false
-				break
-			}
-		}
-		if idle {
+		if s.Written.Batches > 0 && !q.buryingLocked(s) && !q.mem.ClaimedWithin(s.First, s.Last) {
 			return s
 		}
 	}

@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"time"
 
 	"fieldbridge/bridge"
@@ -42,72 +40,14 @@ func (q *Queue) Next(ctx context.Context, which bridge.Lane, max int) ([]bridge.
 // claimLocked claims up to max batches. When the next one is on disk and not in
 // the lane's block, it returns what it has, and if that is nothing its position.
 func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry, missing bridge.Position) {
-	l := &q.lanes[which]
 	limit := q.books.Mark()
 	if which == bridge.Fresh {
-		limit = q.mem.end()
+		limit = q.mem.End()
 	}
 	if q.cfg.Load().CommitEvery == 0 {
-		limit = min(limit, q.mem.base) // only what is committed
+		limit = min(limit, q.mem.Base()) // only what is committed
 	}
-	for len(entries) < max {
-		p := q.books.Done.Next(l.cursor)
-		if p >= limit {
-			l.cursor = p
-			l.forget()
-			break
-		}
-		if entries == nil {
-			entries = make([]bridge.Entry, 0, min(max, int(min(uint64(limit-p), 1<<16))))
-		}
-		if p >= q.mem.base {
-			l.forget()
-			if it := q.mem.at(p); it.state == itemWaiting {
-				it.state = itemClaimed
-				entries = append(entries, bridge.Entry{Batch: it.batch, Position: p, Run: q.run, Seq: uint64(p - q.base),
-					Backlog: which == bridge.Backlog, Waiting: it.safe != nil})
-			}
-			l.cursor = p + 1
-			continue
-		}
-		if p < l.from || p >= l.to {
-			l.cursor = p
-			return entries, p
-		}
-		entries = q.claimFromBlockLocked(l, p, which, entries)
-	}
-	return entries, 0
-}
-
-// forget gives the block's memory back.
-func (l *lane) forget() { l.block, l.from, l.to = nil, 0, 0 }
-
-// claimFromBlockLocked looks at the first batch at or after p in the lane's
-// block, which covers p, and claims it if it waits.
-func (q *Queue) claimFromBlockLocked(l *lane, p bridge.Position, which bridge.Lane, entries []bridge.Entry) []bridge.Entry {
-	if l.index >= len(l.block) || l.block[l.index].Position != p {
-		l.index, _ = slices.BinarySearchFunc(l.block, p, func(e bridge.Entry, p bridge.Position) int {
-			return cmp.Compare(e.Position, p)
-		})
-	}
-	if l.index == len(l.block) {
-		l.cursor = l.to
-		return entries
-	}
-	e := &l.block[l.index]
-	if e.Position != p {
-		l.cursor = e.Position // there is nothing in between
-		return entries
-	}
-	l.index++
-	l.cursor = p + 1
-	if _, claimed := q.claims[p]; claimed {
-		return entries
-	}
-	q.claims[p] = uint32(len(e.Readings))
-	entry := *e
-	entry.Backlog = which == bridge.Backlog
-	return append(entries, entry)
+	return q.mem.Claim(which, max, limit, q.books.Done)
 }
 
 // reading is what Next needs to read blocks back.
@@ -124,10 +64,10 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.files.Lock()
 	defer q.files.Unlock()
 	q.mu.Lock()
-	s, memory := q.shelf.from(p), q.mem.base
+	s := q.shelf.from(p)
 	if s == nil {
 		// Nothing on disk from here on.
-		q.loadedLocked(which, p, memory, nil)
+		q.mem.Load(which, p, q.mem.Base(), nil)
 		q.mu.Unlock()
 		return true
 	}
@@ -145,14 +85,9 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		return false
 	}
 	q.mu.Lock()
-	q.loadedLocked(which, p, h.Last+1, entries)
+	q.mem.Load(which, p, h.Last+1, entries)
 	q.mu.Unlock()
 	return true
-}
-
-func (q *Queue) loadedLocked(which bridge.Lane, from, to bridge.Position, block []bridge.Entry) {
-	l := &q.lanes[which]
-	l.block, l.from, l.to, l.index = block, from, to, 0
 }
 
 // readBlock reads from s the block with the first batch at or after p. The

@@ -110,12 +110,7 @@ func (q *Queue) damageLocked(gaps []books.Span, n bridge.Count, since, until int
 // lostLocked ends the claims of what is lost.
 func (q *Queue) lostLocked(n bridge.Count) {
 	q.postLocked()
-	if n.Batches == 0 {
-		return
-	}
-	for p := range q.claims {
-		if q.books.Done.Has(p) {
-			delete(q.claims, p)
-		}
+	if n.Batches > 0 {
+		q.mem.Lose(q.books.Done)
 	}
 }

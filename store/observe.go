@@ -48,7 +48,7 @@ type Status struct {
 func (q *Queue) Status() Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Status{Dir: q.dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.pending,
+	s := Status{Dir: q.dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
 	for i, seg := range q.segments {
 		s.Bytes += seg.bytes
@@ -77,7 +77,7 @@ func fullIn(span time.Duration, bytes, left int64) time.Duration {
 // Observe implements [bridge.Observable]. All values are of one instant.
 func (q *Queue) Observe(yield func(bridge.Metric)) {
 	q.mu.Lock()
-	l, backlog, memory, st := q.books.Ledger(), q.books.Backlog(), q.pending, q.stats
+	l, backlog, pending, st := q.books.Ledger(), q.books.Backlog(), q.mem.Pending(), q.stats
 	segments, bytes := len(q.segments), int64(0)
 	for _, s := range q.segments {
 		bytes += s.bytes
@@ -122,7 +122,7 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v)})
 	}
 	gauge("fieldbridge_queue_backlog_readings", "Waiting readings queued before the current connection.", float64(backlog.Readings))
-	gauge("fieldbridge_queue_memory_readings", "Waiting readings that are not on disk.", float64(memory.Readings))
+	gauge("fieldbridge_queue_memory_readings", "Waiting readings that are not on disk.", float64(pending.Readings))
 	gauge("fieldbridge_queue_segments", "Segment files.", float64(segments))
 	gauge("fieldbridge_queue_disk_bytes", "Disk space of the segment files.", float64(bytes))
 	writable := 0.0

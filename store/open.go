@@ -16,6 +16,7 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
 )
 
@@ -63,7 +64,7 @@ func newQueue(cfg Config, log *slog.Logger) *Queue {
 		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		notice: make(chan struct{}, 1),
-		claims: make(map[bridge.Position]uint32), keep: keeper{blockReadings: mostReadings}, letters: letters{most: lettersCost},
+		mem:    memory.New("", 0), keep: keeper{blockReadings: mostReadings}, letters: letters{most: lettersCost},
 	}
 	q.cfg.Store(&cfg)
 	return q
@@ -226,12 +227,12 @@ func (q *Queue) begin(acks *books.Record) {
 	if n := len(q.segments); n > 0 {
 		last = max(last, q.segments[n-1].Last)
 	}
-	q.base = last
+	base := last
 	if acks.Next > 0 {
-		q.base = max(q.base, acks.Next-1)
+		base = max(base, acks.Next-1)
 	}
 	if n := len(q.books.Index.Runs); n > 0 {
-		q.base = max(q.base, q.books.Index.Runs[n-1].Base)
+		base = max(base, q.books.Index.Runs[n-1].Base)
 	}
 	// Between the segments there is nothing.
 	from := bridge.Position(0)
@@ -242,11 +243,10 @@ func (q *Queue) begin(acks *books.Record) {
 		q.books.Find(s.waiting())
 	}
 	q.nameUncommitted(acks, from, last+1)
-	q.books.Forget(from, q.base+1)
-	q.mem.base = q.base + 1
-	q.books.SetMark(q.mem.base)
-	q.rewindLocked()
-	q.books.Index.Runs.Begin(q.run, q.base, last, time.Now().UnixMilli())
+	q.books.Forget(from, base+1)
+	q.mem = memory.New(q.run, base)
+	q.books.SetMark(q.mem.Base())
+	q.books.Index.Runs.Begin(q.run, base, last, time.Now().UnixMilli())
 }
 
 // nameUncommitted leaves tombstones for positions from..to-1 that are neither

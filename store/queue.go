@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
+	"fieldbridge/store/memory"
 )
 
 const (
@@ -38,9 +39,8 @@ type Queue struct {
 	shelf           // of the readings
 	letters letters // the dead ones
 	run     string
-	started time.Time       // of the run, with a monotonic clock
-	before  int64           // run time of the folder before this run, ms
-	base    bridge.Position // position = base + seq for batches of this run
+	started time.Time // of the run, with a monotonic clock
+	before  int64     // run time of the folder before this run, ms
 
 	wake   chan struct{}    // one value: the keeper looks at alarm again
 	asks   chan func()      // for the keeper to do
@@ -55,22 +55,16 @@ type Queue struct {
 	mu         sync.Mutex // guards all below; never held over I/O
 	closed     bool
 	online     bool
-	mem        ring
-	books      books.Books                // the account
-	claims     map[bridge.Position]uint32 // claimed and on disk: its readings
-	lanes      [2]lane
-	pending    bridge.Count    // unfinished batches in memory
-	waiters    int             // those of them with a safe
-	waitFrom   bridge.Position // below, no batch in memory has a safe
-	shedFrom   bridge.Position // below, nothing in memory waits unclaimed
-	full       bool            // and what is new is dropped
-	rereadAt   int64           // when to try again what could not be read; 0: nothing
-	alarm      int64           // when the keeper looks next, ns since started; 0: not set
-	ackDue     int64           // when the record of acknowledgements is due; 0: it is up to date
-	dead       []burial        // not yet on disk
-	metaDue    bool            // meta is to be written
-	noticeAt   int64           // when to tell of dead letters; 0: not
-	conditions condition.List  // what is wrong, with a lock of its own
+	mem        *memory.Memory // what is not on disk, and who holds what
+	books      books.Books    // the account
+	full       bool           // and what is new is dropped
+	rereadAt   int64          // when to try again what could not be read; 0: nothing
+	alarm      int64          // when the keeper looks next, ns since started; 0: not set
+	ackDue     int64          // when the record of acknowledgements is due; 0: it is up to date
+	dead       []burial       // not yet on disk
+	metaDue    bool           // meta is to be written
+	noticeAt   int64          // when to tell of dead letters; 0: not
+	conditions condition.List // what is wrong, with a lock of its own
 	stats      stats
 }
 
@@ -80,15 +74,6 @@ var (
 	_ bridge.Observable  = (*Queue)(nil)
 	_ condition.Reporter = (*Queue)(nil)
 )
-
-// lane is where a lane of the queue is.
-type lane struct {
-	cursor bridge.Position // no batch of the lane waits below but those skipped
-	block  []bridge.Entry  // the block that is being handed out, in order
-	from   bridge.Position // in from..to-1, block has all batches on disk
-	to     bridge.Position
-	index  int // in block, where to look first
-}
 
 // Run returns the id of this run: 8 letters and digits.
 func (q *Queue) Run() string { return q.run }
@@ -118,20 +103,19 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 		return
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
-	q.mem.push(item{batch: b, safe: safe, at: now})
+	q.mem.Push(b, safe, now)
 	q.books.Accept(n)
-	q.pending = q.pending.Add(n)
 	due := now + int64(q.cfg.Load().CommitEvery)
 	if safe != nil {
-		q.waiters++
 		due = min(due, now+int64(q.waitLocked()))
 	}
-	if q.pending.Readings >= fullReadings || q.pending.Batches >= fullBatches {
+	pending := q.mem.Pending()
+	if pending.Readings >= fullReadings || pending.Batches >= fullBatches {
 		due = now
 	}
 	q.alarmLocked(due)
 	var shed []func(error)
-	if memoryCost(q.pending) > memoryMost {
+	if memory.Cost(pending) > memoryMost {
 		shed = q.shedLocked()
 	}
 	q.mu.Unlock()
@@ -180,8 +164,8 @@ func (q *Queue) nudgeBoth() {
 func (q *Queue) Online() {
 	q.mu.Lock()
 	q.online = true
-	q.books.SetMark(q.mem.end())
-	q.rewindLocked()
+	q.books.SetMark(q.mem.End())
+	q.mem.Rewind(q.books.Mark())
 	q.mu.Unlock()
 	q.nudgeBoth()
 }
@@ -190,25 +174,13 @@ func (q *Queue) Online() {
 func (q *Queue) Offline() {
 	q.mu.Lock()
 	q.online = false
-	q.shedFrom = 0
-	for i := range q.mem.n {
-		if it := q.mem.at(q.mem.base + bridge.Position(i)); it.state == itemClaimed {
-			it.state = itemWaiting
-		}
-	}
-	clear(q.claims)
-	q.rewindLocked()
-	if q.waiters > 0 {
+	q.mem.UnclaimAll()
+	q.mem.Rewind(q.books.Mark())
+	if q.mem.Waiters() > 0 {
 		q.alarmLocked(q.now()) // they wait for less now
 	}
 	q.mu.Unlock()
 	q.nudgeBoth()
-}
-
-// rewindLocked lets both lanes look at everything again.
-func (q *Queue) rewindLocked() {
-	q.lanes[bridge.Backlog] = lane{}
-	q.lanes[bridge.Fresh] = lane{cursor: q.books.Mark()}
 }
 
 // Ack implements [bridge.Queue].
@@ -216,7 +188,7 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 	var safes []func(error)
 	q.mu.Lock()
 	for _, p := range positions {
-		if n, safe, ok := q.settleLocked(p); ok {
+		if n, safe, ok := q.mem.Settle(p); ok {
 			q.books.Ack(p, n)
 			q.doneOnDiskLocked(p, n)
 			if safe != nil {
@@ -224,52 +196,16 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 			}
 		}
 	}
-	q.mem.trim()
+	q.mem.Trim()
 	q.mu.Unlock()
 	for _, safe := range safes {
 		safe(nil)
 	}
 }
 
-// settleLocked makes a claimed batch done. The caller accounts for where it went
-// and trims the ring.
-func (q *Queue) settleLocked(p bridge.Position) (n bridge.Count, safe func(error), ok bool) {
-	n.Batches = 1
-	if p >= q.mem.base {
-		if p >= q.mem.end() {
-			return n, nil, false
-		}
-		it := q.mem.at(p)
-		if it.state != itemClaimed {
-			return n, nil, false
-		}
-		n.Readings = uint64(len(it.batch.Readings))
-		safe = q.finishLocked(it)
-	} else {
-		readings, claimed := q.claims[p]
-		if !claimed {
-			return n, nil, false
-		}
-		delete(q.claims, p)
-		n.Readings = uint64(readings)
-	}
-	return n, safe, true
-}
-
-// finishLocked lets go of a batch in memory and returns who waits for it.
-func (q *Queue) finishLocked(it *item) (safe func(error)) {
-	q.pending = q.pending.Sub(bridge.Count{Batches: 1, Readings: uint64(len(it.batch.Readings))})
-	safe = it.safe
-	if safe != nil {
-		q.waiters--
-	}
-	*it = item{state: itemFinished}
-	return safe
-}
-
 // doneOnDiskLocked accounts for a batch that is done, if it is on disk.
 func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
-	if p >= q.mem.base {
+	if p >= q.mem.Base() {
 		return
 	}
 	if s := q.shelf.of(p); s != nil {
@@ -284,7 +220,7 @@ func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 // acksDueLocked makes a new record of acknowledgements due in a while.
 func (q *Queue) acksDueLocked() {
 	after := ackEvery
-	if q.online && q.books.Ledger().Waiting.Batches > q.pending.Batches {
+	if q.online && q.books.Ledger().Waiting.Batches > q.mem.Pending().Batches {
 		after = ackEveryDraining
 	}
 	if due := q.now() + int64(after); q.ackDue == 0 || due < q.ackDue {
@@ -297,11 +233,9 @@ func (q *Queue) acksDueLocked() {
 func (q *Queue) Release(positions ...bridge.Position) {
 	q.mu.Lock()
 	for _, p := range positions {
-		if !q.unclaimLocked(p) {
-			continue
+		if q.mem.Unclaim(p) {
+			q.mem.Back(q.books.Lane(p), p)
 		}
-		l := &q.lanes[q.books.Lane(p)]
-		l.cursor = min(l.cursor, p)
 	}
 	q.mu.Unlock()
 	q.nudgeBoth()
@@ -312,26 +246,8 @@ func (q *Queue) Skip(positions ...bridge.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range positions {
-		q.unclaimLocked(p)
+		q.mem.Unclaim(p)
 	}
-}
-
-// unclaimLocked makes a claimed batch one that waits. It reports whether it was
-// claimed.
-func (q *Queue) unclaimLocked(p bridge.Position) bool {
-	if p >= q.mem.base {
-		if p >= q.mem.end() || q.mem.at(p).state != itemClaimed {
-			return false
-		}
-		q.mem.at(p).state = itemWaiting
-	} else {
-		if _, ok := q.claims[p]; !ok {
-			return false
-		}
-		delete(q.claims, p)
-	}
-	q.shedFrom = min(q.shedFrom, p)
-	return true
 }
 
 // Bury implements [bridge.Queue]. It does not wait for the disk; a sensor that
@@ -342,12 +258,11 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 	for _, p := range positions {
 		b := burial{position: p, cause: cause}
 		at := int64(0)
-		if p >= q.mem.base && p < q.mem.end() {
-			b.batch = q.mem.at(p).batch
-			b.inMemory = true
-			at = b.batch.At.UnixMilli()
+		if batch := q.mem.Batch(p); batch != nil {
+			b.batch, b.inMemory = *batch, true
+			at = batch.At.UnixMilli()
 		}
-		n, safe, ok := q.settleLocked(p)
+		n, safe, ok := q.mem.Settle(p)
 		if !ok {
 			continue
 		}
@@ -358,7 +273,7 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 		q.alarmLocked(q.now())
 	}
 	q.postLocked()
-	q.mem.trim()
+	q.mem.Trim()
 }
 
 // Ledger implements [bridge.Queue].
