@@ -8,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/sparkplug"
 )
 
 // route is what becomes of the messages of one topic: it is found once and
@@ -17,7 +18,7 @@ type route struct {
 	fault  payload.Fault // why the rule can't, although it matches
 	name   string        // of the device
 	single string        // name of the single point
-	spark  sparkTopic
+	spark  sparkplug.Topic
 
 	feed atomic.Pointer[feed] // nil until a message could be read
 	sight
@@ -33,16 +34,15 @@ type router struct {
 	rules   []*rule
 	devices *devices
 	publish func(topic string, payload []byte) // to the broker; does not wait
-	learned atomic.Int64                       // names and aliases of Sparkplug metrics that are remembered
+	nodes   *sparkplug.Nodes[binding]
 
 	mu     sync.RWMutex
-	routes map[string]*route     // guarded by mu; by topic
-	nodes  map[string]*sparkNode // guarded by mu; by group and node
+	routes map[string]*route // guarded by mu; by topic
 }
 
 func newRouter(broker string, rules []*rule, ds *devices, publish func(topic string, payload []byte)) *router {
 	return &router{broker: broker, rules: rules, devices: ds, publish: publish,
-		routes: make(map[string]*route), nodes: make(map[string]*sparkNode)}
+		routes: make(map[string]*route), nodes: sparkplug.NewNodes[binding]()}
 }
 
 // route returns the route of topic.
@@ -102,13 +102,13 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 }
 
 func resolveSparkplug(rule *rule, topic string) *route {
-	t, ok := parseSparkTopic(topic)
+	t, ok := sparkplug.ParseTopic(topic)
 	if !ok {
 		return &route{} // STATE and commands: no rule wants them
 	}
 	groups := rule.filter.rest && len(rule.filter.levels) < 2 || rule.filter.levels[1].any
-	to := &route{rule: rule, spark: t, name: t.name(groups)}
-	if !usable(t.node) || t.device != "" && !usable(t.device) || to.name == "" {
+	to := &route{rule: rule, spark: t, name: deviceName(t.Name(groups))}
+	if !usable(t.Node) || t.Device != "" && !usable(t.Device) || to.name == "" {
 		to.fault = payload.FaultName
 	}
 	return to
@@ -146,8 +146,8 @@ func (r *router) note(to *route, at time.Time, out *payload.Result) payload.Faul
 func (r *router) sparkInfo(to *route) func(bridge.Reading) bridge.PointInfo {
 	return func(reading bridge.Reading) bridge.PointInfo {
 		info := to.rule.payload.Info(reading)
-		if n := r.sparkNode(to.spark); n != nil {
-			n.describe(to.spark.device, &info)
+		if n := r.nodes.Node(to.spark); n != nil {
+			n.Describe(to.spark.Device, &info)
 		}
 		return info
 	}

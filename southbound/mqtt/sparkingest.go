@@ -7,44 +7,25 @@ import (
 	"fieldbridge/southbound/mqtt/payload"
 )
 
-// maxNodes is how many Sparkplug edge nodes are followed at one broker, and how
-// many devices of each.
-const maxNodes = 1000
-
-// sparkNode returns the edge node of a topic, nil if there are too many.
-func (r *router) sparkNode(t sparkTopic) *sparkNode {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key := t.group + "/" + t.node
-	if n := r.nodes[key]; n != nil {
-		return n
-	}
-	if len(r.nodes) >= maxNodes {
-		return nil
-	}
-	n := &sparkNode{topic: t, publish: r.publish, learned: &r.learned, aliases: make(map[uint64]string),
-		metrics: make(map[string]map[string]known), routes: make(map[string]*route)}
-	r.nodes[key] = n
-	return n
+// binding is what a Sparkplug device is known by here.
+type binding struct {
+	name string
+	rule *rule
 }
 
 // readSparkplug returns what a Sparkplug message says, as batches: there may be
 // several times in it, and the end of a node is that of its devices.
 func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch, payload.Fault) {
-	n := r.sparkNode(to.spark)
+	n := r.nodes.Node(to.spark)
 	if n == nil {
 		return nil, payload.FaultDevices
 	}
-	if to.spark.kind == "NDEATH" {
-		routes, f := n.died(m)
-		return r.offline(routes, m.at), f
+	a := n.Take(to.spark, binding{to.name, to.rule}, m.payload, m.at)
+	if a.Rebirth != nil {
+		r.publish(a.Topic, a.Rebirth)
 	}
-	results, worst := n.take(to, m)
-	batches, worst := r.batches(to, m.at, results, worst)
-	if to.spark.kind == "DDEATH" {
-		batches = r.offline(n.dead(to.spark), m.at)
-	}
-	return batches, worst
+	batches, f := r.batches(to, m.at, a.Results, a.Fault)
+	return append(batches, r.offline(a.Dead, m.at)...), f
 }
 
 // batches remembers the results of one message and makes batches of them. f is
@@ -63,12 +44,12 @@ func (r *router) batches(to *route, at time.Time, results []payload.Result, f pa
 }
 
 // offline makes the points of devices that say goodbye bad.
-func (r *router) offline(routes []*route, at time.Time) []bridge.Batch {
+func (r *router) offline(dead []binding, at time.Time) []bridge.Batch {
 	var batches []bridge.Batch
-	for _, to := range routes {
-		if f := r.devices.known(to.name, to.rule); f != nil {
+	for _, b := range dead {
+		if f := r.devices.known(b.name, b.rule); f != nil {
 			if readings := f.offline(); len(readings) > 0 {
-				batches = append(batches, bridge.Batch{Device: to.name, At: at, Readings: readings})
+				batches = append(batches, bridge.Batch{Device: b.name, At: at, Readings: readings})
 			}
 		}
 	}

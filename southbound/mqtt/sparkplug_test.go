@@ -1,9 +1,7 @@
 package mqtt
 
 import (
-	"encoding/hex"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -13,99 +11,12 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/sparkplug/sparkplugtest"
 )
 
-// spark writes a payload: seq, then metrics.
+// spark writes a payload of a second before arrival: seq, then metrics.
 func spark(seq int, metrics ...[]byte) string {
-	b := protowire.AppendTag(nil, 1, protowire.VarintType)
-	b = protowire.AppendVarint(b, uint64(arrival.Add(-time.Second).UnixMilli()))
-	for _, m := range metrics {
-		b = protowire.AppendTag(b, 2, protowire.BytesType)
-		b = protowire.AppendBytes(b, m)
-	}
-	if seq >= 0 {
-		b = protowire.AppendTag(b, 3, protowire.VarintType)
-		b = protowire.AppendVarint(b, uint64(seq))
-	}
-	return string(b)
-}
-
-// met writes a metric; name "" or alias 0 is left out.
-func met(name string, alias, datatype int, value any) []byte {
-	var b []byte
-	if name != "" {
-		b = protowire.AppendTag(b, 1, protowire.BytesType)
-		b = protowire.AppendString(b, name)
-	}
-	number := func(n protowire.Number, v uint64) {
-		b = protowire.AppendTag(b, n, protowire.VarintType)
-		b = protowire.AppendVarint(b, v)
-	}
-	if alias > 0 {
-		number(2, uint64(alias))
-	}
-	if datatype > 0 {
-		number(4, uint64(datatype))
-	}
-	switch v := value.(type) {
-	case nil:
-		number(7, 1)
-	case int:
-		number(metricInt, uint64(uint32(v)))
-	case uint64:
-		number(metricLong, v)
-	case float32:
-		b = protowire.AppendTag(b, metricFloat, protowire.Fixed32Type)
-		b = protowire.AppendFixed32(b, math.Float32bits(v))
-	case float64:
-		b = protowire.AppendTag(b, metricDouble, protowire.Fixed64Type)
-		b = protowire.AppendFixed64(b, math.Float64bits(v))
-	case bool:
-		number(metricBoolean, protowire.EncodeBool(v))
-	case string:
-		b = protowire.AppendTag(b, metricString, protowire.BytesType)
-		b = protowire.AppendString(b, v)
-	}
-	return b
-}
-
-// A payload written out by hand from the protobuf definition in the
-// specification: timestamp 1763887500123, one metric "t" of type 9 with the
-// float 21.5, seq 7.
-func TestParseSparkplug(t *testing.T) {
-	b, err := hex.DecodeString("08db968dffaa33" + "120a" + "0a0174" + "2009" + "650000ac41" + "1807")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := parseSparkplug(b)
-	if err != nil || m.timestamp != 1763887500123 || m.seq != 7 || len(m.metrics) != 1 {
-		t.Fatalf("got %+v, %v", m, err)
-	}
-	if v := m.metrics[0].value(sparkTypes[9]); m.metrics[0].name != "t" || v != bridge.Float32(21.5) {
-		t.Errorf("got %+v", m.metrics[0])
-	}
-}
-
-func TestSparkplugValues(t *testing.T) {
-	for _, c := range []struct {
-		datatype int
-		value    any
-		want     string
-	}{
-		{1, -5, "-5"}, {1, 0xfb, "-5"}, {2, -300, "-300"}, {3, math.MinInt32, "-2147483648"}, {4, uint64(math.MaxUint64), "-1"}, {4, uint64(1) << 62, "4611686018427387904"},
-		{5, 255, "255"}, {5, 256, "bad: out_of_range"}, {6, 65535, "65535"}, {7, -1, "4294967295"}, {8, uint64(math.MaxUint64), "18446744073709551615"},
-		{9, float32(0.1), "0.1"}, {9, float32(math.Inf(1)), "bad: not_a_number"}, {10, 0.1, "0.1"}, {10, math.NaN(), "bad: not_a_number"}, {11, true, "true"},
-		{12, "text", "text"}, {14, "text", "text"}, {15, "uuid", "uuid"}, {13, uint64(1763887500123), "1763887500123"}, {3, nil, "bad: missing"},
-		{3, "text", "bad: wrong_type"}, {12, 7, "bad: wrong_type"}, {11, 7, "bad: wrong_type"}, {9, 0.5, "bad: wrong_type"},
-	} {
-		m, err := parseMetric(met("x", 0, c.datatype, c.value))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := m.value(sparkTypes[uint64(c.datatype)]).String(); got != c.want {
-			t.Errorf("type %d, %v: got %s, want %s", c.datatype, c.value, got, c.want)
-		}
-	}
+	return sparkplugtest.Payload(arrival.Add(-time.Second), seq, metrics...)
 }
 
 // sparkFeed gives Sparkplug messages to a source and collects what it asks for.
@@ -117,9 +28,9 @@ type sparkFeed struct {
 func newSparkFeed(t *testing.T, topic string, o Options) *sparkFeed {
 	f := &sparkFeed{feedOne: offline(t, o, sensor("tahu", Sensor{Topic: topic, Format: payload.Sparkplug}))}
 	f.router.publish = func(topic string, payload []byte) {
-		m, err := parseSparkplug(payload)
-		if err != nil || len(m.metrics) != 1 || m.metrics[0].name != "Node Control/Rebirth" || m.metrics[0].value(sparkTypes[11]) != bridge.Bool(true) {
-			t.Errorf("asks for %x", payload)
+		if topic != "spBv1.0/plant/NCMD/n" && topic != "spBv1.0/plant/NCMD/edge" ||
+			!strings.Contains(string(payload), "Node Control/Rebirth") {
+			t.Errorf("asks %s for %x", topic, payload)
 		}
 		f.asked = append(f.asked, topic)
 	}
@@ -135,11 +46,11 @@ func (f *sparkFeed) said() []string {
 func TestSparkplug(t *testing.T) {
 	var catalogue bridge.Catalogue
 	f := newSparkFeed(t, "spBv1.0/plant/+/#", Options{Catalogue: &catalogue})
-	f.hear("spBv1.0/plant/NBIRTH/edge", spark(0, met("bdSeq", 0, 8, uint64(3)), met("Node Control/Rebirth", 0, 11, false), met("Uptime", 1, 7, 12)))
-	f.hear("spBv1.0/plant/DBIRTH/edge/Press 1", spark(1, met("Outputs/Valve", 2, 11, true), met("Temp", 3, 9, float32(21.5)), met("Recipe", 4, 16, nil)))
+	f.hear("spBv1.0/plant/NBIRTH/edge", spark(0, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3)), sparkplugtest.Metric("Node Control/Rebirth", 0, 11, false), sparkplugtest.Metric("Uptime", 1, 7, 12)))
+	f.hear("spBv1.0/plant/DBIRTH/edge/Press 1", spark(1, sparkplugtest.Metric("Outputs/Valve", 2, 11, true), sparkplugtest.Metric("Temp", 3, 9, float32(21.5)), sparkplugtest.Metric("Recipe", 4, 16, nil)))
 	same(t, "births", f.said(), []string{"edge.uptime=12", "edge.Press_1.outputs_valve=true", "edge.Press_1.temp=21.5"})
-	f.hear("spBv1.0/plant/DDATA/edge/Press 1", spark(2, met("", 3, 0, float32(22)), met("", 2, 0, false)))
-	f.hear("spBv1.0/plant/NDATA/edge", spark(3, met("", 1, 0, 13)))
+	f.hear("spBv1.0/plant/DDATA/edge/Press 1", spark(2, sparkplugtest.Metric("", 3, 0, float32(22)), sparkplugtest.Metric("", 2, 0, false)))
+	f.hear("spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 1, 0, 13)))
 	same(t, "data", f.said(), []string{"edge.Press_1.temp=22", "edge.Press_1.outputs_valve=false", "edge.uptime=13"})
 	devices, _, _ := catalogue.Snapshot()
 	if len(devices) != 2 || devices[1].Device != "edge.Press_1" && devices[0].Device != "edge.Press_1" {
@@ -152,9 +63,9 @@ func TestSparkplug(t *testing.T) {
 	}
 	f.hear("spBv1.0/plant/DDEATH/edge/Press 1", spark(4))
 	same(t, "death of a device", f.said(), []string{"edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
-	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, met("bdSeq", 0, 8, uint64(2))))
+	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, sparkplugtest.Metric("bdSeq", 0, 8, uint64(2))))
 	same(t, "a late last will", f.said(), []string(nil))
-	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, met("bdSeq", 0, 8, uint64(3))))
+	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3))))
 	same(t, "death of the node", f.said(), []string{"edge.uptime=bad: offline", "edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
 	f.hear("spBv1.0/STATE/host", "ONLINE")
 	f.hear("spBv1.0/plant/NCMD/edge", spark(0))
@@ -175,20 +86,20 @@ func TestSparkplugRebirth(t *testing.T) {
 			t.Errorf("%s: asked %v, want %d times", what, f.asked, n)
 		}
 	}
-	f.hear("spBv1.0/plant/NDATA/edge", spark(9, met("", 1, 0, 1)))
+	f.hear("spBv1.0/plant/NDATA/edge", spark(9, sparkplugtest.Metric("", 1, 0, 1)))
 	want("no birth", 1)
-	f.hear("spBv1.0/plant/NDATA/edge", spark(10, met("", 1, 0, 1)))
+	f.hear("spBv1.0/plant/NDATA/edge", spark(10, sparkplugtest.Metric("", 1, 0, 1)))
 	want("no birth yet", 1)
-	birth := spark(0, met("a", 1, 3, 1))
+	birth := spark(0, sparkplugtest.Metric("a", 1, 3, 1))
 	f.now = f.now.Add(time.Minute)
 	f.hear("spBv1.0/plant/NBIRTH/edge", birth)
-	f.hear("spBv1.0/plant/NDATA/edge", spark(2, met("", 1, 0, 2)))
+	f.hear("spBv1.0/plant/NDATA/edge", spark(2, sparkplugtest.Metric("", 1, 0, 2)))
 	want("gap", 2)
 	f.now = f.now.Add(time.Minute)
-	f.hear("spBv1.0/plant/NDATA/edge", spark(3, met("", 7, 0, 2)))
+	f.hear("spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 7, 0, 2)))
 	want("unknown alias", 3)
 	for seq := 4; seq < 600; seq++ {
-		f.hear("spBv1.0/plant/NDATA/edge", spark(seq%256, met("", 1, 0, seq)))
+		f.hear("spBv1.0/plant/NDATA/edge", spark(seq%256, sparkplugtest.Metric("", 1, 0, seq)))
 	}
 	want("all in order", 3)
 	counts := make(map[string]float64)
@@ -213,7 +124,7 @@ func TestSparkplugTimes(t *testing.T) {
 	old := arrival.Add(-time.Hour)
 	f.r.hold = true
 	calls := 0
-	payload := spark(0, stamp(met("a", 0, 3, 1), old), stamp(met("b", 0, 3, 2), old), stamp(met("a", 0, 3, 3), old.Add(time.Second)), met("a", 0, 3, 4), stamp(met("c", 0, 3, 5), time.UnixMilli(7)))
+	payload := spark(0, stamp(sparkplugtest.Metric("a", 0, 3, 1), old), stamp(sparkplugtest.Metric("b", 0, 3, 2), old), stamp(sparkplugtest.Metric("a", 0, 3, 3), old.Add(time.Second)), sparkplugtest.Metric("a", 0, 3, 4), stamp(sparkplugtest.Metric("c", 0, 3, 5), time.UnixMilli(7)))
 	f.ingest(f.router, message{topic: "spBv1.0/plant/NBIRTH/n", payload: []byte(payload), at: arrival}, f.r.emit, func(err error) { calls++ })
 	var at []string
 	for _, b := range f.r.batches {
@@ -245,18 +156,48 @@ func TestSparkplugRebirthReachesNode(t *testing.T) {
 		c := dialRaw(t, addr, 4, "edge")
 		c.write(0x82, append(append([]byte{0, 1}, mqttString("spBv1.0/plant/NCMD/edge")...), 0))
 		c.read()
-		c.publish(0, 0, "spBv1.0/plant/NDATA/edge", spark(3, met("", 1, 0, 1)))
+		c.publish(0, 0, "spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 1, 0, 1)))
 		if kind, body := c.read(); kind != 0x30 || !strings.Contains(string(body), "Node Control/Rebirth") {
 			t.Errorf("got %#x %q", kind, body)
 		}
 	}
 }
 
+// Data names metrics by alias and without types, as the birth said, also those
+// that have several values, and those that have none.
+func TestSparkplugSeveralByAlias(t *testing.T) {
+	f := newSparkFeed(t, "spBv1.0/plant/#", Options{})
+	motor := sparkplugtest.Members(sparkplugtest.Metric("Speed", 0, 9, float32(2.5)))
+	f.hear("spBv1.0/plant/NBIRTH/n", spark(0, sparkplugtest.Structured("Levels", 1, 28, sparkplugtest.Bytes, []byte{7, 0, 0, 0}), sparkplugtest.Structured("Motor", 2, 19, sparkplugtest.Template, motor),
+		sparkplugtest.Structured("Photo", 3, 18, sparkplugtest.Bytes, []byte{1, 2, 3}), sparkplugtest.Structured("Table", 4, 16, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(new(int32(1)), "x", true))), sparkplugtest.Metric("Plain", 5, 3, 1)))
+	same(t, "birth", f.said(), []string{"n.levels_0=7", "n.motor_speed=2.5", "n.table_0_no=1", "n.table_0_name=x", "n.table_0_on=true", "n.plain=1"})
+	f.hear("spBv1.0/plant/NDATA/n", spark(1, sparkplugtest.Structured("", 1, 0, sparkplugtest.Bytes, []byte{8, 0, 0, 0}), sparkplugtest.Structured("", 2, 0, sparkplugtest.Template, sparkplugtest.Members(sparkplugtest.Metric("Speed", 0, 0, float32(3)))),
+		sparkplugtest.Structured("", 3, 0, sparkplugtest.Bytes, []byte{1}), sparkplugtest.Structured("", 4, 0, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(new(int32(2)), "y", false))), sparkplugtest.Metric("", 5, 0, nil)))
+	same(t, "data", f.said(), []string{"n.levels_0=8", "n.motor_speed=3", "n.table_0_no=2", "n.table_0_name=y", "n.table_0_on=false", "n.plain=bad: missing"})
+	f.hear("spBv1.0/plant/NDATA/n", spark(2, sparkplugtest.Metric("", 5, 0, "no number")))
+	same(t, "a wrong value", f.said(), []string{"n.plain=bad: wrong_type"})
+	if len(f.asked) > 0 {
+		t.Errorf("asked for a birth, which would not help: %v", f.asked)
+	}
+	f.now = f.now.Add(time.Minute)
+	f.hear("spBv1.0/plant/NDATA/n", spark(3, sparkplugtest.Metric("Other", 0, 0, 7)))
+	if len(f.asked) != 1 {
+		t.Error("not asked for the type of a metric that no birth named")
+	}
+	counts := make(map[string]float64)
+	f.Observe(func(m bridge.Metric) {
+		if m.Name == "fieldbridge_mqtt_bad_payloads_total" {
+			counts[m.Labels[3]] = m.Value
+		}
+	})
+	same(t, "faults", counts, map[string]float64{"not_a_value": 1, "wrong_type": 1, "unknown_alias": 1})
+}
+
 func FuzzSparkplug(f *testing.F) {
-	f.Add([]byte(spark(0, met("bdSeq", 0, 8, uint64(3)), met("a", 1, 3, 1), met("b", 2, 12, "x"))), uint8(0))
-	f.Add([]byte(spark(1, met("", 1, 0, 1), met("", 9, 0, nil))), uint8(3))
-	f.Add([]byte(spark(0, structured("a", 1, 16, metricDataSet, dataSet(row(nil, "x", true))), structured("b", 2, 19, metricTemplate, template1(met("c", 0, 3, 1))),
-		structured("d", 3, 32, metricBytes, []byte{1, 0, 0, 0, 0x80}), structured("e", 4, 33, metricBytes, []byte("x\x00y")))), uint8(0))
+	f.Add([]byte(spark(0, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3)), sparkplugtest.Metric("a", 1, 3, 1), sparkplugtest.Metric("b", 2, 12, "x"))), uint8(0))
+	f.Add([]byte(spark(1, sparkplugtest.Metric("", 1, 0, 1), sparkplugtest.Metric("", 9, 0, nil))), uint8(3))
+	f.Add([]byte(spark(0, sparkplugtest.Structured("a", 1, 16, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(nil, "x", true))), sparkplugtest.Structured("b", 2, 19, sparkplugtest.Template, sparkplugtest.Members(sparkplugtest.Metric("c", 0, 3, 1))),
+		sparkplugtest.Structured("d", 3, 32, sparkplugtest.Bytes, []byte{1, 0, 0, 0, 0x80}), sparkplugtest.Structured("e", 4, 33, sparkplugtest.Bytes, []byte("x\x00y")))), uint8(0))
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		s, err := New(embeddedConfig(sensor("s", Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})), Options{})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/sparkplug"
 )
 
 // Validate returns everything that is wrong with c.
@@ -130,8 +131,8 @@ func (s Sensor) validatePoint(r *setting.Problems, f *filter) {
 // validateSparkplug checks a rule whose payloads describe themselves.
 func (s Sensor) validateSparkplug() []setting.Problem {
 	var r setting.Problems
-	if !strings.HasPrefix(s.Topic, sparkNamespace+"/") {
-		r.Add("Sparkplug B topics begin with "+sparkNamespace+"/", "write it as "+sparkNamespace+"/GROUP/#", "topic")
+	if !strings.HasPrefix(s.Topic, sparkplug.Namespace+"/") {
+		r.Add("Sparkplug B topics begin with "+sparkplug.Namespace+"/", "write it as "+sparkplug.Namespace+"/GROUP/#", "topic")
 	}
 	if strings.Contains(s.Topic, "{") {
 		r.Add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")

@@ -1,4 +1,4 @@
-package mqtt
+package sparkplug
 
 import (
 	"bytes"
@@ -14,16 +14,19 @@ import (
 // Their values are named by where they are, as those of JSON by points: all:
 // METRIC_MEMBER, METRIC_INDEX, METRIC_ROW_COLUMN.
 const (
-	sparkString        = 12
-	sparkDataSet       = 16
-	sparkTemplate      = 19
-	sparkFirstArray    = 22 // of the basic type 1
-	sparkFloatArray    = 30
-	sparkDoubleArray   = 31
-	sparkBooleanArray  = 32
-	sparkStringArray   = 33
-	sparkDateTimeArray = 34
+	typeString        = 12
+	typeDataSet       = 16
+	typeTemplate      = 19
+	typeFirstArray    = 22 // of the basic type 1
+	typeFloatArray    = 30
+	typeDoubleArray   = 31
+	typeBooleanArray  = 32
+	typeStringArray   = 33
+	typeDateTimeArray = 34
 )
+
+// maxColumns is how many columns of a data set are read.
+const maxColumns = 1000
 
 // maxNesting is how deep templates may be in one another.
 const maxNesting = 8
@@ -37,23 +40,23 @@ var arrayTypes = map[uint64]struct {
 }{
 	22: {1, 1, metricInt}, 23: {2, 2, metricInt}, 24: {3, 4, metricInt}, 25: {4, 8, metricLong},
 	26: {5, 1, metricInt}, 27: {6, 2, metricInt}, 28: {7, 4, metricInt}, 29: {8, 8, metricLong},
-	sparkFloatArray: {9, 4, metricFloat}, sparkDoubleArray: {10, 8, metricDouble}, sparkDateTimeArray: {13, 8, metricLong},
+	typeFloatArray: {9, 4, metricFloat}, typeDoubleArray: {10, 8, metricDouble}, typeDateTimeArray: {13, 8, metricLong},
 }
 
 // several reports whether a type has several values.
 func several(datatype uint64) bool {
-	return datatype == sparkDataSet || datatype == sparkTemplate || datatype >= sparkFirstArray && datatype <= sparkDateTimeArray
+	return datatype == typeDataSet || datatype == typeTemplate || datatype >= typeFirstArray && datatype <= typeDateTimeArray
 }
 
 // leaves are the values in a message, each with its name and type. There are
 // maxMetrics at most.
 type leaves struct {
-	all   []sparkMetric
+	all   []metric
 	fault payload.Fault
 }
 
 // add adds a metric's values; datatype is its type.
-func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
+func (l *leaves) add(m metric, datatype uint64, depth int) {
 	switch {
 	case len(l.all) >= maxMetrics:
 		l.fault = payload.FaultPoints
@@ -64,11 +67,11 @@ func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
 		// There is nothing to name.
 	case depth >= maxNesting:
 		l.fault = payload.FaultDeep
-	case datatype == sparkTemplate && m.kind == metricTemplate:
+	case datatype == typeTemplate && m.kind == metricTemplate:
 		l.template(m, depth)
-	case datatype == sparkDataSet && m.kind == metricDataSet:
+	case datatype == typeDataSet && m.kind == metricDataSet:
 		l.dataSet(m)
-	case datatype >= sparkFirstArray && m.kind == metricBytes:
+	case datatype >= typeFirstArray && m.kind == metricBytes:
 		l.array(m, datatype)
 	default:
 		l.fault = payload.FaultType
@@ -76,7 +79,7 @@ func (l *leaves) add(m sparkMetric, datatype uint64, depth int) {
 }
 
 // leaf adds a value of a metric, called as it is in there.
-func (l *leaves) leaf(of *sparkMetric, name string, value sparkMetric, datatype uint64, depth int) {
+func (l *leaves) leaf(of *metric, name string, value metric, datatype uint64, depth int) {
 	value.name = of.name + "/" + name
 	if value.timestamp == 0 {
 		value.timestamp = of.timestamp
@@ -86,7 +89,7 @@ func (l *leaves) leaf(of *sparkMetric, name string, value sparkMetric, datatype 
 
 // template adds the members of a template (section 6.4.15). Its definition has
 // no values, and its parameters are no readings.
-func (l *leaves) template(m sparkMetric, depth int) {
+func (l *leaves) template(m metric, depth int) {
 	err := fields([]byte(m.text), func(n protowire.Number, _ uint64, b []byte) error {
 		if n != 2 {
 			return nil
@@ -96,7 +99,7 @@ func (l *leaves) template(m sparkMetric, depth int) {
 			return err
 		}
 		if member.datatype == 0 && member.kind == metricTemplate {
-			member.datatype = sparkTemplate
+			member.datatype = typeTemplate
 		}
 		l.leaf(&m, member.name, member, member.datatype, depth+1)
 		return nil
@@ -107,23 +110,23 @@ func (l *leaves) template(m sparkMetric, depth int) {
 }
 
 // dataSet adds the elements of a table (section 6.4.11).
-func (l *leaves) dataSet(m sparkMetric) {
+func (l *leaves) dataSet(m metric) {
 	var columns []string
 	var types []uint64
 	var rows [][]byte
 	err := fields([]byte(m.text), func(n protowire.Number, number uint64, b []byte) error {
 		switch {
-		case n == 2 && len(columns) < maxPoints:
+		case n == 2 && len(columns) < maxColumns:
 			columns = append(columns, string(b))
 		case n == 3 && b != nil: // packed
-			for len(b) > 0 && len(types) < maxPoints {
+			for len(b) > 0 && len(types) < maxColumns {
 				v, size := protowire.ConsumeVarint(b)
 				if size < 0 {
-					return errSparkplug
+					return errPayload
 				}
 				types, b = append(types, v), b[size:]
 			}
-		case n == 3 && len(types) < maxPoints:
+		case n == 3 && len(types) < maxColumns:
 			types = append(types, number)
 		case n == 4:
 			rows = append(rows, b)
@@ -139,19 +142,19 @@ func (l *leaves) dataSet(m sparkMetric) {
 }
 
 // row adds the elements of a row.
-func (l *leaves) row(m sparkMetric, row int, columns []string, types []uint64, b []byte) error {
+func (l *leaves) row(m metric, row int, columns []string, types []uint64, b []byte) error {
 	column := 0
 	return fields(b, func(n protowire.Number, _ uint64, b []byte) error {
 		if n != 1 {
 			return nil
 		}
 		if column >= len(columns) || column >= len(types) {
-			return errSparkplug
+			return errPayload
 		}
-		value := sparkMetric{null: true} // an element without a value
+		value := metric{null: true} // an element without a value
 		err := fields(b, func(n protowire.Number, number uint64, b []byte) error {
 			if n >= 1 && n <= 6 { // as in a metric, but numbered from 1
-				value = sparkMetric{kind: n + metricInt - 1, number: number, text: string(b)}
+				value = metric{kind: n + metricInt - 1, number: number, text: string(b)}
 			}
 			return nil
 		})
@@ -163,15 +166,15 @@ func (l *leaves) row(m sparkMetric, row int, columns []string, types []uint64, b
 
 // array adds the elements of an array (section 6.4.17): little-endian, booleans
 // as bits after their number, strings that end with a zero byte.
-func (l *leaves) array(m sparkMetric, datatype uint64) {
+func (l *leaves) array(m metric, datatype uint64) {
 	b := []byte(m.text)
 	index := 0
-	element := func(value sparkMetric, datatype uint64) {
+	element := func(value metric, datatype uint64) {
 		l.leaf(&m, strconv.Itoa(index), value, datatype, maxNesting)
 		index++
 	}
 	switch datatype {
-	case sparkBooleanArray:
+	case typeBooleanArray:
 		if len(b) < 4 || uint64(binary.LittleEndian.Uint32(b)) > 8*uint64(len(b)-4) {
 			l.fault = payload.FaultSparkplug
 			return
@@ -180,12 +183,12 @@ func (l *leaves) array(m sparkMetric, datatype uint64) {
 			if l.fault != payload.FaultNone {
 				return
 			}
-			element(sparkMetric{kind: metricBoolean, number: uint64(b[4+i/8] >> (7 - i%8) & 1)}, 11)
+			element(metric{kind: metricBoolean, number: uint64(b[4+i/8] >> (7 - i%8) & 1)}, 11)
 		}
-	case sparkStringArray:
+	case typeStringArray:
 		for len(b) > 0 && l.fault == payload.FaultNone {
 			text, rest, _ := bytes.Cut(b, []byte{0})
-			element(sparkMetric{kind: metricString, text: string(text)}, sparkString)
+			element(metric{kind: metricString, text: string(text)}, typeString)
 			b = rest
 		}
 	default:
@@ -197,7 +200,7 @@ func (l *leaves) array(m sparkMetric, datatype uint64) {
 		for ; len(b) > 0 && l.fault == payload.FaultNone; b = b[of.width:] {
 			var word [8]byte
 			copy(word[:], b[:of.width])
-			element(sparkMetric{kind: of.kind, number: binary.LittleEndian.Uint64(word[:])}, of.element)
+			element(metric{kind: of.kind, number: binary.LittleEndian.Uint64(word[:])}, of.element)
 		}
 	}
 }

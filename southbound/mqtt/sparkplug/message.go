@@ -1,4 +1,4 @@
-package mqtt
+package sparkplug
 
 import (
 	"errors"
@@ -11,18 +11,18 @@ import (
 	"fieldbridge/southbound/mqtt/payload"
 )
 
-// sparkMessage is a Sparkplug B payload (Sparkplug 3.0.0, section 6.4.1), as far
+// message is a Sparkplug B payload (Sparkplug 3.0.0, section 6.4.1), as far
 // as it is of use here.
-type sparkMessage struct {
+type message struct {
 	timestamp uint64 // ms since 1970, 0 if there is none
 	seq       uint64
 	hasSeq    bool
-	metrics   []sparkMetric
+	metrics   []metric
 }
 
-// sparkMetric is a value in a Sparkplug B payload. That it is historical is told
+// metric is a value in a Sparkplug B payload. That it is historical is told
 // by its time; that it is transient, not worth storing, is the cloud's to decide.
-type sparkMetric struct {
+type metric struct {
 	name      string
 	alias     uint64
 	hasAlias  bool
@@ -51,7 +51,7 @@ const (
 // The data types that are values of points (Sparkplug 3.0.0, section 6.4.16).
 // Of the others, data sets, templates and arrays have several values; bytes,
 // files and property sets are left out.
-var sparkTypes = typesOf(map[uint64]string{
+var types = typesOf(map[uint64]string{
 	1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "uint8", 6: "uint16", 7: "uint32", 8: "uint64",
 	9: "float32", 10: "float64", 11: "bool", 12: "string", 14: "string", 15: "string",
 	13: "uint64", // a time, in ms since 1970
@@ -65,7 +65,7 @@ func typesOf(names map[uint64]string) map[uint64]payload.Type {
 	return types
 }
 
-var errSparkplug = errors.New("not a Sparkplug B payload")
+var errPayload = errors.New("not a Sparkplug B payload")
 
 // fields calls yield for each field of a protobuf message, with its number, or
 // its bytes.
@@ -73,7 +73,7 @@ func fields(b []byte, yield func(n protowire.Number, number uint64, bytes []byte
 	for len(b) > 0 {
 		n, typ, size := protowire.ConsumeTag(b)
 		if size < 0 {
-			return errSparkplug
+			return errPayload
 		}
 		b = b[size:]
 		var number uint64
@@ -93,7 +93,7 @@ func fields(b []byte, yield func(n protowire.Number, number uint64, bytes []byte
 			size = protowire.ConsumeFieldValue(n, typ, b)
 		}
 		if size < 0 {
-			return errSparkplug
+			return errPayload
 		}
 		b = b[size:]
 		if err := yield(n, number, bytes); err != nil {
@@ -106,15 +106,15 @@ func fields(b []byte, yield func(n protowire.Number, number uint64, bytes []byte
 // maxMetrics is how many values one payload may have.
 const maxMetrics = 10000
 
-func parseSparkplug(payload []byte) (sparkMessage, error) {
-	var m sparkMessage
+func parse(payload []byte) (message, error) {
+	var m message
 	err := fields(payload, func(n protowire.Number, number uint64, bytes []byte) error {
 		switch n {
 		case 1:
 			m.timestamp = number
 		case 2:
 			if len(m.metrics) == maxMetrics {
-				return errSparkplug
+				return errPayload
 			}
 			one, err := parseMetric(bytes)
 			m.metrics = append(m.metrics, one)
@@ -127,8 +127,8 @@ func parseSparkplug(payload []byte) (sparkMessage, error) {
 	return m, err
 }
 
-func parseMetric(b []byte) (sparkMetric, error) {
-	var m sparkMetric
+func parseMetric(b []byte) (metric, error) {
+	var m metric
 	err := fields(b, func(n protowire.Number, number uint64, bytes []byte) error {
 		switch n {
 		case 1:
@@ -152,7 +152,7 @@ func parseMetric(b []byte) (sparkMetric, error) {
 }
 
 // value returns the value of a metric of type t.
-func (m *sparkMetric) value(t payload.Type) bridge.Value {
+func (m *metric) value(t payload.Type) bridge.Value {
 	switch {
 	case m.null:
 		return bridge.Bad(bridge.ReasonMissing)
@@ -180,7 +180,7 @@ func (m *sparkMetric) value(t payload.Type) bridge.Value {
 }
 
 // birth returns the number that ties a node's death to its birth.
-func (m *sparkMessage) birth() uint64 {
+func (m *message) birth() uint64 {
 	for i := range m.metrics {
 		if m.metrics[i].name == "bdSeq" {
 			return m.metrics[i].number

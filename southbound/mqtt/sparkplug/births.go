@@ -1,4 +1,4 @@
-package mqtt
+package sparkplug
 
 import (
 	"time"
@@ -8,7 +8,7 @@ import (
 )
 
 // forgetLocked forgets what the births of the node and its devices said.
-func (n *sparkNode) forgetLocked() {
+func (n *Node[B]) forgetLocked() {
 	count := len(n.aliases)
 	for _, metrics := range n.metrics {
 		count += len(metrics)
@@ -19,7 +19,7 @@ func (n *sparkNode) forgetLocked() {
 }
 
 // learnLocked takes over what a birth says about a device.
-func (n *sparkNode) learnLocked(device string, p sparkMessage) payload.Fault {
+func (n *Node[B]) learnLocked(device string, p message) payload.Fault {
 	n.learned.Add(int64(-len(n.metrics[device])))
 	metrics := make(map[string]known)
 	n.metrics[device] = metrics
@@ -45,7 +45,7 @@ func (n *sparkNode) learnLocked(device string, p sparkMessage) payload.Fault {
 		if m.name == "" || control(m.name) {
 			continue
 		}
-		if _, one := sparkTypes[m.datatype]; !one {
+		if _, one := types[m.datatype]; !one {
 			learn(m.name, known{datatype: m.datatype})
 			if !several(m.datatype) {
 				worst = payload.FaultUnsupported
@@ -55,7 +55,7 @@ func (n *sparkNode) learnLocked(device string, p sparkMessage) payload.Fault {
 		values.add(m, m.datatype, 0)
 	}
 	for _, v := range values.all {
-		if typ, ok := sparkTypes[v.datatype]; ok {
+		if typ, ok := types[v.datatype]; ok {
 			learn(v.name, known{v.datatype, bridge.PointName(v.name), typ})
 		}
 	}
@@ -63,41 +63,42 @@ func (n *sparkNode) learnLocked(device string, p sparkMessage) payload.Fault {
 }
 
 // readLocked returns the readings in a message, one result for each time that it
-// speaks of. The fault is payload.FaultAlias if the births don't say what a metric is.
-func (n *sparkNode) readLocked(device string, p sparkMessage, m message) ([]payload.Result, payload.Fault) {
+// speaks of. The fault is [payload.FaultAlias] if the births don't say what a
+// metric is.
+func (n *Node[B]) readLocked(device string, p message, arrival time.Time) ([]payload.Result, payload.Fault) {
 	metrics := n.metrics[device]
 	var values leaves
 	unknown := false
-	for _, metric := range p.metrics {
-		if metric.name == "" && metric.hasAlias {
-			metric.name = n.aliases[metric.alias]
-			unknown = unknown || metric.name == ""
+	for _, m := range p.metrics {
+		if m.name == "" && m.hasAlias {
+			m.name = n.aliases[m.alias]
+			unknown = unknown || m.name == ""
 		}
-		if metric.name == "" || control(metric.name) {
+		if m.name == "" || control(m.name) {
 			continue
 		}
-		if k, ok := metrics[metric.name]; ok {
-			metric.datatype = k.datatype
+		if k, ok := metrics[m.name]; ok {
+			m.datatype = k.datatype
 		}
-		unknown = unknown || metric.datatype == 0
-		values.add(metric, metric.datatype, 0)
+		unknown = unknown || m.datatype == 0
+		values.add(m, m.datatype, 0)
 	}
 	var all results
 	worst := values.fault
-	for _, metric := range values.all {
-		k, ok := metrics[metric.name]
+	for _, m := range values.all {
+		k, ok := metrics[m.name]
 		if !ok {
-			k.typ, ok = sparkTypes[metric.datatype]
-			k.point = bridge.PointName(metric.name)
+			k.typ, ok = types[m.datatype]
+			k.point = bridge.PointName(m.name)
 		}
 		if !ok || k.point == "" {
 			continue // no value
 		}
-		v := metric.value(k.typ)
+		v := m.value(k.typ)
 		if f := payload.ValueFault(v); f != payload.FaultNone {
 			worst = f
 		}
-		all.place(sparkTime(metric.timestamp, p.timestamp, m.at), bridge.Reading{Point: k.point, Value: v})
+		all.place(timeOf(m.timestamp, p.timestamp, arrival), bridge.Reading{Point: k.point, Value: v})
 	}
 	if unknown && n.born {
 		worst = payload.FaultAlias
@@ -123,9 +124,9 @@ func (rs *results) place(at time.Time, r bridge.Reading) {
 	rs.all[n].Readings = append(rs.all[n].Readings, r)
 }
 
-// sparkTime returns the first of the times, in ms since 1970, that a clock can
+// timeOf returns the first of the times, in ms since 1970, that a clock can
 // have said.
-func sparkTime(metric, payload uint64, arrival time.Time) time.Time {
+func timeOf(metric, payload uint64, arrival time.Time) time.Time {
 	for _, ms := range []uint64{metric, payload} {
 		if ms > 946684800000 && ms < 4102444800000 { // 2000 to 2100
 			return time.UnixMilli(int64(ms)).UTC()
