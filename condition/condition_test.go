@@ -121,9 +121,9 @@ func TestLog(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); Log(ctx, l.Health, log) }()
 		l.Raise(CommandsOff, "commands")
-		l.Raise(SensorsShutOut, "mqtt local", "taken: choose another")
+		l.Raise(SensorsShutOut, "mqtt local", "taken")
 		time.Sleep(time.Minute)
-		l.Raise(SensorsShutOut, "mqtt local", "still taken: choose another") // it is the same condition
+		l.Raise(SensorsShutOut, "mqtt local", "still taken") // it is the same condition
 		time.Sleep(61 * time.Second)
 		l.Clear(SensorsShutOut, "mqtt local")
 		time.Sleep(time.Minute)
@@ -131,7 +131,7 @@ func TestLog(t *testing.T) {
 		<-done
 		want := `level=WARN msg="condition begins" code=commands_off subject=commands text="all commands ` +
 			`of the cloud are refused, they are switched off on the machine: 'fieldbridge commands on' lets them in again"
-level=ERROR msg="condition begins" code=sensors_shut_out subject="mqtt local" text="no sensor can connect: taken: choose another"
+level=ERROR msg="condition begins" code=sensors_shut_out subject="mqtt local" text="no sensor can connect: taken"
 level=INFO msg="condition ends" code=sensors_shut_out subject="mqtt local" after=2m5s
 `
 		if diff := cmp.Diff(want, text.String()); diff != "" {

@@ -47,7 +47,7 @@ func (g *Gateway) apply(old, new *configs.Config, hash string) (err error) {
 	return g.queue.Apply(new.Store) // refuses another folder alone, see above
 }
 
-// fixedKey returns a key that differs and can't change while the gateway runs.
+// fixedKey returns a key that differs and cannot change while the gateway runs.
 func fixedKey(old, new *configs.Config) string {
 	switch {
 	case old.Gateway != new.Gateway:

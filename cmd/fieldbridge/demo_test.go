@@ -27,7 +27,8 @@ func TestDemo(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	ledger := regexp.MustCompile(`The ledger: ([\d,]+) readings accepted \+ 0 found = ([\d,]+) acknowledged \+ 0 dropped \+ 0 damaged \+ 0 dead letters \+ 0 waiting\nThe cloud has ([\d,]+) of them`)
+	ledger := regexp.MustCompile(`The ledger: ([\d,]+) readings accepted \+ 0 found = ([\d,]+) acknowledged ` +
+		`\+ 0 dropped \+ 0 damaged \+ 0 dead letters \+ 0 waiting\nThe cloud has ([\d,]+) of them`)
 	m := ledger.FindStringSubmatch(text)
 	if m == nil || m[1] != m[2] || m[1] != m[3] {
 		t.Errorf("not everything arrived:\n%s", text[strings.LastIndex(text, "\n\n")+1:])

@@ -18,7 +18,8 @@ import (
 )
 
 const ledgerNotes = `Reads what a gateway has sent, one message a line, and tells of each run what arrived, what
-came twice, and what is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these prints:
+came twice, and what is missing and why. Without FILE, or for -, it reads standard input. Lines are what one of these
+prints:
 
   mosquitto_sub -t '#' -F '%t %p'     topic and payload
   mosquitto_sub -t '#' -F '%j'        an object with the payload in it
@@ -77,7 +78,7 @@ func readLedger(ctx context.Context, l *ledger.Ledger, file string, stdin io.Rea
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return l.Read(ctx, file, f)
 }
 
@@ -111,7 +112,7 @@ func printLedger(w io.Writer, r ledger.Report) {
 			words.Thousands(m[ledger.Named]), words.Thousands(m[ledger.Uncommitted]), words.Thousands(m[ledger.Unnamed]),
 			words.Thousands(run.Conflicted))
 	}
-	t.Flush()
+	_ = t.Flush()
 	for _, run := range r.Runs {
 		printGaps(w, run)
 	}

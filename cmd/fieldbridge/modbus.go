@@ -170,7 +170,7 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 		address = first
 		var err error
 		if last, err = strconv.Atoi(end); err != nil || count != 1 {
-			return misuse(fmt.Errorf("%q is no range: write holding:0-9, or --count", args[1]))
+			return misuse(fmt.Errorf("%q is not a range: write holding:0-9, or --count", args[1]))
 		}
 	}
 	p, err := point(address)
@@ -341,5 +341,5 @@ func printInterpretations(stdout io.Writer, data []byte) {
 		fmt.Fprintf(w, "\t%s %s", i.Order, value)
 	}
 	fmt.Fprintln(w)
-	w.Flush()
+	_ = w.Flush()
 }

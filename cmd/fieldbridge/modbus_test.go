@@ -39,7 +39,7 @@ func TestModbusCommands(t *testing.T) {
 		{"range without room", "read URL holding:100-100 --type float32", exitUsage, "",
 			"100 to 100 has no room for a value of 2 registers"},
 		{"range and count", "read URL holding:0-4 --count 2", exitUsage, "",
-			`"holding:0-4" is no range: write holding:0-9, or --count`},
+			`"holding:0-4" is not a range: write holding:0-9, or --count`},
 		{"unit", "read URL holding:0 --unit 300", exitUsage, "", "unit 300: ids are 1 to 247"},
 		{"fraction", "write URL holding:4 12.5", exitFailed, "", "12.5 is no whole number, and uint16 has no others"},
 		{"octal", "read URL holding:010", exitUsage, "", `"010" is no address from 0 to 65535`},

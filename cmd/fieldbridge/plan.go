@@ -57,7 +57,7 @@ func printLearnt(w io.Writer, bus modbus.BusPlan) {
 	}
 }
 
-// overload warns of a bus that can't do what is asked.
+// overload warns of a bus that cannot do what is asked.
 func overload(bus modbus.BusPlan) string {
 	switch {
 	case bus.Load > 1:

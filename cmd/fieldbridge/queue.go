@@ -154,7 +154,7 @@ func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
 		fmt.Fprintf(t, "%s %d\t%s\t%s\t%d readings\t%s\n", l.Run, l.Seq, l.Device, l.At.UTC().Format(time.RFC3339),
 			l.Readings, l.Cause)
 	}
-	t.Flush()
+	_ = t.Flush()
 	if n := uint64(len(list.Letters)); n < list.Total.Batches {
 		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", words.Thousands(n),
 			words.Thousands(list.Total.Batches))
@@ -195,7 +195,7 @@ func printReport(w io.Writer, r store.Report) {
 			words.Thousands(s.Written.Readings), words.Thousands(s.Waiting.Readings),
 			words.Bytes(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), words.Ago(s.Age))
 	}
-	table.Flush()
+	_ = table.Flush()
 	for i, t := range r.Tombstones {
 		if i == maxGaps {
 			fmt.Fprintf(w, "\nand %s more: --json tells all", words.Thousands(uint64(len(r.Tombstones)-i)))

@@ -86,8 +86,8 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 		if f, err = os.Create(output + partial); err != nil {
 			return err
 		}
-		defer os.Remove(f.Name())
-		defer f.Close()
+		defer func() { _ = os.Remove(f.Name()) }()
+		defer func() { _ = f.Close() }()
 		w = f
 	}
 	p := &exportBar{w: w, stderr: stderr}
@@ -188,5 +188,5 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-23T08:00:00Z, 2026-11-23 or 36h (ago)", s)
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-11-23T08:00:00Z, 2026-11-23 or 36h (ago)", s)
 }

@@ -176,6 +176,16 @@ func (r *reloadRig) reload(want int, args ...string) string {
 	return stdout + stderr
 }
 
+// polled returns how many polls there were.
+func (r *reloadRig) polled() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.polls {
+		n += len(times)
+	}
+	return n
+}
+
 // missed returns the units that were not polled for two intervals at any time;
 // the seventh, which changes, may lose the cycle in which it does.
 func (r *reloadRig) missed() []string {
@@ -219,7 +229,8 @@ func TestReloadUnderLoad(t *testing.T) {
 		if status := r.gateway.Status(); !strings.Contains(status.Change.Problem, "was not applied") {
 			t.Errorf("status: %+v", status.Change)
 		}
-		time.Sleep(500 * time.Millisecond) // let polls and messages go on meanwhile
+		polled := r.polled()
+		eventually(t, "polls go on", 5*time.Second, func() bool { return r.polled() >= polled+reloadDevices })
 	}
 	eventually(t, "the new point is there", 5*time.Second, func() bool { return r.good() == reloadDevices+1 })
 	if missed := r.missed(); len(missed) > 0 {

@@ -49,7 +49,7 @@ func printSensors(w io.Writer, seen []mqtt.Seen, now time.Time) {
 		}
 	}
 	if len(open) < len(seen) {
-		t.Flush()
+		_ = t.Flush()
 	}
 	if len(open) == 0 {
 		return
@@ -63,7 +63,7 @@ func printSensors(w io.Writer, seen []mqtt.Seen, now time.Time) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s ago\t%s\n", s.Broker, printable(s.Topic), words.Thousands(s.Messages),
 			words.Ago(now.Sub(s.Last)), s.Payload)
 	}
-	t.Flush()
+	_ = t.Flush()
 }
 
 // shownValues is how many values of a device stand on its line.

@@ -170,7 +170,7 @@ func printBuses(w io.Writer, buses []bridge.BusStatus) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s requests\t%s late cycles\t%s\n", b.Bus, b.Address, state,
 			words.Thousands(b.Requests), words.Thousands(b.Late), b.Detail)
 	}
-	t.Flush()
+	_ = t.Flush()
 }
 
 func printDevices(w io.Writer, s control.Status) {
@@ -190,5 +190,5 @@ func printDevices(w io.Writer, s control.Status) {
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", d.Device, d.Via, state, last, d.Detail)
 	}
-	t.Flush()
+	_ = t.Flush()
 }

@@ -70,7 +70,7 @@ func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool,
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
 	}
-	t.Flush()
+	_ = t.Flush()
 	return nil
 }
 

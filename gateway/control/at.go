@@ -53,7 +53,7 @@ func (at *At) ask(ctx context.Context, r Queue, w io.Writer) (x store.Exported, 
 	if err != nil {
 		return x, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	for parts := json.NewDecoder(body); ; {
 		var p queuePart
 		if err := parts.Decode(&p); err != nil {

@@ -73,7 +73,7 @@ func turnStopped(dir string, t Turn) (awsiot.CommandStatus, error) {
 		return awsiot.CommandStatus{}, held(dir, err)
 	}
 	if lock != nil {
-		defer lock.Close()
+		defer func() { _ = lock.Close() }()
 	}
 	saved, err := state.Open(dir)
 	if err != nil {

@@ -61,7 +61,7 @@ func socketPath(dir string) (path string, done func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), Socket), func() { d.Close() }, nil
+	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), Socket), func() { _ = d.Close() }, nil
 }
 
 // ErrNotRunning says that no gateway listens on a control socket.
@@ -73,7 +73,7 @@ func Get(ctx context.Context, dir, page string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	return io.ReadAll(body)
 }
 
@@ -87,7 +87,7 @@ func (p Page[Q, A]) Ask(ctx context.Context, dir string, request Q) (answer A, e
 	if err != nil {
 		return answer, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	return answer, json.NewDecoder(body).Decode(&answer)
 }
 
@@ -100,8 +100,8 @@ func (p Page[Q, A]) open(ctx context.Context, dir string, request Q) (io.ReadClo
 	return send(ctx, dir, http.MethodPost, string(p), data)
 }
 
-// Handle makes do what mux does when it is asked for the page. What is no Q is
-// refused before.
+// Handle makes do what mux does when it is asked for the page. What is not a
+// Q is refused before.
 func (p Page[Q, A]) Handle(mux *http.ServeMux, do func(ctx context.Context, request Q) (A, error)) {
 	p.handle(mux, func(w http.ResponseWriter, r *http.Request, request Q) {
 		answer, err := do(r.Context(), request)
@@ -142,7 +142,7 @@ func send(ctx context.Context, dir, method, page string, body []byte) (io.ReadCl
 	case err != nil:
 		return nil, err
 	case res.StatusCode >= 300:
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		text, err := io.ReadAll(res.Body)
 		return nil, errors.Join(fmt.Errorf("gateway says %s: %s", res.Status, strings.TrimSpace(string(text))), err)
 	}

@@ -39,7 +39,7 @@ func Cloud(ctx context.Context, o CloudOptions, data, people io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer cloud.Close()
+	defer func() { _ = cloud.Close() }()
 	device, err := cloud.Device(o.Thing)
 	if err != nil {
 		return err
@@ -66,8 +66,7 @@ What is published follows.
 	return nil
 }
 
-// printMessage writes a line per message: data, so on data. What is no text
-// is told by its length.
+// printMessage writes a line per message. What is not text is told by its length.
 func printMessage(w io.Writer, m awsiottest.Message) {
 	payload := string(m.Payload)
 	if !utf8.ValidString(payload) || strings.ContainsAny(payload, "\n\x1b") {

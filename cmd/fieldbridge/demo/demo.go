@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(temporary)
+		defer func() { _ = os.RemoveAll(temporary) }()
 		o.Dir = temporary
 	}
 	if o.For > 0 {
@@ -116,7 +116,7 @@ func (d *demo) openGateway(version string) error {
 // run runs the demo until ctx ends or the outage is over and everything has
 // arrived, and prints what became of the readings.
 func (d *demo) run(ctx context.Context, outage time.Duration, out io.Writer) error {
-	defer d.cloud.Close()
+	defer func() { _ = d.cloud.Close() }()
 	fieldContext, stopField := context.WithCancel(ctx)
 	defer stopField()
 	gatewayContext, stopGateway := context.WithCancel(context.WithoutCancel(ctx))

@@ -89,7 +89,7 @@ func newField() (*field, error) {
 func (f *field) run(ctx context.Context, broker func() string) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { f.plc.Run(ctx) })
+	wg.Go(func() { _ = f.plc.Run(ctx) }) // it ends with ctx
 	wg.Go(func() {
 		for start := time.Now(); pause.Sleep(ctx, 100*time.Millisecond); {
 			f.set(time.Since(start))
