@@ -10,20 +10,22 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // access says who may connect to an embedded broker, and to which topics.
 type access struct {
 	users     map[string]User
-	topics    map[string][]filter // by user; nil is all
+	topics    map[string][]topic.Filter // by user; nil is all
 	anonymous bool
 }
 
 func newAccess(b Broker) (access, error) {
-	a := access{users: b.Users, topics: make(map[string][]filter), anonymous: b.Anonymous || len(b.Users) == 0}
+	a := access{users: b.Users, topics: make(map[string][]topic.Filter), anonymous: b.Anonymous || len(b.Users) == 0}
 	for name, u := range b.Users {
-		for _, topic := range u.Topics {
-			f, err := parseFilter(topic)
+		for _, t := range u.Topics {
+			f, err := topic.Parse(t)
 			if err != nil {
 				return a, fmt.Errorf("topics of user %s: %w", name, err)
 			}
@@ -41,7 +43,7 @@ var (
 
 // admit says whether a client may connect, and the topics that it may use, nil
 // for all.
-func (a *access) admit(connect packets.ConnectParams) ([]filter, error) {
+func (a *access) admit(connect packets.ConnectParams) ([]topic.Filter, error) {
 	if !connect.UsernameFlag && a.anonymous {
 		return nil, nil
 	}
@@ -71,16 +73,16 @@ func (a *access) admit(connect packets.ConnectParams) ([]filter, error) {
 	return topics, nil
 }
 
-func mayPublish(topics []filter, topic string) bool {
-	return topics == nil || slices.ContainsFunc(topics, func(f filter) bool {
-		_, ok := f.match(topic, nil)
+func mayPublish(topics []topic.Filter, name string) bool {
+	return topics == nil || slices.ContainsFunc(topics, func(f topic.Filter) bool {
+		_, ok := f.Match(name, nil)
 		return ok
 	})
 }
 
 // maySubscribe reports whether all that filter can match is allowed. A topic is
 // a filter that matches itself.
-func maySubscribe(topics []filter, wanted string) bool {
+func maySubscribe(topics []topic.Filter, wanted string) bool {
 	if topics == nil {
 		return true
 	}
@@ -92,8 +94,8 @@ func maySubscribe(topics []filter, wanted string) bool {
 	if !strings.ContainsAny(wanted, "+#") {
 		return mayPublish(topics, wanted)
 	}
-	f, err := parseFilter(wanted)
-	return err == nil && slices.ContainsFunc(topics, func(allowed filter) bool { return allowed.covers(&f) })
+	f, err := topic.Parse(wanted)
+	return err == nil && slices.ContainsFunc(topics, func(allowed topic.Filter) bool { return allowed.Covers(&f) })
 }
 
 // OnConnectAuthenticate says who may connect.

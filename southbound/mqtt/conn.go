@@ -9,6 +9,7 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 
 	"fieldbridge/socket"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 const (
@@ -56,9 +57,9 @@ type conn struct {
 
 	stream
 	publisher
-	deadline time.Time     // of the reading goroutine; as set
-	patience time.Duration // of the reading goroutine; how long the client may be silent, 0 is for ever
-	topics   []filter      // that the client may use, nil is all; set before the first packet after CONNECT
+	deadline time.Time      // of the reading goroutine; as set
+	patience time.Duration  // of the reading goroutine; how long the client may be silent, 0 is for ever
+	topics   []topic.Filter // that the client may use, nil is all; set before the first packet after CONNECT
 }
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.

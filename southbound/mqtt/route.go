@@ -73,7 +73,7 @@ func (r *router) route(topic string) *route {
 func (r *router) find(topic string) *route {
 	var captures []string
 	for _, rule := range r.rules {
-		found, ok := rule.filter.match(topic, captures[:0])
+		found, ok := rule.filter.Match(topic, captures[:0])
 		captures = found
 		if ok && rule.sparkplug {
 			return resolveSparkplug(rule, topic)
@@ -94,9 +94,9 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 			return to
 		}
 	}
-	to.name = deviceName(rule.device.expand(captures))
+	to.name = deviceName(rule.device.Expand(captures))
 	if rule.payload.Single() {
-		to.single = bridge.PointName(rule.point.expand(captures))
+		to.single = bridge.PointName(rule.point.Expand(captures))
 	}
 	return to
 }
@@ -106,7 +106,7 @@ func resolveSparkplug(rule *rule, topic string) *route {
 	if !ok {
 		return &route{} // STATE and commands: no rule wants them
 	}
-	groups := rule.filter.rest && len(rule.filter.levels) < 2 || rule.filter.levels[1].any
+	groups := rule.filter.Wild(1)
 	to := &route{rule: rule, spark: t, name: deviceName(t.Name(groups))}
 	if !usable(t.Node) || t.Device != "" && !usable(t.Device) || to.name == "" {
 		to.fault = payload.FaultName

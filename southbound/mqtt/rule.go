@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // rule is a sensor of the configuration, ready to use.
 type rule struct {
 	name      string
 	config    Sensor
-	filter    filter
-	device    template
-	point     template // of the single point, if the whole payload is its value
+	filter    topic.Filter
+	device    topic.Template
+	point     topic.Template // of the single point, if the whole payload is its value
 	payload   *payload.Rule
 	sparkplug bool
 	limit     int // of devices
@@ -31,7 +32,7 @@ const defaultMaxDevices = 1000
 func compile(name string, c Sensor) (*rule, error) {
 	r := &rule{name: name, config: c, limit: cmp.Or(c.MaxDevices, defaultMaxDevices), expect: c.Expect.D()}
 	var err error
-	if r.filter, err = parseFilter(c.Topic); err != nil {
+	if r.filter, err = topic.Parse(c.Topic); err != nil {
 		return nil, fmt.Errorf("sensor %s: topic: %w", name, err)
 	}
 	if r.payload, err = payload.Compile(c.payload()); err != nil {
@@ -41,11 +42,11 @@ func compile(name string, c Sensor) (*rule, error) {
 		r.sparkplug = true
 		return r, nil
 	}
-	if r.device, err = parseTemplate(c.device(), &r.filter); err != nil {
+	if r.device, err = topic.ParseTemplate(c.device(), &r.filter); err != nil {
 		return nil, fmt.Errorf("sensor %s: device: %w", name, err)
 	}
 	if r.payload.Single() {
-		if r.point, err = parseTemplate(c.point(), &r.filter); err != nil {
+		if r.point, err = topic.ParseTemplate(c.point(), &r.filter); err != nil {
 			return nil, fmt.Errorf("sensor %s: point: %w", name, err)
 		}
 	}

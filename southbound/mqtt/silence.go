@@ -97,10 +97,10 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 // points don't depend on the topic: so they can be silent from the start.
 func (s *Source) expectKnown(broker string, rules []*rule, now time.Time) {
 	for _, r := range rules {
-		if r.expect <= 0 || !r.device.fixed() || r.payload.Single() && !r.point.fixed() {
+		if r.expect <= 0 || !r.device.Fixed() || r.payload.Single() && !r.point.Fixed() {
 			continue
 		}
-		f := s.devices.feed(r.device.expand(nil), r, broker)
+		f := s.devices.feed(r.device.Expand(nil), r, broker)
 		if f == nil || !f.begin(now) {
 			continue
 		}
@@ -119,7 +119,7 @@ func (f *feed) begin(now time.Time) bool {
 	f.heard = now
 	infos := f.rule.payload.Points()
 	if f.rule.payload.Single() {
-		reading := bridge.Reading{Point: f.rule.point.expand(nil)}
+		reading := bridge.Reading{Point: f.rule.point.Expand(nil)}
 		infos = append(infos, f.rule.payload.Info(reading))
 	}
 	for _, info := range infos {

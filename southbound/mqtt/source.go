@@ -247,7 +247,7 @@ func subscriptions(rules []*rule) []subscription {
 		needed := true
 		for j, other := range rules {
 			same := r.filter.String() == other.filter.String()
-			if i != j && other.filter.covers(&r.filter) && other.config.qos() >= r.config.qos() && (!same || j < i || other.config.qos() > r.config.qos()) {
+			if i != j && other.filter.Covers(&r.filter) && other.config.qos() >= r.config.qos() && (!same || j < i || other.config.qos() > r.config.qos()) {
 				needed = false
 			}
 		}

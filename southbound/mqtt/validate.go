@@ -11,6 +11,7 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // Validate returns everything that is wrong with c.
@@ -29,16 +30,16 @@ func (c Config) Validate() []setting.Problem {
 // their messages.
 func (c Config) shadowed() []setting.Problem {
 	var all []setting.Problem
-	var before []filter
+	var before []topic.Filter
 	for i, s := range c.Sensors {
-		f, err := parseFilter(s.Value.Topic)
+		f, err := topic.Parse(s.Value.Topic)
 		if err != nil {
-			before = append(before, filter{}) // covers nothing
+			before = append(before, topic.Filter{}) // covers nothing
 			continue
 		}
 		before = append(before, f)
 		for j := range i {
-			if other := c.Sensors[j]; other.Value.Broker == s.Value.Broker && before[j].covers(&f) {
+			if other := c.Sensors[j]; other.Value.Broker == s.Value.Broker && before[j].Covers(&f) {
 				all = append(all, setting.Problem{Path: []string{"sensors", s.Name, "topic"}, Warning: true,
 					Text: fmt.Sprintf("the rule never matches: %s comes before it and takes all its messages", other.Name),
 					Fix:  "put the more special rule first"})
@@ -59,7 +60,7 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {
 		r.Add(fmt.Sprintf("%d is no QoS", *s.QoS), "use 0, 1 or 2", "qos")
 	}
-	f, err := parseFilter(s.Topic)
+	f, err := topic.Parse(s.Topic)
 	if err != nil {
 		if s.Topic == "" {
 			r.AddOnKey("the sensor has no topic", `add one, as topic: "hall/{device}/temperature"`)
@@ -101,29 +102,29 @@ func (c Config) missingBroker(r *setting.Problems, name string) {
 	r.Add(fmt.Sprintf("there is no broker %q", name), fix, "broker")
 }
 
-func (s Sensor) validateDevice(r *setting.Problems, f *filter) {
-	t, err := parseTemplate(s.device(), f)
+func (s Sensor) validateDevice(r *setting.Problems, f *topic.Filter) {
+	t, err := topic.ParseTemplate(s.device(), f)
 	switch {
 	case err != nil && s.Device == "":
 		r.Add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name", "topic")
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "device")
-	case t.fixed() && !bridge.ValidDevice(s.Device):
+	case t.Fixed() && !bridge.ValidDevice(s.Device):
 		r.Add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
 	}
 }
 
 // validatePoint checks the name of the point of a rule whose payload is one
 // value.
-func (s Sensor) validatePoint(r *setting.Problems, f *filter) {
-	t, err := parseTemplate(s.point(), f)
+func (s Sensor) validatePoint(r *setting.Problems, f *topic.Filter) {
+	t, err := topic.ParseTemplate(s.point(), f)
 	switch {
 	case err != nil && s.Point == "":
 		r.AddOnKey("the sensor has neither point nor points",
 			"give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "point")
-	case t.fixed() && !bridge.ValidPoint(s.Point):
+	case t.Fixed() && !bridge.ValidPoint(s.Point):
 		r.Add(fmt.Sprintf("%q can't name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
 	}
 }

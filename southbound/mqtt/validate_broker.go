@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 func (b Broker) validate() []setting.Problem {
@@ -55,8 +56,8 @@ func (b Broker) validateEmbedded(r *setting.Problems) {
 		if u.PasswordFile == "" {
 			r.AddOnKey("the user has no password_file", "name a file with the password on its first line", "users", name)
 		}
-		for i, topic := range u.Topics {
-			if _, err := parseFilter(topic); err != nil {
+		for i, t := range u.Topics {
+			if _, err := topic.Parse(t); err != nil {
 				r.Add(err.Error(), `write it as "hall/#"`, "users", name, "topics", strconv.Itoa(i))
 			}
 		}

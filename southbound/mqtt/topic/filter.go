@@ -1,4 +1,4 @@
-package mqtt
+package topic
 
 import (
 	"errors"
@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// filter is an MQTT topic filter (MQTT 5, section 4.7) in which {name} is a +
+// Filter is an MQTT topic filter (MQTT 5, section 4.7) in which {name} is a +
 // that captures its level.
-type filter struct {
+type Filter struct {
 	levels []level
 	rest   bool     // ends with #
 	names  []string // of the captures, in the order of their levels
@@ -21,9 +21,9 @@ type level struct {
 	capture bool   // {name}
 }
 
-// parseFilter reads a topic filter.
-func parseFilter(s string) (filter, error) {
-	var f filter
+// Parse reads a topic filter.
+func Parse(s string) (Filter, error) {
+	var f Filter
 	switch {
 	case s == "":
 		return f, errors.New("the topic is empty")
@@ -73,7 +73,7 @@ func validCapture(s string) bool {
 }
 
 // index returns which capture name is, -1 if there is none.
-func (f *filter) index(name string) int {
+func (f *Filter) index(name string) int {
 	for i, n := range f.names {
 		if n == name {
 			return i
@@ -82,9 +82,14 @@ func (f *filter) index(name string) int {
 	return -1
 }
 
-// match reports whether topic matches, and appends what was captured to
+// Wild reports whether the filter does not fix level i, counted from 0.
+func (f *Filter) Wild(i int) bool {
+	return i >= len(f.levels) && f.rest || i < len(f.levels) && f.levels[i].any
+}
+
+// Match reports whether topic matches, and appends what was captured to
 // captures.
-func (f *filter) match(topic string, captures []string) ([]string, bool) {
+func (f *Filter) Match(topic string, captures []string) ([]string, bool) {
 	// Wildcards at the first level don't match topics of the broker itself
 	// (MQTT-4.7.2-1).
 	if strings.HasPrefix(topic, "$") && (len(f.levels) == 0 || f.levels[0].any) {
@@ -109,7 +114,7 @@ func (f *filter) match(topic string, captures []string) ([]string, bool) {
 }
 
 // String returns the filter as a broker understands it.
-func (f *filter) String() string {
+func (f *Filter) String() string {
 	var b strings.Builder
 	for i := range f.levels {
 		if i > 0 {
@@ -130,8 +135,8 @@ func (f *filter) String() string {
 	return b.String()
 }
 
-// covers reports whether f matches every topic that g matches.
-func (f *filter) covers(g *filter) bool {
+// Covers reports whether f matches every topic that g matches.
+func (f *Filter) Covers(g *Filter) bool {
 	if len(g.levels) > 0 && len(f.levels) == 0 && strings.HasPrefix(g.levels[0].text, "$") {
 		return false
 	}

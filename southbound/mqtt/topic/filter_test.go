@@ -1,4 +1,4 @@
-package mqtt
+package topic
 
 import (
 	"strings"
@@ -33,13 +33,13 @@ func TestFilterMatch(t *testing.T) {
 		{"a//b", "a//b", ""},
 		{"é/{d}", "é/ü", "ü"},
 	} {
-		f, err := parseFilter(c.filter)
+		f, err := Parse(c.filter)
 		if err != nil {
 			t.Errorf("%s: %v", c.filter, err)
 			continue
 		}
 		got := "-"
-		if captures, ok := f.match(c.topic, nil); ok {
+		if captures, ok := f.Match(c.topic, nil); ok {
 			got = strings.Join(captures, ",")
 		}
 		if got != c.captures {
@@ -49,16 +49,18 @@ func TestFilterMatch(t *testing.T) {
 }
 
 func TestFilterErrors(t *testing.T) {
-	for _, s := range []string{"", "a/#/b", "a#", "a+/b", "{a}{b}", "x{a}", "{a}/{a}", "{A}", "{}", "a/}", "$share/g/a", "a\x00", "\xff", strings.Repeat("a", 65536)} {
-		if _, err := parseFilter(s); err == nil {
+	for _, s := range []string{"", "a/#/b", "a#", "a+/b", "{a}{b}", "x{a}", "{a}/{a}", "{A}", "{}",
+		"a/}", "$share/g/a", "a\x00", "\xff", strings.Repeat("a", 65536)} {
+		if _, err := Parse(s); err == nil {
 			t.Errorf("%.20q is accepted", s)
 		}
 	}
 }
 
 func TestFilterString(t *testing.T) {
-	for in, want := range map[string]string{"#": "#", "a/{d}/+/#": "a/+/+/#", "/{d}": "/+", "a//": "a//", "{d}": "+"} {
-		f, err := parseFilter(in)
+	for in, want := range map[string]string{"#": "#", "a/{d}/+/#": "a/+/+/#", "/{d}": "/+",
+		"a//": "a//", "{d}": "+"} {
+		f, err := Parse(in)
 		if err != nil || f.String() != want {
 			t.Errorf("%s: got %s, %v, want %s", in, f.String(), err, want)
 		}
@@ -70,12 +72,14 @@ func TestFilterCovers(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"#", "a/b", true}, {"#", "$SYS/a", false}, {"+/a", "$SYS/a", false}, {"a/#", "a", true}, {"a/#", "a/+/#", true}, {"a/+", "a/#", false},
-		{"a/{d}", "a/+", true}, {"a/b", "a/{d}", false}, {"a/{d}", "a/b", true}, {"a/+/c", "a/b", false}, {"a", "a", true}, {"a", "a/#", false},
+		{"#", "a/b", true}, {"#", "$SYS/a", false}, {"+/a", "$SYS/a", false}, {"a/#", "a", true}, {"a/#",
+			"a/+/#", true}, {"a/+", "a/#", false},
+		{"a/{d}", "a/+", true}, {"a/b", "a/{d}", false}, {"a/{d}", "a/b", true}, {"a/+/c", "a/b", false},
+		{"a", "a", true}, {"a", "a/#", false},
 	} {
-		a, _ := parseFilter(c.a)
-		b, _ := parseFilter(c.b)
-		if got := a.covers(&b); got != c.want {
+		a, _ := Parse(c.a)
+		b, _ := Parse(c.b)
+		if got := a.Covers(&b); got != c.want {
 			t.Errorf("%s covers %s: got %v", c.a, c.b, got)
 		}
 	}
@@ -88,22 +92,22 @@ func FuzzFilter(f *testing.F) {
 	f.Add("#", "$SYS/#", "$SYS/x")
 	f.Add("+/+", "{a}/{b}", "/")
 	f.Fuzz(func(t *testing.T, one, other, topic string) {
-		a, err := parseFilter(one)
+		a, err := Parse(one)
 		if err != nil || topic == "" {
 			return
 		}
-		captures, ok := a.match(topic, nil)
+		captures, ok := a.Match(topic, nil)
 		if want := matchSlowly(a.String(), topic); ok != want {
 			t.Fatalf("%q matches %q: got %v, want %v", one, topic, ok, want)
 		}
 		if ok && len(captures) != len(a.names) {
 			t.Fatalf("%q of %q captured %q", one, topic, captures)
 		}
-		b, err := parseFilter(other)
-		if err != nil || !b.covers(&a) {
+		b, err := Parse(other)
+		if err != nil || !b.Covers(&a) {
 			return
 		}
-		if _, both := b.match(topic, nil); ok && !both {
+		if _, both := b.Match(topic, nil); ok && !both {
 			t.Fatalf("%q covers %q but does not match %q", other, one, topic)
 		}
 	})
@@ -126,29 +130,21 @@ func matchSlowly(filter, topic string) bool {
 }
 
 func TestTemplate(t *testing.T) {
-	f, _ := parseFilter("{area}/{no}")
-	for in, want := range map[string]string{"{area}": "north", "{area}-{no}": "north-7", "x": "x", "x{no}y": "x7y", "{no}{no}": "77"} {
-		tmpl, err := parseTemplate(in, &f)
+	f, _ := Parse("{area}/{no}")
+	for in, want := range map[string]string{"{area}": "north", "{area}-{no}": "north-7", "x": "x",
+		"x{no}y": "x7y", "{no}{no}": "77"} {
+		tmpl, err := ParseTemplate(in, &f)
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 			continue
 		}
-		if got := tmpl.expand([]string{"north", "7"}); got != want {
+		if got := tmpl.Expand([]string{"north", "7"}); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}
 	for _, in := range []string{"{x}", "{area", "area}", "{}"} {
-		if _, err := parseTemplate(in, &f); err == nil {
+		if _, err := ParseTemplate(in, &f); err == nil {
 			t.Errorf("%s is accepted", in)
-		}
-	}
-}
-
-func TestDeviceName(t *testing.T) {
-	long := strings.Repeat("ä", 40)
-	for in, want := range map[string]string{"boiler.1_a-B": "boiler.1_a-B", "Living Room": "Living_Room", "ä": "__", long: strings.Repeat("_", 64)} {
-		if got := deviceName(in); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
 }

@@ -1,24 +1,22 @@
-package mqtt
+package topic
 
 import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"fieldbridge/bridge"
 )
 
-// template is a text with {name} for what a topic captured.
-type template []part
+// Template is a text with {name} for what a topic captured.
+type Template []part
 
 type part struct {
 	text    string
 	capture int // index of the capture, -1 for text
 }
 
-// parseTemplate reads s, whose names must be captures of f.
-func parseTemplate(s string, f *filter) (template, error) {
-	var t template
+// ParseTemplate reads s, whose names must be captures of f.
+func ParseTemplate(s string, f *Filter) (Template, error) {
+	var t Template
 	for s != "" {
 		text, rest, found := strings.Cut(s, "{")
 		if text != "" {
@@ -45,15 +43,15 @@ func parseTemplate(s string, f *filter) (template, error) {
 }
 
 // describe lists what f captures, for people.
-func (f *filter) describe() string {
+func (f *Filter) describe() string {
 	if len(f.names) == 0 {
 		return "(it captures nothing)"
 	}
 	return "(it captures {" + strings.Join(f.names, "}, {") + "})"
 }
 
-// fixed reports whether t does not depend on the topic.
-func (t template) fixed() bool {
+// Fixed reports whether t does not depend on the topic.
+func (t Template) Fixed() bool {
 	for _, p := range t {
 		if p.capture >= 0 {
 			return false
@@ -62,8 +60,8 @@ func (t template) fixed() bool {
 	return true
 }
 
-// expand fills in what was captured.
-func (t template) expand(captures []string) string {
+// Expand fills in what was captured.
+func (t Template) Expand(captures []string) string {
 	if len(t) == 1 {
 		if t[0].capture < 0 {
 			return t[0].text
@@ -79,33 +77,4 @@ func (t template) expand(captures []string) string {
 		}
 	}
 	return b.String()
-}
-
-// usable reports whether a captured text may become part of a name: 1 to 64
-// printable bytes.
-func usable(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// deviceName makes a device name of what a topic says: what can't be in a name
-// becomes '_', and it is cut after 64 bytes.
-func deviceName(s string) string {
-	if bridge.ValidDevice(s) {
-		return s
-	}
-	b := []byte(s[:min(len(s), 64)])
-	for i, c := range b {
-		if !bridge.ValidDevice(string(rune(c))) {
-			b[i] = '_'
-		}
-	}
-	return string(b)
 }
