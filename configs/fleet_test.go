@@ -32,7 +32,7 @@ func loadFrom(t *testing.T, f *Fleet, name string) *Loaded {
 
 func TestFleet(t *testing.T) {
 	f := loadFleet(t, "testdata/fleet/fleet.yaml")
-	if diff := cmp.Diff([]string{"first", "gw-1", "gw-2", "gw-3", "own"}, f.names()); diff != "" {
+	if diff := cmp.Diff([]string{"first", "gw-1", "gw-2", "gw-3", "own"}, f.Names()); diff != "" {
 		t.Fatal(diff)
 	}
 	if _, err := f.LoadAll(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"fieldbridge/configs/fleet"
 	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
@@ -45,7 +46,7 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	}
 	r := &reader{}
 	root := r.read(file, content)
-	if isFleet(root) {
+	if fleet.Is(root) {
 		f, err := newFleet(root, r)
 		if err != nil {
 			return nil, err
@@ -73,7 +74,7 @@ func QueueDir(file, gateway string) string {
 	}
 	r := &reader{}
 	root := r.read(file, content)
-	if isFleet(root) {
+	if fleet.Is(root) {
 		f, err := newFleet(root, r)
 		if err != nil {
 			return ""
@@ -81,11 +82,10 @@ func QueueDir(file, gateway string) string {
 		if gateway == "" {
 			gateway, _ = f.whoAmI()
 		}
-		own, ok := f.gateways[gateway]
-		if !ok {
+		if !f.Has(gateway) {
 			return ""
 		}
-		root = f.merged(own, func(tree.Member) {})
+		root, _ = f.Tree(gateway)
 	}
 	if root == nil {
 		return ""
@@ -111,7 +111,7 @@ func QueueDir(file, gateway string) string {
 func Parse(file string, content []byte) (*Loaded, error) {
 	r := &reader{}
 	root := r.read(file, content)
-	if isFleet(root) {
+	if fleet.Is(root) {
 		f, err := newFleet(root, r)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fieldbridge/configs/fleet"
 	"fieldbridge/configs/keys"
 	"fieldbridge/configs/tree"
 )
@@ -30,7 +31,7 @@ func examples(t *testing.T) example {
 		}
 		root, _ := tree.Parse(file, content)
 		kind := configType
-		if isFleet(root) {
+		if fleet.Is(root) {
 			kind = fleetType
 		}
 		e.collect(root, kind)

@@ -4,6 +4,7 @@ package keys
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -36,6 +37,11 @@ func Of(t reflect.Type) []Field {
 	}
 	fieldCache.Store(t, fields)
 	return fields
+}
+
+// Has reports whether fields have a key.
+func Has(fields []Field, key string) bool {
+	return slices.ContainsFunc(fields, func(f Field) bool { return f.Key == key })
 }
 
 // List names keys for a message.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fieldbridge/configs/fleet"
 	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
 )
@@ -11,18 +12,18 @@ import (
 // WarningsOf returns the warnings of the fleet and of its gateways, each told
 // once. Files that are missing on this machine are none: gateways have theirs.
 func (f *Fleet) WarningsOf(gateways []*Loaded) []tree.Problem {
-	found := newFindings()
+	found := fleet.NewFindings()
 	addresses := make(map[string]string)
 	for i, l := range gateways {
 		name := f.Gateways[i].Name
 		for _, w := range append(l.Warnings, l.Advice()...) {
-			found.add(w, name)
+			found.Add(w, name)
 		}
 		for _, p := range l.sharedDevices(name, addresses) {
-			found.add(p, name)
+			found.Add(p, name)
 		}
 	}
-	return tree.Sorted(append(found.problems(len(gateways)), f.Warnings...))
+	return tree.Sorted(append(found.Problems(len(gateways)), f.Warnings...))
 }
 
 // sharedDevices finds devices that another gateway polls at the same address.
@@ -49,49 +50,16 @@ func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []tr
 }
 
 // duplicates finds gateways that would throw each other off the cloud.
-func (f *Fleet) duplicates(loaded []*Loaded, found *findings) {
+func (f *Fleet) duplicates(loaded []*Loaded, found *fleet.Findings) {
 	first := make(map[string]string)
 	for i, l := range loaded {
 		id := l.Config.ClientID()
 		name := f.Gateways[i].Name
 		if other, ok := first[id]; ok {
-			found.add(tree.NewProblem(l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
+			found.Add(tree.NewProblem(l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
 				"give each gateway its own: two with one id throw each other out"), name)
 			continue
 		}
 		first[id] = name
 	}
-}
-
-// findings are problems and the gateways that have them.
-type findings struct {
-	order    []tree.Problem
-	gateways map[tree.Problem][]string
-}
-
-func newFindings() *findings { return &findings{gateways: make(map[tree.Problem][]string)} }
-
-func (f *findings) add(p tree.Problem, gateway string) {
-	if _, ok := f.gateways[p]; !ok {
-		f.order = append(f.order, p)
-	}
-	f.gateways[p] = append(f.gateways[p], gateway)
-}
-
-// problems returns each problem once, with its gateways unless all have it.
-func (f *findings) problems(all int) []tree.Problem {
-	out := make([]tree.Problem, 0, len(f.order))
-	for _, p := range f.order {
-		names := f.gateways[p]
-		switch {
-		case len(names) == all && all > 1:
-			p.Text += " (all gateways)"
-		case len(names) <= 3:
-			p.Text += " (" + strings.Join(names, ", ") + ")"
-		default:
-			p.Text += fmt.Sprintf(" (%s and %d more gateways)", names[0], len(names)-1)
-		}
-		out = append(out, p)
-	}
-	return out
 }

@@ -1,7 +1,8 @@
-package configs
+package fleet
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"fieldbridge/configs/keys"
@@ -9,14 +10,16 @@ import (
 	"fieldbridge/setting"
 )
 
-// newFleet checks the frame of a fleet file, of which r read the tree.
-func newFleet(root *tree.Node, r *reader) (*Fleet, error) {
-	if root == nil {
-		return nil, tree.ErrorOf(r.problems...)
-	}
-	f := &Fleet{Files: r.files, pos: root.Pos, groups: make(map[string]*tree.Node), gateways: make(map[string]tree.Member)}
-	b := fleetBuilder{f: f, problems: r.problems}
-	b.keys(root)
+// Keys are what a fleet file may say: its own keys, and those of the file of a
+// gateway, which belong below defaults, a group or a gateway.
+type Keys struct{ File, Gateway []keys.Field }
+
+// New checks the frame of a fleet file whose tree is root. What it returns is
+// of use if there are no problems.
+func New(root *tree.Node, known Keys) (*File, []tree.Problem) {
+	f := &File{Pos: root.Pos, groups: make(map[string]*tree.Node), gateways: make(map[string]tree.Member)}
+	b := builder{f: f}
+	b.keys(root, known)
 	if n := root.At("fleet"); n != nil && n.Kind == tree.Scalar {
 		f.Name = n.Text
 	} else {
@@ -39,24 +42,20 @@ func newFleet(root *tree.Node, r *reader) (*Fleet, error) {
 		}
 	}
 	b.gateways(root)
-	b.problems = append(b.problems, unusedProfiles(root)...)
-	if err := tree.ErrorOf(b.problems...); err != nil {
-		return nil, err
-	}
-	return f, nil
+	return f, b.problems
 }
 
-// fleetBuilder checks the frame of a fleet file.
-type fleetBuilder struct {
-	f        *Fleet
+// builder checks the frame of a fleet file.
+type builder struct {
+	f        *File
 	problems []tree.Problem
 }
 
-func (b *fleetBuilder) fail(at tree.Position, text, fix string) {
+func (b *builder) fail(at tree.Position, text, fix string) {
 	b.problems = append(b.problems, tree.NewProblem(at, text, fix))
 }
 
-func (b *fleetBuilder) isMapping(m *tree.Member) bool {
+func (b *builder) isMapping(m *tree.Member) bool {
 	if m.Value.Kind != tree.Mapping {
 		text := m.Key + " is " + m.Value.Show() + " where keys are needed"
 		if m.Value.Kind == tree.Null {
@@ -67,22 +66,22 @@ func (b *fleetBuilder) isMapping(m *tree.Member) bool {
 	return m.Value.Kind == tree.Mapping
 }
 
-func (b *fleetBuilder) keys(root *tree.Node) {
+func (b *builder) keys(root *tree.Node, known Keys) {
 	for _, m := range root.Members {
-		if slices.ContainsFunc(fleetKeys, func(f keys.Field) bool { return f.Key == m.Key }) {
+		if keys.Has(known.File, m.Key) {
 			continue
 		}
-		fix := "the keys of a fleet file are " + keys.List(fleetKeys)
-		if near := keys.Suggest(m.Key, fleetKeys); near != "" {
+		fix := "the keys of a fleet file are " + keys.List(known.File)
+		if near := keys.Suggest(m.Key, known.File); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
-		} else if slices.ContainsFunc(keys.Of(configType), func(f keys.Field) bool { return f.Key == m.Key }) {
+		} else if keys.Has(known.Gateway, m.Key) {
 			fix = "put it under defaults, a group or a gateway"
 		}
 		b.fail(m.Pos, fmt.Sprintf("unknown key %q", m.Key), fix)
 	}
 }
 
-func (b *fleetBuilder) gateways(root *tree.Node) {
+func (b *builder) gateways(root *tree.Node) {
 	m := root.Get("gateways")
 	if m == nil {
 		b.fail(root.Pos, "the fleet has no gateways", "add gateways: and below it, indented, their names")
@@ -107,19 +106,20 @@ func (b *fleetBuilder) gateways(root *tree.Node) {
 			used[name] = true
 		}
 		b.f.gateways[g.Key] = g
-		b.f.Gateways = append(b.f.Gateways, FleetGateway{g.Key, groups, g.Pos})
+		b.f.Gateways = append(b.f.Gateways, Gateway{g.Key, groups, g.Pos})
 	}
 	if groups := root.At("groups"); groups != nil {
 		for _, g := range groups.Members {
 			if !used[g.Key] {
-				b.f.Warnings = append(b.f.Warnings, tree.NewProblem(g.Pos, fmt.Sprintf("group %q is not used: no gateway is in it", g.Key), "use it or remove it"))
+				b.f.Warnings = append(b.f.Warnings,
+					tree.NewProblem(g.Pos, fmt.Sprintf("group %q is not used: no gateway is in it", g.Key), "use it or remove it"))
 			}
 		}
 	}
 }
 
 // groupsOf returns the names of groups that exist.
-func (b *fleetBuilder) groupsOf(m *tree.Member) []string {
+func (b *builder) groupsOf(m *tree.Member) []string {
 	if m == nil {
 		return nil
 	}
@@ -133,13 +133,8 @@ func (b *fleetBuilder) groupsOf(m *tree.Member) []string {
 		case item.Kind != tree.Scalar:
 			b.fail(item.Pos, "a group is named by text", "write groups: [a, b]")
 		case b.f.groups[item.Text] == nil:
-			var known []string
-			for name := range b.f.groups {
-				known = append(known, name)
-			}
-			slices.Sort(known)
 			fix := "add it under groups"
-			if near := setting.Suggest(item.Text, known); near != "" {
+			if near := setting.Suggest(item.Text, slices.Sorted(maps.Keys(b.f.groups))); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			b.fail(item.Pos, fmt.Sprintf("there is no group %q", item.Text), fix)
