@@ -11,17 +11,18 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/topic"
 )
 
 // access says who may connect to an embedded broker, and to which topics.
 type access struct {
-	users     map[string]User
+	users     map[string]inlet.User
 	topics    map[string][]topic.Filter // by user; nil is all
 	anonymous bool
 }
 
-func newAccess(b Broker) (access, error) {
+func newAccess(b inlet.Broker) (access, error) {
 	a := access{users: b.Users, topics: make(map[string][]topic.Filter), anonymous: b.Anonymous || len(b.Users) == 0}
 	for name, u := range b.Users {
 		for _, t := range u.Topics {
@@ -57,7 +58,7 @@ func (a *access) admit(connect packets.ConnectParams) ([]topic.Filter, error) {
 	if !known {
 		return nil, errPassword
 	}
-	password, err := readPassword(user.PasswordFile)
+	password, err := inlet.ReadPassword(user.PasswordFile)
 	if err != nil {
 		return nil, err
 	}

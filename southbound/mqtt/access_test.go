@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // file writes a file of the test and returns its path.
@@ -42,7 +43,7 @@ func refused(t *testing.T, addr string, args ...string) string {
 
 func usersConfig(t *testing.T) Config {
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", Users: map[string]User{
+	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0", Users: map[string]inlet.User{
 		"hall": {PasswordFile: file(t, "hall", "s3cret\n"), Topics: []string{"t/hall/#", "h/+"}},
 		"all":  {PasswordFile: file(t, "all", "pass")},
 		"lost": {PasswordFile: "missing"},
@@ -145,7 +146,7 @@ func TestEmbeddedTLS(t *testing.T) {
 	cert, key := a.issue("localhost", time.Hour)
 	clientCert, clientKey := a.issue("sensor", time.Hour)
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", TLS: &TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key, CA: a.file}}
+	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0", TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key, CA: a.file}}
 	r := newRecorder()
 	s := start(t, cfg, Options{}, r.emit)
 	until(t, "both listen", func() bool { return s.TLSAddr("local") != nil && s.Addr("local") != nil })
@@ -167,7 +168,7 @@ func TestEmbeddedTLSLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{TLS: &TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key}}
+	cfg.Brokers["local"] = inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key}}
 	s := start(t, cfg, Options{}, newRecorder().emit)
 	until(t, "the alarm", func() bool { h := s.Health(); return len(h) == 1 && strings.Contains(h[0].Text, "cert.pem") })
 	if err := os.Rename(hidden, string(cert)); err != nil {
@@ -181,10 +182,10 @@ func TestSiteTLS(t *testing.T) {
 	cert, key := a.issue("broker.example", time.Hour)
 	clientCert, clientKey := a.issue("gateway", time.Hour)
 	b := startMosquitto(t, "allow_anonymous true", "cafile "+string(a.file), "certfile "+string(cert), "keyfile "+string(key), "require_certificate true")
-	config := func(c *TLS) Config {
-		return siteConfig(Broker{URL: "mqtts://" + b.addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
+	config := func(c *inlet.TLS) Config {
+		return siteConfig(inlet.Broker{URL: "mqtts://" + b.addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
 	}
-	full := TLS{CA: a.file, Certificate: clientCert, PrivateKey: clientKey, ServerName: "broker.example"}
+	full := inlet.TLS{CA: a.file, Certificate: clientCert, PrivateKey: clientKey, ServerName: "broker.example"}
 	r := newRecorder()
 	s := start(t, config(&full), Options{Gateway: "g"}, r.emit)
 	connected(t, s)
@@ -192,15 +193,15 @@ func TestSiteTLS(t *testing.T) {
 		"--cafile", string(a.file), "--cert", string(clientCert), "--key", string(clientKey))
 	r.wait(t, 1)
 	for _, c := range []struct {
-		tls  *TLS
+		tls  *inlet.TLS
 		want string
 	}{
 		{nil, "tls.server_name"},
-		{&TLS{ServerName: "broker.example"}, "tls.ca"},
-		{&TLS{CA: a.file}, "tls.server_name"},
-		{&TLS{CA: a.file, ServerName: "broker.example"}, "tls.certificate"},
-		{&TLS{CA: "missing"}, "missing"},
-		{&TLS{CA: key}, "has no certificate"},
+		{&inlet.TLS{ServerName: "broker.example"}, "tls.ca"},
+		{&inlet.TLS{CA: a.file}, "tls.server_name"},
+		{&inlet.TLS{CA: a.file, ServerName: "broker.example"}, "tls.certificate"},
+		{&inlet.TLS{CA: "missing"}, "missing"},
+		{&inlet.TLS{CA: key}, "no PEM certificate"},
 	} {
 		if err := s.Apply(config(c.tls)); err != nil {
 			t.Fatal(err)
@@ -220,7 +221,7 @@ func TestExpiredSiteCertificate(t *testing.T) {
 	cert, key := a.issue("localhost", -time.Hour)
 	b := startMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
 	_, port, _ := net.SplitHostPort(b.addr)
-	s := start(t, siteConfig(Broker{URL: "mqtts://localhost:" + port, TLS: &TLS{CA: a.file}}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+	s := start(t, siteConfig(inlet.Broker{URL: "mqtts://localhost:" + port, TLS: &inlet.TLS{CA: a.file}}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	until(t, "the explanation", func() bool {
 		h := s.Health()
 		return len(h) == 1 && strings.Contains(h[0].Text, "renew the broker's certificate")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -22,13 +23,13 @@ func BenchmarkIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	r := s.brokers["local"].router.Load()
-	for name, m := range map[string]message{
-		"number": {topic: "hall/north/temperature", payload: []byte("21.53")},
-		"json":   {topic: "zigbee2mqtt/sonde", payload: []byte(`{"battery":97,"humidity":44.1,"linkquality":120,"temperature":21.53,"voltage":2900}`)},
+	for name, m := range map[string]inlet.Message{
+		"number": {Topic: "hall/north/temperature", Payload: []byte("21.53")},
+		"json":   {Topic: "zigbee2mqtt/sonde", Payload: []byte(`{"battery":97,"humidity":44.1,"linkquality":120,"temperature":21.53,"voltage":2900}`)},
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			m.at = time.Now()
+			m.At = time.Now()
 			for b.Loop() {
 				s.ingest(r, m, func(bridge.Batch, func(error)) {}, nil)
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // FuzzBroker sends a broker whatever a client may send: it must not keep the
@@ -28,11 +30,11 @@ func FuzzBroker(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	e, err := newEmbedded("local", Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	e, err := newEmbedded("local", inlet.Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
-	e.ingest = func(m message, safe func(error)) {
+	e.ingest = func(m inlet.Message, safe func(error)) {
 		if safe != nil {
 			safe(nil)
 		}

@@ -64,7 +64,7 @@ type conn struct {
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *embedded) *conn {
-	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.maxMessage(), broker: e}
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e}
 	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu
 	return nc

@@ -13,12 +13,11 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 const (
-	// stopGrace is how long stopping waits for messages to become safe, so that
-	// sensors need not send them again.
-	stopGrace = 500 * time.Millisecond
 	// sessionExpiry is how long the broker keeps the session of a client that
 	// is away, in seconds.
 	sessionExpiry = 24 * 60 * 60
@@ -40,10 +39,10 @@ const (
 // embedded is the broker that the gateway embeds.
 type embedded struct {
 	name   string
-	config Broker
+	config inlet.Broker
 	log    *slog.Logger
 	access access
-	ingest func(m message, safe func(error))
+	ingest inlet.Ingest
 	server *mochi.Server
 	ports  []*port
 	limbo  limbo
@@ -67,7 +66,7 @@ type embedded struct {
 	messages, refused, slow, unwelcome atomic.Uint64
 }
 
-func newEmbedded(name string, config Broker, log *slog.Logger) (*embedded, error) {
+func newEmbedded(name string, config inlet.Broker, log *slog.Logger) (*embedded, error) {
 	e := &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}), connectTimeout: 10 * time.Second}
 	if config.Listen != "" {
 		e.ports = append(e.ports, &port{address: config.Listen})
@@ -81,7 +80,7 @@ func newEmbedded(name string, config Broker, log *slog.Logger) (*embedded, error
 }
 
 // run serves sensors until ctx ends.
-func (e *embedded) run(ctx context.Context, ingest func(message, func(error))) {
+func (e *embedded) run(ctx context.Context, ingest inlet.Ingest) {
 	e.ingest = ingest
 	e.stopping.Store(false)
 	if err := e.serve(); err != nil {
@@ -102,8 +101,8 @@ func (e *embedded) run(ctx context.Context, ingest func(message, func(error))) {
 // stop ends it.
 func (e *embedded) serve() error {
 	capabilities := mochi.NewDefaultServerCapabilities()
-	capabilities.MaximumClients = int64(e.config.maxClients())
-	capabilities.MaximumPacketSize = uint32(e.config.maxMessage())
+	capabilities.MaximumClients = int64(e.config.ClientLimit())
+	capabilities.MaximumPacketSize = uint32(e.config.PacketLimit())
 	capabilities.MaximumSessionExpiryInterval = sessionExpiry
 	capabilities.MaximumMessageExpiryInterval = 0 // or retained messages would end after a day
 	capabilities.ReceiveMaximum = maxUnacknowledged
@@ -156,9 +155,9 @@ func (e *embedded) publish(topic string, payload []byte) {
 func (e *embedded) admit(nc, raw net.Conn) *conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.conns) >= e.config.maxClients() {
+	if len(e.conns) >= e.config.ClientLimit() {
 		if !e.full {
-			e.log.Warn("too many connections: more are refused", "max_clients", e.config.maxClients())
+			e.log.Warn("too many connections: more are refused", "max_clients", e.config.ClientLimit())
 		}
 		e.full = true
 		return nil
@@ -213,7 +212,7 @@ func (e *embedded) mayRetain(topic string, payload []byte) bool {
 // it goes: no more than there may be clients.
 func (e *embedded) mayStay(id string) bool {
 	_, known := e.server.Clients.Get(id)
-	return known || e.server.Clients.Len() < 2*e.config.maxClients()
+	return known || e.server.Clients.Len() < 2*e.config.ClientLimit()
 }
 
 // denied counts a client that may not connect, and logs it from time to time:
@@ -239,7 +238,7 @@ func (e *embedded) mayTell(last *time.Time) bool {
 
 // stop ends all connections, after a moment for what is not yet acknowledged.
 func (e *embedded) stop() {
-	grace(e.unacknowledged)
+	inlet.Grace(e.unacknowledged)
 	e.stopping.Store(true)
 	for _, client := range e.server.Clients.GetAll() {
 		if client.Properties.ProtocolVersion >= 5 {
@@ -256,21 +255,6 @@ func (e *embedded) stop() {
 	e.flushing.Wait()
 	e.writers.Wait()
 	_ = e.server.Close() // its hooks don't fail
-}
-
-// grace waits until nothing is unacknowledged any more, for stopGrace at most.
-func grace(unacknowledged func() int) {
-	deadline := time.NewTimer(stopGrace)
-	defer deadline.Stop()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for unacknowledged() > 0 {
-		select {
-		case <-poll.C:
-		case <-deadline.C:
-			return
-		}
-	}
 }
 
 func (e *embedded) connections() []*conn {

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -22,19 +23,19 @@ type faultLog struct {
 
 const faultLogEvery = time.Minute
 
-func (l *faultLog) add(log *slog.Logger, f payload.Fault, rule, point string, m message) {
+func (l *faultLog) add(log *slog.Logger, f payload.Fault, rule, point string, m inlet.Message) {
 	l.counts[f].Add(1)
 	l.mu.Lock()
-	if !l.logged.IsZero() && m.at.Sub(l.logged) < faultLogEvery {
+	if !l.logged.IsZero() && m.At.Sub(l.logged) < faultLogEvery {
 		l.skipped++
 		l.mu.Unlock()
 		return
 	}
 	skipped := l.skipped
-	l.logged, l.skipped = m.at, 0
+	l.logged, l.skipped = m.At, 0
 	l.mu.Unlock()
-	log.Warn("can't read a sensor's message", "sensor", rule, "topic", m.topic, "reason", f.String(), "cause", f.Text(point),
-		"payload", excerpt(m.payload), "bytes", len(m.payload), "others_since_last_line", skipped)
+	log.Warn("can't read a sensor's message", "sensor", rule, "topic", m.Topic, "reason", f.String(), "cause", f.Text(point),
+		"payload", excerpt(m.Payload), "bytes", len(m.Payload), "others_since_last_line", skipped)
 }
 
 // excerptBytes is how much of a payload people see.

@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -157,7 +158,7 @@ func embeddedConfig(sensors ...setting.Named[Sensor]) Config {
 			sensors[i].Value.Broker = "local"
 		}
 	}
-	return Config{Brokers: map[string]Broker{"local": {Listen: "127.0.0.1:0"}}, Sensors: sensors}
+	return Config{Brokers: map[string]inlet.Broker{"local": {Listen: "127.0.0.1:0"}}, Sensors: sensors}
 }
 
 func sensor(name string, s Sensor) setting.Named[Sensor] {

@@ -7,6 +7,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 var errRefused = errors.New("the queue refused a message of the client")
@@ -104,7 +106,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		return pk, packets.ErrRejectPacket
 	}
 	h.broker.messages.Add(1)
-	m := message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}
+	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now()}
 	if pk.FixedHeader.Retain && !h.broker.mayRetain(pk.TopicName, pk.Payload) {
 		pk.FixedHeader.Retain = false
 	}
@@ -135,7 +137,7 @@ func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
 		return
 	}
 	h.broker.messages.Add(1)
-	h.broker.ingest(message{topic: pk.TopicName, payload: pk.Payload, at: time.Now()}, nil)
+	h.broker.ingest(inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now()}, nil)
 }
 
 // OnPacketEncode mends what the broker is about to send: CONNACK lacks its
@@ -144,7 +146,7 @@ func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
 func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet {
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
-		pk.Properties.MaximumPacketSize = uint32(h.broker.config.maxMessage())
+		pk.Properties.MaximumPacketSize = uint32(h.broker.config.PacketLimit())
 		pk.Properties.TopicAliasMaximum = maxAliases
 	case packets.Pubrec:
 		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {

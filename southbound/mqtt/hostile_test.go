@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -18,7 +19,7 @@ func TestListenTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{Listen: l.Addr().String()}
+	cfg.Brokers["local"] = inlet.Broker{Listen: l.Addr().String()}
 	r := newRecorder()
 	s := start(t, cfg, Options{}, r.emit)
 	until(t, "the condition", func() bool {
@@ -152,7 +153,7 @@ func TestMaxDevices(t *testing.T) {
 // Connections that say nothing are closed, and leave room for others.
 func TestSilentConnections(t *testing.T) {
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", MaxClients: 5}
+	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0", MaxClients: 5}
 	s, err := New(cfg, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +201,7 @@ func TestManyConnects(t *testing.T) {
 // What clients may leave behind is bounded.
 func TestLeftBehind(t *testing.T) {
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0", MaxClients: 10}
+	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0", MaxClients: 10}
 	r := newRecorder()
 	s := start(t, cfg, Options{}, r.emit)
 	addr := address(t, s)

@@ -1,24 +1,16 @@
 package mqtt
 
 import (
-	"time"
-
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
-
-// message is what a sensor published.
-type message struct {
-	topic   string
-	payload []byte // read-only; nothing keeps it
-	at      time.Time
-}
 
 // ingest makes readings of a message and emits them. safe, if not nil, is
 // called exactly once: when the readings are safe, or at once if the message
 // gives none, since sending it again would not help.
-func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)) {
-	to := r.route(m.topic)
+func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(error)) {
+	to := r.route(m.Topic)
 	switch {
 	case to.rule == nil:
 		s.unmatched.Add(1)
@@ -29,8 +21,8 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 		emitAll(batches, emit, safe)
 		return
 	case to.rule.payload.Lines() && to.fault == payload.FaultNone:
-		results, f := to.rule.payload.ReadLines(m.payload, m.at)
-		batches, f := r.batches(to, m.at, results, f)
+		results, f := to.rule.payload.ReadLines(m.Payload, m.At)
+		batches, f := r.batches(to, m.At, results, f)
 		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
 		return
@@ -46,13 +38,13 @@ func (s *Source) ingest(r *router, m message, emit bridge.Emit, safe func(error)
 }
 
 // read returns the readings in m, none if it can't be read.
-func (s *Source) read(r *router, to *route, m message) bridge.Batch {
+func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
 	out, f := payload.Result{}, to.fault
 	if f == payload.FaultNone {
-		out, f = to.rule.payload.Read(to.single, m.payload, m.at)
+		out, f = to.rule.payload.Read(to.single, m.Payload, m.At)
 	}
 	if len(out.Readings) > 0 {
-		if nf := r.note(to, m.at, &out); nf != payload.FaultNone {
+		if nf := r.note(to, m.At, &out); nf != payload.FaultNone {
 			f = nf
 		}
 	}
@@ -67,13 +59,13 @@ func (s *Source) read(r *router, to *route, m message) bridge.Batch {
 
 // judge remembers how a message was that was read as batches. It counts and logs
 // that it, or a value in it, could not be read.
-func (s *Source) judge(to *route, m message, f payload.Fault, batches ...bridge.Batch) {
+func (s *Source) judge(to *route, m inlet.Message, f payload.Fault, batches ...bridge.Batch) {
 	point := ""
 	if f != payload.FaultNone {
 		point = faulty(batches, f)
 		to.rule.faults.add(s.log, f, to.rule.name, point, m)
 		if feed := to.feed.Load(); feed != nil {
-			feed.device.fail(m.topic + ": " + f.Text(point))
+			feed.device.fail(m.Topic + ": " + f.Text(point))
 		}
 	}
 	to.seen(m, f, point)

@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 	"fieldbridge/socket"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // port is an address on which an embedded broker listens.
 type port struct {
 	address string
-	tls     *TLS // nil if it is plain
+	tls     *inlet.TLS // nil if it is plain
 
 	mu     sync.Mutex
 	listen net.Listener // guarded by mu; nil while there is none
@@ -28,16 +30,16 @@ type port struct {
 // listen accepts connections on p until ctx ends. An address that can't be
 // listened on, or a certificate that can't be read, is tried again and again.
 func (e *embedded) listen(ctx context.Context, p *port) {
-	retry := newBackoff(time.Second, 30*time.Second)
+	retry := &pause.Growing{Least: time.Second, Most: 30 * time.Second}
 	for ctx.Err() == nil {
-		err := e.listenOnce(ctx, p, retry.reset)
+		err := e.listenOnce(ctx, p, retry.Reset)
 		if ctx.Err() != nil {
 			return
 		}
 		if p.fail(fmt.Errorf("listen on %s: %w", p.address, err)) {
 			e.log.Error("no sensor can connect", "address", p.address, "err", err)
 		}
-		retry.wait(ctx)
+		pause.Sleep(ctx, retry.Jittered())
 	}
 }
 
@@ -68,14 +70,14 @@ func (e *embedded) listenOnce(ctx context.Context, p *port, up func()) error {
 
 // accept hands connections to the broker until l is closed.
 func (e *embedded) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
-	retry := newBackoff(5*time.Millisecond, time.Second)
+	retry := &pause.Growing{Least: 5 * time.Millisecond, Most: time.Second}
 	for {
 		raw, err := accepted(l)
 		if err != nil {
 			if ctx.Err() == nil && temporary(err) {
 				// Out of file descriptors, mostly: others may be closed soon.
 				e.log.Warn("can't accept a connection", "err", err)
-				retry.wait(ctx)
+				pause.Sleep(ctx, retry.Jittered())
 				continue
 			}
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // python runs a script with the system's Python, which has the module paho.
@@ -88,12 +89,12 @@ func TestApply(t *testing.T) {
 	if len(devices) != 2 || devices[0].Device != "b" || devices[1].Device != "dev-a" {
 		t.Errorf("catalogue: %v", devices)
 	}
-	if err := s.Apply(Config{Brokers: map[string]Broker{"local": {}}}); err == nil {
+	if err := s.Apply(Config{Brokers: map[string]inlet.Broker{"local": {}}}); err == nil {
 		t.Error("a wrong configuration is accepted")
 	}
 	// Another address is another broker.
 	moved := embeddedConfig(anyReading())
-	moved.Brokers["local"] = Broker{Listen: "127.0.0.2:0"}
+	moved.Brokers["local"] = inlet.Broker{Listen: "127.0.0.2:0"}
 	if err := s.Apply(moved); err != nil {
 		t.Fatal(err)
 	}

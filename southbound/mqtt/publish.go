@@ -10,6 +10,7 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/topic"
 )
 
@@ -46,7 +47,7 @@ func (c *conn) take(packet []byte) (taken bool, err error) {
 	c.extend()
 	e := c.broker
 	e.messages.Add(1)
-	m := message{topic: p.topic, payload: p.payload, at: c.now}
+	m := inlet.Message{Topic: p.topic, Payload: p.payload, At: c.now}
 	var safe func(error)
 	if p.qos > 0 {
 		a := c.expect(c.self.ID, p.id, p.qos)
@@ -76,7 +77,7 @@ type published struct {
 // simple reads a PUBLISH packet (MQTT 5, section 3.3; that of MQTT 3.1.1 has no
 // properties).
 func (c *conn) simple(packet []byte) (p published, ok bool) {
-	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.config.maxMessage() || c.self.State.Inflight.Len() > 0 {
+	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.config.PacketLimit() || c.self.State.Inflight.Len() > 0 {
 		return p, false
 	}
 	p.qos = packet[0] >> 1 & 3

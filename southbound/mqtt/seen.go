@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -45,12 +46,12 @@ type sight struct {
 	point    string        // guarded by mu; that has the problem, "" if it is none of a point
 }
 
-func (s *sight) seen(m message, f payload.Fault, point string) {
+func (s *sight) seen(m inlet.Message, f payload.Fault, point string) {
 	s.mu.Lock()
 	s.messages++
-	s.last, s.problem, s.point = m.at, f, point
-	s.length = len(m.payload)
-	copy(s.begin[:], m.payload)
+	s.last, s.problem, s.point = m.At, f, point
+	s.length = len(m.Payload)
+	copy(s.begin[:], m.Payload)
 	s.mu.Unlock()
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -34,7 +35,7 @@ func offline(t *testing.T, o Options, sensors ...setting.Named[Sensor]) *feedOne
 }
 
 func (f *feedOne) hear(topic, payload string) {
-	f.ingest(f.router, message{topic: topic, payload: []byte(payload), at: f.now}, f.r.emit, nil)
+	f.ingest(f.router, inlet.Message{Topic: topic, Payload: []byte(payload), At: f.now}, f.r.emit, nil)
 }
 
 func TestSeen(t *testing.T) {

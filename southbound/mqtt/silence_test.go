@@ -8,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -32,7 +33,7 @@ func TestSilence(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Run(ctx, r.emit) }()
 		hear := func(topic, payload string) {
-			s.ingest(router, message{topic: topic, payload: []byte(payload), at: time.Now()}, r.emit, nil)
+			s.ingest(router, inlet.Message{Topic: topic, Payload: []byte(payload), At: time.Now()}, r.emit, nil)
 		}
 		var told []string
 		at := func(after time.Duration, want ...string) {

@@ -19,7 +19,9 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 	"fieldbridge/socket"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 const (
@@ -46,7 +48,7 @@ type outgoing struct {
 // site is the client of a broker of the site.
 type site struct {
 	name   string
-	config Broker
+	config inlet.Broker
 	id     string
 	log    *slog.Logger
 	state  bridge.State // may be nil
@@ -65,7 +67,7 @@ type site struct {
 	old      atomic.Bool // the broker speaks MQTT 3.1.1 only
 }
 
-func newSite(name string, config Broker, gateway string, log *slog.Logger, state bridge.State) *site {
+func newSite(name string, config inlet.Broker, gateway string, log *slog.Logger, state bridge.State) *site {
 	id := config.ClientID
 	if id == "" {
 		id = gateway + "-south"
@@ -90,8 +92,8 @@ func (s *site) want(subs []subscription) {
 }
 
 // run keeps a connection until ctx ends.
-func (s *site) run(ctx context.Context, ingest func(message, func(error))) {
-	retry := newBackoff(time.Second, time.Minute)
+func (s *site) run(ctx context.Context, ingest inlet.Ingest) {
+	retry := &pause.Growing{Least: time.Second, Most: time.Minute}
 	for ctx.Err() == nil {
 		begin := time.Now()
 		err := s.connect(ctx, ingest)
@@ -100,15 +102,15 @@ func (s *site) run(ctx context.Context, ingest func(message, func(error))) {
 		}
 		s.setFault(err)
 		if time.Since(begin) > siteLasting {
-			retry.reset()
+			retry.Reset()
 		}
-		retry.wait(ctx)
+		pause.Sleep(ctx, retry.Jittered())
 	}
 }
 
 // connect connects, subscribes and takes messages until the connection or ctx
 // ends.
-func (s *site) connect(ctx context.Context, ingest func(message, func(error))) error {
+func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
 	if s.old.Load() {
 		return s.connectOld(ctx, ingest)
 	}
@@ -131,7 +133,7 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: siteTimeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			s.messages.Add(1)
-			ingest(message{topic: p.Packet.Topic, payload: p.Packet.Payload, at: time.Now()}, session.expect(p.Packet))
+			ingest(inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}, session.expect(p.Packet))
 			return true, nil
 		}},
 		OnClientError:      end,
@@ -157,7 +159,7 @@ func (s *site) connect(ctx context.Context, ingest func(message, func(error))) e
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
 	err = s.serve(live, newClient{client}, connack.SessionPresent, ended)
 	if ctx.Err() != nil {
-		grace(session.unacknowledged) // or the broker would send them again
+		inlet.Grace(session.unacknowledged) // or the broker would send them again
 		return err
 	}
 	// A write may fail before paho has read what the broker said before it
@@ -250,7 +252,7 @@ func (s *site) connectPacket() *paho.Connect {
 	}
 	if s.config.PasswordFile != "" {
 		// A file that can't be read is the broker's refusal, which names the file.
-		if password, err := readPassword(s.config.PasswordFile); err == nil {
+		if password, err := inlet.ReadPassword(s.config.PasswordFile); err == nil {
 			p.Password, p.PasswordFlag = password, true
 		}
 	}
@@ -289,7 +291,7 @@ func (s *site) passwordHint() string {
 	if s.config.PasswordFile == "" {
 		return ""
 	}
-	if _, err := readPassword(s.config.PasswordFile); err != nil {
+	if _, err := inlet.ReadPassword(s.config.PasswordFile); err != nil {
 		return " (" + err.Error() + ")"
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // siteBroker is a real mosquitto.
@@ -74,8 +75,8 @@ func (b *siteBroker) stop() {
 	}
 }
 
-func siteConfig(b Broker, sensors ...Sensor) Config {
-	c := Config{Brokers: map[string]Broker{"site": b}}
+func siteConfig(b inlet.Broker, sensors ...Sensor) Config {
+	c := Config{Brokers: map[string]inlet.Broker{"site": b}}
 	for i, s := range sensors {
 		s.Broker = "site"
 		c.Sensors = append(c.Sensors, sensor(fmt.Sprint("s", i), s))
@@ -92,7 +93,7 @@ func TestSite(t *testing.T) {
 	b := startMosquitto(t)
 	mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-r", "-t", "w/old/p", "-m", "1")
 	r := newRecorder()
-	cfg := siteConfig(Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}"})
+	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}"})
 	s, err := New(cfg, Options{Gateway: "g"})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestSiteUnsafeComesAgain(t *testing.T) {
 	b := startMosquitto(t)
 	r := newRecorder()
 	r.hold = true
-	s, err := New(siteConfig(Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}), Options{Gateway: "g"})
+	s, err := New(siteConfig(inlet.Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}), Options{Gateway: "g"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +160,7 @@ func TestSiteRefused(t *testing.T) {
 	b := startMosquitto(t)
 	r := newRecorder()
 	r.fail = bridge.ErrFull
-	s := start(t, siteConfig(Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, r.emit)
+	s := start(t, siteConfig(inlet.Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, r.emit)
 	connected(t, s)
 	mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-t", "w/a/p", "-m", "1")
 	until(t, "the refusal", func() bool { return metric(s, "fieldbridge_mqtt_refused_total") == 1 })
@@ -203,7 +204,7 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 		for _, topic := range topics {
 			sensors = append(sensors, Sensor{Topic: topic})
 		}
-		return siteConfig(Broker{URL: "mqtt://" + b.addr}, sensors...)
+		return siteConfig(inlet.Broker{URL: "mqtt://" + b.addr}, sensors...)
 	}
 	s, err := New(config("a/{device}/{point}"), Options{Gateway: "g", State: state})
 	if err != nil {
@@ -247,7 +248,7 @@ func TestSitePassword(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	b := startMosquitto(t, "password_file "+passwords, "allow_anonymous false")
-	broker := Broker{URL: "mqtt://" + b.addr, Username: "bridge", PasswordFile: "missing"}
+	broker := inlet.Broker{URL: "mqtt://" + b.addr, Username: "bridge", PasswordFile: "missing"}
 	s := start(t, siteConfig(broker, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	until(t, "the refusal", func() bool {
 		h := s.Health()
@@ -257,7 +258,7 @@ func TestSitePassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A change of the broker connects anew.
-	if err := s.Apply(siteConfig(Broker{URL: broker.URL, Username: "bridge", PasswordFile: setting.Path(secret)}, Sensor{Topic: "w/{device}/{point}"})); err != nil {
+	if err := s.Apply(siteConfig(inlet.Broker{URL: broker.URL, Username: "bridge", PasswordFile: setting.Path(secret)}, Sensor{Topic: "w/{device}/{point}"})); err != nil {
 		t.Fatal(err)
 	}
 	connected(t, s)
@@ -268,7 +269,7 @@ func TestSitePassword(t *testing.T) {
 func TestSiteTakenOver(t *testing.T) {
 	broker := start(t, embeddedConfig(anyReading()), Options{}, newRecorder().emit)
 	addr := address(t, broker)
-	s := start(t, siteConfig(Broker{URL: "mqtt://" + addr, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+	s := start(t, siteConfig(inlet.Broker{URL: "mqtt://" + addr, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
 	until(t, "the explanation", func() bool {
 		h := s.Health()

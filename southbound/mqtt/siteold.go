@@ -11,6 +11,8 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // oldClient is a [siteClient] that speaks MQTT 3.1.1, which paho does not: for
@@ -18,7 +20,7 @@ import (
 type oldClient struct {
 	nc      *siteConn
 	session *siteSession
-	ingest  func(m message, safe func(error))
+	ingest  inlet.Ingest
 	site    *site
 
 	live  context.Context     // ends with the connection, at the latest
@@ -33,7 +35,7 @@ type oldClient struct {
 var errSilent = errors.New("the broker closes the connection without an answer")
 
 // connectOld is as connect, with MQTT 3.1.1.
-func (s *site) connectOld(ctx context.Context, ingest func(message, func(error))) error {
+func (s *site) connectOld(ctx context.Context, ingest inlet.Ingest) error {
 	nc, err := s.dial(ctx)
 	if err != nil {
 		return err
@@ -66,7 +68,7 @@ func (s *site) connectOld(ctx context.Context, ingest func(message, func(error))
 	helpers.Go(func() { c.ping(live) })
 	err = s.serve(live, c, resumed, ended)
 	if ctx.Err() != nil {
-		grace(session.unacknowledged) // or the broker would send them again
+		inlet.Grace(session.unacknowledged) // or the broker would send them again
 		_ = c.send(mochi.Packet{FixedHeader: mochi.FixedHeader{Type: mochi.Disconnect}}, (*mochi.Packet).DisconnectEncode)
 	} else if live.Err() != nil {
 		err = why(ended)
@@ -84,7 +86,7 @@ func (s *site) greetOld(nc *siteConn) (resumed bool, err error) {
 		Connect: mochi.ConnectParams{ProtocolName: []byte("MQTT"), ClientIdentifier: s.id, Keepalive: siteKeepAlive}}
 	if s.config.Username != "" {
 		connect.Connect.UsernameFlag, connect.Connect.Username = true, []byte(s.config.Username)
-		if password, err := readPassword(s.config.PasswordFile); s.config.PasswordFile != "" && err == nil {
+		if password, err := inlet.ReadPassword(s.config.PasswordFile); s.config.PasswordFile != "" && err == nil {
 			connect.Connect.PasswordFlag, connect.Connect.Password = true, password
 		}
 	}
@@ -251,7 +253,7 @@ func (c *oldClient) heard(kind byte, body []byte) error {
 		}
 		safe = c.session.expectID(p.PacketID, p.FixedHeader.Qos)
 	}
-	c.ingest(message{topic: p.TopicName, payload: p.Payload, at: time.Now()}, safe)
+	c.ingest(inlet.Message{Topic: p.TopicName, Payload: p.Payload, At: time.Now()}, safe)
 	return nil
 }
 

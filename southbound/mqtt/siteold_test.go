@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // ageing makes an old broker of a new one: it answers CONNECT as a broker does
@@ -78,7 +79,7 @@ func TestSiteOld(t *testing.T) {
 				for _, topic := range topics {
 					sensors = append(sensors, Sensor{Topic: topic, QoS: new(2)})
 				}
-				return siteConfig(Broker{URL: "mqtt://" + ageing(t, b.addr, refusal)}, sensors...)
+				return siteConfig(inlet.Broker{URL: "mqtt://" + ageing(t, b.addr, refusal)}, sensors...)
 			}
 			cfg := config("w/{device}/{point}")
 			state := &memory{}
@@ -127,7 +128,7 @@ func TestSiteOldUnsafeComesAgain(t *testing.T) {
 	b := startMosquitto(t)
 	r := newRecorder()
 	r.hold = true
-	s, err := New(siteConfig(Broker{URL: "mqtt://" + ageing(t, b.addr, []byte{0x20, 2, 0, 1})}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}), Options{Gateway: "g"})
+	s, err := New(siteConfig(inlet.Broker{URL: "mqtt://" + ageing(t, b.addr, []byte{0x20, 2, 0, 1})}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}), Options{Gateway: "g"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestSiteOldRefuses(t *testing.T) {
 				_ = c.Close()
 			}
 		}()
-		s := start(t, siteConfig(Broker{URL: "mqtt://" + l.Addr().String()}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+		s := start(t, siteConfig(inlet.Broker{URL: "mqtt://" + l.Addr().String()}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 		until(t, "the explanation", func() bool {
 			h := s.Health()
 			return len(h) == 1 && strings.Contains(h[0].Text, want)
@@ -195,7 +196,7 @@ func FuzzSiteOld(f *testing.F) {
 		from.to = new([]byte)
 		c.session = newSiteSession(func(error) {}, &c.site.refused)
 		c.session.answer = c.acknowledge
-		c.ingest = func(_ message, safe func(error)) {
+		c.ingest = func(_ inlet.Message, safe func(error)) {
 			if safe != nil {
 				safe(nil)
 			}

@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 )
 
 // Options is what the gateway lends to the source.
@@ -46,7 +47,7 @@ type Source struct {
 
 // broker is a broker of the configuration: one of embedded and site is not nil.
 type broker struct {
-	config   Broker
+	config   inlet.Broker
 	embedded *embedded
 	site     *site
 	router   atomic.Pointer[router]
@@ -103,7 +104,7 @@ func (s *Source) startLocked(b *broker) {
 	ctx, stop := context.WithCancel(s.ctx)
 	emit, ended := s.emit, make(chan struct{})
 	b.stop, b.ended = stop, ended
-	ingest := func(m message, safe func(error)) { s.ingest(b.router.Load(), m, emit, safe) }
+	ingest := func(m inlet.Message, safe func(error)) { s.ingest(b.router.Load(), m, emit, safe) }
 	s.running.Go(func() {
 		defer close(ended)
 		defer stop()
@@ -198,7 +199,7 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 	return gone
 }
 
-func (s *Source) newBroker(name string, config Broker) (*broker, error) {
+func (s *Source) newBroker(name string, config inlet.Broker) (*broker, error) {
 	b := &broker{config: config}
 	if config.URL != "" {
 		b.site = newSite(name, config, s.gateway, s.log, s.state)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -15,17 +16,17 @@ type binding struct {
 
 // readSparkplug returns what a Sparkplug message says, as batches: there may be
 // several times in it, and the end of a node is that of its devices.
-func (s *Source) readSparkplug(r *router, to *route, m message) ([]bridge.Batch, payload.Fault) {
+func (s *Source) readSparkplug(r *router, to *route, m inlet.Message) ([]bridge.Batch, payload.Fault) {
 	n := r.nodes.Node(to.spark)
 	if n == nil {
 		return nil, payload.FaultDevices
 	}
-	a := n.Take(to.spark, binding{to.name, to.rule}, m.payload, m.at)
+	a := n.Take(to.spark, binding{to.name, to.rule}, m.Payload, m.At)
 	if a.Rebirth != nil {
 		r.publish(a.Topic, a.Rebirth)
 	}
-	batches, f := r.batches(to, m.at, a.Results, a.Fault)
-	return append(batches, r.offline(a.Dead, m.at)...), f
+	batches, f := r.batches(to, m.At, a.Results, a.Fault)
+	return append(batches, r.offline(a.Dead, m.At)...), f
 }
 
 // batches remembers the results of one message and makes batches of them. f is

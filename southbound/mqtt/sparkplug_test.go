@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug/sparkplugtest"
 )
@@ -125,7 +126,7 @@ func TestSparkplugTimes(t *testing.T) {
 	f.r.hold = true
 	calls := 0
 	payload := spark(0, stamp(sparkplugtest.Metric("a", 0, 3, 1), old), stamp(sparkplugtest.Metric("b", 0, 3, 2), old), stamp(sparkplugtest.Metric("a", 0, 3, 3), old.Add(time.Second)), sparkplugtest.Metric("a", 0, 3, 4), stamp(sparkplugtest.Metric("c", 0, 3, 5), time.UnixMilli(7)))
-	f.ingest(f.router, message{topic: "spBv1.0/plant/NBIRTH/n", payload: []byte(payload), at: arrival}, f.r.emit, func(err error) { calls++ })
+	f.ingest(f.router, inlet.Message{Topic: "spBv1.0/plant/NBIRTH/n", Payload: []byte(payload), At: arrival}, f.r.emit, func(err error) { calls++ })
 	var at []string
 	for _, b := range f.r.batches {
 		at = append(at, b.At.Format(time.TimeOnly)+" "+strings.Join(values([]bridge.Batch{b}), " "))
@@ -147,8 +148,8 @@ func TestSparkplugTimes(t *testing.T) {
 // through one of the site.
 func TestSparkplugRebirthReachesNode(t *testing.T) {
 	site := startMosquitto(t)
-	cfg := siteConfig(Broker{URL: "mqtt://" + site.addr}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
-	cfg.Brokers["local"] = Broker{Listen: "127.0.0.1:0"}
+	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + site.addr}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
+	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0"}
 	cfg.Sensors = append(cfg.Sensors, sensor("here", Sensor{Broker: "local", Topic: "spBv1.0/#", Format: payload.Sparkplug}))
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
@@ -207,7 +208,7 @@ func FuzzSparkplug(f *testing.F) {
 		r.publish = func(string, []byte) {}
 		kinds := []string{"NBIRTH/n", "DBIRTH/n/d", "NDATA/n", "DDATA/n/d", "DDEATH/n/d", "NDEATH/n"}
 		for range 2 { // what it leaves behind, too
-			s.ingest(r, message{topic: "spBv1.0/g/" + kinds[int(kind)%len(kinds)], payload: body, at: arrival}, func(b bridge.Batch, _ func(error)) {
+			s.ingest(r, inlet.Message{Topic: "spBv1.0/g/" + kinds[int(kind)%len(kinds)], Payload: body, At: arrival}, func(b bridge.Batch, _ func(error)) {
 				names := make(map[string]bool)
 				for _, reading := range b.Readings {
 					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -21,7 +22,7 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c\x30\x03\x00\x01t\xc0\x00"), uint8(1), uint8(3))
 	f.Add([]byte("\x32\xff\xff\xff\xff\x01"), uint8(2), uint8(200))
 	f.Add([]byte("\x32\xff\xff\x02"+strings.Repeat("x", 9000)), uint8(255), uint8(255))
-	e, err := newEmbedded("local", Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	e, err := newEmbedded("local", inlet.Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}

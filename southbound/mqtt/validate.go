@@ -18,7 +18,7 @@ import (
 func (c Config) Validate() []setting.Problem {
 	var all []setting.Problem
 	for _, name := range slices.Sorted(maps.Keys(c.Brokers)) {
-		all = append(all, setting.Under([]string{"brokers", name}, c.Brokers[name].validate())...)
+		all = append(all, setting.Under([]string{"brokers", name}, c.Brokers[name].Validate())...)
 	}
 	for _, s := range c.Sensors {
 		all = append(all, setting.Under([]string{"sensors", s.Name}, c.validateSensor(s.Value))...)

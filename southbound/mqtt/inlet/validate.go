@@ -1,4 +1,4 @@
-package mqtt
+package inlet
 
 import (
 	"errors"
@@ -13,7 +13,8 @@ import (
 	"fieldbridge/southbound/mqtt/topic"
 )
 
-func (b Broker) validate() []setting.Problem {
+// Validate returns everything that is wrong with b.
+func (b Broker) Validate() []setting.Problem {
 	var r setting.Problems
 	embedded := b.Listen != "" || b.TLS != nil && b.TLS.Listen != ""
 	switch {

@@ -1,4 +1,4 @@
-package mqtt
+package inlet
 
 import "fieldbridge/setting"
 
@@ -75,16 +75,26 @@ const (
 	defaultMaxClients = 500
 )
 
-func (b *Broker) maxMessage() int {
+// PacketLimit returns the largest packet that the embedded broker takes, in bytes.
+func (b *Broker) PacketLimit() int {
 	if b.MaxMessage == 0 {
 		return defaultMaxMessage
 	}
 	return int(b.MaxMessage)
 }
 
-func (b *Broker) maxClients() int {
+// ClientLimit returns how many clients may be connected at once.
+func (b *Broker) ClientLimit() int {
 	if b.MaxClients == 0 {
 		return defaultMaxClients
 	}
 	return b.MaxClients
+}
+
+// Files returns the files that t names. A nil t names none.
+func (t *TLS) Files() setting.TLSFiles {
+	if t == nil {
+		return setting.TLSFiles{}
+	}
+	return setting.TLSFiles{Certificate: t.Certificate, PrivateKey: t.PrivateKey, CA: t.CA}
 }

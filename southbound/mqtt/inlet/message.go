@@ -1,0 +1,34 @@
+package inlet
+
+import "time"
+
+// Message is what a sensor published.
+type Message struct {
+	Topic   string // good until the call that hands it over returns
+	Payload []byte // read-only, and good until that call returns
+	At      time.Time
+}
+
+// Ingest takes a message. It does not wait. safe, if not nil, is called exactly
+// once, by any goroutine, when the readings are safe or were refused: the sender
+// may be answered then.
+type Ingest func(m Message, safe func(error))
+
+// stopGrace is how long stopping waits for messages to become safe, so that
+// sensors need not send them again.
+const stopGrace = 500 * time.Millisecond
+
+// Grace waits until nothing is unacknowledged any more, for half a second at most.
+func Grace(unacknowledged func() int) {
+	deadline := time.NewTimer(stopGrace)
+	defer deadline.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for unacknowledged() > 0 {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return
+		}
+	}
+}
