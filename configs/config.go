@@ -95,7 +95,8 @@ func (c *Config) Validate() []setting.Problem {
 		problems = append(problems, setting.Problem{Path: []string{"northbound"}, Text: "nothing says where readings go",
 			Fix: "add northbound: awsiot: with endpoint, certificate, private_key and topic"})
 	} else {
-		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, c.Northbound.AWSIoT.Validate(c.Gateway, c.Labels))...)
+		problems = append(problems, setting.Under([]string{"northbound", "awsiot"},
+			c.Northbound.AWSIoT.Validate(c.Gateway, c.Labels))...)
 	}
 	problems = append(problems, setting.Under([]string{"store"}, c.Store.Validate())...)
 	problems = append(problems, setting.Under([]string{"southbound", "modbus"}, c.Southbound.Modbus.Validate())...)
@@ -117,12 +118,14 @@ func (c *Config) validateGateway() []setting.Problem {
 	}
 	for _, r := range c.Gateway {
 		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-", r) {
-			return []setting.Problem{{Path: path, Text: fmt.Sprintf("the gateway's name has %q, which AWS does not allow in thing names", r),
-				Fix: "use letters, digits, :, _ and -"}}
+			return []setting.Problem{{Path: path,
+				Text: fmt.Sprintf("the gateway's name has %q, which AWS does not allow in thing names", r),
+				Fix:  "use letters, digits, :, _ and -"}}
 		}
 	}
 	if len(c.Gateway) > 128 {
-		return []setting.Problem{{Path: path, Text: fmt.Sprintf("the gateway's name has %d characters", len(c.Gateway)), Fix: "use at most 128, as AWS does for thing names"}}
+		return []setting.Problem{{Path: path, Text: fmt.Sprintf("the gateway's name has %d characters", len(c.Gateway)),
+			Fix: "use at most 128, as AWS does for thing names"}}
 	}
 	return nil
 }

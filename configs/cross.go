@@ -21,7 +21,8 @@ func (c *Config) crossCheck() []setting.Problem {
 	problems = append(problems, c.commitPace()...)
 	if c.Northbound.AWSIoT.Endpoint == ExampleEndpoint {
 		problems = append(problems, setting.Problem{Path: []string{"northbound", "awsiot", "endpoint"}, Warning: true,
-			Text: "this is the endpoint of an example", Fix: "write yours, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"})
+			Text: "this is the endpoint of an example",
+			Fix:  "write yours, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"})
 	}
 	if len(c.Southbound.Modbus.Devices) == 0 && len(c.Southbound.MQTT.Sensors) == 0 {
 		problems = append(problems, setting.Problem{Path: []string{"southbound"}, Warning: true,
@@ -96,7 +97,8 @@ func (c *Config) commitPace() []setting.Problem {
 	}
 	return []setting.Problem{{
 		Path: []string{"northbound", "awsiot", "linger"}, Warning: true,
-		Text: fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the cloud can acknowledge them",
+		Text: fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the "+
+			"cloud can acknowledge them",
 			c.Northbound.AWSIoT.Linger, c.Store.CommitEvery),
 		Fix: fmt.Sprintf("to spare the flash let commit_every be at least %s", setting.Duration(linger+ackTime)),
 	}}

@@ -126,7 +126,8 @@ func (d *decoder) decode(n *tree.Node, v reflect.Value, p *place) {
 	before := len(d.problems)
 	d.decodeKnown(n, v, p)
 	if n.Secret != nil && len(d.problems) > before {
-		d.problems = append(d.problems[:before], tree.NewProblem(n.Pos, fmt.Sprintf("what %s holds is no %s", n.Source(), p.name()), "check it there: it is not shown here"))
+		d.problems = append(d.problems[:before], tree.NewProblem(n.Pos,
+			fmt.Sprintf("what %s holds is no %s", n.Source(), p.name()), "check it there: it is not shown here"))
 	}
 }
 
@@ -200,7 +201,8 @@ func resolve(file, path string) string {
 func (d *decoder) object(n *tree.Node, v reflect.Value, p *place) {
 	fields := keys.Of(v.Type())
 	if n.Kind != tree.Mapping {
-		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), n.Show()), "the keys are "+keys.List(keysOf(v.Type())))
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where keys are needed", p.name(), n.Show()),
+			"the keys are "+keys.List(keysOf(v.Type())))
 		return
 	}
 	for _, m := range n.Members {
@@ -242,7 +244,8 @@ func (d *decoder) unknown(m tree.Member, fields []keys.Field, p *place) {
 // table fills a map.
 func (d *decoder) table(n *tree.Node, v reflect.Value, p *place) {
 	if n.Kind != tree.Mapping {
-		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()), "write them on the lines below, indented: name: value")
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()),
+			"write them on the lines below, indented: name: value")
 		return
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Members)))
@@ -277,7 +280,8 @@ func (d *decoder) key(n *tree.Node, v reflect.Value, p *place) bool {
 // ordered fills a map whose order matters.
 func (d *decoder) ordered(n *tree.Node, v reflect.Value, p *place) {
 	if n.Kind != tree.Mapping {
-		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()), "write them on the lines below, indented: name: value")
+		d.fail(p, n.Pos, fmt.Sprintf("%s is %s where names with values are needed", p.name(), n.Show()),
+			"write them on the lines below, indented: name: value")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Members), len(n.Members)))

@@ -120,10 +120,12 @@ also: here
 	}
 	want := everyKind{
 		Text: "0123", Truth: true, Whole: -31, Small: -128, Byte: 255, Big: 1<<64 - 1, Real: -2500, Maybe: new(int),
-		Wait: setting.Duration(90 * time.Minute), Bytes: 64 << 10, Exact: &bridge.Decimal{Coef: 1, Exp: -1}, File: "dir/sub/x.pem",
+		Wait: setting.Duration(90 * time.Minute), Bytes: 64 << 10, Exact: &bridge.Decimal{Coef: 1, Exp: -1},
+		File: "dir/sub/x.pem",
 		List: []string{"a", "b c", "d"}, Numbers: []uint16{0x8000, 1}, Words: map[int64]string{0: "off", 16: "on"},
 		Inner: inner{7, "x"}, InnerPtr: &inner{A: 7}, Inners: map[string]*inner{"one": {1, ""}, "two": {7, "y"}},
-		Rules: rules{{Name: "z", Value: inner{A: 1}}, {Name: "a", Value: inner{7, "x"}}}, Either: either{A: 3}, embedded: embedded{"here"},
+		Rules:  rules{{Name: "z", Value: inner{A: 1}}, {Name: "a", Value: inner{7, "x"}}},
+		Either: either{A: 3}, embedded: embedded{"here"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(everyKind{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -189,7 +189,8 @@ func (d *differ) text(l *Loaded, v reflect.Value, path []string) string {
 
 // things are the maps whose members people know by name alone.
 var things = map[string]string{
-	"southbound.modbus.devices": "", "southbound.modbus.buses": "bus ", "southbound.mqtt.sensors": "sensor ", "southbound.mqtt.brokers": "broker ",
+	"southbound.modbus.devices": "", "southbound.modbus.buses": "bus ",
+	"southbound.mqtt.sensors": "sensor ", "southbound.mqtt.brokers": "broker ",
 }
 
 // subject writes a path for people: "boiler: point flow scale".
@@ -236,5 +237,6 @@ func busLoads(c *Config) map[string]float64 {
 
 // summary tells the size of a configuration.
 func summary(c *Config) string {
-	return fmt.Sprintf("%s with %s, %s", count(len(c.Southbound.Modbus.Devices), "device"), count(c.Points(), "point"), count(len(c.Southbound.MQTT.Sensors), "sensor rule"))
+	return fmt.Sprintf("%s with %s, %s", count(len(c.Southbound.Modbus.Devices), "device"), count(c.Points(), "point"),
+		count(len(c.Southbound.MQTT.Sensors), "sensor rule"))
 }

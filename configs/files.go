@@ -57,11 +57,14 @@ func (l *Loaded) checkQueueDir() []tree.Problem {
 		case errors.Is(err, fs.ErrNotExist) && filepath.Dir(probe) != probe:
 			continue
 		case err != nil:
-			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("the queue's folder %s cannot be reached: %s", dir, cause(err)), "name a folder on a disk that keeps its data")}
+			return []tree.Problem{tree.NewProblem(at,
+				fmt.Sprintf("the queue's folder %s cannot be reached: %s", dir, cause(err)),
+				"name a folder on a disk that keeps its data")}
 		case !info.IsDir():
 			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s is not a folder", probe), "name a folder for the queue")}
 		case syscall.Access(probe, 2) != nil: // W_OK, access(2)
-			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s cannot be written by this user", probe), "let the user who runs fieldbridge write there")}
+			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s cannot be written by this user", probe),
+				"let the user who runs fieldbridge write there")}
 		}
 		return nil
 	}
@@ -71,37 +74,38 @@ func (l *Loaded) checkQueueDir() []tree.Problem {
 // wrong file name (a disk image, a log) from filling the memory.
 const maxFile = 16 << 20
 
-// fileError is why a file can't be read.
-type fileError struct{ text, fix string }
-
-func readFile(file string) ([]byte, *fileError) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, explainOpen(err)
+// readFile returns what a file has, or the problem at a place that names it.
+func readFile(file string, at tree.Position) ([]byte, *tree.Problem) {
+	refuse := func(text, fix string) ([]byte, *tree.Problem) {
+		p := tree.NewProblem(at, text, fix)
+		return nil, &p
 	}
-	defer f.Close()
+	f, err := os.Open(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return refuse("no such file", fixNoFile)
+	case errors.Is(err, fs.ErrPermission):
+		return refuse("permission denied", "let the user who runs fieldbridge read it (ls -l shows who may)")
+	case err != nil:
+		return refuse("cannot be opened: "+cause(err), "check the name")
+	}
+	defer f.Close() // it was only read
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, &fileError{"is a folder", "name the YAML file in it"}
+		return refuse("is a folder", "name the YAML file in it")
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, &fileError{"cannot be read: " + cause(err), "check the disk"}
+		return refuse("cannot be read: "+cause(err), "check the disk")
 	}
 	if len(content) > maxFile {
-		return nil, &fileError{"is larger than 16 MiB", "check that this is the configuration; a fleet so large can be split with include"}
+		return refuse("is larger than 16 MiB",
+			"check that this is the configuration; a fleet so large can be split with include")
 	}
 	return content, nil
 }
 
-func explainOpen(err error) *fileError {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &fileError{"no such file", "check the name, or write a first one with: fieldbridge init"}
-	case errors.Is(err, fs.ErrPermission):
-		return &fileError{"permission denied", "let the user who runs fieldbridge read it (ls -l shows who may)"}
-	}
-	return &fileError{"cannot be opened: " + cause(err), "check the name"}
-}
+// fixNoFile is for a file that is not there.
+const fixNoFile = "check the name, or write a first one with: fieldbridge init"
 
 // cause strips the operation and file name that the line already names.
 func cause(err error) string {

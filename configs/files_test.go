@@ -9,7 +9,8 @@ import (
 )
 
 func TestUnreadableFiles(t *testing.T) {
-	dir := write(t, map[string]string{"large.yaml": "gateway: g\n" + strings.Repeat("# padding\n", maxFile/10+1), "secret.yaml": north})
+	dir := write(t, map[string]string{"large.yaml": "gateway: g\n" + strings.Repeat("# padding\n", maxFile/10+1),
+		"secret.yaml": north})
 	if err := os.Chmod(filepath.Join(dir, "secret.yaml"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +47,10 @@ southbound:
 	want := []string{
 		"g.yaml:2:56: certificate certs is a folder: name the file in it",
 		"g.yaml:2:76: private_key no.key does not exist: put it there before 'fieldbridge run'",
-		"g.yaml:2:102: with linger 3s and store.commit_every 3s most readings are written to the disk before the cloud can acknowledge them: to spare the flash let commit_every be at least 3.5s",
-		"g.yaml:3:14: the queue's folder g.yaml/queue cannot be reached: not a directory: name a folder on a disk that keeps its data",
+		"g.yaml:2:102: with linger 3s and store.commit_every 3s most readings are written to the disk before the cloud " +
+			"can acknowledge them: to spare the flash let commit_every be at least 3.5s",
+		"g.yaml:3:14: the queue's folder g.yaml/queue cannot be reached: not a directory: name a folder on a disk that " +
+			"keeps its data",
 		"g.yaml:4:1: there is nothing to read: add devices under southbound.modbus or sensors under southbound.mqtt",
 		"g.yaml:5:20: no device is on this bus: add a device with bus: spare, or remove the bus",
 		"g.yaml:6:20: no sensor rule is on this broker: add a rule with broker: local, or remove the broker",
@@ -62,7 +65,8 @@ func TestOverload(t *testing.T) {
 	for i := range 125 {
 		fmt.Fprintf(&points, "p%d: {holding: %d}, ", i, 40*i)
 	}
-	l, err := Parse("g.yaml", []byte(north+"southbound: {modbus: {buses: {b: {url: 'tcp://h'}}, devices: {'d-{1..20}': {bus: b, unit_id: '${n}', every: 50ms, points: {"+points.String()+"}}}}}\n"))
+	l, err := Parse("g.yaml", []byte(north+"southbound: {modbus: {buses: {b: {url: 'tcp://h'}}, devices: {'d-{1..20}': "+
+		"{bus: b, unit_id: '${n}', every: 50ms, points: {"+points.String()+"}}}}}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

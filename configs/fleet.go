@@ -40,21 +40,20 @@ func newFleet(root *tree.Node, r *reader) (*Fleet, error) {
 
 // IsFleet reports whether a file can be read and describes a fleet.
 func IsFleet(file string) bool {
-	content, ferr := readFile(file)
-	return ferr == nil && fleet.Is((&reader{}).read(file, content))
+	_, root, err := open(file)
+	return err == nil && fleet.Is(root)
 }
 
 // LoadFleet reads a fleet file. Its error tells what is wrong with the file
 // itself; [Fleet.Load] and [Fleet.LoadAll] tell what is wrong with gateways.
 func LoadFleet(file string) (*Fleet, error) {
-	content, ferr := readFile(file)
-	if ferr != nil {
-		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
+	r, root, err := open(file)
+	if err != nil {
+		return nil, err
 	}
-	r := &reader{}
-	root := r.read(file, content)
 	if root != nil && !fleet.Is(root) {
-		return nil, tree.ErrorOf(append(r.problems, tree.NewProblem(root.Pos, "this is not a fleet file", "a fleet file has fleet: NAME and gateways:"))...)
+		return nil, tree.ErrorOf(append(r.problems, tree.NewProblem(root.Pos, "this is not a fleet file",
+			"a fleet file has fleet: NAME and gateways:"))...)
 	}
 	return newFleet(root, r)
 }
@@ -116,12 +115,10 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 // LoadEach loads all gateways of a fleet file, or the one of a gateway's own
 // file, by name.
 func LoadEach(file string) (map[string]*Loaded, error) {
-	content, ferr := readFile(file)
-	if ferr != nil {
-		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
+	r, root, err := open(file)
+	if err != nil {
+		return nil, err
 	}
-	r := &reader{}
-	root := r.read(file, content)
 	if !fleet.Is(root) {
 		l, err := r.load(root)
 		if err != nil {

@@ -47,7 +47,8 @@ func TestFleet(t *testing.T) {
 		t.Errorf("dir %q is not relative to the file that names it", first.Store.Dir)
 	}
 	meters := first.Southbound.Modbus.Devices
-	if len(meters) != 3 || meters["meter-2"].UnitID != 2 || meters["meter-2"].Every.D() != 100*time.Millisecond || meters["meter-2"].Order != "CDAB" || len(meters["meter-2"].Points) != 2 {
+	if len(meters) != 3 || meters["meter-2"].UnitID != 2 || meters["meter-2"].Every.D() != 100*time.Millisecond ||
+		meters["meter-2"].Order != "CDAB" || len(meters["meter-2"].Points) != 2 {
 		t.Errorf("devices of first: %+v", meters)
 	}
 	if url := first.Southbound.Modbus.Buses["plc"].URL; url != "tcp://10.0.0.1:502" {
@@ -56,7 +57,8 @@ func TestFleet(t *testing.T) {
 
 	third := loadFrom(t, f, "gw-3").Config
 	meters = third.Southbound.Modbus.Devices
-	if _, there := meters["meter-2"]; there || meters["meter-3"].UnitID != 33 || meters["meter-3"].Every.D() != time.Second {
+	if _, there := meters["meter-2"]; there || meters["meter-3"].UnitID != 33 ||
+		meters["meter-3"].Every.D() != time.Second {
 		t.Errorf("devices of gw-3: %+v", meters)
 	}
 	if bus := third.Southbound.Modbus.Buses["plc"]; bus.URL != "tcp://10.3.0.1:502" || bus.Timeout.D() != 2*time.Second {
@@ -64,7 +66,8 @@ func TestFleet(t *testing.T) {
 	}
 
 	own := loadFrom(t, f, "own").Config.Southbound.Modbus.Devices["d"]
-	if own.Order != "ABCD" || len(own.Points) != 2 || own.Points["speed"].Holding != nil || *own.Points["speed"].Input != 9 || own.Points["extra"].Coil == nil {
+	if own.Order != "ABCD" || len(own.Points) != 2 || own.Points["speed"].Holding != nil ||
+		*own.Points["speed"].Input != 9 || own.Points["extra"].Coil == nil {
 		t.Errorf("device of own: %+v", own)
 	}
 }
@@ -122,10 +125,13 @@ func TestSecrets(t *testing.T) {
 	t.Setenv("FB_TEST_UNIT", "7")
 	t.Setenv("FB_TEST_WRONG", "hunter2")
 	dir := write(t, map[string]string{
-		"right.yaml":  north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:host}:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_UNIT}', points: {p: {coil: 1}}}}}}\n",
-		"wrong.yaml":  north + "southbound: {modbus: {buses: {b: {url: 'tcp://h:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_WRONG}', order: '${env:FB_TEST_WRONG}', points: {p: {coil: 1}}}}}}\n",
-		"absent.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:no}:502'}}, devices: {d: {bus: b, unit_id: '${env:FB_TEST_NONE}', points: {p: {coil: 1}}}}}}\n",
-		"host":        "plc-1\n",
+		"right.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:host}:502'}}, devices: {d: {bus: b, " +
+			"unit_id: '${env:FB_TEST_UNIT}', points: {p: {coil: 1}}}}}}\n",
+		"wrong.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://h:502'}}, devices: {d: {bus: b, unit_id: " +
+			"'${env:FB_TEST_WRONG}', order: '${env:FB_TEST_WRONG}', points: {p: {coil: 1}}}}}}\n",
+		"absent.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:no}:502'}}, devices: {d: {bus: b, " +
+			"unit_id: '${env:FB_TEST_NONE}', points: {p: {coil: 1}}}}}}\n",
+		"host": "plc-1\n",
 	})
 	l := load(t, filepath.Join(dir, "right.yaml"))
 	if m := l.Config.Southbound.Modbus; m.Devices["d"].UnitID != 7 || m.Buses["b"].URL != "tcp://plc-1:502" {
@@ -146,7 +152,8 @@ func TestSecrets(t *testing.T) {
 	for _, p := range l.Missing {
 		texts = append(texts, p.Text)
 	}
-	if all := strings.Join(texts, "\n"); !strings.Contains(all, "FB_TEST_NONE is not set") || !strings.Contains(all, "no: no such file") {
+	if all := strings.Join(texts, "\n"); !strings.Contains(all, "FB_TEST_NONE is not set") ||
+		!strings.Contains(all, "no: no such file") {
 		t.Errorf("missing: %s", all)
 	}
 }
@@ -190,7 +197,8 @@ func TestWhichGateway(t *testing.T) {
 	if err != nil || host == "" {
 		t.Skip("this host has no name")
 	}
-	dir := write(t, map[string]string{"fleet.yaml": "fleet: f\ndefaults: {" + strings.TrimPrefix(north, "gateway: g\n") + "}\ngateways: {\"" + host + "\": {}}\n"})
+	dir := write(t, map[string]string{"fleet.yaml": "fleet: f\ndefaults: {" + strings.TrimPrefix(north, "gateway: g\n") +
+		"}\ngateways: {\"" + host + "\": {}}\n"})
 	if l, err := Load(filepath.Join(dir, "fleet.yaml")); err != nil || l.Config.Gateway != host {
 		t.Errorf("%v", err)
 	}
@@ -206,7 +214,8 @@ func TestFleetSize(t *testing.T) {
 		{1, 1, ""}, {500, 1, ""}, {501, 1000, ""}, {999, 1000, ""}, {1001, 1500, ""}, {600, 1000, "backoff: {min: 2s}"},
 		{600, 7, "backoff: {gateways: 7}"},
 	} {
-		text := fmt.Sprintf("fleet: f\ndefaults: {northbound: {awsiot: {endpoint: e.example, certificate: c, private_key: k, topic: t, %s}}}\n"+
+		text := fmt.Sprintf("fleet: f\ndefaults: {northbound: {awsiot: {endpoint: e.example, certificate: c, private_key: "+
+			"k, topic: t, %s}}}\n"+
 			"gateways: {\"g-{1..%d}\": {}}\n", tt.given, tt.gateways)
 		file := filepath.Join(write(t, map[string]string{"fleet.yaml": text}), "fleet.yaml")
 		l := loadFrom(t, loadFleet(t, file), "g-1")
@@ -224,16 +233,20 @@ func TestFleetSize(t *testing.T) {
 // largeFleet writes a fleet of n gateways with 200 points each, from 5 profiles.
 func largeFleet(t testing.TB, n int) string {
 	var b strings.Builder
-	b.WriteString("fleet: large\ndefaults: {" + strings.TrimSpace(strings.TrimPrefix(north, "gateway: g\n")) + "}\nprofiles:\n")
+	b.WriteString("fleet: large\ndefaults: {" + strings.TrimSpace(strings.TrimPrefix(north, "gateway: g\n")) +
+		"}\nprofiles:\n")
 	for p := range 5 {
 		b.WriteString("  p" + strconv.Itoa(p) + ":\n    points:\n")
 		for i := range 40 {
-			b.WriteString("      v" + string(rune('a'+i/10)) + string(rune('0'+i%10)) + ": {holding: " + strconv.Itoa(2*i) + ", type: float32, scale: 0.1, unit: \"°C\"}\n")
+			b.WriteString("      v" + string(rune('a'+i/10)) + string(rune('0'+i%10)) + ": {holding: " + strconv.Itoa(2*i) +
+				", type: float32, scale: 0.1, unit: \"°C\"}\n")
 		}
 	}
-	b.WriteString("gateways:\n  \"g-{1.." + strconv.Itoa(n) + "}\":\n    southbound:\n      modbus:\n        buses: {plc: {url: \"tcp://10.0.0.1:502\"}}\n        devices:\n")
+	b.WriteString("gateways:\n  \"g-{1.." + strconv.Itoa(n) +
+		"}\":\n    southbound:\n      modbus:\n        buses: {plc: {url: \"tcp://10.0.0.1:502\"}}\n        devices:\n")
 	for p := range 5 {
-		b.WriteString("          d" + strconv.Itoa(p) + ": {bus: plc, unit_id: " + strconv.Itoa(p+1) + ", profile: p" + strconv.Itoa(p) + "}\n")
+		b.WriteString("          d" + strconv.Itoa(p) + ": {bus: plc, unit_id: " + strconv.Itoa(p+1) + ", profile: p" +
+			strconv.Itoa(p) + "}\n")
 	}
 	return filepath.Join(write(t, map[string]string{"fleet.yaml": b.String()}), "fleet.yaml")
 }

@@ -42,7 +42,8 @@ func FuzzParse(f *testing.F) {
 		lines := strings.Split(text, "\n")
 		for _, p := range wrong.Problems {
 			at := p.Position
-			if at.File != "f.yaml" || at.Line < 1 || at.Line > len(lines) || at.Column < 1 || at.Column > len([]rune(lines[at.Line-1]))+1 {
+			if at.File != "f.yaml" || at.Line < 1 || at.Line > len(lines) || at.Column < 1 ||
+				at.Column > len([]rune(lines[at.Line-1]))+1 {
 				t.Errorf("the place is not in the file: %s", p)
 			}
 			if p.Text == "" || strings.ContainsRune(p.String(), '\n') {

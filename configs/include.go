@@ -16,6 +16,16 @@ type reader struct {
 	problems []tree.Problem
 }
 
+// open reads a file of which it is not known yet what it describes.
+func open(file string) (*reader, *tree.Node, error) {
+	content, p := readFile(file, tree.Position{File: file})
+	if p != nil {
+		return nil, nil, tree.ErrorOf(*p)
+	}
+	r := &reader{}
+	return r, r.read(file, content), nil
+}
+
 // sections whose names must be unique over all files.
 var namedSections = map[string]string{"profiles": "profile", "groups": "group", "gateways": "gateway"}
 
@@ -57,12 +67,14 @@ func (r *reader) names(n *tree.Node) []*tree.Node {
 	}
 	for _, name := range names {
 		if name.Kind != tree.Scalar || name.Dynamic {
-			r.problems = append(r.problems, tree.NewProblem(name.Pos, "include names files or folders", "write include: [profiles/, groups.yaml]"))
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, "include names files or folders",
+				"write include: [profiles/, groups.yaml]"))
 			return nil
 		}
 	}
 	if len(names) == 0 {
-		r.problems = append(r.problems, tree.NewProblem(n.Pos, "include is "+n.Show()+" where files are needed", "write include: [profiles/, groups.yaml]"))
+		r.problems = append(r.problems, tree.NewProblem(n.Pos, "include is "+n.Show()+" where files are needed",
+			"write include: [profiles/, groups.yaml]"))
 	}
 	return names
 }
@@ -80,22 +92,24 @@ func (r *reader) include(name *tree.Node) *tree.Node {
 		}
 		slices.Sort(files)
 		if len(files) == 0 {
-			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("the folder %s has no .yaml files", path), "put some there, or remove it from include"))
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("the folder %s has no .yaml files", path),
+				"put some there, or remove it from include"))
 		}
 	}
 	var joined *tree.Node
 	for _, file := range files {
 		if slices.Contains(r.open, filepath.Clean(file)) {
-			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("%s includes itself", file), "remove it from include"))
+			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("%s includes itself", file),
+				"remove it from include"))
 			continue
 		}
-		content, err := readFile(file)
-		if err != nil {
-			fix := err.fix
-			if err.text == "no such file" {
-				fix = "check the name; it is relative to the file that includes it"
+		content, p := readFile(file, name.Pos)
+		if p != nil {
+			p.Text = file + ": " + p.Text
+			if p.Fix == fixNoFile {
+				p.Fix = "check the name; it is relative to the file that includes it"
 			}
-			r.problems = append(r.problems, tree.NewProblem(name.Pos, fmt.Sprintf("%s: %s", file, err.text), fix))
+			r.problems = append(r.problems, *p)
 			continue
 		}
 		if one := r.read(file, content); one != nil {

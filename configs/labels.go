@@ -20,9 +20,11 @@ func (c *Config) checkLabels() []setting.Problem {
 		path := []string{"labels", name}
 		switch value := c.Labels[name]; {
 		case !bridge.ValidPoint(name):
-			problems = append(problems, setting.Problem{Path: path, OnKey: true, Text: fmt.Sprintf("%q can't name a label", name), Fix: "use a-z, 0-9 and _, beginning with a letter"})
+			problems = append(problems, setting.Problem{Path: path, OnKey: true,
+				Text: fmt.Sprintf("%q can't name a label", name), Fix: "use a-z, 0-9 and _, beginning with a letter"})
 		case value == "" || len(value) > maxLabel:
-			problems = append(problems, setting.Problem{Path: path, Text: fmt.Sprintf("label %s has %d bytes", name, len(value)), Fix: fmt.Sprintf("use 1 to %d", maxLabel)})
+			problems = append(problems, setting.Problem{Path: path,
+				Text: fmt.Sprintf("label %s has %d bytes", name, len(value)), Fix: fmt.Sprintf("use 1 to %d", maxLabel)})
 		}
 	}
 	return problems

@@ -32,7 +32,7 @@ type Loaded struct {
 }
 
 // Load reads and checks the file of one gateway, or a fleet file for the gateway
-// that this machine is (see [LoadGateway]). The error is an [*Error] with
+// that this machine is (see [LoadGateway]). The error is an [*tree.Error] with
 // everything that is wrong.
 func Load(file string) (*Loaded, error) { return LoadGateway(file, "") }
 
@@ -40,12 +40,10 @@ func Load(file string) (*Loaded, error) { return LoadGateway(file, "") }
 // says of one. The name may be empty: then the certificate of the fleet's
 // defaults names the gateway, else the host's name does.
 func LoadGateway(file, gateway string) (*Loaded, error) {
-	content, ferr := readFile(file)
-	if ferr != nil {
-		return nil, tree.ErrorOf(tree.NewProblem(tree.Position{File: file}, ferr.text, ferr.fix))
+	r, root, err := open(file)
+	if err != nil {
+		return nil, err
 	}
-	r := &reader{}
-	root := r.read(file, content)
 	if fleet.Is(root) {
 		f, err := newFleet(root, r)
 		if err != nil {
@@ -60,7 +58,9 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	}
 	l, err := r.load(root)
 	if err == nil && gateway != "" && gateway != l.Config.Gateway {
-		return nil, tree.ErrorOf(tree.NewProblem(l.Position("gateway"), fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway), "name its own, or a fleet file"))
+		return nil, tree.ErrorOf(tree.NewProblem(l.Position("gateway"),
+			fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway),
+			"name its own, or a fleet file"))
 	}
 	return l, err
 }
@@ -68,12 +68,10 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 // QueueDir returns the folder of the queue that a file names, "" if that can't be
 // told. The file may be wrong elsewhere.
 func QueueDir(file, gateway string) string {
-	content, ferr := readFile(file)
-	if ferr != nil {
+	r, root, err := open(file)
+	if err != nil {
 		return ""
 	}
-	r := &reader{}
-	root := r.read(file, content)
 	if fleet.Is(root) {
 		f, err := newFleet(root, r)
 		if err != nil {

@@ -42,7 +42,8 @@ func TestFirstRun(t *testing.T) {
 	if boiler.Bus != "plc" || boiler.Every.D() != time.Second || len(boiler.Points) != 6 {
 		t.Errorf("boiler: %+v", boiler)
 	}
-	if energy := boiler.Points["energy"]; *energy.Holding != 100 || energy.Type != "uint32" || energy.Order != "CDAB" || energy.Scale.String() != "0.01" {
+	if energy := boiler.Points["energy"]; *energy.Holding != 100 || energy.Type != "uint32" || energy.Order != "CDAB" ||
+		energy.Scale.String() != "0.01" {
 		t.Errorf("energy: %+v", energy)
 	}
 	if c.Southbound.Modbus.Buses["plc"].Timeout.D() != time.Second {

@@ -201,7 +201,8 @@ func (w *markdownWriter) section(title string, v reflect.Value) {
 	var inners []inner
 	for _, k := range keysIn(w.docs, v) {
 		sh := shapeOf(w.docs, k.value.Type())
-		fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", k.key, sh.words, code(k.fallback), code(w.examples[t.String()+"."+k.key]), strings.ReplaceAll(k.text, "|", `\|`))
+		fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", k.key, sh.words, code(k.fallback),
+			code(w.examples[t.String()+"."+k.key]), strings.ReplaceAll(k.text, "|", `\|`))
 		name := k.key
 		if t != configType && t != fleetType {
 			name = title + "." + k.key

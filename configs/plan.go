@@ -185,14 +185,16 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emissi
 			for _, point := range block.Points {
 				d := c.Southbound.Modbus.Devices[block.Device]
 				p := d.Points[point]
-				if surely && (d.OnChange && p.OnChange == nil || p.OnChange != nil && *p.OnChange || p.Deadband != nil || p.Report != nil) {
+				if surely && (d.OnChange && p.OnChange == nil || p.OnChange != nil && *p.OnChange || p.Deadband != nil ||
+					p.Report != nil) {
 					continue
 				}
 				kind := cmp.Or(p.Type, "uint16")
 				if p.Coil != nil || p.Discrete != nil || p.Bit != nil {
 					kind = "bool"
 				}
-				all[i].Readings = append(all[i].Readings, bridge.Reading{Point: point, Value: payload.Typical(kind, p.Scale != nil)})
+				all[i].Readings = append(all[i].Readings,
+					bridge.Reading{Point: point, Value: payload.Typical(kind, p.Scale != nil)})
 			}
 		}
 	}
@@ -215,12 +217,14 @@ func (l *Loaded) Advice() []tree.Problem {
 			path = []string{"southbound", "modbus", "devices", bus.Blocks[0].Device}
 		}
 		problems = append(problems, setting.Problem{Path: path, OnKey: true,
-			Text: fmt.Sprintf("%s would be %.0f %% busy: cycles will be left out", bus.Bus, bus.Load*100), Fix: "poll less often, or fewer points"})
+			Text: fmt.Sprintf("%s would be %.0f %% busy: cycles will be left out", bus.Bus, bus.Load*100),
+			Fix:  "poll less often, or fewer points"})
 	}
 	north := &c.Northbound.AWSIoT
 	all := c.emissions(buses, false)
 	if f, err := north.Forecast(c.Gateway, c.Labels, all); err == nil {
-		found := append(f.Problems(north.Rate.Messages, float64(north.Rate.Bytes)), north.Advice(c.Gateway, c.Labels, all, f)...)
+		found := append(f.Problems(north.Rate.Messages, float64(north.Rate.Bytes)),
+			north.Advice(c.Gateway, c.Labels, all, f)...)
 		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, found)...)
 	}
 	return l.located(problems)
@@ -237,7 +241,8 @@ func (l *Loaded) Refusals() []tree.Problem {
 	if err != nil {
 		return nil
 	}
-	return l.located(setting.Under([]string{"northbound", "awsiot"}, f.Problems(north.Rate.Messages, float64(north.Rate.Bytes))))
+	return l.located(setting.Under([]string{"northbound", "awsiot"},
+		f.Problems(north.Rate.Messages, float64(north.Rate.Bytes))))
 }
 
 // located says where problems are.

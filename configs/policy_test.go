@@ -23,13 +23,16 @@ func TestPolicy(t *testing.T) {
 			arn + "topic/" + shadow + "get", arn + "topic/" + shadow + "update",
 			arn + "topic/plant/${iot:Connection.Thing.ThingName}/status",
 		}},
-		{"Allow", []string{"iot:Subscribe"}, []string{arn + "topicfilter/" + shadow + "*", arn + "topicfilter/plant/${iot:Connection.Thing.ThingName}/cmd"}},
-		{"Allow", []string{"iot:Receive"}, []string{arn + "topic/" + shadow + "*", arn + "topic/plant/${iot:Connection.Thing.ThingName}/cmd"}},
+		{"Allow", []string{"iot:Subscribe"}, []string{arn + "topicfilter/" + shadow + "*", arn +
+			"topicfilter/plant/${iot:Connection.Thing.ThingName}/cmd"}},
+		{"Allow", []string{"iot:Receive"}, []string{arn + "topic/" + shadow + "*", arn +
+			"topic/plant/${iot:Connection.Thing.ThingName}/cmd"}},
 	}
 	if diff := cmp.Diff(want, p.Statement); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, err := PolicyFor(map[string]*Loaded{"g": load(t, "examples/first-run.yaml")}, "", "123456789012"); err == nil || !strings.Contains(err.Error(), "--region") {
+	if _, err := PolicyFor(map[string]*Loaded{"g": load(t, "examples/first-run.yaml")}, "", "123456789012"); err == nil ||
+		!strings.Contains(err.Error(), "--region") {
 		t.Errorf("no region: %v", err)
 	}
 	for region, want := range map[string]string{"cn-north-1": "arn:aws-cn:", "us-gov-west-1": "arn:aws-us-gov:"} {

@@ -40,7 +40,8 @@ type profiler struct {
 func (p *profiler) apply(root *tree.Node) *tree.Node {
 	if m := root.Get("profiles"); m != nil {
 		if m.Value.Kind != tree.Mapping {
-			p.fail(m.Value.Pos, "profiles is "+m.Value.Show()+" where names with values are needed", "write profiles: and below it, indented, a name and its points")
+			p.fail(m.Value.Pos, "profiles is "+m.Value.Show()+" where names with values are needed",
+				"write profiles: and below it, indented, a name and its points")
 		} else {
 			p.own = m.Value
 		}
@@ -127,7 +128,8 @@ func overProfile(profile, thing *tree.Node) *tree.Node {
 func (p *profiler) pick(n, only, own *tree.Node, device string) *tree.Node {
 	points := n.Get("points")
 	if only.Kind != tree.List || points == nil || points.Value.Kind != tree.Mapping {
-		p.fail(only.Pos, "only is "+only.Show()+" where a list of points is needed", "write only: [a, b] with points of the profile")
+		p.fail(only.Pos, "only is "+only.Show()+" where a list of points is needed",
+			"write only: [a, b] with points of the profile")
 		return n
 	}
 	var keep []string
@@ -173,7 +175,8 @@ func (p *profiler) find(s shelf, name *tree.Node) *tree.Node {
 	}
 	if m := p.own.Get(name.Text); m != nil {
 		if m.Value.Kind != tree.Mapping {
-			p.fail(m.Value.Pos, fmt.Sprintf("profile %s is %s where keys are needed", m.Key, m.Value.Show()), "write points: and below it, indented, the points")
+			p.fail(m.Value.Pos, fmt.Sprintf("profile %s is %s where keys are needed", m.Key, m.Value.Show()),
+				"write points: and below it, indented, the points")
 			return nil
 		}
 		return m.Value.Without(described...)

@@ -288,8 +288,10 @@ var deviceProfiles = []deviceProfile{
 		name:     "schneider-iem3155",
 		requests: 9,
 		ranges: []legal{{modbustest.Holding, 2999, 6}, {modbustest.Holding, 3009, 2}, {modbustest.Holding, 3019, 14},
-			{modbustest.Holding, 3035, 2}, {modbustest.Holding, 3053, 8}, {modbustest.Holding, 3067, 2}, {modbustest.Holding, 3075, 2},
-			{modbustest.Holding, 3083, 2}, {modbustest.Holding, 3109, 2}, {modbustest.Holding, 3203, 8}, {modbustest.Holding, 3219, 8},
+			{modbustest.Holding, 3035, 2}, {modbustest.Holding, 3053, 8}, {modbustest.Holding, 3067, 2},
+			{modbustest.Holding, 3075, 2},
+			{modbustest.Holding, 3083, 2}, {modbustest.Holding, 3109, 2}, {modbustest.Holding, 3203, 8},
+			{modbustest.Holding, 3219, 8},
 			{modbustest.Holding, 3517, 12}},
 		image: func(i image) {
 			i = i.at(modbustest.Holding, 1)

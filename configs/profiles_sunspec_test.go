@@ -57,7 +57,8 @@ func readSunSpec(t *testing.T, file string) sunSpecTable {
 	}
 	if _, each, ok := strings.Cut(head, "\neach:\n"); ok {
 		table.each = each + "\n"
-		table.count, table.first, table.stride = number("repeat", "count"), number("repeat", "first"), number("repeat", "length")
+		table.count, table.first, table.stride = number("repeat", "count"), number("repeat", "first"),
+			number("repeat", "length")
 	}
 	return table
 }

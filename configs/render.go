@@ -156,7 +156,8 @@ func yamlText(text string, plain bool) string {
 	if strings.EqualFold(text, "null") || text == "~" {
 		return quoteYAML(text)
 	}
-	if plain && safeText.MatchString(text) && !strings.HasSuffix(text, " ") && !strings.HasPrefix(text, "- ") && text != "-" && text != "---" {
+	if plain && safeText.MatchString(text) && !strings.HasSuffix(text, " ") && !strings.HasPrefix(text, "- ") &&
+		text != "-" && text != "---" {
 		return text
 	}
 	return quoteYAML(text)

@@ -50,7 +50,8 @@ func (d *decoder) plainScalar(n *tree.Node, p *place, wanted string) bool {
 		d.fail(p, n.Pos, fmt.Sprintf("{%s} without quotes is a map to YAML", name), fmt.Sprintf("write %q", "{"+name+"}"))
 		return false
 	}
-	d.fail(p, n.Pos, fmt.Sprintf("%s is %s where %s is needed", p.name(), n.Show(), wanted), "write "+p.name()+": and its value in one line")
+	d.fail(p, n.Pos, fmt.Sprintf("%s is %s where %s is needed", p.name(), n.Show(), wanted),
+		"write "+p.name()+": and its value in one line")
 	return false
 }
 
@@ -70,7 +71,8 @@ func (d *decoder) truth(n *tree.Node, v reflect.Value, p *place) {
 	case n.Plain && (n.Text == "true" || n.Text == "false"):
 		v.SetBool(n.Text == "true")
 	case !n.Plain:
-		d.fail(p, n.Pos, fmt.Sprintf("%s is the text %s, not true or false", p.name(), tree.Quote(n.Text)), "write true or false without quotes")
+		d.fail(p, n.Pos, fmt.Sprintf("%s is the text %s, not true or false", p.name(), tree.Quote(n.Text)),
+			"write true or false without quotes")
 	default:
 		fix := "write true or false"
 		if b, ok := oldBools[strings.ToLower(n.Text)]; ok {
@@ -99,7 +101,8 @@ func (d *decoder) numeric(n *tree.Node, p *place, grammar *regexp.Regexp, wanted
 		text, fix = fmt.Sprintf("%s is the text %q, not %s", p.name(), n.Text, wanted), "remove the quotes"
 	case leadingZero.MatchString(n.Text):
 		text, fix = leadingZeroProblem(p, n.Text)
-	case strings.Contains(n.Text, "_") && grammar.MatchString(bare), strings.HasPrefix(n.Text, "+") && grammar.MatchString(bare[1:]):
+	case strings.Contains(n.Text, "_") && grammar.MatchString(bare),
+		strings.HasPrefix(n.Text, "+") && grammar.MatchString(bare[1:]):
 		fix = "write " + strings.TrimPrefix(bare, "+")
 	case strings.HasPrefix(n.Text, "0o"), strings.HasPrefix(n.Text, "0b"):
 		fix = "write it in decimal, or in hexadecimal as 0x1F"
@@ -120,7 +123,8 @@ func leadingZeroProblem(p *place, text string) (what, fix string) {
 	if strings.HasPrefix(text, "-") {
 		digits = "-" + digits
 	}
-	return fmt.Sprintf("%s is %s, with a leading zero", p.name(), tree.Quote(text)), "write " + digits + ": some YAML readers take a leading zero as octal"
+	return fmt.Sprintf("%s is %s, with a leading zero", p.name(), tree.Quote(text)),
+		"write " + digits + ": some YAML readers take a leading zero as octal"
 }
 
 func (d *decoder) integer(n *tree.Node, v reflect.Value, p *place) {

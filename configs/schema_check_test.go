@@ -33,7 +33,8 @@ for name in sys.argv[2:]:
 		t.Fatal(err)
 	}
 	right = append(right, good...)
-	wrong := []string{"key-unknown-root", "key-unknown-device", "key-unknown-point", "type-text-for-integer", "type-text-for-section", "type-list-for-map", "type-duration-without-unit"}
+	wrong := []string{"key-unknown-root", "key-unknown-device", "key-unknown-point", "type-text-for-integer",
+		"type-text-for-section", "type-list-for-map", "type-duration-without-unit"}
 	for i, name := range wrong {
 		wrong[i] = filepath.Join("testdata", name+".bad.yaml")
 	}

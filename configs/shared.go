@@ -40,7 +40,9 @@ func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []tr
 			address := fmt.Sprintf("%s unit %d", bus.Link, b.UnitID)
 			if other, ok := addresses[address]; ok && other != gateway {
 				at := l.Position("southbound", "modbus", "devices", b.Device)
-				problems = append(problems, tree.NewProblem(at, fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other), "if it is the same device, let one gateway poll it"))
+				problems = append(problems, tree.NewProblem(at,
+					fmt.Sprintf("device %s at %s is also polled by gateway %s", b.Device, address, other),
+					"if it is the same device, let one gateway poll it"))
 				continue
 			}
 			addresses[address] = gateway
@@ -56,7 +58,8 @@ func (f *Fleet) duplicates(loaded []*Loaded, found *fleet.Findings) {
 		id := l.Config.ClientID()
 		name := f.Gateways[i].Name
 		if other, ok := first[id]; ok {
-			found.Add(tree.NewProblem(l.Position("northbound", "awsiot", "client_id"), fmt.Sprintf("client id %q is also that of gateway %s", id, other),
+			found.Add(tree.NewProblem(l.Position("northbound", "awsiot", "client_id"),
+				fmt.Sprintf("client id %q is also that of gateway %s", id, other),
 				"give each gateway its own: two with one id throw each other out"), name)
 			continue
 		}

@@ -17,7 +17,9 @@ type Starter struct {
 //go:embed starter.tmpl
 var starterText string
 
-var starterTemplate = template.Must(template.New("starter").Funcs(template.FuncMap{"yaml": func(s string) string { return yamlText(s, true) }}).Parse(starterText))
+var starterTemplate = template.Must(template.New("starter").Funcs(template.FuncMap{
+	"yaml": func(s string) string { return yamlText(s, true) },
+}).Parse(starterText))
 
 // YAML returns a commented file that loads without errors, if its values are
 // possible.

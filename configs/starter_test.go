@@ -22,7 +22,8 @@ func TestStarter(t *testing.T) {
 		if l.Config.Gateway != s.Gateway || l.Config.Northbound.AWSIoT.Endpoint != s.Endpoint {
 			t.Errorf("%+v became %+v", s, l.Config)
 		}
-		if (len(l.Config.Southbound.Modbus.Devices) > 0) != (s.Modbus != "") || (len(l.Config.Southbound.MQTT.Sensors) > 0) != s.Sensors {
+		if (len(l.Config.Southbound.Modbus.Devices) > 0) != (s.Modbus != "") ||
+			(len(l.Config.Southbound.MQTT.Sensors) > 0) != s.Sensors {
 			t.Errorf("%+v reads %+v", s, l.Config.Southbound)
 		}
 		if strings.Contains(text, "\n\n\n") {

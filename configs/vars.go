@@ -132,7 +132,8 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 	if env, ok := strings.CutPrefix(name, "env:"); ok {
 		text, ok := os.LookupEnv(env)
 		if !ok {
-			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env), "set it where fieldbridge runs")
+			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env),
+				"set it where fieldbridge runs")
 		}
 		return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + name + "}")}
 	}
@@ -168,9 +169,9 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 // file returns what a file has, without the newline at its end.
 func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Node {
 	path := resolve(n.Pos.File, name)
-	content, err := readFile(path)
-	if err != nil {
-		return s.notHere(n, variable, fmt.Sprintf("%s: %s", path, err.text), err.fix)
+	content, p := readFile(path, n.Pos)
+	if p != nil {
+		return s.notHere(n, variable, path+": "+p.Text, p.Fix)
 	}
 	text := strings.TrimRight(string(content), "\r\n")
 	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + variable + "}")}

@@ -60,7 +60,8 @@ func newBench(t *testing.T) *bench {
 
 // text is a right configuration that differs by its topic.
 func text(topic string) string {
-	return "gateway: g\nwatch: true\nnorthbound: {awsiot: {endpoint: 'x:8883', certificate: g.yaml, private_key: g.yaml, topic: " + topic + "}}\n" +
+	return "gateway: g\nwatch: true\nnorthbound: {awsiot: {endpoint: 'x:8883', certificate: g.yaml, " +
+		"private_key: g.yaml, topic: " + topic + "}}\n" +
 		"southbound: {modbus: {buses: {b: {url: 'tcp://127.0.0.1:1'}}, devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n"
 }
 
@@ -80,7 +81,8 @@ func (b *bench) start() (*Changer, Started) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return New(s, Options{File: b.file, State: b.state, Log: slog.New(slog.DiscardHandler), Vital: b.now, Apply: b.apply}), s
+	return New(s, Options{File: b.file, State: b.state, Log: slog.New(slog.DiscardHandler),
+		Vital: b.now, Apply: b.apply}), s
 }
 
 func (b *bench) now() Vital {
@@ -150,7 +152,8 @@ func TestReload(t *testing.T) {
 	}
 	b.write(text("three"))
 	b.fail = errors.New("no")
-	if _, err := c.Reload(t.Context(), 0, 1); err == nil || topic(c) != "two" || !strings.Contains(c.Status().Problem, "not applied: no") {
+	if _, err := c.Reload(t.Context(), 0, 1); err == nil || topic(c) != "two" ||
+		!strings.Contains(c.Status().Problem, "not applied: no") {
 		t.Errorf("a gateway that refuses: %v %+v", err, c.Status())
 	}
 	b.fail = nil
@@ -235,14 +238,15 @@ func TestConfirm(t *testing.T) {
 		change func(*Vital)
 		why    string // "" if it is confirmed
 	}{
-		"fine":                  {1, func(v *Vital) { v.Acked++ }, ""},
-		"nothing to send":       {1, func(*Vital) {}, ""},
-		"no link":               {1, func(v *Vital) { v.Connected = false }, "the link is not up"},
-		"no acknowledgements":   {1, func(v *Vital) { v.Waiting = 5 }, "the cloud acknowledges nothing"},
-		"fewer points":          {1, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, "only 3 of 4 points are good"},
-		"few enough":            {0.7, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, ""},
-		"taken out on purpose":  {1, func(v *Vital) { v.Acked++; delete(v.Good, "d") }, ""},
-		"others do not make up": {1, func(v *Vital) { v.Acked++; v.Good["d"], v.Good["e"] = 0, 9 }, "only 0 of 4 points are good"},
+		"fine":                 {1, func(v *Vital) { v.Acked++ }, ""},
+		"nothing to send":      {1, func(*Vital) {}, ""},
+		"no link":              {1, func(v *Vital) { v.Connected = false }, "the link is not up"},
+		"no acknowledgements":  {1, func(v *Vital) { v.Waiting = 5 }, "the cloud acknowledges nothing"},
+		"fewer points":         {1, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, "only 3 of 4 points are good"},
+		"few enough":           {0.7, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, ""},
+		"taken out on purpose": {1, func(v *Vital) { v.Acked++; delete(v.Good, "d") }, ""},
+		"others do not make up": {1, func(v *Vital) { v.Acked++; v.Good["d"], v.Good["e"] = 0, 9 },
+			"only 0 of 4 points are good"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

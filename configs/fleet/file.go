@@ -72,7 +72,8 @@ func (f *File) Tree(name string) (root *tree.Node, warnings []tree.Problem) {
 	root = f.sized(root)
 	// A device may yet remove points of its profile.
 	root = tree.WithoutNulls(root, func(m tree.Member) {
-		warnings = append(warnings, tree.NewProblem(m.Pos, m.Key+": null removes nothing here", "check the name, or remove the line"))
+		warnings = append(warnings, tree.NewProblem(m.Pos, m.Key+": null removes nothing here",
+			"check the name, or remove the line"))
 	})
 	return root, warnings
 }

@@ -61,7 +61,8 @@ func Union(what string, a, b *Node, problems *[]Problem) *Node {
 	members := append([]Member(nil), a.Members...)
 	for _, m := range b.Members {
 		if first := a.Get(m.Key); first != nil {
-			*problems = append(*problems, Problem{m.Pos, fmt.Sprintf("%s %q is given twice, first in %s", what, m.Key, first.Pos), "rename or remove one of them"})
+			*problems = append(*problems, Problem{m.Pos,
+				fmt.Sprintf("%s %q is given twice, first in %s", what, m.Key, first.Pos), "rename or remove one of them"})
 			continue
 		}
 		members = append(members, m)

@@ -28,8 +28,14 @@ func Parse(file string, content []byte) (*Node, []Problem) {
 	return b.document(documents), b.problems
 }
 
-// parse runs the YAML parser up to a second document, which is refused.
+// parse runs the YAML parser up to a second document, which is refused. Should it
+// panic on a hostile text, that is a problem, too: a gateway always starts.
 func (s *source) parse() (documents []*yaml.Node, p *Problem) {
+	defer func() {
+		if r := recover(); r != nil {
+			p = &Problem{Position{s.file, 1, 1}, "the file confuses the YAML parser", "use quotes around unusual text"}
+		}
+	}()
 	if p := s.directive(); p != nil {
 		return nil, p
 	}
@@ -47,7 +53,8 @@ func (s *source) parse() (documents []*yaml.Node, p *Problem) {
 	if !errors.As(err, &syntax) {
 		return nil, &Problem{Position{s.file, 1, 1}, "not YAML: " + err.Error(), "check quotes, brackets and indentation"}
 	}
-	return nil, s.explain(s.position(syntax.Mark), s.position(syntax.ContextMark), syntax.Message, syntax.ContextMsg)
+	why := s.explain(fault{s.position(syntax.Mark), s.position(syntax.ContextMark), syntax.Message, syntax.ContextMsg})
+	return nil, &why
 }
 
 // directive finds a directive before the document: a line that begins with %.
@@ -122,26 +129,32 @@ func (b *builder) document(documents []*yaml.Node) *Node {
 		return nil
 	}
 	if len(documents) > 1 {
-		b.problem(b.src.place(documents[1]), "a second YAML document", "remove this line and what follows it: a file holds one configuration")
+		b.problem(b.src.place(documents[1]), "a second YAML document",
+			"remove this line and what follows it: a file holds one configuration")
 	}
 	return root
 }
 
+// quoted are the styles of text that is not plain.
+const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+
 // isEmpty reports whether a value is a null, written out or not. The parser's own
 // word for it is not asked: it knows nulls of other versions of YAML, too.
 func isEmpty(n *yaml.Node) bool {
-	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
-	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && slices.Contains([]string{"", "~", "null", "Null", "NULL"}, n.Value)
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 &&
+		slices.Contains([]string{"", "~", "null", "Null", "NULL"}, n.Value)
 }
 
 // node converts one value.
 func (b *builder) node(n *yaml.Node) *Node {
 	at := b.src.place(n)
 	if n.Anchor != "" {
-		b.problem(at, "anchors (&name) are not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
+		b.problem(at, "anchors (&name) are not supported",
+			"write the values out, or share them by profiles, defaults and groups of a fleet file")
 	}
 	if n.Style&yaml.TaggedStyle != 0 || strings.HasPrefix(b.src.rest(at), "!") {
-		b.problem(at, fmt.Sprintf("%s is a YAML tag, which is not supported", excerpt(b.src.rest(at))), "remove it; if it is text, put it in quotes")
+		b.problem(at, fmt.Sprintf("%s is a YAML tag, which is not supported", excerpt(b.src.rest(at))),
+			"remove it; if it is text, put it in quotes")
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -155,13 +168,12 @@ func (b *builder) node(n *yaml.Node) *Node {
 		n.Content = nil // a large file needs its memory twice for as short as may be
 		return out
 	case yaml.AliasNode:
-		b.problem(at, b.src.alias(at), "if it is text, put it in quotes; else write the values out")
+		b.problems = append(b.problems, b.src.alias(at))
 		return &Node{Kind: Scalar, Pos: at, Text: "*", Unknown: true}
 	}
 	if isEmpty(n) {
 		return &Node{Kind: Null, Pos: at, Plain: n.Value != ""}
 	}
-	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 	return &Node{Kind: Scalar, Pos: at, Text: b.keep(n.Value), Plain: n.Style&quoted == 0, Dynamic: HasVariable(n.Value)}
 }
 
@@ -199,7 +211,8 @@ func (b *builder) member(key, value *yaml.Node, flow bool) (Member, bool) {
 		b.problem(m.Pos, "keys after ? are not supported", "write it as key: value")
 		return m, false
 	case key.Kind == yaml.ScalarNode && key.Style == 0 && key.Value == "<<":
-		b.problem(at, "the merge key << is not supported", "write the values out, or share them by profiles, defaults and groups of a fleet file")
+		b.problem(at, "the merge key << is not supported",
+			"write the values out, or share them by profiles, defaults and groups of a fleet file")
 		return m, false
 	case key.Kind != yaml.ScalarNode:
 		what := "map"
@@ -234,8 +247,9 @@ func (s *source) colonAfter(at Position, key *yaml.Node) bool {
 }
 
 // alias says what is wrong with a text that begins with *.
-func (s *source) alias(at Position) string {
-	return fmt.Sprintf("%s is a YAML alias, which is not supported", excerpt(s.rest(at)))
+func (s *source) alias(at Position) Problem {
+	return NewProblem(at, fmt.Sprintf("%s is a YAML alias, which is not supported", excerpt(s.rest(at))),
+		"if it is text, put it in quotes; else write the values out")
 }
 
 // rest returns the text from a position to the end of its line.

@@ -61,7 +61,8 @@ func (x *expander) expand(n *Node) *Node {
 			m.Value = x.expand(m.Value)
 			for _, e := range x.member(m) {
 				if first, ok := seen[e.Key]; ok {
-					x.fail(e.Pos, fmt.Sprintf("key %q is given twice, first in line %d", e.Key, first.Line), "let ranges and names not overlap")
+					x.fail(e.Pos, fmt.Sprintf("key %q is given twice, first in line %d", e.Key, first.Line),
+						"let ranges and names not overlap")
 					continue
 				}
 				seen[e.Key] = e.Pos

@@ -27,7 +27,8 @@ func newSource(file string, content []byte) (*source, *Problem) {
 	}
 	s := &source{file: file, text: content}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
-		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16", "save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
+		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16",
+			"save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
 	}
 	if p := s.badCharacter(); p != nil {
 		return nil, p

@@ -23,84 +23,118 @@ var (
 	hasValue = regexp.MustCompile(`^\s*(- )?[^\s:#{\["']+:\s+\S`)
 )
 
+// fault is what the parser complains of.
+type fault struct {
+	at      Position // where it stopped
+	within  Position // where what it was reading begins
+	text    string   // the complaint
+	context string   // what it was reading
+}
+
+func (f fault) says(text string) bool { return strings.Contains(f.text, text) }
+
+func (f fault) reading(what string) bool { return strings.Contains(f.context, what) }
+
 // explain turns the parser's complaint into one for people: the usual mistakes
-// have their own words, found by a look at the line. within is where what the
-// parser was reading begins, and context says what it is.
-func (s *source) explain(at, within Position, complaint, context string) *Problem {
-	line := s.line(at.Line)
-	problem := func(at Position, text, fix string) *Problem { return &Problem{at, text, fix} }
-	code := withoutQuoted(withoutComment(line))
-	quoted := strings.Contains(context, "quoted scalar")
-	switch {
-	case strings.Contains(indent(line), "\t"):
-		column := strings.Index(line, "\t") + 1
-		return problem(Position{at.File, at.Line, column}, "a tab in the indentation", "YAML wants spaces: replace each tab by two")
-	case strings.Contains(complaint, "unknown anchor"):
-		return problem(at, s.alias(at), "if it is text, put it in quotes; else write the values out")
-	case strings.Contains(context, "scanning an alias"), strings.Contains(context, "scanning an anchor"):
-		return problem(within, "text that begins with * or & needs quotes", "put it in double quotes")
-	case s.longQuote(at) != nil:
-		return s.longQuote(at)
-	case quoted && strings.Contains(complaint, "end of stream"), quoted && strings.Contains(complaint, "document indicator"):
-		return problem(within, "text in quotes does not end", "close it with the quote that it began with")
-	case quoted:
-		return problem(within, "a backslash in double quotes that escapes nothing", `write \\ for a backslash, or use single quotes`)
-	case strings.Contains(context, "directive"), strings.HasPrefix(s.rest(at), "%"):
-		if strings.Contains(context, "directive") {
-			at = within
-		}
-		word := strings.TrimSuffix(firstWord(s.rest(at)), ":")
-		return problem(at, "text that begins with % needs quotes", fmt.Sprintf("write %q", word))
-	case bareBraces.MatchString(code):
-		i := bareBraces.FindStringIndex(code)
-		return problem(Position{at.File, at.Line, column(code, i[0])}, code[i[0]:i[1]]+" without quotes is a map to YAML", "put the whole text in double quotes")
-	case strings.Contains(complaint, "cannot start any token"):
-		return problem(at, "text that begins with @ or ` needs quotes", "put it in double quotes")
+// have their own words, found by a look at the line.
+func (s *source) explain(f fault) Problem {
+	line := s.line(f.at.Line)
+	if i := strings.Index(indent(line), "\t"); i >= 0 {
+		return NewProblem(Position{s.file, f.at.Line, i + 1}, "a tab in the indentation",
+			"YAML wants spaces: replace each tab by two")
 	}
-	if p := s.deeperLine(at, complaint); p != nil {
+	if f.says("unknown anchor") {
+		return s.alias(f.at)
+	}
+	if f.reading("scanning an alias") || f.reading("scanning an anchor") {
+		return NewProblem(f.within, "text that begins with * or & needs quotes", "put it in double quotes")
+	}
+	if p, ok := s.longQuote(f.at); ok {
 		return p
 	}
-	return s.explainStructure(at, within, code, complaint, context)
+	if f.reading("quoted scalar") {
+		if f.says("end of stream") || f.says("document indicator") {
+			return NewProblem(f.within, "text in quotes does not end", "close it with the quote that it began with")
+		}
+		return NewProblem(f.within, "a backslash in double quotes that escapes nothing",
+			`write \\ for a backslash, or use single quotes`)
+	}
+	code := withoutQuoted(withoutComment(line))
+	if p, ok := s.needsQuotes(f, code); ok {
+		return p
+	}
+	if p, ok := s.deeperLine(f); ok {
+		return p
+	}
+	return s.explainStructure(f, code)
+}
+
+// needsQuotes finds text that begins with a sign of YAML's.
+func (s *source) needsQuotes(f fault, code string) (Problem, bool) {
+	braces := bareBraces.FindStringIndex(code)
+	switch {
+	case f.reading("directive"):
+		return s.percent(f.within), true
+	case strings.HasPrefix(s.rest(f.at), "%"):
+		return s.percent(f.at), true
+	case braces != nil:
+		return NewProblem(Position{s.file, f.at.Line, column(code, braces[0])},
+			code[braces[0]:braces[1]]+" without quotes is a map to YAML", "put the whole text in double quotes"), true
+	case f.says("cannot start any token"):
+		return NewProblem(f.at, "text that begins with @ or ` needs quotes", "put it in double quotes"), true
+	}
+	return Problem{}, false
+}
+
+func (s *source) percent(at Position) Problem {
+	word := strings.TrimSuffix(firstWord(s.rest(at)), ":")
+	return NewProblem(at, "text that begins with % needs quotes", fmt.Sprintf("write %q", word))
 }
 
 // explainStructure is for brackets, colons and indentation.
-func (s *source) explainStructure(at, within Position, code, complaint, context string) *Problem {
-	problem := func(text, fix string) *Problem { return &Problem{at, text, fix} }
-	if open, c := s.openBracket(at); c != 0 && !strings.Contains(complaint, "sequence entries") {
-		at = open
-		return problem(fmt.Sprintf("the %c here is not closed", c), "check that each { has its } and each [ its ], with commas between the parts")
+func (s *source) explainStructure(f fault, code string) Problem {
+	const match = "check that each { has its } and each [ its ], with commas between the parts"
+	at, rest := f.at, s.rest(f.at)
+	if open, c := s.openBracket(at); c != 0 && !f.says("sequence entries") {
+		return NewProblem(open, fmt.Sprintf("the %c here is not closed", c), match)
 	}
 	switch {
-	case strings.HasPrefix(s.rest(at), "]"), strings.HasPrefix(s.rest(at), "}"):
-		return problem("the brackets do not match", "check that each { has its } and each [ its ], with commas between the parts")
-	case strings.Contains(complaint, "sequence entries are not allowed"):
-		return problem("a list entry where a value is expected", "begin the list on a line of its own, or write [a, b]")
-	case strings.Contains(context, "block scalar"):
-		return problem("text after | or >", "begin the text on the next line, indented")
-	case strings.HasPrefix(s.rest(at), ","):
-		return problem("a comma without a value before it", "remove it; if it is text, put it in double quotes")
+	case strings.HasPrefix(rest, "]"), strings.HasPrefix(rest, "}"):
+		return NewProblem(at, "the brackets do not match", match)
+	case f.says("sequence entries are not allowed"):
+		return NewProblem(at, "a list entry where a value is expected",
+			"begin the list on a line of its own, or write [a, b]")
+	case f.reading("block scalar"):
+		return NewProblem(at, "text after | or >", "begin the text on the next line, indented")
+	case strings.HasPrefix(rest, ","):
+		return NewProblem(at, "a comma without a value before it", "remove it; if it is text, put it in double quotes")
 	case strings.HasPrefix(code, "--- "):
 		at.Column = len("--- ") + 1
-		return problem("text after ---", "remove the ---: a file holds one configuration")
-	case strings.Contains(complaint, "mapping values are not allowed") && afterQuote.MatchString(code):
+		return NewProblem(at, "text after ---", "remove the ---: a file holds one configuration")
+	case f.reading("simple key"):
+		text := "a line without a colon"
+		if noSpace.MatchString(s.line(f.within.Line)) {
+			text = "no space after the colon"
+		}
+		return NewProblem(f.within, text, "write key: value")
+	case f.says("mapping values are not allowed") && afterQuote.MatchString(code):
 		at.Column = utf8.RuneCountInString(afterQuote.FindString(code))
-		return problem("text after the closing quote", "put all of it in one pair of quotes")
-	case strings.Contains(complaint, "mapping values are not allowed") && unquoted.MatchString(code):
-		at = s.valueOf(at)
-		return problem("a second colon in one line", `put text with ": " in it in double quotes`)
-	case strings.Contains(context, "simple key"):
-		at = within
-		if noSpace.MatchString(s.line(at.Line)) {
-			return problem("no space after the colon", "write key: value")
+		return textAfterQuote(at)
+	case f.says("mapping values are not allowed") && unquoted.MatchString(code):
+		return NewProblem(s.valueOf(at), "a second colon in one line", `put text with ": " in it in double quotes`)
+	case f.says("not allowed in this context"), f.says("did not find expected"):
+		before := strings.TrimSpace(strings.TrimSuffix(s.line(at.Line), rest))
+		if strings.HasSuffix(before, `"`) || strings.HasSuffix(before, "'") {
+			return textAfterQuote(at)
 		}
-		return problem("a line without a colon", "write key: value")
-	case strings.Contains(complaint, "not allowed in this context"), strings.Contains(complaint, "did not find expected"):
-		if before := strings.TrimSpace(s.line(at.Line)[:byteOffset(s.line(at.Line), at.Column)]); strings.HasSuffix(before, `"`) || strings.HasSuffix(before, "'") {
-			return problem("text after the closing quote", "put all of it in one pair of quotes")
-		}
-		return problem("this line does not fit the ones before it", "give the keys of one map the same indentation, and close quotes and brackets before it")
+		return NewProblem(at, "this line does not fit the ones before it",
+			"give the keys of one map the same indentation, and close quotes and brackets before it")
 	}
-	return problem("not YAML: "+complaint, "check quotes, brackets and indentation at this place")
+	return NewProblem(at, "not YAML: "+f.text, "check quotes, brackets and indentation at this place")
+}
+
+func textAfterQuote(at Position) Problem {
+	return NewProblem(at, "text after the closing quote", "put all of it in one pair of quotes")
 }
 
 // valueOf returns where the value of the key of a line begins.
@@ -123,17 +157,19 @@ func firstWord(text string) string {
 
 // deeperLine finds a key that stands deeper than the line before, which has a
 // value already.
-func (s *source) deeperLine(at Position, complaint string) *Problem {
-	line, before := s.line(at.Line), at.Line-1
+func (s *source) deeperLine(f fault) (Problem, bool) {
+	line, before := s.line(f.at.Line), f.at.Line-1
 	for before > 0 && strings.TrimSpace(withoutComment(s.line(before))) == "" {
 		before--
 	}
-	if !strings.Contains(complaint, "mapping values are not allowed") || !keyed.MatchString(line) || !hasValue.MatchString(withoutComment(s.line(before))) ||
-		len(indent(line)) <= len(indent(s.line(before))) {
-		return nil
+	above := withoutComment(s.line(before))
+	deeper := len(indent(line)) > len(indent(above))
+	if !f.says("mapping values are not allowed") || !keyed.MatchString(line) || !hasValue.MatchString(above) || !deeper {
+		return Problem{}, false
 	}
-	return &Problem{Position{at.File, at.Line, len(indent(line)) + 1}, fmt.Sprintf("this key is indented deeper than line %d, which has a value already", before),
-		"give the keys of one map the same indentation"}
+	return NewProblem(Position{s.file, f.at.Line, len(indent(line)) + 1},
+		fmt.Sprintf("this key is indented deeper than line %d, which has a value already", before),
+		"give the keys of one map the same indentation"), true
 }
 
 // walkQuotes tells visit of every character before at that is not in quotes or a
@@ -168,14 +204,15 @@ func (s *source) walkQuotes(at Position, visit func(c byte, line, offset int), l
 
 // longQuote finds the first text in quotes that runs over the end of its line:
 // before a syntax error its closing quote was forgotten.
-func (s *source) longQuote(at Position) *Problem {
-	var p *Problem
+func (s *source) longQuote(at Position) (p Problem, found bool) {
 	s.walkQuotes(at, func(byte, int, int) {}, func(line, offset, end int) {
-		if p == nil {
-			p = &Problem{Position{s.file, line, column(s.line(line), offset)}, fmt.Sprintf("the quote that opens here is closed only in line %d", end), "close it in its own line"}
+		if !found {
+			found = true
+			p = NewProblem(Position{s.file, line, column(s.line(line), offset)},
+				fmt.Sprintf("the quote that opens here is closed only in line %d", end), "close it in its own line")
 		}
 	})
-	return p
+	return p, found
 }
 
 // openBracket returns the innermost bracket that is open at a place, 0 if none.

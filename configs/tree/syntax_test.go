@@ -11,7 +11,8 @@ import (
 // Each usual mistake of syntax has its own words. testdata has more of them.
 func TestSyntax(t *testing.T) {
 	const (
-		noFit    = "this line does not fit the ones before it: give the keys of one map the same indentation, and close quotes and brackets before it"
+		noFit = "this line does not fit the ones before it: give the keys of one map the same indentation, and close " +
+			"quotes and brackets before it"
 		brackets = ": check that each { has its } and each [ its ], with commas between the parts"
 		afterKey = "keys after ? are not supported: write it as key: value"
 		noSpace  = "no space after the colon: write key: value"
