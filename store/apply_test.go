@@ -65,7 +65,7 @@ func TestApplyLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(50)
-	if size := dirSize(t, q.dir); size > int64(small.MaxSize) {
+	if size := dirSize(t, q.shelf.Dir); size > int64(small.MaxSize) {
 		t.Errorf("the folder takes %d bytes", size)
 	}
 	large := c

@@ -8,13 +8,14 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
 
 // commit writes what is in memory below upTo and not yet done. While a block is
 // written the next one is made.
 func (q *Queue) commit(upTo bridge.Position) error {
-	c, err := q.encodeNext(0, upTo, q.shelf.total())
+	c, err := q.encodeNext(0, upTo, q.shelf.Total())
 	for c != nil && err == nil {
 		from, before := c.header.Last+1, c.header.Before.Add(c.header.Count)
 		if from >= upTo {
@@ -78,12 +79,12 @@ func (q *Queue) collect(c *committing, from, upTo bridge.Position) {
 func (q *Queue) committed(h *block.Header, batches []block.Numbered) {
 	var safes []func(error)
 	q.mu.Lock()
-	s := q.writer
+	s := q.shelf.Writer
 	for i := range batches {
 		p, n := batches[i].Position, bridge.Count{Batches: 1, Readings: uint64(len(batches[i].Readings))}
 		safe, ok := q.mem.Commit(p)
 		if !ok {
-			s.done = s.done.Add(n) // meanwhile
+			s.Done = s.Done.Add(n) // meanwhile
 			for j := range q.dead {
 				if q.dead[j].position == p {
 					q.dead[j].counted = true
@@ -118,7 +119,7 @@ func (q *Queue) record(now bool) error {
 	due := q.ackDue
 	q.ackDue = 0
 	q.mu.Unlock()
-	n, err := q.keep.acks.write(&r)
+	n, err := q.keep.acks.Write(&r)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
@@ -141,7 +142,7 @@ func (q *Queue) writeMeta() error {
 	q.metaDue = false
 	m := q.snapshotMetaLocked()
 	q.mu.Unlock()
-	n, err := writeMeta(q.dir, m)
+	n, err := folder.WriteIndex(q.shelf.Dir, m)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
@@ -157,14 +158,14 @@ func (q *Queue) writeMeta() error {
 // snapshotMetaLocked returns the index as it is to be written.
 func (q *Queue) snapshotMetaLocked() books.Index {
 	oldest := q.mem.Base()
-	if len(q.segments) > 0 {
-		oldest = min(oldest, q.segments[0].First)
+	if len(q.shelf.Segments) > 0 {
+		oldest = min(oldest, q.shelf.Segments[0].First)
 	}
 	m := q.books.Snapshot(oldest)
-	m.Format, m.Uptime = formatVersion, q.uptime()
+	m.Format, m.Uptime = folder.Version, q.uptime()
 	m.Segments, m.Writer, m.Before, m.Dead = nil, 0, bridge.Count{}, q.deadMetaLocked()
-	for _, s := range q.segments {
-		if s != q.writer {
+	for _, s := range q.shelf.Segments {
+		if s != q.shelf.Writer {
 			m.Segments = append(m.Segments, s.Account)
 		} else {
 			m.Writer, m.Before = s.First, s.Total.Sub(s.Written)
@@ -185,7 +186,7 @@ func (q *Queue) removeDone() {
 		if err := q.record(true); err != nil {
 			q.log.Debug("a done segment is removed before that is recorded", "err", err)
 		}
-		if s == q.writer {
+		if s == q.shelf.Writer {
 			// How far it got is in no index: that it is gone must be.
 			q.seal(&q.shelf)
 			q.forget(&q.shelf, s)
@@ -204,11 +205,11 @@ func (q *Queue) removeDone() {
 // of it is done: to make a new one costs more than it is worth.
 const keepBelow = 32 << 10
 
-func (q *Queue) doneSegment() *stored {
+func (q *Queue) doneSegment() *folder.Stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range q.segments {
-		if s.done == s.Written && s.suspect == nil && (s != q.writer || s.bytes > keepBelow) && !q.buryingLocked(s) {
+	for _, s := range q.shelf.Segments {
+		if s.Done == s.Written && s.Suspect == nil && (s != q.shelf.Writer || s.Bytes > keepBelow) && !q.buryingLocked(s) {
 			return s
 		}
 	}

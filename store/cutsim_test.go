@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 // diskOp is one thing that was done to the disk, or said on stdout.
@@ -183,7 +184,7 @@ func (d *simDisk) do(op diskOp) {
 			f.write(op)
 		}
 	case "sync":
-		if op.path == d.dir || op.path == filepath.Join(d.dir, deadDir) {
+		if op.path == d.dir || op.path == filepath.Join(d.dir, folder.DeadDir) {
 			d.pending = slices.DeleteFunc(d.pending, func(c nameChange) bool {
 				if c.dir == op.path {
 					c.do(d.durable)
@@ -351,7 +352,7 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 		}
 		have[e.Run+" "+itoa(e.Seq)], arrived[e.Run+" "+itoa(e.Seq)] = true, true
 	}
-	q.Dead(t.Context(), func(l DeadLetter) error {
+	q.Dead(t.Context(), func(l folder.DeadLetter) error {
 		have[l.Run+" "+itoa(l.Seq)] = true
 		return nil
 	})

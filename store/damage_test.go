@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
 
@@ -242,7 +243,7 @@ func damagedQueue(t *testing.T) (dir, run string) {
 			commitNow(t, q)
 		}
 	}
-	return copyDir(t, q.dir), q.Run()
+	return copyDir(t, q.shelf.Dir), q.Run()
 }
 
 // TestDamages damages a segment in every way, starts the queue, and drains it.
@@ -256,7 +257,7 @@ func TestDamages(t *testing.T) {
 		if sealed {
 			q := openQueue(t, smallConfig(copyDir(t, master)))
 			q.Close()
-			start = q.dir
+			start = q.shelf.Dir
 		}
 		for _, c := range damages() {
 			t.Run(fmt.Sprintf("%s, sealed %v", c.name, sealed), func(t *testing.T) { testDamage(t, c, copyDir(t, start), run, sealed) })
@@ -265,7 +266,7 @@ func TestDamages(t *testing.T) {
 }
 
 func testDamage(t *testing.T, c damageCase, dir, run string, sealed bool) {
-	path := segmentPath(dir, 1)
+	path := folder.SegmentPath(dir, 1)
 	c.damage(t, path)
 	var log strings.Builder
 	config := smallConfig(dir)

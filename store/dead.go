@@ -11,29 +11,25 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
-
-// deadDir has the dead letters: segments as those of the queue. Each block has one
-// batch, what the cloud has against it, and the position that it had. The letters
-// are numbered in the order in which they were buried.
-const deadDir = "dead"
 
 // letters are the dead letters on disk; all of it is the keeper's. They leave from
 // the oldest on, so that one number says which are gone.
 type letters struct {
-	shelf
-	from bridge.Position // the letters with lower numbers are gone
-	most uint64          // memory of those that are retried or purged together, in bytes
-	made bool            // the folder
-	old  oldLetters
+	shelf folder.Shelf
+	from  bridge.Position // the letters with lower numbers are gone
+	most  uint64          // memory of those that are retried or purged together, in bytes
+	made  bool            // the folder
+	old   oldLetters
 }
 
 // next returns the number of the next letter.
 func (l *letters) next() bridge.Position {
 	next := max(l.from, 1)
-	if n := len(l.segments); n > 0 {
-		next = max(next, l.segments[n-1].Last+1)
+	if n := len(l.shelf.Segments); n > 0 {
+		next = max(next, l.shelf.Segments[n-1].Last+1)
 	}
 	return next
 }
@@ -135,7 +131,7 @@ func (q *Queue) entryOf(d *burial) (bridge.Entry, error) {
 // readEntry reads one batch from its segment.
 func (q *Queue) readEntry(p bridge.Position) (bridge.Entry, error) {
 	q.mu.Lock()
-	s := q.shelf.of(p)
+	s := q.shelf.Of(p)
 	q.mu.Unlock()
 	if s == nil {
 		return bridge.Entry{}, segment.Damaged("no segment has batch %d", p)
@@ -166,7 +162,7 @@ type letterWriter struct {
 // add takes a letter for the next flush.
 func (w *letterWriter) add(e *bridge.Entry, cause string) error {
 	l := &w.q.letters
-	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.q.uptime(), Before: l.total(),
+	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.q.uptime(), Before: l.shelf.Total(),
 		Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
 	number := l.next()
 	if n := len(w.some); n > 0 {
@@ -199,7 +195,7 @@ func (w *letterWriter) flush() error {
 
 // buryingLocked reports whether a segment has a batch that is to become a dead
 // letter and is not one on disk yet. Until then it must stay.
-func (q *Queue) buryingLocked(s *stored) bool {
+func (q *Queue) buryingLocked(s *folder.Stored) bool {
 	return slices.ContainsFunc(q.dead, func(d burial) bool {
 		return d.counted && d.position >= s.First && d.position <= s.Last
 	})
@@ -213,14 +209,14 @@ func (q *Queue) settledLocked() (done books.Spans, counts map[bridge.Position]br
 		buried[i] = q.dead[i].position
 	}
 	done = q.books.Done.Without(buried...)
-	counts = make(map[bridge.Position]bridge.Count, len(q.segments))
-	for _, s := range q.segments {
-		if s.done.Batches > 0 {
-			counts[s.First] = s.done
+	counts = make(map[bridge.Position]bridge.Count, len(q.shelf.Segments))
+	for _, s := range q.shelf.Segments {
+		if s.Done.Batches > 0 {
+			counts[s.First] = s.Done
 		}
 	}
 	for i := range q.dead {
-		if s := q.shelf.of(q.dead[i].position); s != nil && q.dead[i].counted {
+		if s := q.shelf.Of(q.dead[i].position); s != nil && q.dead[i].counted {
 			counts[s.First] = counts[s.First].Sub(q.dead[i].count)
 		}
 	}
@@ -230,36 +226,36 @@ func (q *Queue) settledLocked() (done books.Spans, counts map[bridge.Position]br
 // openLetters finds the dead letters. The queue's own segments were found before.
 func (q *Queue) openLetters() {
 	l, m := &q.letters, &q.books.Index.Dead
-	l.dir, l.dead, l.from = filepath.Join(q.dir, deadDir), true, m.From
-	if info, err := os.Lstat(l.dir); err == nil {
+	l.shelf.Dir, l.shelf.Dead, l.from = filepath.Join(q.shelf.Dir, folder.DeadDir), true, m.From
+	if info, err := os.Lstat(l.shelf.Dir); err == nil {
 		if l.made = info.IsDir(); !l.made {
-			q.quarantine(l.dir, errors.New("there is something else in place of the dead letters"))
+			q.quarantine(l.shelf.Dir, errors.New("there is something else in place of the dead letters"))
 		}
 	}
-	found, missing := l.list(m.Segments)
+	found, missing := l.shelf.List(m.Segments)
 	q.openOldLetters(&found)
 	q.openShelf(&l.shelf, found, false)
-	if s := l.shelf.of(l.from); s != nil && m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings {
-		s.done = m.Gone
+	if s := l.shelf.Of(l.from); s != nil && m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings {
+		s.Done = m.Gone
 	}
 	q.endRetry()
-	for _, s := range slices.Clone(l.segments) {
+	for _, s := range slices.Clone(l.shelf.Segments) {
 		if s.Last < l.from {
 			q.remove(&l.shelf, s) // it was about to be removed
 			continue
 		}
-		q.books.FindDead(s.waiting())
+		q.books.FindDead(s.Waiting())
 	}
-	if w := m.Writer; w > l.from && !slices.ContainsFunc(found, func(s *stored) bool { return s.First == w }) {
-		q.log.Error("the newest segment of dead letters is gone", "file", segmentPath(l.dir, w))
+	if w := m.Writer; w > l.from && !slices.ContainsFunc(found, func(s *folder.Stored) bool { return s.First == w }) {
+		q.log.Error("the newest segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, w))
 	}
 	for _, a := range missing {
 		lost := a.Written
 		if a.First <= m.From {
-			lost = surplus(lost, m.Gone)
+			lost = folder.Surplus(lost, m.Gone)
 		}
 		if a.Last >= l.from && lost.Batches > 0 {
-			q.log.Error("a segment of dead letters is gone", "file", segmentPath(l.dir, a.First), "batches", lost.Batches)
+			q.log.Error("a segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, a.First), "batches", lost.Batches)
 			q.books.FindDamaged(lost)
 		}
 	}
@@ -270,15 +266,15 @@ func (q *Queue) openLetters() {
 // settleLetters takes the letters of the newest segment for done in the queue: a
 // crash may have come before that was recorded.
 func (q *Queue) settleLetters() {
-	n := len(q.letters.segments)
-	if n == 0 || !q.letters.segments[n-1].verified {
+	n := len(q.letters.shelf.Segments)
+	if n == 0 || !q.letters.shelf.Segments[n-1].Verified {
 		return // it was sealed, and the record came after that
 	}
-	s := q.letters.segments[n-1]
-	file := s.file
+	s := q.letters.shelf.Segments[n-1]
+	file := s.File
 	if file == nil {
 		var err error
-		if file, err = segment.Open(s.path, q.segmentSize(&q.letters.shelf)); err != nil {
+		if file, err = segment.Open(s.Path, q.segmentSize(&q.letters.shelf)); err != nil {
 			return
 		}
 		defer file.Close()
@@ -294,8 +290,8 @@ func (q *Queue) settleLetters() {
 			return nil
 		}
 		q.books.Forget(p, p+1)
-		if s := q.shelf.of(p); s != nil {
-			s.done = s.done.Add(h.Count)
+		if s := q.shelf.Of(p); s != nil {
+			s.Done = s.Done.Add(h.Count)
 		}
 		return nil
 	})
@@ -309,11 +305,11 @@ func (q *Queue) deadMetaLocked() books.DeadIndex {
 	if r := m.Retry; r != nil { // they stay until they are in the queue
 		m.From, gone = r.From, r.Count(len(r.Readings))
 	}
-	for _, s := range l.segments {
+	for _, s := range l.shelf.Segments {
 		if s.First <= m.From && m.From <= s.Last {
-			m.Gone = s.done.Sub(gone)
+			m.Gone = s.Done.Sub(gone)
 		}
-		if s == l.writer {
+		if s == l.shelf.Writer {
 			m.Writer = s.First
 		} else {
 			m.Segments = append(m.Segments, s.Account)
@@ -325,7 +321,7 @@ func (q *Queue) deadMetaLocked() books.DeadIndex {
 // nameLetters leaves tombstones for the letters of a segment that are not among the
 // survivors. All were told to be dead under their names; those between two survivors
 // of one run can be named once more.
-func (q *Queue) nameLetters(s *stored, kept *survivors, found []segment.Found) {
+func (q *Queue) nameLetters(s *folder.Stored, kept *survivors, found []segment.Found) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, g := range kept.positions.Missing(max(s.First, q.letters.from), s.Last+1) {
@@ -337,22 +333,17 @@ func (q *Queue) nameLetters(s *stored, kept *survivors, found []segment.Found) {
 		if a.Run != b.Run || b.Seq < a.Seq+2 {
 			continue
 		}
-		n := bridge.Count{Batches: uint64(g.To - g.From), Readings: surplus(b.Before, a.Before.Add(a.Count)).Readings}
+		n := bridge.Count{Batches: uint64(g.To - g.From), Readings: folder.Surplus(b.Before, a.Before.Add(a.Count)).Readings}
 		q.books.AddStone(books.Stone{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: books.Damaged})
 	}
 }
 
 // removeDeadDir removes the folder of the dead letters with the last of them.
 func (q *Queue) removeDeadDir() {
-	if l := &q.letters; l.made && len(l.segments) == 0 {
-		os.Remove(l.dir)
+	if l := &q.letters; l.made && len(l.shelf.Segments) == 0 {
+		os.Remove(l.shelf.Dir)
 		l.made = false
 	}
-}
-
-// surplus returns by how much a is more than b.
-func surplus(a, b bridge.Count) bridge.Count {
-	return bridge.Count{Batches: a.Batches - min(a.Batches, b.Batches), Readings: a.Readings - min(a.Readings, b.Readings)}
 }
 
 // removeGone deletes the segments whose letters are all gone, once the index says
@@ -362,8 +353,8 @@ func (q *Queue) removeGone() {
 	q.mu.Lock()
 	recorded := !q.metaDue && q.books.Index.Dead.Retry == nil
 	q.mu.Unlock()
-	for recorded && len(l.segments) > 0 && l.segments[0].Last < l.from {
-		q.remove(&l.shelf, l.segments[0])
+	for recorded && len(l.shelf.Segments) > 0 && l.shelf.Segments[0].Last < l.from {
+		q.remove(&l.shelf, l.shelf.Segments[0])
 		q.keep.limits.counted = false
 	}
 	q.removeDeadDir()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 )
 
@@ -74,7 +75,7 @@ func TestDeadCutChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		bury(30)
-		if err := q.Dead(t.Context(), func(l DeadLetter) error { say("purging", idOf(&l.Entry)); return nil }); err != nil {
+		if err := q.Dead(t.Context(), func(l folder.DeadLetter) error { say("purging", idOf(&l.Entry)); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := q.PurgeDead(t.Context()); err != nil || n.Batches != 30 {
@@ -135,7 +136,7 @@ func afterDeadCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, dead map[
 	defer q.Close()
 	there := map[string]int{}
 	letters := uint64(0)
-	if err := q.Dead(t.Context(), func(l DeadLetter) error {
+	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 		letters++
 		there[idOf(&l.Entry)]++
 		return nil

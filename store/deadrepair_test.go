@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 )
 
@@ -21,7 +22,7 @@ const (
 )
 
 // deadPath returns the file of the only segment of dead letters.
-func deadPath(dir string) string { return segmentPath(filepath.Join(dir, deadDir), 1) }
+func deadPath(dir string) string { return folder.SegmentPath(filepath.Join(dir, folder.DeadDir), 1) }
 
 // deadMaster returns the folder of a queue with deadBatches dead letters.
 func deadMaster(t *testing.T) (dir, run string) {
@@ -36,7 +37,7 @@ func deadMaster(t *testing.T) (dir, run string) {
 			commitNow(t, q)
 		}
 	}
-	return copyDir(t, q.dir), q.Run()
+	return copyDir(t, q.shelf.Dir), q.Run()
 }
 
 // TestDeadLettersDamaged damages the dead letters in every way that segments
@@ -52,7 +53,7 @@ func TestDeadLettersDamaged(t *testing.T) {
 			letters := map[uint64]bool{}
 			list := func() error {
 				clear(letters)
-				return q.Dead(t.Context(), func(l DeadLetter) error {
+				return q.Dead(t.Context(), func(l folder.DeadLetter) error {
 					want := noiseOf(int(l.Seq)-1, deadReadings)
 					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) || l.Readings[deadReadings-1] != want.Readings[deadReadings-1] || l.Cause != "too large" {
 						t.Errorf("%s %d is none that was buried, or there twice", l.Run, l.Seq)
@@ -82,7 +83,7 @@ func TestDeadLettersDamaged(t *testing.T) {
 			judge.named(arrived)
 			judge.notices(q)
 			judge.kept()
-			if _, err := os.Lstat(filepath.Join(dir, deadDir)); err == nil {
+			if _, err := os.Lstat(filepath.Join(dir, folder.DeadDir)); err == nil {
 				t.Error("the folder stays when it is empty")
 			}
 		})
@@ -109,7 +110,7 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 		onPage(pageBranch, -1, damage)(t, deadPath(dir))
 		q = openQueue(t, roomyConfig(dir))
 		n := 0
-		if err := q.Dead(t.Context(), func(l DeadLetter) error {
+		if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 			if n++; l.Seq <= 40 {
 				t.Errorf("seq %d is back", l.Seq)
 			}
@@ -144,7 +145,7 @@ func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
 		if l := q.Ledger(); l.Dead.Batches != deadBatches+1 || !l.Balanced() || len(q.dead) > 0 {
 			t.Errorf("locked: %+v", l)
 		}
-		if names, _ := os.ReadDir(filepath.Join(dir, quarantineDir)); len(names) > 0 {
+		if names, _ := os.ReadDir(filepath.Join(dir, folder.QuarantineDir)); len(names) > 0 {
 			t.Fatal("it is set aside")
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_UN); err != nil {

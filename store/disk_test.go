@@ -16,6 +16,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/setting"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 )
 
@@ -153,7 +154,7 @@ func TestReadOnly(t *testing.T) {
 
 // TestOpenAlwaysStarts puts foreign things in the place of every file.
 func TestOpenAlwaysStarts(t *testing.T) {
-	for _, name := range []string{"meta", "acks", "lock", deadDir, quarantineDir, "seg-0000000000000001.db", "seg-zz.db", "seg-0000000000000009.db.tmp~"} {
+	for _, name := range []string{"meta", "acks", "lock", folder.DeadDir, folder.QuarantineDir, "seg-0000000000000001.db", "seg-zz.db", "seg-0000000000000009.db.tmp~"} {
 		for what, make := range map[string]func(path string) error{
 			"garbage": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("garbage ", 3000)), 0o600) },
 			"empty":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
@@ -191,16 +192,16 @@ func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 	q := openQueue(t, testConfig(dir))
 	q.Append(testBatch(0, 1), nil)
 	q.Close()
-	m, _, err := readMeta(dir)
+	m, _, err := folder.ReadIndex(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Format = formatVersion + 1
-	if _, err := writeMeta(dir, m); err != nil {
+	m.Format = folder.Version + 1
+	if _, err := folder.WriteIndex(dir, m); err != nil {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)
-	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d", formatVersion+1)) {
+	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d", folder.Version+1)) {
 		t.Errorf("Open: %v", err)
 	}
 	after := listing(t, dir)

@@ -4,60 +4,20 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 )
-
-// Filter says which batches [Queue.Entries] gives. Zero fields allow all.
-type Filter struct {
-	Since, Until time.Time // acquisition, Since <= at < Until
-	Device       string
-}
-
-func (f *Filter) allows(e *bridge.Entry) bool {
-	return (f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until)) &&
-		(f.Device == "" || e.Device == f.Device)
-}
-
-// Exported says what [Queue.Entries] has given: all batches in its ranges that
-// the filter allows and that waited then.
-type Exported struct {
-	Run    string  `json:"run"` // of the gateway, empty of a stopped one
-	Ranges []Range `json:"ranges"`
-	// Unread are segments of which something could not be read: what they have
-	// is not in the ranges.
-	Unread int `json:"unread,omitempty"`
-}
-
-// Range is the positions From <= p < To.
-type Range struct {
-	From bridge.Position `json:"from"`
-	To   bridge.Position `json:"to"`
-}
-
-// add notes that all from from on, below to, was given.
-func (x *Exported) add(from, to bridge.Position) {
-	if n := len(x.Ranges); n > 0 && x.Ranges[n-1].To == from {
-		x.Ranges[n-1].To = to
-		return
-	}
-	x.Ranges = append(x.Ranges, Range{from, to})
-}
-
-func (x *Exported) has(p bridge.Position) bool {
-	return slices.ContainsFunc(x.Ranges, func(r Range) bool { return r.From <= p && p < r.To })
-}
 
 // Entries calls visit with the waiting batches on disk, the oldest first, a
 // block at a time; commit before, to have all. It claims nothing and does not
 // disturb delivery.
-func (q *Queue) Entries(ctx context.Context, f Filter, visit func([]bridge.Entry) error) (Exported, error) {
-	x := Exported{Run: q.run}
+func (q *Queue) Entries(ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error) (folder.Exported, error) {
+	x := folder.Exported{Run: q.run}
 	err := q.eachBlock(ctx, 1, block.MaxPosition, &x, func(entries []bridge.Entry) error {
-		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.allows(&e) })
+		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) })
 		if len(entries) == 0 {
 			return nil
 		}
@@ -74,14 +34,14 @@ var ErrRestarted = errors.New("the gateway was started or stopped since the expo
 // being sent: dropped, with a tombstone that says forgotten. What the cloud got
 // meanwhile or is about to get is left to it, and so is everything that was not
 // exported, even if the filter allows it. It returns how much is forgotten.
-func (q *Queue) Forget(ctx context.Context, f Filter, x Exported) (bridge.Count, error) {
+func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) (bridge.Count, error) {
 	var n bridge.Count
 	if x.Run != q.run && x.Run != "" {
 		return n, ErrRestarted
 	}
 	for _, r := range x.Ranges {
-		err := q.eachBlock(ctx, r.From, r.To, &Exported{}, func(entries []bridge.Entry) error {
-			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.allows(&e) || !x.has(e.Position) })))
+		err := q.eachBlock(ctx, r.From, r.To, &folder.Exported{}, func(entries []bridge.Entry) error {
+			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) || !x.Has(e.Position) })))
 			return nil
 		})
 		if err != nil {
@@ -93,7 +53,7 @@ func (q *Queue) Forget(ctx context.Context, f Filter, x Exported) (bridge.Count,
 
 // eachBlock calls visit with the waiting batches of each block on disk that has
 // some of from <= p < to, and notes in x what it has read.
-func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *Exported, visit func([]bridge.Entry) error) error {
+func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *folder.Exported, visit func([]bridge.Entry) error) error {
 	var decoder block.Decoder
 	for p := from; p < to; {
 		if err := ctx.Err(); err != nil {
@@ -113,7 +73,7 @@ func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *Expo
 		if err := visit(entries); err != nil {
 			return err
 		}
-		x.add(p, next)
+		x.Add(p, next)
 		p = next
 	}
 	return nil
@@ -126,7 +86,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	defer q.files.Unlock()
 	q.mu.Lock()
 	p = q.books.Done.Next(p)
-	s := q.shelf.from(p)
+	s := q.shelf.From(p)
 	var last bridge.Position
 	if s != nil {
 		last = s.Last

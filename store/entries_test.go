@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 // TestForgetIsWhatWasExported: between an export and forgetting, batches are
@@ -16,13 +17,13 @@ func TestForgetIsWhatWasExported(t *testing.T) {
 	if err := master.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dir := copyDir(t, master.dir)
-	sealed := master.segments[1]
-	path := segmentPath(dir, sealed.First)
+	dir := copyDir(t, master.shelf.Dir)
+	sealed := master.shelf.Segments[1]
+	path := folder.SegmentPath(dir, sealed.First)
 	onPage(pageLeaf, 5, flipAt(2000))(t, path)
 	q := openQueue(t, roomyConfig(dir))
 	exported := map[uint64]bool{}
-	x, err := q.Entries(t.Context(), Filter{}, func(entries []bridge.Entry) error {
+	x, err := q.Entries(t.Context(), folder.Filter{}, func(entries []bridge.Entry) error {
 		for i := range entries {
 			exported[entries[i].Seq] = true
 		}
@@ -55,7 +56,7 @@ func TestForgetIsWhatWasExported(t *testing.T) {
 	}
 	commitNow(t, q)
 	before := q.Ledger()
-	n, err := q.Forget(t.Context(), Filter{}, x)
+	n, err := q.Forget(t.Context(), folder.Filter{}, x)
 	if want := uint64(len(exported) - len(entries)); err != nil || n.Batches != want {
 		t.Errorf("%d forgotten, want %d of %d exported: %v", n.Batches, want, len(exported), err)
 	}

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/setting"
+	"fieldbridge/store/folder"
 )
 
 // mountFailing mounts a file system that gives EIO while fail says so, or skips.
@@ -149,7 +150,7 @@ func TestDiskGivesErrors(t *testing.T) {
 			t.Fatalf("a sensor was told %v", err)
 		}
 	}
-	if names, _ := os.ReadDir(filepath.Join(q.dir, quarantineDir)); len(names) > 0 {
+	if names, _ := os.ReadDir(filepath.Join(q.shelf.Dir, folder.QuarantineDir)); len(names) > 0 {
 		t.Errorf("set aside: %v", names)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 )
 
 // roomyConfig has small segments and no limit that is reached.
@@ -52,11 +53,11 @@ func TestInspectAndVerify(t *testing.T) {
 	q := filled(t)
 	running := q.Inspect()
 	if n := len(running.Segments); n < 4 || running.Waiting.Batches != 895 || running.Dead.Batches != 5 || running.FullIn <= 0 ||
-		running.BytesPerReading < 8 || running.BytesPerReading > 14 || running.Bytes != dirSize(t, q.dir) {
+		running.BytesPerReading < 8 || running.BytesPerReading > 14 || running.Bytes != dirSize(t, q.shelf.Dir) {
 		t.Errorf("running: %+v", running)
 	}
 	damages := 0
-	if err := q.Verify(t.Context(), func(v Verified) {
+	if err := q.Verify(t.Context(), func(v folder.Verified) {
 		if v.Damage != nil {
 			damages++
 		}
@@ -69,7 +70,7 @@ func TestInspectAndVerify(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := listing(t, q.dir)
+	before := listing(t, q.shelf.Dir)
 	s, err := OpenStopped(*q.cfg.Load())
 	if err != nil {
 		t.Fatal(err)
@@ -79,17 +80,17 @@ func TestInspectAndVerify(t *testing.T) {
 		t.Errorf("stopped: %+v", stopped)
 	}
 	n := 0
-	if _, err := s.Entries(t.Context(), Filter{}, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
+	if _, err := s.Entries(t.Context(), folder.Filter{}, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(before, listing(t, q.dir)); d != "" {
+	if d := cmp.Diff(before, listing(t, q.shelf.Dir)); d != "" {
 		t.Errorf("looking at it has changed it:\n%s", d)
 	}
 	// Damaged, it says so and changes nothing.
-	path := segmentPath(q.dir, running.Segments[1].First)
+	path := folder.SegmentPath(q.shelf.Dir, running.Segments[1].First)
 	onPage(pageLeaf, 5, flipAt(2000))(t, path)
 	s, err = OpenStopped(*q.cfg.Load())
 	if err != nil {
@@ -97,7 +98,7 @@ func TestInspectAndVerify(t *testing.T) {
 	}
 	defer s.Close()
 	var bad []string
-	s.Verify(t.Context(), func(v Verified) {
+	s.Verify(t.Context(), func(v folder.Verified) {
 		if v.Damage != nil {
 			bad = append(bad, v.File)
 		}
@@ -136,7 +137,7 @@ func TestEntriesFilterAndForget(t *testing.T) {
 	at := func(i int) time.Time { return time.UnixMilli(1763887500000 + int64(i)*1000) }
 	var got []uint64
 	visit := func(entries []bridge.Entry) error { got = append(got, seqsOf(entries)...); return nil }
-	f := Filter{Since: at(200), Until: at(210), Device: "odd"}
+	f := folder.Filter{Since: at(200), Until: at(210), Device: "odd"}
 	if _, err := q.Entries(t.Context(), f, visit); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func TestEntriesFilterAndForget(t *testing.T) {
 		t.Error("an export dropped something")
 	}
 	got = nil
-	f = Filter{Until: at(500)}
+	f = folder.Filter{Until: at(500)}
 	x, err := q.Entries(t.Context(), f, visit)
 	if err != nil || len(got) != 395 || len(x.Ranges) != 1 || x.Unread != 0 {
 		t.Fatalf("%d exported, %+v, %v", len(got), x, err)
@@ -163,7 +164,7 @@ func TestEntriesFilterAndForget(t *testing.T) {
 		t.Errorf("tombstones: %+v", stones)
 	}
 	commitNow(t, q)
-	q = openQueue(t, roomyConfig(copyDir(t, q.dir)))
+	q = openQueue(t, roomyConfig(copyDir(t, q.shelf.Dir)))
 	if l := q.Ledger(); l.Waiting.Batches != 500 {
 		t.Errorf("after a crash: %+v", l)
 	}
@@ -223,11 +224,11 @@ func TestDeadLettersAreTold(t *testing.T) {
 
 func TestDeadLetters(t *testing.T) {
 	q := filled(t)
-	var letters []DeadLetter
+	var letters []folder.DeadLetter
 	list := func(q *Queue) {
 		t.Helper()
 		letters = nil
-		if err := q.Dead(t.Context(), func(l DeadLetter) error { letters = append(letters, l); return nil }); err != nil {
+		if err := q.Dead(t.Context(), func(l folder.DeadLetter) error { letters = append(letters, l); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,7 +259,7 @@ func TestDeadLetters(t *testing.T) {
 		q.Bury("still too large", e.Position)
 	}
 	commitNow(t, q)
-	q = openQueue(t, roomyConfig(copyDir(t, q.dir)))
+	q = openQueue(t, roomyConfig(copyDir(t, q.shelf.Dir)))
 	if l := q.Ledger(); l.Dead.Batches != 5 || l.Restored.Batches != 900 || !l.Balanced() {
 		t.Errorf("after a crash: %+v", l)
 	}
@@ -266,7 +267,7 @@ func TestDeadLetters(t *testing.T) {
 	if l := q.Ledger(); err != nil || n.Batches != 5 || l.Dead.Batches != 0 || l.Dropped.Batches != 5 || !l.Balanced() {
 		t.Errorf("purged %+v, %v: %+v", n, err, l)
 	}
-	if _, err := os.Lstat(filepath.Join(q.dir, deadDir)); err == nil {
+	if _, err := os.Lstat(filepath.Join(q.shelf.Dir, folder.DeadDir)); err == nil {
 		t.Error("the folder of dead letters stays when it is empty")
 	}
 	if list(q); len(letters) != 0 {
@@ -287,7 +288,7 @@ func TestDeadLettersHaveALimit(t *testing.T) {
 		}
 	}
 	l := q.Ledger()
-	if size := dirSize(t, filepath.Join(q.dir, deadDir)); size > int64(leastMaxSize/10) {
+	if size := dirSize(t, filepath.Join(q.shelf.Dir, folder.DeadDir)); size > int64(leastMaxSize/10) {
 		t.Errorf("they take %d bytes", size)
 	}
 	if l.Dead.Batches < 100 || l.Dead.Batches > 400 || l.Dropped.Batches+l.Dead.Batches != 800 || !l.Balanced() {

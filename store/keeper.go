@@ -9,6 +9,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
@@ -18,7 +19,7 @@ type keeper struct {
 	turn    int
 	// blockReadings is when a block is full; what waits beyond goes into the next.
 	blockReadings int
-	acks          *ackFile
+	acks          *folder.Acks
 	lock          *os.File // nil where it could not be made
 	retry         int64    // no writing before, after a failure; ns since the start of the run
 	pause         time.Duration
@@ -161,8 +162,8 @@ func (q *Queue) setAlarm() {
 	at(q.rereadAt)
 	at(q.noticeAt)
 	for _, sh := range q.shelves() {
-		for _, s := range sh.segments {
-			if s.suspect != nil {
+		for _, s := range sh.Segments {
+			if s.Suspect != nil {
 				at(max(q.keep.repairAt, q.now()))
 			}
 		}
@@ -231,7 +232,7 @@ func (q *Queue) refuseAll() {
 }
 
 func (q *Queue) closeFiles() error {
-	err := q.keep.acks.close()
+	err := q.keep.acks.Close()
 	if q.keep.lock != nil {
 		err = errors.Join(err, q.keep.lock.Close()) // which unlocks it
 	}

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 )
 
 // childDir is the environment variable that makes the test binary a gateway
@@ -178,7 +179,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("the ledger says that %d batches wait, %d were handed out", waiting, len(entries))
 	}
 	dead := 0
-	if err := q.Dead(t.Context(), func(l DeadLetter) error {
+	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 		cloud[fmt.Sprintf("%s %d", l.Run, l.Seq)] = true // which the verifier has from tombstones alone
 		dead++
 		return nil

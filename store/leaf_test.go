@@ -21,11 +21,11 @@ func TestSmallFilesAreSalvaged(t *testing.T) {
 	q.Bury("too large", entries[0].Position, entries[1].Position)
 	q.Release(entries[2].Position, entries[3].Position, entries[4].Position)
 	commitNow(t, q)
-	segment := q.segments[0].path
+	segment := q.shelf.Segments[0].Path
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{segment, deadPath(q.dir)} {
+	for _, path := range []string{segment, deadPath(q.shelf.Dir)} {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func TestSmallFilesAreSalvaged(t *testing.T) {
 		}
 		f.Close()
 	}
-	q = openQueue(t, testConfig(q.dir))
+	q = openQueue(t, testConfig(q.shelf.Dir))
 	commitNow(t, q) // which waits for the repair
 	if l := q.Ledger(); l.Waiting.Batches != n-2 || l.Dead.Batches != 2 || l.Damaged.Batches != 0 || !l.Balanced() {
 		t.Errorf("ledger: %+v", l)

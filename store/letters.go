@@ -7,25 +7,19 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
 )
 
-// DeadLetter is a batch that the cloud refuses for good.
-type DeadLetter struct {
-	bridge.Entry
-	Cause  string
-	number bridge.Position // its own, in the order of burial
-}
-
 // Dead calls visit with the dead letters on disk, the oldest first.
-func (q *Queue) Dead(ctx context.Context, visit func(DeadLetter) error) error {
+func (q *Queue) Dead(ctx context.Context, visit func(folder.DeadLetter) error) error {
 	return q.ask(ctx, func() error {
 		if err := q.turnOver(true); err != nil {
 			return err
 		}
 		for p := q.letters.from; ; {
-			_, next, err := q.readLetters(p, func(l DeadLetter) (bool, error) { return true, visit(l) })
+			_, next, err := q.readLetters(p, func(l folder.DeadLetter) (bool, error) { return true, visit(l) })
 			if err != nil || next == 0 {
 				return err
 			}
@@ -37,14 +31,14 @@ func (q *Queue) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 // readLetters calls visit with the letters from number p on of one segment, until
 // it wants no more, and returns the segment and where to go on; 0 at the end. A
 // segment that is damaged is repaired first.
-func (q *Queue) readLetters(p bridge.Position, visit func(DeadLetter) (more bool, err error)) (*stored, bridge.Position, error) {
+func (q *Queue) readLetters(p bridge.Position, visit func(folder.DeadLetter) (more bool, err error)) (*folder.Stored, bridge.Position, error) {
 	for {
-		s := q.letters.shelf.from(p)
+		s := q.letters.shelf.From(p)
 		if s == nil {
 			return nil, 0, nil
 		}
 		next, err := q.readSegment(s, p, visit)
-		if s.suspect == nil {
+		if s.Suspect == nil {
 			return s, next, err
 		}
 		if err := q.repair(&q.letters.shelf, s); err != nil {
@@ -59,57 +53,33 @@ func (q *Queue) readLetters(p bridge.Position, visit func(DeadLetter) (more bool
 
 // readSegment calls visit with the letters of a segment from number p on, and
 // returns where to go on. If it finds the segment damaged, it says so in it.
-func (q *Queue) readSegment(s *stored, p bridge.Position, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
-	file := s.file
+func (q *Queue) readSegment(s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error)) (bridge.Position, error) {
+	file := s.File
 	if file == nil {
-		if s.suspect != nil {
-			return p, s.suspect
+		if s.Suspect != nil {
+			return p, s.Suspect
 		}
 		var err error
-		if file, err = segment.Open(s.path, q.segmentSize(&q.letters.shelf)); err == nil {
+		if file, err = segment.Open(s.Path, q.segmentSize(&q.letters.shelf)); err == nil {
 			defer file.Close()
-			if !s.verified {
+			if !s.Verified {
 				err = file.Check(&s.Account)
-				s.verified = err == nil
+				s.Verified = err == nil
 			}
 		}
 		if err != nil {
 			if segment.IsDamage(err) {
-				s.suspect = err
+				s.Suspect = err
 			}
 			return p, err
 		}
 	}
 	var d block.Decoder
-	p, err := eachLetter(file, p, s.Last, &d, visit)
+	p, err := folder.EachLetter(file, p, s.Last, &d, visit)
 	if segment.IsDamage(err) {
-		s.suspect = err
+		s.Suspect = err
 	}
 	return p, err
-}
-
-// eachLetter calls visit with the letters from number p to last of a segment,
-// until it wants no more. It returns where to go on.
-func eachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
-	var buf []byte
-	for p <= last {
-		data, h, err := file.Find(p, buf)
-		if err != nil || data == nil || h.First > last {
-			return max(p, last+1), err
-		}
-		buf = data
-		entries, _, err := d.Decode(&h, h.Payload(data))
-		if err != nil || len(entries) != 1 {
-			return p, segment.Damaged("dead letter %d: %w", h.First, errors.Join(err, block.ErrChecksum))
-		}
-		letter := DeadLetter{Entry: entries[0], Cause: h.Cause, number: h.First}
-		letter.Position = h.Origin
-		p = h.Last + 1
-		if more, err := visit(letter); !more || err != nil {
-			return p, err
-		}
-	}
-	return p, nil
 }
 
 // lettersCost is how much memory letters that are retried or purged together may
@@ -118,13 +88,13 @@ const lettersCost = memoryMost / 8
 
 // someLetters returns the oldest letters: some of one segment, whose numbers follow
 // one another. s is nil when there are none.
-func (q *Queue) someLetters() (s *stored, some []DeadLetter, n bridge.Count, err error) {
+func (q *Queue) someLetters() (s *folder.Stored, some []folder.DeadLetter, n bridge.Count, err error) {
 	next := q.letters.from
-	s, _, err = q.readLetters(next, func(l DeadLetter) (bool, error) {
-		if len(some) > 0 && l.number != next {
+	s, _, err = q.readLetters(next, func(l folder.DeadLetter) (bool, error) {
+		if len(some) > 0 && l.Number != next {
 			return false, nil
 		}
-		some, next = append(some, l), l.number+1
+		some, next = append(some, l), l.Number+1
 		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
 		return memory.Cost(n) < q.letters.most, nil
 	})
@@ -132,9 +102,9 @@ func (q *Queue) someLetters() (s *stored, some []DeadLetter, n bridge.Count, err
 }
 
 // passLocked takes note that some of a segment, the oldest letters, are gone.
-func (q *Queue) passLocked(s *stored, some []DeadLetter, n bridge.Count) {
-	q.letters.from = some[len(some)-1].number + 1
-	s.done = s.done.Add(n)
+func (q *Queue) passLocked(s *folder.Stored, some []folder.DeadLetter, n bridge.Count) {
+	q.letters.from = some[len(some)-1].Number + 1
+	s.Done = s.Done.Add(n)
 	q.metaDue = true
 }
 
@@ -177,7 +147,7 @@ func (q *Queue) dropLetters(cause string) (bridge.Count, error) {
 	}
 	q.mu.Lock()
 	for i := range some {
-		q.books.DropDead(some[i].letter(), cause)
+		q.books.DropDead(some[i].Letter(), cause)
 	}
 	q.postLocked()
 	q.passLocked(s, some, n)
@@ -187,24 +157,18 @@ func (q *Queue) dropLetters(cause string) (bridge.Count, error) {
 	return n, err
 }
 
-// letter returns what the books want to know of a dead letter.
-func (l *DeadLetter) letter() books.Letter {
-	return books.Letter{Run: l.Run, Seq: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},
-		At: l.At.UnixMilli()}
-}
-
 // trimDead drops the oldest segments of dead letters beyond their limit, a tenth
 // of max_size.
 func (q *Queue) trimDead() error {
 	for {
 		total := int64(0)
-		for _, s := range q.letters.segments {
-			total += s.bytes
+		for _, s := range q.letters.shelf.Segments {
+			total += s.Bytes
 		}
-		if total <= q.cfg.Load().tenth() || len(q.letters.segments) < 2 || q.books.Index.Dead.Retry != nil {
+		if total <= q.cfg.Load().tenth() || len(q.letters.shelf.Segments) < 2 || q.books.Index.Dead.Retry != nil {
 			return nil
 		}
-		for last := q.letters.segments[0].Last; q.letters.from <= last; {
+		for last := q.letters.shelf.Segments[0].Last; q.letters.from <= last; {
 			if n, err := q.dropLetters(books.DroppedDead); err != nil || n.Batches == 0 {
 				return err
 			}
@@ -224,11 +188,11 @@ func (q *Queue) retrySome() (bridge.Count, error) {
 		return bridge.Count{}, err
 	}
 	q.mu.Lock()
-	r := &books.Retry{From: some[0].number, First: q.mem.End()}
+	r := &books.Retry{From: some[0].Number, First: q.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
 		q.mem.Push(some[i].Batch, nil, q.now())
-		q.books.Retry(some[i].letter())
+		q.books.Retry(some[i].Letter())
 	}
 	q.postLocked()
 	q.books.Index.Dead.Retry = r
@@ -260,11 +224,11 @@ func (q *Queue) endRetry() {
 	}
 	q.books.Index.Dead.Retry = nil
 	n := 0
-	for p := r.First; n < len(r.Readings) && (q.books.Done.Has(p) || q.shelf.of(p) != nil); p++ {
+	for p := r.First; n < len(r.Readings) && (q.books.Done.Has(p) || q.shelf.Of(p) != nil); p++ {
 		n++
 	}
 	q.letters.from = r.From + bridge.Position(n)
-	if s := q.letters.shelf.of(r.From); s != nil {
-		s.done = s.done.Add(r.Count(n))
+	if s := q.letters.shelf.Of(r.From); s != nil {
+		s.Done = s.Done.Add(r.Count(n))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
 
@@ -172,8 +173,8 @@ func (q *Queue) used() int64 {
 	total := q.keep.limits.other
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range q.segments {
-		total += s.bytes
+	for _, s := range q.shelf.Segments {
+		total += s.Bytes
 	}
 	return total
 }
@@ -183,11 +184,11 @@ func (q *Queue) used() int64 {
 func (q *Queue) countOther() {
 	q.trimQuarantine()
 	total := int64(0)
-	filepath.WalkDir(q.dir, func(path string, e os.DirEntry, err error) error {
+	filepath.WalkDir(q.shelf.Dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return nil
 		}
-		if _, ok := segmentFirst(e.Name()); ok && filepath.Dir(path) == q.dir {
+		if _, ok := folder.SegmentFirst(e.Name()); ok && filepath.Dir(path) == q.shelf.Dir {
 			return nil
 		}
 		if info, err := e.Info(); err == nil {
@@ -200,7 +201,7 @@ func (q *Queue) countOther() {
 
 // trimQuarantine deletes the oldest files in quarantine beyond its limit.
 func (q *Queue) trimQuarantine() {
-	dir := filepath.Join(q.dir, quarantineDir)
+	dir := filepath.Join(q.shelf.Dir, folder.QuarantineDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -239,7 +240,7 @@ func (q *Queue) askFree() {
 	}
 	l.asked = now
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(q.dir, &st); err != nil {
+	if err := syscall.Statfs(q.shelf.Dir, &st); err != nil {
 		return // a write will tell
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
@@ -253,18 +254,18 @@ func (q *Queue) askFree() {
 
 // oldestIdle returns the oldest segment with nothing in flight. The one that is
 // being written is closed for it, if it is the only one.
-func (q *Queue) oldestIdle() *stored {
+func (q *Queue) oldestIdle() *folder.Stored {
 	s := q.findIdle()
-	if s != nil && s == q.writer {
+	if s != nil && s == q.shelf.Writer {
 		q.seal(&q.shelf)
 	}
 	return s
 }
 
-func (q *Queue) findIdle() *stored {
+func (q *Queue) findIdle() *folder.Stored {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range q.segments {
+	for _, s := range q.shelf.Segments {
 		if s.Written.Batches > 0 && !q.buryingLocked(s) && !q.mem.ClaimedWithin(s.First, s.Last) {
 			return s
 		}
@@ -274,14 +275,14 @@ func (q *Queue) findIdle() *stored {
 
 // dropSegment drops what waits in a segment, and deletes its file. It returns
 // the bytes that this gives.
-func (q *Queue) dropSegment(s *stored, cause string) int64 {
+func (q *Queue) dropSegment(s *folder.Stored, cause string) int64 {
 	q.mu.Lock()
-	lost := s.waiting()
+	lost := s.Waiting()
 	q.dropLocked(q.books.Done.Missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
-	s.done = s.Written
+	s.Done = s.Written
 	q.books.Index.Removed = append(q.books.Index.Removed, s.First)
 	q.metaDue = true
-	bytes := s.bytes
+	bytes := s.Bytes
 	q.mu.Unlock()
 	q.forget(&q.shelf, s)
 	// The account of it first: after a cut in between, the file is deleted at
@@ -305,15 +306,15 @@ func (q *Queue) dropAged() {
 	}
 	for {
 		q.mu.Lock()
-		var s *stored
-		if len(q.segments) > 0 && q.segments[0].Uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
-			s = q.segments[0]
+		var s *folder.Stored
+		if len(q.shelf.Segments) > 0 && q.shelf.Segments[0].Uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
+			s = q.shelf.Segments[0]
 		}
 		q.mu.Unlock()
 		if s == nil || q.findIdle() != s {
 			return
 		}
-		if s == q.writer {
+		if s == q.shelf.Writer {
 			q.seal(&q.shelf)
 		}
 		q.dropSegment(s, books.DroppedAge)
@@ -322,10 +323,10 @@ func (q *Queue) dropAged() {
 
 // ageDueLocked returns when the next segment is too old, 0 for never.
 func (q *Queue) ageDueLocked() int64 {
-	if q.cfg.Load().MaxAge == 0 || len(q.segments) == 0 {
+	if q.cfg.Load().MaxAge == 0 || len(q.shelf.Segments) == 0 {
 		return 0
 	}
-	left := q.segments[0].Uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
+	left := q.shelf.Segments[0].Uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
 	return max(q.now()+left*int64(time.Millisecond), q.now()+int64(time.Second))
 }
 

@@ -97,7 +97,7 @@ func TestDropOldest(t *testing.T) {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
 			commitNow(t, q)
-			if size := dirSize(t, q.dir); size > int64(q.cfg.Load().MaxSize) {
+			if size := dirSize(t, q.shelf.Dir); size > int64(q.cfg.Load().MaxSize) {
 				t.Fatalf("after %d batches the folder takes %d bytes", i, size)
 			}
 		}
@@ -117,7 +117,7 @@ func TestDropOldest(t *testing.T) {
 	checkTombstones(t, q, n, entries)
 	ackAll(q, entries)
 	commitNow(t, q)
-	if size := dirSize(t, q.dir); size > 64<<10 {
+	if size := dirSize(t, q.shelf.Dir); size > 64<<10 {
 		t.Errorf("drained, the folder takes %d bytes", size)
 	}
 }
@@ -255,7 +255,7 @@ func TestTombstonesSurviveAndMerge(t *testing.T) {
 	}
 	q.AckTombstones(before[0].ID)
 	commitNow(t, q)
-	q = openQueue(t, smallConfig(copyDir(t, q.dir)))
+	q = openQueue(t, smallConfig(copyDir(t, q.shelf.Dir)))
 	if got := q.Tombstones(); len(got) != 1 || got[0] != after[1] {
 		t.Errorf("after a crash: %+v, want %+v", got, after[1])
 	}

@@ -8,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
 
@@ -52,8 +53,8 @@ func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry,
 
 // reading is what Next needs to read blocks back.
 type reading struct {
-	ended   bool    // nothing is opened any more
-	open    *stored // besides the writer's at most one is open
+	ended   bool           // nothing is opened any more
+	open    *folder.Stored // besides the writer's at most one is open
 	decoder block.Decoder
 	block   []byte
 }
@@ -64,14 +65,14 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.files.Lock()
 	defer q.files.Unlock()
 	q.mu.Lock()
-	s := q.shelf.from(p)
+	s := q.shelf.From(p)
 	if s == nil {
 		// Nothing on disk from here on.
 		q.mem.Load(which, p, q.mem.Base(), nil)
 		q.mu.Unlock()
 		return true
 	}
-	suspect, last := s.suspect, s.Last
+	suspect, last := s.Suspect, s.Last
 	q.mu.Unlock()
 	if suspect != nil {
 		return false
@@ -92,13 +93,13 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 
 // readBlock reads from s the block with the first batch at or after p. The
 // caller holds files.
-func (q *Queue) readBlock(s *stored, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
-	if s.file == nil {
+func (q *Queue) readBlock(s *folder.Stored, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
+	if s.File == nil {
 		if err := q.openForReading(s); err != nil {
 			return nil, nil, err
 		}
 	}
-	data, h, err := s.file.Find(p, q.read.block)
+	data, h, err := s.File.Find(p, q.read.block)
 	if err != nil || data == nil {
 		return nil, nil, err
 	}
@@ -112,24 +113,24 @@ func (q *Queue) readBlock(s *stored, p bridge.Position) ([]bridge.Entry, *block.
 
 // openForReading opens a sealed segment, in place of the one that was open.
 // The caller holds files.
-func (q *Queue) openForReading(s *stored) error {
+func (q *Queue) openForReading(s *folder.Stored) error {
 	if q.read.ended {
 		return bridge.ErrClosed // nobody would close it again
 	}
 	q.closeReading()
-	file, err := segment.Open(s.path, q.segmentSize(&q.shelf))
+	file, err := segment.Open(s.Path, q.segmentSize(&q.shelf))
 	if err != nil {
 		return err
 	}
-	s.file = file
+	s.File = file
 	q.read.open = s
-	if s.verified {
+	if s.Verified {
 		return nil
 	}
 	if err := file.Check(&s.Account); err != nil {
 		return err
 	}
-	s.verified = true
+	s.Verified = true
 	return nil
 }
 
@@ -145,24 +146,24 @@ func (q *Queue) endReading() {
 // files.
 func (q *Queue) closeReading() {
 	if s := q.read.open; s != nil {
-		s.close()
+		s.Close()
 		q.read.open = nil
 	}
 }
 
 // unreadable calls the keeper: to repair a damaged segment, or to let the lanes
 // try again when what is wrong may pass.
-func (q *Queue) unreadable(s *stored, err error) {
+func (q *Queue) unreadable(s *folder.Stored, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case segment.IsDamage(err), errors.Is(err, os.ErrNotExist):
-		if s.suspect == nil {
-			s.suspect = err
+		if s.Suspect == nil {
+			s.Suspect = err
 			q.alarmLocked(q.now())
 		}
 	default:
-		q.log.Debug("a segment cannot be read now", "file", s.path, "err", err)
+		q.log.Debug("a segment cannot be read now", "file", s.Path, "err", err)
 		q.rereadAt = q.now() + int64(time.Second)
 		q.alarmLocked(q.rereadAt)
 	}

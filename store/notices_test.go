@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 func TestRunRecordsChain(t *testing.T) {
@@ -47,7 +48,7 @@ func TestRunRecordsChain(t *testing.T) {
 	if err := killed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := readMeta(killed.dir)
+	m, _, err := folder.ReadIndex(killed.shelf.Dir)
 	if err != nil || len(m.Runs) != 1 || m.Runs[0].Run != killed.Run() {
 		t.Errorf("runs in the index: %v %+v", err, m.Runs)
 	}

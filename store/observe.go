@@ -1,11 +1,11 @@
 package store
 
 import (
-	"math"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/folder"
 )
 
 // stats are counted since the start.
@@ -48,10 +48,10 @@ type Status struct {
 func (q *Queue) Status() Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Status{Dir: q.dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
-		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
-	for i, seg := range q.segments {
-		s.Bytes += seg.bytes
+	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
+		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
+	for i, seg := range q.shelf.Segments {
+		s.Bytes += seg.Bytes
 		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
 			s.Oldest = oldest
 		}
@@ -59,28 +59,17 @@ func (q *Queue) Status() Status {
 			s.Newest = newest
 		}
 	}
-	s.FullIn = fullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
+	s.FullIn = folder.FullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
 	return s
-}
-
-// fullIn returns how long it takes to write left bytes when it took span to
-// write bytes of them; 0 if that cannot be said.
-func fullIn(span time.Duration, bytes, left int64) time.Duration {
-	const least = time.Minute // before, the pages that every file has make most of it
-	if span < least || bytes <= 0 || left <= 0 {
-		return 0
-	}
-	full := float64(span) * float64(left) / float64(bytes)
-	return time.Duration(min(full, float64(math.MaxInt64/2))).Round(time.Second)
 }
 
 // Observe implements [bridge.Observable]. All values are of one instant.
 func (q *Queue) Observe(yield func(bridge.Metric)) {
 	q.mu.Lock()
 	l, backlog, pending, st := q.books.Ledger(), q.books.Backlog(), q.mem.Pending(), q.stats
-	segments, bytes := len(q.segments), int64(0)
-	for _, s := range q.segments {
-		bytes += s.bytes
+	segments, bytes := len(q.shelf.Segments), int64(0)
+	for _, s := range q.shelf.Segments {
+		bytes += s.Bytes
 	}
 	healthy := !q.conditions.Has(condition.QueueUnwritable, subject)
 	q.mu.Unlock()

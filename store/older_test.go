@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 // older is what commit 268a91e says of the folder that it wrote: 320 batches of one
@@ -73,14 +74,14 @@ func olderFolder(t *testing.T) (dir string, says older) {
 
 // checkLetters compares dead letters with what the older release said of them.
 func checkLetters(t *testing.T, says *older, q interface {
-	Dead(ctx context.Context, visit func(DeadLetter) error) error
+	Dead(ctx context.Context, visit func(folder.DeadLetter) error) error
 }) {
 	t.Helper()
 	var want, got []string
 	for _, l := range says.Dead {
 		want = append(want, fmt.Sprint(l.Run, l.Seq, l.Cause, l.Position, true))
 	}
-	if err := q.Dead(t.Context(), func(l DeadLetter) error {
+	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 		whole := len(l.Readings) == 23 && l.Readings[1] == content(l.Run, l.Seq).Readings[1]
 		got = append(got, fmt.Sprint(l.Run, l.Seq, l.Cause, l.Position, whole))
 		return nil
@@ -106,7 +107,7 @@ func TestOlderFolder(t *testing.T) {
 	}
 	checkLetters(t, &says, stopped)
 	files, aside := 0, 0
-	if err := stopped.Verify(t.Context(), func(v Verified) {
+	if err := stopped.Verify(t.Context(), func(v folder.Verified) {
 		if files++; v.Damage != nil || v.Count.Readings == 0 && !v.Quarantine {
 			t.Errorf("%+v", v)
 		}
@@ -127,7 +128,7 @@ func TestOlderFolder(t *testing.T) {
 		}
 		checkLetters(t, &says, q)
 		commitNow(t, q)
-		if _, err := os.Lstat(filepath.Join(dir, oldFile)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, folder.OldFile)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the old file is still there: %v", err)
 		}
 		if !again { // the new segments are there after a kill
@@ -183,11 +184,11 @@ func TestOlderDeadLettersDamaged(t *testing.T) {
 						t.Skip(p)
 					}
 				}()
-				c.damage(t, filepath.Join(dir, oldFile))
+				c.damage(t, filepath.Join(dir, folder.OldFile))
 			}()
 			q := openQueue(t, roomyConfig(dir))
 			n := uint64(0)
-			if err := q.Dead(t.Context(), func(l DeadLetter) error {
+			if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 				if n++; len(l.Readings) != 23 || l.Readings[1] != content(l.Run, l.Seq).Readings[1] {
 					t.Errorf("%s %d is not what was buried", l.Run, l.Seq)
 				}
@@ -198,7 +199,7 @@ func TestOlderDeadLettersDamaged(t *testing.T) {
 			if l := q.Ledger(); l.Dead.Batches != n || !l.Balanced() {
 				t.Errorf("%d letters, ledger %+v", n, l)
 			}
-			if _, err := os.Lstat(filepath.Join(dir, oldFile)); !errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Lstat(filepath.Join(dir, folder.OldFile)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the old file is still there: %v", err)
 			}
 		})

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,14 +11,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
-	"fieldbridge/store/segment"
+	"fieldbridge/store/folder"
 )
-
-// oldFile has the dead letters as earlier releases kept them: a bbolt file of
-// another kind. They are turned over when a queue finds it.
-const oldFile = "dead.db"
 
 // oldLetters are dead letters that are not turned over yet.
 type oldLetters struct {
@@ -33,89 +27,28 @@ const oldEvery = 10 * time.Second
 
 // openOldLetters counts what an old file has. Of found it takes the segments that
 // were made of it and are not complete.
-func (q *Queue) openOldLetters(found *[]*stored) {
+func (q *Queue) openOldLetters(found *[]*folder.Stored) {
 	turn := q.books.Index.Dead.Turn
 	q.books.Index.Dead.Turn = 0
-	path := filepath.Join(q.dir, oldFile)
+	path := filepath.Join(q.shelf.Dir, folder.OldFile)
 	if _, err := os.Lstat(path); err != nil {
 		return
 	}
 	q.letters.old.path = path
 	if turn != 0 {
-		*found = slices.DeleteFunc(*found, func(s *stored) bool {
+		*found = slices.DeleteFunc(*found, func(s *folder.Stored) bool {
 			if s.First >= turn {
-				os.Remove(s.path)
+				os.Remove(s.Path)
 			}
 			return s.First >= turn
 		})
 	}
-	n, _, err := eachOldLetter(path, func(DeadLetter) error { return nil })
+	n, _, err := folder.EachOldLetter(path, func(folder.DeadLetter) error { return nil })
 	if err != nil {
 		q.log.Error("the dead letters of an older release cannot be counted now, trying again", "file", path, "err", err)
 	}
 	q.letters.old.count = n
 	q.books.FindDead(n)
-}
-
-// eachOldLetter calls visit with the dead letters of an old file: the key is a
-// position, the value the length of the cause (2 bytes), the cause and a block of
-// one batch; the key "totals" has the batches and readings of all. total is that, or
-// what was found if it is more. damage says what is wrong with the file: then all
-// that is whole is taken, also what had been retried or purged before.
-func eachOldLetter(path string, visit func(DeadLetter) error) (total bridge.Count, damage, err error) {
-	type name struct {
-		run string
-		seq uint64
-	}
-	seen := make(map[name]bool)
-	var d block.Decoder
-	var said bridge.Count
-	broken := 0
-	damage, err = segment.Pairs(path, func(key, value []byte) error {
-		if string(key) == "totals" && len(value) == 24 {
-			said.Batches, said.Readings = binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[8:])
-		}
-		if len(key) != 8 {
-			return nil
-		}
-		l, ok := parseOldLetter(value, &d)
-		if !ok {
-			broken++
-			return nil
-		}
-		if seen[name{l.Run, l.Seq}] {
-			return nil
-		}
-		seen[name{l.Run, l.Seq}] = true
-		total = total.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
-		return visit(l)
-	})
-	if damage == nil && broken > 0 {
-		damage = segment.Damaged("%d dead letters are not whole", broken)
-	}
-	if damage == nil && broken == 0 || total.Batches+uint64(broken) >= said.Batches {
-		said = bridge.Count{} // that of a leaf that is free may be of another time
-	}
-	return total.Add(surplus(said, total)), damage, err
-}
-
-func parseOldLetter(v []byte, d *block.Decoder) (DeadLetter, bool) {
-	if len(v) < 2 {
-		return DeadLetter{}, false
-	}
-	n := 2 + int(binary.LittleEndian.Uint16(v))
-	if len(v) < n {
-		return DeadLetter{}, false
-	}
-	h, payload, err := block.Open(v[n:])
-	if err != nil {
-		return DeadLetter{}, false
-	}
-	entries, _, err := d.Decode(&h, payload)
-	if err != nil || len(entries) != 1 {
-		return DeadLetter{}, false
-	}
-	return DeadLetter{Entry: entries[0], Cause: string(v[2:n])}, true
 }
 
 // turnOver turns an old file of dead letters over, if there is one: now, or when
@@ -147,12 +80,12 @@ func (q *Queue) turn() error {
 			return err
 		}
 	}
-	for n := len(l.segments); n > 0 && l.segments[n-1].First >= q.books.Index.Dead.Turn; n-- {
-		q.remove(&l.shelf, l.segments[n-1]) // of a try before
+	for n := len(l.shelf.Segments); n > 0 && l.shelf.Segments[n-1].First >= q.books.Index.Dead.Turn; n-- {
+		q.remove(&l.shelf, l.shelf.Segments[n-1]) // of a try before
 	}
 	var n bridge.Count
 	w := letterWriter{q: q}
-	_, damage, err := eachOldLetter(old.path, func(letter DeadLetter) error {
+	_, damage, err := folder.EachOldLetter(old.path, func(letter folder.DeadLetter) error {
 		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(letter.Readings))})
 		err := w.add(&letter.Entry, letter.Cause)
 		if err == nil && !w.room() {
@@ -175,14 +108,14 @@ func (q *Queue) turn() error {
 		return err
 	}
 	q.seal(&l.shelf)
-	lost, more := surplus(old.count, n), surplus(n, old.count)
+	lost, more := folder.Surplus(old.count, n), folder.Surplus(n, old.count)
 	if damage != nil {
 		q.quarantine(old.path, fmt.Errorf("the dead letters are damaged, %d are saved: %w", n.Batches, damage))
 		os.RemoveAll(old.path) // if it could not be set aside
 	} else if err := os.Remove(old.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	disk.SyncDir(q.dir)
+	disk.SyncDir(q.shelf.Dir)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.books.FindDead(more)

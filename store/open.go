@@ -16,6 +16,7 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
 )
@@ -31,10 +32,10 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q := newQueue(cfg, log)
 	q.run = newRunID()
 	var failed error
-	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+	if err := os.MkdirAll(q.shelf.Dir, 0o700); err != nil {
 		failed = err
 	}
-	file, err := disk.Lock(q.dir)
+	file, err := disk.Lock(q.shelf.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 		file.Close()
 		return nil, err
 	}
-	disk.RemoveLeftovers(q.dir)
+	disk.RemoveLeftovers(q.shelf.Dir)
 	acks := q.openAcks()
 	q.openSegments(&acks, found)
 	q.books.Index.Removed = nil
@@ -60,7 +61,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 
 func newQueue(cfg Config, log *slog.Logger) *Queue {
 	q := &Queue{
-		log: log, shelf: shelf{dir: string(cfg.Dir)}, started: time.Now(),
+		log: log, shelf: folder.Shelf{Dir: string(cfg.Dir)}, started: time.Now(),
 		wake: make(chan struct{}, 1), asks: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{}),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		notice: make(chan struct{}, 1),
@@ -81,13 +82,13 @@ func newRunID() string {
 // openMeta reads the index. Without one, or with one that is damaged, the
 // segments themselves are read.
 func (q *Queue) openMeta() (found bool, err error) {
-	m, found, err := readMeta(q.dir)
-	var newer *NewerFormatError
+	m, found, err := folder.ReadIndex(q.shelf.Dir)
+	var newer *folder.NewerFormatError
 	switch {
 	case errors.As(err, &newer):
 		return false, newer
 	case err != nil:
-		q.quarantine(filepath.Join(q.dir, metaFile), fmt.Errorf("the index of the queue is damaged: %w", err))
+		q.quarantine(filepath.Join(q.shelf.Dir, folder.IndexFile), fmt.Errorf("the index of the queue is damaged: %w", err))
 		return false, nil
 	}
 	q.books.Index, q.before = m, m.Uptime
@@ -95,11 +96,10 @@ func (q *Queue) openMeta() (found bool, err error) {
 }
 
 func (q *Queue) openAcks() books.Record {
-	path := filepath.Join(q.dir, "acks")
-	a, r, err := openAcks(path)
+	path := filepath.Join(q.shelf.Dir, "acks")
+	a, r, err := folder.OpenAcks(path)
 	if err != nil {
-		a.close()
-		a.f = nil
+		a.Abandon()
 		q.quarantine(path, fmt.Errorf("the record of acknowledgements is damaged, what was acknowledged is sent again: %w", err))
 	}
 	q.keep.acks = a
@@ -111,26 +111,26 @@ func (q *Queue) openAcks() books.Record {
 // openSegments finds the segments. Those in the index are not opened; the
 // others, normally the newest alone, are read.
 func (q *Queue) openSegments(acks *books.Record, indexed bool) {
-	found, missing := q.shelf.list(q.books.Index.Segments)
-	found = slices.DeleteFunc(found, func(s *stored) bool {
+	found, missing := q.shelf.List(q.books.Index.Segments)
+	found = slices.DeleteFunc(found, func(s *folder.Stored) bool {
 		removed := slices.Contains(q.books.Index.Removed, s.First)
 		if removed {
-			os.Remove(s.path)
+			os.Remove(s.Path)
 		}
 		return removed
 	})
-	q.segments = found
+	q.shelf.Segments = found
 	q.missSegments(missing, acks)
-	q.segments = nil
+	q.shelf.Segments = nil
 	q.openShelf(&q.shelf, found, !indexed)
-	for _, s := range q.segments {
-		q.books.Done = s.countDone(q.books.Done, acks)
+	for _, s := range q.shelf.Segments {
+		q.books.Done = s.CountDone(q.books.Done, acks)
 	}
 }
 
 // openShelf takes over the segments that were found. Those of which nothing is
 // known are read, and the newest is written to again if it is right and has room.
-func (q *Queue) openShelf(sh *shelf, found []*stored, learnRuns bool) {
+func (q *Queue) openShelf(sh *folder.Shelf, found []*folder.Stored, learnRuns bool) {
 	for i, s := range found {
 		limit := block.MaxPosition
 		if i+1 < len(found) {
@@ -139,27 +139,27 @@ func (q *Queue) openShelf(sh *shelf, found []*stored, learnRuns bool) {
 		if s.Last == 0 {
 			q.surveySegment(sh, s, limit, learnRuns)
 		}
-		if s.Written.Batches == 0 && s.suspect == nil {
-			s.close()
-			os.Remove(s.path) // made, and then the power was cut; or set aside
+		if s.Written.Batches == 0 && s.Suspect == nil {
+			s.Close()
+			os.Remove(s.Path) // made, and then the power was cut; or set aside
 			continue
 		}
-		sh.segments = append(sh.segments, s)
+		sh.Segments = append(sh.Segments, s)
 		q.before = max(q.before, s.Uptime)
 	}
-	for i, s := range sh.segments {
-		if i == len(sh.segments)-1 && s.suspect == nil {
+	for i, s := range sh.Segments {
+		if i == len(sh.Segments)-1 && s.Suspect == nil {
 			q.openWriter(sh, s)
 		} else {
-			s.close()
+			s.Close()
 		}
 	}
 }
 
 // surveySegment reads a segment that is not in the index.
-func (q *Queue) surveySegment(sh *shelf, s *stored, limit bridge.Position, learnRuns bool) {
+func (q *Queue) surveySegment(sh *folder.Shelf, s *folder.Stored, limit bridge.Position, learnRuns bool) {
 	var found block.Account
-	file, err := segment.Open(s.path, q.segmentSize(sh))
+	file, err := segment.Open(s.Path, q.segmentSize(sh))
 	if err == nil {
 		found, err = file.Survey(s.First, limit)
 	}
@@ -168,54 +168,34 @@ func (q *Queue) surveySegment(sh *shelf, s *stored, limit bridge.Position, learn
 		q.salvageUnknown(sh, s, limit, err)
 		return
 	}
-	s.file, s.verified, s.Account = file, true, found
+	s.File, s.Verified, s.Account = file, true, found
 	if learnRuns {
 		q.learnRuns(s)
 	}
 }
 
 // openWriter goes on with a segment, the newest, if it has room.
-func (q *Queue) openWriter(sh *shelf, s *stored) {
+func (q *Queue) openWriter(sh *folder.Shelf, s *folder.Stored) {
 	size := q.segmentSize(sh)
-	if s.bytes > size*7/8 {
-		s.close()
+	if s.Bytes > size*7/8 {
+		s.Close()
 		return
 	}
 	var err error
-	if s.file == nil {
-		if s.file, err = segment.Open(s.path, size); err == nil {
-			err = s.file.Check(&s.Account)
+	if s.File == nil {
+		if s.File, err = segment.Open(s.Path, size); err == nil {
+			err = s.File.Check(&s.Account)
 		}
 	}
 	if err != nil {
-		s.close()
+		s.Close()
 		if segment.IsDamage(err) {
-			s.suspect = err
+			s.Suspect = err
 		}
 		return
 	}
-	s.verified = true
-	sh.writer = s
-}
-
-// countDone finds how much of a segment is done, and returns what is: all that
-// was, unless the record is of another time than the segment, as when files were
-// restored from a copy. Then what is not sure is sent again.
-func (s *stored) countDone(done books.Spans, acks *books.Record) books.Spans {
-	s.done = acks.Counts[s.First]
-	if len(done.Missing(s.First, s.Last+1)) == 0 {
-		s.done = s.Written // it was removed, but a power cut has brought it back
-	}
-	if s.done.Batches <= s.Written.Batches && s.done.Readings <= s.Written.Readings {
-		return done
-	}
-	s.done = bridge.Count{}
-	kept := books.Spans(nil)
-	for _, x := range done {
-		kept.Add(x.From, min(x.To, s.First))
-		kept.Add(max(x.From, s.Last+1), x.To)
-	}
-	return kept
+	s.Verified = true
+	sh.Writer = s
 }
 
 // begin numbers on from what was found and begins the run.
@@ -224,8 +204,8 @@ func (q *Queue) begin(acks *books.Record) {
 	if e := q.books.Done.End(); e > 0 {
 		last = e - 1
 	}
-	if n := len(q.segments); n > 0 {
-		last = max(last, q.segments[n-1].Last)
+	if n := len(q.shelf.Segments); n > 0 {
+		last = max(last, q.shelf.Segments[n-1].Last)
 	}
 	base := last
 	if acks.Next > 0 {
@@ -236,11 +216,11 @@ func (q *Queue) begin(acks *books.Record) {
 	}
 	// Between the segments there is nothing.
 	from := bridge.Position(0)
-	for _, s := range q.segments {
+	for _, s := range q.shelf.Segments {
 		q.nameUncommitted(acks, from, s.First)
 		q.books.Forget(from, s.First)
 		from = s.Last + 1
-		q.books.Find(s.waiting())
+		q.books.Find(s.Waiting())
 	}
 	q.nameUncommitted(acks, from, last+1)
 	q.books.Forget(from, base+1)
@@ -257,4 +237,10 @@ func (q *Queue) nameUncommitted(acks *books.Record, from, to bridge.Position) {
 		q.books.NameUncommitted(from, to)
 		q.postLocked()
 	}
+}
+
+// OpenStopped opens the folder of a gateway that does not run, for reading. It
+// returns a [disk.LockedError] if one does, and a [folder.NewerFormatError].
+func OpenStopped(cfg Config) (*folder.Reader, error) {
+	return folder.OpenReader(string(cfg.Dir), folder.Limits{Size: int64(cfg.MaxSize), Segment: cfg.segmentSize()})
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 // BenchmarkBacklogOpen opens folders of 100 MiB and 1 GiB, stopped cleanly and killed,
@@ -67,7 +68,7 @@ func bigFolders(b *testing.B, size int64) (stopped, killed string) {
 	}
 	for _, e := range names {
 		from, to := filepath.Join(stopped, e.Name()), filepath.Join(killed, e.Name())
-		if strings.HasPrefix(e.Name(), segmentPrefix) {
+		if strings.HasPrefix(e.Name(), folder.SegmentPrefix) {
 			err = os.Link(from, to) // it is not written any more
 		} else if data, e := os.ReadFile(from); e == nil {
 			err = os.WriteFile(to, data, 0o600)
@@ -84,7 +85,7 @@ func bigFolders(b *testing.B, size int64) (stopped, killed string) {
 
 func benchOpen(b *testing.B, dir string, cold bool) {
 	keep := map[string][]byte{} // what a start changes
-	for _, name := range []string{metaFile, "acks"} {
+	for _, name := range []string{folder.IndexFile, "acks"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			b.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 )
 
@@ -36,8 +37,8 @@ const (
 type Queue struct {
 	cfg     atomic.Pointer[Config] // changed by Apply alone
 	log     *slog.Logger
-	shelf           // of the readings
-	letters letters // the dead ones
+	shelf   folder.Shelf // of the readings
+	letters letters      // the dead ones
 	run     string
 	started time.Time // of the run, with a monotonic clock
 	before  int64     // run time of the folder before this run, ms
@@ -208,9 +209,9 @@ func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 	if p >= q.mem.Base() {
 		return
 	}
-	if s := q.shelf.of(p); s != nil {
-		s.done = s.done.Add(n)
-		if s.done == s.Written && s != q.segments[len(q.segments)-1] {
+	if s := q.shelf.Of(p); s != nil {
+		s.Done = s.Done.Add(n)
+		if s.Done == s.Written && s != q.shelf.Segments[len(q.shelf.Segments)-1] {
 			q.alarmLocked(q.now()) // it can be removed
 		}
 	}

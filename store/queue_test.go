@@ -64,9 +64,9 @@ var harness = bridgetest.Harness{
 	Open: func(t *testing.T) bridgetest.DurableQueue { return openQueue(t, testConfig(tempDir(t))) },
 	Restart: func(t *testing.T, d bridgetest.DurableQueue, crash bool) bridgetest.DurableQueue {
 		q := d.(*Queue)
-		dir := q.dir
+		dir := q.shelf.Dir
 		if crash {
-			dir = copyDir(t, q.dir)
+			dir = copyDir(t, q.shelf.Dir)
 			q.Close()
 		}
 		return openQueue(t, testConfig(dir))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/folder"
 )
 
 // TestRandomDamages changes bytes of a segment or of the dead letters at random,
@@ -20,9 +21,9 @@ func TestRandomDamages(t *testing.T) {
 	dead, deadRun := deadMaster(t)
 	for seed := range uint64(soak(60)) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
-		master, name, of := segments, filepath.Base(segmentPath("", 1)), run
+		master, name, of := segments, filepath.Base(folder.SegmentPath("", 1)), run
 		if seed%3 == 2 {
-			master, name, of = dead, filepath.Join(deadDir, filepath.Base(segmentPath("", 1))), deadRun
+			master, name, of = dead, filepath.Join(folder.DeadDir, filepath.Base(folder.SegmentPath("", 1))), deadRun
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testRandomDamage(t, rnd, copyDir(t, master), name, of) })
 		if t.Failed() {

@@ -15,11 +15,9 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
-
-// quarantineDir is where damaged files go, in the folder of the queue.
-const quarantineDir = "quarantine"
 
 // quarantine sets a damaged file aside. If that is impossible it stays where it
 // is, and is in nobody's way.
@@ -41,7 +39,7 @@ func (q *Queue) replaceDamaged(path, by string, cause error) error {
 
 // setAside moves or links a damaged file to the quarantine, and tells it.
 func (q *Queue) setAside(path string, cause error, move func(from, to string) error) bool {
-	dir := filepath.Join(q.dir, quarantineDir)
+	dir := filepath.Join(q.shelf.Dir, folder.QuarantineDir)
 	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(q.name(path), "/", "-"), time.Now().UnixMilli()))
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
@@ -68,14 +66,14 @@ func (q *Queue) repairSuspects() {
 		return
 	}
 	type suspect struct {
-		*shelf
-		*stored
+		shelf  *folder.Shelf
+		stored *folder.Stored
 	}
 	var suspects []suspect
 	q.mu.Lock()
 	for _, sh := range q.shelves() {
-		for _, s := range sh.segments {
-			if s.suspect != nil {
+		for _, s := range sh.Segments {
+			if s.Suspect != nil {
 				suspects = append(suspects, suspect{sh, s})
 			}
 		}
@@ -87,7 +85,7 @@ func (q *Queue) repairSuspects() {
 			if errors.Is(err, errUnread) {
 				q.keep.repairAt = q.now() + int64(rereadEvery)
 			}
-			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.path, "err", err)
+			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.stored.Path, "err", err)
 			q.raise(condition.QueueUnreadable, err, disk.Advice(err))
 			continue
 		}
@@ -107,13 +105,13 @@ var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
 
 // mended reports whether a segment that could not be read now can, all of it:
 // nothing was wrong with it but the disk. An error may pass.
-func (q *Queue) mended(sh *shelf, s *stored) (bool, error) {
+func (q *Queue) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
 	q.files.Lock()
 	defer q.files.Unlock()
 	if q.read.open == s {
 		q.closeReading()
 	}
-	file, err := segment.Open(s.path, q.segmentSize(sh))
+	file, err := segment.Open(s.Path, q.segmentSize(sh))
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
@@ -127,15 +125,15 @@ func (q *Queue) mended(sh *shelf, s *stored) (bool, error) {
 // repair keeps of a damaged segment what can be read, in a new file, and sets
 // the damaged one aside. What is lost is counted and named in tombstones. An
 // error means that nothing was changed, as when the disk is full.
-func (q *Queue) repair(sh *shelf, s *stored) error {
-	if s == sh.writer {
+func (q *Queue) repair(sh *folder.Shelf, s *folder.Stored) error {
+	if s == sh.Writer {
 		q.seal(sh)
 	}
 	if ok, err := q.mended(sh, s); ok || err != nil {
 		return q.readAgain(s, err)
 	}
-	cause := s.suspect
-	found, err := segment.Salvage(s.path, s.First, s.Last+1)
+	cause := s.Suspect
+	found, err := segment.Salvage(s.Path, s.First, s.Last+1)
 	defer found.Close()
 	unread := func() bool { return found != nil && found.Unread > 0 || errors.Is(err, syscall.EIO) }
 	if unread() {
@@ -150,7 +148,7 @@ func (q *Queue) repair(sh *shelf, s *stored) error {
 		return errUnread
 	}
 	var account block.Account
-	tmp := s.path + ".repair" + disk.Temporary
+	tmp := s.Path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
 		if account, err = found.Rebuild(tmp, q.segmentSize(sh)); err != nil {
 			os.Remove(tmp)
@@ -158,7 +156,7 @@ func (q *Queue) repair(sh *shelf, s *stored) error {
 		}
 	}
 	lost := q.lose(sh, s, &kept, account)
-	if sh.dead && found != nil {
+	if sh.Dead && found != nil {
 		q.nameLetters(s, &kept, found.Blocks)
 	}
 	// First the account of it, then the files: after a cut in between, the
@@ -166,44 +164,44 @@ func (q *Queue) repair(sh *shelf, s *stored) error {
 	if err := q.writeMeta(); err != nil {
 		q.wrote(true, err)
 	}
-	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", q.name(s.path), lost.Readings, cause)
+	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", q.name(s.Path), lost.Readings, cause)
 	if kept.waiting.Batches == 0 {
-		q.quarantine(s.path, cause)
+		q.quarantine(s.Path, cause)
 		q.forget(sh, s)
 		return nil
 	}
-	if err := q.replaceDamaged(s.path, tmp, cause); err != nil {
-		q.log.Error("a damaged segment of the queue is not repaired", "file", s.path, "err", err)
+	if err := q.replaceDamaged(s.Path, tmp, cause); err != nil {
+		q.log.Error("a damaged segment of the queue is not repaired", "file", s.Path, "err", err)
 	}
 	q.mu.Lock()
-	s.suspect = nil
-	s.bytes = disk.Size(s.path)
+	s.Suspect = nil
+	s.Bytes = disk.Size(s.Path)
 	q.mu.Unlock()
 	q.files.Lock()
-	s.verified = true
+	s.Verified = true
 	q.files.Unlock()
 	return nil
 }
 
 // patient takes note that the disk does not give all of a segment, and reports
 // whether that may pass yet.
-func (q *Queue) patient(s *stored) bool {
-	if s.unreadSince == 0 {
-		s.unreadSince = q.now()
+func (q *Queue) patient(s *folder.Stored) bool {
+	if s.UnreadSince == 0 {
+		s.UnreadSince = q.now()
 	}
-	return q.now()-s.unreadSince < int64(patience)
+	return q.now()-s.UnreadSince < int64(patience)
 }
 
 // readAgain takes note that nothing is wrong with a segment, if there is no error.
-func (q *Queue) readAgain(s *stored, err error) error {
+func (q *Queue) readAgain(s *folder.Stored, err error) error {
 	if err != nil {
 		return err
 	}
 	q.mu.Lock()
-	s.suspect = nil
+	s.Suspect = nil
 	q.mu.Unlock()
-	s.unreadSince = 0
-	q.log.Info("a segment can be read again", "file", s.path)
+	s.UnreadSince = 0
+	q.log.Info("a segment can be read again", "file", s.Path)
 	return nil
 }
 
@@ -215,7 +213,7 @@ type survivors struct {
 }
 
 // survey counts what was found in a damaged segment, which may be nothing.
-func (q *Queue) survey(sh *shelf, found *segment.Salvaged) (k survivors) {
+func (q *Queue) survey(sh *folder.Shelf, found *segment.Salvaged) (k survivors) {
 	if found == nil {
 		return k
 	}
@@ -235,7 +233,7 @@ func (q *Queue) survey(sh *shelf, found *segment.Salvaged) (k survivors) {
 			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
 			p := entries[i].Position
 			k.positions.Add(p, p+1)
-			if sh.dead && p < q.letters.from || !sh.dead && q.books.Done.Has(p) {
+			if sh.Dead && p < q.letters.from || !sh.Dead && q.books.Done.Has(p) {
 				k.done = k.done.Add(n)
 			} else {
 				k.waiting = k.waiting.Add(n)
@@ -248,11 +246,11 @@ func (q *Queue) survey(sh *shelf, found *segment.Salvaged) (k survivors) {
 
 // lose accounts for what is lost of a segment: what waited in it and is not
 // among the survivors.
-func (q *Queue) lose(sh *shelf, s *stored, kept *survivors, account block.Account) bridge.Count {
+func (q *Queue) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, account block.Account) bridge.Count {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	lost := s.waiting().Sub(kept.waiting)
-	if sh.dead {
+	lost := s.Waiting().Sub(kept.waiting)
+	if sh.Dead {
 		q.books.LoseDead(lost)
 	} else {
 		var gaps []books.Span
@@ -261,7 +259,7 @@ func (q *Queue) lose(sh *shelf, s *stored, kept *survivors, account block.Accoun
 		}
 		q.damageLocked(gaps, lost, s.Oldest, s.Newest)
 	}
-	s.Written, s.done = account.Written, kept.done
+	s.Written, s.Done = account.Written, kept.done
 	if kept.waiting.Batches > 0 {
 		account.First = s.First
 		s.Account = account
@@ -274,8 +272,8 @@ func (q *Queue) lose(sh *shelf, s *stored, kept *survivors, account block.Accoun
 // salvageUnknown looks for whole blocks in a segment of which nothing is known,
 // at the start. What lies between them is counted by their neighbours; what may
 // have come after the last one is not known.
-func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, cause error) {
-	found, err := segment.Salvage(s.path, s.First, limit)
+func (q *Queue) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.Position, cause error) {
+	found, err := segment.Salvage(s.Path, s.First, limit)
 	found.Close()
 	var blocks []segment.Found
 	if err == nil {
@@ -285,15 +283,15 @@ func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, caus
 	if len(blocks) > 0 {
 		for i := range blocks {
 			s.Take(&blocks[i].Header)
-			if !sh.dead {
+			if !sh.Dead {
 				q.learnRun(&blocks[i].Header)
 			}
 		}
 		before := blocks[0].Before
-		if !sh.dead && q.books.Index.Writer == s.First {
+		if !sh.Dead && q.books.Index.Writer == s.First {
 			before = q.books.Index.Before
-		} else if n := len(sh.segments); n > 0 {
-			before = sh.segments[n-1].Total
+		} else if n := len(sh.Segments); n > 0 {
+			before = sh.Segments[n-1].Total
 		}
 		s.Written = s.Total.Sub(before)
 	}
@@ -301,15 +299,15 @@ func (q *Queue) salvageUnknown(sh *shelf, s *stored, limit bridge.Position, caus
 	if limit == block.MaxPosition {
 		end = 0
 	}
-	if !sh.dead {
+	if !sh.Dead {
 		q.missAfter(s.Last, end)
 	}
 	if len(blocks) == 0 {
-		q.quarantine(s.path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", q.name(s.path), cause))
+		q.quarantine(s.Path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", q.name(s.Path), cause))
 		s.Last = 0
 		return
 	}
-	s.suspect = cause
+	s.Suspect = cause
 }
 
 // missAfter adds an open-ended tombstone for what may have come after position
@@ -322,8 +320,8 @@ func (q *Queue) missAfter(p, end bridge.Position) {
 }
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
-func (q *Queue) learnRuns(s *stored) {
-	s.file.Walk(func(h *block.Header, _ []byte) error {
+func (q *Queue) learnRuns(s *folder.Stored) {
+	s.File.Walk(func(h *block.Header, _ []byte) error {
 		q.learnRun(h)
 		return nil
 	})
@@ -337,9 +335,9 @@ func (q *Queue) learnRun(h *block.Header) {
 // are not known to be done.
 func (q *Queue) missSegments(missing []block.Account, acks *books.Record) {
 	w := q.books.Index.Writer
-	known := slices.ContainsFunc(q.segments, func(s *stored) bool { return s.First == w })
+	known := slices.ContainsFunc(q.shelf.Segments, func(s *folder.Stored) bool { return s.First == w })
 	if w != 0 && !known && (acks.Next == 0 || q.books.Done.Next(w) < acks.Next) {
-		q.log.Error("the newest segment of the queue is gone", "file", segmentPath(q.dir, w))
+		q.log.Error("the newest segment of the queue is gone", "file", folder.SegmentPath(q.shelf.Dir, w))
 		q.missAfter(w-1, 0)
 	}
 	for i := range missing {
@@ -352,7 +350,7 @@ func (q *Queue) missSegments(missing []block.Account, acks *books.Record) {
 		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
 			continue
 		}
-		q.log.Error("a segment of the queue is gone", "file", segmentPath(q.dir, m.First), "readings", lost.Readings)
+		q.log.Error("a segment of the queue is gone", "file", folder.SegmentPath(q.shelf.Dir, m.First), "readings", lost.Readings)
 		q.books.Find(lost)
 		q.damageLocked(gaps, lost, m.Oldest, m.Newest)
 	}

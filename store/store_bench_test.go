@@ -169,7 +169,7 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(float64(readings)/time.Since(start).Seconds(), "drain-readings/s")
 	b.ReportMetric(float64(peak-before)/(1<<20), "draining-MiB")
 	commitNow(b, q)
-	b.ReportMetric(float64(dirSize(b, q.dir)), "drained-B")
+	b.ReportMetric(float64(dirSize(b, q.shelf.Dir)), "drained-B")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -232,7 +232,7 @@ func TestAcksAreRecordedInTime(t *testing.T) {
 			ackAll(q, waiting[:min(10, len(waiting))])
 			time.Sleep(c.after)
 			synctest.Wait()
-			killed, err := Open(testConfig(copyDir(t, q.dir)), quiet)
+			killed, err := Open(testConfig(copyDir(t, q.shelf.Dir)), quiet)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/store/folder"
 )
 
 // TestVerifySeesAllFiles damages a segment and the dead letters: a stopped queue
@@ -17,15 +19,15 @@ func TestVerifySeesAllFiles(t *testing.T) {
 	if err := master.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dir := copyDir(t, master.dir)
-	segment, letters := filepath.Base(master.segments[1].path), filepath.Join(deadDir, filepath.Base(deadPath("")))
+	dir := copyDir(t, master.shelf.Dir)
+	segment, letters := filepath.Base(master.shelf.Segments[1].Path), filepath.Join(folder.DeadDir, filepath.Base(deadPath("")))
 	onPage(pageLeaf, 5, flipAt(2000))(t, filepath.Join(dir, segment))
 	onPage(pageLeaf, 1, flipAt(1000))(t, filepath.Join(dir, letters))
 	verify := func(q interface {
-		Verify(ctx context.Context, found func(Verified)) error
+		Verify(ctx context.Context, found func(folder.Verified)) error
 	}) (bad, aside []string) {
 		t.Helper()
-		if err := q.Verify(t.Context(), func(v Verified) {
+		if err := q.Verify(t.Context(), func(v folder.Verified) {
 			switch {
 			case v.Damage != nil:
 				bad = append(bad, v.File)

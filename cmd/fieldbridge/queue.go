@@ -21,7 +21,7 @@ import (
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
-	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 // queueCommand looks at a queue and changes it.
@@ -93,7 +93,7 @@ func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) er
 	var err error
 	switch op {
 	case control.Inspect:
-		var r store.Report
+		var r folder.Report
 		if err = json.Unmarshal(answer, &r); err == nil {
 			printReport(stdout, r)
 		}
@@ -164,7 +164,7 @@ func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
 }
 
 // printReport tells a person what is in the queue.
-func printReport(w io.Writer, r store.Report) {
+func printReport(w io.Writer, r folder.Report) {
 	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, words.Thousands(r.Waiting.Batches),
 		words.Thousands(r.Waiting.Readings),
 		words.Thousands(r.Dead.Batches))

@@ -17,6 +17,7 @@ import (
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 // queueWith returns a queue of n batches of two readings in a folder of its own.
@@ -88,7 +89,7 @@ func testQueueCommand(t *testing.T, dir string) {
 	if lines := strings.Count(csv, "\n"); lines != 201 || !strings.Contains(csv, ",press-line,") {
 		t.Errorf("%d lines of csv: %.300s", lines, csv)
 	}
-	var report store.Report
+	var report folder.Report
 	if err := json.Unmarshal([]byte(want("segments", "inspect", dir, "--json")), &report); err != nil ||
 		report.Waiting.Batches != 100 {
 		t.Errorf("inspect: %v %+v", err, report)

@@ -20,8 +20,8 @@ import (
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 	"fieldbridge/gateway/export"
-	"fieldbridge/store"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 )
 
 // exporting is what an export is asked for.
@@ -140,7 +140,7 @@ const partial = ".part"
 // expected returns how many lines an export has about.
 func expected(ctx context.Context, at *control.At, r control.Queue) uint64 {
 	var answer bytes.Buffer
-	var report store.Report
+	var report folder.Report
 	if _, err := at.Do(ctx, control.Queue{Op: control.Inspect}, &answer, io.Discard); err != nil ||
 		json.Unmarshal(answer.Bytes(), &report) != nil {
 		return 0

@@ -19,7 +19,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
-	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 // refused runs 'fieldbridge queue' with args, which must fail and say why.
@@ -142,7 +142,7 @@ func TestQueueChangeKeepsTheRest(t *testing.T) {
 	}
 	var n bridge.Count
 	do("dead-retry", &n)
-	var r store.Report
+	var r folder.Report
 	do("inspect", &r)
 	if n.Batches != uint64(len(entries)) || r.Waiting.Batches != 100 || r.Dead.Batches != 0 ||
 		len(r.Tombstones) != 2 || r.Tombstones[0].Cause != "dead" || r.Tombstones[1].Cause != "retried" ||
@@ -155,10 +155,10 @@ func TestQueueReportForPeople(t *testing.T) {
 	day := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	count := func(batches, readings uint64) bridge.Count { return bridge.Count{Batches: batches, Readings: readings} }
 	var out bytes.Buffer
-	printReport(&out, store.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60),
+	printReport(&out, folder.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60),
 		Bytes: 9 << 20, MaxSize: 1 << 30,
 		BytesPerReading: 3.456, FullIn: 77*time.Hour + 12*time.Minute,
-		Segments: []store.SegmentInfo{
+		Segments: []folder.SegmentInfo{
 			{File: "seg-0000000000000001.db", First: 1, Last: 100000, Written: count(100000, 2000000),
 				Waiting: count(90000, 1800000), Bytes: 7 << 20,
 				Oldest: day, Newest: day.Add(5 * time.Hour), Age: 90 * time.Minute},
@@ -166,7 +166,7 @@ func TestQueueReportForPeople(t *testing.T) {
 		},
 		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"},
 			{Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
-	printReport(&out, store.Report{Dir: "queue"})
+	printReport(&out, folder.Report{Dir: "queue"})
 	printDead(&out, &out, control.DeadLetters{Total: count(2, 3),
 		Letters: []control.DeadLetter{{Run: "3k7q9x2m", Seq: 7, Device: "boiler", At: day, Readings: 2,
 			Cause: "PUBACK 0x99"}}})

@@ -22,7 +22,7 @@ import (
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 const reloadDevices = 50
@@ -375,7 +375,7 @@ func TestReloadOfTheRest(t *testing.T) {
 	if !strings.Contains(r.log.String(), `"msg":"so it is","part":"test"`) {
 		t.Errorf("log: %q", r.log.String())
 	}
-	var report store.Report
+	var report folder.Report
 	_, said, _ := call(t, "queue", "inspect", r.file, "--json")
 	if err := json.Unmarshal([]byte(said), &report); err != nil || report.MaxSize != 64<<20 {
 		t.Errorf("max_size is %d: %v", report.MaxSize, err)

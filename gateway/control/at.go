@@ -17,6 +17,7 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/folder"
 )
 
 // At is where a request to a queue is done: by the gateway that runs there, else
@@ -28,7 +29,7 @@ type At struct {
 }
 
 // Do does r and writes the answer to w. It returns what was exported.
-func (at *At) Do(ctx context.Context, r Queue, w, stderr io.Writer) (x store.Exported, err error) {
+func (at *At) Do(ctx context.Context, r Queue, w, stderr io.Writer) (x folder.Exported, err error) {
 	x, err = at.ask(ctx, r, w)
 	if !errors.Is(err, ErrNotRunning) {
 		return x, err
@@ -48,7 +49,7 @@ func (at *At) Do(ctx context.Context, r Queue, w, stderr io.Writer) (x store.Exp
 }
 
 // ask lets the running gateway do r.
-func (at *At) ask(ctx context.Context, r Queue, w io.Writer) (x store.Exported, err error) {
+func (at *At) ask(ctx context.Context, r Queue, w io.Writer) (x folder.Exported, err error) {
 	body, err := queuePage.open(ctx, string(at.Store.Dir), r)
 	if err != nil {
 		return x, err
@@ -99,7 +100,7 @@ func (at *At) open(change bool, stderr io.Writer) (q viewed, err error) {
 		q, err = store.OpenStopped(cfg)
 	}
 	var locked *disk.LockedError
-	var newer *store.NewerFormatError
+	var newer *folder.NewerFormatError
 	if err == nil || errors.As(err, &locked) || errors.As(err, &newer) {
 		return q, held(dir, err)
 	}

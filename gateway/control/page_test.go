@@ -17,6 +17,7 @@ import (
 	"fieldbridge/console"
 	"fieldbridge/setting"
 	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 // serve serves mux on the socket in dir until the test ends.
@@ -83,8 +84,8 @@ func TestPageRefuses(t *testing.T) {
 func TestQueueRequestAsJSON(t *testing.T) {
 	at := time.Date(2026, 11, 23, 8, 0, 0, 123, time.UTC)
 	for _, r := range []Queue{{Op: Inspect}, {Op: DeadList, Limit: 7},
-		{Op: Export, Format: "csv", Filter: store.Filter{Since: at, Until: at.Add(time.Hour), Device: "a b&c"}},
-		{Op: Forget, Exported: store.Exported{Run: "3k7q9x2m", Ranges: []store.Range{{From: 1, To: 1 << 60}}, Unread: 2}}} {
+		{Op: Export, Format: "csv", Filter: folder.Filter{Since: at, Until: at.Add(time.Hour), Device: "a b&c"}},
+		{Op: Forget, Exported: folder.Exported{Run: "3k7q9x2m", Ranges: []folder.Range{{From: 1, To: 1 << 60}}, Unread: 2}}} {
 		data, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)

@@ -14,17 +14,18 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/gateway/export"
 	"fieldbridge/store"
+	"fieldbridge/store/folder"
 )
 
 // Queue is one thing to do with a queue. It is done by the gateway that owns the
 // folder, or on the folder itself when none runs: see [At].
 type Queue struct {
-	Op     Op           `json:"op"`
-	Format string       `json:"format,omitempty"` // of an export
-	Filter store.Filter `json:"filter,omitzero"`  // of an export and of forgetting it
-	Limit  int          `json:"limit,omitempty"`  // of DeadList
+	Op     Op            `json:"op"`
+	Format string        `json:"format,omitempty"` // of an export
+	Filter folder.Filter `json:"filter,omitzero"`  // of an export and of forgetting it
+	Limit  int           `json:"limit,omitempty"`  // of DeadList
 	// Exported is what an export has read, and may be forgotten.
-	Exported store.Exported `json:"exported,omitzero"`
+	Exported folder.Exported `json:"exported,omitzero"`
 }
 
 // Op is what to do with a queue.
@@ -52,10 +53,10 @@ const queuePage Page[Queue, queuePart] = "/queue"
 
 // queuePart is some of what is written, or the end of it.
 type queuePart struct {
-	Data     []byte         `json:"data,omitempty"`
-	End      bool           `json:"end,omitempty"`
-	Exported store.Exported `json:"exported,omitzero"` // at the end of an export
-	Error    string         `json:"error,omitempty"`   // at the end: why it is not complete
+	Data     []byte          `json:"data,omitempty"`
+	End      bool            `json:"end,omitempty"`
+	Exported folder.Exported `json:"exported,omitzero"` // at the end of an export
+	Error    string          `json:"error,omitempty"`   // at the end: why it is not complete
 }
 
 // Verified is what the verification of one file says.
@@ -86,16 +87,16 @@ type DeadLetter struct {
 // viewed is a queue to look at: one that is open, or the folder of one that is
 // stopped.
 type viewed interface {
-	Inspect() store.Report
-	Verify(ctx context.Context, found func(store.Verified)) error
-	Entries(ctx context.Context, f store.Filter, visit func([]bridge.Entry) error) (store.Exported, error)
-	Dead(ctx context.Context, visit func(store.DeadLetter) error) error
+	Inspect() folder.Report
+	Verify(ctx context.Context, found func(folder.Verified)) error
+	Entries(ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error) (folder.Exported, error)
+	Dead(ctx context.Context, visit func(folder.DeadLetter) error) error
 	Close() error
 }
 
 // do does it on q and writes the answer: an export as it is, all else as JSON. It
 // returns what was exported.
-func (r *Queue) do(ctx context.Context, q viewed, gateway string, w io.Writer) (x store.Exported, err error) {
+func (r *Queue) do(ctx context.Context, q viewed, gateway string, w io.Writer) (x folder.Exported, err error) {
 	var answer any
 	queue, open := q.(*store.Queue)
 	if r.Op.changes() && !open {
@@ -127,10 +128,10 @@ func (r *Queue) do(ctx context.Context, q viewed, gateway string, w io.Writer) (
 	return x, json.NewEncoder(w).Encode(answer)
 }
 
-func (r *Queue) export(ctx context.Context, q viewed, gateway string, w io.Writer) (store.Exported, error) {
+func (r *Queue) export(ctx context.Context, q viewed, gateway string, w io.Writer) (folder.Exported, error) {
 	x, err := export.New(w, r.Format, gateway)
 	if err != nil {
-		return store.Exported{}, err
+		return folder.Exported{}, err
 	}
 	exported, err := q.Entries(ctx, r.Filter, x.Write)
 	if err != nil {
@@ -141,7 +142,7 @@ func (r *Queue) export(ctx context.Context, q viewed, gateway string, w io.Write
 
 func verifyAll(ctx context.Context, q viewed) ([]Verified, error) {
 	all := []Verified{}
-	err := q.Verify(ctx, func(f store.Verified) {
+	err := q.Verify(ctx, func(f folder.Verified) {
 		v := Verified{File: f.File, Bytes: f.Bytes, Count: f.Count, Quarantine: f.Quarantine}
 		if f.Damage != nil {
 			v.Damage = f.Damage.Error()
@@ -158,7 +159,7 @@ var errEnough = errors.New("enough")
 // while it reads them.
 func listDead(ctx context.Context, q viewed, limit int) (DeadLetters, error) {
 	list := DeadLetters{Letters: []DeadLetter{}}
-	err := q.Dead(ctx, func(l store.DeadLetter) error {
+	err := q.Dead(ctx, func(l folder.DeadLetter) error {
 		if len(list.Letters) >= limit {
 			return errEnough
 		}

@@ -1,4 +1,4 @@
-package store
+package folder
 
 import (
 	"context"
@@ -18,30 +18,35 @@ import (
 // there: damage is told and left as it is. It begins no run. It is for one goroutine
 // at a time; [Reader.Close] gives the folder back.
 type Reader struct {
-	cfg     Config
+	limits  Limits
 	lock    *os.File
 	meta    books.Index
 	done    books.Spans
 	uptime  int64 // run time of the folder, ms
-	queue   shelf
-	letters shelf
+	queue   Shelf
+	letters Shelf
 	old     string // a file of dead letters of an older release
 	dead    bridge.Count
 }
 
-// OpenStopped opens the folder of a gateway that does not run. It returns a
+// Limits is how large what is in a folder may be, in bytes.
+type Limits struct {
+	Size    int64 // of everything
+	Segment int64 // of a segment
+}
+
+// OpenReader opens the folder of a gateway that does not run. It returns a
 // [disk.LockedError] if one does, and a [NewerFormatError].
-func OpenStopped(cfg Config) (*Reader, error) {
-	dir := string(cfg.Dir)
+func OpenReader(dir string, limits Limits) (*Reader, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
-	r := &Reader{cfg: cfg, queue: shelf{dir: dir}, letters: shelf{dir: filepath.Join(dir, deadDir), dead: true}}
+	r := &Reader{limits: limits, queue: Shelf{Dir: dir}, letters: Shelf{Dir: filepath.Join(dir, DeadDir), Dead: true}}
 	var err error
 	if r.lock, err = disk.Hold(dir); err != nil {
 		return nil, err
 	}
-	if r.meta, _, err = readMeta(dir); err != nil {
+	if r.meta, _, err = ReadIndex(dir); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -52,9 +57,9 @@ func OpenStopped(cfg Config) (*Reader, error) {
 	}
 	r.done, r.uptime = acks.Done, max(r.meta.Uptime, acks.Uptime)
 	r.list(&r.queue, r.meta.Segments)
-	for _, s := range r.queue.segments {
+	for _, s := range r.queue.Segments {
 		if s.Written.Batches > 0 {
-			r.done = s.countDone(r.done, &acks)
+			r.done = s.CountDone(r.done, &acks)
 		}
 	}
 	r.list(&r.letters, r.meta.Dead.Segments)
@@ -70,19 +75,19 @@ func (r *Reader) Close() error {
 	return r.lock.Close()
 }
 
-func (r *Reader) segmentSize() int64 { return r.cfg.segmentSize() }
+func (r *Reader) segmentSize() int64 { return r.limits.Segment }
 
 // list finds the segments of a shelf, and reads those that are not in the index.
-func (r *Reader) list(sh *shelf, index []block.Account) {
-	sh.segments, _ = sh.list(index)
-	for _, s := range sh.segments {
+func (r *Reader) list(sh *Shelf, index []block.Account) {
+	sh.Segments, _ = sh.List(index)
+	for _, s := range sh.Segments {
 		if s.Last == 0 {
-			file, err := segment.Look(s.path, r.segmentSize())
+			file, err := segment.Look(s.Path, r.segmentSize())
 			if err == nil {
 				s.Account, err = file.Survey(s.First, block.MaxPosition)
 			}
 			file.Close()
-			s.suspect = err
+			s.Suspect = err
 		}
 		r.uptime = max(r.uptime, s.Uptime)
 	}
@@ -91,71 +96,71 @@ func (r *Reader) list(sh *shelf, index []block.Account) {
 // countDead counts the dead letters that are not gone.
 func (r *Reader) countDead() {
 	m := &r.meta.Dead
-	if old := filepath.Join(r.queue.dir, oldFile); disk.Size(old) > 0 {
-		n, _, _ := eachOldLetter(old, func(DeadLetter) error { return nil })
+	if old := filepath.Join(r.queue.Dir, OldFile); disk.Size(old) > 0 {
+		n, _, _ := EachOldLetter(old, func(DeadLetter) error { return nil })
 		r.old, r.dead = old, n
 	}
-	r.letters.segments = slices.DeleteFunc(r.letters.segments, func(s *stored) bool {
+	r.letters.Segments = slices.DeleteFunc(r.letters.Segments, func(s *Stored) bool {
 		return s.Last != 0 && s.Last < m.From || r.old != "" && m.Turn != 0 && s.First >= m.Turn
 	})
-	for _, s := range r.letters.segments {
+	for _, s := range r.letters.Segments {
 		if s.First <= m.From && m.From <= s.Last {
-			s.done = m.Gone
+			s.Done = m.Gone
 		}
-		r.dead = r.dead.Add(surplus(s.Written, s.done))
+		r.dead = r.dead.Add(Surplus(s.Written, s.Done))
 	}
 }
 
 // Inspect returns what is in the queue without reading its blocks.
 func (r *Reader) Inspect() Report {
-	out := Report{Dir: r.queue.dir, Bytes: folderSize(r.queue.dir), Dead: r.dead, MaxSize: int64(r.cfg.MaxSize)}
-	for _, s := range r.queue.segments {
-		out.Waiting = out.Waiting.Add(s.waiting())
+	out := Report{Dir: r.queue.Dir, Bytes: Size(r.queue.Dir), Dead: r.dead, MaxSize: r.limits.Size}
+	for _, s := range r.queue.Segments {
+		out.Waiting = out.Waiting.Add(s.Waiting())
 	}
-	out.fill(r.queue.segments, &r.meta, r.uptime)
+	out.Fill(r.queue.Segments, &r.meta, r.uptime)
 	return out
 }
 
 // Verify reads every block of every segment, every dead letter, and what can still
 // be read of the files in quarantine, and calls found with each file.
 func (r *Reader) Verify(ctx context.Context, found func(Verified)) error {
-	for _, sh := range []*shelf{&r.queue, &r.letters} {
-		for _, s := range sh.segments {
+	for _, sh := range []*Shelf{&r.queue, &r.letters} {
+		for _, s := range sh.Segments {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			v := Verified{Bytes: s.bytes, Count: s.Written}
-			v.File, _ = filepath.Rel(r.queue.dir, s.path)
-			if sh.dead {
-				v.Count = s.waiting()
+			v := Verified{Bytes: s.Bytes, Count: s.Written}
+			v.File, _ = filepath.Rel(r.queue.Dir, s.Path)
+			if sh.Dead {
+				v.Count = s.Waiting()
 			}
-			file, err := segment.Look(s.path, r.segmentSize())
+			file, err := segment.Look(s.Path, r.segmentSize())
 			if err == nil {
 				err = file.Check(&s.Account)
 			}
 			file.Close()
-			if v.Damage = errors.Join(s.suspect, err); v.Damage != nil {
+			if v.Damage = errors.Join(s.Suspect, err); v.Damage != nil {
 				v.Count = bridge.Count{}
 			}
 			found(v)
 		}
 	}
 	if r.old != "" {
-		v := Verified{File: oldFile, Bytes: disk.Size(r.old)}
+		v := Verified{File: OldFile, Bytes: disk.Size(r.old)}
 		var err error
-		v.Count, v.Damage, err = eachOldLetter(r.old, func(DeadLetter) error { return nil })
+		v.Count, v.Damage, err = EachOldLetter(r.old, func(DeadLetter) error { return nil })
 		if v.Damage = errors.Join(v.Damage, err); v.Damage != nil {
 			v.Count = bridge.Count{}
 		}
 		found(v)
 	}
-	return verifyQuarantine(ctx, r.queue.dir, found)
+	return VerifyQuarantine(ctx, r.queue.Dir, found)
 }
 
 // Entries calls visit with the waiting batches, the oldest first, a block at a
 // time. What cannot be read is left out and counted.
 func (r *Reader) Entries(ctx context.Context, f Filter, visit func([]bridge.Entry) error) (x Exported, err error) {
-	for _, s := range r.queue.segments {
+	for _, s := range r.queue.Segments {
 		if err := r.entries(ctx, s, f, &x, visit); err != nil {
 			return x, err
 		}
@@ -165,8 +170,8 @@ func (r *Reader) Entries(ctx context.Context, f Filter, visit func([]bridge.Entr
 
 // entries gives the waiting batches of one segment. The error is that of visit, or
 // of ctx.
-func (r *Reader) entries(ctx context.Context, s *stored, f Filter, x *Exported, visit func([]bridge.Entry) error) error {
-	file, err := segment.Look(s.path, r.segmentSize())
+func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported, visit func([]bridge.Entry) error) error {
+	file, err := segment.Look(s.Path, r.segmentSize())
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
@@ -185,13 +190,13 @@ func (r *Reader) entries(ctx context.Context, s *stored, f Filter, x *Exported, 
 		if entries, _, err = d.Decode(&h, h.Payload(buf)); err != nil {
 			break
 		}
-		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.Has(e.Position) || !f.allows(&e) })
+		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.Has(e.Position) || !f.Allows(&e) })
 		if len(entries) > 0 {
 			if err := visit(entries); err != nil {
 				return err
 			}
 		}
-		x.add(p, h.Last+1)
+		x.Add(p, h.Last+1)
 		p = h.Last + 1
 	}
 	if err != nil {
@@ -209,21 +214,21 @@ func (r *Reader) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 		return failed == nil, nil
 	}
 	if r.old != "" {
-		eachOldLetter(r.old, func(l DeadLetter) error {
+		EachOldLetter(r.old, func(l DeadLetter) error {
 			see(l)
 			return failed
 		})
 	}
-	for _, s := range r.letters.segments {
+	for _, s := range r.letters.Segments {
 		if failed != nil {
 			break
 		}
-		file, err := segment.Look(s.path, r.segmentSize())
+		file, err := segment.Look(s.Path, r.segmentSize())
 		if err != nil {
 			continue
 		}
 		var d block.Decoder
-		eachLetter(file, max(s.First, r.meta.Dead.From), s.Last, &d, see)
+		EachLetter(file, max(s.First, r.meta.Dead.From), s.Last, &d, see)
 		file.Close()
 	}
 	return failed

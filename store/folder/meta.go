@@ -1,4 +1,4 @@
-package store
+package folder
 
 import (
 	"encoding/json"
@@ -13,26 +13,28 @@ import (
 	"fieldbridge/store/disk"
 )
 
-// formatVersion is the version of the folder's layout. A newer one is refused, and
+// Version is the version of the folder's layout. A newer one is refused, and
 // an older one is read. Version 2 has blocks of version 2.
-const formatVersion = 2
+const Version = 2
 
-const metaFile = "meta"
+// IndexFile is the name of the index.
+const IndexFile = "meta"
 
-// NewerFormatError is why [Open] refuses a folder that a newer program wrote.
+// NewerFormatError is why a folder is refused that a newer program wrote.
 type NewerFormatError struct {
 	Dir    string
 	Format int
 }
 
+// Error implements error.
 func (e *NewerFormatError) Error() string {
 	return fmt.Sprintf("open queue %s: its format is version %d, this program knows %d: it is left as it is; "+
-		"run the newer program, or give this one another folder", e.Dir, e.Format, formatVersion)
+		"run the newer program, or give this one another folder", e.Dir, e.Format, Version)
 }
 
-// readMeta returns the meta file's content; found is false when there is none.
-func readMeta(dir string) (m books.Index, found bool, err error) {
-	data, err := os.ReadFile(filepath.Join(dir, metaFile))
+// ReadIndex returns the index's content; found is false when there is none.
+func ReadIndex(dir string) (m books.Index, found bool, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, IndexFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
@@ -46,20 +48,20 @@ func readMeta(dir string) (m books.Index, found bool, err error) {
 	if err := json.Unmarshal(value, &m); err != nil {
 		return books.Index{}, true, err
 	}
-	if m.Format > formatVersion {
+	if m.Format > Version {
 		return m, true, &NewerFormatError{dir, m.Format}
 	}
 	return m, true, nil
 }
 
-// writeMeta replaces the meta file and returns the bytes written.
-func writeMeta(dir string, m books.Index) (int, error) {
+// WriteIndex replaces the index and returns the bytes written.
+func WriteIndex(dir string, m books.Index) (int, error) {
 	value, err := json.Marshal(m)
 	if err != nil {
 		return 0, fmt.Errorf("write queue index: %w", err)
 	}
 	data := disk.Frame(value)
-	if err := disk.Replace(filepath.Join(dir, metaFile), data); err != nil {
+	if err := disk.Replace(filepath.Join(dir, IndexFile), data); err != nil {
 		return 0, fmt.Errorf("write queue index: %w", err)
 	}
 	return len(data), nil

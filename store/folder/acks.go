@@ -1,4 +1,4 @@
-package store
+package folder
 
 import (
 	"fmt"
@@ -12,20 +12,20 @@ import (
 // ackHalf is where the second record begins in the file, which is sparse.
 const ackHalf = books.MostRecord
 
-// ackFile holds the two newest records, each in its own half of the file, so
+// Acks holds the two newest records, each in its own half of the file, so
 // that a cut while one is written leaves the other. It is of its own so that a
 // damaged segment takes no acknowledgements with it, and a record costs one sync.
-type ackFile struct {
+type Acks struct {
 	path   string
 	f      *os.File
 	number uint64 // of the last record
 	buf    []byte
 }
 
-// openAcks opens the file, which it makes if there is none, and returns what
+// OpenAcks opens the file, which it makes if there is none, and returns what
 // [newestAcks] says of it.
-func openAcks(path string) (a *ackFile, r books.Record, broken error) {
-	a = &ackFile{path: path}
+func OpenAcks(path string) (a *Acks, r books.Record, broken error) {
+	a = &Acks{path: path}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		// Perhaps it can be read at least, on a file system that is read-only.
@@ -81,8 +81,8 @@ func readAcks(f io.Reader) (r books.Record, err error) {
 	return books.ParseRecord(head[:], rest)
 }
 
-// write makes r durable. It returns the bytes written.
-func (a *ackFile) write(r *books.Record) (int, error) {
+// Write makes r durable. It returns the bytes written.
+func (a *Acks) Write(r *books.Record) (int, error) {
 	if a.f == nil {
 		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
@@ -110,9 +110,16 @@ func (a *ackFile) write(r *books.Record) (int, error) {
 	return len(b), nil
 }
 
-func (a *ackFile) close() error {
+// Close closes the file.
+func (a *Acks) Close() error {
 	if a.f == nil {
 		return nil
 	}
 	return a.f.Close()
+}
+
+// Abandon closes a file that is set aside; the next record begins a new one.
+func (a *Acks) Abandon() {
+	_ = a.Close() // nothing in it is worth an error
+	a.f = nil
 }

@@ -1,0 +1,126 @@
+package folder
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"fieldbridge/bridge"
+	"fieldbridge/store/block"
+	"fieldbridge/store/books"
+	"fieldbridge/store/segment"
+)
+
+// DeadLetter is a batch that the cloud refuses for good.
+type DeadLetter struct {
+	bridge.Entry
+	Cause  string
+	Number bridge.Position // its own, in the order of burial
+}
+
+// EachLetter calls visit with the letters from number p to last of a segment,
+// until it wants no more. It returns where to go on.
+func EachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
+	var buf []byte
+	for p <= last {
+		data, h, err := file.Find(p, buf)
+		if err != nil || data == nil || h.First > last {
+			return max(p, last+1), err
+		}
+		buf = data
+		entries, _, err := d.Decode(&h, h.Payload(data))
+		if err != nil || len(entries) != 1 {
+			return p, segment.Damaged("dead letter %d: %w", h.First, errors.Join(err, block.ErrChecksum))
+		}
+		letter := DeadLetter{Entry: entries[0], Cause: h.Cause, Number: h.First}
+		letter.Position = h.Origin
+		p = h.Last + 1
+		if more, err := visit(letter); !more || err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// Letter returns what the books want to know of a dead letter.
+func (l *DeadLetter) Letter() books.Letter {
+	return books.Letter{Run: l.Run, Seq: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},
+		At: l.At.UnixMilli()}
+}
+
+// OldFile has the dead letters as earlier releases kept them: a bbolt file of
+// another kind. They are turned over when a queue finds it.
+const OldFile = "dead.db"
+
+// EachOldLetter calls visit with the dead letters of an old file: the key is a
+// position, the value the length of the cause (2 bytes), the cause and a block of
+// one batch; the key "totals" has the batches and readings of all. total is that, or
+// what was found if it is more. damage says what is wrong with the file: then all
+// that is whole is taken, also what had been retried or purged before.
+func EachOldLetter(path string, visit func(DeadLetter) error) (total bridge.Count, damage, err error) {
+	type name struct {
+		run string
+		seq uint64
+	}
+	seen := make(map[name]bool)
+	var d block.Decoder
+	var said bridge.Count
+	broken := 0
+	damage, err = segment.Pairs(path, func(key, value []byte) error {
+		if string(key) == "totals" && len(value) == 24 {
+			said.Batches, said.Readings = binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[8:])
+		}
+		if len(key) != 8 {
+			return nil
+		}
+		l, ok := parseOldLetter(value, &d)
+		if !ok {
+			broken++
+			return nil
+		}
+		if seen[name{l.Run, l.Seq}] {
+			return nil
+		}
+		seen[name{l.Run, l.Seq}] = true
+		total = total.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
+		return visit(l)
+	})
+	if damage == nil && broken > 0 {
+		damage = segment.Damaged("%d dead letters are not whole", broken)
+	}
+	if damage == nil && broken == 0 || total.Batches+uint64(broken) >= said.Batches {
+		said = bridge.Count{} // that of a leaf that is free may be of another time
+	}
+	return total.Add(Surplus(said, total)), damage, err
+}
+
+func parseOldLetter(v []byte, d *block.Decoder) (DeadLetter, bool) {
+	if len(v) < 2 {
+		return DeadLetter{}, false
+	}
+	n := 2 + int(binary.LittleEndian.Uint16(v))
+	if len(v) < n {
+		return DeadLetter{}, false
+	}
+	h, payload, err := block.Open(v[n:])
+	if err != nil {
+		return DeadLetter{}, false
+	}
+	entries, _, err := d.Decode(&h, payload)
+	if err != nil || len(entries) != 1 {
+		return DeadLetter{}, false
+	}
+	return DeadLetter{Entry: entries[0], Cause: string(v[2:n])}, true
+}
+
+// Surplus returns by how much a is more than b.
+func Surplus(a, b bridge.Count) bridge.Count {
+	return bridge.Count{Batches: a.Batches - min(a.Batches, b.Batches), Readings: a.Readings - min(a.Readings, b.Readings)}
+}
+
+// DeadDir has the dead letters: segments as those of the queue. Each block has one
+// batch, what the cloud has against it, and the position that it had. The letters
+// are numbered in the order in which they were buried.
+const DeadDir = "dead"
+
+// QuarantineDir is where damaged files go, in the folder of the queue.
+const QuarantineDir = "quarantine"

@@ -1,0 +1,93 @@
+package folder
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/store/books"
+	"fieldbridge/store/disk"
+)
+
+// SegmentInfo is a segment, for people.
+type SegmentInfo struct {
+	File    string          `json:"file"`
+	First   bridge.Position `json:"first"` // positions
+	Last    bridge.Position `json:"last"`
+	Written bridge.Count    `json:"written"`
+	Waiting bridge.Count    `json:"waiting"`
+	Bytes   int64           `json:"bytes"` // on disk
+	Oldest  time.Time       `json:"oldest"`
+	Newest  time.Time       `json:"newest"`
+	Age     time.Duration   `json:"age_ns"` // of its newest block, in run time
+	Damage  string          `json:"damage,omitempty"`
+}
+
+// Report is what an inspection finds.
+type Report struct {
+	Dir             string             `json:"dir"`
+	Segments        []SegmentInfo      `json:"segments"`
+	Waiting         bridge.Count       `json:"waiting"`
+	Dead            bridge.Count       `json:"dead"`
+	Bytes           int64              `json:"bytes"` // of everything in the folder
+	MaxSize         int64              `json:"max_size"`
+	BytesPerReading float64            `json:"bytes_per_reading"`
+	Tombstones      []bridge.Tombstone `json:"tombstones"` // not yet acknowledged
+	Runs            []bridge.RunRecord `json:"runs"`       // not yet acknowledged
+	// FullIn is when max_size is reached at the rate of the segments on disk; 0
+	// if that cannot be said.
+	FullIn time.Duration `json:"full_in_ns,omitempty"`
+}
+
+// Fill adds what the segments and the index say.
+func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
+	var written bridge.Count
+	var bytes int64
+	for _, s := range segments {
+		info := SegmentInfo{File: filepath.Base(s.Path), First: s.First, Last: s.Last, Written: s.Written, Waiting: s.Waiting(),
+			Bytes: s.Bytes, Oldest: time.UnixMilli(s.Oldest).UTC(), Newest: time.UnixMilli(s.Newest).UTC(),
+			Age: time.Duration(uptime-s.Uptime) * time.Millisecond}
+		if s.Suspect != nil {
+			info.Damage = s.Suspect.Error()
+		}
+		written = written.Add(s.Written)
+		bytes += s.Bytes
+		r.Segments = append(r.Segments, info)
+	}
+	if written.Readings > 0 {
+		r.BytesPerReading = float64(bytes) / float64(written.Readings)
+	}
+	if n := len(r.Segments); n > 0 {
+		r.FullIn = FullIn(r.Segments[n-1].Newest.Sub(r.Segments[0].Oldest), bytes, r.MaxSize-r.Bytes)
+	}
+	for i := range m.Tombstones {
+		r.Tombstones = append(r.Tombstones, m.Tombstones[i].Tombstone())
+	}
+	r.Runs = m.Runs.Untold()
+}
+
+// Size returns what everything in a folder takes on the disk, in bytes.
+func Size(dir string) (total int64) {
+	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			if info, err := e.Info(); err == nil {
+				total += disk.Allocated(info)
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+// FullIn returns how long it takes to write left bytes when it took span to
+// write bytes of them; 0 if that cannot be said.
+func FullIn(span time.Duration, bytes, left int64) time.Duration {
+	const least = time.Minute // before, the pages that every file has make most of it
+	if span < least || bytes <= 0 || left <= 0 {
+		return 0
+	}
+	full := float64(span) * float64(left) / float64(bytes)
+	return time.Duration(min(full, float64(math.MaxInt64/2))).Round(time.Second)
+}

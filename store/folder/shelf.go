@@ -1,0 +1,150 @@
+package folder
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fieldbridge/bridge"
+	"fieldbridge/store/block"
+	"fieldbridge/store/books"
+	"fieldbridge/store/disk"
+	"fieldbridge/store/segment"
+)
+
+// Shelf is a folder of segments and what is known of them: that of the queue, or
+// that of the dead letters.
+type Shelf struct {
+	Dir      string
+	Dead     bool      // of the dead letters, whose positions are numbers of their own
+	Segments []*Stored // in order; guarded by mu
+	Writer   *Stored   // the last one, while it is written to; the keeper's
+}
+
+// Of returns the segment with position p, nil if there is none. The caller holds
+// mu, or is the keeper.
+func (sh *Shelf) Of(p bridge.Position) *Stored {
+	if s := sh.From(p); s != nil && p >= s.First {
+		return s
+	}
+	return nil
+}
+
+// From returns the first segment with a batch at or after p, nil if there is
+// none. The caller holds mu, or is the keeper.
+func (sh *Shelf) From(p bridge.Position) *Stored {
+	i, _ := slices.BinarySearchFunc(sh.Segments, p, func(s *Stored, p bridge.Position) int { return cmp.Compare(s.Last, p) })
+	if i == len(sh.Segments) {
+		return nil
+	}
+	return sh.Segments[i]
+}
+
+// Total returns what is in all blocks so far. The caller holds mu, or is the
+// keeper.
+func (sh *Shelf) Total() bridge.Count {
+	if n := len(sh.Segments); n > 0 {
+		return sh.Segments[n-1].Total
+	}
+	return bridge.Count{} // there is no neighbour to agree with
+}
+
+// List returns the segments in the folder, in order, with what the index knows of
+// them, and the accounts of those that are not there.
+func (sh *Shelf) List(index []block.Account) (found []*Stored, missing []block.Account) {
+	names, err := os.ReadDir(sh.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it is reported by the first write
+	}
+	missing = slices.Clone(index)
+	for _, e := range names {
+		first, ok := SegmentFirst(e.Name())
+		if !ok {
+			continue
+		}
+		s := &Stored{Path: filepath.Join(sh.Dir, e.Name()), Account: block.Account{First: first}}
+		if i := slices.IndexFunc(missing, func(a block.Account) bool { return a.First == first }); i >= 0 {
+			s.Account = missing[i]
+			missing = slices.Delete(missing, i, i+1)
+		}
+		s.Bytes = disk.Size(s.Path)
+		found = append(found, s)
+	}
+	slices.SortFunc(found, func(a, b *Stored) int { return cmp.Compare(a.First, b.First) })
+	return found, missing
+}
+
+// Stored is one segment of a shelf.
+type Stored struct {
+	Path string
+
+	File     *segment.File // nil when it is not open; guarded by files but for the writer's
+	Verified bool          // all of it was read since the start; guarded by files
+	// unreadSince is when the disk did not give all of it; ns since the start of
+	// the run, 0 if it did. The keeper's.
+	UnreadSince int64
+
+	// All below is guarded by mu, but for First, which is in the file's name.
+	block.Account
+	Done    bridge.Count // what of it is done
+	Bytes   int64        // on disk
+	Suspect error        // why it must be repaired
+}
+
+// Waiting returns what of it is not done.
+func (s *Stored) Waiting() bridge.Count { return s.Written.Sub(s.Done) }
+
+// Close closes the file, if it is open.
+func (s *Stored) Close() {
+	s.File.Close()
+	s.File = nil
+}
+
+const (
+	SegmentPrefix = "seg-"
+	segmentSuffix = ".db"
+)
+
+// SegmentPath returns the path of the segment whose first position is first.
+func SegmentPath(dir string, first bridge.Position) string {
+	return filepath.Join(dir, fmt.Sprintf("%s%016x%s", SegmentPrefix, uint64(first), segmentSuffix))
+}
+
+// SegmentFirst returns the position in a segment's file name.
+func SegmentFirst(name string) (bridge.Position, bool) {
+	digits, ok := strings.CutPrefix(name, SegmentPrefix)
+	if !ok {
+		return 0, false
+	}
+	if digits, ok = strings.CutSuffix(digits, segmentSuffix); !ok || len(digits) != 16 {
+		return 0, false
+	}
+	p, err := strconv.ParseUint(digits, 16, 64)
+	return bridge.Position(p), err == nil && p > 0
+}
+
+// CountDone finds how much of a segment is done, and returns what is: all that
+// was, unless the record is of another time than the segment, as when files were
+// restored from a copy. Then what is not sure is sent again.
+func (s *Stored) CountDone(done books.Spans, acks *books.Record) books.Spans {
+	s.Done = acks.Counts[s.First]
+	if len(done.Missing(s.First, s.Last+1)) == 0 {
+		s.Done = s.Written // it was removed, but a power cut has brought it back
+	}
+	if s.Done.Batches <= s.Written.Batches && s.Done.Readings <= s.Written.Readings {
+		return done
+	}
+	s.Done = bridge.Count{}
+	kept := books.Spans(nil)
+	for _, x := range done {
+		kept.Add(x.From, min(x.To, s.First))
+		kept.Add(max(x.From, s.Last+1), x.To)
+	}
+	return kept
+}
