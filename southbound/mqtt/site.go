@@ -133,7 +133,7 @@ func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
 		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: siteTimeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			s.messages.Add(1)
-			ingest(inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}, session.expect(p.Packet))
+			ingest(inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}, session.expectPublish(p.Packet))
 			return true, nil
 		}},
 		OnClientError:      end,

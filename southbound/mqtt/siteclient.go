@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 
-	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 )
 
@@ -49,8 +48,3 @@ func (c newClient) publish(ctx context.Context, topic string, payload []byte) er
 }
 
 func (c newClient) resubscribes() bool { return true }
-
-// pahoAnswer acknowledges a message by paho's session.
-func (s *siteSession) pahoAnswer(id uint16, qos byte) error {
-	return s.State.Ack(&packets.Publish{PacketID: id, QoS: qos})
-}

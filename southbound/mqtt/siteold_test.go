@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"fieldbridge/bridge"
@@ -18,12 +20,7 @@ import (
 // its address.
 func ageing(t *testing.T, broker string, refusal []byte) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	serve := func(c net.Conn) {
+	return relay(t, func(c net.Conn) {
 		defer c.Close()
 		in := bufio.NewReader(c)
 		kind, err := in.ReadByte()
@@ -53,7 +50,18 @@ func ageing(t *testing.T, broker string, refusal []byte) string {
 			_ = c.Close()
 		}()
 		_, _ = io.Copy(up, in)
+	})
+}
+
+// relay serves each connection that it gets, until the test ends. It returns
+// where it listens.
+func relay(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -191,22 +199,73 @@ func TestSiteOldRefuses(t *testing.T) {
 func FuzzSiteOld(f *testing.F) {
 	f.Add([]byte("\x30\x06\x00\x03w/ax\x32\x08\x00\x03w/a\x00\x01x\x34\x08\x00\x03w/a\x00\x02x\x62\x02\x00\x02\x90\x03\x00\x01\x01\xd0\x00"))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		from := &pieceConn{rest: said, piece: 7}
-		c := &oldClient{nc: newSiteConn(from), site: &site{}, live: t.Context(), taken: make(map[uint16]struct{}), waiting: make(map[uint16]chan<- []byte)}
-		from.to = new([]byte)
-		c.session = newSiteSession(func(error) {}, &c.site.refused)
-		c.session.answer = c.acknowledge
-		c.ingest = func(_ inlet.Message, safe func(error)) {
+		from := &pieceConn{rest: append([]byte("\x20\x02\x00\x00"), said...), piece: 7, appendConn: appendConn{to: new([]byte)}}
+		site := newSite("old", inlet.Broker{URL: "mqtt://broker:1883"}, "g", slog.New(slog.DiscardHandler), nil)
+		err := site.useOld(t.Context(), newSiteConn(from), func(_ inlet.Message, safe func(error)) {
 			if safe != nil {
 				safe(nil)
 			}
-			for _, a := range c.session.take() {
-				_ = c.session.answer(a.id, a.qos)
-			}
-			c.session.sending = 0
-		}
-		if err := c.read(); err == nil {
+		})
+		if err == nil {
 			t.Error("the connection has no end")
 		}
 	})
+}
+
+// The connection to an old broker is cut while messages wait until they are
+// safe: what was told afterwards acknowledges nothing, all of them come again,
+// and when they are safe the broker has none left.
+func TestSiteOldCut(t *testing.T) {
+	b := startMosquitto(t, "allow_anonymous true", "max_inflight_messages 20")
+	var mu sync.Mutex
+	var open []net.Conn
+	front := relay(t, func(c net.Conn) {
+		defer c.Close()
+		up, err := net.Dial("tcp", ageing(t, b.addr, []byte{0x20, 2, 0, 1}))
+		if err != nil {
+			return
+		}
+		defer up.Close()
+		mu.Lock()
+		open = append(open, c, up)
+		mu.Unlock()
+		go func() {
+			_, _ = io.Copy(c, up)
+			_ = c.Close()
+		}()
+		_, _ = io.Copy(up, c)
+	})
+	r := newRecorder()
+	r.hold = true
+	s := start(t, siteConfig(inlet.Broker{URL: "mqtt://" + front}, Sensor{Topic: "w/{device}/{point}", QoS: new(2)}),
+		Options{Gateway: "g"}, r.emit)
+	connected(t, s)
+	for i := range 30 {
+		mosquitto(t, "mosquitto_pub", b.addr, "-q", fmt.Sprint(1+i%2), "-t", "w/a/p", "-m", fmt.Sprint(i))
+	}
+	first := values(r.wait(t, 20)) // what may be in flight
+	held := r.take()
+	mu.Lock()
+	for _, c := range open {
+		_ = c.Close()
+	}
+	mu.Unlock()
+	until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
+	for _, safe := range held {
+		safe(nil)
+	}
+	same(t, "sent again", values(r.wait(t, 40)[20:]), first)
+	r.mu.Lock()
+	r.hold = false
+	r.mu.Unlock()
+	for _, safe := range r.take() {
+		safe(nil)
+	}
+	same(t, "the rest", len(r.wait(t, 50)), 50)
+	until(t, "all are acknowledged", func() bool { return metric(s, "fieldbridge_mqtt_unacknowledged") == 0 })
+	seen := make(map[string]bool)
+	for _, v := range values(r.wait(t, 50)) {
+		seen[v] = true
+	}
+	same(t, "different readings", len(seen), 30)
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
@@ -53,7 +54,6 @@ func (c *siteConn) old() bool { return c.heard == 0 || c.begin[0] == 0x20 && c.b
 type siteSession struct {
 	*state.State
 	fail    func(error) // ends the connection; does not wait
-	answer  func(id uint16, qos byte) error
 	refused *atomic.Uint64
 
 	mu      sync.Mutex
@@ -65,32 +65,32 @@ type siteSession struct {
 
 type siteAck struct {
 	session *siteSession
-	id      uint16
-	qos     byte
-	done    bool // guarded by session.mu
+	answer  func() error // acknowledges it
+	done    bool         // guarded by session.mu
 }
 
 func newSiteSession(fail func(error), refused *atomic.Uint64) *siteSession {
-	s := &siteSession{State: state.NewInMemory(), fail: fail, refused: refused, due: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-	s.answer = s.pahoAnswer
-	return s
+	return &siteSession{State: state.NewInMemory(), fail: fail, refused: refused,
+		due: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 // Ack is paho's: it comes when the handler has returned, which is too early.
 func (s *siteSession) Ack(*packets.Publish) error { return nil }
 
-// expect returns what must be told when the message is safe, nil if its sender
-// does not want to know.
-func (s *siteSession) expect(p *paho.Publish) func(error) {
+// expectPublish is as expect, for a message of MQTT 5; nil if its sender does not
+// want to know.
+func (s *siteSession) expectPublish(p *paho.Publish) func(error) {
 	if p.QoS == 0 {
 		return nil
 	}
-	return s.expectID(p.PacketID, p.QoS)
+	ack := &packets.Publish{PacketID: p.PacketID, QoS: p.QoS}
+	return s.expect(func() error { return s.State.Ack(ack) })
 }
 
-// expectID is as expect, for a message with QoS 1 or 2.
-func (s *siteSession) expectID(id uint16, qos byte) func(error) {
-	a := &siteAck{session: s, id: id, qos: qos}
+// expect returns what must be told when a message is safe; then answer
+// acknowledges it. answer is called in the order of arrival, by one goroutine.
+func (s *siteSession) expect(answer func() error) func(error) {
+	a := &siteAck{session: s, answer: answer}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, a)
 	many := len(s.waiting) > 2*siteInFlight
@@ -132,7 +132,7 @@ func (s *siteSession) run(done <-chan struct{}) {
 		case <-s.due:
 		}
 		for _, a := range s.take() {
-			if err := s.answer(a.id, a.qos); err != nil {
+			if err := a.answer(); err != nil {
 				s.fail(fmt.Errorf("acknowledge: %w", err))
 				return
 			}
@@ -148,11 +148,18 @@ func (s *siteSession) run(done <-chan struct{}) {
 }
 
 // awaitRoom waits until fewer than most messages wait for their
-// acknowledgement. It reports false if done is closed before.
-func (s *siteSession) awaitRoom(most int, done <-chan struct{}) bool {
+// acknowledgement. It reports false if done is closed or patience is over before.
+func (s *siteSession) awaitRoom(most int, done <-chan struct{}, patience time.Duration) bool {
+	if s.unacknowledged() < most {
+		return true
+	}
+	over := time.NewTimer(patience)
+	defer over.Stop()
 	for s.unacknowledged() >= most {
 		select {
 		case <-done:
+			return false
+		case <-over.C:
 			return false
 		case <-s.room:
 		}
