@@ -8,11 +8,12 @@ import (
 
 // drivers are the third-party modules that only certain packages may know.
 var drivers = map[string][]string{
-	"github.com/goburrow/":    {"fieldbridge/southbound/modbus"},
-	"go.yaml.in/yaml":         {"fieldbridge/configs/tree"},
-	"go.etcd.io/bbolt":        {"fieldbridge/store/segment"},
-	"github.com/spf13/":       {"fieldbridge/cmd"},
-	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot"},
+	"github.com/goburrow/": {"fieldbridge/southbound/modbus"},
+	"go.yaml.in/yaml":      {"fieldbridge/configs/tree"},
+	"go.etcd.io/bbolt":     {"fieldbridge/store/segment"},
+	"github.com/spf13/":    {"fieldbridge/cmd"},
+	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot/uplink",
+		"fieldbridge/northbound/awsiot/identity"},
 }
 
 // knowsAll are the packages that may import more than one adapter, with what is

@@ -8,7 +8,7 @@ import (
 
 	"fieldbridge/console"
 	"fieldbridge/gateway/control"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/southbound/mqtt"
 )
 
@@ -32,7 +32,7 @@ func (g *Gateway) controlHandler() http.Handler {
 	control.HandleQueue(mux, g.queue, g.name, g.log)
 	control.ReloadPage.Handle(mux, g.reload)
 	control.CommandsPage.Handle(mux,
-		func(ctx context.Context, t control.Turn) (awsiot.CommandStatus, error) { return t.Do(ctx, g.sink) })
+		func(ctx context.Context, t control.Turn) (remote.CommandStatus, error) { return t.Do(ctx, g.sink) })
 	control.RelayPage.Handle(mux,
 		func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, g.modbus) })
 	return mux

@@ -9,7 +9,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/gateway/control"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/store"
 )
 
@@ -22,7 +22,7 @@ func TestShadowReport(t *testing.T) {
 			Ledger: bridge.Ledger{Waiting: count(4), Dropped: count(3), Dead: count(2), Damaged: count(1)}},
 		Buses:      []bridge.BusStatus{{Bus: "a", Load: 0.11}, {Bus: "b", Down: start}},
 		Devices:    []bridge.DeviceStatus{{Device: "boiler", Good: 3}, {Device: "press", Bad: 1, Reason: "timeout"}},
-		Commands:   awsiot.CommandStatus{Off: true},
+		Commands:   remote.CommandStatus{Off: true},
 		Intervals:  []bridge.IntervalStatus{{Device: "boiler", Every: time.Second, Until: start.Add(time.Minute)}},
 		Conditions: []condition.Condition{condition.QueueRefusesNew.At("queue", start)},
 	})

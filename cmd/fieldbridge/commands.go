@@ -11,7 +11,7 @@ import (
 
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/remote"
 )
 
 // commandsCommand turns the cloud's commands off or on, or tells which it is.
@@ -49,7 +49,7 @@ func turnCommands(ctx context.Context, turn string, args []string, asJSON bool, 
 }
 
 // commandsText says it for people.
-func commandsText(s awsiot.CommandStatus, running bool) string {
+func commandsText(s remote.CommandStatus, running bool) string {
 	var text string
 	switch {
 	case s.Off && running:

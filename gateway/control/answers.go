@@ -7,7 +7,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/configs/change"
-	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/store"
 )
@@ -24,7 +24,7 @@ type Status struct {
 	Link       bridge.LinkStatus       `json:"link"`
 	Queue      store.Status            `json:"queue"`
 	Buses      []bridge.BusStatus      `json:"buses"`
-	Commands   awsiot.CommandStatus    `json:"commands"`
+	Commands   remote.CommandStatus    `json:"commands"`
 	Devices    []bridge.DeviceStatus   `json:"devices"`
 	Intervals  []bridge.IntervalStatus `json:"intervals,omitempty"`
 	Conditions []condition.Condition   `json:"conditions"`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot"
+	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/state"
 )
@@ -22,7 +23,7 @@ const (
 )
 
 // CommandsPage turns the commands of the cloud off and on.
-const CommandsPage Page[Turn, awsiot.CommandStatus] = "/commands"
+const CommandsPage Page[Turn, remote.CommandStatus] = "/commands"
 
 // switchTimeout is how long turning commands off may wait for one that was begun
 // before: asking AWS and writing take 40 s at most.
@@ -32,24 +33,24 @@ const switchTimeout = 45 * time.Second
 const askTimeout = 10 * time.Second
 
 // Do turns the switch of a running gateway.
-func (t Turn) Do(ctx context.Context, sink *awsiot.Sink) (awsiot.CommandStatus, error) {
+func (t Turn) Do(ctx context.Context, sink *awsiot.Sink) (remote.CommandStatus, error) {
 	switch t {
 	case TurnNone:
 	case TurnOff, TurnOn:
 		ctx, cancel := context.WithTimeout(ctx, switchTimeout)
 		defer cancel()
 		if err := sink.SwitchCommands(ctx, t == TurnOff); err != nil {
-			return awsiot.CommandStatus{}, err
+			return remote.CommandStatus{}, err
 		}
 	default:
-		return awsiot.CommandStatus{}, fmt.Errorf("%q is neither off nor on", t)
+		return remote.CommandStatus{}, fmt.Errorf("%q is neither off nor on", t)
 	}
 	return sink.Commands(), nil
 }
 
 // TurnAt has the gateway whose queue is in dir do it, or changes what a stopped
 // one will find when it starts.
-func TurnAt(ctx context.Context, dir string, t Turn) (status awsiot.CommandStatus, running bool, err error) {
+func TurnAt(ctx context.Context, dir string, t Turn) (status remote.CommandStatus, running bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, switchTimeout+askTimeout)
 	defer cancel()
 	status, err = CommandsPage.Ask(ctx, dir, t)
@@ -61,26 +62,26 @@ func TurnAt(ctx context.Context, dir string, t Turn) (status awsiot.CommandStatu
 }
 
 // turnStopped turns the switch of a gateway that does not run.
-func turnStopped(dir string, t Turn) (awsiot.CommandStatus, error) {
+func turnStopped(dir string, t Turn) (remote.CommandStatus, error) {
 	if t == TurnNone {
-		return awsiot.SavedSwitch(state.Read(dir)), nil
+		return remote.SavedSwitch(state.Read(dir)), nil
 	}
 	if err := mayChange(dir); err != nil {
-		return awsiot.CommandStatus{}, err
+		return remote.CommandStatus{}, err
 	}
 	lock, err := disk.Lock(dir) // so that no gateway starts meanwhile
 	if err != nil {
-		return awsiot.CommandStatus{}, held(dir, err)
+		return remote.CommandStatus{}, held(dir, err)
 	}
 	if lock != nil {
 		defer func() { _ = lock.Close() }()
 	}
 	saved, err := state.Open(dir)
 	if err != nil {
-		return awsiot.CommandStatus{}, err
+		return remote.CommandStatus{}, err
 	}
-	if err := awsiot.SaveSwitch(saved, t == TurnOff); err != nil {
-		return awsiot.CommandStatus{}, err
+	if err := remote.SaveSwitch(saved, t == TurnOff); err != nil {
+		return remote.CommandStatus{}, err
 	}
-	return awsiot.SavedSwitch(saved), nil
+	return remote.SavedSwitch(saved), nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // catalogueLimit is the most bytes of points in one catalogue message, well
@@ -15,7 +16,7 @@ const catalogueLimit = 100 << 10
 
 // catalogueEntry tells of one device. One with very many points comes in parts.
 type catalogueEntry struct {
-	header
+	payload.Header
 	Config  string               `json:"config,omitempty"` // hash of the configuration
 	Device  string               `json:"device"`
 	Removed bool                 `json:"removed,omitempty"`
@@ -53,7 +54,7 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 		if now[device] {
 			continue
 		}
-		if err := s.tell(ctx, catalogueEntry{header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: device, Removed: true}); err != nil {
+		if err := s.tell(ctx, catalogueEntry{Header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: device, Removed: true}); err != nil {
 			return err
 		}
 		delete(s.told, device)
@@ -64,14 +65,14 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 // entries returns the messages for one device.
 func (s *status) entries(d bridge.DeviceInfo) []catalogueEntry {
 	fresh := func() catalogueEntry {
-		return catalogueEntry{header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: d.Device,
+		return catalogueEntry{Header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: d.Device,
 			Labels: d.Labels, Points: make(map[string]pointInfo)}
 	}
 	entries := []catalogueEntry{fresh()}
 	size := 0
 	for _, p := range d.Points {
 		info := pointInfo{Type: p.Type, Unit: p.Unit, Enum: p.Enum}
-		n := len(p.Name) + len(`"":,`) + len(encode(info))
+		n := len(p.Name) + len(`"":,`) + len(payload.Encode(info))
 		if size+n > catalogueLimit && size > 0 {
 			entries, size = append(entries, fresh()), 0
 		}
@@ -88,7 +89,7 @@ func (s *status) entries(d bridge.DeviceInfo) []catalogueEntry {
 
 // tombstone tells what is missing and why.
 type tombstone struct {
-	header
+	payload.Header
 	Lost missing `json:"lost"`
 }
 
@@ -99,7 +100,7 @@ type missing struct {
 }
 
 func (s *status) lost(t bridge.Tombstone) tombstone {
-	return tombstone{header: s.header("lost"), Lost: missing{Tombstone: t, Since: millis(t.Since), Until: millis(t.Until)}}
+	return tombstone{Header: s.header("lost"), Lost: missing{Tombstone: t, Since: millis(t.Since), Until: millis(t.Until)}}
 }
 
 func millis(t time.Time) int64 {

@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/remote"
 )
 
 // fakeWriter is a scripted [bridge.Writer].
@@ -117,7 +118,7 @@ func TestCommandIsCarriedOutOnce(t *testing.T) {
 			t.Errorf("writes (-want +got):\n%s", diff)
 		}
 		records := audit()
-		if len(records) != 1 || records[0].Device != AuditDevice {
+		if len(records) != 1 || records[0].Device != remote.AuditDevice {
 			t.Fatalf("audit %v", records)
 		}
 		got := make(map[string]string)
@@ -194,17 +195,8 @@ func TestCommandIDsAreDurableBeforeAnythingHappens(t *testing.T) {
 			t.Errorf("with a broken disk: %v, %d writes", got, w.count())
 		}
 		state.fail(false)
-		// A process that dies while it writes: the id is there, the outcome not.
-		text = commandNow("2", setSetpoint)
-		if got := r.give(text); got[0]["outcome"] != "done" {
+		if got := r.give(commandNow("2", setSetpoint)); got[0]["outcome"] != "done" {
 			t.Fatal(got)
-		}
-		saved, _ := state.Get(commandsKey)
-		_ = state.Put(commandsKey, []byte(strings.Replace(string(saved), `"done"`, `"unknown"`, 1)))
-		next := newCommander(r.sink)
-		a := next.carryOut(context.Background(), request{payload: []byte(text), maxAge: time.Hour})
-		if a.Outcome != outcomeUnknown || !a.Again || w.count() != 1 {
-			t.Errorf("after a crash: %+v, %d writes", a, w.count())
 		}
 	})
 }
@@ -229,57 +221,6 @@ func (s *failingState) Put(key string, value []byte) error {
 		return errors.New("disk full")
 	}
 	return s.memoryState.Put(key, value)
-}
-
-func TestMemoryOfCommandsIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &fakeWriter{}
-		s := &Sink{options: Options{State: &memoryState{}, Writer: w}, log: quiet}
-		c := newCommander(s)
-		refused := 0
-		for i := range rememberedCommands + 10 {
-			a := c.carryOut(t.Context(), request{payload: []byte(commandNow(fmt.Sprint(i), setSetpoint)), maxAge: time.Minute})
-			if a.Outcome == outcomeRefused {
-				refused++
-			}
-		}
-		if refused != 10 {
-			t.Errorf("%d refused, want 10", refused)
-		}
-		data, _ := s.options.State.Get(commandsKey)
-		if len(data) > 64<<10 {
-			t.Errorf("%d bytes of state", len(data))
-		}
-		// When the first are too old, there is room for as many, and ids count still.
-		time.Sleep(30 * time.Second)
-		again := commandNow("last", setSetpoint)
-		time.Sleep(31 * time.Second)
-		for _, text := range []string{commandNow("more", setSetpoint), again} {
-			if a := c.carryOut(t.Context(), request{payload: []byte(text), maxAge: time.Minute}); a.Outcome != outcomeDone || a.Again {
-				t.Errorf("a minute later: %+v", a)
-			}
-		}
-		if a := c.carryOut(t.Context(), request{payload: []byte(again), maxAge: time.Minute}); !a.Again || len(c.done) != rememberedCommands {
-			t.Errorf("%+v, %d are remembered", a, len(c.done))
-		}
-		long := strings.Repeat("i", maxCommandID)
-		time.Sleep(rememberFor + time.Second)
-		for i := range rememberedCommands {
-			w.err = errors.New(strings.Repeat("e", 200))
-			id := long[:maxCommandID-5] + fmt.Sprintf("%05d", i)
-			if a := c.carryOut(t.Context(), request{payload: []byte(commandNow(id, setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeFailed {
-				t.Fatalf("%+v", a)
-			}
-		}
-		if data, _ = s.options.State.Get(commandsKey); len(data) > 64<<10 {
-			t.Errorf("%d bytes of state", len(data))
-		}
-		w.err = nil
-		time.Sleep(rememberFor + time.Second)
-		if a := c.carryOut(t.Context(), request{payload: []byte(commandNow("new", setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeDone {
-			t.Errorf("later: %+v", a)
-		}
-	})
 }
 
 func TestRebirth(t *testing.T) {
@@ -326,39 +267,6 @@ func TestCommandsAreOffWithoutATopic(t *testing.T) {
 		synctest.Wait()
 		if got := r.give(commandNow("1", setSetpoint)); len(got) != 0 {
 			t.Errorf("answers %v", got)
-		}
-	})
-}
-
-func TestCommandValues(t *testing.T) {
-	for text, want := range map[string]bridge.Value{
-		"1": bridge.Int(1), "-9223372036854775808": bridge.Int(-9223372036854775808), "18446744073709551615": bridge.Uint(18446744073709551615),
-		"1.5": bridge.Float64(1.5), "1e3": bridge.Float64(1000), "true": bridge.Bool(true), `"off"`: bridge.String("off"),
-	} {
-		if got, err := commandValue(json.RawMessage(text)); err != nil || got != want {
-			t.Errorf("%s: %v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"null", "{}", "[]", "1e999", ""} {
-		if got, err := commandValue(json.RawMessage(text)); err == nil {
-			t.Errorf("%s is taken as %v", text, got)
-		}
-	}
-}
-
-func FuzzParseCommand(f *testing.F) {
-	f.Add([]byte(`{"id":"4711","at":1763887500123` + setSetpoint + `}`))
-	f.Add([]byte(`{"id":"x","at":1,"action":"rebirth"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if cmd, err := parseCommand(data, viaExecution); err == nil && cmd.ID != "" {
-			t.Errorf("an execution with an id of its own: %s", data)
-		}
-		cmd, err := parseCommand(data, viaTopic)
-		if err == nil && (cmd.ID == "" || cmd.At == 0) {
-			t.Errorf("%s is taken as %+v", data, cmd)
-		}
-		if cmd.ID != "" && (len(cmd.ID) > maxCommandID || !printable(cmd.ID)) && err == nil {
-			t.Errorf("id %q", cmd.ID)
 		}
 	})
 }

@@ -234,26 +234,6 @@ func TestExecutionIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestAnswerToAQuestionIsNoneToTheOutcome: where a question was asked twice, the
-// second answer comes when the outcome has been sent, which meets a conflict.
-func TestAnswerToAQuestionIsNoneToTheOutcome(t *testing.T) {
-	s := &Sink{options: Options{State: &memoryState{}, Gateway: "g"}, log: quiet}
-	c := newCommander(s)
-	c.done["1"] = finished{Until: time.Now().Add(time.Hour).UnixMilli(), Outcome: outcomeDone, Owed: true}
-	c.executions.asked = 1
-	c.owe(answer{ID: "1", Outcome: outcomeDone})
-	for i, tt := range []struct {
-		answer executionAnswer
-		owed   bool
-	}{{executionAnswer{id: "1", accepted: true}, true}, {executionAnswer{id: "1", code: "DataConflict"}, true}, {executionAnswer{id: "1", accepted: true}, false}} {
-		c.executions.owed["1"].tries = 1
-		c.settle(tt.answer)
-		if owed := c.executions.owed["1"] != nil; owed != tt.owed || c.done["1"].Owed != tt.owed {
-			t.Fatalf("answer %d: owed %v", i, owed)
-		}
-	}
-}
-
 func TestExecutionReads(t *testing.T) {
 	reader := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Float64(21.3)}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}
 	executing(t, nil, awsiottest.Options{}, func(o *Options) { o.Reader = reader }, func(r *rig) {

@@ -32,12 +32,7 @@ func (s *Sink) Health() []condition.Condition {
 	if c, ok := expiring(s.own, now); ok {
 		all = append(all, c)
 	}
-	if c, ok := s.avoided.condition(now); ok {
-		all = append(all, c)
-	}
-	if c := s.commander.off.status(); c.Off {
-		all = append(all, condition.CommandsOff.At("commands", c.Since))
-	}
+	all = append(all, s.commander.Health()...)
 	return append(all, s.denied.conditions()...)
 }
 
@@ -57,15 +52,7 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 	counter("fieldbridge_uplink_losses_total", "Connections to the cloud that were lost.", &s.losses)
 	counter("fieldbridge_status_messages_total", "Messages of the status topic acknowledged by the cloud.", &s.statusSent)
 	counter("fieldbridge_status_refused_total", "Messages of the status topic that the cloud refused.", &s.statusRefused)
-	for i, o := range outcomes[:len(outcomes)-1] { // none becomes unknown while we live
-		yield(bridge.Metric{Name: "fieldbridge_commands_total", Help: "Commands of the cloud, by what became of them; repeats are not counted.",
-			Kind: bridge.Counter, Labels: []string{"outcome", string(o)}, Value: float64(s.commander.counts[i].Load())})
-	}
-	off := 0.0
-	if s.commander.off.status().Off {
-		off = 1
-	}
-	yield(bridge.Metric{Name: "fieldbridge_commands_off", Help: "1 while commands are switched off on the machine.", Kind: bridge.Gauge, Value: off})
+	s.commander.Observe(yield)
 	expiry := func(of string, c *bridge.CertificateStatus) {
 		if c != nil {
 			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge, Labels: []string{"of", of},

@@ -65,3 +65,10 @@ func many(prefix string, n int) []bridge.Reading {
 func use(cfg *Config, id awsiottest.Identity) {
 	cfg.Certificate, cfg.PrivateKey = setting.Path(id.Certificate), setting.Path(id.PrivateKey)
 }
+
+// What the rooms keep to themselves.
+const (
+	commandTimeout  = 30 * time.Second  // of remote
+	waitingCommands = 20                // of remote
+	commandsKey     = "awsiot.commands" // of remote, in the state
+)

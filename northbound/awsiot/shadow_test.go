@@ -2,7 +2,6 @@ package awsiot
 
 import (
 	"encoding/json"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,32 +84,6 @@ func TestShadowReportsOnlyDifferences(t *testing.T) {
 			t.Errorf("after reconnecting: %v", all[before:])
 		}
 	})
-}
-
-func TestShadowStaysSmall(t *testing.T) {
-	devices := make(map[string]any)
-	for i := range 500 {
-		devices[fmt.Sprint("device-", i)] = map[string]any{"state": "good", "points": 20}
-	}
-	problems := make([]any, 60)
-	for i := range problems {
-		problems[i] = "bus plc: tcp://10.0.0.5:502 refuses connections: check that it is on and can be reached"
-	}
-	s := &Sink{options: Options{Report: func() map[string]any { return map[string]any{"devices": devices, "queue": 1, "problems": problems} }}, log: quiet}
-	got, err := s.report(maxShadow)
-	if err != nil || got["devices"] != nil || got["devices_left_out"] != json.Number("500") || got["problems_left_out"] != json.Number("55") || got["queue"] != json.Number("1") {
-		t.Errorf("report %v, %v", got, err)
-	}
-	// Of many devices those are told that are not good.
-	problems = nil
-	for name := range devices {
-		devices[name] = "good"
-	}
-	devices["device-7"] = "timeout"
-	got, err = s.report(maxShadow)
-	if diff := cmp.Diff(map[string]any{"device-7": "timeout"}, got["devices"]); err != nil || diff != "" || got["devices_good"] != json.Number("499") {
-		t.Errorf("report (-want +got):\n%s%v, %v", diff, got, err)
-	}
 }
 
 // TestShadowTriesAgain: what fails is tried again soon, and then ever more

@@ -3,7 +3,6 @@ package awsiot
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,7 +12,6 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
-	"fieldbridge/northbound/awsiot/uplink"
 )
 
 // shadowed runs a test with a gateway that takes commands from its shadow.
@@ -265,47 +263,5 @@ func TestShadowStaysInBounds(t *testing.T) {
 		if n := len(r.cloud.Shadow("gateway-1", "gateway")); n < 2000 || n > 8<<10 {
 			t.Errorf("the shadow has %d bytes", n)
 		}
-	})
-}
-
-// FuzzDesired: whatever is desired, it is dealt with once and told back as it
-// is, or it is too long.
-func FuzzDesired(f *testing.F) {
-	f.Add([]byte(`{"command":{"id":"1","at":946684800000,"device":"d","point":"p","value":9007199254740993}}`))
-	f.Add([]byte(`{"command":{"id":"1","at":1e3,"action":"read"},"other":null}`))
-	f.Add([]byte(`{"command":"start"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var wanted map[string]any
-		if exactly(data, &wanted) != nil {
-			return
-		}
-		s := &Sink{options: Options{Writer: &fakeWriter{}}, log: quiet}
-		s.commander = newCommander(s)
-		cfg := validConfig()
-		r := &reporter{sink: s, cfg: &cfg, desired: newDesired()}
-		r.consider(wanted)
-		select {
-		case request := <-s.commander.requests:
-			request.reply(s.commander.carryOut(t.Context(), request))
-			r.desired.dealtWith(<-r.desired.outcomes)
-		default:
-		}
-		r.consider(wanted)
-		if len(s.commander.requests) != 0 {
-			t.Error("it is asked for twice")
-		}
-		told := make(map[string]any)
-		r.desired.report(told)
-		command := wanted[desiredCommand]
-		if len(encode(command)) <= maxDesired && !reflect.DeepEqual(told[desiredCommand], command) {
-			t.Errorf("%v is told back as %v", command, told[desiredCommand])
-		}
-		if command != nil && told[desiredOutcome] == nil {
-			t.Error("there is no outcome")
-		}
-		if size := len(encode(told)); size > 3<<10 {
-			t.Errorf("%d bytes", size)
-		}
-		r.desired.noteDelta(uplink.Inbound{Payload: data})
 	})
 }

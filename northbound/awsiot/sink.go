@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/northbound/awsiot/uplink"
 )
 
@@ -56,7 +57,7 @@ type Sink struct {
 	format  *currentFormat
 	memory  *memory
 
-	commander *commander
+	commander *remote.Commander
 	applied   chan struct{} // one value: the session's configuration has changed
 
 	mu     sync.Mutex
@@ -76,7 +77,6 @@ type Sink struct {
 	connects, failures, losses atomic.Uint64
 	statusSent, statusRefused  atomic.Uint64
 	denied                     denied
-	avoided                    avoided
 	born                       atomic.Bool // a birth of this run was acknowledged
 }
 
@@ -95,7 +95,8 @@ func New(cfg Config, o Options) (*Sink, error) {
 	}
 	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
-	s.commander = newCommander(s)
+	s.commander = remote.New(remote.Options{Gateway: o.Gateway, Run: o.Run, Log: o.Log, State: o.State, Writer: o.Writer,
+		Reader: o.Reader, Pacer: o.Pacer, Synced: s.synced, Emit: o.Emit, Report: s.report, Rebirth: s.rebirth})
 	s.format.set(f)
 	s.link = bridge.LinkStatus{Endpoint: cfg.Endpoint, Detail: "not tried yet", Since: time.Now()}
 	return s, nil
@@ -172,7 +173,7 @@ func (s *Sink) current() Config {
 func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bridge.Link)) error {
 	var side sync.WaitGroup
 	defer side.Wait()
-	side.Go(func() { s.commander.run(ctx) })
+	side.Go(func() { s.commander.Run(ctx) })
 	var back uplink.Schedule
 	if !s.memory.clean() {
 		// The process before us may have connected just now.
@@ -291,7 +292,10 @@ func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, 
 	var work, watch sync.WaitGroup
 	work.Go(func() { serve(served, session) })
 	work.Go(func() { status.run(served) })
-	work.Go(func() { s.remote(served, cfg, session) })
+	work.Go(func() {
+		s.commander.Serve(served, &remote.Connection{Session: session, Access: cfg.Access, Labels: s.currentLabels(),
+			StatusTopic: status.topic})
+	})
 	watch.Go(session.Watch)
 	ours := s.hold(ctx, cfg, session)
 	stop()
@@ -397,4 +401,16 @@ func (s *Sink) down(err error) {
 	default:
 		s.log.Warn("no connection to the cloud", "why", e.Text, "err", err)
 	}
+}
+
+// SwitchCommands turns all commands of the cloud off or on, over restarts; see
+// [remote.Commander.Switch].
+func (s *Sink) SwitchCommands(ctx context.Context, off bool) error {
+	return s.commander.Switch(ctx, off)
+}
+
+// Commands returns whether the cloud may command the gateway.
+func (s *Sink) Commands() remote.CommandStatus {
+	cfg := s.current()
+	return s.commander.Status(&cfg.Access)
 }

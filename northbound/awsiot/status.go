@@ -2,7 +2,6 @@ package awsiot
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -45,7 +44,7 @@ type status struct {
 
 // wellness is what is wrong with the gateway now; none means healthy.
 type wellness struct {
-	header
+	payload.Header
 	Conditions []toldCondition `json:"conditions"`
 }
 
@@ -57,19 +56,10 @@ type toldCondition struct {
 	Since    int64              `json:"since"` // epoch milliseconds
 }
 
-// header is what every status message begins with.
-type header struct {
-	V       int    `json:"v"`
-	Gateway string `json:"gateway"`
-	Run     string `json:"run"`
-	Type    string `json:"type"`
-	At      int64  `json:"at"` // epoch milliseconds
-}
-
 // presence is a birth or an offline message. A will that arrives late has a
 // smaller connection number than the birth that it must not undo.
 type presence struct {
-	header
+	payload.Header
 	Connection uint64            `json:"connection"`
 	Reason     string            `json:"reason,omitempty"`    // of offline: lost, stopped
 	LastStop   string            `json:"last_stop,omitempty"` // of the first birth of a run: clean, unclean
@@ -100,21 +90,21 @@ func StatusTopic(cfg *Config, gateway string, labels map[string]string) string {
 	return t.Fill("")
 }
 
-func (s *status) header(kind string) header {
+func (s *status) header(kind string) payload.Header {
 	o := &s.sink.options
-	return header{V: 1, Gateway: o.Gateway, Run: o.Run, Type: kind, At: time.Now().UnixMilli()}
+	return payload.Header{V: 1, Gateway: o.Gateway, Run: o.Run, Type: kind, At: time.Now().UnixMilli()}
 }
 
 // will returns what the cloud is to publish if we vanish. Its time is that of
 // the connection's begin.
 func (s *status) will() uplink.Will {
-	return uplink.Will{Topic: s.topic, Payload: encode(presence{header: s.header("offline"), Connection: s.number, Reason: "lost"})}
+	return uplink.Will{Topic: s.topic, Payload: payload.Encode(presence{Header: s.header("offline"), Connection: s.number, Reason: "lost"})}
 }
 
 // online returns a birth and the runs that it tells of.
 func (s *status) online() (presence, []string) {
 	o := &s.sink.options
-	p := presence{header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: s.sink.currentLabels()}
+	p := presence{Header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: s.sink.currentLabels()}
 	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
 		p.LastStop = m.lastStop()
 	}
@@ -135,24 +125,16 @@ func (s *status) online() (presence, []string) {
 func (s *status) birth() {
 	p, runs := s.online()
 	s.config, s.labels = p.Config, p.Labels
-	s.born, s.bornRuns = s.publish(encode(p)), runs
+	s.born, s.bornRuns = s.publish(payload.Encode(p)), runs
 }
 
 // goodbye says that we go on purpose. It waits a moment for the cloud to have it.
 func (s *status) goodbye() {
-	outcome := s.publish(encode(presence{header: s.header("offline"), Connection: s.number, Reason: "stopped"}))
+	outcome := s.publish(payload.Encode(presence{Header: s.header("offline"), Connection: s.number, Reason: "stopped"}))
 	select {
 	case <-outcome:
 	case <-time.After(goodbyeTime):
 	}
-}
-
-func encode(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // our own structs of strings and numbers
-	}
-	return data
 }
 
 // publish sends a message. The channel gets its outcome, at the latest when the
@@ -330,7 +312,7 @@ func (s *status) tell(ctx context.Context, v any) error {
 		return ctx.Err()
 	case <-s.pace:
 	}
-	return s.outcome(<-s.publish(encode(v)))
+	return s.outcome(<-s.publish(payload.Encode(v)))
 }
 
 // outcome counts and logs the outcome of a status message.
@@ -343,4 +325,31 @@ func (s *status) outcome(err error) error {
 		s.sink.log.Warn("the cloud does not take a status message", "topic", s.topic, "err", err, "again", statusRetry)
 	}
 	return err
+}
+
+// rebirth has birth and catalogue told again, if there is a connection.
+func (s *Sink) rebirth() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status == nil {
+		return
+	}
+	select {
+	case s.status.again <- struct{}{}:
+	default:
+	}
+}
+
+// report returns what the shadow is to say.
+func (s *Sink) report() map[string]any {
+	l := s.Link()
+	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
+		"connected_since": l.Since.UnixMilli()}
+	if l.Own != nil {
+		state["certificate_expires"] = l.Own.Expires.UnixMilli()
+	}
+	if s.options.Report != nil {
+		maps.Copy(state, s.options.Report())
+	}
+	return state
 }

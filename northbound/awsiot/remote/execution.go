@@ -1,11 +1,10 @@
-package awsiot
+package remote
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -76,7 +75,7 @@ func (a *executionAnswer) transient() bool {
 
 // debt is an outcome that the service has not taken yet.
 type debt struct {
-	answer answer
+	answer Answer
 	before int // answers to what was sent before it that have not come yet
 	tries  int
 	next   time.Time // when to send it again
@@ -85,7 +84,6 @@ type debt struct {
 // executions is the side of a commander that deals with AWS IoT Commands. The
 // commander's goroutine owns it, but for the channels.
 type executions struct {
-	taken     atomic.Bool // on the present connection
 	answers   chan executionAnswer
 	connected chan struct{} // one value: executions are taken on a new connection
 	owed      map[string]*debt
@@ -105,18 +103,18 @@ func executionTopics(thing string) []string {
 func executionPrefix(thing string) string { return "$aws/commands/things/" + thing + "/executions/" }
 
 // takeExecutions subscribes to the executions of AWS IoT Commands.
-func (s *Sink) takeExecutions(ctx context.Context, cfg *Config, session *uplink.Session) error {
-	prefix := executionPrefix(s.options.Gateway)
-	maxAge := cfg.Commands.MaxAge.D()
-	session.HandleBelow(prefix, func(p uplink.Inbound) {
+func (c *Commander) takeExecutions(ctx context.Context, conn *Connection) error {
+	prefix := executionPrefix(c.o.Gateway)
+	maxAge := conn.Access.Commands.MaxAge.D()
+	conn.HandleBelow(prefix, func(p uplink.Inbound) {
 		id, what, _ := strings.Cut(strings.TrimPrefix(p.Topic, prefix), "/")
 		switch what {
 		case "request/json":
 			if !validID(id) {
-				s.log.Warn("an execution whose id is none is left alone", "topic", p.Topic)
+				c.o.Log.Warn("an execution without a valid id is left alone", "topic", p.Topic)
 				return
 			}
-			s.commander.offer(s.commander.execution(session, id, p.Payload, maxAge))
+			c.offer(c.execution(conn, id, p.Payload, maxAge))
 		case "response/accepted/json", "response/rejected/json":
 			var body struct {
 				Error   string `json:"error"`
@@ -124,23 +122,23 @@ func (s *Sink) takeExecutions(ctx context.Context, cfg *Config, session *uplink.
 			}
 			_ = json.Unmarshal(p.Payload, &body) // the topic says what matters
 			select {
-			case s.commander.executions.answers <- executionAnswer{id, what == "response/accepted/json", body.Error, body.Message}:
+			case c.executions.answers <- executionAnswer{id, what == "response/accepted/json", body.Error, body.Message}:
 			default: // it is sent again
 			}
 		}
 	})
-	if err := session.Subscribe(ctx, executionTopics(s.options.Gateway)...); err != nil {
+	if err := conn.Subscribe(ctx, executionTopics(c.o.Gateway)...); err != nil {
 		return err
 	}
 	select {
-	case s.commander.executions.connected <- struct{}{}:
+	case c.executions.connected <- struct{}{}:
 	default:
 	}
 	return nil
 }
 
 // execution returns the request of an execution.
-func (c *commander) execution(session *uplink.Session, id string, payload []byte, maxAge time.Duration) request {
+func (c *Commander) execution(session Session, id string, payload []byte, maxAge time.Duration) request {
 	return request{by: viaExecution, id: id, payload: payload, maxAge: maxAge,
 		permit: func(ctx context.Context) (outcome, string) {
 			c.executions.asked = 0
@@ -150,7 +148,7 @@ func (c *commander) execution(session *uplink.Session, id string, payload []byte
 }
 
 // begin asks the service whether an execution still counts.
-func (c *commander) begin(ctx context.Context, session *uplink.Session, id string) (outcome, string) {
+func (c *Commander) begin(ctx context.Context, session Session, id string) (outcome, string) {
 	deadline := time.NewTimer(settleTime)
 	defer deadline.Stop()
 	pause := settlePause
@@ -191,18 +189,18 @@ func (c *commander) begin(ctx context.Context, session *uplink.Session, id strin
 }
 
 // update sends a status of an execution.
-func (c *commander) update(session *uplink.Session, id string, u executionUpdate) {
-	topic := executionPrefix(c.sink.options.Gateway) + id + "/response/json"
-	m := bridge.Message{Topic: topic, Payload: encode(u), ContentType: payload.ContentType}
+func (c *Commander) update(session Session, id string, u executionUpdate) {
+	topic := executionPrefix(c.o.Gateway) + id + "/response/json"
+	m := bridge.Message{Topic: topic, Payload: payload.Encode(u), ContentType: payload.ContentType}
 	session.Send(&m, nil, func(err error) {
 		if err != nil {
-			c.sink.log.Warn("AWS does not take the status of an execution", "id", id, "status", u.Status, "err", err)
+			c.o.Log.Warn("AWS does not take the status of an execution", "id", id, "status", u.Status, "err", err)
 		}
 	})
 }
 
 // statusOf returns an outcome in the words of AWS IoT Commands.
-func statusOf(a answer) executionUpdate {
+func statusOf(a Answer) executionUpdate {
 	u := executionUpdate{Status: map[outcome]string{outcomeDone: "SUCCEEDED", outcomeRefused: "REJECTED", outcomeExpired: "TIMED_OUT",
 		outcomeFailed: "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
 	text := []rune(strings.Map(func(r rune) rune {
@@ -213,7 +211,7 @@ func statusOf(a answer) executionUpdate {
 	}, a.Text))
 	u.Reason = &executionReason{Code: strings.ToUpper(string(a.Outcome)), Description: string(text[:min(len(text), maxDescription)])}
 	for name, v := range map[string]any{"points": a.Points, "bad": a.Bad} {
-		if text := encode(v); len(text) > len("null") && len(text) <= maxResult {
+		if text := payload.Encode(v); len(text) > len("null") && len(text) <= maxResult {
 			if u.Result == nil {
 				u.Result = make(map[string]executionResult)
 			}
@@ -224,9 +222,9 @@ func statusOf(a answer) executionUpdate {
 }
 
 // owe tells the service an outcome until it has taken it.
-func (c *commander) owe(a answer) {
+func (c *Commander) owe(a Answer) {
 	if len(c.executions.owed) >= rememberedCommands {
-		c.sink.log.Warn("AWS takes no outcomes of executions, one is not told", "id", a.ID, "outcome", a.Outcome)
+		c.o.Log.Warn("AWS takes no outcomes of executions, one is not told", "id", a.ID, "outcome", a.Outcome)
 		return
 	}
 	d := &debt{answer: a, before: c.executions.asked}
@@ -236,20 +234,20 @@ func (c *commander) owe(a answer) {
 }
 
 // pay sends an outcome, if there is a connection.
-func (c *commander) pay(d *debt) {
-	session, _ := c.sink.connection()
-	if session == nil || !c.executions.taken.Load() {
+func (c *Commander) pay(d *debt) {
+	conn := c.now.Load()
+	if conn == nil || !conn.Access.Commands.Executions {
 		d.next, d.tries = time.Time{}, settleTries // on the next connection
 		return
 	}
 	d.tries++
 	d.next = time.Now().Add(max(settlePause<<d.tries, settleTime))
-	c.update(session, d.answer.ID, statusOf(d.answer))
+	c.update(conn, d.answer.ID, statusOf(d.answer))
 }
 
 // settle takes in what the service says to an outcome. One that has ended for
 // AWS, or that it does not know, is not told again.
-func (c *commander) settle(a executionAnswer) {
+func (c *Commander) settle(a executionAnswer) {
 	d := c.executions.owed[a.id]
 	switch {
 	case d == nil:
@@ -262,26 +260,26 @@ func (c *commander) settle(a executionAnswer) {
 		return
 	case a.code == "TerminalStateReached": // it has it already
 	case !a.accepted:
-		c.sink.log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err", a.code+" "+a.message)
+		c.o.Log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err", a.code+" "+a.message)
 	}
 	delete(c.executions.owed, a.id)
-	if f, known := c.done[a.id]; known && f.Owed {
+	if f, known := c.memory.done[a.id]; known && f.Owed {
 		f.Owed = false
-		if err := c.remember(a.id, f); err != nil {
-			c.sink.log.Warn("it is not saved that AWS knows the outcome of a command", "id", a.id, "err", err)
+		if err := c.memory.remember(a.id, f); err != nil {
+			c.o.Log.Warn("it is not saved that AWS knows the outcome of a command", "id", a.id, "err", err)
 		}
 	}
 }
 
 // payAll tells all that is owed, that of earlier processes too, on a new
 // connection.
-func (c *commander) payAll() {
-	if err := c.load(); err != nil {
-		c.sink.log.Warn("the memory of commands cannot be read", "err", err)
+func (c *Commander) payAll() {
+	if err := c.memory.load(); err != nil {
+		c.o.Log.Warn("the memory of commands cannot be read", "err", err)
 	}
-	for id, f := range c.done {
+	for id, f := range c.memory.done {
 		if f.Owed && c.executions.owed[id] == nil {
-			c.executions.owed[id] = &debt{answer: answer{ID: id, Outcome: f.Outcome, Text: f.Text, Again: true}}
+			c.executions.owed[id] = &debt{answer: Answer{ID: id, Outcome: f.Outcome, Text: f.Text, Again: true}}
 		}
 	}
 	for _, d := range c.executions.owed {
@@ -292,7 +290,7 @@ func (c *commander) payAll() {
 
 // payDue sends again what was not answered, and returns when it is next due;
 // nil is never.
-func (c *commander) payDue() <-chan time.Time {
+func (c *Commander) payDue() <-chan time.Time {
 	var next time.Time
 	for _, d := range c.executions.owed {
 		if d.tries < settleTries && !d.next.IsZero() && !time.Now().Before(d.next) {

@@ -1,13 +1,15 @@
-package awsiot
+package remote
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 )
 
 const (
@@ -25,42 +27,93 @@ type request struct {
 	// permit asks whether the command still counts, after its id is durable; nil
 	// is that it does. The outcome "" is yes.
 	permit func(ctx context.Context) (outcome, string)
-	reply  func(answer) // is told the outcome; it must not block
+	reply  func(Answer) // is told the outcome; it must not block
 }
 
-// commander carries out commands, one at a time, each once.
-type commander struct {
-	sink     *Sink
+// Options is what a [Commander] needs.
+type Options struct {
+	Gateway string
+	Run     string       // the id of this start
+	Log     *slog.Logger // required
+	State   bridge.State // ids of commands and the switch; nil forgets
+	// Writer, Reader and Pacer carry out commands; nil refuses them.
+	Writer bridge.Writer
+	Reader bridge.Reader
+	Pacer  bridge.Pacer
+	// Synced reports whether the wall clock is known to be right. Without, no
+	// command is carried out that has a time and changes anything. Required.
+	Synced func() bool
+	// Emit takes the audit records of commands; nil has none.
+	Emit bridge.Emit
+	// Report returns what the shadow is to say: what JSON can. Required.
+	Report func() map[string]any
+	// Rebirth has birth and catalogue told again. Required.
+	Rebirth func()
+}
+
+// Commander carries out what the cloud asks for, one command at a time, each
+// once, and reports into the shadow. All its methods are safe for concurrent use.
+type Commander struct {
+	o        Options
 	requests chan request
 	busy     chan struct{} // holds a value while a command is carried out
-	done     map[string]finished
-	loaded   bool
+	memory   memory
 	off      commandSwitch
 	counts   [len(outcomes)]atomic.Uint64 // by outcome; the same again not counted
+	now      atomic.Pointer[Connection]   // nil while there is none
+	cuts     cuts
 
 	executions *executions
 }
 
-func newCommander(s *Sink) *commander {
-	c := &commander{sink: s, requests: make(chan request, waitingCommands), busy: make(chan struct{}, 1), done: make(map[string]finished),
-		executions: newExecutions(), off: newCommandSwitch()}
-	c.off.read(s.options.State, s.log)
+// New returns a commander; it starts nothing.
+func New(o Options) *Commander {
+	c := &Commander{o: o, requests: make(chan request, waitingCommands), busy: make(chan struct{}, 1),
+		memory: memory{state: o.State, done: make(map[string]finished)}, executions: newExecutions(), off: newCommandSwitch()}
+	c.off.read(o.State, o.Log)
 	return c
 }
 
+// Health returns what is to be known of commands.
+func (c *Commander) Health() []condition.Condition {
+	var all []condition.Condition
+	if cut, ok := c.cuts.condition(time.Now()); ok {
+		all = append(all, cut)
+	}
+	if s := c.off.status(); s.Off {
+		all = append(all, condition.CommandsOff.At("commands", s.Since))
+	}
+	return all
+}
+
+// Observe implements [bridge.Observable].
+func (c *Commander) Observe(yield func(bridge.Metric)) {
+	for i, o := range outcomes[:len(outcomes)-1] { // none becomes unknown while we live
+		yield(bridge.Metric{Name: "fieldbridge_commands_total",
+			Help: "Commands of the cloud, by what became of them; repeats are not counted.",
+			Kind: bridge.Counter, Labels: []string{"outcome", string(o)}, Value: float64(c.counts[i].Load())})
+	}
+	off := 0.0
+	if c.off.status().Off {
+		off = 1
+	}
+	yield(bridge.Metric{Name: "fieldbridge_commands_off", Help: "1 while commands are switched off on the machine.",
+		Kind: bridge.Gauge, Value: off})
+}
+
 // offer takes a request without waiting. It reports whether there was room.
-func (c *commander) offer(r request) bool {
+func (c *Commander) offer(r request) bool {
 	select {
 	case c.requests <- r:
 		return true
 	default:
-		c.sink.log.Warn("command dropped: too many are waiting", "waiting", waitingCommands)
+		c.o.Log.Warn("command dropped: too many are waiting", "waiting", waitingCommands)
 		return false
 	}
 }
 
-// run carries out commands until ctx ends.
-func (c *commander) run(ctx context.Context) {
+// Run carries out commands until ctx ends. It is called once.
+func (c *Commander) Run(ctx context.Context) {
 	for {
 		due := c.payDue()
 		select {
@@ -82,25 +135,25 @@ func (c *commander) run(ctx context.Context) {
 }
 
 // carryOut decides about a request and does what it asks for.
-func (c *commander) carryOut(ctx context.Context, r request) answer {
+func (c *Commander) carryOut(ctx context.Context, r request) Answer {
 	c.busy <- struct{}{}
 	defer func() { <-c.busy }()
 	cmd, err := parseCommand(r.payload, r.by)
 	if r.by == viaExecution {
 		cmd.ID = r.id
 	}
-	a := answer{ID: cmd.ID}
-	refuse := func(o outcome, text string) answer {
+	a := Answer{ID: cmd.ID}
+	refuse := func(o outcome, text string) Answer {
 		a.Outcome, a.Text = o, text
 		return a
 	}
 	if err != nil {
 		return refuse(outcomeRefused, err.Error())
 	}
-	if err := c.load(); err != nil {
+	if err := c.memory.load(); err != nil {
 		return refuse(outcomeRefused, "the memory of commands cannot be read: "+err.Error())
 	}
-	if f, ok := c.done[cmd.ID]; ok {
+	if f, ok := c.memory.done[cmd.ID]; ok {
 		a.Again = true
 		return refuse(f.Outcome, f.Text)
 	}
@@ -110,8 +163,8 @@ func (c *commander) carryOut(ctx context.Context, r request) answer {
 		// It is refused for good, though the switch or the clock change.
 		refuse(outcomeRefused, text)
 		f.Outcome, f.Text = a.Outcome, a.Text
-		if err := c.remember(cmd.ID, f); err != nil {
-			c.sink.log.Warn("a refused command is not remembered", "id", cmd.ID, "err", err)
+		if err := c.memory.remember(cmd.ID, f); err != nil {
+			c.o.Log.Warn("a refused command is not remembered", "id", cmd.ID, "err", err)
 		}
 		c.audit(cmd, r.by, a)
 		return a
@@ -121,20 +174,20 @@ func (c *commander) carryOut(ctx context.Context, r request) answer {
 	}
 	// The id is on disk before anything happens: whatever becomes of this
 	// process, the command is not carried out a second time.
-	if err := c.remember(cmd.ID, f); err != nil {
+	if err := c.memory.remember(cmd.ID, f); err != nil {
 		return refuse(outcomeRefused, err.Error())
 	}
 	c.attempt(ctx, r, &cmd, &a)
 	f.Outcome, f.Text = a.Outcome, a.Text
-	if err := c.remember(cmd.ID, f); err != nil {
-		c.sink.log.Warn("the outcome of a command is not saved", "id", cmd.ID, "err", err)
+	if err := c.memory.remember(cmd.ID, f); err != nil {
+		c.o.Log.Warn("the outcome of a command is not saved", "id", cmd.ID, "err", err)
 	}
 	c.audit(cmd, r.by, a)
 	return a
 }
 
 // attempt does what a command asks for, if it still counts.
-func (c *commander) attempt(ctx context.Context, r request, cmd *command, a *answer) {
+func (c *Commander) attempt(ctx context.Context, r request, cmd *command, a *Answer) {
 	if r.permit != nil {
 		if a.Outcome, a.Text = r.permit(ctx); a.Outcome != "" {
 			return
@@ -151,11 +204,11 @@ func (c *commander) attempt(ctx context.Context, r request, cmd *command, a *ans
 
 // forbids returns why no command of its kind is carried out at present; "" is
 // that it may be.
-func (c *commander) forbids(cmd *command) string {
+func (c *Commander) forbids(cmd *command) string {
 	switch {
 	case c.off.status().Off:
 		return "commands are switched off on the machine"
-	case !c.synced() && cmd.At+cmd.Expires != 0 && cmd.Action.acts():
+	case !c.o.Synced() && cmd.At+cmd.Expires != 0 && cmd.Action.acts():
 		return "the gateway's clock is not known to be right, so it cannot tell how old the command is"
 	}
 	return ""
@@ -163,9 +216,9 @@ func (c *commander) forbids(cmd *command) string {
 
 // stale returns why a command is not carried out any more; "" is that it may be.
 // With a clock that is not known to be right age means nothing, see
-// [commander.forbids]. An execution without a time is judged by AWS's clock.
-func (c *commander) stale(cmd *command, maxAge time.Duration) string {
-	if !c.synced() {
+// [Commander.forbids]. An execution without a time is judged by AWS's clock.
+func (c *Commander) stale(cmd *command, maxAge time.Duration) string {
+	if !c.o.Synced() {
 		return ""
 	}
 	now := time.Now()
@@ -178,13 +231,11 @@ func (c *commander) stale(cmd *command, maxAge time.Duration) string {
 	return ""
 }
 
-func (c *commander) synced() bool { return c.sink.synced() }
-
-func (c *commander) execute(ctx context.Context, cmd *command, a *answer) (outcome, string) {
-	o := &c.sink.options
+func (c *Commander) execute(ctx context.Context, cmd *command, a *Answer) (outcome, string) {
+	o := &c.o
 	switch {
 	case cmd.Action == actionRebirth:
-		c.sink.rebirth()
+		c.o.Rebirth()
 		return outcomeDone, ""
 	case cmd.Action == actionRead && o.Reader != nil:
 		return c.read(ctx, cmd, a)
@@ -205,8 +256,8 @@ func (c *commander) execute(ctx context.Context, cmd *command, a *answer) (outco
 }
 
 // read carries out a read. It is done when anything was read.
-func (c *commander) read(ctx context.Context, cmd *command, a *answer) (outcome, string) {
-	readings, err := c.sink.options.Reader.ReadNow(ctx, cmd.Device, cmd.Points)
+func (c *Commander) read(ctx context.Context, cmd *command, a *Answer) (outcome, string) {
+	readings, err := c.o.Reader.ReadNow(ctx, cmd.Device, cmd.Points)
 	if err != nil {
 		return judge(err)
 	}

@@ -1,22 +1,12 @@
-package awsiot
+package remote
 
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 )
 
-// report returns what the shadow is to say, as JSON has it, in most bytes.
-func (s *Sink) report(most int) (map[string]any, error) {
-	l := s.Link()
-	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
-		"connected_since": l.Since.UnixMilli()}
-	if l.Own != nil {
-		state["certificate_expires"] = l.Own.Expires.UnixMilli()
-	}
-	if s.options.Report != nil {
-		maps.Copy(state, s.options.Report())
-	}
+// shorten returns what the shadow is to say, as JSON has it, in most bytes.
+func shorten(state map[string]any, most int) (map[string]any, error) {
 	data, err := json.Marshal(state)
 	for _, less := range shorter {
 		if err == nil && len(data) > most {

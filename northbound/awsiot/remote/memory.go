@@ -1,10 +1,12 @@
-package awsiot
+package remote
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+
+	"fieldbridge/bridge"
 )
 
 const (
@@ -31,50 +33,57 @@ type finished struct {
 	Owed bool `json:"owed,omitempty"`
 }
 
+// memory is what is known of the commands that were begun.
+type memory struct {
+	state  bridge.State // nil forgets
+	done   map[string]finished
+	loaded bool
+}
+
 // load reads what earlier processes have begun.
-func (c *commander) load() error {
-	if c.loaded || c.sink.options.State == nil {
+func (m *memory) load() error {
+	if m.loaded || m.state == nil {
 		return nil
 	}
-	data, err := c.sink.options.State.Get(commandsKey)
+	data, err := m.state.Get(commandsKey)
 	if err != nil {
 		return err
 	}
 	if data != nil {
-		if err := json.Unmarshal(data, &c.done); err != nil {
+		if err := json.Unmarshal(data, &m.done); err != nil {
 			return err
 		}
 	}
-	c.loaded = true
+	m.loaded = true
 	return nil
 }
 
 // remember saves what is known of a command, and forgets what is old.
-func (c *commander) remember(id string, f finished) error {
+func (m *memory) remember(id string, f finished) error {
 	now := time.Now().UnixMilli()
-	for other, o := range c.done {
+	for other, o := range m.done {
 		if o.Until < now {
-			delete(c.done, other)
+			delete(m.done, other)
 		}
 	}
-	if _, known := c.done[id]; !known && len(c.done) >= rememberedCommands && !c.forget(now) {
-		return fmt.Errorf("%d commands came before the first of them was too old: no more are taken", len(c.done))
+	if _, known := m.done[id]; !known && len(m.done) >= rememberedCommands && !m.forget(now) {
+		return fmt.Errorf("%d commands came before the first of them was too old: no more are taken", len(m.done))
 	}
 	if len(f.Text) > rememberedText {
 		f.Text = strings.ToValidUTF8(f.Text[:rememberedText], "")
 	}
-	before, known := c.done[id]
-	c.done[id] = f
-	if c.sink.options.State == nil {
+	before, known := m.done[id]
+	m.done[id] = f
+	if m.state == nil {
 		return nil
 	}
-	data, err := json.Marshal(c.done)
+	data, err := json.Marshal(m.done)
 	if err == nil {
-		err = c.sink.options.State.Put(commandsKey, data)
+		err = m.state.Put(commandsKey, data)
 	}
 	if err != nil {
-		if delete(c.done, id); known {
-			c.done[id] = before
+		if delete(m.done, id); known {
+			m.done[id] = before
 		}
 		return fmt.Errorf("the id cannot be saved: %w", err)
 	}
@@ -83,13 +92,13 @@ func (c *commander) remember(id string, f finished) error {
 
 // forget makes room for an id: of those whose commands are too old to be carried
 // out anyway, the oldest goes. An execution that AWS has ended is refused by it.
-func (c *commander) forget(now int64) bool {
+func (m *memory) forget(now int64) bool {
 	oldest := ""
-	for id, f := range c.done {
-		if f.Spent < now && !f.Owed && (oldest == "" || f.Spent < c.done[oldest].Spent) {
+	for id, f := range m.done {
+		if f.Spent < now && !f.Owed && (oldest == "" || f.Spent < m.done[oldest].Spent) {
 			oldest = id
 		}
 	}
-	delete(c.done, oldest)
+	delete(m.done, oldest)
 	return oldest != ""
 }

@@ -1,4 +1,4 @@
-package awsiot
+package remote
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/uplink"
 )
 
@@ -27,11 +28,10 @@ const (
 // reporter reports the gateway's health into a named shadow: only what has
 // changed, one request at a time.
 type reporter struct {
-	sink    *Sink
-	session *uplink.Session
-	cfg     *Config // of the connection
-	prefix  string  // of the shadow's topics, with the slash
-	answers chan shadowAnswered
+	commander *Commander
+	conn      *Connection
+	prefix    string // of the shadow's topics, with the slash
+	answers   chan shadowAnswered
 
 	known    bool           // reported and version are the service's
 	reported map[string]any // as the service has it
@@ -56,9 +56,9 @@ type shadowAnswered struct {
 	}
 }
 
-func newReporter(s *Sink, cfg *Config, session *uplink.Session) *reporter {
-	return &reporter{sink: s, session: session, cfg: cfg, answers: make(chan shadowAnswered, 10), desired: newDesired(),
-		prefix: "$aws/things/" + s.options.Gateway + "/shadow/name/" + cfg.Shadow.Name + "/"}
+func newReporter(c *Commander, conn *Connection) *reporter {
+	return &reporter{commander: c, conn: conn, answers: make(chan shadowAnswered, 10), desired: newDesired(),
+		prefix: "$aws/things/" + c.o.Gateway + "/shadow/name/" + conn.Access.Shadow.Name + "/"}
 }
 
 // open subscribes to the answers.
@@ -68,7 +68,7 @@ func (r *reporter) open(ctx context.Context) error {
 		for _, outcome := range []string{"accepted", "rejected"} {
 			topic := r.prefix + action + "/" + outcome
 			topics = append(topics, topic)
-			r.session.Handle(topic, func(p uplink.Inbound) {
+			r.conn.Handle(topic, func(p uplink.Inbound) {
 				a := shadowAnswered{accepted: outcome == "accepted"}
 				if exactly(p.Payload, &a.body) != nil || !strings.HasPrefix(a.body.Token, r.tokens()) {
 					return // others use the shadow, too
@@ -80,11 +80,11 @@ func (r *reporter) open(ctx context.Context) error {
 			})
 		}
 	}
-	if r.cfg.Commands.Desired {
+	if r.conn.Access.Commands.Desired {
 		topics = append(topics, r.prefix+"update/delta")
-		r.session.Handle(r.prefix+"update/delta", r.desired.noteDelta)
+		r.conn.Handle(r.prefix+"update/delta", r.desired.noteDelta)
 	}
-	return r.session.Subscribe(ctx, topics...)
+	return r.conn.Subscribe(ctx, topics...)
 }
 
 // exactly reads JSON with numbers as they are written.
@@ -96,7 +96,7 @@ func exactly(data []byte, v any) error {
 
 // run reports until ctx ends.
 func (r *reporter) run(ctx context.Context) {
-	tick := time.NewTicker(r.cfg.Shadow.Every.D())
+	tick := time.NewTicker(r.conn.Access.Shadow.Every.D())
 	defer tick.Stop()
 	var wait time.Duration // before the next try; 0 is that the last was well
 	var pause *time.Timer  // deltas are looked at when it is over
@@ -105,9 +105,9 @@ func (r *reporter) run(ctx context.Context) {
 		if err := r.report(ctx); err != nil && ctx.Err() == nil {
 			r.known = false
 			if wait == 0 {
-				r.sink.log.Warn("the shadow cannot be reported", "shadow", r.cfg.Shadow.Name, "err", err)
+				r.commander.o.Log.Warn("the shadow cannot be reported", "shadow", r.conn.Access.Shadow.Name, "err", err)
 			}
-			wait = min(max(2*wait, shadowRetry), r.cfg.Shadow.Every.D())
+			wait = min(max(2*wait, shadowRetry), r.conn.Access.Shadow.Every.D())
 			retry = time.After(wait)
 		} else {
 			wait = 0
@@ -141,7 +141,7 @@ func (r *reporter) report(ctx context.Context) error {
 				return err
 			}
 		}
-		want, err := r.sink.report(r.desired.room())
+		want, err := shorten(r.commander.o.Report(), r.desired.room())
 		if err != nil {
 			return err
 		}
@@ -167,10 +167,10 @@ func (r *reporter) get(ctx context.Context) error {
 		return err
 	case a.accepted:
 		r.reported, r.version, r.known = a.body.State.Reported, a.body.Version, true
-		if r.cfg.Commands.Desired {
+		if r.conn.Access.Commands.Desired {
 			r.consider(a.body.State.Desired)
 		} else {
-			r.desired.size = len(encode(a.body.State.Desired))
+			r.desired.size = len(payload.Encode(a.body.State.Desired))
 		}
 	case a.body.Code == 404:
 		r.reported, r.version, r.known = nil, 0, true
@@ -201,7 +201,7 @@ func (r *reporter) update(ctx context.Context, change, want map[string]any) (con
 }
 
 // tokens returns the beginning of our client tokens.
-func (r *reporter) tokens() string { return r.sink.options.Run + "-" }
+func (r *reporter) tokens() string { return r.commander.o.Run + "-" }
 
 // ask sends a request and waits for its answer.
 func (r *reporter) ask(ctx context.Context, action string, body map[string]any) (shadowAnswered, error) {
@@ -209,8 +209,8 @@ func (r *reporter) ask(ctx context.Context, action string, body map[string]any) 
 	token := fmt.Sprintf("%s%d", r.tokens(), r.token)
 	body["clientToken"] = token
 	outcome := make(chan error, 1)
-	m := bridge.Message{Topic: r.prefix + action, Payload: encode(body)}
-	r.session.Send(&m, nil, func(err error) { outcome <- err })
+	m := bridge.Message{Topic: r.prefix + action, Payload: payload.Encode(body)}
+	r.conn.Send(&m, nil, func(err error) { outcome <- err })
 	if err := <-outcome; err != nil {
 		return shadowAnswered{}, err
 	}

@@ -1,4 +1,4 @@
-package awsiot
+package remote
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/uplink"
+
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // A shadow's desired state is a level: it stays until someone changes it, and is
@@ -47,7 +49,7 @@ type desired struct {
 // desiredResult is what became of a command.
 type desiredResult struct {
 	command any
-	answer  answer
+	answer  Answer
 }
 
 func newDesired() desired {
@@ -82,7 +84,7 @@ func (d *desired) noteDelta(p uplink.Inbound) {
 // consider looks at what is desired and has it carried out if it is new.
 func (r *reporter) consider(wanted map[string]any) {
 	d := &r.desired
-	d.size = len(encode(wanted))
+	d.size = len(payload.Encode(wanted))
 	command := wanted[desiredCommand]
 	outcome, _ := r.reported[desiredOutcome].(map[string]any)
 	switch {
@@ -99,7 +101,7 @@ func (r *reporter) consider(wanted map[string]any) {
 // command hands a command to the commander.
 func (r *reporter) command(command any) {
 	d := &r.desired
-	text := encode(command)
+	text := payload.Encode(command)
 	if len(text) > maxDesired {
 		object, _ := command.(map[string]any)
 		id, _ := object["id"].(string)
@@ -108,7 +110,7 @@ func (r *reporter) command(command any) {
 		return
 	}
 	outcomes := d.outcomes
-	taken := r.sink.commander.offer(request{by: viaShadow, payload: text, maxAge: r.cfg.Commands.MaxAge.D(), reply: func(a answer) {
+	taken := r.commander.offer(request{by: viaShadow, payload: text, maxAge: r.conn.Access.Commands.MaxAge.D(), reply: func(a Answer) {
 		select {
 		case outcomes <- desiredResult{command, a}:
 		default: // the connection has ended; the next asks again, and is told
@@ -133,7 +135,7 @@ type desiredAnswer struct {
 func (d *desired) dealtWith(result desiredResult) {
 	a := desiredAnswer{ID: result.answer.ID, Outcome: result.answer.Outcome, Text: result.answer.Text, At: time.Now().UnixMilli(),
 		Points: result.answer.Points, Bad: result.answer.Bad}
-	if len(encode(a.Points))+len(encode(a.Bad)) > maxDesiredResult {
+	if len(payload.Encode(a.Points))+len(payload.Encode(a.Bad)) > maxDesiredResult {
 		a.Points, a.Bad, a.Text = nil, nil, "too much to list here: see its readings"
 	}
 	if text := []rune(a.Text); len(text) > 2*rememberedText {
@@ -146,10 +148,10 @@ func (d *desired) dealtWith(result desiredResult) {
 func (d *desired) room() int {
 	room := maxShadow - d.size
 	if d.dealt != nil {
-		room -= len(encode(d.dealt))
+		room -= len(payload.Encode(d.dealt))
 	}
 	if d.outcome != nil {
-		room -= len(encode(d.outcome))
+		room -= len(payload.Encode(d.outcome))
 	}
 	return room
 }
@@ -167,7 +169,7 @@ func (d *desired) report(want map[string]any) {
 // asJSON returns v as JSON is read here, with numbers as they are written.
 func asJSON(v any) map[string]any {
 	var plain map[string]any
-	if err := exactly(encode(v), &plain); err != nil {
+	if err := exactly(payload.Encode(v), &plain); err != nil {
 		panic(err) // it was made here
 	}
 	return plain

@@ -1,4 +1,4 @@
-package awsiot
+package remote
 
 import (
 	"encoding/json"
@@ -23,9 +23,9 @@ const (
 
 var outcomes = [...]outcome{outcomeDone, outcomeRefused, outcomeExpired, outcomeFailed, outcomeUnknown}
 
-// answer is what is told about a command.
-type answer struct {
-	header
+// Answer is what is told about a command.
+type Answer struct {
+	payload.Header
 	ID      string  `json:"id"`
 	Outcome outcome `json:"outcome"`
 	Text    string  `json:"text,omitempty"`
@@ -40,7 +40,7 @@ type answer struct {
 const maxAnswered = 64 << 10
 
 // list puts what was read in the answer, unless it is too much for one.
-func (a *answer) list(readings []bridge.Reading) {
+func (a *Answer) list(readings []bridge.Reading) {
 	points, bad := make(map[string]json.RawMessage), make(map[string]string)
 	size := 0
 	for _, r := range readings {
@@ -71,21 +71,21 @@ func answerable(topic string) bool {
 // respond returns what publishes the answer to a request from a topic, to its
 // response topic or else to the status topic, if there is a connection. Without
 // one the asker will ask again, and is told then.
-func (s *Sink) respond(response string, correlation []byte) func(answer) {
-	return func(a answer) {
-		session, status := s.connection()
-		if session == nil {
+func (c *Commander) respond(response string, correlation []byte) func(Answer) {
+	return func(a Answer) {
+		conn := c.now.Load()
+		if conn == nil {
 			return
 		}
-		a.header = status.header("command")
+		a.Header = payload.Header{V: 1, Gateway: c.o.Gateway, Run: c.o.Run, Type: "command", At: time.Now().UnixMilli()}
 		topic := response
 		if !answerable(topic) {
-			topic = status.topic
+			topic = conn.StatusTopic
 		}
-		m := bridge.Message{Topic: topic, Payload: encode(a), ContentType: payload.ContentType}
-		session.Send(&m, correlation, func(err error) {
+		m := bridge.Message{Topic: topic, Payload: payload.Encode(a), ContentType: payload.ContentType}
+		conn.Send(&m, correlation, func(err error) {
 			if err != nil {
-				s.log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
+				c.o.Log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
 			}
 		})
 	}
@@ -100,10 +100,10 @@ const AuditDevice = "commands"
 const maxAudited = 200
 
 // audit leaves a record of a command among the readings.
-func (c *commander) audit(cmd command, by way, a answer) {
-	c.sink.log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point, "value", string(cmd.Value),
+func (c *Commander) audit(cmd command, by way, a Answer) {
+	c.o.Log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point, "value", string(cmd.Value),
 		"every", time.Duration(cmd.Every), "for", time.Duration(cmd.For), "outcome", a.Outcome, "text", a.Text)
-	if c.sink.options.Emit == nil {
+	if c.o.Emit == nil {
 		return
 	}
 	var readings []bridge.Reading
@@ -135,5 +135,5 @@ func (c *commander) audit(cmd command, by way, a answer) {
 	if a.Text != "" {
 		add("text", a.Text)
 	}
-	c.sink.options.Emit(bridge.Batch{Device: AuditDevice, At: time.Now(), Readings: readings}, nil)
+	c.o.Emit(bridge.Batch{Device: AuditDevice, At: time.Now(), Readings: readings}, nil)
 }

@@ -1,4 +1,4 @@
-package awsiot
+package remote
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/northbound/awsiot/payload"
 )
 
 // CommandStatus is whether the cloud may command the gateway, for people.
@@ -87,7 +88,7 @@ func (c *commandSwitch) set(off bool) error {
 	c.turning <- struct{}{}
 	defer func() { <-c.turning }()
 	if c.state != nil {
-		data := encode(next)
+		data := payload.Encode(next)
 		for _, key := range switchKeys {
 			if err := c.state.Put(key, data); err != nil {
 				return fmt.Errorf("the switch for commands cannot be saved: %w", err)
@@ -117,29 +118,29 @@ func (c *commandSwitch) turn(off bool) (next switchState, offs int) {
 	return c.saved, c.offs
 }
 
-// errUnderWay is that a command was begun before the switch was turned.
-var errUnderWay = errors.New("commands are off, but one that was begun before has not ended yet")
+// ErrUnderWay is that a command was begun before the switch was turned.
+var ErrUnderWay = errors.New("commands are off, but one that was begun before has not ended yet")
 
-// SwitchCommands turns all commands of the cloud off or on, over restarts. When
+// Switch turns all commands of the cloud off or on, over restarts. When
 // it returns nil after off, none is under way any more and none will begin. An
 // error after off says what is not sure: they are off, but one that was begun
 // has not ended when ctx did, or the switch could not be saved and counts until
 // the restart only. After on, an error is that they are still off.
-func (s *Sink) SwitchCommands(ctx context.Context, off bool) error {
-	was := s.commander.off.status().Off
-	err := s.commander.off.set(off)
-	if now := s.commander.off.status().Off; now != was {
-		s.log.Warn("commands are switched on the machine", "off", now)
+func (c *Commander) Switch(ctx context.Context, off bool) error {
+	was := c.off.status().Off
+	err := c.off.set(off)
+	if now := c.off.status().Off; now != was {
+		c.o.Log.Warn("commands are switched on the machine", "off", now)
 	}
 	if !off || err != nil {
 		return err
 	}
 	select {
-	case s.commander.busy <- struct{}{}:
-		<-s.commander.busy
+	case c.busy <- struct{}{}:
+		<-c.busy
 		return nil
 	case <-ctx.Done():
-		return errUnderWay
+		return ErrUnderWay
 	}
 }
 
@@ -159,10 +160,10 @@ func SavedSwitch(state bridge.State) CommandStatus {
 	return c.status()
 }
 
-// Commands returns whether the cloud may command the gateway.
-func (s *Sink) Commands() CommandStatus {
-	cfg := s.current()
-	status := s.commander.off.status()
-	status.Ways = cfg.Commands.ways(&cfg.Shadow)
+// Status returns whether the cloud may command the gateway, which is configured
+// to take what access says.
+func (c *Commander) Status(access *Access) CommandStatus {
+	status := c.off.status()
+	status.Ways = access.ways()
 	return status
 }
