@@ -6,7 +6,7 @@
 //	             ▼                             │
 //	   seg-…0001.db  seg-…0a31.db  seg-…1407.db ◀── the keeper appends to the newest
 //	   (done: removed whole)
-//	   acks: what is done · meta: runs, tombstones, sealed segments · dead.db · quarantine/
+//	   acks: what is done · meta: runs, tombstones, sealed segments · dead/ · quarantine/
 //
 // A batch is in memory until the cloud acknowledges it or it is due on disk;
 // what is acknowledged in time is never written. What is due is written as one
@@ -25,5 +25,6 @@
 //
 // [Open] starts one goroutine, the keeper, which does all writing; [Queue.Close]
 // ends it. Append, Ack, Release and Bury never wait for a disk. Next may wait
-// for a block to be read.
+// for a block to be read. [OpenStopped] looks at the folder of a gateway that
+// does not run, and changes nothing.
 package store
