@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
@@ -68,41 +70,43 @@ func (l *Log) SetDefaults() {
 
 // Validate returns what is wrong with l.
 func (l Log) Validate() []setting.Problem {
-	var problems []setting.Problem
-	problems = append(problems, oneOf("level", l.Level, "debug", "info", "warn", "error")...)
-	return append(problems, oneOf("format", l.Format, "text", "json")...)
+	var found setting.Found
+	oneOf(&found, "level", l.Level, "debug", "info", "warn", "error")
+	oneOf(&found, "format", l.Format, "text", "json")
+	return found
 }
 
-func oneOf(key, value string, allowed ...string) []setting.Problem {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+func oneOf(found *setting.Found, key, value string, allowed ...string) {
+	if slices.Contains(allowed, value) {
+		return
 	}
-	fix := "use " + strings.Join(allowed[:len(allowed)-1], ", ") + " or " + allowed[len(allowed)-1]
-	if s := setting.Suggest(value, allowed); s != "" {
-		fix = fmt.Sprintf("did you mean %q?", s)
-	}
-	return []setting.Problem{{Path: []string{key}, Text: fmt.Sprintf("there is no %s %q", key, value), Fix: fix}}
+	last := len(allowed) - 1
+	fix := "use " + strings.Join(allowed[:last], ", ") + " or " + allowed[last]
+	found.Add(fmt.Sprintf("there is no %s %q", key, value), setting.Meant(value, allowed, fix), key)
 }
 
 // Validate returns everything that is wrong with c: what each section finds, and
 // what only shows when they are seen together.
 func (c *Config) Validate() []setting.Problem {
-	problems := append(c.validateGateway(), c.checkLabels()...)
-	problems = append(problems, setting.Under([]string{"log"}, c.Log.Validate())...)
-	if reflect.DeepEqual(c.Northbound.AWSIoT, northDefaults()) {
-		problems = append(problems, setting.Problem{Path: []string{"northbound"}, Text: "nothing says where readings go",
-			Fix: "add northbound: awsiot: with endpoint, certificate, private_key and topic"})
-	} else {
-		problems = append(problems, setting.Under([]string{"northbound", "awsiot"},
-			c.Northbound.AWSIoT.Validate(c.Gateway, c.Labels))...)
+	var found setting.Found
+	section := func(problems []setting.Problem, path ...string) {
+		found = append(found, setting.Under(path, problems)...)
 	}
-	problems = append(problems, setting.Under([]string{"store"}, c.Store.Validate())...)
-	problems = append(problems, setting.Under([]string{"southbound", "modbus"}, c.Southbound.Modbus.Validate())...)
-	problems = append(problems, setting.Under([]string{"southbound", "mqtt"}, c.Southbound.MQTT.Validate())...)
-	problems = append(problems, setting.Under([]string{"console"}, c.Console.Validate())...)
-	return append(problems, c.crossCheck()...)
+	c.checkName(&found)
+	c.checkLabels(&found)
+	section(c.Log.Validate(), "log")
+	if reflect.DeepEqual(c.Northbound.AWSIoT, northDefaults()) {
+		found.Add("nothing says where readings go",
+			"add northbound: awsiot: with endpoint, certificate, private_key and topic", "northbound")
+	} else {
+		section(c.Northbound.AWSIoT.Validate(c.Gateway, c.Labels), "northbound", "awsiot")
+	}
+	section(c.Store.Validate(), "store")
+	section(c.Southbound.Modbus.Validate(), "southbound", "modbus")
+	section(c.Southbound.MQTT.Validate(), "southbound", "mqtt")
+	section(c.Console.Validate(), "console")
+	c.crossCheck(&found)
+	return found
 }
 
 func northDefaults() awsiot.Config {
@@ -111,23 +115,22 @@ func northDefaults() awsiot.Config {
 	return c
 }
 
-func (c *Config) validateGateway() []setting.Problem {
-	path := []string{"gateway"}
-	if c.Gateway == "" {
-		return []setting.Problem{{Path: path, Text: "the gateway has no name", Fix: "add gateway: NAME, its AWS thing name"}}
+// nameBytes are what AWS allows in thing names.
+const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
+
+func (c *Config) checkName(found *setting.Found) {
+	wrong := strings.IndexFunc(c.Gateway, func(r rune) bool { return !strings.ContainsRune(nameBytes, r) })
+	switch {
+	case c.Gateway == "":
+		found.Add("the gateway has no name", "add gateway: NAME, its AWS thing name", "gateway")
+	case wrong >= 0:
+		r, _ := utf8.DecodeRuneInString(c.Gateway[wrong:])
+		found.Add(fmt.Sprintf("the gateway's name has %q, which AWS does not allow in thing names", r),
+			"use letters, digits, :, _ and -", "gateway")
+	case len(c.Gateway) > 128:
+		found.Add(fmt.Sprintf("the gateway's name has %d characters", len(c.Gateway)),
+			"use at most 128, as AWS does for thing names", "gateway")
 	}
-	for _, r := range c.Gateway {
-		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-", r) {
-			return []setting.Problem{{Path: path,
-				Text: fmt.Sprintf("the gateway's name has %q, which AWS does not allow in thing names", r),
-				Fix:  "use letters, digits, :, _ and -"}}
-		}
-	}
-	if len(c.Gateway) > 128 {
-		return []setting.Problem{{Path: path, Text: fmt.Sprintf("the gateway's name has %d characters", len(c.Gateway)),
-			Fix: "use at most 128, as AWS does for thing names"}}
-	}
-	return nil
 }
 
 // ClientID returns the MQTT client id that the gateway uses at the cloud.

@@ -14,92 +14,69 @@ import (
 const ExampleEndpoint = "PREFIX-ats.iot.REGION.amazonaws.com"
 
 // crossCheck finds what shows only when sections are seen together.
-func (c *Config) crossCheck() []setting.Problem {
-	problems := c.deviceNames()
-	problems = append(problems, c.unusedBuses()...)
-	problems = append(problems, c.unusedBrokers()...)
-	problems = append(problems, c.commitPace()...)
-	if c.Northbound.AWSIoT.Endpoint == ExampleEndpoint {
-		problems = append(problems, setting.Problem{Path: []string{"northbound", "awsiot", "endpoint"}, Warning: true,
-			Text: "this is the endpoint of an example",
-			Fix:  "write yours, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"})
-	}
-	if len(c.Southbound.Modbus.Devices) == 0 && len(c.Southbound.MQTT.Sensors) == 0 {
-		problems = append(problems, setting.Problem{Path: []string{"southbound"}, Warning: true,
-			Text: "there is nothing to read", Fix: "add devices under southbound.modbus or sensors under southbound.mqtt"})
-	}
-	return problems
-}
-
-// deviceNames finds sensors whose fixed device is also a Modbus device: their
-// readings could not be told apart.
-func (c *Config) deviceNames() []setting.Problem {
-	var problems []setting.Problem
-	for _, s := range c.Southbound.MQTT.Sensors {
-		device := s.Value.Device
-		if strings.Contains(device, "{") {
-			continue
-		}
-		if _, ok := c.Southbound.Modbus.Devices[device]; ok {
-			problems = append(problems, setting.Problem{
-				Path: []string{"southbound", "mqtt", "sensors", s.Name, "device"},
-				Text: fmt.Sprintf("device %q is also a Modbus device", device), Fix: "give one of them another name",
-			})
-		}
-	}
-	return problems
-}
-
-func (c *Config) unusedBuses() []setting.Problem {
+func (c *Config) crossCheck(found *setting.Found) {
+	c.checkDeviceNames(found)
+	modbus, mqtt := c.Southbound.Modbus, c.Southbound.MQTT
 	used := make(map[string]bool)
-	for _, d := range c.Southbound.Modbus.Devices {
+	for _, d := range modbus.Devices {
 		used[d.Bus] = true
 	}
-	var problems []setting.Problem
-	for _, name := range slices.Sorted(maps.Keys(c.Southbound.Modbus.Buses)) {
-		if !used[name] {
-			problems = append(problems, setting.Problem{
-				Path: []string{"southbound", "modbus", "buses", name}, OnKey: true, Warning: true,
-				Text: "no device is on this bus", Fix: "add a device with bus: " + name + ", or remove the bus",
-			})
-		}
-	}
-	return problems
-}
-
-func (c *Config) unusedBrokers() []setting.Problem {
-	used := make(map[string]bool)
-	for _, s := range c.Southbound.MQTT.Sensors {
+	warnUnused(found, modbus.Buses, used, "no device is on this bus",
+		"add a device with bus: %s, or remove the bus", "southbound", "modbus", "buses")
+	used = make(map[string]bool)
+	for _, s := range mqtt.Sensors {
 		used[s.Value.Broker] = true
 	}
-	var problems []setting.Problem
-	for _, name := range slices.Sorted(maps.Keys(c.Southbound.MQTT.Brokers)) {
-		if !used[name] {
-			problems = append(problems, setting.Problem{
-				Path: []string{"southbound", "mqtt", "brokers", name}, OnKey: true, Warning: true,
-				Text: "no sensor rule is on this broker", Fix: "add a rule with broker: " + name + ", or remove the broker",
-			})
+	warnUnused(found, mqtt.Brokers, used, "no sensor rule is on this broker",
+		"add a rule with broker: %s, or remove the broker", "southbound", "mqtt", "brokers")
+	c.checkCommitPace(found)
+	if c.Northbound.AWSIoT.Endpoint == ExampleEndpoint {
+		found.Warn("this is the endpoint of an example",
+			"write yours, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it",
+			"northbound", "awsiot", "endpoint")
+	}
+	if len(modbus.Devices) == 0 && len(mqtt.Sensors) == 0 {
+		found.Warn("there is nothing to read", "add devices under southbound.modbus or sensors under southbound.mqtt",
+			"southbound")
+	}
+}
+
+// checkDeviceNames finds sensors whose fixed device is also a Modbus device:
+// their readings could not be told apart.
+func (c *Config) checkDeviceNames(found *setting.Found) {
+	for _, s := range c.Southbound.MQTT.Sensors {
+		device := s.Value.Device
+		if _, ok := c.Southbound.Modbus.Devices[device]; ok && !strings.Contains(device, "{") {
+			found.Add(fmt.Sprintf("device %q is also a Modbus device", device), "give one of them another name",
+				"southbound", "mqtt", "sensors", s.Name, "device")
 		}
 	}
-	return problems
+}
+
+// warnUnused warns of the things at a path that nothing uses; fix has a %s for
+// the name.
+func warnUnused[T any](found *setting.Found, things map[string]T, used map[string]bool, text, fix string, path ...string) {
+	for _, name := range slices.Sorted(maps.Keys(things)) {
+		if !used[name] {
+			*found = append(*found, setting.Problem{Path: append(slices.Clip(path), name), OnKey: true, Warning: true,
+				Text: text, Fix: fmt.Sprintf(fix, name)})
+		}
+	}
 }
 
 // ackTime is how long a message takes to the cloud and its acknowledgement back,
 // with some room.
 const ackTime = 500 * time.Millisecond
 
-// commitPace warns of a queue that writes to the disk what the cloud is about to
-// acknowledge.
-func (c *Config) commitPace() []setting.Problem {
-	linger, commit := c.Northbound.AWSIoT.Linger.D(), c.Store.CommitEvery.D()
-	if commit == 0 || linger+ackTime <= commit {
-		return nil
+// checkCommitPace warns of a queue that writes to the disk what the cloud is about
+// to acknowledge.
+func (c *Config) checkCommitPace(found *setting.Found) {
+	linger, commit := c.Northbound.AWSIoT.Linger, c.Store.CommitEvery
+	if commit == 0 || linger.D()+ackTime <= commit.D() {
+		return
 	}
-	return []setting.Problem{{
-		Path: []string{"northbound", "awsiot", "linger"}, Warning: true,
-		Text: fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the "+
-			"cloud can acknowledge them",
-			c.Northbound.AWSIoT.Linger, c.Store.CommitEvery),
-		Fix: fmt.Sprintf("to spare the flash let commit_every be at least %s", setting.Duration(linger+ackTime)),
-	}}
+	found.Warn(fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the "+
+		"cloud can acknowledge them", linger, commit),
+		fmt.Sprintf("to spare the flash let commit_every be at least %s", setting.Duration(linger.D()+ackTime)),
+		"northbound", "awsiot", "linger")
 }

@@ -61,10 +61,7 @@ func LoadFleet(file string) (*Fleet, error) {
 // Load returns the configuration of one gateway of the fleet.
 func (f *Fleet) Load(name string) (*Loaded, error) {
 	if !f.Has(name) {
-		fix := "'fieldbridge fleet list FILE' tells the names"
-		if near := setting.Suggest(name, f.Names()); near != "" {
-			fix = fmt.Sprintf("did you mean %q?", near)
-		}
+		fix := setting.Meant(name, f.Names(), "'fieldbridge fleet list FILE' tells the names")
 		return nil, tree.ErrorOf(tree.NewProblem(f.Pos, fmt.Sprintf("there is no gateway %q in the fleet", name), fix))
 	}
 	root, warnings := f.Tree(name)

@@ -13,19 +13,16 @@ import (
 // limits to 256 bytes.
 const maxLabel = 128
 
-// checkLabels returns what is wrong with the labels.
-func (c *Config) checkLabels() []setting.Problem {
-	var problems []setting.Problem
+// checkLabels finds what is wrong with the labels.
+func (c *Config) checkLabels(found *setting.Found) {
 	for _, name := range slices.Sorted(maps.Keys(c.Labels)) {
-		path := []string{"labels", name}
 		switch value := c.Labels[name]; {
 		case !bridge.ValidPoint(name):
-			problems = append(problems, setting.Problem{Path: path, OnKey: true,
+			*found = append(*found, setting.Problem{Path: []string{"labels", name}, OnKey: true,
 				Text: fmt.Sprintf("%q can't name a label", name), Fix: "use a-z, 0-9 and _, beginning with a letter"})
 		case value == "" || len(value) > maxLabel:
-			problems = append(problems, setting.Problem{Path: path,
-				Text: fmt.Sprintf("label %s has %d bytes", name, len(value)), Fix: fmt.Sprintf("use 1 to %d", maxLabel)})
+			found.Add(fmt.Sprintf("label %s has %d bytes", name, len(value)), fmt.Sprintf("use 1 to %d", maxLabel),
+				"labels", name)
 		}
 	}
-	return problems
 }

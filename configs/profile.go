@@ -139,11 +139,8 @@ func (p *profiler) pick(n, only, own *tree.Node, device string) *tree.Node {
 			for _, m := range points.Value.Members {
 				names = append(names, m.Key)
 			}
-			fix := "the points are " + strings.Join(names, ", ")
-			if near := setting.Suggest(item.Text, names); near != "" {
-				fix = fmt.Sprintf("did you mean %q?", near)
-			}
-			p.fail(item.Pos, fmt.Sprintf("%s has no point %s", device, item.Show()), fix)
+			p.fail(item.Pos, fmt.Sprintf("%s has no point %s", device, item.Show()),
+				setting.Meant(item.Text, names, "the points are "+strings.Join(names, ", ")))
 			continue
 		}
 		keep = append(keep, item.Text)
@@ -191,12 +188,10 @@ func (p *profiler) find(s shelf, name *tree.Node) *tree.Node {
 		}
 	}
 	fix := "add it under profiles"
-	if near := setting.Suggest(name.Text, names); near != "" {
-		fix = fmt.Sprintf("did you mean %q?", near)
-	} else if len(names) > 0 {
+	if len(names) > 0 {
 		fix += "; there are " + strings.Join(names, ", ")
 	}
-	p.fail(name.Pos, fmt.Sprintf("there is no profile %q", name.Text), fix)
+	p.fail(name.Pos, fmt.Sprintf("there is no profile %q", name.Text), setting.Meant(name.Text, names, fix))
 	return nil
 }
 

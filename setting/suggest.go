@@ -1,6 +1,9 @@
 package setting
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Suggest returns the candidate that was probably meant by given, or "" if none
 // is near: one slip of the finger for every three letters. Letters differ in
@@ -20,6 +23,14 @@ func Suggest(given string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// Meant is a fix: to write what was probably meant by given, or otherwise.
+func Meant(given string, candidates []string, otherwise string) string {
+	if near := Suggest(given, candidates); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return otherwise
 }
 
 // plainWord drops what people write differently: unitId, unit-id, UNIT_ID.

@@ -22,6 +22,12 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("%q: suggested %q, want %q", given, got, want)
 		}
 	}
+	if got := Meant("evry", words, "else"); got != `did you mean "every"?` {
+		t.Error(got)
+	}
+	if got := Meant("color", words, "else"); got != "else" {
+		t.Error(got)
+	}
 	if d := distance("kitten", "sitting"); d != 3 {
 		t.Errorf("distance %d, want 3", d)
 	}

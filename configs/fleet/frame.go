@@ -133,11 +133,8 @@ func (b *builder) groupsOf(m *tree.Member) []string {
 		case item.Kind != tree.Scalar:
 			b.fail(item.Pos, "a group is named by text", "write groups: [a, b]")
 		case b.f.groups[item.Text] == nil:
-			fix := "add it under groups"
-			if near := setting.Suggest(item.Text, slices.Sorted(maps.Keys(b.f.groups))); near != "" {
-				fix = fmt.Sprintf("did you mean %q?", near)
-			}
-			b.fail(item.Pos, fmt.Sprintf("there is no group %q", item.Text), fix)
+			b.fail(item.Pos, fmt.Sprintf("there is no group %q", item.Text),
+				setting.Meant(item.Text, slices.Sorted(maps.Keys(b.f.groups)), "add it under groups"))
 		case slices.Contains(names, item.Text):
 			b.fail(item.Pos, fmt.Sprintf("group %q is named twice", item.Text), "remove one of them")
 		default:
