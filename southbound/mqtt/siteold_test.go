@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -193,23 +192,6 @@ func TestSiteOldRefuses(t *testing.T) {
 			return len(h) == 1 && strings.Contains(h[0].Text, want)
 		})
 	}
-}
-
-// FuzzSiteOld checks that nothing an old broker says makes the client fall over.
-func FuzzSiteOld(f *testing.F) {
-	f.Add([]byte("\x30\x06\x00\x03w/ax\x32\x08\x00\x03w/a\x00\x01x\x34\x08\x00\x03w/a\x00\x02x\x62\x02\x00\x02\x90\x03\x00\x01\x01\xd0\x00"))
-	f.Fuzz(func(t *testing.T, said []byte) {
-		from := &pieceConn{rest: append([]byte("\x20\x02\x00\x00"), said...), piece: 7, appendConn: appendConn{to: new([]byte)}}
-		site := newSite("old", inlet.Broker{URL: "mqtt://broker:1883"}, "g", slog.New(slog.DiscardHandler), nil)
-		err := site.useOld(t.Context(), newSiteConn(from), func(_ inlet.Message, safe func(error)) {
-			if safe != nil {
-				safe(nil)
-			}
-		})
-		if err == nil {
-			t.Error("the connection has no end")
-		}
-	})
 }
 
 // The connection to an old broker is cut while messages wait until they are

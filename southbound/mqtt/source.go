@@ -15,6 +15,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/site"
 )
 
 // Options is what the gateway lends to the source.
@@ -49,7 +50,7 @@ type Source struct {
 type broker struct {
 	config   inlet.Broker
 	embedded *embedded
-	site     *site
+	site     *site.Client
 	router   atomic.Pointer[router]
 	stop     context.CancelFunc // guarded by the source's mu; nil while it does not run
 	ended    chan struct{}      // guarded by the source's mu; closed when it has ended
@@ -111,7 +112,7 @@ func (s *Source) startLocked(b *broker) {
 		if b.embedded != nil {
 			b.embedded.run(ctx, ingest)
 		} else {
-			b.site.run(ctx, ingest)
+			b.site.Run(ctx, ingest)
 		}
 	})
 }
@@ -202,7 +203,7 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 func (s *Source) newBroker(name string, config inlet.Broker) (*broker, error) {
 	b := &broker{config: config}
 	if config.URL != "" {
-		b.site = newSite(name, config, s.gateway, s.log, s.state)
+		b.site = site.New(name, config, s.gateway, s.log, s.state)
 		return b, nil
 	}
 	var err error
@@ -223,7 +224,7 @@ func (b *broker) setRules(name string, all []*rule, ds *devices) []*rule {
 	}
 	b.router.Store(newRouter(name, rules, ds, b.publish))
 	if b.site != nil {
-		b.site.want(subscriptions(rules))
+		b.site.Want(subscriptions(rules))
 	}
 	return rules
 }
@@ -234,16 +235,13 @@ func (b *broker) publish(topic string, payload []byte) {
 		b.embedded.publish(topic, payload)
 		return
 	}
-	select {
-	case b.site.outbox <- outgoing{topic, payload}:
-	default: // asked for again later
-	}
+	b.site.Publish(topic, payload)
 }
 
 // subscriptions returns what the rules want of a broker: each filter once, with
 // the highest QoS, and none that another covers as well.
-func subscriptions(rules []*rule) []subscription {
-	var subs []subscription
+func subscriptions(rules []*rule) []site.Subscription {
+	var subs []site.Subscription
 	for i, r := range rules {
 		needed := true
 		for j, other := range rules {
@@ -253,7 +251,7 @@ func subscriptions(rules []*rule) []subscription {
 			}
 		}
 		if needed {
-			subs = append(subs, subscription{r.filter.String(), r.config.qos()})
+			subs = append(subs, site.Subscription{Filter: r.filter.String(), QoS: r.config.qos()})
 		}
 	}
 	return subs

@@ -7,6 +7,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/site"
 )
 
 // Devices returns how the devices are that were heard of, sorted by name.
@@ -20,7 +21,7 @@ func (s *Source) Health() []condition.Condition {
 		if b.embedded != nil {
 			all = append(all, b.embedded.health()...)
 		} else {
-			all = append(all, b.site.health()...)
+			all = append(all, b.site.Health()...)
 		}
 	}
 	return all
@@ -43,18 +44,18 @@ type brokerMetric struct {
 	name, help string
 	kind       bridge.MetricKind
 	embedded   func(*embedded) float64
-	site       func(*site) float64
+	site       func(site.Counts) float64
 }
 
 var brokerMetrics = []brokerMetric{
 	{"fieldbridge_mqtt_messages_total", "Messages that sensors published.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.messages.Load()) }, func(s *site) float64 { return float64(s.messages.Load()) }},
+		func(e *embedded) float64 { return float64(e.messages.Load()) }, func(c site.Counts) float64 { return float64(c.Messages) }},
 	{"fieldbridge_mqtt_unacknowledged", "Messages that clients wait for until they are safe.", bridge.Gauge,
-		func(e *embedded) float64 { return float64(e.unacknowledged()) }, func(s *site) float64 { return float64(s.unacknowledged()) }},
+		func(e *embedded) float64 { return float64(e.unacknowledged()) }, func(c site.Counts) float64 { return float64(c.Unacknowledged) }},
 	{"fieldbridge_mqtt_refused_total", "Messages not acknowledged since the queue refused them.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.refused.Load()) }, func(s *site) float64 { return float64(s.refused.Load()) }},
+		func(e *embedded) float64 { return float64(e.refused.Load()) }, func(c site.Counts) float64 { return float64(c.Refused) }},
 	{"fieldbridge_mqtt_connected", "1 while the site broker is connected.", bridge.Gauge,
-		nil, (*site).connected},
+		nil, func(c site.Counts) float64 { return oneIf(c.Connected) }},
 	{"fieldbridge_mqtt_clients", "Connections to the embedded broker.", bridge.Gauge,
 		func(e *embedded) float64 { return float64(len(e.connections())) }, nil},
 	{"fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.", bridge.Counter,
@@ -69,7 +70,7 @@ func (m *brokerMetric) value(b *broker) (float64, bool) {
 	case b.embedded != nil && m.embedded != nil:
 		return m.embedded(b.embedded), true
 	case b.site != nil && m.site != nil:
-		return m.site(b.site), true
+		return m.site(b.site.Counts()), true
 	}
 	return 0, false
 }
@@ -94,4 +95,11 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 			}
 		}
 	}
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -1,4 +1,4 @@
-package mqtt
+package site
 
 import (
 	"context"
@@ -25,18 +25,18 @@ import (
 )
 
 const (
-	siteTimeout    = 10 * time.Second // to connect, and for each answer
-	siteKeepAlive  = 30               // seconds
-	siteExpiry     = 30 * 24 * 3600   // seconds that the broker keeps messages for us
-	siteInFlight   = 1000             // messages that the broker may send before they are safe
-	siteMaxMessage = 1 << 20          // bytes of a packet that we accept
-	siteLasting    = 30 * time.Second // a connection that lived so long starts the backoff afresh
+	timeout      = 10 * time.Second // to connect, and for each answer
+	keepAlive    = 30               // seconds
+	expiry       = 30 * 24 * 3600   // seconds that the broker keeps messages for us
+	mostInFlight = 1000             // messages that the broker may send before they are safe
+	maxMessage   = 1 << 20          // bytes of a packet that we accept
+	lasting      = 30 * time.Second // a connection that lived so long starts the backoff afresh
 )
 
-// subscription is what a rule wants of a site broker.
-type subscription struct {
-	filter string
-	qos    byte
+// Subscription is what a rule wants of a site broker.
+type Subscription struct {
+	Filter string
+	QoS    byte
 }
 
 // outgoing is a message to a site broker.
@@ -45,8 +45,9 @@ type outgoing struct {
 	payload []byte
 }
 
-// site is the client of a broker of the site.
-type site struct {
+// Client is the client of one broker of the site. Its methods are safe for
+// concurrent use.
+type Client struct {
 	name   string
 	config inlet.Broker
 	id     string
@@ -54,8 +55,8 @@ type site struct {
 	state  bridge.State // may be nil
 
 	mu     sync.Mutex
-	now    *siteSession   // guarded by mu; of the present connection
-	wanted []subscription // guarded by mu
+	now    *session       // guarded by mu; of the present connection
+	wanted []Subscription // guarded by mu
 	fault  error          // guarded by mu; nil while connected
 	since  time.Time      // guarded by mu; of fault
 	denied []string       // guarded by mu; filters that the broker refused
@@ -67,17 +68,19 @@ type site struct {
 	old      atomic.Bool // the broker speaks MQTT 3.1.1 only
 }
 
-func newSite(name string, config inlet.Broker, gateway string, log *slog.Logger, state bridge.State) *site {
+// New returns the client of the broker called name. gateway is the gateway's
+// name; state remembers the subscriptions, and may be nil. It starts nothing.
+func New(name string, config inlet.Broker, gateway string, log *slog.Logger, state bridge.State) *Client {
 	id := config.ClientID
 	if id == "" {
 		id = gateway + "-south"
 	}
-	return &site{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
+	return &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
 		fault: errors.New("not connected yet"), since: time.Now()}
 }
 
-// want says which subscriptions are needed from now on.
-func (s *site) want(subs []subscription) {
+// Want says which subscriptions are needed from now on.
+func (s *Client) Want(subs []Subscription) {
 	s.mu.Lock()
 	same := slices.Equal(s.wanted, subs)
 	s.wanted = subs
@@ -91,8 +94,8 @@ func (s *site) want(subs []subscription) {
 	}
 }
 
-// run keeps a connection until ctx ends.
-func (s *site) run(ctx context.Context, ingest inlet.Ingest) {
+// Run keeps a connection until ctx ends.
+func (s *Client) Run(ctx context.Context, ingest inlet.Ingest) {
 	retry := &pause.Growing{Least: time.Second, Most: time.Minute}
 	for ctx.Err() == nil {
 		begin := time.Now()
@@ -101,7 +104,7 @@ func (s *site) run(ctx context.Context, ingest inlet.Ingest) {
 			return
 		}
 		s.setFault(err)
-		if time.Since(begin) > siteLasting {
+		if time.Since(begin) > lasting {
 			retry.Reset()
 		}
 		pause.Sleep(ctx, retry.Jittered())
@@ -110,9 +113,9 @@ func (s *site) run(ctx context.Context, ingest inlet.Ingest) {
 
 // connect connects, subscribes and takes messages until the connection or ctx
 // ends.
-func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
+func (s *Client) connect(ctx context.Context, ingest inlet.Ingest) error {
 	if s.old.Load() {
-		return s.connectOld(ctx, ingest)
+		return s.connect311(ctx, ingest)
 	}
 	nc, err := s.dial(ctx)
 	if err != nil {
@@ -125,12 +128,12 @@ func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
 		default:
 		}
 	}
-	session := newSiteSession(end, &s.refused)
+	session := newSession(end, &s.refused)
 	s.mu.Lock()
 	s.now = session
 	s.mu.Unlock()
 	client := paho.NewClient(paho.ClientConfig{
-		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: siteTimeout,
+		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: timeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			s.messages.Add(1)
 			ingest(inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}, session.expectPublish(p.Packet))
@@ -144,7 +147,7 @@ func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
 		_ = nc.Close()
 		if nc.old() && !fromPeer(err) && ctx.Err() == nil {
 			// A broker that closes at once may have had another reason.
-			if old := s.connectOld(ctx, ingest); !errors.Is(old, errSilent) {
+			if old := s.connect311(ctx, ingest); !errors.Is(old, errSilent) {
 				return old
 			}
 		}
@@ -157,7 +160,7 @@ func (s *site) connect(ctx context.Context, ingest inlet.Ingest) error {
 	helpers.Go(func() { <-client.Done(); lost() })
 	defer helpers.Wait()
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
-	err = s.serve(live, newClient{client}, connack.SessionPresent, ended)
+	err = s.serve(live, client5{client}, connack.SessionPresent, ended)
 	if ctx.Err() != nil {
 		inlet.Grace(session.unacknowledged) // or the broker would send them again
 		return err
@@ -187,8 +190,8 @@ func why(ended <-chan error) error {
 
 // serve subscribes, now and whenever the rules change, until something ends;
 // live ends with the connection.
-func (s *site) serve(live context.Context, client siteClient, resumed bool, ended <-chan error) error {
-	var have []subscription
+func (s *Client) serve(live context.Context, client dialect, resumed bool, ended <-chan error) error {
+	var have []Subscription
 	if resumed {
 		have = s.remembered()
 	}
@@ -214,17 +217,17 @@ func (s *site) serve(live context.Context, client siteClient, resumed bool, ende
 	}
 }
 
-func (s *site) dial(ctx context.Context) (*siteConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, siteTimeout)
+func (s *Client) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	nc, err := s.dialURL(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
 	}
-	return newSiteConn(nc), nil
+	return newConn(nc), nil
 }
 
-func (s *site) dialURL(ctx context.Context) (net.Conn, error) {
+func (s *Client) dialURL(ctx context.Context) (net.Conn, error) {
 	u, err := url.Parse(s.config.URL)
 	if err != nil {
 		return nil, err
@@ -243,10 +246,10 @@ func (s *site) dialURL(ctx context.Context) (net.Conn, error) {
 	return nc, nil
 }
 
-func (s *site) connectPacket() *paho.Connect {
-	expiry, inFlight, size := uint32(siteExpiry), uint16(siteInFlight), uint32(siteMaxMessage)
-	p := &paho.Connect{ClientID: s.id, KeepAlive: siteKeepAlive, Properties: &paho.ConnectProperties{
-		SessionExpiryInterval: &expiry, ReceiveMaximum: &inFlight, MaximumPacketSize: &size, RequestProblemInfo: true}}
+func (s *Client) connectPacket() *paho.Connect {
+	lasts, inFlight, size := uint32(expiry), uint16(mostInFlight), uint32(maxMessage)
+	p := &paho.Connect{ClientID: s.id, KeepAlive: keepAlive, Properties: &paho.ConnectProperties{
+		SessionExpiryInterval: &lasts, ReceiveMaximum: &inFlight, MaximumPacketSize: &size, RequestProblemInfo: true}}
 	if s.config.Username != "" {
 		p.Username, p.UsernameFlag = s.config.Username, true
 	}
@@ -260,7 +263,7 @@ func (s *site) connectPacket() *paho.Connect {
 }
 
 // connectError explains why there is no connection.
-func (s *site) connectError(connack *paho.Connack, err error) error {
+func (s *Client) connectError(connack *paho.Connack, err error) error {
 	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
 	if fromPeer(err) { // with TLS 1.3 a refused certificate shows only here
 		return fmt.Errorf("%s: %w", what, explainTLS(err))
@@ -287,7 +290,7 @@ func (s *site) connectError(connack *paho.Connack, err error) error {
 }
 
 // passwordHint tells if the password could not be read.
-func (s *site) passwordHint() string {
+func (s *Client) passwordHint() string {
 	if s.config.PasswordFile == "" {
 		return ""
 	}
@@ -305,21 +308,21 @@ func disconnectError(d *paho.Disconnect) error {
 	return fmt.Errorf("disconnected by the broker with 0x%02x: %s", d.ReasonCode, p.Reason())
 }
 
-// speaksOld notes that the broker speaks MQTT 3.1.1.
-func (s *site) speaksOld() {
+// speaks311 notes that the broker speaks MQTT 3.1.1.
+func (s *Client) speaks311() {
 	if !s.old.Swap(true) {
 		s.log.Info("the site broker speaks MQTT 3.1.1 only: that is used", "url", s.config.URL)
 	}
 }
 
-func (s *site) setConnected(resumed bool) {
+func (s *Client) setConnected(resumed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = nil
 	s.log.Info("connected to site broker", "url", s.config.URL, "client_id", s.id, "session_resumed", resumed)
 }
 
-func (s *site) setFault(err error) {
+func (s *Client) setFault(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault == nil || s.fault.Error() != err.Error() {
@@ -331,28 +334,37 @@ func (s *site) setFault(err error) {
 	s.fault = err
 }
 
-// unacknowledged counts the messages that the broker waits for.
-func (s *site) unacknowledged() int {
+// Counts are what the metrics tell.
+type Counts struct {
+	Messages       uint64 // that the broker sent
+	Refused        uint64 // not acknowledged, since the queue refused them
+	Unacknowledged int    // that the broker waits for
+	Connected      bool
+}
+
+// Counts returns the counts of now.
+func (s *Client) Counts() Counts {
 	s.mu.Lock()
-	session := s.now
+	now, connected := s.now, s.fault == nil
 	s.mu.Unlock()
-	if session == nil {
-		return 0
+	c := Counts{Messages: s.messages.Load(), Refused: s.refused.Load(), Connected: connected}
+	if now != nil {
+		c.Unacknowledged = now.unacknowledged()
 	}
-	return session.unacknowledged()
+	return c
 }
 
-// connected returns 1 while there is a connection.
-func (s *site) connected() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == nil {
-		return 1
+// Publish sends a message with QoS 0. It does not wait: the message is lost if
+// there is no connection, or too many wait.
+func (s *Client) Publish(topic string, payload []byte) {
+	select {
+	case s.outbox <- outgoing{topic, payload}:
+	default:
 	}
-	return 0
 }
 
-func (s *site) health() []condition.Condition {
+// Health returns what is wrong with the broker now.
+func (s *Client) Health() []condition.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault != nil {

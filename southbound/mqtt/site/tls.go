@@ -1,4 +1,4 @@
-package mqtt
+package site
 
 import (
 	"crypto/tls"

@@ -1,4 +1,4 @@
-package mqtt
+package site
 
 import (
 	"context"
@@ -15,17 +15,17 @@ import (
 // errSilent is the end of a connection on which the broker said nothing.
 var errSilent = errors.New("the broker closes the connection without an answer")
 
-// connectOld is as connect, with MQTT 3.1.1.
-func (s *site) connectOld(ctx context.Context, ingest inlet.Ingest) error {
+// connect311 is as connect, with MQTT 3.1.1.
+func (s *Client) connect311(ctx context.Context, ingest inlet.Ingest) error {
 	nc, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
-	return s.useOld(ctx, nc, ingest)
+	return s.use311(ctx, nc, ingest)
 }
 
-// useOld is as connectOld, over nc, which it closes.
-func (s *site) useOld(ctx context.Context, nc *siteConn, ingest inlet.Ingest) error {
+// use311 is as connect311, over nc, which it closes.
+func (s *Client) use311(ctx context.Context, nc *conn, ingest inlet.Ingest) error {
 	ended := make(chan error, 4)
 	end := func(err error) {
 		select {
@@ -37,8 +37,8 @@ func (s *site) useOld(ctx context.Context, nc *siteConn, ingest inlet.Ingest) er
 	live, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(connection, cancel)
-	session := newSiteSession(end, &s.refused)
-	client := oldClient{paho3.NewClient(s.oldOptions(&oldConn{siteConn: nc, session: session, gone: connection.Done()}).
+	session := newSession(end, &s.refused)
+	client := client311{paho3.NewClient(s.options311(&conn311{conn: nc, session: session, gone: connection.Done()}).
 		SetConnectionLostHandler(func(_ paho3.Client, err error) { end(err); lost() }).
 		SetDefaultPublishHandler(func(_ paho3.Client, m paho3.Message) {
 			s.messages.Add(1)
@@ -56,11 +56,11 @@ func (s *site) useOld(ctx context.Context, nc *siteConn, ingest inlet.Ingest) er
 	defer nc.Close()
 	defer lost()
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	resumed, err := s.greetOld(client)
+	resumed, err := s.greet311(client)
 	if !stop() || err != nil {
 		return err
 	}
-	s.speaksOld()
+	s.speaks311()
 	s.mu.Lock()
 	s.now = session
 	s.mu.Unlock()
@@ -77,12 +77,12 @@ func (s *site) useOld(ctx context.Context, nc *siteConn, ingest inlet.Ingest) er
 	return err
 }
 
-// oldOptions are those of the connection nc.
-func (s *site) oldOptions(nc *oldConn) *paho3.ClientOptions {
+// options311 are those of the connection nc.
+func (s *Client) options311(nc *conn311) *paho3.ClientOptions {
 	o := paho3.NewClientOptions().AddBroker(s.config.URL).SetClientID(s.id).SetProtocolVersion(4).
 		SetCleanSession(false).SetAutoReconnect(false).SetAutoAckDisabled(true).
-		SetConnectTimeout(siteTimeout).
-		SetKeepAlive(siteKeepAlive * time.Second / 2).
+		SetConnectTimeout(timeout).
+		SetKeepAlive(keepAlive * time.Second / 2).
 		SetPingTimeout(24 * time.Hour). // the connection itself knows when it is dead
 		SetCustomOpenConnectionFn(nc.open)
 	if s.config.Username != "" {
@@ -94,13 +94,13 @@ func (s *site) oldOptions(nc *oldConn) *paho3.ClientOptions {
 	return o
 }
 
-// greetOld connects (MQTT 3.1.1, sections 3.1 and 3.2).
-func (s *site) greetOld(client oldClient) (resumed bool, err error) {
+// greet311 connects (MQTT 3.1.1, sections 3.1 and 3.2).
+func (s *Client) greet311(client client311) (resumed bool, err error) {
 	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
 	token := client.Connect().(*paho3.ConnectToken)
-	<-token.Done() // siteTimeout at most, or the end of the connection
+	<-token.Done() // timeout at most, or the end of the connection
 	if code := token.ReturnCode(); code > 0 && code < 0xf0 {
-		return false, fmt.Errorf("%s: %w", what, s.oldRefusal(code))
+		return false, fmt.Errorf("%s: %w", what, s.refusal311(code))
 	}
 	if err := token.Error(); err != nil {
 		return false, fmt.Errorf("%s: %w (%w)", what, errSilent, err)
@@ -108,8 +108,8 @@ func (s *site) greetOld(client oldClient) (resumed bool, err error) {
 	return token.SessionPresent(), nil
 }
 
-// oldRefusal explains a return code of CONNACK.
-func (s *site) oldRefusal(code byte) error {
+// refusal311 explains a return code of CONNACK.
+func (s *Client) refusal311(code byte) error {
 	switch code {
 	case 1:
 		return errors.New("the broker speaks neither MQTT 5 nor 3.1.1: update it, or let it bridge to a broker with listen")
@@ -123,3 +123,46 @@ func (s *site) oldRefusal(code byte) error {
 	}
 	return fmt.Errorf("refused with code %d", code)
 }
+
+// client311 is a [dialect] that speaks MQTT 3.1.1: for brokers that know
+// nothing newer.
+type client311 struct{ paho3.Client }
+
+// answered waits for the broker's answer.
+func answered(ctx context.Context, token paho3.Token) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-ctx.Done():
+		return fmt.Errorf("no answer: %w", ctx.Err())
+	}
+}
+
+func (c client311) subscribe(ctx context.Context, subs []Subscription) ([]byte, error) {
+	filters := make(map[string]byte, len(subs)) // with their QoS
+	for _, s := range subs {
+		filters[s.Filter] = s.QoS
+	}
+	token := c.SubscribeMultiple(filters, nil).(*paho3.SubscribeToken)
+	if err := answered(ctx, token); err != nil {
+		return nil, err
+	}
+	reasons := make([]byte, len(subs))
+	for i, s := range subs {
+		reasons[i] = token.Result()[s.Filter]
+	}
+	return reasons, nil
+}
+
+func (c client311) unsubscribe(ctx context.Context, filter string) error {
+	return answered(ctx, c.Unsubscribe(filter))
+}
+
+func (c client311) publish(ctx context.Context, topic string, payload []byte) error {
+	return answered(ctx, c.Publish(topic, 0, false, payload))
+}
+
+// resubscribes is false: MQTT 3.1.1 sends retained messages each time.
+func (c client311) resubscribes() bool { return false }

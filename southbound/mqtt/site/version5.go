@@ -1,4 +1,4 @@
-package mqtt
+package site
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 )
 
-// siteClient is a connection to a site broker, as far as the versions of MQTT
+// dialect is a connection to a site broker, as far as the versions of MQTT
 // differ. Its methods wait for the broker's answer.
-type siteClient interface {
+type dialect interface {
 	// subscribe returns a code for each subscription, 0x80 and more for those
 	// that are refused.
-	subscribe(ctx context.Context, subs []subscription) ([]byte, error)
+	subscribe(ctx context.Context, subs []Subscription) ([]byte, error)
 	unsubscribe(ctx context.Context, filter string) error
 	// publish sends a message with QoS 0.
 	publish(ctx context.Context, topic string, payload []byte) error
@@ -20,15 +20,15 @@ type siteClient interface {
 	resubscribes() bool
 }
 
-// newClient is a [siteClient] that speaks MQTT 5.
-type newClient struct{ *paho.Client }
+// client5 is a [dialect] that speaks MQTT 5.
+type client5 struct{ *paho.Client }
 
-func (c newClient) subscribe(ctx context.Context, subs []subscription) ([]byte, error) {
+func (c client5) subscribe(ctx context.Context, subs []Subscription) ([]byte, error) {
 	packet := &paho.Subscribe{}
 	for _, s := range subs {
 		// Retained messages only if the subscription is new: after a
 		// reconnection they would be old readings with a new time.
-		packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: s.filter, QoS: s.qos, RetainHandling: 1})
+		packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: s.Filter, QoS: s.QoS, RetainHandling: 1})
 	}
 	suback, err := c.Subscribe(ctx, packet)
 	if suback == nil {
@@ -37,14 +37,14 @@ func (c newClient) subscribe(ctx context.Context, subs []subscription) ([]byte, 
 	return suback.Reasons, nil // an error is a reason, too
 }
 
-func (c newClient) unsubscribe(ctx context.Context, filter string) error {
+func (c client5) unsubscribe(ctx context.Context, filter string) error {
 	_, err := c.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{filter}})
 	return err
 }
 
-func (c newClient) publish(ctx context.Context, topic string, payload []byte) error {
+func (c client5) publish(ctx context.Context, topic string, payload []byte) error {
 	_, err := c.Publish(ctx, &paho.Publish{Topic: topic, Payload: payload})
 	return err
 }
 
-func (c newClient) resubscribes() bool { return true }
+func (c client5) resubscribes() bool { return true }

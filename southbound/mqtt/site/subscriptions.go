@@ -1,0 +1,97 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// maxFilters is how many filters one SUBSCRIBE carries: small enough for
+// brokers with a limit, AWS has 8.
+const maxFilters = 8
+
+// subscribe makes the subscriptions of a connection those that are wanted; have
+// is what they are. Filters that the broker refuses are remembered and hurt no
+// other.
+func (s *Client) subscribe(ctx context.Context, client dialect, have *[]Subscription) error {
+	s.mu.Lock()
+	wanted := slices.Clone(s.wanted)
+	s.denied = nil
+	s.mu.Unlock()
+	for _, old := range *have {
+		if slices.ContainsFunc(wanted, func(w Subscription) bool { return w.Filter == old.Filter }) {
+			continue
+		}
+		if err := client.unsubscribe(ctx, old.Filter); err != nil {
+			return fmt.Errorf("unsubscribe from %s: %w", old.Filter, err)
+		}
+	}
+	ask := wanted
+	if !client.resubscribes() {
+		ask = slices.DeleteFunc(slices.Clone(wanted), func(w Subscription) bool { return slices.Contains(*have, w) })
+	}
+	for some := range slices.Chunk(ask, maxFilters) {
+		reasons, err := client.subscribe(ctx, some)
+		if err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+		s.noteDenied(some, reasons)
+	}
+	s.mu.Lock()
+	*have = slices.DeleteFunc(wanted, func(w Subscription) bool { return slices.Contains(s.denied, w.Filter) })
+	s.mu.Unlock()
+	s.remember(*have)
+	return nil
+}
+
+// The broker keeps our subscriptions while we are away, also those of rules
+// that are gone when we come back: so they are remembered here too.
+
+func (s *Client) stateKey() string { return fmt.Sprintf("mqtt.subscriptions.%x", s.name) }
+
+func (s *Client) remember(subs []Subscription) {
+	if s.state == nil {
+		return
+	}
+	filters := make(map[string]byte, len(subs)) // with their QoS
+	for _, sub := range subs {
+		filters[sub.Filter] = sub.QoS
+	}
+	b, err := json.Marshal(filters)
+	if err == nil {
+		err = s.state.Put(s.stateKey(), b)
+	}
+	if err != nil {
+		s.log.Warn("can't remember the subscriptions: those of rules that are removed later stay at the broker", "err", err)
+	}
+}
+
+// remembered returns the subscriptions of an earlier connection.
+func (s *Client) remembered() []Subscription {
+	if s.state == nil {
+		return nil
+	}
+	b, err := s.state.Get(s.stateKey())
+	var filters map[string]byte
+	if err != nil || json.Unmarshal(b, &filters) != nil {
+		return nil
+	}
+	var subs []Subscription
+	for _, filter := range slices.Sorted(maps.Keys(filters)) {
+		subs = append(subs, Subscription{filter, filters[filter]})
+	}
+	return subs
+}
+
+func (s *Client) noteDenied(subs []Subscription, reasons []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, reason := range reasons {
+		if reason >= 0x80 && i < len(subs) {
+			s.denied = append(s.denied, subs[i].Filter)
+			s.log.Error("the site broker refuses a subscription", "topic", subs[i].Filter, "code", fmt.Sprintf("0x%02x", reason))
+		}
+	}
+}
