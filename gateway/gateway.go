@@ -67,17 +67,20 @@ const (
 	stopTimeout  = 4500 * time.Millisecond
 )
 
-// OpenState opens the state in a queue's folder, for [change.Start].
-func OpenState(dir string) (bridge.State, error) { return state.Open(dir) }
+// Load chooses what the gateway of a file starts with: the file's configuration, or
+// the last good one. name is that of the gateway in a fleet file; may be empty. The
+// error is the file's.
+func Load(file, name string) (change.Started, error) {
+	return change.Start(file, name, func(dir string) (bridge.State, error) { return state.Open(dir) })
+}
 
 // New opens the queue and builds the parts of a gateway that starts with s;
 // nothing but the queue runs before [Gateway.Run]. It keeps nothing of s that is
 // as large as the configuration.
 func New(s change.Started, o Options) (*Gateway, error) {
 	config := &s.Config
-	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version, logging: o.Logging,
-		log:     o.Logging.Logger,
-		started: time.Now()}
+	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version,
+		logging: o.Logging, log: o.Logging.Logger, started: time.Now()}
 	queue, err := store.Open(config.Store, g.log.With("part", "queue"))
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -48,7 +47,7 @@ store: {dir: queue}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	started, err := change.Start(file, "", OpenState)
+	started, err := Load(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

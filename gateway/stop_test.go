@@ -12,7 +12,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"fieldbridge/configs/change"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
 )
@@ -94,7 +93,7 @@ store: {dir: queue}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	started, err := change.Start(file, "", OpenState)
+	started, err := Load(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/configs/change"
 	"fieldbridge/gateway"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
@@ -144,7 +143,7 @@ type runningGateway struct {
 // command run does.
 func startGateway(t *testing.T, file string, log io.Writer) *runningGateway {
 	t.Helper()
-	started, err := change.Start(file, "", gateway.OpenState)
+	started, err := gateway.Load(file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"fieldbridge/configs/change"
 	"fieldbridge/gateway"
 	"fieldbridge/store"
 )
@@ -31,7 +30,7 @@ func runCommand() *cobra.Command {
 func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
 	startSingle()
 	settle := saveMemory()
-	started, err := change.Start(file, name, gateway.OpenState)
+	started, err := gateway.Load(file, name)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
 	if err != nil {
 		return wrongFile(err)

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"fieldbridge/configs/change"
 	"fieldbridge/gateway"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/pause"
@@ -99,7 +98,7 @@ func (d *demo) openGateway(version string) error {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	started, err := change.Start(file, "", gateway.OpenState)
+	started, err := gateway.Load(file, "")
 	if err != nil {
 		return err
 	}
