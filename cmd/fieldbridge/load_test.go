@@ -115,7 +115,7 @@ southbound:
 	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(config), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	gateway := exec.Command(bin, "run", "load.yaml")
+	gateway := exec.Command(bin, runArgs()...)
 	gateway.Dir = dir
 	log := &output{}
 	gateway.Stderr = log
@@ -131,6 +131,12 @@ southbound:
 		b.Fatalf("no metrics: %s", log)
 	}
 	report(b, gateway.Process.Pid, before, after)
+}
+
+// runArgs are the arguments of the gateway that is measured. FIELDBRIDGE_RUN_FLAGS
+// has more flags, as --one-thread.
+func runArgs() []string {
+	return append([]string{"run", "load.yaml"}, strings.Fields(os.Getenv("FIELDBRIDGE_RUN_FLAGS"))...)
 }
 
 func fill(u *modbustest.Unit, registers int) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -15,20 +16,24 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	c := newCommand("run FILE [--gateway NAME]", "run the gateway", 1)
+	c := newCommand("run FILE [--gateway NAME] [--one-thread]", "run the gateway", 1)
 	name := c.Flags().String("gateway", "",
 		"the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
+	one := c.Flags().Bool("one-thread", false, "let one thread run the gateway while there is little to do: it spares CPU")
 	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge run FILE'"))
 		}
-		return runGateway(ctx, args[0], *name, stderr)
+		return runGateway(ctx, args[0], *name, *one, stderr)
 	})
 }
 
-// runGateway runs the gateway of a file until ctx ends.
-func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
-	startSingle()
+// runGateway runs the gateway of a file until ctx ends. one lets one thread do it
+// while there is little to do.
+func runGateway(ctx context.Context, file, name string, one bool, stderr io.Writer) error {
+	if one = one && mayGovern(); one {
+		runtime.GOMAXPROCS(1) // the start needs the least memory so
+	}
 	settle := saveMemory()
 	started, err := gateway.Load(file, name)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
@@ -50,7 +55,9 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) error 
 	settle()
 	governed, stop := context.WithCancel(ctx)
 	var governing sync.WaitGroup
-	governing.Go(func() { govern(governed, func() store.Status { return g.Status().Queue }, log) })
+	if one {
+		governing.Go(func() { govern(governed, func() store.Status { return g.Status().Queue }, log) })
+	}
 	err = g.Run(ctx)
 	stop()
 	governing.Wait()

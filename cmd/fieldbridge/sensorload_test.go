@@ -121,7 +121,7 @@ console: {listen: %q}
 	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(config), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	gateway := exec.Command(bin, "run", "load.yaml")
+	gateway := exec.Command(bin, runArgs()...)
 	gateway.Dir = dir
 	log := &output{}
 	gateway.Stderr = log

@@ -11,7 +11,8 @@ import (
 	"fieldbridge/store"
 )
 
-// governor chooses how many threads run the gateway's code at once. With little
+// governor chooses how many threads run the gateway's code at once, for who asks for
+// it (run --one-thread): it is right as long as it knows all that blocks. With little
 // to do, one is cheapest: Go wakes a second one for each hand-over between two
 // parts and lets it go to sleep again. One is not enough when much is to be done,
 // and while readings are on the disk: a read of a mapped file that waits for the
@@ -55,22 +56,13 @@ func (g *governor) enough(used, span time.Duration, queue store.Status) bool {
 	return g.one
 }
 
-// governed reports whether the number of threads is the governor's: the
+// mayGovern reports whether the number of threads may be the governor's: the
 // environment variable GOMAXPROCS overrules it.
-func governed() bool { return os.Getenv("GOMAXPROCS") == "" && runtime.NumCPU() > 1 }
+func mayGovern() bool { return os.Getenv("GOMAXPROCS") == "" && runtime.NumCPU() > 1 }
 
-// startSingle makes one thread run the start, which needs the least memory so.
-func startSingle() {
-	if governed() {
-		runtime.GOMAXPROCS(1)
-	}
-}
-
-// govern sets the number of threads by the governor until ctx ends.
+// govern sets the number of threads by the governor until ctx ends; it is one when
+// it is called.
 func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
-	if !governed() {
-		return
-	}
 	defer runtime.SetDefaultGOMAXPROCS()
 	tick := time.NewTicker(governEvery)
 	defer tick.Stop()
