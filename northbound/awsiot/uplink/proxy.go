@@ -10,7 +10,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/net/proxy"
 )
 
 // parseProxy reads the URL of a proxy. Its port is 3128 for HTTP and 1080 for
@@ -41,165 +44,118 @@ func (e *proxyError) Error() string { return fmt.Sprintf("proxy %s: %s", e.proxy
 
 // through returns a dialer that goes through a proxy. Names are resolved by the
 // proxy: the gateway may have no name server.
-func through(proxy *url.URL, dial dialer) dialer {
+func through(p *url.URL, dial dialer) dialer {
+	if p.Scheme == "socks5" {
+		return throughSOCKS(p, dial)
+	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, proxy.Host)
+		conn, err := dial(ctx, network, p.Host)
 		if err != nil {
-			return nil, fmt.Errorf("proxy %s: %w", proxy.Host, err)
+			return nil, fmt.Errorf("proxy %s: %w", p.Host, err)
 		}
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-		speak := connectHTTP
-		if proxy.Scheme == "socks5" {
-			speak = connectSOCKS
-		}
-		ready, err := speak(conn, proxy, address)
-		if !stop() && err == nil {
+		err = connectHTTP(conn, p, address)
+		if !stop() {
 			err = ctx.Err()
 		}
 		if err != nil {
 			_ = conn.Close()
-			if cause := ctx.Err(); cause != nil {
-				err = cause
-			}
 			return nil, err
 		}
-		return ready, nil
+		return conn, nil
 	}
 }
 
 // connectHTTP asks an HTTP proxy for a tunnel (RFC 9110, section 9.3.6).
-func connectHTTP(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
+func connectHTTP(conn net.Conn, p *url.URL, address string) error {
 	request := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
-	if u := proxy.User; u != nil {
+	if u := p.User; u != nil {
 		password, _ := u.Password()
 		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)) + "\r\n"
 	}
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
-		return nil, &proxyError{proxy: proxy.Host, reason: err.Error()}
+		return &proxyError{proxy: p.Host, reason: err.Error()}
 	}
 	r := bufio.NewReader(conn)
 	answer, err := http.ReadResponse(r, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return nil, &proxyError{proxy: proxy.Host, reason: "it does not answer as an HTTP proxy does: " + err.Error()}
+		return &proxyError{proxy: p.Host, reason: "it does not answer as an HTTP proxy does: " + err.Error()}
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, &proxyError{proxy.Host, "it refuses the connection: " + answer.Status, answer.StatusCode >= http.StatusInternalServerError}
+		return &proxyError{p.Host, "it refuses the connection: " + answer.Status, answer.StatusCode >= http.StatusInternalServerError}
 	}
 	if r.Buffered() > 0 {
-		return nil, &proxyError{proxy: proxy.Host, reason: "it said more than it should"} // a TLS server waits for its client
-	}
-	return conn, nil
-}
-
-// Of SOCKS version 5 (RFC 1928 and 1929).
-const (
-	socksVersion  = 5
-	socksNoAuth   = 0
-	socksPassword = 2
-	socksConnect  = 1
-	socksIPv4     = 1
-	socksName     = 3
-	socksIPv6     = 4
-)
-
-var socksReplies = map[byte]string{1: "general failure", 2: "not allowed by its rules", 3: "network unreachable", 4: "host unreachable",
-	5: "connection refused", 6: "time to live expired", 7: "command not supported", 8: "address type not supported"}
-
-func connectSOCKS(conn net.Conn, proxy *url.URL, address string) (net.Conn, error) {
-	fail := func(reason string) (net.Conn, error) { return nil, &proxyError{proxy: proxy.Host, reason: reason} }
-	method := byte(socksNoAuth)
-	if proxy.User != nil {
-		method = socksPassword
-	}
-	if _, err := conn.Write([]byte{socksVersion, 1, method}); err != nil {
-		return fail(err.Error())
-	}
-	answer := make([]byte, 2)
-	if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != socksVersion {
-		return fail("it does not answer as a SOCKS5 proxy does")
-	}
-	if answer[1] != method {
-		return fail("it wants another authentication: give its URL as socks5://user:password@host")
-	}
-	if method == socksPassword {
-		if err := socksLogin(conn, proxy.User); err != nil {
-			return fail(err.Error())
-		}
-	}
-	request, err := socksRequest(address)
-	if err != nil {
-		return fail(err.Error())
-	}
-	if _, err := conn.Write(request); err != nil {
-		return fail(err.Error())
-	}
-	if err := socksReply(conn); err != nil {
-		return nil, &proxyError{proxy.Host, err.Error(), true}
-	}
-	return conn, nil
-}
-
-func socksLogin(conn net.Conn, user *url.Userinfo) error {
-	password, _ := user.Password()
-	name := user.Username()
-	if len(name) > 255 || len(password) > 255 {
-		return errors.New("user name or password is longer than 255 bytes")
-	}
-	login := append([]byte{1, byte(len(name))}, name...)
-	login = append(append(login, byte(len(password))), password...)
-	if _, err := conn.Write(login); err != nil {
-		return err
-	}
-	answer := make([]byte, 2)
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		return err
-	}
-	if answer[1] != 0 {
-		return errors.New("it refuses user name and password")
+		return &proxyError{proxy: p.Host, reason: "it said more than it should"} // a TLS server waits for its client
 	}
 	return nil
 }
 
-func socksRequest(address string) ([]byte, error) {
-	host, text, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
+// throughSOCKS goes through a proxy of SOCKS version 5 (RFC 1928 and 1929).
+func throughSOCKS(p *url.URL, dial dialer) dialer {
+	var auth *proxy.Auth
+	if u := p.User; u != nil {
+		password, _ := u.Password()
+		auth = &proxy.Auth{User: u.Username(), Password: password}
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || len(host) > 255 {
-		return nil, fmt.Errorf("impossible address %q", address)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		forward := &toProxy{dial: dial}
+		socks, err := proxy.SOCKS5(network, p.Host, auth, forward)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := socks.(proxy.ContextDialer).DialContext(ctx, network, address)
+		switch {
+		case err == nil:
+			return conn, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case forward.err != nil:
+			return nil, fmt.Errorf("proxy %s: %w", p.Host, forward.err)
+		}
+		return nil, explainSOCKS(p.Host, err)
 	}
-	request := []byte{socksVersion, socksConnect, 0}
-	if ip := net.ParseIP(host); ip == nil {
-		request = append(append(request, socksName, byte(len(host))), host...)
-	} else if v4 := ip.To4(); v4 != nil {
-		request = append(append(request, socksIPv4), v4...)
-	} else {
-		request = append(append(request, socksIPv6), ip...)
-	}
-	return append(request, byte(port>>8), byte(port)), nil
 }
 
-// socksReply reads the reply with the address that the proxy uses, of which we
-// need nothing.
-func socksReply(conn net.Conn) error {
-	head := make([]byte, 5)
-	if _, err := io.ReadFull(conn, head); err != nil {
-		return errors.New("it breaks off without a reply")
+// toProxy opens the connection to a proxy and keeps why it could not.
+type toProxy struct {
+	dial dialer
+	err  error
+}
+
+// Dial implements [proxy.Dialer]; it is not called where DialContext is there.
+func (d *toProxy) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+// DialContext implements [proxy.ContextDialer].
+func (d *toProxy) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	conn, d.err = d.dial(ctx, network, address)
+	return conn, d.err
+}
+
+// explainSOCKS puts what the library says of a proxy, which has no values to
+// compare with, in our words.
+func explainSOCKS(host string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
 	}
-	if head[1] != 0 {
-		why := socksReplies[head[1]]
-		if why == "" {
-			why = fmt.Sprintf("code %d", head[1])
-		}
-		return errors.New("it refuses the connection: " + why)
+	text := err.Error()
+	refusal, refused := strings.CutPrefix(text, "unknown error ")
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return &proxyError{proxy: host, reason: "it breaks off without a reply"}
+	case strings.HasPrefix(text, "no acceptable authentication"):
+		return &proxyError{proxy: host,
+			reason: "it wants another authentication: give its URL as socks5://user:password@host"}
+	case strings.HasPrefix(text, "username/password"):
+		return &proxyError{proxy: host, reason: "it refuses user name and password"}
+	case strings.HasPrefix(text, "unexpected protocol version"):
+		return &proxyError{proxy: host, reason: "it does not answer as a SOCKS5 proxy does"}
+	case refused:
+		away := refusal != "connection not allowed by ruleset"
+		return &proxyError{host, "it refuses the connection: " + refusal, away}
 	}
-	address := map[byte]int{socksIPv4: 4, socksIPv6: 16, socksName: 1 + int(head[4])}[head[3]]
-	if head[0] != socksVersion || address == 0 {
-		return errors.New("it does not answer as a SOCKS5 proxy does")
-	}
-	const port = 2
-	_, err := io.ReadFull(conn, make([]byte, address-1+port)) // one byte of the address has been read
-	return err
+	return &proxyError{proxy: host, reason: text}
 }

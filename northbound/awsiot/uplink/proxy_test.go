@@ -88,9 +88,10 @@ func TestSOCKSProxy(t *testing.T) {
 			_, _ = io.ReadFull(c, b)
 			return b
 		}
-		hello := read(3)
-		_, _ = c.Write([]byte{5, hello[2]})
-		if hello[2] == 2 {
+		methods := read(int(read(2)[1]))
+		method := methods[len(methods)-1]
+		_, _ = c.Write([]byte{5, method})
+		if method == 2 {
 			name := read(int(read(2)[1]))
 			password := read(int(read(1)[0]))
 			status := byte(1)
@@ -132,7 +133,7 @@ func TestSOCKSProxy(t *testing.T) {
 	cfg.Proxy = "socks5://user:wrong@" + addr
 	wantExplained(t, attemptOnce(t, cfg, nil), "it refuses user name and password", true)
 	cfg.Proxy, reply = "socks5://"+addr, 2
-	wantExplained(t, attemptOnce(t, cfg, nil), "not allowed by its rules", true)
+	wantExplained(t, attemptOnce(t, cfg, nil), "connection not allowed by ruleset", true)
 	cfg.Proxy = "socks5://127.0.0.1:1"
 	wantExplained(t, attemptOnce(t, cfg, nil), "the proxy 127.0.0.1:1 refuses connections", false)
 }
@@ -146,16 +147,29 @@ func TestProxyKeepsToTheTimeout(t *testing.T) {
 	wantExplained(t, attemptOnce(t, cfg, nil), "does not answer in time", false)
 }
 
-func FuzzSOCKSReply(f *testing.F) {
-	f.Add([]byte{5, 0, 0, 1, 127, 0, 0, 1, 0, 80})
-	f.Add([]byte{5, 2, 0, 3, 255})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		ours, theirs := net.Pipe()
-		go func() { _, _ = theirs.Write(data); _ = theirs.Close() }()
-		if err := socksReply(ours); err == nil && (len(data) < 7 || data[1] != 0) {
-			t.Errorf("%v is taken for a success", data)
-		}
-		_ = ours.Close()
-		_, _ = io.Copy(io.Discard, theirs)
-	})
+// TestSOCKSProxyAnswers: what proxies may answer, byte by byte.
+func TestSOCKSProxyAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		answer string
+		want   string
+		act    bool
+	}{
+		{"SSH-2.0-x\r\n", "does not answer as a SOCKS5 proxy does", true},
+		{"\x05\xff", "it wants another authentication: give its URL", true},
+		{"\x05\x00", "it breaks off without a reply", true},
+		{"", "it breaks off without a reply", true},
+		{"\x05\x00\x05\x04\x00\x01\x00\x00\x00\x00\x00\x00", "it refuses the connection: host unreachable", true},
+		{"\x05\x00\x05\x63\x00\x01\x00\x00\x00\x00\x00\x00", "it refuses the connection: unknown code: 99", true},
+	} {
+		_, cfg := stand(t, awsiottest.Options{})
+		cfg.Proxy = "socks5://" + tunnel(t, func(c net.Conn) string {
+			_, _ = io.ReadFull(c, make([]byte, 3))
+			_, _ = io.WriteString(c, tt.answer)
+			if len(tt.answer) > 2 && tt.answer[0] == 5 {
+				_, _ = io.ReadFull(c, make([]byte, 10))
+			}
+			return ""
+		})
+		wantExplained(t, attemptOnce(t, cfg, nil), tt.want, tt.act)
+	}
 }
