@@ -15,14 +15,23 @@ type Shared struct {
 	o         Options
 	receivers sync.WaitGroup
 
-	mu   sync.Mutex
-	mbap mbap     // guarded by mu
-	conn *shareOf // guarded by mu; nil is none
+	mu      sync.Mutex
+	mbap    mbap     // guarded by mu
+	conn    *shareOf // guarded by mu; nil is none
+	dialing *attempt // guarded by mu; nil is that nobody connects
+}
+
+// attempt is one goroutine connecting for all that want to.
+type attempt struct {
+	done chan struct{} // closed when it has ended
+	err  error         // why it failed; set before done is closed
 }
 
 // shareOf is one connection of a Shared.
 type shareOf struct {
 	stream  Stream
+	turn    chan struct{}      // holds one value while a request is written
+	stuck   *time.Timer        // ends the connection if a write does not; who has the turn sets it
 	waiting map[uint16]*waiter // guarded by Shared.mu
 	used    bool               // guarded by Shared.mu; an answer came on it
 	silent  int                // guarded by Shared.mu; timeouts since the last answer
@@ -92,46 +101,104 @@ func (s *Shared) exchange(ctx context.Context, request []byte, w wait) ([]byte, 
 }
 
 // open returns the connection, made first if there is none, and whether it was
-// used before.
+// used before. One goroutine connects; the others wait for it, each as long as
+// its context allows, and get its error.
 func (s *Shared) open(ctx context.Context) (*shareOf, bool, error) {
+	for {
+		c, used, a, mine := s.current()
+		switch {
+		case c != nil:
+			return c, used, nil
+		case mine:
+			c, err := s.connect(ctx, a)
+			return c, false, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-a.done:
+		}
+		if a.err != nil && !errors.Is(a.err, context.Canceled) && !errors.Is(a.err, context.DeadlineExceeded) {
+			return nil, false, a.err
+		}
+	}
+}
+
+// current returns the connection, or else the attempt to make one, and whether
+// it is the caller who makes it.
+func (s *Shared) current() (c *shareOf, used bool, a *attempt, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != nil {
-		return s.conn, s.conn.used, nil
+		return s.conn, s.conn.used, nil, false
 	}
+	if s.dialing != nil {
+		return nil, false, s.dialing, false
+	}
+	s.dialing = &attempt{done: make(chan struct{})}
+	return nil, false, s.dialing, true
+}
+
+// connect makes a connection for all that wait for a.
+func (s *Shared) connect(ctx context.Context, a *attempt) (*shareOf, error) {
+	stream, err := s.dial(ctx)
+	var c *shareOf
+	if err == nil {
+		c = &shareOf{stream: stream, turn: make(chan struct{}, 1), waiting: make(map[uint16]*waiter)}
+		c.stuck = time.AfterFunc(time.Hour, func() { s.fail(c, &DisconnectError{ErrTimeout}) })
+		c.stuck.Stop()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialing, a.err = nil, err
+	if c != nil {
+		s.conn = c
+		s.mbap.reset()
+		s.receivers.Go(func() { s.receive(c) })
+	}
+	close(a.done)
+	return c, err
+}
+
+// dial makes a connection and waits until it may be used.
+func (s *Shared) dial(ctx context.Context) (Stream, error) {
 	dctx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
 	defer cancel()
 	stream, err := s.o.Dial(dctx)
 	if err == nil && s.o.ConnectDelay > 0 {
 		if err = sleepUntil(ctx, time.Now().Add(s.o.ConnectDelay)); err != nil {
-			stream.Close()
+			_ = stream.Close() // it was never used
 		}
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, false, ctx.Err()
-		}
-		if dctx.Err() != nil {
-			err = ErrTimeout
-		}
-		return nil, false, &ConnectError{cause(err)}
+	switch {
+	case err == nil:
+		return stream, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case dctx.Err() != nil:
+		err = ErrTimeout
 	}
-	s.conn = &shareOf{stream: stream, waiting: make(map[uint16]*waiter)}
-	s.mbap.reset()
-	c := s.conn
-	s.receivers.Go(func() { s.receive(c) })
-	return s.conn, false, nil
+	return nil, &ConnectError{cause(err)}
 }
 
 // ask sends a request on c and waits for its answer.
 func (s *Shared) ask(ctx context.Context, c *shareOf, request []byte, timeout time.Duration) ([]byte, error) {
 	w := &waiter{done: make(chan struct{})}
-	id, err := s.post(c, w, request)
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, ErrTimeout
+	}
+	id, err := s.post(c, w, request, timeout)
+	<-c.turn
 	if err != nil {
 		s.fail(c, &DisconnectError{cause(err)})
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	timer.Reset(timeout)
 	select {
 	case <-w.done:
 		return w.answer, w.err
@@ -151,15 +218,24 @@ func (s *Shared) ask(ctx context.Context, c *shareOf, request []byte, timeout ti
 	}
 }
 
-// post numbers and writes a request. The requests of all goroutines go out in
-// the order of their numbers.
-func (s *Shared) post(c *shareOf, w *waiter, request []byte) (uint16, error) {
+// post numbers and writes a request; the caller has the turn, so that requests go
+// out in the order of their numbers. A write that takes longer than timeout ends
+// the connection.
+func (s *Shared) post(c *shareOf, w *waiter, request []byte, timeout time.Duration) (uint16, error) {
+	id := s.number(c, w, request)
+	c.stuck.Reset(timeout)
+	_, err := c.stream.Write(request)
+	c.stuck.Stop()
+	return id, err
+}
+
+// number gives a request its number, under which w waits.
+func (s *Shared) number(c *shareOf, w *waiter, request []byte) uint16 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mbap.stamp(request)
 	c.waiting[s.mbap.id] = w
-	_, err := c.stream.Write(request)
-	return s.mbap.id, err
+	return s.mbap.id
 }
 
 // forget stops waiting for an answer: should it come, it is late. It reports
@@ -177,12 +253,12 @@ func (s *Shared) forget(c *shareOf, id uint16, timedOut bool) (dead bool) {
 
 // fail ends a connection: err is what all that wait on it get.
 func (s *Shared) fail(c *shareOf, err error) {
+	_ = c.stream.Close() // it has failed; and closing may take a while
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == c {
 		s.conn = nil
 	}
-	c.stream.Close()
 	for id, w := range c.waiting {
 		delete(c.waiting, id)
 		w.err = err
