@@ -55,7 +55,9 @@ func (c *Config) checkDeviceNames(found *setting.Found) {
 
 // warnUnused warns of the things at a path that nothing uses; fix has a %s for
 // the name.
-func warnUnused[T any](found *setting.Found, things map[string]T, used map[string]bool, text, fix string, path ...string) {
+func warnUnused[T any](
+	found *setting.Found, things map[string]T, used map[string]bool, text, fix string, path ...string,
+) {
 	for _, name := range slices.Sorted(maps.Keys(things)) {
 		if !used[name] {
 			*found = append(*found, setting.Problem{Path: append(slices.Clip(path), name), OnKey: true, Warning: true,

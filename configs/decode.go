@@ -62,7 +62,7 @@ func (d *decoder) fail(p *place, at tree.Position, text, fix string) {
 	d.problems = append(d.problems, tree.NewProblem(at, text, fix))
 }
 
-// suspect notes that the value at p can't be judged.
+// suspect notes that the value at p cannot be judged.
 func (d *decoder) suspect(p *place) {
 	if d.faulty == nil {
 		d.faulty, d.faultyKey = make(map[string]bool), make(map[string]bool)
@@ -127,7 +127,7 @@ func (d *decoder) decode(n *tree.Node, v reflect.Value, p *place) {
 	d.decodeKnown(n, v, p)
 	if n.Secret != nil && len(d.problems) > before {
 		d.problems = append(d.problems[:before], tree.NewProblem(n.Pos,
-			fmt.Sprintf("what %s holds is no %s", n.Source(), p.name()), "check it there: it is not shown here"))
+			fmt.Sprintf("what %s holds is not a valid %s", n.Source(), p.name()), "check it there: it is not shown here"))
 	}
 }
 

@@ -138,46 +138,57 @@ also: here
 
 func TestDecodeProblems(t *testing.T) {
 	tests := map[string]string{
-		"truth: yes":                 `1:8: truth is "yes", not true or false: write true: yes, no, on and off are plain text in YAML 1.2`,
-		"truth: Off":                 `1:8: truth is "Off", not true or false: write false: yes, no, on and off are plain text in YAML 1.2`,
-		"truth: True":                `1:8: truth is "True", not true or false: write true: yes, no, on and off are plain text in YAML 1.2`,
-		"truth: 'true'":              `1:8: truth is the text "true", not true or false: write true or false without quotes`,
-		"truth: maybe":               `1:8: truth is "maybe", not true or false: write true or false`,
-		"truth: [true]":              `1:8: truth is a list where true or false is needed: write truth: and its value in one line`,
-		"small: 128":                 `1:8: small is 128, outside its range: write a whole number from -128 to 127`,
-		"byte: -1":                   `1:7: byte is -1, outside its range: write a whole number from 0 to 255`,
-		"byte: 0x100":                `1:7: byte is 0x100, outside its range: write a whole number from 0 to 255`,
-		"big: 18446744073709551616":  `1:6: big is 18446744073709551616, outside its range: write a smaller number`,
-		"real: 1e999":                `1:7: real is 1e999, outside the range of numbers: write a smaller one`,
-		"real: .nan":                 `1:7: real is ".nan", not a number: write it as 12, 0.5 or 1e-3`,
-		"real: .5":                   `1:7: real is ".5", not a number: write it as 12, 0.5 or 1e-3`,
-		"real: 007.5":                `1:7: real is "007.5", with a leading zero: write 7.5: some YAML readers take a leading zero as octal`,
-		"whole: -010":                `1:8: whole is "-010", with a leading zero: write -10: some YAML readers take a leading zero as octal`,
-		"whole: 1 # c":               ``,
-		"whole: ":                    `1:1: whole has no value: give it one, or remove the key`,
-		"text: ~":                    `1:7: text has no value: give it one, or remove the key`,
-		"text: null":                 `1:7: text has no value: give it one, or remove the key`,
-		"text: {a: 1}":               `1:7: text is a map where text is needed: write text: and its value in one line`,
-		"list: a":                    `1:7: list is "a" where a list is needed: write [a]`,
-		"list: {a: 1}":               `1:7: list is a map where a list is needed: write [a, b]`,
-		"list: [a, [b]]":             `1:11: list is a list where text is needed: write list: and its value in one line`,
-		"numbers: [1, x]":            `1:14: numbers is "x", not a whole number: write digits`,
-		"numbers: [1, 65536]":        `1:14: numbers is 65536, outside its range: write a whole number from 0 to 65535`,
-		"words: {a: x}":              `1:9: a is "a", not a whole number: write digits`,
-		"words: {1: x, 0x1: y}":      `1:15: key 0x1 is given twice: remove one of them`,
-		"words: [x]":                 `1:8: words is a list where names with values are needed: write them on the lines below, indented: name: value`,
+		"truth: yes": `1:8: truth is "yes", not true or false: write true: yes, no, on and off are plain ` +
+			`text in YAML 1.2`,
+		"truth: Off": `1:8: truth is "Off", not true or false: write false: yes, no, on and off are plain ` +
+			`text in YAML 1.2`,
+		"truth: True": `1:8: truth is "True", not true or false: write true: yes, no, on and off are plain ` +
+			`text in YAML 1.2`,
+		"truth: 'true'": `1:8: truth is the text "true", not true or false: write true or false without quotes`,
+		"truth: maybe":  `1:8: truth is "maybe", not true or false: write true or false`,
+		"truth: [true]": `1:8: truth is a list where true or false is needed: write truth: and its value in ` +
+			`one line`,
+		"small: 128":                `1:8: small is 128, outside its range: write a whole number from -128 to 127`,
+		"byte: -1":                  `1:7: byte is -1, outside its range: write a whole number from 0 to 255`,
+		"byte: 0x100":               `1:7: byte is 0x100, outside its range: write a whole number from 0 to 255`,
+		"big: 18446744073709551616": `1:6: big is 18446744073709551616, outside its range: write a smaller number`,
+		"real: 1e999":               `1:7: real is 1e999, outside the range of numbers: write a smaller one`,
+		"real: .nan":                `1:7: real is ".nan", not a number: write it as 12, 0.5 or 1e-3`,
+		"real: .5":                  `1:7: real is ".5", not a number: write it as 12, 0.5 or 1e-3`,
+		"real: 007.5": `1:7: real is "007.5", with a leading zero: write 7.5: some YAML readers take a ` +
+			`leading zero as octal`,
+		"whole: -010": `1:8: whole is "-010", with a leading zero: write -10: some YAML readers take a ` +
+			`leading zero as octal`,
+		"whole: 1 # c":          ``,
+		"whole: ":               `1:1: whole has no value: give it one, or remove the key`,
+		"text: ~":               `1:7: text has no value: give it one, or remove the key`,
+		"text: null":            `1:7: text has no value: give it one, or remove the key`,
+		"text: {a: 1}":          `1:7: text is a map where text is needed: write text: and its value in one line`,
+		"list: a":               `1:7: list is "a" where a list is needed: write [a]`,
+		"list: {a: 1}":          `1:7: list is a map where a list is needed: write [a, b]`,
+		"list: [a, [b]]":        `1:11: list is a list where text is needed: write list: and its value in one line`,
+		"numbers: [1, x]":       `1:14: numbers is "x", not a whole number: write digits`,
+		"numbers: [1, 65536]":   `1:14: numbers is 65536, outside its range: write a whole number from 0 to 65535`,
+		"words: {a: x}":         `1:9: a is "a", not a whole number: write digits`,
+		"words: {1: x, 0x1: y}": `1:15: key 0x1 is given twice: remove one of them`,
+		"words: [x]": `1:8: words is a list where names with values are needed: write them on the lines ` +
+			`below, indented: name: value`,
 		"inner: 5":                   `1:8: inner is "5" where keys are needed: the keys are a, b`,
 		"inner: {c: 5}":              `1:9: unknown key "c" in inner: the keys here are a, b`,
 		"inners: {x: {a: 1}, y: {}}": ``,
 		"inners: {x: }":              `1:10: x has no value: give it one, or remove the key`,
 		"rules: some":                `1:8: rules: "some" is not all`,
-		"rules: [a]":                 `1:8: rules is a list where names with values are needed: write them on the lines below, indented: name: value`,
-		"either: false":              `1:9: either: "false" is neither true nor a map`,
-		"bytes: 007":                 `1:8: bytes is "007", with a leading zero: write 7: some YAML readers take a leading zero as octal`,
-		"wait: 010":                  `1:7: wait is "010", with a leading zero: write 10: some YAML readers take a leading zero as octal`,
-		"nokey: x":                   `1:1: unknown key "nokey": the keys here are text, truth, whole, small, byte, big, real, maybe, wait, bytes, exact, file, list, numbers, words, inner, inner_ptr, inners, rules, either, also`,
-		"TEXT: x":                    `1:1: unknown key "TEXT": did you mean "text"?`,
-		"inner-ptr: {}":              `1:1: unknown key "inner-ptr": did you mean "inner_ptr"?`,
+		"rules: [a]": `1:8: rules is a list where names with values are needed: write them on the lines ` +
+			`below, indented: name: value`,
+		"either: false": `1:9: either: "false" is neither true nor a map`,
+		"bytes: 007": `1:8: bytes is "007", with a leading zero: write 7: some YAML readers take a leading ` +
+			`zero as octal`,
+		"wait: 010": `1:7: wait is "010", with a leading zero: write 10: some YAML readers take a leading ` +
+			`zero as octal`,
+		"nokey: x": `1:1: unknown key "nokey": the keys here are text, truth, whole, small, byte, big, ` +
+			`real, maybe, wait, bytes, exact, file, list, numbers, words, inner, inner_ptr, inners, rules, either, also`,
+		"TEXT: x":       `1:1: unknown key "TEXT": did you mean "text"?`,
+		"inner-ptr: {}": `1:1: unknown key "inner-ptr": did you mean "inner_ptr"?`,
 	}
 	for text, want := range tests {
 		_, problems := decodeText(text + "\n")

@@ -19,7 +19,7 @@ type fileRef struct {
 	at   tree.Position
 }
 
-// missingFiles returns the files that can't be read now.
+// missingFiles returns the files that cannot be read now.
 func (d *decoder) missingFiles() []tree.Problem {
 	var problems []tree.Problem
 	for _, f := range d.files {
@@ -40,14 +40,14 @@ func unreadable(f fileRef) (text, fix string) {
 	case err != nil:
 		return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check it before 'fieldbridge run'"
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only looked at
 	if info, err := file.Stat(); err == nil && info.IsDir() {
 		return fmt.Sprintf("%s %s is a folder", f.key, f.path), "name the file in it"
 	}
 	return "", ""
 }
 
-// checkQueueDir warns of a queue folder that can't be made or written.
+// checkQueueDir warns of a queue folder that cannot be made or written.
 func (l *Loaded) checkQueueDir() []tree.Problem {
 	at := l.Position("store", "dir")
 	dir := string(l.Config.Store.Dir)
@@ -89,7 +89,7 @@ func readFile(file string, at tree.Position) ([]byte, *tree.Problem) {
 	case err != nil:
 		return refuse("cannot be opened: "+cause(err), "check the name")
 	}
-	defer f.Close() // it was only read
+	defer func() { _ = f.Close() }() // it was only read
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return refuse("is a folder", "name the YAML file in it")
 	}

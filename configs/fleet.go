@@ -155,7 +155,7 @@ func (f *Fleet) whoAmI() (string, error) {
 	return "", tree.ErrorOf(tree.NewProblem(f.Pos, text, "name it with --gateway NAME"))
 }
 
-// commonName returns the name in a certificate file, "" if it can't be had.
+// commonName returns the name in a certificate file, "" if it cannot be had.
 func commonName(path *tree.Node) string {
 	if path == nil || path.Kind != tree.Scalar || path.Dynamic {
 		return ""

@@ -65,7 +65,7 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 	return l, err
 }
 
-// QueueDir returns the folder of the queue that a file names, "" if that can't be
+// QueueDir returns the folder of the queue that a file names, "" if that cannot be
 // told. The file may be wrong elsewhere.
 func QueueDir(file, gateway string) string {
 	r, root, err := open(file)

@@ -201,7 +201,7 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emissi
 	return all
 }
 
-// Advice warns of what can't be done: buses that are asked for more than they
+// Advice warns of what cannot be done: buses that are asked for more than they
 // can, and an uplink that may carry less than is read. It takes some time, which
 // is why loading does not do it.
 func (l *Loaded) Advice() []tree.Problem {

@@ -29,8 +29,10 @@ labels: {odd: "$${x} # 'y' \"z\"", multi: "a\n b", num: 007, word: 'null', tilde
 southbound:
   modbus:
     buses: {"b-{1..2}": {url: "tcp://${net}.${file:host}:502"}}
-    devices: {d: {bus: b-1, profile: eastron-sdm630, only: [frequency], max_gap: 0, points: {x: {holding: 0x10, invalid: [0x8000, -1]}}}}
-  mqtt: {brokers: {l: {listen: "127.0.0.1:1883"}}, sensors: {z: {broker: l, topic: "z/{device}", point: p}, a: {broker: l, topic: "a/#", device: d2, point: p}}}
+    devices: {d: {bus: b-1, profile: eastron-sdm630, only: [frequency], max_gap: 0,
+                  points: {x: {holding: 0x10, invalid: [0x8000, -1]}}}}
+  mqtt: {brokers: {l: {listen: "127.0.0.1:1883"}}, sensors: {z: {broker: l, topic: "z/{device}", point: p},
+                                                             a: {broker: l, topic: "a/#", device: d2, point: p}}}
 `,
 		"a/host":      "7\n",
 		"b/more.yaml": "store: {dir: queue}\n",

@@ -86,7 +86,7 @@ func (d *decoder) truth(n *tree.Node, v reflect.Value, p *place) {
 var oldBools = map[string]bool{"yes": true, "on": true, "y": true, "true": true, "1": true,
 	"no": false, "off": false, "n": false, "false": false, "0": false}
 
-// numeric refuses what is no number; sane is the grammar, wanted its name.
+// numeric refuses what does not fit the grammar of numbers; wanted is its name.
 func (d *decoder) numeric(n *tree.Node, p *place, grammar *regexp.Regexp, wanted string) bool {
 	if !d.plainScalar(n, p, wanted) {
 		return false

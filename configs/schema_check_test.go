@@ -25,7 +25,8 @@ jsonschema.Draft7Validator.check_schema(schema)
 validator = jsonschema.Draft7Validator(schema)
 for name in sys.argv[2:]:
     errors = list(validator.iter_errors(yaml.safe_load(open(name))))
-    print(name, "wrong" if errors else "right", *[("/".join(map(str, e.absolute_path)) + ": " + e.message[:150]) for e in errors[:3]])
+    words = ["/".join(map(str, e.absolute_path)) + ": " + e.message[:150] for e in errors[:3]]
+    print(name, "wrong" if errors else "right", *words)
 `
 	right := []string{"examples/first-run.yaml", "examples/every-key.yaml"}
 	good, err := filepath.Glob("testdata/*.good.yaml")

@@ -26,34 +26,47 @@ var sensorRecipes = []struct {
 	want                       []string
 }{
 	{"zigbee2mqtt", "zigbee2mqtt/Living Room", `topic: "zigbee2mqtt/{device}"`,
-		`{"battery":97.5,"humidity":44.12,"linkquality":120,"pressure":1011.3,"temperature":21.53,"voltage":2995,"last_seen":null,"update":{"state":"idle"}}`, "",
+		`{"battery":97.5,"humidity":44.12,"linkquality":120,"pressure":1011.3,"temperature":21.53,"voltage":2995,` +
+			`"last_seen":null,"update":{"state":"idle"}}`, "",
 		[]string{"Living_Room.battery=97.5", "Living_Room.humidity=44.12", "Living_Room.linkquality=120",
 			"Living_Room.pressure=1011.3", "Living_Room.temperature=21.53", "Living_Room.voltage=2995"}},
 	{"zigbee2mqtt", "zigbee2mqtt/plug", `topic: "zigbee2mqtt/{device}"`,
 		`{"current":0.2,"energy":12.4,"power":45.1,"state":"ON","voltage":231}`, "",
 		[]string{"plug.current=0.2", "plug.energy=12.4", "plug.power=45.1", "plug.state=true", "plug.voltage=231"}},
 	{"tasmota", "tele/press/SENSOR", `topic: "tele/{device}/SENSOR", time: {path: Time, zone: Europe/Prague}`,
-		`{"Time":"2025-11-23T09:45:00","ENERGY":{"TotalStartTime":"2024-01-01T00:00:00","Total":11.738,"Yesterday":0.8,"Today":0.31,"Period":0,"Power":46,"ApparentPower":60,"ReactivePower":38,"Factor":0.77,"Voltage":229,"Current":0.262},"DS18B20":{"Id":"01131B123456","Temperature":20.6},"TempUnit":"C"}`,
+		`{"Time":"2025-11-23T09:45:00","ENERGY":{"TotalStartTime":"2024-01-01T00:00:00","Total":11.738,"Yesterday":0.8,` +
+			`"Today":0.31,"Period":0,"Power":46,"ApparentPower":60,"ReactivePower":38,"Factor":0.77,"Voltage":229,` +
+			`"Current":0.262},"DS18B20":{"Id":"01131B123456","Temperature":20.6},"TempUnit":"C"}`,
 		"2025-11-23T08:45:00Z",
 		[]string{"press.apparent_power=60", "press.current=0.262", "press.ds18b20_temperature=20.6",
 			"press.energy_today=0.31", "press.energy_total=11.738",
 			"press.power=46", "press.power_factor=0.77", "press.reactive_power=38", "press.voltage=229"}},
 	{"tasmota", "tele/press/STATE", `topic: "tele/{device}/STATE"`,
-		`{"Time":"2025-11-23T09:45:00","Uptime":"0T00:08:30","UptimeSec":510,"Heap":25,"SleepMode":"Dynamic","POWER":"OFF","Wifi":{"AP":1,"SSId":"hall","RSSI":82,"Signal":-59}}`, "",
+		`{"Time":"2025-11-23T09:45:00","Uptime":"0T00:08:30","UptimeSec":510,"Heap":25,"SleepMode":"Dynamic","POWER":"OFF",` +
+			`"Wifi":{"AP":1,"SSId":"hall","RSSI":82,"Signal":-59}}`, "",
 		[]string{"press.relay=false", "press.uptime=510", "press.wifi_signal=-59"}},
 	{"shelly-gen2", "shellyplus1pm-a8032abe54dc/events/rpc", `topic: "{device}/events/rpc"`,
-		`{"src":"shellyplus1pm-a8032abe54dc","dst":"shellyplus1pm-a8032abe54dc/events","method":"NotifyStatus","params":{"ts":1763887500.25,"switch:0":{"id":0,"apower":8.9,"current":0.06,"output":true,"voltage":230.1,"aenergy":{"by_minute":[1.1,2.2,3.3],"minute_ts":1763887499,"total":11.679},"temperature":{"tC":53.3,"tF":127.9}}}}`,
+		`{"src":"shellyplus1pm-a8032abe54dc","dst":"shellyplus1pm-a8032abe54dc/events","method":"NotifyStatus",` +
+			`"params":{"ts":1763887500.25,"switch:0":{"id":0,"apower":8.9,"current":0.06,"output":true,"voltage":230.1,` +
+			`"aenergy":{"by_minute":[1.1,2.2,3.3],"minute_ts":1763887499,"total":11.679},"temperature":{"tC":53.3,` +
+			`"tF":127.9}}}}`,
 		"2025-11-23T08:45:00.25Z",
 		[]string{"shellyplus1pm-a8032abe54dc.switch_0=true", "shellyplus1pm-a8032abe54dc.switch_0_current=0.06",
 			"shellyplus1pm-a8032abe54dc.switch_0_energy=11.679",
-			"shellyplus1pm-a8032abe54dc.switch_0_power=8.9", "shellyplus1pm-a8032abe54dc.switch_0_temperature=53.3", "shellyplus1pm-a8032abe54dc.switch_0_voltage=230.1"}},
+			"shellyplus1pm-a8032abe54dc.switch_0_power=8.9", "shellyplus1pm-a8032abe54dc.switch_0_temperature=53.3",
+			"shellyplus1pm-a8032abe54dc.switch_0_voltage=230.1"}},
 	{"rtl_433", "rtl_433/Acurite-Tower/11524", `topic: "rtl_433/{model}/{id}", device: "{model}-{id}"`,
-		`{"time":"2025-11-23 09:45:00","model":"Acurite-Tower","id":11524,"channel":"A","battery_ok":1,"temperature_C":-3.4,"humidity":81,"mic":"CHECKSUM","rssi":-0.1,"snr":19.2}`, "",
+		`{"time":"2025-11-23 09:45:00","model":"Acurite-Tower","id":11524,"channel":"A","battery_ok":1,` +
+			`"temperature_C":-3.4,"humidity":81,"mic":"CHECKSUM","rssi":-0.1,"snr":19.2}`, "",
 		[]string{"Acurite-Tower-11524.battery_ok=1", "Acurite-Tower-11524.humidity=81", "Acurite-Tower-11524.rssi=-0.1",
 			"Acurite-Tower-11524.snr=19.2", "Acurite-Tower-11524.temperature=-3.4"}},
 	{"chirpstack", "application/17c82e96-be03-4f38-aef3-f83d48582d97/device/0101010101010101/event/up",
 		`topic: "application/{application}/device/{device}/event/up", points: {co2: {path: object.co2, unit: ppm}}`,
-		`{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2025-11-23T08:45:00.775023242+00:00","deviceInfo":{"tenantName":"ChirpStack","deviceName":"Test device","devEui":"0101010101010101"},"devAddr":"00189440","adr":true,"dr":1,"fCnt":4,"fPort":1,"confirmed":false,"data":"qg==","object":{"temperature":22.5,"co2":612},"rxInfo":[{"gatewayId":"0016c001f153a14c","uplinkId":4217106255,"rssi":-36,"snr":10.5}],"txInfo":{"frequency":867100000}}`,
+		`{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2025-11-23T08:45:00.775023242+00:00",` +
+			`"deviceInfo":{"tenantName":"ChirpStack","deviceName":"Test device","devEui":"0101010101010101"},` +
+			`"devAddr":"00189440","adr":true,"dr":1,"fCnt":4,"fPort":1,"confirmed":false,"data":"qg==",` +
+			`"object":{"temperature":22.5,"co2":612},"rxInfo":[{"gatewayId":"0016c001f153a14c","uplinkId":4217106255,` +
+			`"rssi":-36,"snr":10.5}],"txInfo":{"frequency":867100000}}`,
 		"2025-11-23T08:45:00.775023242Z",
 		[]string{"0101010101010101.co2=612", "0101010101010101.data_rate=1", "0101010101010101.frame=4",
 			"0101010101010101.port=1", "0101010101010101.rssi=-36",

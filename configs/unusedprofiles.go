@@ -26,7 +26,7 @@ func unusedProfiles(root *tree.Node) []tree.Problem {
 		device, sensor := decoder{}, decoder{}
 		device.fresh(n, reflect.New(reflect.TypeFor[profile]()).Elem(), in)
 		sensor.fresh(n, reflect.New(reflect.TypeFor[mqtt.Sensor]()).Elem(), in)
-		if len(sensor.problems) > 0 { // it is no recipe either
+		if len(sensor.problems) > 0 { // nor is it a recipe
 			problems = append(problems, device.problems...)
 		}
 	}

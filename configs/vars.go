@@ -38,7 +38,7 @@ func (s *substituter) fail(at tree.Position, text, fix string) {
 	s.problems = append(s.problems, tree.NewProblem(at, text, fix))
 }
 
-// resolve returns n with its variables replaced. What has none is shared.
+// resolve returns n with its variables replaced. What has no variables is shared.
 func (s *substituter) resolve(n *tree.Node) *tree.Node {
 	if !n.Dynamic {
 		return n

@@ -38,7 +38,7 @@ type trial struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-// load reads a record; what is not there or can't be read is zero.
+// load reads a record; what is not there or cannot be read is zero.
 func load[T any](state bridge.State, key string) (record T) {
 	data, err := state.Get(key)
 	if err != nil || data == nil {
@@ -65,7 +65,7 @@ func pack(l *configs.Loaded) []byte {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.StatelessCompression) // a level that there is
 	_ = l.WriteSnapshot(w)                                     // a bytes.Buffer takes all
-	w.Close()
+	_ = w.Close()
 	return bytes.Clone(b.Bytes())
 }
 

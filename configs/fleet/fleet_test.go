@@ -93,9 +93,11 @@ gateways:
 // steps of 500, where they have a session and say nothing themselves.
 func TestSized(t *testing.T) {
 	for n, want := range map[int]string{
-		500: `{topic: "t"}`, 501: `{topic: "t", backoff: {gateways: "1000"}}`, 1001: `{topic: "t", backoff: {gateways: "1500"}}`,
+		500: `{topic: "t"}`, 501: `{topic: "t", backoff: {gateways: "1000"}}`, 1001: `{topic: "t", backoff: {gateways: ` +
+			`"1500"}}`,
 	} {
-		f, problems := read(t, fmt.Sprintf("fleet: f\ndefaults: {northbound: {awsiot: {topic: t}}}\ngateways: {\"g-{1..%d}\": {}}\n", n))
+		f, problems := read(t, fmt.Sprintf(
+			"fleet: f\ndefaults: {northbound: {awsiot: {topic: t}}}\ngateways: {\"g-{1..%d}\": {}}\n", n))
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}

@@ -29,7 +29,7 @@ type Node struct {
 	Unknown bool // what text stands for could not be read here
 	Pos     Position
 	Text    string  // of a scalar: as written if plain, else without its quotes
-	Secret  *string // the ${file:...} or ${env:...} that text is from; nil is none
+	Secret  *string // the ${file:...} or ${env:...} that text is from, or nil
 	Members []Member
 	Items   []*Node
 }
@@ -96,7 +96,7 @@ func (n *Node) With(key string, pos Position, value *Node) *Node {
 }
 
 // Set returns a copy of a mapping where path leads to value; what stands on the
-// way and is no mapping stays.
+// way and is not a mapping stays.
 func (n *Node) Set(at Position, value *Node, path ...string) *Node {
 	if len(path) == 0 {
 		return value
