@@ -193,6 +193,46 @@ func (m *memory) Put(key string, value []byte) error {
 	return nil
 }
 
+// stuckDisk is a [bridge.State] whose Put waits until it is closed.
+type stuckDisk struct {
+	memory
+	free chan struct{}
+}
+
+func (d *stuckDisk) Put(key string, value []byte) error {
+	<-d.free
+	return d.memory.Put(key, value)
+}
+
+// A disk that takes no subscriptions stops no connection, nor the next one; they
+// are remembered when it does.
+func TestSiteStuckDisk(t *testing.T) {
+	b := startMosquitto(t)
+	r := newRecorder()
+	disk := &stuckDisk{free: make(chan struct{})}
+	free := sync.OnceFunc(func() { close(disk.free) })
+	s, err := New(siteConfig(inlet.Broker{URL: "mqtt://" + b.addr}, Sensor{Topic: "w/{device}/{point}"}),
+		Options{Gateway: "g", State: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, s, r.emit)
+	t.Cleanup(free)
+	connected(t, s)
+	b.stop()
+	until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
+	b.start(need(t, "mosquitto"))
+	connected(t, s)
+	mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-t", "w/a/p", "-m", "1")
+	same(t, "readings", values(r.wait(t, 1)), []string{"a.p=1"})
+	free()
+	stop()
+	kept, err := disk.Get("mqtt.subscriptions.73697465")
+	if err != nil || string(kept) != `{"w/+/+":1}` {
+		t.Errorf("remembered %q, %v", kept, err)
+	}
+}
+
 // Rules that change, while running or between runs, change the subscriptions,
 // also those that the broker kept.
 func TestSiteSubscriptionsFollowRules(t *testing.T) {

@@ -54,14 +54,17 @@ type Client struct {
 	log    *slog.Logger
 	state  bridge.State // may be nil
 
+	// Under mu nothing waits: not for the broker, a disk or the log.
 	mu     sync.Mutex
 	now    *session       // guarded by mu; of the present connection
 	wanted []Subscription // guarded by mu
 	fault  error          // guarded by mu; nil while connected
 	since  time.Time      // guarded by mu; of fault
 	denied []string       // guarded by mu; filters that the broker refused
+	known  []Subscription // guarded by mu; what the broker has of us; nil before the first connection
 
 	changed  chan struct{} // receives a value when wanted has changed
+	learned  chan struct{} // receives a value when known has changed
 	outbox   chan outgoing
 	messages atomic.Uint64
 	refused  atomic.Uint64
@@ -75,7 +78,8 @@ func New(name string, config inlet.Broker, gateway string, log *slog.Logger, sta
 	if id == "" {
 		id = gateway + "-south"
 	}
-	return &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state, changed: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
+	return &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state,
+		changed: make(chan struct{}, 1), learned: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
 		fault: errors.New("not connected yet"), since: time.Now()}
 }
 
@@ -96,6 +100,11 @@ func (s *Client) Want(subs []Subscription) {
 
 // Run keeps a connection until ctx ends.
 func (s *Client) Run(ctx context.Context, ingest inlet.Ingest) {
+	var helpers sync.WaitGroup
+	done := make(chan struct{})
+	helpers.Go(func() { s.save(done) })
+	defer helpers.Wait()
+	defer close(done)
 	retry := &pause.Growing{Least: time.Second, Most: time.Minute}
 	for ctx.Err() == nil {
 		begin := time.Now()
@@ -317,21 +326,22 @@ func (s *Client) speaks311() {
 
 func (s *Client) setConnected(resumed bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.fault = nil
+	s.mu.Unlock()
 	s.log.Info("connected to site broker", "url", s.config.URL, "client_id", s.id, "session_resumed", resumed)
 }
 
 func (s *Client) setFault(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == nil || s.fault.Error() != err.Error() {
-		s.log.Warn("no connection to site broker", "err", err)
-	}
+	news := s.fault == nil || s.fault.Error() != err.Error()
 	if s.fault == nil {
 		s.since = time.Now()
 	}
 	s.fault = err
+	s.mu.Unlock()
+	if news {
+		s.log.Warn("no connection to site broker", "err", err)
+	}
 }
 
 // Counts are what the metrics tell.

@@ -51,14 +51,49 @@ func (s *Client) subscribe(ctx context.Context, client dialect, have *[]Subscrip
 
 func (s *Client) stateKey() string { return fmt.Sprintf("mqtt.subscriptions.%x", s.name) }
 
+// remember keeps the subscriptions of this connection for the next.
 func (s *Client) remember(subs []Subscription) {
+	s.mu.Lock()
+	same := s.known != nil && slices.Equal(s.known, subs)
+	s.known = append([]Subscription{}, subs...)
+	s.mu.Unlock()
+	if same {
+		return
+	}
+	select {
+	case s.learned <- struct{}{}:
+	default:
+	}
+}
+
+// save puts what is known into the state when it has changed, until done is
+// closed: no connection waits for a disk.
+func (s *Client) save(done <-chan struct{}) {
+	for {
+		select {
+		case <-s.learned:
+			s.put()
+		case <-done:
+			select {
+			case <-s.learned:
+				s.put()
+			default:
+			}
+			return
+		}
+	}
+}
+
+func (s *Client) put() {
 	if s.state == nil {
 		return
 	}
-	filters := make(map[string]byte, len(subs)) // with their QoS
-	for _, sub := range subs {
+	filters := make(map[string]byte) // with their QoS
+	s.mu.Lock()
+	for _, sub := range s.known {
 		filters[sub.Filter] = sub.QoS
 	}
+	s.mu.Unlock()
 	b, err := json.Marshal(filters)
 	if err == nil {
 		err = s.state.Put(s.stateKey(), b)
@@ -70,8 +105,11 @@ func (s *Client) remember(subs []Subscription) {
 
 // remembered returns the subscriptions of an earlier connection.
 func (s *Client) remembered() []Subscription {
-	if s.state == nil {
-		return nil
+	s.mu.Lock()
+	known := slices.Clone(s.known)
+	s.mu.Unlock()
+	if known != nil || s.state == nil {
+		return known
 	}
 	b, err := s.state.Get(s.stateKey())
 	var filters map[string]byte
@@ -85,13 +123,16 @@ func (s *Client) remembered() []Subscription {
 	return subs
 }
 
+// noteDenied remembers which subscriptions the broker refuses.
 func (s *Client) noteDenied(subs []Subscription, reasons []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for i, reason := range reasons {
-		if reason >= 0x80 && i < len(subs) {
-			s.denied = append(s.denied, subs[i].Filter)
-			s.log.Error("the site broker refuses a subscription", "topic", subs[i].Filter, "code", fmt.Sprintf("0x%02x", reason))
+		if reason < 0x80 || i >= len(subs) {
+			continue
 		}
+		s.mu.Lock()
+		s.denied = append(s.denied, subs[i].Filter)
+		s.mu.Unlock()
+		s.log.Error("the site broker refuses a subscription", "topic", subs[i].Filter,
+			"code", fmt.Sprintf("0x%02x", reason))
 	}
 }
