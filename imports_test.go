@@ -14,6 +14,7 @@ var drivers = map[string][]string{
 	"github.com/spf13/":    {"fieldbridge/cmd"},
 	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot/uplink",
 		"fieldbridge/northbound/awsiot/identity"},
+	"github.com/mochi-mqtt/": {"fieldbridge/southbound/mqtt/broker", "fieldbridge/northbound/awsiot/awsiottest"},
 }
 
 // knowsAll are the packages that may import more than one adapter, with what is

@@ -3,26 +3,19 @@ package mqtt
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long tests wait for what must happen.
-const patience = 10 * time.Second
 
 // arrival is when the messages of tests come.
 var arrival = time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)
@@ -60,7 +53,7 @@ func (r *recorder) emit(b bridge.Batch, safe func(error)) {
 // wait returns the batches once there are n, and fails if there are more.
 func (r *recorder) wait(t *testing.T, n int) []bridge.Batch {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(rig.Patience)
 	for {
 		r.mu.Lock()
 		got := append([]bridge.Batch(nil), r.batches...)
@@ -126,7 +119,7 @@ func run(t *testing.T, s *Source, emit bridge.Emit) (stop func()) {
 			if err != nil {
 				t.Errorf("run: %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(rig.Patience):
 			t.Error("run did not return")
 		}
 	})
@@ -134,21 +127,10 @@ func run(t *testing.T, s *Source, emit bridge.Emit) (stop func()) {
 	return stop
 }
 
-// until waits for a condition that other goroutines make true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out: %s", what)
-		}
-		<-time.After(2 * time.Millisecond)
-	}
-}
-
 // address returns where the embedded broker "local" listens.
 func address(t *testing.T, s *Source) string {
 	t.Helper()
-	until(t, "the broker listens", func() bool { return s.Addr("local") != nil })
+	rig.Until(t, "the broker listens", func() bool { return s.Addr("local") != nil })
 	return s.Addr("local").String()
 }
 
@@ -169,46 +151,25 @@ func anyReading() setting.Named[Sensor] {
 	return sensor("any", Sensor{Topic: "t/{device}/{point}"})
 }
 
-// need returns the path of a program of another package.
-func need(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + program); err == nil {
-			return path
+// metric returns the sum of a metric over its labels.
+func metric(s *Source, name string) float64 {
+	sum := 0.0
+	s.Observe(func(m bridge.Metric) {
+		if m.Name == name {
+			sum += m.Value
 		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
-	}
-	return path
+	})
+	return sum
 }
 
-// mosquitto runs mosquitto_pub or mosquitto_sub against a broker.
-func mosquitto(t *testing.T, program, addr string, args ...string) string {
-	t.Helper()
-	out, err := tryMosquitto(t.Context(), need(t, program), addr, args...)
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
-	}
-	return out
-}
+// The tests of site brokers name them so.
+var (
+	until     = rig.Until
+	need      = rig.Need
+	mosquitto = rig.Mosquitto
+	same      = rig.Same
+	file      = rig.File
+	dialRaw   = rig.Dial
+)
 
-func tryMosquitto(ctx context.Context, program, addr string, args ...string) (string, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-	return string(out), err
-}
-
-func same(t *testing.T, what string, got, want any) {
-	t.Helper()
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", what, d)
-	}
-}
+const patience = rig.Patience

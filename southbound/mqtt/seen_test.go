@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -99,7 +100,7 @@ func TestBadPayloadLog(t *testing.T) {
 			counts[m.Labels[3]] = m.Value
 		}
 	})
-	same(t, "counters", counts, map[string]float64{"not_json": 2, "wrong_type": 1, "missing": 1})
+	rig.Same(t, "counters", counts, map[string]float64{"not_json": 2, "wrong_type": 1, "missing": 1})
 }
 
 // Rules are tried in order, the first that matches takes the message.
@@ -112,8 +113,8 @@ func TestRuleOrder(t *testing.T) {
 	f.hear("m//7/kwh", "4")                            // nothing can be named so
 	f.hear("m/"+strings.Repeat("n", 65)+"/7/kwh", "5") // nor so
 	f.hear("m/Hall 1/ü/kwh", "6")
-	same(t, "readings", values(f.r.batches), []string{"north-7.energy=1", "rest.x=2", "Hall_1-__.energy=6"})
-	same(t, "unmatched", metric(f.Source, "fieldbridge_mqtt_unmatched_total"), 1.0)
+	rig.Same(t, "readings", values(f.r.batches), []string{"north-7.energy=1", "rest.x=2", "Hall_1-__.energy=6"})
+	rig.Same(t, "unmatched", metric(f.Source, "fieldbridge_mqtt_unmatched_total"), 1.0)
 }
 
 // A rule makes max_devices devices, a device has so many points, and a broker
@@ -142,7 +143,7 @@ func TestLimits(t *testing.T) {
 	}
 	f.hear("few/0", "3")
 	last := f.r.batches[len(f.r.batches)-1]
-	same(t, "the last reading", values([]bridge.Batch{last}), []string{"0.p=3"})
+	rig.Same(t, "the last reading", values([]bridge.Batch{last}), []string{"0.p=3"})
 }
 
 // What is delivered is in the catalogue before the reading is emitted.
@@ -157,8 +158,8 @@ func TestDelivery(t *testing.T) {
 		t.Fatalf("catalogue: %v", devices)
 	}
 	a, b := devices[0].Points[0], devices[0].Points[1]
-	same(t, "delivery of a", a.Delivery, &bridge.Delivery{OnChange: true, Deadband: 5, Heartbeat: 5 * time.Minute})
-	same(t, "delivery of b", b.Delivery, &bridge.Delivery{OnChange: true, Heartbeat: 5 * time.Minute})
+	rig.Same(t, "delivery of a", a.Delivery, &bridge.Delivery{OnChange: true, Deadband: 5, Heartbeat: 5 * time.Minute})
+	rig.Same(t, "delivery of b", b.Delivery, &bridge.Delivery{OnChange: true, Heartbeat: 5 * time.Minute})
 	if a.Type != "float64" || a.Unit != "W" || b.Type != "int64" || b.Enum[1] != "on" {
 		t.Errorf("points: %+v", devices[0].Points)
 	}

@@ -9,6 +9,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -43,7 +44,7 @@ func TestSilence(t *testing.T) {
 			told = append(told, want...)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			same(t, "readings after "+after.String(), values(r.batches), told)
+			rig.Same(t, "readings after "+after.String(), values(r.batches), told)
 		}
 		hear("hall/a/t", "1")
 		hear("free/x", "1")

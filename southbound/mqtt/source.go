@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/broker"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/site"
 )
@@ -39,17 +40,18 @@ type Source struct {
 	applying sync.Mutex // one Apply at a time
 
 	mu      sync.Mutex
-	rules   []*rule            // guarded by mu; in order
-	brokers map[string]*broker // guarded by mu
-	ctx     context.Context    // guarded by mu; of Run, nil while it does not run
-	emit    bridge.Emit        // guarded by mu; of Run
-	running sync.WaitGroup     // of Run: the brokers
+	rules   []*rule         // guarded by mu; in order
+	brokers map[string]*way // guarded by mu
+	ctx     context.Context // guarded by mu; of Run, nil while it does not run
+	emit    bridge.Emit     // guarded by mu; of Run
+	running sync.WaitGroup  // of Run: the brokers
 }
 
-// broker is a broker of the configuration: one of embedded and site is not nil.
-type broker struct {
+// way is how the messages of a broker of the configuration come: one of embedded
+// and site is not nil.
+type way struct {
 	config   inlet.Broker
-	embedded *embedded
+	embedded *broker.Broker
 	site     *site.Client
 	router   atomic.Pointer[router]
 	stop     context.CancelFunc // guarded by the source's mu; nil while it does not run
@@ -66,7 +68,7 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*broker),
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*way),
 		rulesChanged: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -98,7 +100,7 @@ func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
 }
 
 // startLocked starts b if the source runs.
-func (s *Source) startLocked(b *broker) {
+func (s *Source) startLocked(b *way) {
 	if s.ctx == nil || s.ctx.Err() != nil {
 		return
 	}
@@ -110,7 +112,7 @@ func (s *Source) startLocked(b *broker) {
 		defer close(ended)
 		defer stop()
 		if b.embedded != nil {
-			b.embedded.run(ctx, ingest)
+			b.embedded.Run(ctx, ingest)
 		} else {
 			b.site.Run(ctx, ingest)
 		}
@@ -144,7 +146,7 @@ func (s *Source) Apply(cfg Config) error {
 		b := s.brokers[name]
 		if b == nil {
 			var err error
-			if b, err = s.newBroker(name, config); err != nil {
+			if b, err = s.newWay(name, config); err != nil {
 				return err
 			}
 			s.brokers[name] = b
@@ -200,19 +202,19 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 	return gone
 }
 
-func (s *Source) newBroker(name string, config inlet.Broker) (*broker, error) {
-	b := &broker{config: config}
+func (s *Source) newWay(name string, config inlet.Broker) (*way, error) {
+	b := &way{config: config}
 	if config.URL != "" {
 		b.site = site.New(name, config, s.gateway, s.log, s.state)
 		return b, nil
 	}
 	var err error
-	b.embedded, err = newEmbedded(name, config, s.log)
+	b.embedded, err = broker.New(name, config, s.log)
 	return b, err
 }
 
 // setRules gives b those of the rules that are for it, and returns them.
-func (b *broker) setRules(name string, all []*rule, ds *devices) []*rule {
+func (b *way) setRules(name string, all []*rule, ds *devices) []*rule {
 	var rules []*rule
 	for _, r := range all {
 		if r.config.Broker == name {
@@ -230,9 +232,9 @@ func (b *broker) setRules(name string, all []*rule, ds *devices) []*rule {
 }
 
 // publish sends a message to those who listen at the broker. It does not wait.
-func (b *broker) publish(topic string, payload []byte) {
+func (b *way) publish(topic string, payload []byte) {
 	if b.embedded != nil {
-		b.embedded.publish(topic, payload)
+		b.embedded.Publish(topic, payload)
 		return
 	}
 	b.site.Publish(topic, payload)
@@ -259,18 +261,18 @@ func subscriptions(rules []*rule) []site.Subscription {
 
 // Addr returns where an embedded broker listens without TLS, nil while it does
 // not.
-func (s *Source) Addr(broker string) net.Addr { return s.addr(broker, false) }
+func (s *Source) Addr(name string) net.Addr { return s.addr(name, false) }
 
 // TLSAddr returns where an embedded broker listens with TLS, nil while it does
 // not.
-func (s *Source) TLSAddr(broker string) net.Addr { return s.addr(broker, true) }
+func (s *Source) TLSAddr(name string) net.Addr { return s.addr(name, true) }
 
-func (s *Source) addr(broker string, secure bool) net.Addr {
+func (s *Source) addr(name string, secure bool) net.Addr {
 	s.mu.Lock()
-	b := s.brokers[broker]
+	b := s.brokers[name]
 	s.mu.Unlock()
 	if b == nil || b.embedded == nil {
 		return nil
 	}
-	return b.embedded.addr(secure)
+	return b.embedded.Addr(secure)
 }

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug/sparkplugtest"
 )
@@ -49,10 +50,10 @@ func TestSparkplug(t *testing.T) {
 	f := newSparkFeed(t, "spBv1.0/plant/+/#", Options{Catalogue: &catalogue})
 	f.hear("spBv1.0/plant/NBIRTH/edge", spark(0, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3)), sparkplugtest.Metric("Node Control/Rebirth", 0, 11, false), sparkplugtest.Metric("Uptime", 1, 7, 12)))
 	f.hear("spBv1.0/plant/DBIRTH/edge/Press 1", spark(1, sparkplugtest.Metric("Outputs/Valve", 2, 11, true), sparkplugtest.Metric("Temp", 3, 9, float32(21.5)), sparkplugtest.Metric("Recipe", 4, 16, nil)))
-	same(t, "births", f.said(), []string{"edge.uptime=12", "edge.Press_1.outputs_valve=true", "edge.Press_1.temp=21.5"})
+	rig.Same(t, "births", f.said(), []string{"edge.uptime=12", "edge.Press_1.outputs_valve=true", "edge.Press_1.temp=21.5"})
 	f.hear("spBv1.0/plant/DDATA/edge/Press 1", spark(2, sparkplugtest.Metric("", 3, 0, float32(22)), sparkplugtest.Metric("", 2, 0, false)))
 	f.hear("spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 1, 0, 13)))
-	same(t, "data", f.said(), []string{"edge.Press_1.temp=22", "edge.Press_1.outputs_valve=false", "edge.uptime=13"})
+	rig.Same(t, "data", f.said(), []string{"edge.Press_1.temp=22", "edge.Press_1.outputs_valve=false", "edge.uptime=13"})
 	devices, _, _ := catalogue.Snapshot()
 	if len(devices) != 2 || devices[1].Device != "edge.Press_1" && devices[0].Device != "edge.Press_1" {
 		t.Errorf("catalogue: %v", devices)
@@ -63,11 +64,11 @@ func TestSparkplug(t *testing.T) {
 		}
 	}
 	f.hear("spBv1.0/plant/DDEATH/edge/Press 1", spark(4))
-	same(t, "death of a device", f.said(), []string{"edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
+	rig.Same(t, "death of a device", f.said(), []string{"edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
 	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, sparkplugtest.Metric("bdSeq", 0, 8, uint64(2))))
-	same(t, "a late last will", f.said(), []string(nil))
+	rig.Same(t, "a late last will", f.said(), []string(nil))
 	f.hear("spBv1.0/plant/NDEATH/edge", spark(-1, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3))))
-	same(t, "death of the node", f.said(), []string{"edge.uptime=bad: offline", "edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
+	rig.Same(t, "death of the node", f.said(), []string{"edge.uptime=bad: offline", "edge.Press_1.outputs_valve=bad: offline", "edge.Press_1.temp=bad: offline"})
 	f.hear("spBv1.0/STATE/host", "ONLINE")
 	f.hear("spBv1.0/plant/NCMD/edge", spark(0))
 	if len(f.asked) != 0 {
@@ -109,7 +110,7 @@ func TestSparkplugRebirth(t *testing.T) {
 			counts[m.Labels[3]] = m.Value
 		}
 	})
-	same(t, "faults", counts, map[string]float64{"not_born": 2, "sequence_gap": 1, "unknown_alias": 1})
+	rig.Same(t, "faults", counts, map[string]float64{"not_born": 2, "sequence_gap": 1, "unknown_alias": 1})
 	if said := f.said(); len(said) != 598 || said[0] != "plant.edge.a=1" || said[1] != "plant.edge.a=2" {
 		t.Errorf("%d readings: %.100s", len(said), fmt.Sprint(said))
 	}
@@ -131,7 +132,7 @@ func TestSparkplugTimes(t *testing.T) {
 	for _, b := range f.r.batches {
 		at = append(at, b.At.Format(time.TimeOnly)+" "+strings.Join(values([]bridge.Batch{b}), " "))
 	}
-	same(t, "batches", at, []string{"11:00:00 n.a=1 n.b=2", "11:00:01 n.a=3", "11:59:59 n.a=4 n.c=5"})
+	rig.Same(t, "batches", at, []string{"11:00:00 n.a=1 n.b=2", "11:00:01 n.a=3", "11:59:59 n.a=4 n.c=5"})
 	held := f.r.take()
 	held[1](nil)
 	held[0](nil)
@@ -154,11 +155,11 @@ func TestSparkplugRebirthReachesNode(t *testing.T) {
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
 	for _, addr := range []string{address(t, s), site.addr} {
-		c := dialRaw(t, addr, 4, "edge")
-		c.write(0x82, append(append([]byte{0, 1}, mqttString("spBv1.0/plant/NCMD/edge")...), 0))
-		c.read()
-		c.publish(0, 0, "spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 1, 0, 1)))
-		if kind, body := c.read(); kind != 0x30 || !strings.Contains(string(body), "Node Control/Rebirth") {
+		c := rig.Dial(t, addr, 4, "edge")
+		c.Write(0x82, append(append([]byte{0, 1}, rig.String("spBv1.0/plant/NCMD/edge")...), 0))
+		c.Read()
+		c.Publish(0, 0, "spBv1.0/plant/NDATA/edge", spark(3, sparkplugtest.Metric("", 1, 0, 1)))
+		if kind, body := c.Read(); kind != 0x30 || !strings.Contains(string(body), "Node Control/Rebirth") {
 			t.Errorf("got %#x %q", kind, body)
 		}
 	}
@@ -171,12 +172,12 @@ func TestSparkplugSeveralByAlias(t *testing.T) {
 	motor := sparkplugtest.Members(sparkplugtest.Metric("Speed", 0, 9, float32(2.5)))
 	f.hear("spBv1.0/plant/NBIRTH/n", spark(0, sparkplugtest.Structured("Levels", 1, 28, sparkplugtest.Bytes, []byte{7, 0, 0, 0}), sparkplugtest.Structured("Motor", 2, 19, sparkplugtest.Template, motor),
 		sparkplugtest.Structured("Photo", 3, 18, sparkplugtest.Bytes, []byte{1, 2, 3}), sparkplugtest.Structured("Table", 4, 16, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(new(int32(1)), "x", true))), sparkplugtest.Metric("Plain", 5, 3, 1)))
-	same(t, "birth", f.said(), []string{"n.levels_0=7", "n.motor_speed=2.5", "n.table_0_no=1", "n.table_0_name=x", "n.table_0_on=true", "n.plain=1"})
+	rig.Same(t, "birth", f.said(), []string{"n.levels_0=7", "n.motor_speed=2.5", "n.table_0_no=1", "n.table_0_name=x", "n.table_0_on=true", "n.plain=1"})
 	f.hear("spBv1.0/plant/NDATA/n", spark(1, sparkplugtest.Structured("", 1, 0, sparkplugtest.Bytes, []byte{8, 0, 0, 0}), sparkplugtest.Structured("", 2, 0, sparkplugtest.Template, sparkplugtest.Members(sparkplugtest.Metric("Speed", 0, 0, float32(3)))),
 		sparkplugtest.Structured("", 3, 0, sparkplugtest.Bytes, []byte{1}), sparkplugtest.Structured("", 4, 0, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(new(int32(2)), "y", false))), sparkplugtest.Metric("", 5, 0, nil)))
-	same(t, "data", f.said(), []string{"n.levels_0=8", "n.motor_speed=3", "n.table_0_no=2", "n.table_0_name=y", "n.table_0_on=false", "n.plain=bad: missing"})
+	rig.Same(t, "data", f.said(), []string{"n.levels_0=8", "n.motor_speed=3", "n.table_0_no=2", "n.table_0_name=y", "n.table_0_on=false", "n.plain=bad: missing"})
 	f.hear("spBv1.0/plant/NDATA/n", spark(2, sparkplugtest.Metric("", 5, 0, "no number")))
-	same(t, "a wrong value", f.said(), []string{"n.plain=bad: wrong_type"})
+	rig.Same(t, "a wrong value", f.said(), []string{"n.plain=bad: wrong_type"})
 	if len(f.asked) > 0 {
 		t.Errorf("asked for a birth, which would not help: %v", f.asked)
 	}
@@ -191,7 +192,7 @@ func TestSparkplugSeveralByAlias(t *testing.T) {
 			counts[m.Labels[3]] = m.Value
 		}
 	})
-	same(t, "faults", counts, map[string]float64{"not_a_value": 1, "wrong_type": 1, "unknown_alias": 1})
+	rig.Same(t, "faults", counts, map[string]float64{"not_a_value": 1, "wrong_type": 1, "unknown_alias": 1})
 }
 
 func FuzzSparkplug(f *testing.F) {

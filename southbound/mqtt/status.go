@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/southbound/mqtt/broker"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/site"
 )
@@ -19,7 +20,7 @@ func (s *Source) Health() []condition.Condition {
 	_, brokers, _ := s.snapshot()
 	for _, b := range brokers {
 		if b.embedded != nil {
-			all = append(all, b.embedded.health()...)
+			all = append(all, b.embedded.Health()...)
 		} else {
 			all = append(all, b.site.Health()...)
 		}
@@ -28,7 +29,7 @@ func (s *Source) Health() []condition.Condition {
 }
 
 // snapshot returns the brokers, sorted by name, and the rules.
-func (s *Source) snapshot() (names []string, brokers []*broker, rules []*rule) {
+func (s *Source) snapshot() (names []string, brokers []*way, rules []*rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names = slices.Sorted(maps.Keys(s.brokers))
@@ -43,32 +44,35 @@ func (s *Source) snapshot() (names []string, brokers []*broker, rules []*rule) {
 type brokerMetric struct {
 	name, help string
 	kind       bridge.MetricKind
-	embedded   func(*embedded) float64
+	embedded   func(broker.Counts) float64
 	site       func(site.Counts) float64
 }
 
 var brokerMetrics = []brokerMetric{
 	{"fieldbridge_mqtt_messages_total", "Messages that sensors published.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.messages.Load()) }, func(c site.Counts) float64 { return float64(c.Messages) }},
+		func(c broker.Counts) float64 { return float64(c.Messages) },
+		func(c site.Counts) float64 { return float64(c.Messages) }},
 	{"fieldbridge_mqtt_unacknowledged", "Messages that clients wait for until they are safe.", bridge.Gauge,
-		func(e *embedded) float64 { return float64(e.unacknowledged()) }, func(c site.Counts) float64 { return float64(c.Unacknowledged) }},
+		func(c broker.Counts) float64 { return float64(c.Unacknowledged) },
+		func(c site.Counts) float64 { return float64(c.Unacknowledged) }},
 	{"fieldbridge_mqtt_refused_total", "Messages not acknowledged since the queue refused them.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.refused.Load()) }, func(c site.Counts) float64 { return float64(c.Refused) }},
+		func(c broker.Counts) float64 { return float64(c.Refused) },
+		func(c site.Counts) float64 { return float64(c.Refused) }},
 	{"fieldbridge_mqtt_connected", "1 while the site broker is connected.", bridge.Gauge,
 		nil, func(c site.Counts) float64 { return oneIf(c.Connected) }},
 	{"fieldbridge_mqtt_clients", "Connections to the embedded broker.", bridge.Gauge,
-		func(e *embedded) float64 { return float64(len(e.connections())) }, nil},
+		func(c broker.Counts) float64 { return float64(c.Clients) }, nil},
 	{"fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.slow.Load()) }, nil},
+		func(c broker.Counts) float64 { return float64(c.Slow) }, nil},
 	{"fieldbridge_mqtt_denied_clients_total", "Clients that were not let in.", bridge.Counter,
-		func(e *embedded) float64 { return float64(e.unwelcome.Load()) }, nil},
+		func(c broker.Counts) float64 { return float64(c.Denied) }, nil},
 }
 
 // value returns the metric of a broker, and whether it has it.
-func (m *brokerMetric) value(b *broker) (float64, bool) {
+func (m *brokerMetric) value(b *way) (float64, bool) {
 	switch {
 	case b.embedded != nil && m.embedded != nil:
-		return m.embedded(b.embedded), true
+		return m.embedded(b.embedded.Counts()), true
 	case b.site != nil && m.site != nil:
 		return m.site(b.site.Counts()), true
 	}

@@ -8,6 +8,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -143,7 +144,7 @@ func TestValidateShadowed(t *testing.T) {
 			got = append(got, strings.Join(p.Path, ".")+": "+p.Text)
 		}
 	}
-	same(t, "warnings", got, []string{
+	rig.Same(t, "warnings", got, []string{
 		"sensors.b.topic: the rule never matches: a comes before it and takes all its messages",
 		"sensors.f.topic: the rule never matches: e comes before it and takes all its messages"})
 }

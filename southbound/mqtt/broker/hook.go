@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ var errRefused = errors.New("the queue refused a message of the client")
 // hook is how the embedded broker tells what clients do.
 type hook struct {
 	mochi.HookBase
-	broker *embedded
+	broker *Broker
 }
 
 // ID names the hook to the broker.
@@ -45,7 +45,7 @@ func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
 // OnSessionEstablish is called before a client takes its session over.
 func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 	if pk.Connect.Clean {
-		h.broker.limbo.forget(cl.ID)
+		h.broker.repeats.forget(cl.ID)
 	}
 }
 
@@ -68,12 +68,12 @@ func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 // session.
 func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {
 	if expire && !cl.IsTakenOver() {
-		h.broker.limbo.forget(cl.ID)
+		h.broker.repeats.forget(cl.ID)
 	}
 }
 
 // OnClientExpired is called when a session has ended.
-func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.limbo.forget(cl.ID) }
+func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.repeats.forget(cl.ID) }
 
 // OnSubscribe ends a client that wants too much.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {

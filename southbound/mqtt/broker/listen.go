@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type port struct {
 
 // listen accepts connections on p until ctx ends. An address that can't be
 // listened on, or a certificate that can't be read, is tried again and again.
-func (e *embedded) listen(ctx context.Context, p *port) {
+func (e *Broker) listen(ctx context.Context, p *port) {
 	retry := &pause.Growing{Least: time.Second, Most: 30 * time.Second}
 	for ctx.Err() == nil {
 		err := e.listenOnce(ctx, p, retry.Reset)
@@ -43,7 +43,7 @@ func (e *embedded) listen(ctx context.Context, p *port) {
 	}
 }
 
-func (e *embedded) listenOnce(ctx context.Context, p *port, up func()) error {
+func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
 	var secure *tls.Config
 	if p.tls != nil {
 		var err error
@@ -69,7 +69,7 @@ func (e *embedded) listenOnce(ctx context.Context, p *port, up func()) error {
 }
 
 // accept hands connections to the broker until l is closed.
-func (e *embedded) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
+func (e *Broker) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
 	retry := &pause.Growing{Least: 5 * time.Millisecond, Most: time.Second}
 	for {
 		raw, err := accepted(l)
@@ -139,9 +139,9 @@ func (p *port) addr() net.Addr {
 	return p.listen.Addr()
 }
 
-// addr returns where the broker listens, with TLS or without, nil while it
-// does not.
-func (e *embedded) addr(secure bool) net.Addr {
+// Addr returns where the broker listens, with TLS or without, nil while it does
+// not.
+func (e *Broker) Addr(secure bool) net.Addr {
 	for _, p := range e.ports {
 		if (p.tls != nil) == secure {
 			return p.addr()
@@ -150,7 +150,8 @@ func (e *embedded) addr(secure bool) net.Addr {
 	return nil
 }
 
-func (e *embedded) health() []condition.Condition {
+// Health returns why sensors can't connect, nothing if they can.
+func (e *Broker) Health() []condition.Condition {
 	var all []condition.Condition
 	for _, p := range e.ports {
 		p.mu.Lock()

@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"errors"
@@ -42,7 +42,7 @@ type conn struct {
 	raw    net.Conn         // closed instead of Conn: TLS says goodbye first, and waits for that
 	try    socket.TryWriter // Conn; nil if it can't, with TLS mostly
 	limit  int              // bytes that may wait to be sent
-	broker *embedded
+	broker *Broker
 
 	mu      sync.Mutex
 	client  *mochi.Client // guarded by mu; nil until CONNECT
@@ -63,7 +63,7 @@ type conn struct {
 }
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
-func newConn(c, raw net.Conn, e *embedded) *conn {
+func newConn(c, raw net.Conn, e *Broker) *conn {
 	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e}
 	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu

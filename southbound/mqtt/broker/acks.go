@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"time"
@@ -94,7 +94,7 @@ func (c *conn) expect(client string, id uint16, qos byte) *ack {
 		c.acks.push(a)
 	}
 	if qos == 2 {
-		c.broker.limbo.put(client, a)
+		c.broker.repeats.put(client, a)
 	}
 	return a
 }
@@ -139,7 +139,7 @@ func (a *ack) safe(err error) {
 func (a *ack) settle(state ackState) {
 	c := a.conn
 	if state == ackRefused && a.qos == 2 {
-		c.broker.limbo.remove(a.client, a) // sent again, it is another message
+		c.broker.repeats.remove(a.client, a) // sent again, it is another message
 	}
 	c.mu.Lock()
 	a.state = state
@@ -191,7 +191,7 @@ func (a *ack) append(b []byte) []byte {
 		// it knows the id.
 		a.conn.client.State.Inflight.Set(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Pubrec}, PacketID: a.id, Created: time.Now().Unix()})
-		a.conn.broker.limbo.remove(a.client, a)
+		a.conn.broker.repeats.remove(a.client, a)
 	}
 	return append(b, kind, 2, hi, lo)
 }

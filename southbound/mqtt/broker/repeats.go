@@ -1,17 +1,17 @@
-package mqtt
+package broker
 
 import "sync"
 
-// limbo remembers the QoS 2 messages that were taken and whose PUBREC is not
+// repeats remembers the QoS 2 messages that were taken and whose PUBREC is not
 // sent yet, over the end of the connection: a client that comes back to its
 // session sends them again, and they must not be taken twice (MQTT-4.3.3-10).
 // Once PUBREC is sent, the broker remembers them itself.
-type limbo struct {
+type repeats struct {
 	mu       sync.Mutex
 	byClient map[string]map[uint16]*ack // guarded by mu
 }
 
-func (l *limbo) put(client string, a *ack) {
+func (l *repeats) put(client string, a *ack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byClient == nil {
@@ -23,14 +23,14 @@ func (l *limbo) put(client string, a *ack) {
 	l.byClient[client][a.id] = a
 }
 
-func (l *limbo) get(client string, id uint16) *ack {
+func (l *repeats) get(client string, id uint16) *ack {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byClient[client][id]
 }
 
 // remove takes a out, unless another has its place.
-func (l *limbo) remove(client string, a *ack) {
+func (l *repeats) remove(client string, a *ack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ids := l.byClient[client]; ids[a.id] == a {
@@ -42,7 +42,7 @@ func (l *limbo) remove(client string, a *ack) {
 }
 
 // forget ends a client's session.
-func (l *limbo) forget(client string) {
+func (l *repeats) forget(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.byClient, client)
@@ -51,7 +51,7 @@ func (l *limbo) forget(client string) {
 // again takes a QoS 2 message that may have been taken on an earlier connection.
 // It reports whether it was: then its PUBREC follows when it is due.
 func (c *conn) again(client string, id uint16) bool {
-	old := c.broker.limbo.get(client, id)
+	old := c.broker.repeats.get(client, id)
 	if old == nil {
 		return false
 	}

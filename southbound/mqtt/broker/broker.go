@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"context"
@@ -36,16 +36,17 @@ const (
 	tellEvery = 10 * time.Second
 )
 
-// embedded is the broker that the gateway embeds.
-type embedded struct {
-	name   string
-	config inlet.Broker
-	log    *slog.Logger
-	access access
-	ingest inlet.Ingest
-	server *mochi.Server
-	ports  []*port
-	limbo  limbo
+// Broker is the broker that the gateway embeds. Its methods are safe for
+// concurrent use.
+type Broker struct {
+	name    string
+	config  inlet.Broker
+	log     *slog.Logger
+	access  access
+	ingest  inlet.Ingest
+	server  *mochi.Server
+	ports   []*port
+	repeats repeats
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
 
@@ -58,16 +59,19 @@ type embedded struct {
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu; all connections
 	full     bool               // guarded by mu; the limit of clients was logged
-	hoarded  bool               // guarded by mu; the limit of retained messages was logged
 	deniedAt time.Time          // guarded by mu; the last line about a refused client
-	brokeAt  time.Time          // guarded by mu; the last line about one that the broker can't stand
+	brokeAt  time.Time          // guarded by mu; the last line about one that made the broker panic
 
-	stopping                           atomic.Bool // last wills are ours to blame now
+	stopping atomic.Bool // last wills are ours to blame now
+	hoarded  atomic.Bool // the limit of retained messages was logged
+
 	messages, refused, slow, unwelcome atomic.Uint64
 }
 
-func newEmbedded(name string, config inlet.Broker, log *slog.Logger) (*embedded, error) {
-	e := &embedded{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}), connectTimeout: 10 * time.Second}
+// New returns a broker called name. It starts nothing.
+func New(name string, config inlet.Broker, log *slog.Logger) (*Broker, error) {
+	e := &Broker{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}),
+		connectTimeout: 10 * time.Second}
 	if config.Listen != "" {
 		e.ports = append(e.ports, &port{address: config.Listen})
 	}
@@ -79,8 +83,10 @@ func newEmbedded(name string, config inlet.Broker, log *slog.Logger) (*embedded,
 	return e, err
 }
 
-// run serves sensors until ctx ends.
-func (e *embedded) run(ctx context.Context, ingest inlet.Ingest) {
+// Run serves sensors until ctx ends, and returns when all that it started has
+// ended; it may be called again afterwards. It does not fail: an address that is
+// taken, or a certificate that can't be read, is tried again and told by Health.
+func (e *Broker) Run(ctx context.Context, ingest inlet.Ingest) {
 	e.ingest = ingest
 	e.stopping.Store(false)
 	if err := e.serve(); err != nil {
@@ -99,7 +105,7 @@ func (e *embedded) run(ctx context.Context, ingest inlet.Ingest) {
 
 // serve starts the broker without any listener: connections come from accept.
 // stop ends it.
-func (e *embedded) serve() error {
+func (e *Broker) serve() error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(e.config.ClientLimit())
 	capabilities.MaximumPacketSize = uint32(e.config.PacketLimit())
@@ -129,9 +135,9 @@ func (e *embedded) serve() error {
 	return nil
 }
 
-// establish runs the broker's part. What it can't stand ends one connection, not
+// establish runs the broker's part. A panic in it ends one connection, not
 // the gateway.
-func (e *embedded) establish(c *conn) (err error) {
+func (e *Broker) establish(c *conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
@@ -142,8 +148,9 @@ func (e *embedded) establish(c *conn) (err error) {
 
 var errPanic = errors.New("the broker panicked")
 
-// publish sends a message to local subscribers, as QoS 0.
-func (e *embedded) publish(topic string, payload []byte) {
+// Publish sends a message to local subscribers, as QoS 0, while Run runs. It does
+// not wait.
+func (e *Broker) Publish(topic string, payload []byte) {
 	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
 	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload})
 	if err != nil {
@@ -152,24 +159,27 @@ func (e *embedded) publish(topic string, payload []byte) {
 }
 
 // admit takes a connection in, unless there are too many.
-func (e *embedded) admit(nc, raw net.Conn) *conn {
+func (e *Broker) admit(nc, raw net.Conn) *conn {
+	c := newConn(nc, raw, e)
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.conns) >= e.config.ClientLimit() {
-		if !e.full {
-			e.log.Warn("too many connections: more are refused", "max_clients", e.config.ClientLimit())
-		}
-		e.full = true
+	full := len(e.conns) >= e.config.ClientLimit()
+	news := full && !e.full
+	e.full = full
+	if !full {
+		e.conns[c] = struct{}{}
+	}
+	e.mu.Unlock()
+	if news {
+		e.log.Warn("too many connections: more are refused", "max_clients", e.config.ClientLimit())
+	}
+	if full {
 		return nil
 	}
-	e.full = false
-	c := newConn(nc, raw, e)
-	e.conns[c] = struct{}{}
 	return c
 }
 
 // attend serves one connection until it ends.
-func (e *embedded) attend(c *conn) {
+func (e *Broker) attend(c *conn) {
 	_ = c.SetDeadline(time.Now().Add(e.connectTimeout)) // the broker sets its own after CONNECT
 	err := e.establish(c)
 	_ = c.Close()
@@ -180,7 +190,7 @@ func (e *embedded) attend(c *conn) {
 		e.log.Warn("client disconnected: it does not read what it subscribed to", "remote", c.RemoteAddr())
 	case errors.Is(err, errPanic):
 		if e.mayTell(&e.brokeAt) {
-			e.log.Error("client disconnected: the broker can't stand what it sent; please report this", "remote", c.RemoteAddr(), "err", err)
+			e.log.Error("client disconnected: what it sent made the broker panic; please report this", "remote", c.RemoteAddr(), "err", err)
 		}
 	default:
 		e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", cause)
@@ -192,32 +202,29 @@ func (e *embedded) attend(c *conn) {
 
 // mayRetain reports whether a message on topic may be retained: a publisher that
 // invents topics must not fill memory.
-func (e *embedded) mayRetain(topic string, payload []byte) bool {
+func (e *Broker) mayRetain(topic string, payload []byte) bool {
 	if len(payload) == 0 || e.server.Topics.Retained.Len() < maxRetained {
 		return true
 	}
 	if _, ok := e.server.Topics.Retained.Get(topic); ok {
 		return true
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.hoarded {
+	if !e.hoarded.Swap(true) {
 		e.log.Warn("too many topics have a retained message: more are not retained", "max", maxRetained, "topic", topic)
 	}
-	e.hoarded = true
 	return false
 }
 
 // mayStay reports whether the broker may keep the session of a new client when
 // it goes: no more than there may be clients.
-func (e *embedded) mayStay(id string) bool {
+func (e *Broker) mayStay(id string) bool {
 	_, known := e.server.Clients.Get(id)
 	return known || e.server.Clients.Len() < 2*e.config.ClientLimit()
 }
 
 // denied counts a client that may not connect, and logs it from time to time:
 // many clients come back every second.
-func (e *embedded) denied(user string, cl *mochi.Client, cause error) {
+func (e *Broker) denied(user string, cl *mochi.Client, cause error) {
 	e.unwelcome.Add(1)
 	if e.mayTell(&e.deniedAt) {
 		e.log.Warn("client refused", "client", cl.ID, "user", user, "remote", cl.Net.Remote, "cause", cause)
@@ -226,7 +233,7 @@ func (e *embedded) denied(user string, cl *mochi.Client, cause error) {
 
 // mayTell reports whether a line that was logged last at a time guarded by mu
 // may be logged again.
-func (e *embedded) mayTell(last *time.Time) bool {
+func (e *Broker) mayTell(last *time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if time.Since(*last) < tellEvery {
@@ -237,7 +244,7 @@ func (e *embedded) mayTell(last *time.Time) bool {
 }
 
 // stop ends all connections, after a moment for what is not yet acknowledged.
-func (e *embedded) stop() {
+func (e *Broker) stop() {
 	inlet.Grace(e.unacknowledged)
 	e.stopping.Store(true)
 	for _, client := range e.server.Clients.GetAll() {
@@ -257,7 +264,24 @@ func (e *embedded) stop() {
 	_ = e.server.Close() // its hooks don't fail
 }
 
-func (e *embedded) connections() []*conn {
+// Counts are figures of a broker since it was made, and those of now.
+type Counts struct {
+	Messages uint64 // that clients published
+	Refused  uint64 // not acknowledged since the queue refused them
+	Slow     uint64 // clients disconnected since they did not read
+	Denied   uint64 // clients that were not let in
+
+	Clients        int // connections now
+	Unacknowledged int // messages that clients wait for now
+}
+
+// Counts returns the figures of the broker.
+func (e *Broker) Counts() Counts {
+	return Counts{Messages: e.messages.Load(), Refused: e.refused.Load(), Slow: e.slow.Load(), Denied: e.unwelcome.Load(),
+		Clients: len(e.connections()), Unacknowledged: e.unacknowledged()}
+}
+
+func (e *Broker) connections() []*conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := make([]*conn, 0, len(e.conns))
@@ -268,7 +292,7 @@ func (e *embedded) connections() []*conn {
 }
 
 // unacknowledged counts the messages that clients wait for.
-func (e *embedded) unacknowledged() int {
+func (e *Broker) unacknowledged() int {
 	n := 0
 	for _, c := range e.connections() {
 		c.mu.Lock()

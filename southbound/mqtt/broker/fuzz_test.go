@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"errors"
@@ -30,7 +30,7 @@ func FuzzBroker(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	e, err := newEmbedded("local", inlet.Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	e, err := New("local", inlet.Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}

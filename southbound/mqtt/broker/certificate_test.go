@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"os"
@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
 
 // A disk that blocks stops one handshake; the others go on with the certificate
 // that was read before.
 func TestCertificateOnBlockedDisk(t *testing.T) {
-	cert, key := newAuthority(t).issue("broker.example", time.Hour)
+	cert, key := rig.NewAuthority(t).Issue("broker.example", time.Hour)
 	c := &certificate{files: setting.TLSFiles{Certificate: cert, PrivateKey: key}}
 	before, err := c.get()
 	if err != nil {
@@ -32,7 +33,7 @@ func TestCertificateOnBlockedDisk(t *testing.T) {
 		}
 		blocked <- err
 	}()
-	until(t, "a handshake is at the disk", c.reading.Load)
+	rig.Until(t, "a handshake is at the disk", c.reading.Load)
 	for range 10 {
 		begin := time.Now()
 		if now, err := c.get(); err != nil || now != before {

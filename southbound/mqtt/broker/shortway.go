@@ -1,4 +1,4 @@
-package mqtt
+package broker
 
 import (
 	"bytes"
@@ -115,7 +115,7 @@ func (c *conn) simple(packet []byte) (p published, ok bool) {
 
 // forward gives a message to local subscribers, and retains it if that is asked
 // for, in the client's name.
-func (e *embedded) forward(c *conn, pk packets.Packet) {
+func (e *Broker) forward(c *conn, pk packets.Packet) {
 	// An inline client's message takes the broker's way without its
 	// acknowledgement and its limits.
 	if c.voice == nil {
@@ -130,7 +130,7 @@ func (e *embedded) forward(c *conn, pk packets.Packet) {
 
 // flooded ends a client that knows how many messages may wait for their
 // acknowledgement and sends more.
-func (e *embedded) flooded(cl *mochi.Client) {
+func (e *Broker) flooded(cl *mochi.Client) {
 	e.log.Warn("client disconnected: it has too many unacknowledged messages", "client", cl.ID, "max", maxUnacknowledged)
 	_ = e.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
 }

@@ -1,0 +1,19 @@
+// Package broker is the MQTT broker that the gateway embeds, for sensors that
+// have none: mochi-mqtt for connections, sessions, subscriptions and retained
+// messages, and around it what a gateway needs that mochi does not have.
+//
+//   - A QoS 1 or 2 message is acknowledged when it is safe, in the order in which
+//     messages came, not when it has been read.
+//   - A client that does not read what it subscribed to stops nobody.
+//   - Users, topics of users, and bounds for all that clients may leave behind.
+//   - A short way past mochi for simple messages on topics that it has let
+//     through before: two to three times the messages per second.
+//
+// It is the only room that knows mochi. What it assumes of mochi's insides is
+// stated and tested in assumptions_test.go.
+//
+// Its locks, in the order in which they may be taken: a connection's mu, then
+// repeats.mu or flusher.mu. Broker.mu and a port's mu are taken alone. Nothing is
+// read, written, dialled, slept or called back under any of them, but for the
+// flusher's write, which does not wait, and the closing of a connection.
+package broker
