@@ -18,6 +18,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/things"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
@@ -119,12 +120,12 @@ func (r *commandRig) reported() map[string]any {
 
 // execute starts an execution and waits until the gateway has ended it. What
 // came before the gateway had subscribed comes again.
-func (r *commandRig) execute(payload string) (e awsiottest.Execution) {
+func (r *commandRig) execute(payload string) (e things.Execution) {
 	r.t.Helper()
 	id := r.cloud.StartExecution("commanded", []byte(payload), time.Minute)
 	sent := time.Now()
 	eventually(r.t, "the execution has ended", 20*time.Second, func() bool {
-		if e = r.cloud.Execution(id); e.Status == awsiottest.Created && time.Since(sent) > time.Second {
+		if e = r.cloud.Execution(id); e.Status == things.Created && time.Since(sent) > time.Second {
 			r.cloud.ResendExecution(id, []byte(payload))
 			sent = time.Now()
 		}
@@ -147,16 +148,16 @@ func TestCommandsEndToEnd(t *testing.T) {
 	t.Parallel()
 	r := newCommandRig(t)
 	r.start()
-	if e := r.execute(`{"device":"boiler","point":"setpoint","value":60}`); e.Status != awsiottest.Succeeded ||
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":60}`); e.Status != things.Succeeded ||
 		r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
 		t.Errorf("write: %+v", e)
 	}
-	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != awsiottest.Rejected ||
+	if e := r.execute(`{"device":"boiler","point":"setpoint","value":101}`); e.Status != things.Rejected ||
 		!strings.Contains(e.Description, "above max 100") {
 		t.Errorf("write too much: %+v", e)
 	}
 	before := r.gateway.Status().Queue.Ledger.Accepted.Readings
-	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != awsiottest.Succeeded ||
+	if e := r.execute(`{"action":"read","device":"boiler","points":["level"]}`); e.Status != things.Succeeded ||
 		string(e.Result["points"]) != `{"s":"{\"level\":7}"}` {
 		t.Errorf("read: %+v %s", e, e.Result)
 	}
@@ -165,7 +166,7 @@ func TestCommandsEndToEnd(t *testing.T) {
 		t.Errorf("a read made %d readings, want 1 and the record of 5", n)
 	}
 	e := r.execute(`{"action":"interval","device":"boiler","every":"200ms","for":"10m"}`)
-	if e.Status != awsiottest.Succeeded {
+	if e.Status != things.Succeeded {
 		t.Errorf("interval: %+v", e)
 	}
 	status := r.gateway.Status()
@@ -210,7 +211,7 @@ func TestSensorsTakeNoCommands(t *testing.T) {
 	for _, payload := range []string{`{"action":"read","device":"roof"}`,
 		`{"action":"interval","device":"roof","every":"1s","for":"1m"}`,
 		`{"device":"roof","point":"wind","value":1}`} {
-		if e := r.execute(payload); e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "speaks by itself") {
+		if e := r.execute(payload); e.Status != things.Rejected || !strings.Contains(e.Description, "speaks by itself") {
 			t.Errorf("%s: %+v", payload, e)
 		}
 	}
@@ -230,7 +231,7 @@ func TestCommandsOff(t *testing.T) {
 	}
 	refused := func(when string) {
 		t.Helper()
-		if e := r.execute(setpoint); e.Status != awsiottest.Rejected ||
+		if e := r.execute(setpoint); e.Status != things.Rejected ||
 			e.Description != "commands are switched off on the machine" || r.unit.Get(modbustest.Holding, 0, 1)[0] != 5 {
 			t.Errorf("%s: %+v", when, e)
 		}
@@ -263,7 +264,7 @@ func TestCommandsOff(t *testing.T) {
 	if got := r.commands("on"); !strings.Contains(got, "are on, by") {
 		t.Error(got)
 	}
-	if e := r.execute(setpoint); e.Status != awsiottest.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
+	if e := r.execute(setpoint); e.Status != things.Succeeded || r.unit.Get(modbustest.Holding, 0, 1)[0] != 60 {
 		t.Errorf("on again: %+v", e)
 	}
 	if code, _, stderr := call(t, "commands", "of", r.file); code != exitUsage {
@@ -341,7 +342,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	id := r.cloud.StartExecution("commanded", payload, time.Hour)
 	sent := time.Now()
 	eventually(t, "the device got the write", 20*time.Second, func() bool {
-		if r.cloud.Execution(id).Status == awsiottest.Created && time.Since(sent) > time.Second {
+		if r.cloud.Execution(id).Status == things.Created && time.Since(sent) > time.Second {
 			r.cloud.ResendExecution(id, payload)
 			sent = time.Now()
 		}
@@ -355,11 +356,11 @@ func TestKilledWhileWriting(t *testing.T) {
 	r.unit.Always()
 	spawn(t, filepath.Dir(r.file), bin, "run", r.file)
 	eventually(t, "the cloud is told", 20*time.Second, func() bool { return r.cloud.Execution(id).ByDevice })
-	if e := r.cloud.Execution(id); e.Status != awsiottest.Failed || e.Code != "UNKNOWN" {
+	if e := r.cloud.Execution(id); e.Status != things.Failed || e.Code != "UNKNOWN" {
 		t.Errorf("%+v", e)
 	}
 	r.cloud.ResendExecution(id, payload)
-	if e := r.execute(`{"action":"read","device":"boiler"}`); e.Status != awsiottest.Succeeded { // comes after it
+	if e := r.execute(`{"action":"read","device":"boiler"}`); e.Status != things.Succeeded { // comes after it
 		t.Errorf("%+v", e)
 	}
 	if n := writes() - before; n != 0 {

@@ -14,6 +14,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
 const setPump = `{"device":"boiler","point":"pump","value":true}`
@@ -39,7 +40,7 @@ func executing(t *testing.T, w bridge.Writer, cloud awsiottest.Options, change f
 }
 
 // execute starts an execution and returns what became of it within a minute.
-func (r *rig) execute(payload string) awsiottest.Execution {
+func (r *rig) execute(payload string) things.Execution {
 	r.t.Helper()
 	id := r.cloud.StartExecution("gateway-1", []byte(payload), 2*time.Minute)
 	time.Sleep(time.Minute)
@@ -52,7 +53,7 @@ func TestExecution(t *testing.T) {
 		w := &fakeWriter{}
 		executing(t, w, awsiottest.Options{Conflict: conflict}, nil, func(r *rig) {
 			e := r.execute(setPump)
-			if diff := cmp.Diff([]awsiottest.ExecutionStatus{"CREATED", "IN_PROGRESS", "SUCCEEDED"}, e.History); diff != "" || e.Code != "DONE" {
+			if diff := cmp.Diff([]things.ExecutionStatus{"CREATED", "IN_PROGRESS", "SUCCEEDED"}, e.History); diff != "" || e.Code != "DONE" {
 				t.Errorf("history (-want +got):\n%s%+v", diff, e)
 			}
 			if diff := cmp.Diff([]string{"boiler pump true"}, w.texts()); diff != "" {
@@ -115,16 +116,16 @@ func TestExecutionOfYesterday(t *testing.T) {
 		}
 		r.cloud.ResendExecution(id, []byte(setPump)) // the broker finds it again
 		time.Sleep(time.Minute)
-		if e := r.cloud.Execution(id); w.count() != 0 || e.Status != awsiottest.TimedOut || e.Code != "EXPIRED" {
+		if e := r.cloud.Execution(id); w.count() != 0 || e.Status != things.TimedOut || e.Code != "EXPIRED" {
 			t.Errorf("%d writes, %+v", w.count(), e)
 		}
 		// A new one is carried out with the same clock, as AWS judges it, unless it
 		// brings a time of its own.
-		if e := r.execute(setPump); w.count() != 1 || e.Status != awsiottest.Succeeded {
+		if e := r.execute(setPump); w.count() != 1 || e.Status != things.Succeeded {
 			t.Errorf("%d writes, %+v", w.count(), e)
 		}
 		e := r.execute(fmt.Sprintf(`{"at":%d,%s`, time.Now().UnixMilli(), setPump[1:]))
-		if w.count() != 1 || e.Status != awsiottest.Rejected || !strings.Contains(e.Description, "clock") {
+		if w.count() != 1 || e.Status != things.Rejected || !strings.Contains(e.Description, "clock") {
 			t.Errorf("%d writes, %+v", w.count(), e)
 		}
 	})
@@ -139,14 +140,14 @@ func TestExecutionOutcomeIsOwed(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		r.cloud.Offline()
 		time.Sleep(time.Minute)
-		if e := r.cloud.Execution(id); e.Status != awsiottest.InProgress {
+		if e := r.cloud.Execution(id); e.Status != things.InProgress {
 			t.Fatalf("%+v", e)
 		}
 		if err := r.cloud.Online(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
-		if e := r.cloud.Execution(id); e.Status != awsiottest.Succeeded || w.count() != 1 {
+		if e := r.cloud.Execution(id); e.Status != things.Succeeded || w.count() != 1 {
 			t.Errorf("%d writes, %+v", w.count(), e)
 		}
 		// A process that is killed between the durable id and the end of the write.
@@ -163,7 +164,7 @@ func TestExecutionOutcomeIsOwed(t *testing.T) {
 		r.sink = r.next(r.sink.options)
 		r.start()
 		time.Sleep(time.Minute)
-		if e := r.cloud.Execution(next); e.Status != awsiottest.Failed || e.Code != "UNKNOWN" || w.count() != 2 {
+		if e := r.cloud.Execution(next); e.Status != things.Failed || e.Code != "UNKNOWN" || w.count() != 2 {
 			t.Errorf("after a kill: %d writes, %+v", w.count(), e)
 		}
 		r.cloud.ResendExecution(next, []byte(setPump))
@@ -190,7 +191,7 @@ func TestExecutionUnansweredIsNotCarriedOut(t *testing.T) {
 		})
 		id := r.cloud.StartExecution("gateway-1", []byte(setPump), time.Hour)
 		time.Sleep(time.Minute)
-		if e := r.cloud.Execution(id); w.count() != 0 || e.Status != awsiottest.Created {
+		if e := r.cloud.Execution(id); w.count() != 0 || e.Status != things.Created {
 			t.Errorf("%d writes, %+v", w.count(), e)
 		}
 		// One command at a time: the next waits for it, and is judged when it is
@@ -228,7 +229,7 @@ func TestExecutionIsAskedForAgain(t *testing.T) {
 		})
 		// Three questions, and three times the outcome: answers cannot be told apart,
 		// so it is sent once more than needed, and AWS says that it has it.
-		if e := r.execute(setPump); e.Status != awsiottest.Succeeded || w.count() != 1 || asked.Load() != 6 {
+		if e := r.execute(setPump); e.Status != things.Succeeded || w.count() != 1 || asked.Load() != 6 {
 			t.Errorf("%+v, %d writes, %d updates", e, w.count(), asked.Load())
 		}
 	})
@@ -238,7 +239,7 @@ func TestExecutionReads(t *testing.T) {
 	reader := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Float64(21.3)}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}
 	executing(t, nil, awsiottest.Options{}, func(o *Options) { o.Reader = reader }, func(r *rig) {
 		e := r.execute(`{"action":"read","device":"boiler"}`)
-		if e.Status != awsiottest.Succeeded || string(e.Result["points"]) != `{"s":"{\"a\":21.3}"}` || string(e.Result["bad"]) != `{"s":"{\"b\":\"timeout\"}"}` {
+		if e.Status != things.Succeeded || string(e.Result["points"]) != `{"s":"{\"a\":21.3}"}` || string(e.Result["bad"]) != `{"s":"{\"b\":\"timeout\"}"}` {
 			t.Errorf("%+v %s", e, e.Result)
 		}
 	})
@@ -280,7 +281,7 @@ func TestExecutionsAreLeftOut(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		r.cloud.Drop("")
 		time.Sleep(time.Minute)
-		if e := r.execute(setPump); e.Status != awsiottest.Succeeded || len(r.sink.Health()) != 0 {
+		if e := r.execute(setPump); e.Status != things.Succeeded || len(r.sink.Health()) != 0 {
 			t.Errorf("later: %+v, %v", e, r.sink.Health())
 		}
 	})

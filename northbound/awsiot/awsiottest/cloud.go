@@ -18,6 +18,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
 // Options is how a stand-in is started. Zero values are replaced.
@@ -76,8 +78,8 @@ type Cloud struct {
 	subscribeScript atomic.Pointer[func(client, filter string) bool]
 	counts          counters
 	duplicates      atomic.Bool
-	shadows         *shadows
-	executions      *executions
+	shadows         *things.Shadows
+	executions      *things.Executions
 
 	mu       sync.Mutex
 	listener net.Listener       // guarded by mu; nil while offline
@@ -110,8 +112,8 @@ func Start(o Options) (*Cloud, error) {
 		registry: make(map[string]Status), clients: make(map[string]*client), policies: make(map[string]Policy),
 		rules: make(map[string]func(Message)), retained: make(map[string]time.Time), connected: make(map[string]time.Time),
 		versions: make(map[string]uint64)}
-	c.shadows = newShadows(c)
-	c.executions = newExecutions(c)
+	c.shadows = things.NewShadows(c.say, o.ShadowDelay)
+	c.executions = things.NewExecutions(c.say, o.Conflict)
 	if err := c.identities(); err != nil {
 		return nil, fmt.Errorf("stand-in: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
 // TestPythonExecution has Eclipse Paho for Python carry out an execution: its
@@ -65,34 +67,9 @@ func TestPythonExecution(t *testing.T) {
 		t.Errorf("what the client saw (-want +got):\n%s", diff)
 	}
 	e := c.Execution(execution)
-	if diff := cmp.Diff([]ExecutionStatus{Created, InProgress, Succeeded}, e.History); diff != "" || e.Code != "OK" || e.Description != "all well" ||
+	history := []things.ExecutionStatus{things.Created, things.InProgress, things.Succeeded}
+	if diff := cmp.Diff(history, e.History); diff != "" || e.Code != "OK" || e.Description != "all well" ||
 		string(e.Result["x"]) != `{"s": "1"}` {
 		t.Errorf("execution %+v", e)
 	}
-}
-
-// TestExecutionTimesOut: the service's own end is none for the device, but there
-// is no way back to IN_PROGRESS.
-func TestExecutionTimesOut(t *testing.T) {
-	inBubble(t, func(o *Options) { o.Conflict = 100 * time.Millisecond }, func(t *testing.T, c *Cloud) {
-		id := c.StartExecution("gateway-1", []byte("{}"), 10*time.Second)
-		say := func(status string) string {
-			code, _ := c.executions.update(id, "things/gateway-1", []byte(`{"status":"`+status+`"}`))
-			return code
-		}
-		var got []string
-		for _, status := range []string{"IN_PROGRESS", "IN_PROGRESS"} {
-			got = append(got, say(status))
-		}
-		time.Sleep(11 * time.Second)
-		for _, status := range []string{"IN_PROGRESS", "FAILED", "FAILED"} {
-			got = append(got, say(status))
-		}
-		if diff := cmp.Diff([]string{"", "DataConflict", "InvalidStateTransition", "", "TerminalStateReached"}, got); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
-		}
-		if diff := cmp.Diff([]ExecutionStatus{Created, InProgress, TimedOut, Failed}, c.Execution(id).History); diff != "" {
-			t.Errorf("history (-want +got):\n%s", diff)
-		}
-	})
 }

@@ -151,7 +151,7 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 		h.cloud.ingest(name, m)
 		return
 	}
-	if h.cloud.shadows.request(c, m) || h.cloud.executions.request(m) {
+	if h.cloud.shadows.Request(&c.requests, m.Topic, m.Payload) || h.cloud.executions.Request(m.Topic, m.Payload) {
 		return
 	}
 	out := pk.Copy(false)

@@ -6,6 +6,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
 // maximumSubscriptions is how many filters one connection may have.
@@ -147,7 +149,7 @@ func reserved(topic string, c *client, subscribe bool) bool {
 		return subscribe
 	}
 	if strings.HasPrefix(topic, "$aws/commands/") {
-		return !commandTopic(topic, c.who.thing, c.mochi.ID, subscribe)
+		return !things.Serves(topic, c.who.thing, c.mochi.ID, subscribe)
 	}
 	for _, known := range []string{"$aws/things/" + c.who.thing + "/", "$aws/things/+/", "$aws/events/", "$aws/certificates/", "$aws/provisioning-templates/"} {
 		if strings.HasPrefix(topic, known) {

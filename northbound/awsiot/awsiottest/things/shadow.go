@@ -1,4 +1,4 @@
-package awsiottest
+package things
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +19,14 @@ const (
 	maximumLevels   = 8
 )
 
-// shadows is the Device Shadow service, classic and named shadows.
-type shadows struct {
-	cloud *Cloud
+// Say publishes v as JSON to who has subscribed to topic.
+type Say func(topic string, v any)
+
+// Shadows is the Device Shadow service, classic and named shadows. It is safe for
+// concurrent use.
+type Shadows struct {
+	say   Say
+	delay time.Duration // of answers
 	mu    sync.Mutex
 	docs  map[string]*shadow // guarded by mu; by topic prefix
 }
@@ -32,12 +38,16 @@ type shadow struct {
 	version           int64
 }
 
-func newShadows(c *Cloud) *shadows { return &shadows{cloud: c, docs: make(map[string]*shadow)} }
+// NewShadows returns a service without shadows, whose answers take delay.
+func NewShadows(say Say, delay time.Duration) *Shadows {
+	return &Shadows{say: say, delay: delay, docs: make(map[string]*shadow)}
+}
 
-// request handles a message if it is a request to the service, and reports
-// whether it was one.
-func (s *shadows) request(c *client, m *Message) bool {
-	rest, ok := strings.CutPrefix(m.Topic, "$aws/things/")
+// Request handles a message if it is a request to the service, and reports
+// whether it was one. inFlight counts the requests of one connection that are not
+// answered yet.
+func (s *Shadows) Request(inFlight *atomic.Int32, topic string, payload []byte) bool {
+	rest, ok := strings.CutPrefix(topic, "$aws/things/")
 	if !ok {
 		return false
 	}
@@ -46,12 +56,11 @@ func (s *shadows) request(c *client, m *Message) bool {
 	if !ok {
 		return false
 	}
-	prefix := "$aws/things/" + thing + "/shadow/"
+	var name string
 	if named, ok := strings.CutPrefix(rest, "name/"); ok {
-		var name string
 		name, rest, _ = strings.Cut(named, "/")
-		prefix += "name/" + name + "/"
 	}
+	prefix := prefixOf(thing, name)
 	var handle func(prefix string, r *shadowRequest) *shadowError
 	switch rest {
 	case "get":
@@ -64,42 +73,34 @@ func (s *shadows) request(c *client, m *Message) bool {
 		return false
 	}
 	serve := func() {
-		defer c.requests.Add(-1)
-		s.serve(prefix, rest, m.Payload, handle)
+		defer inFlight.Add(-1)
+		s.serve(prefix, rest, payload, handle)
 	}
-	switch inFlight := c.requests.Add(1); {
-	case inFlight > maximumRequests:
-		c.requests.Add(-1)
+	switch n := inFlight.Add(1); {
+	case n > maximumRequests:
+		inFlight.Add(-1)
 		s.reject(prefix, rest, "", &shadowError{429, "Too many requests"})
-	case s.cloud.options.ShadowDelay > 0:
-		time.AfterFunc(s.cloud.options.ShadowDelay, serve)
+	case s.delay > 0:
+		time.AfterFunc(s.delay, serve)
 	default:
 		serve()
 	}
 	return true
 }
 
-// UpdateShadow does what an application does: it updates a named shadow; name ""
-// is the classic one.
-func (c *Cloud) UpdateShadow(thing, name, document string) {
-	prefix := "$aws/things/" + thing + "/shadow/"
-	if name != "" {
-		prefix += "name/" + name + "/"
-	}
-	c.shadows.serve(prefix, "update", []byte(document), c.shadows.update)
+// Update does what an application does: it updates a named shadow; name "" is the
+// classic one.
+func (s *Shadows) Update(thing, name, document string) {
+	s.serve(prefixOf(thing, name), "update", []byte(document), s.update)
 }
 
-// Shadow returns the state of a shadow, with its delta, as JSON; name "" is the
+// Document returns the state of a shadow, with its delta, as JSON; name "" is the
 // classic one. null is that there is none.
-func (c *Cloud) Shadow(thing, name string) []byte {
-	prefix := "$aws/things/" + thing + "/shadow/"
-	if name != "" {
-		prefix += "name/" + name + "/"
-	}
-	c.shadows.mu.Lock()
-	defer c.shadows.mu.Unlock()
+func (s *Shadows) Document(thing, name string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var state map[string]any
-	if doc := c.shadows.docs[prefix]; doc != nil && doc.exists {
+	if doc := s.docs[prefixOf(thing, name)]; doc != nil && doc.exists {
 		state = doc.state()
 		if d := delta(doc.desired, doc.reported); len(d) > 0 {
 			state["delta"] = d
@@ -110,6 +111,14 @@ func (c *Cloud) Shadow(thing, name string) []byte {
 		panic(err) // it came as JSON
 	}
 	return text
+}
+
+func prefixOf(thing, name string) string {
+	prefix := "$aws/things/" + thing + "/shadow/"
+	if name != "" {
+		prefix += "name/" + name + "/"
+	}
+	return prefix
 }
 
 type shadowRequest struct {
@@ -124,15 +133,15 @@ type shadowError struct {
 	message string
 }
 
-func (s *shadows) reject(prefix, action, token string, e *shadowError) {
+func (s *Shadows) reject(prefix, action, token string, e *shadowError) {
 	answer := map[string]any{"code": e.code, "message": e.message, "timestamp": time.Now().Unix()}
 	if token != "" {
 		answer["clientToken"] = token
 	}
-	s.cloud.say(prefix+action+"/rejected", answer)
+	s.say(prefix+action+"/rejected", answer)
 }
 
-func (s *shadows) serve(prefix, action string, payload []byte, handle func(string, *shadowRequest) *shadowError) {
+func (s *Shadows) serve(prefix, action string, payload []byte, handle func(string, *shadowRequest) *shadowError) {
 	r := new(shadowRequest)
 	if action == "update" || len(payload) > 0 {
 		if len(payload) > maximumShadow {
@@ -153,7 +162,7 @@ func (s *shadows) serve(prefix, action string, payload []byte, handle func(strin
 	}
 }
 
-func (s *shadows) get(prefix string, r *shadowRequest) *shadowError {
+func (s *Shadows) get(prefix string, r *shadowRequest) *shadowError {
 	s.mu.Lock()
 	doc := s.docs[prefix]
 	if doc == nil || !doc.exists {
@@ -166,11 +175,11 @@ func (s *shadows) get(prefix string, r *shadowRequest) *shadowError {
 	}
 	answer := s.document(state, doc.version, r.Token)
 	s.mu.Unlock()
-	s.cloud.say(prefix+"get/accepted", answer)
+	s.say(prefix+"get/accepted", answer)
 	return nil
 }
 
-func (s *shadows) remove(prefix string, r *shadowRequest) *shadowError {
+func (s *Shadows) remove(prefix string, r *shadowRequest) *shadowError {
 	s.mu.Lock()
 	doc := s.docs[prefix]
 	if doc == nil || !doc.exists {
@@ -180,11 +189,11 @@ func (s *shadows) remove(prefix string, r *shadowRequest) *shadowError {
 	version := doc.version
 	*doc = shadow{version: doc.version}
 	s.mu.Unlock()
-	s.cloud.say(prefix+"delete/accepted", s.document(nil, version, r.Token))
+	s.say(prefix+"delete/accepted", s.document(nil, version, r.Token))
 	return nil
 }
 
-func (s *shadows) update(prefix string, r *shadowRequest) *shadowError {
+func (s *Shadows) update(prefix string, r *shadowRequest) *shadowError {
 	decoder := json.NewDecoder(bytes.NewReader(r.State))
 	decoder.UseNumber()
 	if len(r.State) == 0 || decoder.Decode(&r.state) != nil || r.state == nil {
@@ -227,20 +236,20 @@ func (s *shadows) update(prefix string, r *shadowRequest) *shadowError {
 	*doc = next
 	accepted := s.document(r.state, doc.version, r.Token)
 	accepted["metadata"] = metadata(r.state)
-	s.cloud.say(prefix+"update/accepted", accepted)
+	s.say(prefix+"update/accepted", accepted)
 	if d := delta(doc.desired, doc.reported); len(d) > 0 {
 		answer := s.document(d, doc.version, r.Token)
 		answer["metadata"] = metadata(d)
-		s.cloud.say(prefix+"update/delta", answer)
+		s.say(prefix+"update/delta", answer)
 	}
-	s.cloud.say(prefix+"update/documents", map[string]any{
+	s.say(prefix+"update/documents", map[string]any{
 		"previous":  s.document(previous.state(), previous.version, ""),
 		"current":   s.document(doc.state(), doc.version, ""),
 		"timestamp": time.Now().Unix()})
 	return nil
 }
 
-func (s *shadows) document(state map[string]any, version int64, token string) map[string]any {
+func (s *Shadows) document(state map[string]any, version int64, token string) map[string]any {
 	answer := map[string]any{"version": version, "timestamp": time.Now().Unix()}
 	if state != nil {
 		answer["state"] = state

@@ -1,4 +1,4 @@
-package awsiottest
+package things
 
 import (
 	"encoding/json"
@@ -39,51 +39,46 @@ type Execution struct {
 	updated time.Time
 }
 
-// executions is the service AWS IoT Commands.
-type executions struct {
-	cloud *Cloud
-	mu    sync.Mutex
-	all   map[string]*Execution // guarded by mu; by id
+// Executions is the service AWS IoT Commands. It is safe for concurrent use.
+type Executions struct {
+	say      Say
+	conflict time.Duration // after a change, another is refused
+	mu       sync.Mutex
+	all      map[string]*Execution // guarded by mu; by id
 }
 
-func newExecutions(c *Cloud) *executions {
-	return &executions{cloud: c, all: make(map[string]*Execution)}
+// NewExecutions returns a service without executions; for conflict after a change
+// of one another change is refused.
+func NewExecutions(say Say, conflict time.Duration) *Executions {
+	return &Executions{say: say, conflict: conflict, all: make(map[string]*Execution)}
 }
 
-// StartExecution does what an application does: it sends a command to a thing,
-// who has timeout to do it, and returns the execution's id. If nobody listens
-// the payload is lost, and the execution stays [Created] until it times out.
-func (c *Cloud) StartExecution(thing string, payload []byte, timeout time.Duration) string {
-	e := &Execution{ID: uuid(), Target: "things/" + thing, Status: Created, History: []ExecutionStatus{Created}}
-	c.executions.mu.Lock()
-	c.executions.all[e.ID] = e
-	c.executions.mu.Unlock()
-	time.AfterFunc(timeout, func() { c.executions.timeOut(e) })
-	c.ResendExecution(e.ID, payload)
-	return e.ID
+// Start adds an execution for a thing, who has timeout to do it.
+func (s *Executions) Start(id, thing string, timeout time.Duration) {
+	e := &Execution{ID: id, Target: "things/" + thing, Status: Created, History: []ExecutionStatus{Created}}
+	s.mu.Lock()
+	s.all[id] = e
+	s.mu.Unlock()
+	time.AfterFunc(timeout, func() { s.timeOut(e) })
 }
 
-// ResendExecution sends the payload of an execution once more, as the broker may
-// do with what it thinks was not acknowledged.
-func (c *Cloud) ResendExecution(id string, payload []byte) {
-	c.executions.mu.Lock()
-	e := c.executions.all[id]
-	c.executions.mu.Unlock()
-	if e == nil {
-		return
-	}
-	topic := "$aws/commands/" + e.Target + "/executions/" + id + "/request/json"
-	if err := c.Send(Message{Topic: topic, Payload: payload, ContentType: "application/json"}); err != nil {
-		c.log.Warn("execution cannot be handed on", "topic", topic, "err", err)
-	}
-}
-
-// Execution returns what is known of an execution; the zero value for an id that
+// RequestTopic returns where the payload of an execution goes, "" for an id that
 // is not known.
-func (c *Cloud) Execution(id string) Execution {
-	c.executions.mu.Lock()
-	defer c.executions.mu.Unlock()
-	if e := c.executions.all[id]; e != nil {
+func (s *Executions) RequestTopic(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.all[id]; e != nil {
+		return "$aws/commands/" + e.Target + "/executions/" + id + "/request/json"
+	}
+	return ""
+}
+
+// Get returns what is known of an execution; the zero value for an id that is not
+// known.
+func (s *Executions) Get(id string) Execution {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.all[id]; e != nil {
 		copied := *e
 		copied.History = slices.Clone(e.History)
 		return copied
@@ -93,7 +88,7 @@ func (c *Cloud) Execution(id string) Execution {
 
 // timeOut is the service's own end of an execution; the device may still change
 // it.
-func (s *executions) timeOut(e *Execution) {
+func (s *Executions) timeOut(e *Execution) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Status == Created || e.Status == InProgress {
@@ -117,9 +112,9 @@ type update struct {
 	Result map[string]json.RawMessage `json:"result"`
 }
 
-// request handles a message if it is an update, and reports whether it was one.
-func (s *executions) request(m *Message) bool {
-	rest, ok := strings.CutPrefix(m.Topic, "$aws/commands/")
+// Request handles a message if it is an update, and reports whether it was one.
+func (s *Executions) Request(topic string, payload []byte) bool {
+	rest, ok := strings.CutPrefix(topic, "$aws/commands/")
 	if !ok {
 		return false
 	}
@@ -129,10 +124,10 @@ func (s *executions) request(m *Message) bool {
 	}
 	id := parts[3]
 	prefix := "$aws/commands/" + parts[0] + "/" + parts[1] + "/executions/" + id + "/response/"
-	if code, text := s.update(id, parts[0]+"/"+parts[1], m.Payload); code != "" {
-		s.cloud.say(prefix+"rejected/json", map[string]any{"executionId": id, "error": code, "errorMessage": text})
+	if code, text := s.update(id, parts[0]+"/"+parts[1], payload); code != "" {
+		s.say(prefix+"rejected/json", map[string]any{"executionId": id, "error": code, "errorMessage": text})
 	} else {
-		s.cloud.say(prefix+"accepted/json", map[string]any{"executionId": id})
+		s.say(prefix+"accepted/json", map[string]any{"executionId": id})
 	}
 	return true
 }
@@ -140,7 +135,7 @@ func (s *executions) request(m *Message) bool {
 var reasonCode = regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`)
 
 // update changes an execution, or says why not.
-func (s *executions) update(id, target string, payload []byte) (code, text string) {
+func (s *Executions) update(id, target string, payload []byte) (code, text string) {
 	var u update
 	if !utf8.Valid(payload) || json.Unmarshal(payload, &u) != nil {
 		return "InvalidJson", "not JSON"
@@ -161,7 +156,7 @@ func (s *executions) update(id, target string, payload []byte) (code, text strin
 		return "TerminalStateReached", string(e.Status)
 	case u.Status == InProgress && e.Status == TimedOut:
 		return "InvalidStateTransition", "from TIMED_OUT to IN_PROGRESS"
-	case time.Since(e.updated) < s.cloud.options.Conflict:
+	case time.Since(e.updated) < s.conflict:
 		return "DataConflict", "updated just now"
 	}
 	e.turn(u.Status)
@@ -173,9 +168,9 @@ func (s *executions) update(id, target string, payload []byte) (code, text strin
 	return "", ""
 }
 
-// commandTopic reports whether a topic or filter is one that AWS IoT Commands
+// Serves reports whether a topic or filter is one that AWS IoT Commands
 // serves for a client: the id of an execution is the only place of a wildcard.
-func commandTopic(topic, thing, client string, subscribe bool) bool {
+func Serves(topic, thing, client string, subscribe bool) bool {
 	for _, target := range []string{"things/" + thing, "clients/" + client} {
 		rest, ok := strings.CutPrefix(topic, "$aws/commands/"+target+"/executions/")
 		if !ok {
