@@ -82,6 +82,11 @@ func newStopRig(t *testing.T) *stopRig {
 // start runs a gateway with that cloud and that device.
 func (r *stopRig) start(t *testing.T, cloud, device string) *Gateway {
 	t.Helper()
+	return r.startLogging(t, cloud, device, io.Discard)
+}
+
+func (r *stopRig) startLogging(t *testing.T, cloud, device string, log io.Writer) *Gateway {
+	t.Helper()
 	file := filepath.Join(r.dir, "g.yaml")
 	text := fmt.Sprintf(`gateway: g
 northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/g.pem, private_key: certs/g.key,
@@ -97,7 +102,7 @@ store: {dir: queue}
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := New(started, Options{File: file, Logging: NewLogging(io.Discard, started.Config.Log)})
+	g, err := New(started, Options{File: file, Logging: NewLogging(log, started.Config.Log)})
 	if err != nil {
 		t.Fatal(err)
 	}
