@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -32,7 +33,7 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 		}
 		r.failed = append(r.failed, r.err)
 		if code, _ := wire.ExceptionCode(r.err); code == deviceBusy && left > 0 {
-			if !pause(ctx, busyPause) {
+			if !pause.Sleep(ctx, busyPause) {
 				break
 			}
 			continue
@@ -53,18 +54,6 @@ func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration
 // busyPause is how long to wait before a device that says that it is busy is
 // asked again.
 const busyPause = 50 * time.Millisecond
-
-// pause waits, and reports false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
 
 // book keeps the account of a read.
 func (b *bus) book(ctx context.Context, r result) ([]byte, error) {
@@ -157,8 +146,7 @@ func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now ti
 	blk.reason = reason
 	blk.again = time.Time{}
 	if !answered {
-		pause := minProbePause << min(blk.failed, 10)
-		blk.again = now.Add(min(pause, maxProbePause))
+		blk.again = now.Add(min(minProbePause<<min(blk.failed, 10), maxProbePause))
 	}
 }
 

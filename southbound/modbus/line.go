@@ -3,13 +3,12 @@ package modbus
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
+	"fieldbridge/setting"
 	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -97,7 +96,7 @@ func dial(spec busSpec) func(context.Context) (wire.Stream, error) {
 			}
 			secure := tls.Client(c, config)
 			if err := secure.HandshakeContext(ctx); err != nil {
-				c.Close()
+				_ = c.Close() // the handshake's error says more
 				return nil, err
 			}
 			return secure, nil
@@ -112,20 +111,15 @@ func (t TLS) load(host string) (*tls.Config, error) {
 	if t.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(host)
 	}
-	if t.CA != "" {
-		pem, err := os.ReadFile(string(t.CA))
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca: %s: no certificate in it", t.CA)
-		}
+	files := setting.TLSFiles{Certificate: t.Certificate, PrivateKey: t.PrivateKey, CA: t.CA}
+	var err error
+	if config.RootCAs, err = files.Pool(); err != nil {
+		return nil, err
 	}
 	if t.Certificate != "" {
-		certificate, err := tls.LoadX509KeyPair(string(t.Certificate), string(t.PrivateKey))
+		certificate, err := files.Pair()
 		if err != nil {
-			return nil, fmt.Errorf("certificate: %w", err)
+			return nil, err
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}

@@ -307,8 +307,5 @@ func parseBits(s string) (first, last int, ok bool) {
 
 // suggest is the fix for a word that is not in a list.
 func suggest(word string, known []string) string {
-	if near := nearest(word, known); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return "use one of " + strings.Join(known, ", ")
+	return setting.Meant(word, known, "use one of "+strings.Join(known, ", "))
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"fieldbridge/pause"
 )
 
 // Stream is what frames travel on: a connection or a serial port.
@@ -143,10 +145,8 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
-	if pause := max(w.pause, l.o.Silence); pause > 0 {
-		if err := sleepUntil(ctx, l.ended.Add(pause)); err != nil {
-			return nil, err
-		}
+	if still := max(w.pause, l.o.Silence); still > 0 && !pause.Sleep(ctx, time.Until(l.ended.Add(still))) {
+		return nil, ctx.Err()
 	}
 	timeout := w.timeout
 	l.watch(ctx)
@@ -267,8 +267,8 @@ func (l *Link) open(ctx context.Context) error {
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
-	if l.o.ConnectDelay > 0 {
-		return sleepUntil(ctx, time.Now().Add(l.o.ConnectDelay))
+	if l.o.ConnectDelay > 0 && !pause.Sleep(ctx, l.o.ConnectDelay) {
+		return ctx.Err()
 	}
 	return nil
 }
@@ -300,22 +300,4 @@ func cause(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-func sleepUntil(ctx context.Context, t time.Time) error {
-	if t.IsZero() {
-		return nil
-	}
-	d := time.Until(t)
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"fieldbridge/pause"
 )
 
 // Shared is a TCP connection with several requests outstanding. Its answers are
@@ -165,10 +167,9 @@ func (s *Shared) dial(ctx context.Context) (Stream, error) {
 	dctx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
 	defer cancel()
 	stream, err := s.o.Dial(dctx)
-	if err == nil && s.o.ConnectDelay > 0 {
-		if err = sleepUntil(ctx, time.Now().Add(s.o.ConnectDelay)); err != nil {
-			_ = stream.Close() // it was never used
-		}
+	if err == nil && s.o.ConnectDelay > 0 && !pause.Sleep(ctx, s.o.ConnectDelay) {
+		_ = stream.Close() // it was never used
+		err = ctx.Err()
 	}
 	switch {
 	case err == nil:
