@@ -74,7 +74,7 @@ func TestCutChild(t *testing.T) {
 // smallBlocks makes the queue's blocks hold so many readings.
 func smallBlocks(t *testing.T, q *Queue, readings int) {
 	t.Helper()
-	if err := q.ask(t.Context(), func() error { q.keep.blockReadings = readings; return nil }); err != nil {
+	if err := q.keep.ask(t.Context(), func() error { q.keep.blockReadings = readings; return nil }); err != nil {
 		t.Fatal(err)
 	}
 }

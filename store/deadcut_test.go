@@ -45,8 +45,8 @@ func TestDeadCutChild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.ask(t.Context(), func() error {
-			q.letters.most = memory.Cost(bridge.Count{Batches: 7, Readings: 7 * 30})
+		if err := q.keep.ask(t.Context(), func() error {
+			q.keep.letters.most = memory.Cost(bridge.Count{Batches: 7, Readings: 7 * 30})
 			return nil
 		}); err != nil {
 			t.Fatal(err)

@@ -95,9 +95,9 @@ func TestDeadLettersDamaged(t *testing.T) {
 func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	dir, _ := deadMaster(t)
 	q := openQueue(t, roomyConfig(dir))
-	if err := q.ask(t.Context(), func() error {
-		q.letters.most = memory.Cost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
-		n, err := q.dropLetters(books.Purged)
+	if err := q.keep.ask(t.Context(), func() error {
+		q.keep.letters.most = memory.Cost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
+		n, err := q.keep.dropLetters(books.Purged)
 		if n.Batches != 40 {
 			t.Errorf("%d are dropped", n.Batches)
 		}

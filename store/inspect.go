@@ -21,11 +21,11 @@ func (q *Queue) Inspect() folder.Report {
 // Purge drops everything that waits and is not in flight, and returns how much
 // that was.
 func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {
-	err = q.ask(ctx, func() error {
+	err = q.keep.ask(ctx, func() error {
 		before := q.Ledger().Dropped
-		failed := q.tend(true)
-		for s := q.oldestIdle(); s != nil; s = q.oldestIdle() {
-			q.dropSegment(s, books.Purged)
+		failed := q.keep.tend(true)
+		for s := q.keep.oldestIdle(); s != nil; s = q.keep.oldestIdle() {
+			q.keep.dropSegment(s, books.Purged)
 		}
 		n = q.Ledger().Dropped.Sub(before)
 		q.nudgeBoth()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -14,9 +15,15 @@ import (
 
 // keeper is what the queue's one goroutine owns: everything that writes.
 type keeper struct {
+	*core
+	letters letters       // the dead ones
+	asks    chan func()   // to do
+	ended   chan struct{} // closed when the goroutine has ended
+	result  error         // what Close returns
+
 	encoder block.Encoder
 	blocks  [2]committing // one is made while the other is written
-	turn    int
+	made    int           // blocks
 	// blockReadings is when a block is full; what waits beyond goes into the next.
 	blockReadings int
 	acks          *folder.Acks
@@ -26,7 +33,6 @@ type keeper struct {
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
 	repairAt int64
-	closed   error // what Close returns
 }
 
 const (
@@ -40,108 +46,108 @@ const (
 
 // keeping is the keeper's goroutine: it commits, records acknowledgements,
 // repairs and removes, each when it is due.
-func (q *Queue) keeping() {
-	defer close(q.ended)
+func (k *keeper) keeping() {
+	defer close(k.ended)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	q.tend(false)
+	k.tend(false)
 	for {
-		timer.Reset(q.untilAlarm())
+		timer.Reset(k.untilAlarm())
 		select {
 		case <-timer.C:
-			q.tend(false)
-		case <-q.wake:
+			k.tend(false)
+		case <-k.wake:
 			// The alarm is earlier than it was; it may not have come yet.
-			if q.untilAlarm() <= 0 {
-				q.tend(false)
+			if k.untilAlarm() <= 0 {
+				k.tend(false)
 			}
-		case do := <-q.asks:
+		case do := <-k.asks:
 			do()
-		case <-q.stop:
-			q.keep.closed = q.shut()
+		case <-k.stop:
+			k.result = k.shut()
 			return
 		}
 	}
 }
 
-func (q *Queue) untilAlarm() time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.alarm == 0 {
+func (k *keeper) untilAlarm() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.alarm == 0 {
 		return time.Hour
 	}
-	return time.Duration(q.alarm - q.now())
+	return time.Duration(k.alarm - k.now())
 }
 
 // tend does everything that is due, and with all everything that can be done.
 // It returns why not all that waits could be written.
-func (q *Queue) tend(all bool) error {
-	q.mu.Lock()
-	q.alarm = 0
-	now, upTo := q.now(), q.mem.End()
-	due := q.commitDueLocked()
+func (k *keeper) tend(all bool) error {
+	k.mu.Lock()
+	k.alarm = 0
+	now, upTo := k.now(), k.mem.End()
+	due := k.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
-	reread := q.rereadAt != 0 && q.rereadAt <= now
+	reread := k.rereadAt != 0 && k.rereadAt <= now
 	if reread {
-		q.rereadAt = 0
+		k.rereadAt = 0
 	}
-	q.mu.Unlock()
+	k.mu.Unlock()
 	if reread {
-		q.nudgeBoth()
+		k.nudgeBoth()
 	}
 
-	mayWrite, committed := all || now >= q.keep.retry, false
+	mayWrite, committed := all || now >= k.retry, false
 	var failed error
 	if commit && mayWrite {
-		if q.makeRoom() {
-			failed = q.commit(upTo)
+		if k.makeRoom() {
+			failed = k.commit(upTo)
 			committed = failed == nil
 		} else {
-			q.dropPending(upTo)
+			k.dropPending(upTo)
 		}
 	} else {
-		q.dropAged()
+		k.dropAged()
 	}
-	q.repairSuspects()
+	k.repairSuspects()
 	if mayWrite && failed == nil {
-		q.turnOver(false) // it has said why not, and tries again
-		failed = errors.Join(q.bury(), q.record(all || commit))
-		q.retried()
+		k.turnOver(false) // it has said why not, and tries again
+		failed = errors.Join(k.bury(), k.record(all || commit))
+		k.retried()
 	}
-	q.removeDone()
+	k.removeDone()
 	if mayWrite {
-		failed = errors.Join(failed, q.writeMeta())
-		q.removeGone()
+		failed = errors.Join(failed, k.writeMeta())
+		k.removeGone()
 	}
-	q.wrote(mayWrite, failed)
-	q.noticeDue()
-	q.noLongerFull(committed)
-	q.calm()
-	q.setAlarm()
+	k.wrote(mayWrite, failed)
+	k.noticeDue()
+	k.noLongerFull(committed)
+	k.calm()
+	k.setAlarm()
 	return failed
 }
 
 // wrote takes note of how writing went.
-func (q *Queue) wrote(tried bool, failed error) {
+func (k *keeper) wrote(tried bool, failed error) {
 	if !tried {
 		return
 	}
 	if failed == nil {
-		q.keep.retry, q.keep.pause, q.keep.limits.noSpace = 0, 0, 0
-		q.recover(condition.QueueUnwritable)
+		k.retry, k.pause, k.limits.noSpace = 0, 0, 0
+		k.recover(condition.QueueUnwritable)
 		return
 	}
-	q.noteFailure(failed)
-	q.keep.pause = min(max(2*q.keep.pause, retryFirst), retryMost)
-	q.keep.retry = q.now() + int64(q.keep.pause)
-	q.raise(condition.QueueUnwritable, failed, disk.Advice(failed))
+	k.noteFailure(failed)
+	k.pause = min(max(2*k.pause, retryFirst), retryMost)
+	k.retry = k.now() + int64(k.pause)
+	k.raise(condition.QueueUnwritable, failed, disk.Advice(failed))
 }
 
 // setAlarm sets when to look next.
-func (q *Queue) setAlarm() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	next := q.alarm // what others have set meanwhile
+func (k *keeper) setAlarm() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := k.alarm // what others have set meanwhile
 	at := func(due int64) {
 		if due != 0 && (next == 0 || due < next) {
 			next = due
@@ -149,92 +155,123 @@ func (q *Queue) setAlarm() {
 	}
 	write := func(due int64) {
 		if due != 0 {
-			at(max(due, q.keep.retry))
+			at(max(due, k.retry))
 		}
 	}
-	if due := q.commitDueLocked(); due != 0 && q.full {
-		write(max(due, q.now()+int64(time.Second))) // what is in flight may be acknowledged
+	if due := k.commitDueLocked(); due != 0 && k.full {
+		write(max(due, k.now()+int64(time.Second))) // what is in flight may be acknowledged
 	} else {
 		write(due)
 	}
-	write(q.ackDue)
-	at(q.ageDueLocked())
-	at(q.rereadAt)
-	at(q.noticeAt)
-	for _, sh := range q.shelves() {
+	write(k.ackDue)
+	at(k.ageDueLocked())
+	at(k.rereadAt)
+	at(k.noticeAt)
+	for _, sh := range k.shelves() {
 		for _, s := range sh.Segments {
 			if s.Suspect != nil {
-				at(max(q.keep.repairAt, q.now()))
+				at(max(k.repairAt, k.now()))
 			}
 		}
 	}
-	if q.full {
-		at(q.now() + int64(freeEvery))
-	} else if q.troubledByLimits() {
-		at(max(q.keep.limits.dropped, q.keep.limits.hopeful) + int64(dropTrouble))
+	if k.full {
+		at(k.now() + int64(freeEvery))
+	} else if k.troubledByLimits() {
+		at(max(k.limits.dropped, k.limits.hopeful) + int64(dropTrouble))
 	}
-	if q.letters.old.path != "" {
-		write(max(q.letters.old.at, q.now()))
-	} else if len(q.dead) > 0 {
-		write(q.now())
+	if k.letters.old.path != "" {
+		write(max(k.letters.old.at, k.now()))
+	} else if len(k.dead) > 0 {
+		write(k.now())
 	}
-	if q.metaDue {
-		write(q.now())
+	if k.metaDue {
+		write(k.now())
 	}
-	q.alarm = next
+	k.alarm = next
 }
 
 // commitDueLocked returns when what is in memory must be committed, 0 for never.
-func (q *Queue) commitDueLocked() int64 {
-	pending := q.mem.Pending()
+func (k *keeper) commitDueLocked() int64 {
+	pending := k.mem.Pending()
 	if pending.Batches == 0 {
 		return 0
 	}
 	if pending.Readings >= fullReadings || pending.Batches >= fullBatches {
 		return 1
 	}
-	due := q.mem.Oldest() + int64(q.cfg.Load().CommitEvery)
-	if q.mem.Waiters() > 0 {
-		due = min(due, q.mem.OldestWaiter()+int64(q.waitLocked()))
+	due := k.mem.Oldest() + int64(k.cfg.Load().CommitEvery)
+	if k.mem.Waiters() > 0 {
+		due = min(due, k.mem.OldestWaiter()+int64(k.waitLocked()))
 	}
 	return max(due, 1)
 }
 
 // shut makes everything safe and closes the files.
-func (q *Queue) shut() error {
-	failed := q.tend(true)
-	q.seal(&q.shelf)
-	q.seal(&q.letters.shelf)
-	q.mu.Lock()
-	q.metaDue = true
-	q.ackDue = 1 // so that the next run knows how far this one got
-	q.mu.Unlock()
-	failed = errors.Join(failed, q.record(true), q.writeMeta())
-	q.endReading()
-	q.refuseAll()
-	return errors.Join(failed, q.closeFiles())
+func (k *keeper) shut() error {
+	failed := k.tend(true)
+	k.seal(&k.shelf)
+	k.seal(&k.letters.shelf)
+	k.mu.Lock()
+	k.metaDue = true
+	k.ackDue = 1 // so that the next run knows how far this one got
+	k.mu.Unlock()
+	failed = errors.Join(failed, k.record(true), k.writeMeta())
+	k.endReading()
+	k.refuseAll()
+	return errors.Join(failed, k.closeFiles())
 }
 
 // refuseAll tells sensors that wait in vain.
-func (q *Queue) refuseAll() {
-	q.mu.Lock()
-	safes := q.mem.Safes()
-	for i := range q.dead {
-		if q.dead[i].safe != nil {
-			safes = append(safes, q.dead[i].safe)
-			q.dead[i].safe = nil
+func (k *keeper) refuseAll() {
+	k.mu.Lock()
+	safes := k.mem.Safes()
+	for i := range k.dead {
+		if k.dead[i].safe != nil {
+			safes = append(safes, k.dead[i].safe)
+			k.dead[i].safe = nil
 		}
 	}
-	q.mu.Unlock()
+	k.mu.Unlock()
 	for _, safe := range safes {
 		safe(bridge.ErrClosed)
 	}
 }
 
-func (q *Queue) closeFiles() error {
-	err := q.keep.acks.Close()
-	if q.keep.lock != nil {
-		err = errors.Join(err, q.keep.lock.Close()) // which unlocks it
+func (k *keeper) closeFiles() error {
+	err := k.acks.Close()
+	if k.lock != nil {
+		err = errors.Join(err, k.lock.Close()) // which unlocks it
 	}
 	return err
+}
+
+// ask lets the keeper do something.
+func (k *keeper) ask(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	select {
+	case k.asks <- func() { done <- do() }:
+	case <-k.ended:
+		return bridge.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// noticeDue tells of what was held back long enough.
+func (k *keeper) noticeDue() {
+	k.mu.Lock()
+	due := k.noticeAt != 0 && k.noticeAt <= k.now()
+	if due {
+		k.noticeAt = 0
+	}
+	k.mu.Unlock()
+	if due {
+		k.noticeNew()
+	}
 }

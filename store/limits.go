@@ -40,62 +40,34 @@ type limits struct {
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
 }
 
-// shedLocked drops the oldest batches in memory that nobody holds, when there
-// are too many to keep. It returns whom to refuse.
-func (q *Queue) shedLocked() []func(error) {
-	g := q.mem.Shed(memoryMost * 15 / 16)
-	q.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
-	return g.Safes
-}
-
-// refuseLocked handles Append of a queue that is full, drops what is new, and
-// has no connection over which it might go nevertheless. It reports whether that
-// is so.
-func (q *Queue) refuseLocked(b *bridge.Batch, safe func(error)) bool {
-	if !q.full || q.online {
-		return false
-	}
-	if safe != nil {
-		q.stats.refused++
-		return true
-	}
-	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
-	p := q.mem.End()
-	q.mem.Pass()
-	q.books.Accept(n)
-	at := b.At.UnixMilli()
-	q.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
-	return true
-}
-
 // makeRoom keeps the limits before something is written. It reports false when
 // nothing may be written.
-func (q *Queue) makeRoom() bool {
-	q.dropAged()
-	q.askFree()
+func (k *keeper) makeRoom() bool {
+	k.dropAged()
+	k.askFree()
 	for {
-		over := q.used()+segment.GrowBy > int64(q.cfg.Load().MaxSize)
-		tight := q.keep.limits.tight && q.keep.limits.credit < segment.GrowBy
+		over := k.used()+segment.GrowBy > int64(k.cfg.Load().MaxSize)
+		tight := k.limits.tight && k.limits.credit < segment.GrowBy
 		if !over && !tight {
-			q.setFull(false)
+			k.setFull(false)
 			return true
 		}
-		if q.cfg.Load().WhenFull == DropNewest {
-			q.setFull(true)
+		if k.cfg.Load().WhenFull == DropNewest {
+			k.setFull(true)
 			return false
 		}
-		s := q.oldestIdle()
+		s := k.oldestIdle()
 		if s == nil {
 			// All is in flight or in memory: a little more does no harm, and a
 			// disk that is really full says so.
 			return true
 		}
-		freed := q.dropSegment(s, books.DroppedFull)
-		q.keep.limits.dropped = q.now()
-		if q.keep.limits.tight {
-			q.keep.limits.credit += freed
+		freed := k.dropSegment(s, books.DroppedFull)
+		k.limits.dropped = k.now()
+		if k.limits.tight {
+			k.limits.credit += freed
 		}
-		q.raise(condition.QueueDropsOldest, errFull(over))
+		k.raise(condition.QueueDropsOldest, errFull(over))
 	}
 }
 
@@ -107,73 +79,73 @@ func errFull(over bool) error {
 }
 
 // setFull turns the policy drop-newest on or off.
-func (q *Queue) setFull(full bool) {
-	q.mu.Lock()
-	was := q.full
-	q.full = full
-	q.mu.Unlock()
+func (k *keeper) setFull(full bool) {
+	k.mu.Lock()
+	was := k.full
+	k.full = full
+	k.mu.Unlock()
 	switch {
 	case full && !was:
-		q.raise(condition.QueueRefusesNew, bridge.ErrFull)
+		k.raise(condition.QueueRefusesNew, bridge.ErrFull)
 	case !full && was:
-		q.keep.limits.hopeful = q.now() // the next write will tell
+		k.limits.hopeful = k.now() // the next write will tell
 	}
 	if full {
-		q.keep.limits.hopeful = 0
+		k.limits.hopeful = 0
 	}
 }
 
 // noLongerFull ends the report of a queue that was full and is not any more, once
 // something was written, or there was nothing to write for a while.
-func (q *Queue) noLongerFull(committed bool) {
-	l := &q.keep.limits
+func (k *keeper) noLongerFull(committed bool) {
+	l := &k.limits
 	if l.hopeful == 0 {
 		return
 	}
-	q.mu.Lock()
-	idle := q.mem.Pending().Batches == 0 && q.now()-l.hopeful >= int64(dropTrouble)
-	q.mu.Unlock()
+	k.mu.Lock()
+	idle := k.mem.Pending().Batches == 0 && k.now()-l.hopeful >= int64(dropTrouble)
+	k.mu.Unlock()
 	if committed || idle {
 		l.hopeful = 0
-		q.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
+		k.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
 	}
 }
 
 // calm ends the report of a full queue some time after the last drop, and lets
 // a queue that was full look again.
-func (q *Queue) calm() {
-	q.mu.Lock()
-	full, trouble := q.full, q.troubledByLimits()
-	q.mu.Unlock()
+func (k *keeper) calm() {
+	k.mu.Lock()
+	full, trouble := k.full, k.troubledByLimits()
+	k.mu.Unlock()
 	switch {
 	case full:
-		q.makeRoom()
-	case trouble && q.keep.limits.hopeful == 0 && q.now()-q.keep.limits.dropped >= int64(dropTrouble):
-		q.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
+		k.makeRoom()
+	case trouble && k.limits.hopeful == 0 && k.now()-k.limits.dropped >= int64(dropTrouble):
+		k.recover(condition.QueueDropsOldest, condition.QueueRefusesNew)
 	}
 }
 
 // dropPending drops what is due in memory while the queue is full: the policy
 // is drop-newest.
-func (q *Queue) dropPending(upTo bridge.Position) {
-	q.mu.Lock()
-	g := q.mem.Give(upTo) // what is in flight may still arrive
-	q.dropLocked(g.Gaps, g.Count, books.DroppedFull, 0, 0)
-	q.mu.Unlock()
+func (k *keeper) dropPending(upTo bridge.Position) {
+	k.mu.Lock()
+	g := k.mem.Give(upTo) // what is in flight may still arrive
+	k.dropLocked(g.Gaps, g.Count, books.DroppedFull, 0, 0)
+	k.mu.Unlock()
 	for _, safe := range g.Safes {
 		safe(bridge.ErrFull)
 	}
 }
 
 // used returns the disk space of everything in the folder.
-func (q *Queue) used() int64 {
-	if !q.keep.limits.counted {
-		q.countOther()
+func (k *keeper) used() int64 {
+	if !k.limits.counted {
+		k.countOther()
 	}
-	total := q.keep.limits.other
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, s := range q.shelf.Segments {
+	total := k.limits.other
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.shelf.Segments {
 		total += s.Bytes
 	}
 	return total
@@ -181,14 +153,14 @@ func (q *Queue) used() int64 {
 
 // countOther counts the files beside the segments, and keeps the quarantine
 // below its limit.
-func (q *Queue) countOther() {
-	q.trimQuarantine()
+func (k *keeper) countOther() {
+	k.trimQuarantine()
 	total := int64(0)
-	filepath.WalkDir(q.shelf.Dir, func(path string, e os.DirEntry, err error) error {
+	filepath.WalkDir(k.shelf.Dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return nil
 		}
-		if _, ok := folder.SegmentFirst(e.Name()); ok && filepath.Dir(path) == q.shelf.Dir {
+		if _, ok := folder.SegmentFirst(e.Name()); ok && filepath.Dir(path) == k.shelf.Dir {
 			return nil
 		}
 		if info, err := e.Info(); err == nil {
@@ -196,12 +168,12 @@ func (q *Queue) countOther() {
 		}
 		return nil
 	})
-	q.keep.limits.other, q.keep.limits.counted = total, true
+	k.limits.other, k.limits.counted = total, true
 }
 
 // trimQuarantine deletes the oldest files in quarantine beyond its limit.
-func (q *Queue) trimQuarantine() {
-	dir := filepath.Join(q.shelf.Dir, folder.QuarantineDir)
+func (k *keeper) trimQuarantine() {
+	dir := filepath.Join(k.shelf.Dir, folder.QuarantineDir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -221,31 +193,31 @@ func (q *Queue) trimQuarantine() {
 	}
 	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
 	for _, f := range files {
-		if total <= q.cfg.Load().tenth() {
+		if total <= k.cfg.Load().tenth() {
 			return
 		}
 		total -= f.size
 		if err := os.RemoveAll(filepath.Join(dir, f.name)); err == nil {
-			q.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", f.name)
+			k.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", f.name)
 		}
 	}
 }
 
 // askFree finds out whether the file system has enough space left.
-func (q *Queue) askFree() {
-	l := &q.keep.limits
-	now := q.now()
+func (k *keeper) askFree() {
+	l := &k.limits
+	now := k.now()
 	if l.asked != 0 && now-l.asked < int64(time.Second) {
 		return
 	}
 	l.asked = now
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(q.shelf.Dir, &st); err != nil {
+	if err := syscall.Statfs(k.shelf.Dir, &st); err != nil {
 		return // a write will tell
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
 	// A quota does not show in the free space: it is believed after some tries.
-	tight := free < int64(q.cfg.Load().MinFree) || l.noSpace > 0 && free < segment.GrowBy || l.noSpace >= 3
+	tight := free < int64(k.cfg.Load().MinFree) || l.noSpace > 0 && free < segment.GrowBy || l.noSpace >= 3
 	if tight && !l.tight || !tight {
 		l.credit = 0
 	}
@@ -254,19 +226,19 @@ func (q *Queue) askFree() {
 
 // oldestIdle returns the oldest segment with nothing in flight. The one that is
 // being written is closed for it, if it is the only one.
-func (q *Queue) oldestIdle() *folder.Stored {
-	s := q.findIdle()
-	if s != nil && s == q.shelf.Writer {
-		q.seal(&q.shelf)
+func (k *keeper) oldestIdle() *folder.Stored {
+	s := k.findIdle()
+	if s != nil && s == k.shelf.Writer {
+		k.seal(&k.shelf)
 	}
 	return s
 }
 
-func (q *Queue) findIdle() *folder.Stored {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, s := range q.shelf.Segments {
-		if s.Written.Batches > 0 && !q.buryingLocked(s) && !q.mem.ClaimedWithin(s.First, s.Last) {
+func (k *keeper) findIdle() *folder.Stored {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.shelf.Segments {
+		if s.Written.Batches > 0 && !k.buryingLocked(s) && !k.mem.ClaimedWithin(s.First, s.Last) {
 			return s
 		}
 	}
@@ -275,65 +247,65 @@ func (q *Queue) findIdle() *folder.Stored {
 
 // dropSegment drops what waits in a segment, and deletes its file. It returns
 // the bytes that this gives.
-func (q *Queue) dropSegment(s *folder.Stored, cause string) int64 {
-	q.mu.Lock()
+func (k *keeper) dropSegment(s *folder.Stored, cause string) int64 {
+	k.mu.Lock()
 	lost := s.Waiting()
-	q.dropLocked(q.books.Done.Missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
+	k.dropLocked(k.books.Done.Missing(s.First, s.Last+1), lost, cause, s.Oldest, s.Newest)
 	s.Done = s.Written
-	q.books.Index.Removed = append(q.books.Index.Removed, s.First)
-	q.metaDue = true
+	k.books.Index.Removed = append(k.books.Index.Removed, s.First)
+	k.metaDue = true
 	bytes := s.Bytes
-	q.mu.Unlock()
-	q.forget(&q.shelf, s)
+	k.mu.Unlock()
+	k.forget(&k.shelf, s)
 	// The account of it first: after a cut in between, the file is deleted at
 	// the next start. On a full disk there may be no room for that.
-	if err := q.writeMeta(); err != nil {
-		q.log.Warn("a segment is dropped before that is recorded", "err", err)
+	if err := k.writeMeta(); err != nil {
+		k.log.Warn("a segment is dropped before that is recorded", "err", err)
 	}
-	q.remove(&q.shelf, s)
-	q.mu.Lock()
-	q.books.Index.Removed = slices.DeleteFunc(q.books.Index.Removed, func(p bridge.Position) bool { return p == s.First })
-	q.mu.Unlock()
-	q.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
+	k.remove(&k.shelf, s)
+	k.mu.Lock()
+	k.books.Index.Removed = slices.DeleteFunc(k.books.Index.Removed, func(p bridge.Position) bool { return p == s.First })
+	k.mu.Unlock()
+	k.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
 		"from", unixMilli(s.Oldest).Format(time.RFC3339), "to", unixMilli(s.Newest).Format(time.RFC3339))
 	return bytes
 }
 
 // dropAged drops the segments whose newest block is older than max_age.
-func (q *Queue) dropAged() {
-	if q.cfg.Load().MaxAge == 0 {
+func (k *keeper) dropAged() {
+	if k.cfg.Load().MaxAge == 0 {
 		return
 	}
 	for {
-		q.mu.Lock()
+		k.mu.Lock()
 		var s *folder.Stored
-		if len(q.shelf.Segments) > 0 && q.shelf.Segments[0].Uptime+q.cfg.Load().MaxAge.D().Milliseconds() <= q.uptime() {
-			s = q.shelf.Segments[0]
+		if len(k.shelf.Segments) > 0 && k.shelf.Segments[0].Uptime+k.cfg.Load().MaxAge.D().Milliseconds() <= k.uptime() {
+			s = k.shelf.Segments[0]
 		}
-		q.mu.Unlock()
-		if s == nil || q.findIdle() != s {
+		k.mu.Unlock()
+		if s == nil || k.findIdle() != s {
 			return
 		}
-		if s == q.shelf.Writer {
-			q.seal(&q.shelf)
+		if s == k.shelf.Writer {
+			k.seal(&k.shelf)
 		}
-		q.dropSegment(s, books.DroppedAge)
+		k.dropSegment(s, books.DroppedAge)
 	}
 }
 
 // ageDueLocked returns when the next segment is too old, 0 for never.
-func (q *Queue) ageDueLocked() int64 {
-	if q.cfg.Load().MaxAge == 0 || len(q.shelf.Segments) == 0 {
+func (k *keeper) ageDueLocked() int64 {
+	if k.cfg.Load().MaxAge == 0 || len(k.shelf.Segments) == 0 {
 		return 0
 	}
-	left := q.shelf.Segments[0].Uptime + q.cfg.Load().MaxAge.D().Milliseconds() - q.uptime()
-	return max(q.now()+left*int64(time.Millisecond), q.now()+int64(time.Second))
+	left := k.shelf.Segments[0].Uptime + k.cfg.Load().MaxAge.D().Milliseconds() - k.uptime()
+	return max(k.now()+left*int64(time.Millisecond), k.now()+int64(time.Second))
 }
 
 // noteFailure remembers what a failed write says about the disk.
-func (q *Queue) noteFailure(err error) {
+func (k *keeper) noteFailure(err error) {
 	if disk.NoRoom(err) {
-		q.keep.limits.noSpace++
-		q.keep.limits.asked = 0 // ask again
+		k.limits.noSpace++
+		k.limits.asked = 0 // ask again
 	}
 }

@@ -2,13 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
-	"os"
-	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/store/block"
-	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 )
 
@@ -51,14 +46,6 @@ func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry,
 	return q.mem.Claim(which, max, limit, q.books.Done)
 }
 
-// reading is what Next needs to read blocks back.
-type reading struct {
-	ended   bool           // nothing is opened any more
-	open    *folder.Stored // besides the writer's at most one is open
-	decoder block.Decoder
-	block   []byte
-}
-
 // load reads the block with the first batch on disk from p on into a lane. It
 // reports false when the lane must wait until a segment has been repaired.
 func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
@@ -89,82 +76,4 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	q.mem.Load(which, p, h.Last+1, entries)
 	q.mu.Unlock()
 	return true
-}
-
-// readBlock reads from s the block with the first batch at or after p. The
-// caller holds files.
-func (q *Queue) readBlock(s *folder.Stored, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
-	if s.File == nil {
-		if err := q.openForReading(s); err != nil {
-			return nil, nil, err
-		}
-	}
-	data, h, err := s.File.Find(p, q.read.block)
-	if err != nil || data == nil {
-		return nil, nil, err
-	}
-	q.read.block = data
-	entries, _, err := q.read.decoder.Decode(&h, h.Payload(data))
-	if err != nil {
-		return nil, nil, segment.Damaged("block %d: %w", h.First, err)
-	}
-	return entries, &h, nil
-}
-
-// openForReading opens a sealed segment, in place of the one that was open.
-// The caller holds files.
-func (q *Queue) openForReading(s *folder.Stored) error {
-	if q.read.ended {
-		return bridge.ErrClosed // nobody would close it again
-	}
-	q.closeReading()
-	file, err := segment.Open(s.Path, q.segmentSize(&q.shelf))
-	if err != nil {
-		return err
-	}
-	s.File = file
-	q.read.open = s
-	if s.Verified {
-		return nil
-	}
-	if err := file.Check(&s.Account); err != nil {
-		return err
-	}
-	s.Verified = true
-	return nil
-}
-
-// endReading closes what is open for reading, for good.
-func (q *Queue) endReading() {
-	q.files.Lock()
-	defer q.files.Unlock()
-	q.closeReading()
-	q.read.ended = true
-}
-
-// closeReading closes the segment that is open for reading. The caller holds
-// files.
-func (q *Queue) closeReading() {
-	if s := q.read.open; s != nil {
-		s.Close()
-		q.read.open = nil
-	}
-}
-
-// unreadable calls the keeper: to repair a damaged segment, or to let the lanes
-// try again when what is wrong may pass.
-func (q *Queue) unreadable(s *folder.Stored, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case segment.IsDamage(err), errors.Is(err, os.ErrNotExist):
-		if s.Suspect == nil {
-			s.Suspect = err
-			q.alarmLocked(q.now())
-		}
-	default:
-		q.log.Debug("a segment cannot be read now", "file", s.Path, "err", err)
-		q.rereadAt = q.now() + int64(time.Second)
-		q.alarmLocked(q.rereadAt)
-	}
 }

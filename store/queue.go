@@ -2,15 +2,10 @@ package store
 
 import (
 	"context"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/store/books"
-	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 )
 
@@ -35,38 +30,8 @@ const (
 // Queue is the durable queue of a gateway. It is safe for concurrent use. Create
 // it with [Open], end it with [Queue.Close].
 type Queue struct {
-	cfg     atomic.Pointer[Config] // changed by Apply alone
-	log     *slog.Logger
-	shelf   folder.Shelf // of the readings
-	letters letters      // the dead ones
-	run     string
-	started time.Time // of the run, with a monotonic clock
-	before  int64     // run time of the folder before this run, ms
-
-	wake   chan struct{}    // one value: the keeper looks at alarm again
-	asks   chan func()      // for the keeper to do
-	stop   chan struct{}    // closed by Close
-	ended  chan struct{}    // closed when the keeper has ended
-	nudges [2]chan struct{} // one value per lane: there may be something to claim
-	notice chan struct{}    // one value: there may be a new notice
-	keep   keeper           // the keeper's own
-	files  sync.Mutex       // guards the open files of segments but the writer's, and the readers below
-	read   reading          // guarded by files
-
-	mu         sync.Mutex // guards all below; never held over I/O
-	closed     bool
-	online     bool
-	mem        *memory.Memory // what is not on disk, and who holds what
-	books      books.Books    // the account
-	full       bool           // and what is new is dropped
-	rereadAt   int64          // when to try again what could not be read; 0: nothing
-	alarm      int64          // when the keeper looks next, ns since started; 0: not set
-	ackDue     int64          // when the record of acknowledgements is due; 0: it is up to date
-	dead       []burial       // not yet on disk
-	metaDue    bool           // meta is to be written
-	noticeAt   int64          // when to tell of dead letters; 0: not
-	conditions condition.List // what is wrong, with a lock of its own
-	stats      stats
+	*core
+	keep *keeper
 }
 
 var (
@@ -78,12 +43,6 @@ var (
 
 // Run returns the id of this run: 8 letters and digits.
 func (q *Queue) Run() string { return q.run }
-
-// now returns the time since the run began, in ns.
-func (q *Queue) now() int64 { return int64(time.Since(q.started)) }
-
-// uptime returns the run time of the folder, in ms.
-func (q *Queue) uptime() int64 { return q.before + time.Since(q.started).Milliseconds() }
 
 // Append implements [bridge.Queue].
 func (q *Queue) Append(b bridge.Batch, safe func(error)) {
@@ -128,39 +87,6 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	}
 }
 
-// waitLocked returns how long a waiting sensor's batch waits for a commit.
-func (q *Queue) waitLocked() time.Duration {
-	if q.online {
-		return waitOnline
-	}
-	return waitOffline
-}
-
-// alarmLocked makes the keeper look at time at or before.
-func (q *Queue) alarmLocked(at int64) {
-	at = max(at, 1)
-	if q.alarm != 0 && q.alarm <= at {
-		return
-	}
-	q.alarm = at
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (q *Queue) nudge(which bridge.Lane) {
-	select {
-	case q.nudges[which] <- struct{}{}:
-	default:
-	}
-}
-
-func (q *Queue) nudgeBoth() {
-	q.nudge(bridge.Fresh)
-	q.nudge(bridge.Backlog)
-}
-
 // Online implements [bridge.Queue].
 func (q *Queue) Online() {
 	q.mu.Lock()
@@ -202,32 +128,6 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 	for _, safe := range safes {
 		safe(nil)
 	}
-}
-
-// doneOnDiskLocked accounts for a batch that is done, if it is on disk.
-func (q *Queue) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
-	if p >= q.mem.Base() {
-		return
-	}
-	if s := q.shelf.Of(p); s != nil {
-		s.Done = s.Done.Add(n)
-		if s.Done == s.Written && s != q.shelf.Segments[len(q.shelf.Segments)-1] {
-			q.alarmLocked(q.now()) // it can be removed
-		}
-	}
-	q.acksDueLocked()
-}
-
-// acksDueLocked makes a new record of acknowledgements due in a while.
-func (q *Queue) acksDueLocked() {
-	after := ackEvery
-	if q.online && q.books.Ledger().Waiting.Batches > q.mem.Pending().Batches {
-		after = ackEveryDraining
-	}
-	if due := q.now() + int64(after); q.ackDue == 0 || due < q.ackDue {
-		q.ackDue = due
-	}
-	q.alarmLocked(q.ackDue)
 }
 
 // Release implements [bridge.Queue].
@@ -287,25 +187,7 @@ func (q *Queue) Ledger() bridge.Ledger {
 // Commit makes everything appended so far safe, now, and records what is
 // acknowledged. It is for a power supply that fails and for a stop.
 func (q *Queue) Commit(ctx context.Context) error {
-	return q.ask(ctx, func() error { return q.tend(true) })
-}
-
-// ask lets the keeper do something.
-func (q *Queue) ask(ctx context.Context, do func() error) error {
-	done := make(chan error, 1)
-	select {
-	case q.asks <- func() { done <- do() }:
-	case <-q.ended:
-		return bridge.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return q.keep.ask(ctx, func() error { return q.keep.tend(true) })
 }
 
 // Close makes everything safe, closes the files and gives the folder back.
@@ -314,12 +196,12 @@ func (q *Queue) Close() error {
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
-		<-q.ended
+		<-q.keep.ended
 		return nil
 	}
 	q.closed = true
 	q.mu.Unlock()
 	close(q.stop)
-	<-q.ended
-	return q.keep.closed
+	<-q.keep.ended
+	return q.keep.result
 }

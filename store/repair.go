@@ -21,15 +21,15 @@ import (
 
 // quarantine sets a damaged file aside. If that is impossible it stays where it
 // is, and is in nobody's way.
-func (q *Queue) quarantine(path string, cause error) {
-	q.setAside(path, cause, os.Rename)
+func (k *keeper) quarantine(path string, cause error) {
+	k.setAside(path, cause, os.Rename)
 }
 
 // replaceDamaged sets a damaged file aside and puts the one at by in its place.
 // There is a file at path all the time: a cut in between brings the damaged one.
-func (q *Queue) replaceDamaged(path, by string, cause error) error {
-	if !q.setAside(path, cause, os.Link) {
-		q.setAside(path, cause, os.Rename) // links are not for every file system
+func (k *keeper) replaceDamaged(path, by string, cause error) error {
+	if !k.setAside(path, cause, os.Link) {
+		k.setAside(path, cause, os.Rename) // links are not for every file system
 	}
 	if err := os.Rename(by, path); err != nil {
 		return fmt.Errorf("put a repaired file in its place: %w", err)
@@ -38,31 +38,31 @@ func (q *Queue) replaceDamaged(path, by string, cause error) error {
 }
 
 // setAside moves or links a damaged file to the quarantine, and tells it.
-func (q *Queue) setAside(path string, cause error, move func(from, to string) error) bool {
-	dir := filepath.Join(q.shelf.Dir, folder.QuarantineDir)
-	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(q.name(path), "/", "-"), time.Now().UnixMilli()))
+func (k *keeper) setAside(path string, cause error, move func(from, to string) error) bool {
+	dir := filepath.Join(k.shelf.Dir, folder.QuarantineDir)
+	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(k.name(path), "/", "-"), time.Now().UnixMilli()))
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = move(path, to)
 	}
 	if err != nil {
-		q.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
+		k.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
 		return false
 	}
 	disk.SyncDir(dir)
 	disk.SyncDir(filepath.Dir(path))
-	q.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
-	q.keep.limits.counted = false
-	q.mu.Lock()
-	q.stats.quarantined++
-	q.mu.Unlock()
-	q.raise(condition.QueueDamaged, nil, cause, to)
+	k.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
+	k.limits.counted = false
+	k.mu.Lock()
+	k.stats.quarantined++
+	k.mu.Unlock()
+	k.raise(condition.QueueDamaged, nil, cause, to)
 	return true
 }
 
 // repairSuspects repairs the segments that could not be read.
-func (q *Queue) repairSuspects() {
-	if q.now() < q.keep.repairAt {
+func (k *keeper) repairSuspects() {
+	if k.now() < k.repairAt {
 		return
 	}
 	type suspect struct {
@@ -70,27 +70,27 @@ func (q *Queue) repairSuspects() {
 		stored *folder.Stored
 	}
 	var suspects []suspect
-	q.mu.Lock()
-	for _, sh := range q.shelves() {
+	k.mu.Lock()
+	for _, sh := range k.shelves() {
 		for _, s := range sh.Segments {
 			if s.Suspect != nil {
 				suspects = append(suspects, suspect{sh, s})
 			}
 		}
 	}
-	q.mu.Unlock()
+	k.mu.Unlock()
 	for _, s := range suspects {
-		if err := q.repair(s.shelf, s.stored); err != nil {
-			q.keep.repairAt = q.now() + int64(retryMost)
+		if err := k.repair(s.shelf, s.stored); err != nil {
+			k.repairAt = k.now() + int64(retryMost)
 			if errors.Is(err, errUnread) {
-				q.keep.repairAt = q.now() + int64(rereadEvery)
+				k.repairAt = k.now() + int64(rereadEvery)
 			}
-			q.log.Debug("a segment cannot be repaired now, trying again", "file", s.stored.Path, "err", err)
-			q.raise(condition.QueueUnreadable, err, disk.Advice(err))
+			k.log.Debug("a segment cannot be repaired now, trying again", "file", s.stored.Path, "err", err)
+			k.raise(condition.QueueUnreadable, err, disk.Advice(err))
 			continue
 		}
-		q.recover(condition.QueueUnreadable)
-		q.nudgeBoth()
+		k.recover(condition.QueueUnreadable)
+		k.nudgeBoth()
 	}
 }
 
@@ -105,13 +105,13 @@ var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
 
 // mended reports whether a segment that could not be read now can, all of it:
 // nothing was wrong with it but the disk. An error may pass.
-func (q *Queue) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
-	q.files.Lock()
-	defer q.files.Unlock()
-	if q.read.open == s {
-		q.closeReading()
+func (k *keeper) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
+	k.files.Lock()
+	defer k.files.Unlock()
+	if k.read.open == s {
+		k.closeReading()
 	}
-	file, err := segment.Open(s.Path, q.segmentSize(sh))
+	file, err := segment.Open(s.Path, k.segmentSize(sh))
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
@@ -125,83 +125,83 @@ func (q *Queue) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
 // repair keeps of a damaged segment what can be read, in a new file, and sets
 // the damaged one aside. What is lost is counted and named in tombstones. An
 // error means that nothing was changed, as when the disk is full.
-func (q *Queue) repair(sh *folder.Shelf, s *folder.Stored) error {
+func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	if s == sh.Writer {
-		q.seal(sh)
+		k.seal(sh)
 	}
-	if ok, err := q.mended(sh, s); ok || err != nil {
-		return q.readAgain(s, err)
+	if ok, err := k.mended(sh, s); ok || err != nil {
+		return k.readAgain(s, err)
 	}
 	cause := s.Suspect
 	found, err := segment.Salvage(s.Path, s.First, s.Last+1)
 	defer found.Close()
 	unread := func() bool { return found != nil && found.Unread > 0 || errors.Is(err, syscall.EIO) }
 	if unread() {
-		if q.patient(s) {
+		if k.patient(s) {
 			return errUnread
 		}
-	} else if ok, err := q.mended(sh, s); ok || err != nil { // the disk came to its senses meanwhile
-		return q.readAgain(s, err)
+	} else if ok, err := k.mended(sh, s); ok || err != nil { // the disk came to its senses meanwhile
+		return k.readAgain(s, err)
 	}
-	kept := q.survey(sh, found)
-	if unread() && q.patient(s) {
+	kept := k.survey(sh, found)
+	if unread() && k.patient(s) {
 		return errUnread
 	}
 	var account block.Account
 	tmp := s.Path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
-		if account, err = found.Rebuild(tmp, q.segmentSize(sh)); err != nil {
+		if account, err = found.Rebuild(tmp, k.segmentSize(sh)); err != nil {
 			os.Remove(tmp)
 			return err
 		}
 	}
-	lost := q.lose(sh, s, &kept, account)
+	lost := k.lose(sh, s, &kept, account)
 	if sh.Dead && found != nil {
-		q.nameLetters(s, &kept, found.Blocks)
+		k.nameLetters(s, &kept, found.Blocks)
 	}
 	// First the account of it, then the files: after a cut in between, the
 	// damaged file is found and repaired once more, and no more is lost.
-	if err := q.writeMeta(); err != nil {
-		q.wrote(true, err)
+	if err := k.writeMeta(); err != nil {
+		k.wrote(true, err)
 	}
-	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", q.name(s.Path), lost.Readings, cause)
+	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", k.name(s.Path), lost.Readings, cause)
 	if kept.waiting.Batches == 0 {
-		q.quarantine(s.Path, cause)
-		q.forget(sh, s)
+		k.quarantine(s.Path, cause)
+		k.forget(sh, s)
 		return nil
 	}
-	if err := q.replaceDamaged(s.Path, tmp, cause); err != nil {
-		q.log.Error("a damaged segment of the queue is not repaired", "file", s.Path, "err", err)
+	if err := k.replaceDamaged(s.Path, tmp, cause); err != nil {
+		k.log.Error("a damaged segment of the queue is not repaired", "file", s.Path, "err", err)
 	}
-	q.mu.Lock()
+	k.mu.Lock()
 	s.Suspect = nil
 	s.Bytes = disk.Size(s.Path)
-	q.mu.Unlock()
-	q.files.Lock()
+	k.mu.Unlock()
+	k.files.Lock()
 	s.Verified = true
-	q.files.Unlock()
+	k.files.Unlock()
 	return nil
 }
 
 // patient takes note that the disk does not give all of a segment, and reports
 // whether that may pass yet.
-func (q *Queue) patient(s *folder.Stored) bool {
+func (k *keeper) patient(s *folder.Stored) bool {
 	if s.UnreadSince == 0 {
-		s.UnreadSince = q.now()
+		s.UnreadSince = k.now()
 	}
-	return q.now()-s.UnreadSince < int64(patience)
+	return k.now()-s.UnreadSince < int64(patience)
 }
 
 // readAgain takes note that nothing is wrong with a segment, if there is no error.
-func (q *Queue) readAgain(s *folder.Stored, err error) error {
+func (k *keeper) readAgain(s *folder.Stored, err error) error {
 	if err != nil {
 		return err
 	}
-	q.mu.Lock()
+	k.mu.Lock()
 	s.Suspect = nil
-	q.mu.Unlock()
+	k.mu.Unlock()
 	s.UnreadSince = 0
-	q.log.Info("a segment can be read again", "file", s.Path)
+	k.log.Info("a segment can be read again", "file", s.Path)
 	return nil
 }
 
@@ -213,9 +213,9 @@ type survivors struct {
 }
 
 // survey counts what was found in a damaged segment, which may be nothing.
-func (q *Queue) survey(sh *folder.Shelf, found *segment.Salvaged) (k survivors) {
+func (k *keeper) survey(sh *folder.Shelf, found *segment.Salvaged) (kept survivors) {
 	if found == nil {
-		return k
+		return kept
 	}
 	var d block.Decoder
 	for i := range found.Blocks {
@@ -228,51 +228,51 @@ func (q *Queue) survey(sh *folder.Shelf, found *segment.Salvaged) (k survivors) 
 		if err != nil {
 			continue
 		}
-		q.mu.Lock()
+		k.mu.Lock()
 		for i := range entries {
 			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
 			p := entries[i].Position
-			k.positions.Add(p, p+1)
-			if sh.Dead && p < q.letters.from || !sh.Dead && q.books.Done.Has(p) {
-				k.done = k.done.Add(n)
+			kept.positions.Add(p, p+1)
+			if sh.Dead && p < k.letters.from || !sh.Dead && k.books.Done.Has(p) {
+				kept.done = kept.done.Add(n)
 			} else {
-				k.waiting = k.waiting.Add(n)
+				kept.waiting = kept.waiting.Add(n)
 			}
 		}
-		q.mu.Unlock()
+		k.mu.Unlock()
 	}
-	return k
+	return kept
 }
 
 // lose accounts for what is lost of a segment: what waited in it and is not
 // among the survivors.
-func (q *Queue) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, account block.Account) bridge.Count {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, account block.Account) bridge.Count {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	lost := s.Waiting().Sub(kept.waiting)
 	if sh.Dead {
-		q.books.LoseDead(lost)
+		k.books.LoseDead(lost)
 	} else {
 		var gaps []books.Span
-		for _, g := range q.books.Done.Missing(s.First, s.Last+1) {
+		for _, g := range k.books.Done.Missing(s.First, s.Last+1) {
 			gaps = append(gaps, kept.positions.Missing(g.From, g.To)...)
 		}
-		q.damageLocked(gaps, lost, s.Oldest, s.Newest)
+		k.damageLocked(gaps, lost, s.Oldest, s.Newest)
 	}
 	s.Written, s.Done = account.Written, kept.done
 	if kept.waiting.Batches > 0 {
 		account.First = s.First
 		s.Account = account
 	}
-	q.metaDue = true
-	q.ackDue = q.now()
+	k.metaDue = true
+	k.ackDue = k.now()
 	return lost
 }
 
 // salvageUnknown looks for whole blocks in a segment of which nothing is known,
 // at the start. What lies between them is counted by their neighbours; what may
 // have come after the last one is not known.
-func (q *Queue) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.Position, cause error) {
+func (k *keeper) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.Position, cause error) {
 	found, err := segment.Salvage(s.Path, s.First, limit)
 	found.Close()
 	var blocks []segment.Found
@@ -284,12 +284,12 @@ func (q *Queue) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.
 		for i := range blocks {
 			s.Take(&blocks[i].Header)
 			if !sh.Dead {
-				q.learnRun(&blocks[i].Header)
+				k.learnRun(&blocks[i].Header)
 			}
 		}
 		before := blocks[0].Before
-		if !sh.Dead && q.books.Index.Writer == s.First {
-			before = q.books.Index.Before
+		if !sh.Dead && k.books.Index.Writer == s.First {
+			before = k.books.Index.Before
 		} else if n := len(sh.Segments); n > 0 {
 			before = sh.Segments[n-1].Total
 		}
@@ -300,10 +300,10 @@ func (q *Queue) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.
 		end = 0
 	}
 	if !sh.Dead {
-		q.missAfter(s.Last, end)
+		k.missAfter(s.Last, end)
 	}
 	if len(blocks) == 0 {
-		q.quarantine(s.Path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", q.name(s.Path), cause))
+		k.quarantine(s.Path, fmt.Errorf("segment %s is damaged, nothing in it can be read: %w", k.name(s.Path), cause))
 		s.Last = 0
 		return
 	}
@@ -312,46 +312,46 @@ func (q *Queue) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.
 
 // missAfter adds an open-ended tombstone for what may have come after position
 // p, up to end if that is known.
-func (q *Queue) missAfter(p, end bridge.Position) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.books.MissAfter(p, end)
-	q.postLocked()
+func (k *keeper) missAfter(p, end bridge.Position) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.books.MissAfter(p, end)
+	k.postLocked()
 }
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
-func (q *Queue) learnRuns(s *folder.Stored) {
+func (k *keeper) learnRuns(s *folder.Stored) {
 	s.File.Walk(func(h *block.Header, _ []byte) error {
-		q.learnRun(h)
+		k.learnRun(h)
 		return nil
 	})
 }
 
-func (q *Queue) learnRun(h *block.Header) {
-	q.books.Index.Runs.Learn(h.Run, h.First-bridge.Position(h.Seq), h.Wall-h.Mono)
+func (k *keeper) learnRun(h *block.Header) {
+	k.books.Index.Runs.Learn(h.Run, h.First-bridge.Position(h.Seq), h.Wall-h.Mono)
 }
 
 // missSegments accounts for the segments of the index that are not there and
 // are not known to be done.
-func (q *Queue) missSegments(missing []block.Account, acks *books.Record) {
-	w := q.books.Index.Writer
-	known := slices.ContainsFunc(q.shelf.Segments, func(s *folder.Stored) bool { return s.First == w })
-	if w != 0 && !known && (acks.Next == 0 || q.books.Done.Next(w) < acks.Next) {
-		q.log.Error("the newest segment of the queue is gone", "file", folder.SegmentPath(q.shelf.Dir, w))
-		q.missAfter(w-1, 0)
+func (k *keeper) missSegments(missing []block.Account, acks *books.Record) {
+	w := k.books.Index.Writer
+	known := slices.ContainsFunc(k.shelf.Segments, func(s *folder.Stored) bool { return s.First == w })
+	if w != 0 && !known && (acks.Next == 0 || k.books.Done.Next(w) < acks.Next) {
+		k.log.Error("the newest segment of the queue is gone", "file", folder.SegmentPath(k.shelf.Dir, w))
+		k.missAfter(w-1, 0)
 	}
 	for i := range missing {
 		m := &missing[i]
-		if slices.Contains(q.books.Index.Removed, m.First) {
+		if slices.Contains(k.books.Index.Removed, m.First) {
 			continue
 		}
-		gaps := q.books.Done.Missing(m.First, m.Last+1)
+		gaps := k.books.Done.Missing(m.First, m.Last+1)
 		lost := m.Written.Sub(acks.Counts[m.First])
 		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
 			continue
 		}
-		q.log.Error("a segment of the queue is gone", "file", folder.SegmentPath(q.shelf.Dir, m.First), "readings", lost.Readings)
-		q.books.Find(lost)
-		q.damageLocked(gaps, lost, m.Oldest, m.Newest)
+		k.log.Error("a segment of the queue is gone", "file", folder.SegmentPath(k.shelf.Dir, m.First), "readings", lost.Readings)
+		k.books.Find(lost)
+		k.damageLocked(gaps, lost, m.Oldest, m.Newest)
 	}
 }

@@ -10,24 +10,24 @@ import (
 const subject = "queue"
 
 // raise reports a condition; it is logged when it begins with an error.
-func (q *Queue) raise(k *condition.Kind, err error, args ...any) {
-	if c, began := q.conditions.Raise(k, subject, args...); began && err != nil {
-		q.log.Error(c.Text, "err", err)
+func (c *core) raise(k *condition.Kind, err error, args ...any) {
+	if now, began := c.conditions.Raise(k, subject, args...); began && err != nil {
+		c.log.Error(now.Text, "err", err)
 	}
 }
 
 // recover ends conditions; that is logged, too.
-func (q *Queue) recover(kinds ...*condition.Kind) {
+func (c *core) recover(kinds ...*condition.Kind) {
 	for _, k := range kinds {
-		if c, ended := q.conditions.Clear(k, subject); ended {
-			q.log.Info("the queue has recovered", "from", c.Text, "after", time.Since(c.Since).Round(time.Millisecond))
+		if was, ended := c.conditions.Clear(k, subject); ended {
+			c.log.Info("the queue has recovered", "from", was.Text, "after", time.Since(was.Since).Round(time.Millisecond))
 		}
 	}
 }
 
 // troubledByLimits reports whether the limits drop or refuse readings.
-func (q *Queue) troubledByLimits() bool {
-	return q.conditions.Has(condition.QueueDropsOldest, subject) || q.conditions.Has(condition.QueueRefusesNew, subject)
+func (c *core) troubledByLimits() bool {
+	return c.conditions.Has(condition.QueueDropsOldest, subject) || c.conditions.Has(condition.QueueRefusesNew, subject)
 }
 
 // Health implements [condition.Reporter].

@@ -39,7 +39,7 @@ func (q *Queue) Verify(ctx context.Context, found func(folder.Verified)) error {
 		found(v)
 		p = max(p, last) + 1
 	}
-	if err := q.ask(ctx, func() error { return q.verifyLetters(found) }); err != nil {
+	if err := q.keep.ask(ctx, func() error { return q.keep.verifyLetters(found) }); err != nil {
 		return err
 	}
 	return folder.VerifyQuarantine(ctx, q.shelf.Dir, found)
@@ -56,22 +56,22 @@ func (q *Queue) verifySegment(s *folder.Stored) error {
 }
 
 // verifyLetters reads the dead letters. Damaged ones are repaired.
-func (q *Queue) verifyLetters(found func(folder.Verified)) error {
-	if err := q.turnOver(true); err != nil {
+func (k *keeper) verifyLetters(found func(folder.Verified)) error {
+	if err := k.turnOver(true); err != nil {
 		return err
 	}
-	l := &q.letters
+	l := &k.letters
 	var failed error
 	for _, s := range slices.Clone(l.shelf.Segments) {
 		s.Verified = false
-		_, err := q.readSegment(s, max(s.First, l.from), func(folder.DeadLetter) (bool, error) { return true, nil })
-		v := folder.Verified{File: q.name(s.Path), Bytes: s.Bytes, Count: s.Waiting(), Damage: err}
+		_, err := k.readSegment(s, max(s.First, l.from), func(folder.DeadLetter) (bool, error) { return true, nil })
+		v := folder.Verified{File: k.name(s.Path), Bytes: s.Bytes, Count: s.Waiting(), Damage: err}
 		if err != nil {
 			v.Count = bridge.Count{}
 		}
 		found(v)
 		if segment.IsDamage(err) {
-			failed = errors.Join(failed, q.repair(&l.shelf, s))
+			failed = errors.Join(failed, k.repair(&l.shelf, s))
 		}
 	}
 	return failed

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/condition"
+	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
+	"fieldbridge/store/memory"
+)
+
+// core is what the queue and its keeper share: the account and the memory under one
+// lock, so that the ledger adds up at every instant, and how one wakes the other.
+type core struct {
+	cfg     atomic.Pointer[Config] // changed by Apply alone
+	log     *slog.Logger
+	run     string
+	started time.Time    // of the run, with a monotonic clock
+	before  int64        // run time of the folder before this run, ms
+	shelf   folder.Shelf // of the readings
+
+	wake   chan struct{}    // one value: the keeper looks at alarm again
+	stop   chan struct{}    // closed by Close
+	nudges [2]chan struct{} // one value per lane: there may be something to claim
+	notice chan struct{}    // one value: there may be a new notice
+	files  sync.Mutex       // guards the open files of segments but the writer's, and the readers below
+	read   reading          // guarded by files
+
+	conditions condition.List // what is wrong, with a lock of its own
+
+	mu       sync.Mutex // guards all below; never held over I/O
+	closed   bool
+	online   bool
+	mem      *memory.Memory // what is not on disk, and who holds what
+	books    books.Books    // the account
+	full     bool           // and what is new is dropped
+	rereadAt int64          // when to try again what could not be read; 0: nothing
+	alarm    int64          // when the keeper looks next, ns since started; 0: not set
+	ackDue   int64          // when the record of acknowledgements is due; 0: it is up to date
+	dead     []burial       // not yet on disk
+	metaDue  bool           // meta is to be written
+	noticeAt int64          // when to tell of dead letters; 0: not
+	stats    stats
+}
+
+// now returns the time since the run began, in ns.
+func (c *core) now() int64 { return int64(time.Since(c.started)) }
+
+// uptime returns the run time of the folder, in ms.
+func (c *core) uptime() int64 { return c.before + time.Since(c.started).Milliseconds() }
+
+// waitLocked returns how long a waiting sensor's batch waits for a commit.
+func (c *core) waitLocked() time.Duration {
+	if c.online {
+		return waitOnline
+	}
+	return waitOffline
+}
+
+// alarmLocked makes the keeper look at time at or before.
+func (c *core) alarmLocked(at int64) {
+	at = max(at, 1)
+	if c.alarm != 0 && c.alarm <= at {
+		return
+	}
+	c.alarm = at
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *core) nudge(which bridge.Lane) {
+	select {
+	case c.nudges[which] <- struct{}{}:
+	default:
+	}
+}
+
+func (c *core) nudgeBoth() {
+	c.nudge(bridge.Fresh)
+	c.nudge(bridge.Backlog)
+}
+
+// doneOnDiskLocked accounts for a batch that is done, if it is on disk.
+func (c *core) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
+	if p >= c.mem.Base() {
+		return
+	}
+	if s := c.shelf.Of(p); s != nil {
+		s.Done = s.Done.Add(n)
+		if s.Done == s.Written && s != c.shelf.Segments[len(c.shelf.Segments)-1] {
+			c.alarmLocked(c.now()) // it can be removed
+		}
+	}
+	c.acksDueLocked()
+}
+
+// acksDueLocked makes a new record of acknowledgements due in a while.
+func (c *core) acksDueLocked() {
+	after := ackEvery
+	if c.online && c.books.Ledger().Waiting.Batches > c.mem.Pending().Batches {
+		after = ackEveryDraining
+	}
+	if due := c.now() + int64(after); c.ackDue == 0 || due < c.ackDue {
+		c.ackDue = due
+	}
+	c.alarmLocked(c.ackDue)
+}
+
+// burial is a dead letter that is not yet on disk.
+type burial struct {
+	position bridge.Position
+	batch    bridge.Batch // if it was in memory, else it is in a segment
+	inMemory bool
+	counted  bool // in what is done of its segment
+	cause    string
+	count    bridge.Count
+	safe     func(error)
+}
+
+// segmentSize returns how large a segment of a shelf grows, in bytes. Dead letters
+// are dropped a segment at a time, so theirs have a quarter of what they may take.
+func (c *core) segmentSize(sh *folder.Shelf) int64 {
+	cfg := c.cfg.Load()
+	if sh.Dead {
+		return min(cfg.segmentSize(), cfg.tenth()/4)
+	}
+	return cfg.segmentSize()
+}
+
+// name returns the name of a file below the folder of the queue, for people.
+func (c *core) name(path string) string {
+	if name, err := filepath.Rel(c.shelf.Dir, path); err == nil {
+		return name
+	}
+	return path
+}
+
+// metaDueLocked makes the keeper write the index.
+func (c *core) metaDueLocked() {
+	c.metaDue = true
+	c.alarmLocked(c.now())
+}
+
+// postLocked passes on what the books have to say after they were changed: the
+// index is to be written, the cloud is to be told.
+func (c *core) postLocked() {
+	if c.books.Changed() {
+		c.metaDueLocked()
+	}
+	switch c.books.News() {
+	case books.NewsNow:
+		c.noticeNew()
+	case books.NewsLater:
+		c.noticeLaterLocked()
+	}
+}
+
+func (c *core) noticeNew() {
+	select {
+	case c.notice <- struct{}{}:
+	default:
+	}
+}
+
+func (c *core) noticeLaterLocked() {
+	if c.noticeAt == 0 {
+		c.noticeAt = c.now() + int64(noticeDelay)
+		c.alarmLocked(c.noticeAt)
+	}
+}
+
+// dropLocked accounts for the batches in gaps, n together, that are given up for
+// cause.
+func (c *core) dropLocked(gaps []books.Span, n bridge.Count, cause string, since, until int64) {
+	c.books.Drop(gaps, n, cause, since, until)
+	c.lostLocked(n)
+}
+
+// damageLocked accounts for the batches in gaps, n together, that cannot be read
+// any more.
+func (c *core) damageLocked(gaps []books.Span, n bridge.Count, since, until int64) {
+	c.books.Damage(gaps, n, since, until)
+	c.lostLocked(n)
+}
+
+// lostLocked ends the claims of what is lost.
+func (c *core) lostLocked(n bridge.Count) {
+	c.postLocked()
+	if n.Batches > 0 {
+		c.mem.Lose(c.books.Done)
+	}
+}
+
+// noticeDelay is how long a dead letter waits before the cloud is told, so that
+// its neighbours share a notice: a topic that is refused for good would cost one
+// for each message.
+const noticeDelay = time.Second
