@@ -110,7 +110,7 @@ func (s Sensor) validateDevice(r *setting.Problems, f *topic.Filter) {
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "device")
 	case t.Fixed() && !bridge.ValidDevice(s.Device):
-		r.Add(fmt.Sprintf("%q can't name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
+		r.Add(fmt.Sprintf("%q cannot name a device", s.Device), "use 1 to 64 letters, digits, '.', '_' or '-'", "device")
 	}
 }
 
@@ -125,7 +125,7 @@ func (s Sensor) validatePoint(r *setting.Problems, f *topic.Filter) {
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "point")
 	case t.Fixed() && !bridge.ValidPoint(s.Point):
-		r.Add(fmt.Sprintf("%q can't name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
+		r.Add(fmt.Sprintf("%q cannot name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
 	}
 }
 

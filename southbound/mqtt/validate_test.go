@@ -37,14 +37,14 @@ func TestValidate(t *testing.T) {
 		{"bad topic", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/#/b"}, "sensors.s.topic: last level"},
 		{"no device", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/+", Point: "p"}, "sensors.s.topic: no {device}"},
 		{"device capture", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/{x}", Device: "{y}", Point: "p"}, "sensors.s.device: {y} is not captured: (it captures {x})"},
-		{"device name", inlet.Broker{}, Sensor{Broker: "local", Topic: "a", Device: "a b", Point: "p"}, `sensors.s.device: "a b" can't name`},
+		{"device name", inlet.Broker{}, Sensor{Broker: "local", Topic: "a", Device: "a b", Point: "p"}, `sensors.s.device: "a b" cannot name`},
 		{"no point", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}"}, "sensors.s: neither point nor points"},
-		{"point name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"}, `sensors.s.point: can't name: "wind_speed"`},
+		{"point name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"}, `sensors.s.point: cannot name: "wind_speed"`},
 		{"point and points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a", Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
 		{"type with points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: payload.Value{Type: "bool"}, Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
-		{"points name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"B": {Path: "b"}}}, `sensors.s.points.B: can't name: "b"`},
+		{"points name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"B": {Path: "b"}}}, `sensors.s.points.B: cannot name: "b"`},
 		{"no path", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"b": {}}}, "sensors.s.points.b: no path"},
-		{"type", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "flaot64"}}, `sensors.s.type: no type: did you mean "float64"?`},
+		{"type", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "flaot64"}}, `sensors.s.type: not a type: did you mean "float64"?`},
 		{"scale", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
 		{"qos", inlet.Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: 3 is no QoS"},
 		{"local qos", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)}, "sensors.s.qos: sensor decides"},
@@ -88,47 +88,20 @@ func TestValidateAll(t *testing.T) {
 	}
 }
 
-func TestValidatePayload(t *testing.T) {
-	points := func(p payload.Point) Sensor { return Sensor{Points: payload.Points{"p": p}} }
-	yes := true
+// Limits of a rule are checked.
+func TestValidateLimits(t *testing.T) {
 	for _, c := range []struct {
 		sensor Sensor
-		want   string // paths of the problems
+		want   string
 	}{
-		{Sensor{Points: payload.AllPoints()}, ""},
-		{Sensor{Points: payload.Points{"*": {}}}, "points.* points.*"},
-		{Sensor{Points: payload.AllPoints(), Format: "csv"}, "points"},
-		{Sensor{Points: payload.AllPoints(), Value: payload.Value{OnChange: &yes}}, ""},
-		{Sensor{Points: payload.AllPoints(), Value: payload.Value{Enum: map[int64]string{}, TrueWhen: []string{"x"}}}, "enum true_when"},
-		{Sensor{Point: "p", Format: "csv"}, "format"},
-		{Sensor{Points: payload.Points{"p": {Column: 1}}, Format: "csv", SkipLines: -1}, "skip_lines"},
-		{Sensor{Points: payload.Points{"p": {Path: "x"}}, SkipLines: 1}, "skip_lines"},
-		{Sensor{Point: "p", Format: "xml"}, "format format"},
-		{Sensor{Point: "p", Time: &payload.Time{Path: "t"}}, "time"},
-		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{}}, "time"},
-		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{Path: "t", Format: "unixx"}}, "time.format"},
-		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Time: &payload.Time{Path: "t", Zone: "Europe/Brno"}}, "time.zone"},
-		{Sensor{Points: payload.Points{"p": {Column: 1}}, Format: "csv", Time: &payload.Time{Path: "t"}}, "time.path time"},
-		{Sensor{Points: payload.Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
-		{points(payload.Point{Column: 1}), "points.p.column points.p"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
-		{points(payload.Point{Path: "x", Value: payload.Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Type: "string", Deadband: &setting.Deadband{Value: 1}}}), "points.p.deadband"},
-		{points(payload.Point{Path: "x", Value: payload.Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}), "points.p.report.as"},
 		{Sensor{Point: "p", MaxDevices: -1}, "max_devices"},
 		{Sensor{Point: "p", Expect: setting.Duration(time.Millisecond)}, "expect"},
 	} {
 		s := c.sensor
 		s.Broker, s.Topic = "local", "{device}"
-		var got []string
-		for _, p := range embeddedConfig(sensor("s", s)).Validate() {
-			got = append(got, strings.TrimPrefix(strings.Join(p.Path[1:], "."), "s."))
-		}
-		if g := strings.Join(got, " "); g != c.want {
-			t.Errorf("%+v: got problems at %q, want %q", c.sensor, g, c.want)
+		problems := embeddedConfig(sensor("s", s)).Validate()
+		if len(problems) != 1 || strings.Join(problems[0].Path, ".") != "sensors.s."+c.want {
+			t.Errorf("%+v: got %+v, want a problem at %s", c.sensor, problems, c.want)
 		}
 	}
 }

@@ -26,7 +26,7 @@ type Settings struct {
 // Points are the points of a sensor by name, or all that a payload has.
 type Points map[string]Point
 
-// everything is the key of Points that stands for all; it can't name a point.
+// everything is the key of Points that stands for all; it cannot name a point.
 const everything = "*"
 
 // UnmarshalText reads the word all.

@@ -17,7 +17,7 @@ const maxLines = 1000
 // ReadLines returns those of the rule's points that the lines of a payload have,
 // one result for each line. Fields are separated by commas, or by semicolons if
 // there is one in the first line: where the comma is in numbers, semicolons
-// separate. A line that can't be read hurts no other.
+// separate. A line that cannot be read hurts no other.
 func (r *Rule) ReadLines(payload []byte, at time.Time) ([]Result, Fault) {
 	if len(payload) == 0 {
 		return nil, FaultEmpty

@@ -11,8 +11,8 @@ const (
 	FaultEmpty             // no payload at all
 	FaultJSON              // not valid JSON
 	FaultDeep              // JSON nested too deep
-	FaultName              // what the topic captured can't name a device or point
-	FaultMissing           // none of the rule's points is in the payload
+	FaultName              // what the topic captured cannot name a device or point
+	FaultMissing           // the payload has no point of the rule
 	FaultType              // a value is of another type
 	FaultRange             // a value is outside the range of its type
 	FaultNaN               // NaN or infinity
@@ -23,32 +23,43 @@ const (
 	FaultUnborn            // a Sparkplug node whose birth was not seen
 	FaultGap               // a Sparkplug message is missing
 	FaultAlias             // a Sparkplug metric that no birth named
-	FaultUnsupported       // a Sparkplug metric that is no value: bytes, a file, a property set
+	FaultUnsupported       // a Sparkplug metric without a value: bytes, a file, a property set
 	FaultPoints            // more points than a payload or device may have
 	FaultDevices           // the rule has its most devices already
 	Faults                 // how many there are
 )
 
-var faultNames = [Faults]string{"none", "empty", "not_json", "too_deep", "name", "missing", "wrong_type", "out_of_range",
-	"not_a_number", "not_csv", "too_many_lines", "time",
-	"not_sparkplug", "not_born", "sequence_gap", "unknown_alias", "not_a_value", "too_many_points", "too_many_devices"}
+// faultWords are the name of each fault, and what it is for people.
+var faultWords = [Faults]struct{ name, text string }{
+	FaultNone:        {"none", ""},
+	FaultEmpty:       {"empty", "the payload is empty"},
+	FaultJSON:        {"not_json", "the payload is not valid JSON"},
+	FaultDeep:        {"too_deep", "the JSON is nested more than 64 deep"},
+	FaultName:        {"name", "the topic has no usable name"},
+	FaultMissing:     {"missing", "the payload has none of the rule's points"},
+	FaultType:        {"wrong_type", "the value is not of the point's type"},
+	FaultRange:       {"out_of_range", "the value is outside the range of its type"},
+	FaultNaN:         {"not_a_number", "the value is NaN or infinite"},
+	FaultCSV:         {"not_csv", "the payload is not valid CSV"},
+	FaultLines:       {"too_many_lines", "the CSV has more than 1000 lines"},
+	FaultTime:        {"time", "there is no usable time where time says: that of arrival is taken"},
+	FaultSparkplug:   {"not_sparkplug", "the payload is not Sparkplug B"},
+	FaultUnborn:      {"not_born", "the node's birth was not seen: it is asked for again"},
+	FaultGap:         {"sequence_gap", "a message of the node is missing: its birth is asked for again"},
+	FaultAlias:       {"unknown_alias", "a metric that the birth did not name: it is asked for again"},
+	FaultUnsupported: {"not_a_value", "a metric is bytes, a file or a property set: it is left out"},
+	FaultPoints:      {"too_many_points", "there are more points than can be taken"},
+	FaultDevices:     {"too_many_devices", "the rule has as many devices as max_devices allows"},
+}
 
-var faultTexts = [Faults]string{"", "the payload is empty", "the payload is not valid JSON", "the JSON is nested more than 64 deep",
-	"the topic has no usable name", "the payload has none of the rule's points", "the value is not of the point's type",
-	"the value is outside the range of its type", "the value is NaN or infinite", "the payload is not valid CSV", "the CSV has more than 1000 lines",
-	"there is no usable time where time says: that of arrival is taken",
-	"the payload is not Sparkplug B", "the node's birth was not seen: it is asked for again", "a message of the node is missing: its birth is asked for again",
-	"a metric that the birth did not name: it is asked for again",
-	"a metric is bytes, a file or a property set: it is left out", "there are more points than can be taken", "the rule has as many devices as max_devices allows"}
-
-func (f Fault) String() string { return faultNames[f] }
+func (f Fault) String() string { return faultWords[f].name }
 
 // Text says for people what is wrong, with a point or, if that is "", at all.
 func (f Fault) Text(point string) string {
 	if point != "" {
-		return point + ": " + faultTexts[f]
+		return point + ": " + faultWords[f].text
 	}
-	return faultTexts[f]
+	return faultWords[f].text
 }
 
 // ValueFault returns the fault that a bad value stands for. A sensor that says

@@ -87,7 +87,7 @@ func (out *Result) leaf(name string, v gjson.Result, worst *Fault) {
 }
 
 // numberValue reads a number of no known type: float64, but for integers that
-// it can't hold.
+// it cannot hold.
 func numberValue(raw string) bridge.Value {
 	v := Type{Kind: KindFloat64, Bits: 64}.parse(raw)
 	if f, ok := v.Float(); !ok || math.Abs(f) < 1<<53 {

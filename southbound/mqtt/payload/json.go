@@ -12,7 +12,7 @@ import (
 // recurses, so something must be the limit.
 const maxDepth = 64
 
-// jsonFault says why payload can't be read as JSON, FaultNone if it can: gjson
+// jsonFault says why payload cannot be read as JSON, FaultNone if it can: gjson
 // finds values in anything and must be given valid JSON only.
 func jsonFault(payload []byte) Fault {
 	depth, deepest, quoted := 0, 0, false

@@ -102,7 +102,7 @@ type extract struct {
 func newExtract(name string, p Point) (extract, error) {
 	typ, ok := LookupType(p.typeName())
 	if !ok {
-		return extract{}, fmt.Errorf("%q is no type", p.Type)
+		return extract{}, fmt.Errorf("%q is not a type", p.Type)
 	}
 	e := extract{path: p.Path, column: p.Column, typ: typ, scaling: bridge.NewScaling(p.Scale, p.Offset),
 		trueWhen: p.TrueWhen, falseWhen: p.FalseWhen}
@@ -117,8 +117,8 @@ func newExtract(name string, p Point) (extract, error) {
 	return e, nil
 }
 
-// typeName returns the type: what there are only integers or bools for needs
-// none.
+// typeName returns the type: it need not be given where only integers or only
+// bools make sense.
 func (v *Value) typeName() string {
 	switch {
 	case v.Type != "":

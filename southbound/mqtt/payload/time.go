@@ -29,7 +29,7 @@ func newClock(c *Time) (*clock, error) {
 	k := &clock{path: c.Path, column: c.Column}
 	var err error
 	if k.zone, err = time.LoadLocation(c.Zone); err != nil {
-		return nil, fmt.Errorf("%q is no time zone", c.Zone)
+		return nil, fmt.Errorf("%q is not a time zone", c.Zone)
 	}
 	switch c.Format {
 	case "", "iso8601":
@@ -43,7 +43,8 @@ func newClock(c *Time) (*clock, error) {
 		k.unit = 1
 	default:
 		if !strings.Contains(c.Format, "2006") && !strings.Contains(c.Format, "06") {
-			return nil, fmt.Errorf("%q is neither iso8601, unix, unix_ms, unix_us, unix_ns nor a layout of Go's with the year as 2006", c.Format)
+			return nil, fmt.Errorf("%q is neither iso8601, unix, unix_ms, unix_us, unix_ns "+
+				"nor a layout of Go's with the year as 2006", c.Format)
 		}
 		k.layout = c.Format
 	}
@@ -54,11 +55,14 @@ var errTime = errors.New("no time")
 
 // isoLayouts are the forms of ISO 8601 that sensors use; fractions of a second
 // are read with all of them.
-var isoLayouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02T15:04:05Z0700",
-	"2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405"}
+var isoLayouts = []string{
+	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05",
+	"2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
+	"2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405",
+}
 
-// read returns the time that a text says. A time before 2000 or after 2100 is
-// none: it is what a sensor has that does not know the time.
+// read returns the time that a text says. A time before 2000 or after 2100 does
+// not count: it is what a sensor says that does not know the time.
 func (k *clock) read(text string) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	t, err := k.parse(text)

@@ -15,7 +15,7 @@ import (
 func (s Settings) Validate() []setting.Problem {
 	var r setting.Problems
 	if !slices.Contains([]string{"", JSON, CSV, Sparkplug}, s.Format) {
-		r.Add(fmt.Sprintf("%q is no format", s.Format), "use json, csv or sparkplug-b", "format")
+		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv or sparkplug-b", "format")
 	}
 	if s.Format != CSV {
 		r.Misplaced(map[string]bool{"skip_lines": s.SkipLines != 0}, " is for format: csv")
@@ -79,7 +79,8 @@ func (s Settings) validateSingle() []setting.Problem {
 func (s Settings) validatePoint(name string, p Point) []setting.Problem {
 	var r setting.Problems
 	if !bridge.ValidPoint(name) {
-		r.AddOnKey(fmt.Sprintf("%q can't name a point", name), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(name)))
+		r.AddOnKey(fmt.Sprintf("%q cannot name a point", name),
+			fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(name)))
 	}
 	s.validatePlace(&r, p.Path, p.Column, "the point")
 	return append(r, p.validate()...)
@@ -107,7 +108,8 @@ func (s Settings) validateTime(r *setting.Problems) {
 	if _, err := newClock(&Time{Zone: s.Time.Zone}); err != nil {
 		r.Add(err.Error(), "use a name of the IANA time zones, as Europe/Prague", "time", "zone")
 	} else if _, err := newClock(s.Time); err != nil {
-		r.Add(err.Error(), `use iso8601, unix, unix_ms, unix_us, unix_ns or a layout, as "02.01.2006 15:04:05"`, "time", "format")
+		r.Add(err.Error(),
+			`use iso8601, unix, unix_ms, unix_us, unix_ns or a layout, as "02.01.2006 15:04:05"`, "time", "format")
 	}
 }
 
@@ -120,12 +122,14 @@ func (v Value) validate() []setting.Problem {
 	}
 	number, whole := t.Kind != KindBool && t.Kind != KindString, t.Kind == KindInt || t.Kind == KindUint
 	if !number {
-		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil, "deadband": v.Deadband != nil}, " is for numbers")
+		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil,
+			"deadband": v.Deadband != nil}, " is for numbers")
 	}
 	if !whole {
 		r.Misplaced(map[string]bool{"enum": v.Enum != nil}, " is for integers")
 	} else if v.Enum != nil {
-		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil}, " would change the number of an enum")
+		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil},
+			" would change the number of an enum")
 	}
 	if t.Kind != KindBool {
 		r.Misplaced(map[string]bool{"true_when": v.TrueWhen != nil, "false_when": v.FalseWhen != nil}, " is for type: bool")
@@ -161,5 +165,5 @@ func (v Value) unknownType(r *setting.Problems) {
 	if near := setting.Suggest(v.Type, names); near != "" {
 		fix = fmt.Sprintf("did you mean %q?", near)
 	}
-	r.Add(fmt.Sprintf("%q is no type", v.Type), fix, "type")
+	r.Add(fmt.Sprintf("%q is not a type", v.Type), fix, "type")
 }

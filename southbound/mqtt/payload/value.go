@@ -48,8 +48,8 @@ func LookupType(name string) (Type, bool) {
 	return valueTypes[i], true
 }
 
-// maxText is the longest text value in bytes. More is no reading but a
-// document, and would not fit into one message to the cloud.
+// maxText is the longest text value in bytes. More is a
+// document, not a reading, and would not fit into one message to the cloud.
 const maxText = 1024
 
 // value reads a value from text, which may be part of a larger buffer: the
@@ -169,8 +169,8 @@ func floatResult(v bridge.Value, err error) bridge.Value {
 	return bridge.Bad(bridge.ReasonType)
 }
 
-// wholeFloat makes an integer of 21.0 and 2.1e1; of what has a fraction it
-// makes none, since rounding would hide a wrong type.
+// wholeFloat makes an integer of 21.0 and 2.1e1. What has a fraction is bad,
+// since rounding would hide a wrong type.
 func (t Type) wholeFloat(s string) bridge.Value {
 	f, err := strconv.ParseFloat(s, 64)
 	switch {
@@ -197,7 +197,7 @@ func decimal(s string) bool {
 	return s != ""
 }
 
-// notDecimal tells the words for "no number" from what is no number at all.
+// notDecimal tells the words for "no value" from all other text.
 func notDecimal(s string) bridge.Value {
 	switch s := strings.ToLower(strings.TrimLeft(s[:min(len(s), 16)], "+-")); s {
 	case "nan", "inf", "infinity":

@@ -145,7 +145,8 @@ func (s *Client) connect(ctx context.Context, ingest inlet.Ingest) error {
 		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: timeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			s.messages.Add(1)
-			ingest(inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}, session.expectPublish(p.Packet))
+			m := inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}
+			ingest(m, session.expectPublish(p.Packet))
 			return true, nil
 		}},
 		OnClientError:      end,
@@ -263,7 +264,7 @@ func (s *Client) connectPacket() *paho.Connect {
 		p.Username, p.UsernameFlag = s.config.Username, true
 	}
 	if s.config.PasswordFile != "" {
-		// A file that can't be read is the broker's refusal, which names the file.
+		// A file that cannot be read is the broker's refusal, which names the file.
 		if password, err := inlet.ReadPassword(s.config.PasswordFile); err == nil {
 			p.Password, p.PasswordFlag = password, true
 		}
@@ -277,12 +278,15 @@ func (s *Client) connectError(connack *paho.Connack, err error) error {
 	if fromPeer(err) { // with TLS 1.3 a refused certificate shows only here
 		return fmt.Errorf("%s: %w", what, explainTLS(err))
 	}
-	if connack == nil && strings.HasPrefix(s.config.URL, "mqtts:") && (s.config.TLS == nil || s.config.TLS.Certificate == "") {
+	anonymous := s.config.TLS == nil || s.config.TLS.Certificate == ""
+	if connack == nil && strings.HasPrefix(s.config.URL, "mqtts:") && anonymous {
 		// The alert may be lost when the broker closes at once.
-		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; or it speaks neither MQTT 5 nor 3.1.1", what, err)
+		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; "+
+			"or it speaks neither MQTT 5 nor 3.1.1", what, err)
 	}
 	if connack == nil {
-		return fmt.Errorf("%s: no answer that MQTT knows (%w): is this the address of a broker that speaks MQTT 5 or 3.1.1?", what, err)
+		return fmt.Errorf("%s: the answer is not MQTT (%w): "+
+			"is this the address of a broker that speaks MQTT 5 or 3.1.1?", what, err)
 	}
 	switch connack.ReasonCode {
 	case 0x84:
@@ -292,7 +296,8 @@ func (s *Client) connectError(connack *paho.Connack, err error) error {
 	case 0x86:
 		return fmt.Errorf("%s: bad user name or password: check username and password_file%s", what, s.passwordHint())
 	case 0x87:
-		return fmt.Errorf("%s: not authorized: check username and password_file, or the broker's access rules%s", what, s.passwordHint())
+		return fmt.Errorf("%s: not authorized: check username and password_file, or the broker's access rules%s",
+			what, s.passwordHint())
 	}
 	reason := packets.Connack{ReasonCode: connack.ReasonCode}
 	return fmt.Errorf("%s: refused with 0x%02x: %s", what, connack.ReasonCode, reason.Reason())
@@ -311,7 +316,8 @@ func (s *Client) passwordHint() string {
 
 func disconnectError(d *paho.Disconnect) error {
 	if d.ReasonCode == 0x8e {
-		return errors.New("disconnected: another client connected with the same client id: give each gateway its own client_id")
+		return errors.New("disconnected: another client connected with the same client id: " +
+			"give each gateway its own client_id")
 	}
 	p := packets.Disconnect{ReasonCode: d.ReasonCode}
 	return fmt.Errorf("disconnected by the broker with 0x%02x: %s", d.ReasonCode, p.Reason())

@@ -65,7 +65,7 @@ func (c *conn311) next() error {
 		case n == 0 && have < 5:
 			continue
 		case n <= 0:
-			return errors.New("the broker sends a packet whose length can't be read")
+			return errors.New("the broker sends a packet whose length cannot be read")
 		case length > maxMessage:
 			return fmt.Errorf("the broker sends a packet of %d bytes, more than %d", length, maxMessage)
 		}

@@ -99,7 +99,7 @@ func (s *Client) put() {
 		err = s.state.Put(s.stateKey(), b)
 	}
 	if err != nil {
-		s.log.Warn("can't remember the subscriptions: those of rules that are removed later stay at the broker", "err", err)
+		s.log.Warn("cannot remember the subscriptions: those of rules that are removed later stay at the broker", "err", err)
 	}
 }
 

@@ -28,7 +28,8 @@ func (c client5) subscribe(ctx context.Context, subs []Subscription) ([]byte, er
 	for _, s := range subs {
 		// Retained messages only if the subscription is new: after a
 		// reconnection they would be old readings with a new time.
-		packet.Subscriptions = append(packet.Subscriptions, paho.SubscribeOptions{Topic: s.Filter, QoS: s.QoS, RetainHandling: 1})
+		packet.Subscriptions = append(packet.Subscriptions,
+			paho.SubscribeOptions{Topic: s.Filter, QoS: s.QoS, RetainHandling: 1})
 	}
 	suback, err := c.Subscribe(ctx, packet)
 	if suback == nil {

@@ -45,7 +45,8 @@ var arrayTypes = map[uint64]struct {
 
 // several reports whether a type has several values.
 func several(datatype uint64) bool {
-	return datatype == typeDataSet || datatype == typeTemplate || datatype >= typeFirstArray && datatype <= typeDateTimeArray
+	return datatype == typeDataSet || datatype == typeTemplate ||
+		datatype >= typeFirstArray && datatype <= typeDateTimeArray
 }
 
 // leaves are the values in a message, each with its name and type. There are

@@ -14,7 +14,7 @@ import (
 // message is a Sparkplug B payload (Sparkplug 3.0.0, section 6.4.1), as far
 // as it is of use here.
 type message struct {
-	timestamp uint64 // ms since 1970, 0 if there is none
+	timestamp uint64 // ms since 1970, 0 if it does not say
 	seq       uint64
 	hasSeq    bool
 	metrics   []metric
@@ -26,7 +26,7 @@ type metric struct {
 	name      string
 	alias     uint64
 	hasAlias  bool
-	timestamp uint64 // ms since 1970, 0 if there is none
+	timestamp uint64 // ms since 1970, 0 if it does not say
 	datatype  uint64
 	null      bool
 	number    uint64 // bits of int_value, long_value, float_value, double_value or boolean_value

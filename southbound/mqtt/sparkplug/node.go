@@ -62,7 +62,7 @@ type Node[B any] struct {
 // known is a metric that a birth named, or one of its values.
 type known struct {
 	datatype uint64
-	point    string // "" if it is no value
+	point    string // "" if it has no value
 	typ      payload.Type
 }
 

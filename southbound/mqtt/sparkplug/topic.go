@@ -13,7 +13,8 @@ type Topic struct {
 // Namespace is the first level of the topics.
 const Namespace = "spBv1.0"
 
-// ParseTopic reads a topic, and reports false for what is no message of a node or device.
+// ParseTopic reads the topic of a message of a node or device, and reports false
+// for any other.
 func ParseTopic(topic string) (Topic, bool) {
 	parts := strings.Split(topic, "/")
 	if len(parts) < 4 || len(parts) > 5 || parts[0] != Namespace {
@@ -34,7 +35,7 @@ func ParseTopic(topic string) (Topic, bool) {
 
 // Name returns what the device is called: NODE for a node, NODE.DEVICE for a
 // device of it; GROUP first if the rule takes several groups. It may have
-// letters that the name of a device can't have.
+// letters that the name of a device cannot have.
 func (t Topic) Name(groups bool) string {
 	name := t.Node
 	if t.Device != "" {

@@ -104,7 +104,8 @@ func Row(no *int32, name string, on bool) []byte {
 	if no != nil {
 		first = protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(uint32(*no)))
 	}
-	return Fields(nil, 1, first, Fields(nil, 6, []byte(name)), protowire.AppendVarint(protowire.AppendTag(nil, 5, protowire.VarintType), protowire.EncodeBool(on)))
+	last := protowire.AppendVarint(protowire.AppendTag(nil, 5, protowire.VarintType), protowire.EncodeBool(on))
+	return Fields(nil, 1, first, Fields(nil, 6, []byte(name)), last)
 }
 
 // Members writes a template with members.
