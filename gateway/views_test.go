@@ -33,7 +33,8 @@ func TestConditionInAllViews(t *testing.T) {
 		err = json.Unmarshal(page, &health)
 	}
 	// While it is an alarm, /healthz says 503, which Get takes for an error.
-	if err != nil || health.Status != "degraded" || len(health.Conditions) != 1 || health.Conditions[0].String() != c.String() {
+	if err != nil || health.Status != "degraded" || len(health.Conditions) != 1 ||
+		health.Conditions[0].String() != c.String() {
 		t.Errorf("/healthz: %v: %s", err, page)
 	}
 	if problems := shadowReport(g.Status())["problems"].([]any); len(problems) != 1 || problems[0] != c.String() {

@@ -28,24 +28,20 @@ func commandsCommand() *cobra.Command {
 		if len(args) > 1 {
 			return misuse(fmt.Errorf("%q is neither off nor on", args[0]))
 		}
-		return turnCommands(ctx, turn, args, *asJSON, stdout)
+		dir, err := queueDir(args)
+		if err != nil {
+			return err
+		}
+		status, running, err := control.TurnAt(ctx, dir, control.Turn(turn))
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(stdout, status)
+		}
+		fmt.Fprintln(stdout, commandsText(status, running))
+		return nil
 	})
-}
-
-func turnCommands(ctx context.Context, turn string, args []string, asJSON bool, stdout io.Writer) error {
-	dir, err := queueDir(args)
-	if err != nil {
-		return err
-	}
-	status, running, err := control.TurnAt(ctx, dir, control.Turn(turn))
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(stdout, status)
-	}
-	fmt.Fprintln(stdout, commandsText(status, running))
-	return nil
 }
 
 // commandsText says it for people.

@@ -163,27 +163,23 @@ func fleetPolicyCommand() *cobra.Command {
 	account := c.Flags().String("account", "", "the `ID` of the AWS account, 12 digits")
 	region := c.Flags().String("region", "", "the AWS `REGION`, if the endpoint does not name it")
 	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-		return fleetPolicy(args[0], *account, *region, stdout, stderr)
+		if len(*account) != 12 || strings.Trim(*account, "0123456789") != "" {
+			return misuse(errors.New("say --account ID, the 12 digits of the AWS account"))
+		}
+		each, err := configs.LoadEach(args[0])
+		if err != nil {
+			return wrongFile(err)
+		}
+		policy, err := configs.PolicyFor(each, *region, *account)
+		if err != nil {
+			return misuse(err)
+		}
+		if compact, err := json.Marshal(policy); err == nil && len(compact) > configs.MaxPolicy {
+			fmt.Fprintf(stderr, "warning: the policy has %d characters, AWS takes %d: let topics differ by {gateway} and not "+
+				"by labels or client ids\n", len(compact), configs.MaxPolicy)
+		}
+		return printJSON(stdout, policy)
 	})
-}
-
-func fleetPolicy(file, account, region string, stdout, stderr io.Writer) error {
-	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
-		return misuse(errors.New("say --account ID, the 12 digits of the AWS account"))
-	}
-	each, err := configs.LoadEach(file)
-	if err != nil {
-		return wrongFile(err)
-	}
-	policy, err := configs.PolicyFor(each, region, account)
-	if err != nil {
-		return misuse(err)
-	}
-	if compact, err := json.Marshal(policy); err == nil && len(compact) > configs.MaxPolicy {
-		fmt.Fprintf(stderr, "warning: the policy has %d characters, AWS takes %d: let topics differ by {gateway} and not "+
-			"by labels or client ids\n", len(compact), configs.MaxPolicy)
-	}
-	return printJSON(stdout, policy)
 }
 
 // printJSON prints a value for programs.

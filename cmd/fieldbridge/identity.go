@@ -40,25 +40,21 @@ func identityCheckCommand() *cobra.Command {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge identity check FILE'"))
 		}
-		return identityCheck(ctx, args[0], *gateway, *force, *asJSON, stdout)
+		loaded, err := configs.LoadGateway(args[0], *gateway)
+		if err != nil {
+			return wrongFile(err)
+		}
+		report := identity.Check(ctx, identityOptions(ctx, &loaded.Config, *force))
+		if !*asJSON {
+			fmt.Fprint(stdout, report.Text())
+		} else if err := printJSON(stdout, report); err != nil {
+			return err
+		}
+		if !report.OK {
+			return exit(exitFailed)
+		}
+		return nil
 	})
-}
-
-func identityCheck(ctx context.Context, file, gateway string, force, asJSON bool, stdout io.Writer) error {
-	loaded, err := configs.LoadGateway(file, gateway)
-	if err != nil {
-		return wrongFile(err)
-	}
-	report := identity.Check(ctx, identityOptions(ctx, &loaded.Config, force))
-	if !asJSON {
-		fmt.Fprint(stdout, report.Text())
-	} else if err := printJSON(stdout, report); err != nil {
-		return err
-	}
-	if !report.OK {
-		return exit(exitFailed)
-	}
-	return nil
 }
 
 // identityOptions returns what to check. force connects beside a running

@@ -26,19 +26,15 @@ func reloadCommand() *cobra.Command {
 		if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
 			return misuse(err)
 		}
-		return reload(ctx, args, control.Reload{Confirm: wait.D(), Good: float64(share)}, stdout)
+		dir, err := queueDir(args)
+		if err != nil {
+			return err
+		}
+		done, err := control.ReloadPage.Ask(ctx, dir, control.Reload{Confirm: wait.D(), Good: float64(share)})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout, done)
+		return nil
 	})
-}
-
-func reload(ctx context.Context, args []string, r control.Reload, stdout io.Writer) error {
-	dir, err := queueDir(args)
-	if err != nil {
-		return err
-	}
-	done, err := control.ReloadPage.Ask(ctx, dir, r)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(stdout, done)
-	return nil
 }

@@ -27,7 +27,28 @@ func valuesCommand() *cobra.Command {
 		if len(args) == 0 {
 			return misuse(errors.New("of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them"))
 		}
-		return values(ctx, args, *wait, *asJSON, stdout)
+		dir, err := queueDir(args[1:])
+		if err != nil {
+			return err
+		}
+		data, answer, err := awaitValues(ctx, dir, args[0], *wait)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			_, err := stdout.Write(data)
+			return err
+		}
+		t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+		for _, p := range answer.Points {
+			text := p.Text
+			if p.Bad != "" {
+				text = "bad: " + p.Bad
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
+		}
+		_ = t.Flush()
+		return nil
 	})
 }
 
@@ -47,31 +68,6 @@ func completeDevice(c *cobra.Command, args []string, _ string) ([]cobra.Completi
 		names = append(names, cobra.CompletionWithDesc(d.Device, d.Via))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-func values(ctx context.Context, rest []string, wait time.Duration, asJSON bool, stdout io.Writer) error {
-	dir, err := queueDir(rest[1:])
-	if err != nil {
-		return err
-	}
-	data, answer, err := awaitValues(ctx, dir, rest[0], wait)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		_, err := stdout.Write(data)
-		return err
-	}
-	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	for _, p := range answer.Points {
-		text := p.Text
-		if p.Bad != "" {
-			text = "bad: " + p.Bad
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
-	}
-	_ = t.Flush()
-	return nil
 }
 
 // awaitValues asks until there is a reading.

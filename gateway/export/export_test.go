@@ -31,7 +31,8 @@ func TestExportFormats(t *testing.T) {
 2025-11-23T08:45:00.123Z,press,3k7q9x2m,7,boiler,on,true,good
 `,
 		"jsonl": `{"v":1,"gateway":"press","run":"3k7q9x2m","clock":"unsynced","batches":[` +
-			`{"seq":7,"device":"boiler","at":1763887500123,"points":{"temp":71.5,"name":"a \"b\",\n°C","count":5000000000,"on":true},` +
+			`{"seq":7,"device":"boiler","at":1763887500123,` +
+			`"points":{"temp":71.5,"name":"a \"b\",\n°C","count":5000000000,"on":true},` +
 			`"bad":{"energy":"exception_2"}}]}
 `,
 		"sitewise": `/press/boiler/temp,DOUBLE,1763887500,123000000,GOOD,71.5
