@@ -18,6 +18,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
 	"fieldbridge/southbound/modbus/modbustest"
 )
@@ -80,7 +81,7 @@ southbound:
 }
 
 // policy returns the policy of the configuration as the stand-in takes it.
-func (r *commandRig) policy() (p awsiottest.Policy) {
+func (r *commandRig) policy() (p rules.Policy) {
 	loaded, err := configs.Load(r.file)
 	if err != nil {
 		r.t.Fatal(err)
@@ -94,7 +95,7 @@ func (r *commandRig) policy() (p awsiottest.Policy) {
 		for _, arn := range s.Resource {
 			resources = append(resources, strings.TrimPrefix(arn, "arn:aws:iot:eu-central-1:123456789012:"))
 		}
-		p = append(p, awsiottest.Statement{Actions: s.Action, Resources: resources})
+		p = append(p, rules.Statement{Actions: s.Action, Resources: resources})
 	}
 	return p
 }
@@ -284,7 +285,7 @@ func TestMosquittoAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.cloud.SetPolicy(id.ID,
-		append(r.policy(), awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/answers/*"}}))
+		append(r.policy(), rules.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/answers/*"}}))
 	r.start()
 	app, err := r.cloud.Device("app")
 	if err != nil {

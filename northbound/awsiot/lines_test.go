@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
@@ -247,11 +248,11 @@ func TestLine50Session(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		closed := awsiottest.Policy{{Actions: []string{"iot:*"}, Resources: []string{"*"}},
+		closed := rules.Policy{{Actions: []string{"iot:*"}, Resources: []string{"*"}},
 			{Deny: true, Actions: []string{"iot:Publish"}, Resources: []string{"topic/plant/d3"}}}
 		r.cloud.SetPolicy(id.ID, closed)
 		time.Sleep(5 * time.Minute)
-		r.cloud.SetPolicy(id.ID, awsiottest.Policy{closed[0]})
+		r.cloud.SetPolicy(id.ID, rules.Policy{closed[0]})
 		if rejected := forwardAll(t, r, 1000, 5, 20*time.Minute); rejected == 0 {
 			t.Error("nothing was refused: the policy had no effect")
 		}

@@ -19,6 +19,7 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
@@ -89,7 +90,7 @@ type Cloud struct {
 	clients  map[string]*client // guarded by mu; connected, by client id
 	accepts  sync.WaitGroup
 
-	policies  map[string]Policy        // guarded by mu; by certificate id
+	policies  map[string]rules.Policy  // guarded by mu; by certificate id
 	rules     map[string]func(Message) // guarded by mu
 	retained  map[string]time.Time     // guarded by mu; when a topic was last retained
 	connected map[string]time.Time     // guarded by mu; the last CONNECT of a client id
@@ -109,7 +110,7 @@ func Start(o Options) (*Cloud, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Cloud{options: o, log: o.Log, addr: o.Listen, wires: make(map[*wire]struct{}),
-		registry: make(map[string]Status), clients: make(map[string]*client), policies: make(map[string]Policy),
+		registry: make(map[string]Status), clients: make(map[string]*client), policies: make(map[string]rules.Policy),
 		rules: make(map[string]func(Message)), retained: make(map[string]time.Time), connected: make(map[string]time.Time),
 		versions: make(map[string]uint64)}
 	c.shadows = things.NewShadows(c.say, o.ShadowDelay)

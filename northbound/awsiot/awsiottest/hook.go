@@ -11,6 +11,8 @@ import (
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 // What AWS IoT Core grants and allows.
@@ -36,8 +38,8 @@ type client struct {
 	who      *principal
 	session  string // identifier in events
 	version  uint64 // in events: the same for a connect and its disconnect
-	messages *bucket
-	bytes    *bucket
+	messages *rules.Bucket
+	bytes    *rules.Bucket
 	unacked  atomic.Int32 // QoS 1 messages whose PUBACK was not sent yet
 	requests atomic.Int32 // shadow requests not answered yet
 	resuming atomic.Bool  // a session is being resumed
@@ -160,7 +162,7 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 	proxy := c.server.NewClient(nil, mochi.LocalListener, cl.ID, true)
 	proxy.Properties.ProtocolVersion = 5
 	known := &client{mochi: cl, proxy: proxy, wire: s.wire, who: s.who, session: uuid(),
-		messages: newBucket(messageRate), bytes: newBucket(byteRate),
+		messages: rules.NewBucket(rules.MessageRate), bytes: rules.NewBucket(rules.ByteRate),
 		aliases: make(map[uint16]string), suback: make(map[uint16][]byte), silent: make(map[uint16]bool), subscribing: make(map[string]bool)}
 	known.resuming.Store(true)
 	s.client.Store(known)
@@ -284,7 +286,7 @@ func (h *hook) slow(cl *mochi.Client, size int) {
 	if h.cloud.options.Throttle == ThrottleOff || c == nil || c.mochi != cl {
 		return
 	}
-	if d := c.bytes.owe(float64(size)); d > 0 {
+	if d := c.bytes.Owe(float64(size)); d > 0 {
 		select {
 		case <-time.After(d):
 		case <-c.wire.closed:

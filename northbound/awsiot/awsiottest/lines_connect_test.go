@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 // The tests are named after the lines of the checklist of what AWS does, in the
@@ -130,7 +132,7 @@ func TestLine07ConnectDenied(t *testing.T) {
 	c, watcher := up(t, nil)
 	watcher.subscribe(1, "$aws/events/presence/connect_failed/+")
 	id := device(t, c, "gateway-2")
-	c.SetPolicy(id.ID, Policy{{Actions: []string{"iot:Publish"}, Resources: []string{"*"}}})
+	c.SetPolicy(id.ID, rules.Policy{{Actions: []string{"iot:Publish"}, Resources: []string{"*"}}})
 	if ack := dial(t, c, id).connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0x87 {
 		t.Errorf("CONNACK %v", ack)
 	}
@@ -138,7 +140,7 @@ func TestLine07ConnectDenied(t *testing.T) {
 		t.Errorf("event %v", e)
 	}
 	// A last will that may not be published is refused the same way.
-	c.SetPolicy(id.ID, append(Policy{{Deny: true, Actions: []string{"iot:Publish"}, Resources: []string{"topic/will"}}}, DefaultPolicy...))
+	c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:Publish"}, Resources: []string{"topic/will"}}}, rules.DefaultPolicy...))
 	ack := dial(t, c, id).connect("gateway-2", func(p *packets.Connect) {
 		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "will", []byte("x"), &packets.Properties{}
 	})
@@ -147,7 +149,7 @@ func TestLine07ConnectDenied(t *testing.T) {
 	}
 }
 
-var anyClient = Policy{{Actions: []string{"iot:*"}, Resources: []string{"*"}}}
+var anyClient = rules.Policy{{Actions: []string{"iot:*"}, Resources: []string{"*"}}}
 
 func TestLine08ClientIDs(t *testing.T) {
 	c := start(t, nil)

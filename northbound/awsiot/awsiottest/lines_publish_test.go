@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 // limited lets gateway-1 publish to open/#, subscribe to open/# and receive
 // open/read.
-var limited = Policy{
+var limited = rules.Policy{
 	{Actions: []string{"iot:Connect"}, Resources: []string{"*"}},
 	{Actions: []string{"iot:Publish"}, Resources: []string{"topic/open/*"}},
 	{Actions: []string{"iot:Subscribe"}, Resources: []string{"topicfilter/open/*"}},

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
+
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 func TestLine32FiltersPerSubscribe(t *testing.T) {
@@ -127,7 +129,7 @@ func TestLine38Retained(t *testing.T) {
 			t.Errorf("got %v", m)
 		}
 		id := device(t, c, "gateway-1")
-		c.SetPolicy(id.ID, append(Policy{{Deny: true, Actions: []string{"iot:RetainPublish"}, Resources: []string{"*"}}}, DefaultPolicy...))
+		c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:RetainPublish"}, Resources: []string{"*"}}}, rules.DefaultPolicy...))
 		r.publish("plant/q", 1, nil, retain)
 		if code := r.puback(); code != 0x87 {
 			t.Errorf("without iot:RetainPublish: 0x%02X", code)

@@ -1,10 +1,10 @@
 package awsiottest
 
-import "sync/atomic"
+import (
+	"sync/atomic"
 
-// Unit is the step in which AWS meters messages: 5 KB of payload, topic and
-// properties.
-const Unit = 5120
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
+)
 
 // Counts is what the stand-in has seen since it was started.
 type Counts struct {
@@ -23,7 +23,9 @@ type Counts struct {
 }
 
 type counters struct {
-	handshakes, unregistered, connects, refused, published, bytes, units, rejected, unacked, violations, otherUnits, ruleNotFound atomic.Uint64
+	handshakes, unregistered, connects, refused, published, bytes, units, rejected, unacked, violations atomic.Uint64
+
+	otherUnits, ruleNotFound atomic.Uint64
 }
 
 // Counts returns the counts so far.
@@ -39,10 +41,8 @@ func (c *Cloud) Counts() Counts {
 func (n *counters) accepted(size int) {
 	n.published.Add(1)
 	n.bytes.Add(uint64(size))
-	n.units.Add(units(size))
+	n.units.Add(rules.Units(size))
 }
 
 // other meters what is no message of a device.
-func (n *counters) other(size int) { n.otherUnits.Add(units(size)) }
-
-func units(size int) uint64 { return uint64(max(1, (size+Unit-1)/Unit)) }
+func (n *counters) other(size int) { n.otherUnits.Add(rules.Units(size)) }

@@ -94,7 +94,7 @@ func (h *hook) throttled(c *client, m *Message) bool {
 	if h.cloud.options.Throttle == ThrottleOff {
 		return false
 	}
-	if !c.messages.take(1) {
+	if !c.messages.Take(1) {
 		return true
 	}
 	if !m.Retain {

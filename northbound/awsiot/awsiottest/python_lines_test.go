@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 // TestPythonLines tries the lines of the checklist with a client that shares no
@@ -25,7 +27,7 @@ func TestPythonLines(t *testing.T) {
 	id := device(t, c, "gateway-1")
 	device(t, strict, "gateway-1")
 	all := []string{"*"}
-	c.SetPolicy(id.ID, Policy{{Actions: []string{"iot:*"}, Resources: all},
+	c.SetPolicy(id.ID, rules.Policy{{Actions: []string{"iot:*"}, Resources: all},
 		{Deny: true, Actions: []string{"iot:Connect"}, Resources: []string{"client/forbidden"}},
 		{Deny: true, Actions: []string{"iot:Receive"}, Resources: []string{"topic/secret/*"}},
 		{Deny: true, Actions: []string{"iot:Subscribe"}, Resources: []string{"topicfilter/closed/*"}}})

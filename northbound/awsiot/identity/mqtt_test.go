@@ -10,6 +10,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
 func TestClosedWithoutConnack(t *testing.T) {
@@ -22,9 +23,9 @@ func TestClosedWithoutConnack(t *testing.T) {
 
 func TestNotAuthorized(t *testing.T) {
 	t.Parallel()
-	publish := awsiottest.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/plant/*"}}
-	connect := awsiottest.Statement{Actions: []string{"iot:Connect"}, Resources: []string{"client/press-line-2"}}
-	for name, policy := range map[string]awsiottest.Policy{"connect-denied": {publish}, "will-denied": {publish, connect}} {
+	publish := rules.Statement{Actions: []string{"iot:Publish"}, Resources: []string{"topic/plant/*"}}
+	connect := rules.Statement{Actions: []string{"iot:Connect"}, Resources: []string{"client/press-line-2"}}
+	for name, policy := range map[string]rules.Policy{"connect-denied": {publish}, "will-denied": {publish, connect}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
@@ -173,7 +174,7 @@ func TestOtherClientID(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	c := r.cloud(nil)
-	c.SetPolicy(r.issue("press-line-2", awsiottest.Terms{}).ID, awsiottest.Policy{})
+	c.SetPolicy(r.issue("press-line-2", awsiottest.Terms{}).ID, rules.Policy{})
 	r.o.Config.ClientID = "press-2"
 	report := Check(t.Context(), r.o)
 	fails(t, report, Connect)
