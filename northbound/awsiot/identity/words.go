@@ -29,11 +29,6 @@ func inDays(d time.Duration) string {
 	return "in " + text
 }
 
-// validity says from when to when a certificate is valid.
-func (c *check) validity(cert *x509.Certificate) string {
-	return fmt.Sprintf("%s to %s (%s)", day(cert.NotBefore), day(cert.NotAfter), inDays(cert.NotAfter.Sub(c.now)))
-}
-
 // took writes a time span in milliseconds.
 func took(d time.Duration) string {
 	if d < 10*time.Millisecond {
