@@ -2,10 +2,7 @@ package store
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"fieldbridge/bridge"
@@ -154,53 +151,10 @@ func (k *keeper) used() int64 {
 // countOther counts the files beside the segments, and keeps the quarantine
 // below its limit.
 func (k *keeper) countOther() {
-	k.trimQuarantine()
-	total := int64(0)
-	filepath.WalkDir(k.shelf.Dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return nil
-		}
-		if _, ok := folder.SegmentFirst(e.Name()); ok && filepath.Dir(path) == k.shelf.Dir {
-			return nil
-		}
-		if info, err := e.Info(); err == nil {
-			total += disk.Allocated(info)
-		}
-		return nil
-	})
-	k.limits.other, k.limits.counted = total, true
-}
-
-// trimQuarantine deletes the oldest files in quarantine beyond its limit.
-func (k *keeper) trimQuarantine() {
-	dir := filepath.Join(k.shelf.Dir, folder.QuarantineDir)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
+	for _, name := range folder.TrimQuarantine(k.shelf.Dir, k.cfg.Load().tenth()) {
+		k.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", name)
 	}
-	type old struct {
-		name string
-		size int64
-		time time.Time
-	}
-	var files []old
-	total := int64(0)
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			files = append(files, old{e.Name(), disk.Allocated(info), info.ModTime()})
-			total += disk.Allocated(info)
-		}
-	}
-	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
-	for _, f := range files {
-		if total <= k.cfg.Load().tenth() {
-			return
-		}
-		total -= f.size
-		if err := os.RemoveAll(filepath.Join(dir, f.name)); err == nil {
-			k.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", f.name)
-		}
-	}
+	k.limits.other, k.limits.counted = folder.OtherSize(k.shelf.Dir), true
 }
 
 // askFree finds out whether the file system has enough space left.
@@ -211,11 +165,10 @@ func (k *keeper) askFree() {
 		return
 	}
 	l.asked = now
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(k.shelf.Dir, &st); err != nil {
+	free, err := disk.Free(k.shelf.Dir)
+	if err != nil {
 		return // a write will tell
 	}
-	free := int64(st.Bavail) * int64(st.Bsize)
 	// A quota does not show in the free space: it is believed after some tries.
 	tight := free < int64(k.cfg.Load().MinFree) || l.noSpace > 0 && free < segment.GrowBy || l.noSpace >= 3
 	if tight && !l.tight || !tight {

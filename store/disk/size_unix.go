@@ -24,3 +24,13 @@ func Size(path string) int64 {
 	}
 	return Allocated(info)
 }
+
+// Free returns how much of the file system of dir is left for us, in bytes. A
+// quota does not show in it.
+func Free(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}

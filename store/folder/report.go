@@ -2,13 +2,11 @@ package folder
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
-	"fieldbridge/store/disk"
 )
 
 // SegmentInfo is a segment, for people.
@@ -66,19 +64,6 @@ func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
 		r.Tombstones = append(r.Tombstones, m.Tombstones[i].Tombstone())
 	}
 	r.Runs = m.Runs.Untold()
-}
-
-// Size returns what everything in a folder takes on the disk, in bytes.
-func Size(dir string) (total int64) {
-	filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			if info, err := e.Info(); err == nil {
-				total += disk.Allocated(info)
-			}
-		}
-		return nil
-	})
-	return total
 }
 
 // FullIn returns how long it takes to write left bytes when it took span to
