@@ -3,10 +3,13 @@ package broker
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
@@ -101,4 +104,52 @@ func TestEmbeddedTLSLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	rig.Until(t, "the broker listens", func() bool { return s.Addr(true) != nil })
+}
+
+// A user whose password lies on a disk that blocks waits for it alone: nobody
+// else does, to connect, to publish or to be counted.
+func TestPasswordOnBlockedDisk(t *testing.T) {
+	blocked := setting.Path(filepath.Join(t.TempDir(), "password"))
+	if err := syscall.Mkfifo(string(blocked), 0o600); err != nil { // blocks who opens it to read
+		t.Fatal(err)
+	}
+	r := newRecorder()
+	s := start(t, inlet.Broker{Listen: "127.0.0.1:0", Users: map[string]inlet.User{
+		"blocked": {PasswordFile: blocked}, "good": {PasswordFile: rig.File(t, "good", "pass")}}}, r.ingest)
+	addr := address(t, s)
+	connect := func(id, user string) *rig.Client {
+		c := rig.Open(t, addr, 4)
+		body := append(append(rig.String("MQTT"), 4, 0xc2, 0, 60), rig.String(id)...)
+		c.Write(0x10, append(append(body, rig.String(user)...), rig.String("pass")...))
+		return c
+	}
+	before := connect("before", "good")
+	before.Read()
+	waiting := connect("waiting", "blocked")
+	rig.Until(t, "both are there", func() bool { return s.Counts().Clients == 2 })
+	for i := range uint16(5) {
+		begin := time.Now()
+		before.Publish(2, i+1, "t", "1")
+		before.Expect(puback, i+1)
+		c := connect("after", "good")
+		c.Read()
+		c.Publish(2, 1, "t", "2")
+		c.Expect(puback, 1)
+		s.Health()
+		s.Counts()
+		if waited := time.Since(begin); waited > time.Second {
+			t.Errorf("the others waited %v", waited)
+		}
+	}
+	w, err := os.OpenFile(string(blocked), os.O_WRONLY, 0) // succeeds only while somebody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString("pass\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	if kind, body := waiting.Read(); kind != 0x20 || body[1] != 0 {
+		t.Errorf("got %#x %x, want the CONNACK that waited for the disk", kind, body)
+	}
 }
