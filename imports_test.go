@@ -130,6 +130,8 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", false},
 		{"fieldbridge/southbound/mqtt", "github.com/eclipse/paho.golang/paho", true},
 		{"fieldbridge/southbound/modbus/wire", "github.com/goburrow/modbus", true},
+		{"fieldbridge/configs", "go.yaml.in/yaml/v4", false},
+		{"fieldbridge/configs/tree", "go.yaml.in/yaml/v4", true},
 		{"fieldbridge/configs", "fieldbridge/store", true},
 		{"fieldbridge/configs", "fieldbridge/northbound/awsiot/awsiottest", false},
 		{"fieldbridge/cmd/fieldbridge", "fieldbridge/northbound/awsiot/awsiottest", true},

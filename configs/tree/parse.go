@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +38,7 @@ func (s *source) parse() (documents []*yaml.Node, p *Problem) {
 	if p := s.directive(); p != nil {
 		return nil, p
 	}
-	loader, err := yaml.NewLoader(bytes.NewReader(s.text), yaml.WithUniqueKeys(false))
+	loader, err := yaml.NewLoader(strings.NewReader(s.text), yaml.WithUniqueKeys(false))
 	for err == nil && len(documents) < 2 {
 		document := new(yaml.Node)
 		if err = loader.Load(document); err == nil && len(document.Content) > 0 {
@@ -108,13 +107,15 @@ func (b *builder) problem(at Position, text, fix string) {
 	b.problems = append(b.problems, Problem{at, text, fix})
 }
 
-// keep returns a text that is shared with all that are the same.
+// keep returns a text that is shared with all that are the same. It is a copy:
+// what lives on would else hold the pages that the parser filled.
 func (b *builder) keep(text string) string {
-	if kept, ok := b.texts[text]; ok {
-		return kept
+	kept, ok := b.texts[text]
+	if !ok {
+		kept = strings.Clone(text)
+		b.texts[kept] = kept
 	}
-	b.texts[text] = text
-	return text
+	return kept
 }
 
 // document converts the one document; the node is nil if there is none.
@@ -162,10 +163,9 @@ func (b *builder) node(n *yaml.Node) *Node {
 	case yaml.SequenceNode:
 		out := &Node{Kind: List, Pos: at, Flow: n.Style&yaml.FlowStyle != 0, Items: make([]*Node, len(n.Content))}
 		for i, item := range n.Content {
-			out.Items[i] = b.node(item)
+			n.Content[i], out.Items[i] = nil, b.node(item) // a large file is in memory twice for as short as may be
 			out.Dynamic = out.Dynamic || out.Items[i].Dynamic
 		}
-		n.Content = nil // a large file needs its memory twice for as short as may be
 		return out
 	case yaml.AliasNode:
 		b.problems = append(b.problems, b.src.alias(at))
@@ -182,6 +182,7 @@ func (b *builder) mapping(n *yaml.Node, at Position) *Node {
 	seen := make(map[string]int, len(n.Content)/2) // key to line
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		m, ok := b.member(n.Content[i], n.Content[i+1], out.Flow)
+		n.Content[i], n.Content[i+1] = nil, nil
 		if i == 0 && !out.Flow {
 			out.Pos = m.Pos
 		}
@@ -197,7 +198,6 @@ func (b *builder) mapping(n *yaml.Node, at Position) *Node {
 		out.Members = append(out.Members, m)
 		out.Dynamic = out.Dynamic || m.Value.Dynamic || HasVariable(m.Key)
 	}
-	n.Content = nil
 	return out
 }
 

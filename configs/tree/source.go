@@ -14,7 +14,7 @@ const maxDepth = 100
 // mark, lines ending in \n.
 type source struct {
 	file  string
-	text  []byte
+	text  string
 	lines []string
 }
 
@@ -25,7 +25,7 @@ func newSource(file string, content []byte) (*source, *Problem) {
 		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
 		content = bytes.ReplaceAll(content, []byte("\r"), []byte("\n"))
 	}
-	s := &source{file: file, text: content}
+	s := &source{file: file, text: string(content)}
 	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
 		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16",
 			"save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
@@ -33,7 +33,7 @@ func newSource(file string, content []byte) (*source, *Problem) {
 	if p := s.badCharacter(); p != nil {
 		return nil, p
 	}
-	s.lines = strings.Split(string(content), "\n")
+	s.lines = strings.Split(s.text, "\n")
 	if p := s.tooDeep(); p != nil {
 		return nil, p
 	}
@@ -44,7 +44,7 @@ func newSource(file string, content []byte) (*source, *Problem) {
 func (s *source) badCharacter() *Problem {
 	line, column := 1, 1
 	for i := 0; i < len(s.text); {
-		r, size := utf8.DecodeRune(s.text[i:])
+		r, size := utf8.DecodeRuneInString(s.text[i:])
 		at := Position{s.file, line, column}
 		switch {
 		case r == utf8.RuneError && size == 1:
