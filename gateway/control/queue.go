@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -188,7 +189,9 @@ func HandleQueue(mux *http.ServeMux, q *store.Queue, gateway string, log *slog.L
 			}
 		}
 		parts := json.NewEncoder(w)
-		exported, err := request.do(r.Context(), q, gateway, partWriter{parts})
+		text := bufio.NewWriterSize(partWriter{parts}, partSize)
+		exported, err := request.do(r.Context(), q, gateway, text)
+		err = errors.Join(err, text.Flush())
 		end := queuePart{End: true, Exported: exported}
 		if err != nil {
 			end.Error = err.Error()
@@ -199,6 +202,9 @@ func HandleQueue(mux *http.ServeMux, q *store.Queue, gateway string, log *slog.L
 		}
 	})
 }
+
+// partSize is how much of an export goes in one part, in bytes.
+const partSize = 32 << 10
 
 // partWriter writes each piece as a part of the answer.
 type partWriter struct{ parts *json.Encoder }
