@@ -141,7 +141,7 @@ func (k *keeper) retrySome() (bridge.Count, error) {
 	r := &books.Retry{From: some[0].Number, First: k.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
-		k.mem.Push(some[i].Batch, nil, k.now())
+		k.mem.Push(&some[i].Batch, nil, k.now())
 		k.books.Retry(some[i].Letter())
 	}
 	k.postLocked()

@@ -63,7 +63,7 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 		return
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
-	q.mem.Push(b, safe, now)
+	q.mem.Push(&b, safe, now)
 	q.books.Accept(n)
 	due := now + int64(q.cfg.Load().CommitEvery)
 	if safe != nil {

@@ -60,9 +60,10 @@ func (m *Memory) Pending() bridge.Count { return m.pending }
 func (m *Memory) Waiters() int { return m.waiters }
 
 // Push takes a batch in, appended at, in ns since the start of the run.
-func (m *Memory) Push(b bridge.Batch, safe func(error), at int64) {
-	m.ring.push(item{batch: b, safe: safe, at: at})
-	m.pending = m.pending.Add(countOf(&b))
+func (m *Memory) Push(b *bridge.Batch, safe func(error), at int64) {
+	it := m.ring.push()
+	it.batch, it.safe, it.at = *b, safe, at
+	m.pending = m.pending.Add(countOf(b))
 	if safe != nil {
 		m.waiters++
 	}
@@ -70,7 +71,7 @@ func (m *Memory) Push(b bridge.Batch, safe func(error), at int64) {
 
 // Pass gives the next position to a batch that is done already.
 func (m *Memory) Pass() {
-	m.ring.push(item{state: itemFinished})
+	m.ring.push().state = itemFinished
 	m.ring.trim()
 }
 

@@ -11,8 +11,8 @@ import (
 	"fieldbridge/store/books"
 )
 
-func batchOf(readings int) bridge.Batch {
-	return bridge.Batch{Device: "d", At: time.UnixMilli(1), Readings: make([]bridge.Reading, readings)}
+func batchOf(readings int) *bridge.Batch {
+	return &bridge.Batch{Device: "d", At: time.UnixMilli(1), Readings: make([]bridge.Reading, readings)}
 }
 
 func positions(entries []bridge.Entry) (out []bridge.Position) {

@@ -37,13 +37,13 @@ func (r *ring) at(p bridge.Position) *item {
 	return &r.items[(r.head+int(p-r.base))&(len(r.items)-1)]
 }
 
-// push adds an item at the end.
-func (r *ring) push(it item) {
+// push adds an empty item at the end and returns it.
+func (r *ring) push() *item {
 	if r.n == len(r.items) {
 		r.resize(max(minRing, 2*len(r.items)))
 	}
-	r.items[(r.head+r.n)&(len(r.items)-1)] = it
 	r.n++
+	return &r.items[(r.head+r.n-1)&(len(r.items)-1)]
 }
 
 func (r *ring) resize(size int) {
