@@ -84,12 +84,9 @@ func (d *Device) SetDefaults() {
 	d.MaxBits = MaxBits
 }
 
-// Limits of one request, Modbus Application Protocol V1.1b3, sections 6.1 to
-// 6.4.
-const (
-	MaxWords = 125
-	MaxBits  = 2000
-)
+// MaxBits is the most bits in one request, Modbus Application Protocol V1.1b3,
+// sections 6.1 and 6.2.
+const MaxBits = 2000
 
 // minEvery is the shortest interval: below it a wall-clock grid means nothing.
 const minEvery = 10 * time.Millisecond

@@ -71,7 +71,7 @@ func (f *finder) writable(r *field, p Point) {
 	if w.MaxStep != nil && w.MaxStep.Float() <= 0 {
 		f.bad("writable/max_step", "no step is small enough", "use a number above 0")
 	}
-	r.writable = w
+	r.writable = &bounds{Min: w.Min, Max: w.Max, MaxStep: w.MaxStep, ReadModifyWrite: w.ReadModifyWrite}
 	r.scale, r.offset = 1, 0
 	if p.Scale != nil {
 		r.scale = p.Scale.Float()

@@ -2,24 +2,13 @@ package modbus
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 )
-
-// copies are how a point of a SunSpec model may stand for several: one for each
-// block of the model that repeats, one for each model of the kind. How many
-// there are is known when the device's list was walked, so the most that there
-// may be are resolved, and those that the device has not are left out.
-type copies struct{ block, instance uint8 } // from 1; block 0 is a point outside of blocks
 
 // Bounds of what is resolved.
 const (
 	maxBlocks    = 20
 	maxInstances = 20
 )
-
-// first reports whether c is there on every device that has the model.
-func (c copies) first() bool { return c.block <= 1 && c.instance <= 1 }
 
 // copies returns the copies that a point stands for.
 func (p Point) copies(d Device) []copies {
@@ -41,25 +30,6 @@ func (p Point) copies(d Device) []copies {
 		}
 	}
 	return all
-}
-
-// blockMark is where the number of the block stands in a point's name.
-const blockMark = "{n}"
-
-// name returns what the copy of a point is called.
-func (c copies) name(point string) string {
-	if c.block > 0 {
-		n := strconv.Itoa(int(c.block))
-		if strings.Contains(point, blockMark) {
-			point = strings.ReplaceAll(point, blockMark, n)
-		} else {
-			point += "_" + n
-		}
-	}
-	if c.instance > 1 {
-		point += "_" + strconv.Itoa(int(c.instance))
-	}
-	return point
 }
 
 // repeated finds which block of a model a point is in.

@@ -8,9 +8,6 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// span is a run of addresses, first to end-1.
-type span struct{ first, end int }
-
 // limits are what one request of a device may ask for.
 type limits struct {
 	words, bits int    // most registers, most bits

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -230,4 +231,33 @@ func (c loadCode) store(data []byte, v uint64) {
 	default:
 		binary.LittleEndian.PutUint64(data, v)
 	}
+}
+
+// within reports why a value is not within the limits of a point, but for the
+// step.
+func (f *field) within(v bridge.Value) error {
+	if _, err := f.encode(v); err != nil {
+		return err
+	}
+	number, ok := v.Float()
+	if !ok {
+		return nil
+	}
+	if w := f.writable; w.Min != nil && number < w.Min.Float() {
+		return fmt.Errorf("%v is below min %v", v, w.Min)
+	} else if w.Max != nil && number > w.Max.Float() {
+		return fmt.Errorf("%v is above max %v", v, w.Max)
+	}
+	return nil
+}
+
+// same reports whether the registers got hold what was written.
+func (f *field) same(got, data []byte) bool {
+	if f.mask == 0 || f.load == loadBit {
+		if f.kind == kindString || f.load == loadBit {
+			return bytes.Equal(got[:len(data)], data)
+		}
+		return f.load.load(got) == f.load.load(data)
+	}
+	return f.load.load(got)>>f.shift&f.mask == f.load.load(data)>>f.shift&f.mask
 }

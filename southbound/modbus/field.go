@@ -2,6 +2,8 @@ package modbus
 
 import (
 	"reflect"
+	"strconv"
+	"strings"
 	"time"
 
 	"fieldbridge/bridge"
@@ -42,8 +44,8 @@ type special struct {
 	text    *string // of a string: the last one, so that one that stays costs nothing
 	models  []int   // of SunSpec: the first of them that the device has
 
-	writable      *Writable // nil is read-only
-	scale, offset float64   // of what is writable, to undo scaling
+	writable      *bounds // nil is read-only
+	scale, offset float64 // of what is writable, to undo scaling
 }
 
 // plain is the special of points that have nothing special. It is read-only.
@@ -86,3 +88,51 @@ func (f *field) end() int { return f.address + f.words }
 // line is a straight line, value = (raw × num + add) / den: one rounding where
 // the numbers are exact.
 type line struct{ num, add, den float64 }
+
+// copies are how a point of a SunSpec model may stand for several: one for each
+// block of the model that repeats, one for each model of the kind. How many
+// there are is known when the device's list was walked, so the most that there
+// may be are resolved, and those that the device has not are left out.
+type copies struct{ block, instance uint8 } // from 1; block 0 is a point outside of blocks
+
+// first reports whether c is there on every device that has the model.
+func (c copies) first() bool { return c.block <= 1 && c.instance <= 1 }
+
+// blockMark is where the number of the block stands in a point's name.
+const blockMark = "{n}"
+
+// name returns what the copy of a point is called.
+func (c copies) name(point string) string {
+	if c.block > 0 {
+		n := strconv.Itoa(int(c.block))
+		if strings.Contains(point, blockMark) {
+			point = strings.ReplaceAll(point, blockMark, n)
+		} else {
+			point += "_" + n
+		}
+	}
+	if c.instance > 1 {
+		point += "_" + strconv.Itoa(int(c.instance))
+	}
+	return point
+}
+
+// span is a run of addresses, first to end-1.
+type span struct{ first, end int }
+
+// reach is what must be read for the field: itself and its scale point.
+func (f *field) reach() span {
+	if f.factor == nil {
+		return span{f.address, f.end()}
+	}
+	return span{min(f.address, f.factor.address), max(f.end(), f.factor.end())}
+}
+
+// own is where the field is, without its scale point.
+func (f *field) own() span { return span{f.address, f.end()} }
+
+// bounds say within which limits a point may be set, in its unit; nil is none.
+type bounds struct {
+	Min, Max, MaxStep *bridge.Decimal
+	ReadModifyWrite   bool // a part of a register may be set by writing it whole
+}

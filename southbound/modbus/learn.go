@@ -129,9 +129,6 @@ func (j *job) dissect(b *block) bool {
 	return true
 }
 
-// own is where the field is, without its scale point.
-func (f *field) own() span { return span{f.address, f.end()} }
-
 // piece makes a block of some fields of b.
 func (b *block) piece(slots []slot) *block {
 	p := &block{table: b.table, first: slots[0].reach().first}

@@ -197,14 +197,6 @@ func (b *block) place(address int) int32 {
 	return int32(2 * (address - b.first))
 }
 
-// reach is what must be read for the field: itself and its scale point.
-func (f *field) reach() span {
-	if f.factor == nil {
-		return span{f.address, f.end()}
-	}
-	return span{min(f.address, f.factor.address), max(f.end(), f.factor.end())}
-}
-
 // runs splits s where neighbours are not alike.
 func runs[T any](s []T, alike func(a, b T) bool) [][]T {
 	var all [][]T

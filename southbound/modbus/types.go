@@ -1,11 +1,8 @@
 package modbus
 
-import (
-	"fmt"
-	"strconv"
-
-	"fieldbridge/southbound/modbus/wire"
-)
+// MaxWords is the most registers in one request, Modbus Application Protocol
+// V1.1b3, sections 6.3 and 6.4.
+const MaxWords = 125
 
 // kind is how the raw bits of a point become a value.
 type kind uint8
@@ -57,28 +54,4 @@ var orders = map[string]order{
 	"AB": {}, "BA": {bytes: true},
 	"ABCD": {}, "CDAB": {words: true}, "BADC": {bytes: true}, "DCBA": {words: true, bytes: true},
 	"ABCDEFGH": {}, "GHEFCDAB": {words: true}, "BADCFEHG": {bytes: true}, "HGFEDCBA": {words: true, bytes: true},
-}
-
-// parseRef reads an address as manuals print it: a digit for the table, then
-// the number from 1.
-func parseRef(s string) (wire.Table, int, error) {
-	fail := fmt.Errorf("%q is not a reference: write 40001, 400001 (holding), 30001 (input), 10001 (discrete) or 00001 (coil)", s)
-	if len(s) != 5 && len(s) != 6 {
-		return 0, 0, fail
-	}
-	n, err := strconv.ParseUint(s[1:], 10, 32)
-	if err != nil || n < 1 || n > 65536 {
-		return 0, 0, fail
-	}
-	switch s[0] {
-	case '0':
-		return wire.Coil, int(n) - 1, nil
-	case '1':
-		return wire.Discrete, int(n) - 1, nil
-	case '3':
-		return wire.Input, int(n) - 1, nil
-	case '4':
-		return wire.Holding, int(n) - 1, nil
-	}
-	return 0, 0, fail
 }

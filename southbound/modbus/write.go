@@ -154,24 +154,6 @@ func (d *deviceSpec) field(point string) *field {
 	return nil
 }
 
-// within reports why a value is not within the limits of a point, but for the
-// step.
-func (f *field) within(v bridge.Value) error {
-	if _, err := f.encode(v); err != nil {
-		return err
-	}
-	number, ok := v.Float()
-	if !ok {
-		return nil
-	}
-	if w := f.writable; w.Min != nil && number < w.Min.Float() {
-		return fmt.Errorf("%v is below min %v", v, w.Min)
-	} else if w.Max != nil && number > w.Max.Float() {
-		return fmt.Errorf("%v is above max %v", v, w.Max)
-	}
-	return nil
-}
-
 // setter writes points of a device, with nothing else on its bus.
 type setter struct {
 	client *wire.Client
@@ -224,17 +206,6 @@ func (s *setter) checkStep(ctx context.Context, f *field, v bridge.Value) error 
 func (s *setter) read(ctx context.Context, f *field) ([]byte, error) {
 	r := fetch(ctx, s.client, s.device, s.device.spec.timeout, f.table, f.address, f.words, 1+s.device.spec.retries)
 	return r.data, r.err
-}
-
-// same reports whether the registers got hold what was written.
-func (f *field) same(got, data []byte) bool {
-	if f.mask == 0 || f.load == loadBit {
-		if f.kind == kindString || f.load == loadBit {
-			return bytes.Equal(got[:len(data)], data)
-		}
-		return f.load.load(got) == f.load.load(data)
-	}
-	return f.load.load(got)>>f.shift&f.mask == f.load.load(data)>>f.shift&f.mask
 }
 
 // put sends the requests that write a field.
