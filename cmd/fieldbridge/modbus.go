@@ -19,6 +19,7 @@ import (
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // modbusNotes are shown by 'fieldbridge help modbus'.
@@ -287,7 +288,7 @@ func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdo
 	}
 	if f.asJSON {
 		out := []map[string]any{}
-		for _, i := range modbus.Interpret(data) {
+		for _, i := range point.Interpret(data) {
 			out = append(out, map[string]any{"type": i.Type, "order": i.Order, "value": jsonValue(i.Value)})
 		}
 		return printJSON(stdout, out)
@@ -326,7 +327,7 @@ func printInterpretations(stdout io.Writer, data []byte) {
 	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "registers\t% X\n", data)
 	last := ""
-	for _, i := range modbus.Interpret(data) {
+	for _, i := range point.Interpret(data) {
 		if i.Type != last {
 			if last != "" {
 				fmt.Fprintln(w)

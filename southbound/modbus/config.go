@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"time"
 
 	"fieldbridge/setting"
@@ -80,7 +81,7 @@ func (d *Device) SetDefaults() {
 	d.Order = "ABCD"
 	d.Instances = 1
 	d.Write = writeAuto
-	d.MaxWords = MaxWords
+	d.MaxWords = point.MaxWords
 	d.MaxBits = MaxBits
 }
 

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,12 +38,12 @@ type Report struct {
 }
 
 // delivery finds when the readings of a point are delivered; nil is each one.
-func (f *finder) delivery(r *field, p Point, d Device) *bridge.Delivery {
+func (f *finder) delivery(r *point.Field, p Point, d Device) *bridge.Delivery {
 	onChange := d.OnChange
 	if p.OnChange != nil {
 		onChange = *p.OnChange
 	}
-	number := r.kind != kindBool && r.kind != kindString
+	number := r.Kind != point.KindBool && r.Kind != point.KindString
 	v := bridge.Delivery{OnChange: onChange, Heartbeat: d.Heartbeat.D()}
 	if p.Heartbeat != nil {
 		v.Heartbeat = p.Heartbeat.D()
@@ -52,7 +53,7 @@ func (f *finder) delivery(r *field, p Point, d Device) *bridge.Delivery {
 	}
 	if p.Deadband != nil {
 		if !number {
-			f.bad("deadband", "a deadband for a "+r.typ, "only numbers have one: use on_change: true")
+			f.bad("deadband", "a deadband for a "+r.TypeName, "only numbers have one: use on_change: true")
 		}
 		v.OnChange, v.Deadband, v.Percent = true, p.Deadband.Value.Float(), p.Deadband.Percent
 	}
@@ -65,9 +66,9 @@ func (f *finder) delivery(r *field, p Point, d Device) *bridge.Delivery {
 	return &v
 }
 
-func (f *finder) report(r *field, p *Report, number bool) *bridge.Report {
-	if p.Every.D() < r.every {
-		f.bad("report/every", "a report over "+p.Every.String()+" of a point that is read every "+setting.Duration(r.every).String(), "use a longer time")
+func (f *finder) report(r *point.Field, p *Report, number bool) *bridge.Report {
+	if p.Every.D() < r.Every {
+		f.bad("report/every", "a report over "+p.Every.String()+" of a point that is read every "+setting.Duration(r.Every).String(), "use a longer time")
 	}
 	if len(p.As) == 0 {
 		f.bad("report", "a report that says nothing", "add as: [mean, min, max, last]")
@@ -79,7 +80,7 @@ func (f *finder) report(r *field, p *Report, number bool) *bridge.Report {
 		case !slices.Contains(bridge.Statistics, s):
 			f.bad(fmt.Sprintf("report/as/%d", i), fmt.Sprintf("%q is no statistic", as), suggest(as, []string{"mean", "min", "max", "last"}))
 		case !number && s != bridge.Last:
-			f.bad(fmt.Sprintf("report/as/%d", i), "the "+as+" of a "+r.typ, "only numbers have one: use last")
+			f.bad(fmt.Sprintf("report/as/%d", i), "the "+as+" of a "+r.TypeName, "only numbers have one: use last")
 		}
 		v.As = append(v.As, s)
 	}
@@ -87,17 +88,17 @@ func (f *finder) report(r *field, p *Report, number bool) *bridge.Report {
 }
 
 // reports finds points whose names the reports of others take.
-func reports(fields []*field, points map[string]Point) []setting.Problem {
+func reports(fields []*point.Field, points map[string]Point) []setting.Problem {
 	var problems []setting.Problem
 	for _, r := range fields {
-		if r.delivery == nil || r.delivery.Report == nil {
+		if r.Delivery == nil || r.Delivery.Report == nil {
 			continue
 		}
-		for _, s := range r.delivery.Report.As {
-			name := r.name + "_" + string(s)
+		for _, s := range r.Delivery.Report.As {
+			name := r.Name + "_" + string(s)
 			if _, taken := points[name]; taken {
 				problems = append(problems, setting.Problem{Path: []string{"points", name}, OnKey: true,
-					Text: "the report of " + r.name + " has this name", Fix: "rename one of them"})
+					Text: "the report of " + r.Name + " has this name", Fix: "rename one of them"})
 			}
 		}
 	}

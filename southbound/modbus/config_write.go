@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 
 	"fieldbridge/bridge"
@@ -45,15 +46,15 @@ const (
 )
 
 // writable finds whether and how a point may be set.
-func (f *finder) writable(r *field, p Point) {
+func (f *finder) writable(r *point.Field, p Point) {
 	if p.Writable == nil || p.Writable.no {
 		return
 	}
 	w := p.Writable
-	number := r.kind != kindBool && r.kind != kindString
+	number := r.Kind != point.KindBool && r.Kind != point.KindString
 	switch {
-	case r.table != wire.Coil && r.table != wire.Holding:
-		f.bad("writable", "a "+r.table.String()+" can't be written", "only coils and holding registers can: remove writable")
+	case r.Table != wire.Coil && r.Table != wire.Holding:
+		f.bad("writable", "a "+r.Table.String()+" can't be written", "only coils and holding registers can: remove writable")
 	case p.ScalePoint != "":
 		f.bad("writable", "a point with a scale_point can't be written", "its factor may change meanwhile: remove writable")
 	}
@@ -62,7 +63,7 @@ func (f *finder) writable(r *field, p Point) {
 		given bool
 	}{{"min", w.Min != nil}, {"max", w.Max != nil}, {"max_step", w.MaxStep != nil}} {
 		if k.given && !number {
-			f.bad("writable/"+k.key, k.key+" for a "+r.typ, "only numbers have "+k.key+": write writable: true")
+			f.bad("writable/"+k.key, k.key+" for a "+r.TypeName, "only numbers have "+k.key+": write writable: true")
 		}
 	}
 	if w.Min != nil && w.Max != nil && w.Min.Float() > w.Max.Float() {
@@ -71,18 +72,18 @@ func (f *finder) writable(r *field, p Point) {
 	if w.MaxStep != nil && w.MaxStep.Float() <= 0 {
 		f.bad("writable/max_step", "no step is small enough", "use a number above 0")
 	}
-	r.writable = &bounds{Min: w.Min, Max: w.Max, MaxStep: w.MaxStep, ReadModifyWrite: w.ReadModifyWrite}
-	r.scale, r.offset = 1, 0
+	r.Writable = &point.Writable{Min: w.Min, Max: w.Max, MaxStep: w.MaxStep, ReadModifyWrite: w.ReadModifyWrite}
+	r.Scale, r.Offset = 1, 0
 	if p.Scale != nil {
-		r.scale = p.Scale.Float()
+		r.Scale = p.Scale.Float()
 	}
 	if p.Offset != nil {
-		r.offset = p.Offset.Float()
+		r.Offset = p.Offset.Float()
 	}
-	if r.scale == 0 {
+	if r.Scale == 0 {
 		f.bad("scale", "a writable point with scale 0", "use another scale")
 	}
-	if r.line != nil && r.line.num == 0 {
+	if r.Straight != nil && r.Straight.Num == 0 {
 		f.bad("range/value", "a writable point whose values are the same", "give the two ends of the range")
 	}
 }

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 )
 
@@ -11,7 +12,7 @@ const (
 )
 
 // copies returns the copies that a point stands for.
-func (p Point) copies(d Device) []copies {
+func (p Point) copies(d Device) []point.Copy {
 	blocks := []uint8{0}
 	if p.Repeat != nil && *p.Repeat >= 1 {
 		blocks = blocks[:0]
@@ -23,45 +24,45 @@ func (p Point) copies(d Device) []copies {
 	if p.SunSpec != nil || len(d.SunSpec) > 0 && p.Holding != nil {
 		instances = min(max(d.Instances, 1), maxInstances)
 	}
-	var all []copies
+	var all []point.Copy
 	for n := range instances {
 		for _, block := range blocks {
-			all = append(all, copies{block, uint8(n + 1)})
+			all = append(all, point.Copy{Block: block, Instance: uint8(n + 1)})
 		}
 	}
 	return all
 }
 
 // repeated finds which block of a model a point is in.
-func (f *finder) repeated(r *field, p Point, c copies) {
-	r.copies = c
+func (f *finder) repeated(r *point.Field, p Point, c point.Copy) {
+	r.Copy = c
 	if p.Repeat == nil {
 		return
 	}
 	switch stride := *p.Repeat; {
-	case r.models == nil:
+	case r.Models == nil:
 		f.bad("repeat", "a block that repeats outside of a SunSpec model", "add sunspec, or a point for each: how often it is there is known of models only")
-	case stride < 1 || stride > MaxWords:
+	case stride < 1 || stride > point.MaxWords:
 		f.bad("repeat", fmt.Sprintf("a block of %d registers", stride), "give the registers from one block to the next, 1 to 125")
 	default:
-		r.address += (int(c.block) - 1) * stride
+		r.Address += (int(c.Block) - 1) * stride
 	}
 }
 
 // present returns those of fields that the device has as far as is known: copies
 // for which its models have no block, and those of models that it has not so
 // often, are not there.
-func (l learnt) present(fields []*field) []*field {
-	here := make([]*field, 0, len(fields))
+func (l learnt) present(fields []*point.Field) []*point.Field {
+	here := make([]*point.Field, 0, len(fields))
 	for _, f := range fields {
-		if f.models == nil {
+		if f.Models == nil {
 			here = append(here, f)
 			continue
 		}
-		model, ok := l.find(f.models, int(f.instance))
+		model, ok := l.find(f.Models, int(f.Instance))
 		switch {
-		case !ok && !f.first():
-		case ok && f.block > 0 && f.end() > 2+model.Length:
+		case !ok && !f.First():
+		case ok && f.Block > 0 && f.End() > 2+model.Length:
 		default:
 			here = append(here, f)
 		}

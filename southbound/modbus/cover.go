@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"math"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ type limits struct {
 // hole is a run of addresses of a table that the device does not let us read.
 type hole struct {
 	table wire.Table
-	span
+	point.Span
 }
 
 // cost is what a request takes of a bus: Request, and Word for each register
@@ -42,7 +43,7 @@ func (c cost) takes(t wire.Table, n int) time.Duration {
 // the first j of them. An optimal partition into consecutive runs exists: if one
 // had items i < j < k with i and k together and j elsewhere, either j's request
 // reaches over k or i's over j, and one of them can move for nothing.
-func cover(t wire.Table, items []span, l limits, c cost) []int {
+func cover(t wire.Table, items []point.Span, l limits, c cost) []int {
 	most := l.words
 	if t.Bits() {
 		most = l.bits
@@ -56,14 +57,14 @@ func cover(t wire.Table, items []span, l limits, c cost) []int {
 		run := items[i]
 		for j := i; j < len(items); j++ {
 			next := items[j]
-			if j > i && (l.gap >= 0 && next.first-run.end > l.gap || next.first > run.end && l.hole(t, span{run.end, next.first})) {
+			if j > i && (l.gap >= 0 && next.First-run.End > l.gap || next.First > run.End && l.hole(t, point.Span{First: run.End, End: next.First})) {
 				break
 			}
-			run.end = max(run.end, next.end)
-			if run.end-run.first > most && j > i {
+			run.End = max(run.End, next.End)
+			if run.End-run.First > most && j > i {
 				break
 			}
-			if total := best[i] + c.takes(t, run.end-run.first); total < best[j+1] {
+			if total := best[i] + c.takes(t, run.End-run.First); total < best[j+1] {
 				best[j+1], from[j+1] = total, i
 			}
 		}
@@ -77,9 +78,9 @@ func cover(t wire.Table, items []span, l limits, c cost) []int {
 }
 
 // hole reports whether s touches a hole of t.
-func (l limits) hole(t wire.Table, s span) bool {
+func (l limits) hole(t wire.Table, s point.Span) bool {
 	for _, h := range l.holes {
-		if h.table == t && h.first < s.end && s.first < h.end {
+		if h.table == t && h.First < s.End && s.First < h.End {
 			return true
 		}
 	}

@@ -111,7 +111,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 			return
 		}
 		if blk.part == nil && blk.failed > 1 {
-			b.holes(d, d.learnt, blk.table, blk.fields[0].own())
+			b.holes(d, d.learnt, blk.table, blk.fields[0].Own())
 		}
 	}
 	if !answered {

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"encoding/hex"
+	"fieldbridge/southbound/modbus/point"
 	"math"
 	"strings"
 	"testing"
@@ -47,7 +48,7 @@ func decodePoints(t testing.TB, points map[string]Point, data string) map[string
 	got := make(map[string]bridge.Value)
 	for i := range blocks[0].fields {
 		f := &blocks[0].fields[i]
-		got[f.name] = f.decode(raw)
+		got[f.Name] = f.Decode(raw)
 	}
 	return got
 }
@@ -169,10 +170,10 @@ func TestRawNumbers(t *testing.T) {
 }
 
 func TestTextThatStaysCostsNothing(t *testing.T) {
-	f := field{kind: kindString, words: 4, special: &special{length: 8}}
+	f := point.Field{Kind: point.KindString, Words: 4, Special: &point.Special{Length: 8}}
 	data := []byte("FB-50\x00\x00\x00")
-	f.decode(data)
-	if n := testing.AllocsPerRun(100, func() { f.decode(data) }); n != 0 {
+	f.Decode(data)
+	if n := testing.AllocsPerRun(100, func() { f.Decode(data) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

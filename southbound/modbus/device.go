@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"slices"
 	"sync"
 	"time"
@@ -56,9 +57,9 @@ const (
 // newDevice makes a device of its spec; c is what its requests cost.
 func newDevice(spec deviceSpec, c cost) *device {
 	d := &device{spec: spec, cost: c}
-	d.survey.wanted = slices.ContainsFunc(spec.fields, func(f *field) bool { return f.models != nil })
-	for _, same := range runs(spec.fields, func(a, b *field) bool { return a.every == b.every }) {
-		d.jobs = append(d.jobs, newJob(d, same[0].every, spec.fields[0].every, same))
+	d.survey.wanted = slices.ContainsFunc(spec.fields, func(f *point.Field) bool { return f.Models != nil })
+	for _, same := range runs(spec.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
+		d.jobs = append(d.jobs, newJob(d, same[0].Every, spec.fields[0].Every, same))
 	}
 	d.status.tallies = make([]tally, len(d.jobs))
 	return d

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"bytes"
+	"fieldbridge/southbound/modbus/point"
 	"maps"
 	"math"
 	"slices"
@@ -12,13 +13,13 @@ import (
 )
 
 // placed returns the field of a point as if it were alone in a block.
-func placed(t testing.TB, p Point) *field {
+func placed(t testing.TB, p Point) *point.Field {
 	t.Helper()
 	f := finder{}
 	var d Device
 	d.SetDefaults()
 	d.Points = map[string]Point{"x": p}
-	r := f.point("x", copies{}, d)
+	r := f.point("x", point.Copy{}, d)
 	if f.problems != nil {
 		t.Fatal(f.problems)
 	}
@@ -28,7 +29,7 @@ func placed(t testing.TB, p Point) *field {
 // FuzzEncodeDecode: for every type and order, what is decoded from registers is
 // encoded to the same registers.
 func FuzzEncodeDecode(f *testing.F) {
-	names := slices.Sorted(maps.Keys(pointTypes))
+	names := slices.Sorted(maps.Keys(point.Types))
 	letters := []string{"ABCD", "CDAB", "BADC", "DCBA"}
 	for i := range names {
 		for o := range letters {
@@ -38,33 +39,33 @@ func FuzzEncodeDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, typ, order byte, data []byte, scaled bool) {
 		p := Point{Holding: at(0), Type: names[int(typ)%len(names)], Order: letters[order%4], Writable: &Writable{}}
-		kind := pointTypes[p.Type]
+		kind := point.Types[p.Type]
 		if p.Type == "string" {
 			p.Length = 8
 		}
-		if scaled && (kind.kind == kindInt || kind.kind == kindUint || kind.kind == kindBCD) && kind.bits <= 32 {
+		if scaled && (kind.Kind == point.KindInt || kind.Kind == point.KindUint || kind.Kind == point.KindBCD) && kind.Bits <= 32 {
 			p.Scale, p.Offset = &bridge.Decimal{Coef: 1, Exp: -2}, &bridge.Decimal{Coef: -40}
 		}
 		field := placed(t, p)
-		if len(data) < 2*field.words {
+		if len(data) < 2*field.Words {
 			return
 		}
-		data = data[:2*field.words]
-		v := field.decode(data)
+		data = data[:2*field.Words]
+		v := field.Decode(data)
 		if !v.Good() {
 			return
 		}
-		encoded, err := field.encode(v)
+		encoded, err := field.Encode(v)
 		if err != nil {
-			if kind.kind == kindString {
+			if kind.Kind == point.KindString {
 				return // Latin-1 may be longer as UTF-8
 			}
 			t.Fatalf("%s %s: % x is %v, which can't be encoded: %v", p.Type, p.Order, data, v, err)
 		}
-		if again := field.decode(encoded); again != v {
+		if again := field.Decode(encoded); again != v {
 			t.Fatalf("%s %s: % x is %v, encoded % x, which is %v", p.Type, p.Order, data, v, encoded, again)
 		}
-		if kind.bits >= 16 && kind.kind != kindBool && !bytes.Equal(encoded, data) {
+		if kind.Bits >= 16 && kind.Kind != point.KindBool && !bytes.Equal(encoded, data) {
 			t.Fatalf("%s %s: % x is %v, encoded % x", p.Type, p.Order, data, v, encoded)
 		}
 	})
@@ -107,7 +108,7 @@ func TestEncode(t *testing.T) {
 	for _, test := range tests {
 		p := test.point
 		p.Holding, p.Writable = at(0), &Writable{}
-		data, err := placed(t, p).encode(test.value)
+		data, err := placed(t, p).Encode(test.value)
 		got := string(data)
 		if err != nil {
 			got = err.Error()

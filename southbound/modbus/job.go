@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"time"
 
 	"fieldbridge/bridge"
@@ -13,7 +14,7 @@ type job struct {
 	asked  *asked // nil for a poll
 	every  time.Duration
 	usual  time.Duration // every as configured; see pace
-	fields []*field
+	fields []*point.Field
 	blocks []*block // of the plan; empty until the first cycle
 	grid   grid
 	points int
@@ -48,7 +49,7 @@ type tally struct {
 // still: each reading would be dropped as unchanged anyway.
 const quietFor = 10 * time.Second
 
-func newJob(d *device, every, base time.Duration, fields []*field) *job {
+func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
 	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)}, stale: true}
 	return j
 }
@@ -58,16 +59,16 @@ func newJob(d *device, every, base time.Duration, fields []*field) *job {
 func (j *job) plan() {
 	j.stale = false
 	l := j.device.learnt.limits(j.device.spec.limits)
-	var readable []*field
+	var readable []*point.Field
 	fields, lost := j.device.learnt.placed(j.fields)
 	j.lost = lost
 	for _, f := range fields {
 		most := l.words
-		if f.table.Bits() {
+		if f.Table.Bits() {
 			most = l.bits
 		}
-		if r := f.reach(); l.hole(f.table, r) || r.end-r.first > most {
-			j.lost = append(j.lost, f.name)
+		if r := f.Reach(); l.hole(f.Table, r) || r.End-r.First > most {
+			j.lost = append(j.lost, f.Name)
 		} else {
 			readable = append(readable, f)
 		}
@@ -113,20 +114,20 @@ func (j *job) arrive(now time.Time, emit bridge.Emit) {
 // decode adds the values of a block.
 func (j *job) decode(b *block, data []byte) {
 	for i := range b.fields {
-		v := b.fields[i].decode(data)
+		v := b.fields[i].Decode(data)
 		if v.Good() {
 			j.tally.good++
 		} else {
 			j.tally.add(v.Reason(), 1)
 		}
-		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].name, Value: v})
+		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].Name, Value: v})
 	}
 }
 
 // spoil adds the points of a block as bad.
 func (j *job) spoil(b *block, r bridge.Reason) {
 	for i := range b.fields {
-		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].name, Value: bridge.Bad(r)})
+		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].Name, Value: bridge.Bad(r)})
 	}
 	j.tally.add(r, len(b.fields))
 }

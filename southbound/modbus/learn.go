@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"slices"
 	"time"
 
@@ -61,14 +62,14 @@ func (l *learnt) bound(t wire.Table) *bound {
 func (l learnt) limits(of limits) limits {
 	of.words, of.bits = l.Words.most(of.words), l.Bits.most(of.bits)
 	for _, h := range l.Holes {
-		of.holes = append(of.holes, hole{h.Table, span{h.First, h.End}})
+		of.holes = append(of.holes, hole{h.Table, point.Span{First: h.First, End: h.End}})
 	}
 	return of
 }
 
 // add notes a hole, and reports whether it is news.
-func (l *learnt) add(t wire.Table, s span) bool {
-	h := refused{t, s.first, s.end}
+func (l *learnt) add(t wire.Table, s point.Span) bool {
+	h := refused{t, s.First, s.End}
 	if slices.Contains(l.Holes, h) {
 		return false
 	}
@@ -82,7 +83,7 @@ func (l *learnt) add(t wire.Table, s span) bool {
 type inquiry struct {
 	block *block // the one that was refused
 	open  int    // parts not yet read
-	holes []span
+	holes []point.Span
 	high  int // the smallest run that was refused though its parts are not; 0 is none
 	low   int // the longest part that was read
 }
@@ -90,10 +91,10 @@ type inquiry struct {
 // part is a place of a block in an inquiry.
 type part struct {
 	*inquiry
-	parent *block // nil for the halves of the whole
-	other  *block // the other half
-	read   bool   // it was read as it is
-	gap    *span  // it only asks whether these can be read through
+	parent *block      // nil for the halves of the whole
+	other  *block      // the other half
+	read   bool        // it was read as it is
+	gap    *point.Span // it only asks whether these can be read through
 }
 
 // refusal reports whether an exception means that a request asks for what is not
@@ -111,7 +112,7 @@ func (j *job) dissect(b *block) bool {
 	at := b.cut()
 	if at == 0 {
 		if b.part != nil {
-			b.part.holes = append(b.part.holes, b.fields[0].own())
+			b.part.holes = append(b.part.holes, b.fields[0].Own())
 			j.settle(b)
 		}
 		return false
@@ -130,15 +131,15 @@ func (j *job) dissect(b *block) bool {
 }
 
 // piece makes a block of some fields of b.
-func (b *block) piece(slots []slot) *block {
-	p := &block{table: b.table, first: slots[0].reach().first}
-	fields := make([]*field, len(slots))
+func (b *block) piece(slots []point.Placed) *block {
+	p := &block{table: b.table, first: slots[0].Reach().First}
+	fields := make([]*point.Field, len(slots))
 	for i, s := range slots {
-		p.first = min(p.first, s.reach().first)
-		fields[i] = s.field
+		p.first = min(p.first, s.Reach().First)
+		fields[i] = s.Field
 	}
 	for _, f := range fields {
-		p.count = max(p.count, f.reach().end-p.first)
+		p.count = max(p.count, f.Reach().End-p.first)
 	}
 	p.take(fields)
 	return p
@@ -151,17 +152,17 @@ func (b *block) cut() int {
 	end := 0
 	gaps := make([]int, len(b.fields))
 	for i := range b.fields {
-		r := b.fields[i].reach()
+		r := b.fields[i].Reach()
 		if i > 0 {
-			gaps[i] = max(0, r.first-end)
+			gaps[i] = max(0, r.First-end)
 			widest = max(widest, gaps[i])
 		}
-		end = max(end, r.end)
+		end = max(end, r.End)
 	}
 	middle := b.first + b.count/2
 	distance := 1 << 17
 	for i := 1; i < len(b.fields); i++ {
-		d := b.fields[i].reach().first - middle
+		d := b.fields[i].Reach().First - middle
 		if d < 0 {
 			d = -d
 		}
@@ -187,14 +188,14 @@ func (j *job) settle(b *block) {
 	if right.first < left.first {
 		left, right = right, left
 	}
-	between := span{left.first + left.count, right.first}
-	if between.first >= between.end {
+	between := point.Span{First: left.first + left.count, End: right.first}
+	if between.First >= between.End {
 		// Nothing but its length tells it from its halves.
 		p.tooLong(p.parent.count)
 		return
 	}
 	// Ask for the gap with a value on each side of it.
-	first, last := left.fields[len(left.fields)-1].reach().first, right.fields[0].reach().end
+	first, last := left.fields[len(left.fields)-1].Reach().First, right.fields[0].Reach().End
 	question := &block{table: b.table, first: first, count: last - first}
 	if question.count >= p.parent.count {
 		p.holes = append(p.holes, between) // it was asked already

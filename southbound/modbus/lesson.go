@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func (b *bus) concluded(j *job, blk *block) {
 }
 
 // holes teaches that a device refuses addresses.
-func (b *bus) holes(d *device, l learnt, t wire.Table, holes ...span) {
+func (b *bus) holes(d *device, l learnt, t wire.Table, holes ...point.Span) {
 	l.Holes = append([]refused(nil), l.Holes...)
 	for _, h := range holes {
 		l.add(t, h)

@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"errors"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,34 +115,34 @@ func (m *Master) Read(ctx context.Context, unit int, p Point, count int) ([]Valu
 	if count < 1 {
 		return nil, errors.New("no values to read: give a count of 1 or more")
 	}
-	if f.address+count*f.words > 1<<16 {
-		return nil, fmt.Errorf("%d values from %d on are beyond the table", count, f.address)
+	if f.Address+count*f.Words > 1<<16 {
+		return nil, fmt.Errorf("%d values from %d on are beyond the table", count, f.Address)
 	}
-	most := MaxWords
-	if f.table.Bits() {
+	most := point.MaxWords
+	if f.Table.Bits() {
 		most = MaxBits
 	}
 	var all []Value
 	for count > 0 {
-		n := min(count, most/f.words)
+		n := min(count, most/f.Words)
 		m.client.To(ctx, byte(unit), m.timeout)
-		data, err := m.client.Read(f.table, uint16(f.address), uint16(n*f.words))
+		data, err := m.client.Read(f.Table, uint16(f.Address), uint16(n*f.Words))
 		if err != nil {
-			return all, fmt.Errorf("read unit %d %s %d+%d: %w", unit, f.table, f.address, n*f.words, err)
+			return all, fmt.Errorf("read unit %d %s %d+%d: %w", unit, f.Table, f.Address, n*f.Words, err)
 		}
 		data = slices.Clone(data)
 		for i := range n {
-			v := Value{Address: f.address + i*f.words}
-			if f.table.Bits() {
-				v.Value = slot{field: f, at: int32(i)}.decode(data)
+			v := Value{Address: f.Address + i*f.Words}
+			if f.Table.Bits() {
+				v.Value = point.Placed{Field: f, At: int32(i)}.Decode(data)
 			} else {
-				v.Data = data[2*i*f.words : 2*(i+1)*f.words]
-				v.Value = f.decode(v.Data)
+				v.Data = data[2*i*f.Words : 2*(i+1)*f.Words]
+				v.Value = f.Decode(v.Data)
 			}
 			all = append(all, v)
 		}
 		count -= n
-		f.address += n * f.words
+		f.Address += n * f.Words
 	}
 	return all, nil
 }
@@ -156,7 +157,7 @@ func (m *Master) Write(ctx context.Context, unit int, p Point, v bridge.Value, w
 	if err != nil {
 		return err
 	}
-	if err := f.within(v); err != nil {
+	if err := f.Within(v); err != nil {
 		return err
 	}
 	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout, config: Device{Write: way}}}
@@ -170,16 +171,16 @@ func Words(p Point) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return f.words, nil
+	return f.Words, nil
 }
 
 // onePoint resolves a point that is in no device.
-func onePoint(p Point) (*field, error) {
+func onePoint(p Point) (*point.Field, error) {
 	var d Device
 	d.SetDefaults()
 	f := finder{}
 	d.Points = map[string]Point{"value": p}
-	r := f.point("value", copies{}, d)
+	r := f.point("value", point.Copy{}, d)
 	if p.ScalePoint != "" {
 		return nil, errors.New("a scale point is read with its device only")
 	}

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"context"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -144,7 +145,7 @@ func TestScanAddresses(t *testing.T) {
 
 func TestInterpret(t *testing.T) {
 	got := make(map[string]string)
-	for _, i := range Interpret([]byte{0x42, 0xab, 0x47, 0xae}) {
+	for _, i := range point.Interpret([]byte{0x42, 0xab, 0x47, 0xae}) {
 		got[i.Type+" "+i.Order] = i.Value.String()
 	}
 	for what, want := range map[string]string{"float32 ABCD": "85.64", "uint16 AB": "17067", "uint32 CDAB": "1202602667", "int16 BA": "-21694", "string BA": "«B®G"} {

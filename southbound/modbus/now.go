@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"time"
@@ -79,7 +80,7 @@ var errNoDevice = errors.New("there is no such device")
 
 // ask begins a cycle that someone asked for. Its deadline is long past, so it is
 // first. A device or bus that is given a rest is tried all the same.
-func (b *bus) ask(ctx context.Context, d *device, fields []*field, a *asked) error {
+func (b *bus) ask(ctx context.Context, d *device, fields []*point.Field, a *asked) error {
 	if !slices.Contains(b.devices, d) {
 		return errStopped // a new configuration came in between
 	}
@@ -92,8 +93,8 @@ func (b *bus) ask(ctx context.Context, d *device, fields []*field, a *asked) err
 			return ctx.Err()
 		}
 	}
-	fields = slices.SortedStableFunc(slices.Values(fields), func(x, y *field) int {
-		return cmp.Or(cmp.Compare(x.table, y.table), slices.Compare(x.models, y.models))
+	fields = slices.SortedStableFunc(slices.Values(fields), func(x, y *point.Field) int {
+		return cmp.Or(cmp.Compare(x.Table, y.Table), slices.Compare(x.Models, y.Models))
 	})
 	j := newJob(d, askedSpan, askedSpan, fields)
 	j.asked, j.next = a, now.Add(never)

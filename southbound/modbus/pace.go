@@ -117,7 +117,7 @@ func (b *bus) paces(now time.Time) (next time.Time) {
 
 // follow gives a job another interval. The poll that is due next is the first.
 func (j *job) follow(every time.Duration, now time.Time) {
-	base := min(every, j.device.spec.fields[0].every)
+	base := min(every, j.device.spec.fields[0].Every)
 	j.every, j.grid = every, grid{every, phaseOf(j.device.spec.name, base, every)}
 	j.next = j.grid.first(instantOf(now))
 }

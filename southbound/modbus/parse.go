@@ -56,7 +56,7 @@ func (p Point) Place() (table string, address int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	return f.table.String(), f.address, nil
+	return f.Table.String(), f.Address, nil
 }
 
 // parseRef reads an address as manuals print it: a digit for the table, then

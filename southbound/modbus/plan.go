@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"cmp"
+	"fieldbridge/southbound/modbus/point"
 	"maps"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ type block struct {
 	table  wire.Table
 	first  int
 	count  int
-	fields []slot
+	fields []point.Placed
 
 	failed int           // reads in a row that failed
 	reason bridge.Reason // why
@@ -133,41 +134,41 @@ func (b *block) models() []int {
 	if len(b.fields) == 0 {
 		return nil
 	}
-	return b.fields[0].models
+	return b.fields[0].Models
 }
 
 func (b *block) names() []string {
 	names := make([]string, len(b.fields))
 	for i := range b.fields {
-		names[i] = b.fields[i].name
+		names[i] = b.fields[i].Name
 	}
 	return names
 }
 
 // divide makes blocks of fields of one interval, which are sorted by table and
 // address.
-func divide(fields []*field, l limits, c cost) []*block {
+func divide(fields []*point.Field, l limits, c cost) []*block {
 	var all []*block
-	for _, table := range runs(fields, func(a, b *field) bool { return a.table == b.table && slices.Equal(a.models, b.models) }) {
+	for _, table := range runs(fields, func(a, b *point.Field) bool { return a.Table == b.Table && slices.Equal(a.Models, b.Models) }) {
 		all = append(all, blocks(table, l, c)...)
 	}
 	return all
 }
 
 // blocks makes the cheapest blocks of fields of one table.
-func blocks(fields []*field, l limits, c cost) []*block {
+func blocks(fields []*point.Field, l limits, c cost) []*block {
 	fields = slices.Clone(fields)
-	slices.SortStableFunc(fields, func(a, b *field) int { return cmp.Compare(a.reach().first, b.reach().first) })
-	items := make([]span, len(fields))
+	slices.SortStableFunc(fields, func(a, b *point.Field) int { return cmp.Compare(a.Reach().First, b.Reach().First) })
+	items := make([]point.Span, len(fields))
 	for i, f := range fields {
-		items[i] = f.reach()
+		items[i] = f.Reach()
 	}
 	var made []*block
 	start := 0
-	for _, end := range cover(fields[0].table, items, l, c) {
-		b := &block{table: fields[0].table, first: items[start].first}
+	for _, end := range cover(fields[0].Table, items, l, c) {
+		b := &block{table: fields[0].Table, first: items[start].First}
 		for _, s := range items[start:end] {
-			b.count = max(b.count, s.end-b.first)
+			b.count = max(b.count, s.End-b.first)
 		}
 		b.take(fields[start:end])
 		made = append(made, b)
@@ -177,16 +178,16 @@ func blocks(fields []*field, l limits, c cost) []*block {
 }
 
 // take puts fields in b, each with its place in b's data.
-func (b *block) take(fields []*field) {
-	b.fields = make([]slot, 0, len(fields))
+func (b *block) take(fields []*point.Field) {
+	b.fields = make([]point.Placed, 0, len(fields))
 	for _, f := range fields {
-		s := slot{field: f, at: b.place(f.address)}
-		if f.factor != nil {
-			s.factorAt = b.place(f.factor.address)
+		s := point.Placed{Field: f, At: b.place(f.Address)}
+		if f.Factor != nil {
+			s.FactorAt = b.place(f.Factor.Address)
 		}
 		b.fields = append(b.fields, s)
 	}
-	slices.SortStableFunc(b.fields, func(x, y slot) int { return cmp.Compare(x.reach().first, y.reach().first) })
+	slices.SortStableFunc(b.fields, func(x, y point.Placed) int { return cmp.Compare(x.Reach().First, y.Reach().First) })
 }
 
 // place returns where an address is in b's data.

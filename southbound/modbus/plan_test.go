@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,7 +16,7 @@ import (
 )
 
 // cheapest tries every partition of items into consecutive runs.
-func cheapest(t wire.Table, items []span, l limits, c cost) time.Duration {
+func cheapest(t wire.Table, items []point.Span, l limits, c cost) time.Duration {
 	best := time.Duration(-1)
 	for cuts := range 1 << (len(items) - 1) {
 		total, start, ok := time.Duration(0), 0, true
@@ -25,15 +26,15 @@ func cheapest(t wire.Table, items []span, l limits, c cost) time.Duration {
 			}
 			run := items[start]
 			for _, s := range items[start+1 : i+1] {
-				if l.gap >= 0 && s.first-run.end > l.gap || s.first > run.end && l.hole(t, span{run.end, s.first}) {
+				if l.gap >= 0 && s.First-run.End > l.gap || s.First > run.End && l.hole(t, point.Span{First: run.End, End: s.First}) {
 					ok = false
 				}
-				run.end = max(run.end, s.end)
+				run.End = max(run.End, s.End)
 			}
-			if run.end-run.first > l.words && i > start {
+			if run.End-run.First > l.words && i > start {
 				ok = false
 			}
-			total += c.takes(t, run.end-run.first)
+			total += c.takes(t, run.End-run.First)
 			start = i + 1
 		}
 		if ok && (best < 0 || total < best) {
@@ -47,16 +48,16 @@ func TestCoverIsTheCheapest(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for range 2000 {
-		var items []span
+		var items []point.Span
 		for range 1 + rnd.IntN(9) {
 			first := rnd.IntN(60)
-			items = append(items, span{first, first + 1 + rnd.IntN(12)})
+			items = append(items, point.Span{First: first, End: first + 1 + rnd.IntN(12)})
 		}
-		slices.SortFunc(items, func(a, b span) int { return a.first - b.first })
+		slices.SortFunc(items, func(a, b point.Span) int { return a.First - b.First })
 		l := limits{words: 12 + rnd.IntN(40), bits: 2000, gap: rnd.IntN(20) - 1}
 		if rnd.IntN(2) == 0 {
 			first := rnd.IntN(60)
-			l.holes = []hole{{wire.Holding, span{first, first + 1 + rnd.IntN(3)}}}
+			l.holes = []hole{{wire.Holding, point.Span{First: first, End: first + 1 + rnd.IntN(3)}}}
 		}
 		c := cost{request: time.Duration(rnd.IntN(50)), word: time.Duration(1 + rnd.IntN(5))}
 		var total time.Duration
@@ -64,9 +65,9 @@ func TestCoverIsTheCheapest(t *testing.T) {
 		for _, end := range cover(wire.Holding, items, l, c) {
 			run := items[start]
 			for _, s := range items[start:end] {
-				run.end = max(run.end, s.end)
+				run.End = max(run.End, s.End)
 			}
-			total += c.takes(wire.Holding, run.end-run.first)
+			total += c.takes(wire.Holding, run.End-run.First)
 			start = end
 		}
 		if want := cheapest(wire.Holding, items, l, c); total != want {

@@ -137,11 +137,11 @@ func (d *device) patience() time.Duration {
 // list is where it was looked for last.
 func (d *device) sample() (t wire.Table, first, count int) {
 	f := d.jobs[0].fields[0]
-	if f.models != nil {
+	if f.Models != nil {
 		return wire.Holding, d.survey.base(), 2
 	}
-	reach := f.reach()
-	return f.table, reach.first, reach.end - reach.first
+	reach := f.Reach()
+	return f.Table, reach.First, reach.End - reach.First
 }
 
 // probe asks a sick device for one value.

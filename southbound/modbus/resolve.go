@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"maps"
 	"reflect"
@@ -23,13 +24,13 @@ type deviceSpec struct {
 	retries int
 	pause   time.Duration
 	limits  limits
-	fields  []*field // by interval, table and address
-	config  Device   // what it was made of, but for the points: those are in fields
+	fields  []*point.Field // by interval, table and address
+	config  Device         // what it was made of, but for the points: those are in fields
 }
 
 // same reports whether s and t make the same device.
 func (s deviceSpec) same(t deviceSpec) bool {
-	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) && slices.EqualFunc(s.fields, t.fields, (*field).equal)
+	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) && slices.EqualFunc(s.fields, t.fields, (*point.Field).Equal)
 }
 
 // finder resolves points and notes what is wrong with them.
@@ -53,24 +54,24 @@ func (f *finder) on(text, fix string) {
 }
 
 // resolveFields returns the fields of d and what is wrong with them.
-func resolveFields(d Device) ([]*field, []setting.Problem) {
+func resolveFields(d Device) ([]*point.Field, []setting.Problem) {
 	var problems []setting.Problem
-	var fields []*field
-	byName := make(map[string]*field)
-	keys := make(map[*field]string) // of their points
+	var fields []*point.Field
+	byName := make(map[string]*point.Field)
+	keys := make(map[*point.Field]string) // of their points
 	for _, key := range slices.Sorted(maps.Keys(d.Points)) {
 		for _, c := range d.Points[key].copies(d) {
 			f := finder{path: []string{"points", key}}
 			point := f.point(key, c, d)
-			if byName[point.name] != nil && f.problems == nil {
-				f.on(fmt.Sprintf("its copy is called %s, as another point is", point.name), "rename one of them")
+			if byName[point.Name] != nil && f.problems == nil {
+				f.on(fmt.Sprintf("its copy is called %s, as another point is", point.Name), "rename one of them")
 			}
 			if f.problems != nil {
 				problems = append(problems, f.problems...)
 				break // the other copies have the same
 			}
 			fields = append(fields, point)
-			byName[point.name], keys[point] = point, key
+			byName[point.Name], keys[point] = point, key
 		}
 	}
 	for _, point := range fields {
@@ -81,36 +82,36 @@ func resolveFields(d Device) ([]*field, []setting.Problem) {
 		}
 	}
 	problems = append(problems, reports(fields, d.Points)...)
-	slices.SortFunc(fields, func(a, b *field) int {
-		if a.every != b.every {
-			return int(a.every - b.every)
+	slices.SortFunc(fields, func(a, b *point.Field) int {
+		if a.Every != b.Every {
+			return int(a.Every - b.Every)
 		}
-		if a.table != b.table {
-			return int(a.table) - int(b.table)
+		if a.Table != b.Table {
+			return int(a.Table) - int(b.Table)
 		}
-		if c := slices.Compare(a.models, b.models); c != 0 {
+		if c := slices.Compare(a.Models, b.Models); c != 0 {
 			return c
 		}
-		if a.address != b.address {
-			return a.address - b.address
+		if a.Address != b.Address {
+			return a.Address - b.Address
 		}
-		return strings.Compare(a.name, b.name)
+		return strings.Compare(a.Name, b.Name)
 	})
 	return fields, problems
 }
 
 // point resolves one copy of the point at key.
-func (f *finder) point(key string, c copies, d Device) *field {
-	name, p := c.name(key), d.Points[key]
+func (f *finder) point(key string, c point.Copy, d Device) *point.Field {
+	name, p := c.Of(key), d.Points[key]
 	if !bridge.ValidPoint(name) {
 		f.on(fmt.Sprintf("%q can't name a point", name),
 			"use [a-z][a-z0-9_]*, at most 64 bytes: "+bridge.PointName(name))
 	}
-	r := &field{name: name, unit: p.Unit, every: d.Every.D(), special: &special{}}
-	defer r.settle()
+	r := &point.Field{Name: name, Unit: p.Unit, Every: d.Every.D(), Special: &point.Special{}}
+	defer r.Settle()
 	if p.Every != nil {
-		r.every = p.Every.D()
-		if r.every < minEvery {
+		r.Every = p.Every.D()
+		if r.Every < minEvery {
 			f.bad("every", "an interval of "+p.Every.String(), "use at least 10ms")
 		}
 	}
@@ -121,20 +122,20 @@ func (f *finder) point(key string, c copies, d Device) *field {
 	f.repeated(r, p, c)
 	f.decoding(r, p, d)
 	f.scaling(r, p)
-	r.delivery = f.delivery(r, p, d)
+	r.Delivery = f.delivery(r, p, d)
 	f.writable(r, p)
-	if r.address < 0 || r.end() > 1<<16 {
-		f.bad(address, fmt.Sprintf("address %d to %d is beyond the table", r.address, r.end()-1), "addresses are 0 to 65535 on the wire")
+	if r.Address < 0 || r.End() > 1<<16 {
+		f.bad(address, fmt.Sprintf("address %d to %d is beyond the table", r.Address, r.End()-1), "addresses are 0 to 65535 on the wire")
 	}
-	if most := d.MaxWords; !r.table.Bits() && r.words > most {
-		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.words, most), "raise max_words or shorten the point")
+	if most := d.MaxWords; !r.Table.Bits() && r.Words > most {
+		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.Words, most), "raise max_words or shorten the point")
 	}
 	return r
 }
 
 // where finds the table and the address, and returns the key that gave them; ""
 // if they are not known.
-func (f *finder) where(r *field, p Point, d Device) string {
+func (f *finder) where(r *point.Field, p Point, d Device) string {
 	given := make([]string, 0, 2)
 	for _, k := range []struct {
 		key     string
@@ -143,13 +144,13 @@ func (f *finder) where(r *field, p Point, d Device) string {
 	}{{"coil", p.Coil, wire.Coil}, {"discrete", p.Discrete, wire.Discrete}, {"input", p.Input, wire.Input}, {"holding", p.Holding, wire.Holding}} {
 		if k.address != nil {
 			given = append(given, k.key)
-			r.table, r.address = k.table, *k.address-d.Base
+			r.Table, r.Address = k.table, *k.address-d.Base
 			if k.table == wire.Holding {
 				f.models(r, p, d)
 			}
-			if r.models != nil {
-				r.address = *k.address
-			} else if r.address < 0 && *k.address >= 0 {
+			if r.Models != nil {
+				r.Address = *k.address
+			} else if r.Address < 0 && *k.address >= 0 {
 				f.bad(k.key, "address 0 of a device whose addresses begin at 1", "base: 1 is subtracted from every address: remove it or count from 1")
 				return ""
 			}
@@ -158,7 +159,7 @@ func (f *finder) where(r *field, p Point, d Device) string {
 	if p.Ref != "" {
 		given = append(given, "ref")
 		var err error
-		if r.table, r.address, err = parseRef(string(p.Ref)); err != nil {
+		if r.Table, r.Address, err = parseRef(string(p.Ref)); err != nil {
 			f.bad("ref", err.Error(), "write the digits as the manual prints them")
 			return ""
 		}
@@ -178,9 +179,9 @@ func (f *finder) where(r *field, p Point, d Device) string {
 }
 
 // decoding finds the type, the order and what part of a register is meant.
-func (f *finder) decoding(r *field, p Point, d Device) {
-	r.words = 1
-	if r.table.Bits() {
+func (f *finder) decoding(r *point.Field, p Point, d Device) {
+	r.Words = 1
+	if r.Table.Bits() {
 		f.bitTable(r, p)
 		return
 	}
@@ -191,31 +192,31 @@ func (f *finder) decoding(r *field, p Point, d Device) {
 			name = "bool"
 		}
 	}
-	t, ok := pointTypes[name]
+	t, ok := point.Types[name]
 	if !ok {
-		f.bad("type", fmt.Sprintf("%q is no type", p.Type), suggest(p.Type, slices.Sorted(maps.Keys(pointTypes))))
-		t, name = pointTypes["uint16"], "uint16"
+		f.bad("type", fmt.Sprintf("%q is no type", p.Type), suggest(p.Type, slices.Sorted(maps.Keys(point.Types))))
+		t, name = point.Types["uint16"], "uint16"
 	}
-	r.typ, r.kind, r.bits = name, t.kind, uint8(t.bits)
+	r.TypeName, r.Kind, r.Bits = name, t.Kind, uint8(t.Bits)
 	o := f.order(p, d, t)
-	r.load = loader(t.bits, o)
+	r.Load = point.Loader(t.Bits, o)
 	f.part(r, p, name)
-	if t.kind == kindString {
-		r.length, r.text = p.Length, new(string)
-		if p.Length < 1 || p.Length > 2*MaxWords {
+	if t.Kind == point.KindString {
+		r.Length, r.Text = p.Length, new(string)
+		if p.Length < 1 || p.Length > 2*point.MaxWords {
 			f.bad("length", "a string without its length", "give length in bytes, 1 to 250")
-			r.length = 2
+			r.Length = 2
 		}
 	} else if p.Length != 0 {
 		f.bad("length", "a length for type "+name, "only strings have a length: add type: string or remove it")
 	}
-	r.words = t.words(r.length)
+	r.Words = t.Words(r.Length)
 }
 
 // bitTable finds that a coil or discrete input is nothing but a bit.
-func (f *finder) bitTable(r *field, p Point) {
-	r.typ, r.kind, r.load, r.bits = "bool", kindBool, loadBit, 1
-	what := "a " + r.table.String() + " is a single bit: "
+func (f *finder) bitTable(r *point.Field, p Point) {
+	r.TypeName, r.Kind, r.Load, r.Bits = "bool", point.KindBool, point.LoadBit, 1
+	what := "a " + r.Table.String() + " is a single bit: "
 	if p.Type != "" && p.Type != "bool" {
 		f.bad("type", what+"it can't be "+p.Type, "remove type, or read the register that has the number (input or holding)")
 	}
@@ -229,18 +230,18 @@ func (f *finder) bitTable(r *field, p Point) {
 	}
 }
 
-func (f *finder) order(p Point, d Device, t pointType) order {
+func (f *finder) order(p Point, d Device, t point.Type) point.Order {
 	name := strings.ToUpper(d.Order)
 	if p.Order != "" {
 		name = strings.ToUpper(p.Order)
 	}
-	o, ok := orders[name]
+	o, ok := point.Orders[name]
 	switch {
 	case p.Order == "":
 		return o // the device's was checked there
 	case !ok:
 		f.bad("order", fmt.Sprintf("%q is no order", p.Order), "use ABCD, DCBA, BADC or CDAB")
-	case len(name) == 2 && t.bits > 16, len(name) == 8 && t.bits != 64:
+	case len(name) == 2 && t.Bits > 16, len(name) == 8 && t.Bits != 64:
 		f.bad("order", fmt.Sprintf("order %s does not suit %s", p.Order, typeName(p)),
 			"four letters mean the same order at any width: use ABCD, DCBA, BADC or CDAB")
 	}
@@ -255,7 +256,7 @@ func typeName(p Point) string {
 }
 
 // part finds which bits of a register are meant.
-func (f *finder) part(r *field, p Point, name string) {
+func (f *finder) part(r *point.Field, p Point, name string) {
 	switch {
 	case p.Bit != nil:
 		if *p.Bit < 0 || *p.Bit > 15 {
@@ -268,7 +269,7 @@ func (f *finder) part(r *field, p Point, name string) {
 		if p.Bits != "" {
 			f.bad("bits", "bit and bits together", "keep one of them")
 		}
-		r.shift, r.mask = uint8(*p.Bit), 1
+		r.Shift, r.Mask = uint8(*p.Bit), 1
 	case p.Bits != "":
 		first, last, ok := parseBits(p.Bits)
 		if !ok {
@@ -278,13 +279,13 @@ func (f *finder) part(r *field, p Point, name string) {
 		if name != "uint16" {
 			f.bad("type", "some bits can't be "+name, "remove type: bits are an unsigned number")
 		}
-		r.shift, r.mask = uint8(first), 1<<(last-first+1)-1
-	case r.bits == 8:
-		r.mask = 0xff
+		r.Shift, r.Mask = uint8(first), 1<<(last-first+1)-1
+	case r.Bits == 8:
+		r.Mask = 0xff
 		switch p.Byte {
 		case "", "low":
 		case "high":
-			r.shift = 8
+			r.Shift = 8
 		default:
 			f.bad("byte", fmt.Sprintf("%q is no half of a register", p.Byte), "use low or high")
 		}

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,8 +10,8 @@ import (
 )
 
 // scaling finds how the raw number becomes the value.
-func (f *finder) scaling(r *field, p Point) {
-	number := r.kind != kindBool && r.kind != kindString
+func (f *finder) scaling(r *point.Field, p Point) {
+	number := r.Kind != point.KindBool && r.Kind != point.KindString
 	ways := 0
 	for _, k := range []struct {
 		key   string
@@ -22,7 +23,7 @@ func (f *finder) scaling(r *field, p Point) {
 			continue
 		}
 		if !number {
-			f.bad(k.key, k.key+" for a "+r.typ, "only numbers have "+k.key+": remove it")
+			f.bad(k.key, k.key+" for a "+r.TypeName, "only numbers have "+k.key+": remove it")
 		}
 		if k.way {
 			if ways++; ways == 2 {
@@ -30,27 +31,27 @@ func (f *finder) scaling(r *field, p Point) {
 			}
 		}
 	}
-	r.scaling = bridge.NewScaling(p.Scale, p.Offset)
+	r.Scaling = bridge.NewScaling(p.Scale, p.Offset)
 	if p.Range != nil {
 		f.straight(r, p.Range)
 	}
 	for i, v := range p.Invalid {
-		bits, ok := v.in(max(int(r.bits), 1))
+		bits, ok := v.in(max(int(r.Bits), 1))
 		if !ok {
-			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.typ), "give the raw number as the register has it")
+			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.TypeName), "give the raw number as the register has it")
 		}
-		r.invalid = append(r.invalid, bits)
+		r.Invalid = append(r.Invalid, bits)
 	}
 	if p.Enum != nil {
-		if r.kind != kindUint && r.kind != kindInt && r.kind != kindBCD {
-			f.bad("enum", "an enum of "+r.typ, "enums are of integers")
+		if r.Kind != point.KindUint && r.Kind != point.KindInt && r.Kind != point.KindBCD {
+			f.bad("enum", "an enum of "+r.TypeName, "enums are of integers")
 		}
-		r.enum = p.Enum
+		r.Enum = p.Enum
 	}
 }
 
 // straight makes the line of a range.
-func (f *finder) straight(r *field, p *Range) {
+func (f *finder) straight(r *point.Field, p *Range) {
 	if len(p.Raw) != 2 || len(p.Value) != 2 {
 		f.bad("range", "a range without two raw numbers and two values", "write {raw: [0, 27648], value: [0, 10]}")
 		return
@@ -61,14 +62,14 @@ func (f *finder) straight(r *field, p *Range) {
 		f.bad("range/raw", "both raw numbers are the same", "give the two ends of the range")
 		return
 	}
-	r.line = &line{num: value1 - value0, add: value0*(raw1-raw0) - raw0*(value1-value0), den: raw1 - raw0}
+	r.Straight = &point.Straight{Num: value1 - value0, Add: value0*(raw1-raw0) - raw0*(value1-value0), Den: raw1 - raw0}
 }
 
 // factor finds the point that holds the power of ten for r: of the same block if
 // it is in blocks, too, and of the same model.
-func (f *finder) factor(r *field, name string, fields map[string]*field, d Device) {
-	factor := fields[r.copies.name(name)]
-	if outside := (copies{0, r.instance}).name(name); factor == nil {
+func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Field, d Device) {
+	factor := fields[r.Copy.Of(name)]
+	if outside := (point.Copy{Block: 0, Instance: r.Instance}).Of(name); factor == nil {
 		factor = fields[outside]
 	}
 	switch {
@@ -77,22 +78,22 @@ func (f *finder) factor(r *field, name string, fields map[string]*field, d Devic
 			f.bad("scale_point", fmt.Sprintf("%q is not a point of this device", name), suggest(name, slices.Sorted(maps.Keys(d.Points))))
 		}
 		return
-	case factor.kind != kindInt && factor.kind != kindUint || factor.bits > 16 || d.Points[name].ScalePoint != "" || factor.scaling.Active():
+	case factor.Kind != point.KindInt && factor.Kind != point.KindUint || factor.Bits > 16 || d.Points[name].ScalePoint != "" || factor.Scaling.Active():
 		f.bad("scale_point", name+" can't be a power of ten", "a scale point is an unscaled int16")
 		return
-	case factor.table != r.table:
+	case factor.Table != r.Table:
 		f.bad("scale_point", name+" is in another table", "both must be read by one request")
 		return
-	case !slices.Equal(factor.models, r.models):
+	case !slices.Equal(factor.Models, r.Models):
 		f.bad("scale_point", name+" is in another SunSpec model", "scale factors apply within a model")
 		return
-	case factor.every != r.every:
+	case factor.Every != r.Every:
 		f.bad("scale_point", name+" is read at another interval", "both must be read by one request: give them the same every")
 		return
 	}
-	if n := max(r.end(), factor.end()) - min(r.address, factor.address); n > d.MaxWords && r.block <= 1 {
+	if n := max(r.End(), factor.End()) - min(r.Address, factor.Address); n > d.MaxWords && r.Block <= 1 {
 		f.bad("scale_point", fmt.Sprintf("%s is %d registers away", name, n), "both must fit in one request of max_words")
 		return
 	}
-	r.factor, r.simple = factor, false
+	r.Factor, r.Simple = factor, false
 }

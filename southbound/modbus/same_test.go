@@ -17,7 +17,7 @@ func TestSame(t *testing.T) {
 	}
 	plain := build(func(*Device, *Point) {})
 	for _, f := range plain.fields {
-		f.decode([]byte("abcdefghij")) // what was read does not count
+		f.Decode([]byte("abcdefghij")) // what was read does not count
 	}
 	if !plain.same(build(func(*Device, *Point) {})) {
 		t.Error("the same device is another one")

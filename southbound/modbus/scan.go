@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"errors"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"strings"
 	"time"
@@ -142,32 +143,32 @@ func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, firs
 	if err != nil {
 		return err
 	}
-	most := MaxWords
+	most := point.MaxWords
 	if t.Bits() {
 		most = MaxBits
 	}
 	// Runs that answer are read in ever longer pieces; where nothing answers,
 	// each address has to be asked for.
-	run := span{first, first}
+	run := point.Span{First: first, End: first}
 	tell := func() {
-		if run.end > run.first {
-			found(run.first, run.end)
+		if run.End > run.First {
+			found(run.First, run.End)
 		}
 	}
 	for at, n := first, 1; at <= last; {
 		progress(at)
 		n = min(n, last+1-at)
-		ok, err := m.answers(ctx, byte(unit), t, span{at, at + n})
+		ok, err := m.answers(ctx, byte(unit), t, point.Span{First: at, End: at + n})
 		switch {
 		case err != nil:
 			return err
 		case ok:
-			if run.end != at {
+			if run.End != at {
 				tell()
-				run.first = at
+				run.First = at
 			}
 			at += n
-			run.end = at
+			run.End = at
 			n = min(2*n, most)
 		case n > 1:
 			n /= 2
@@ -189,14 +190,14 @@ func parseTable(name string) (wire.Table, error) {
 }
 
 // answers reports whether a unit answers a read of s with values.
-func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s span) (bool, error) {
+func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s point.Span) (bool, error) {
 	m.client.To(ctx, unit, m.timeout)
-	_, err := m.client.Read(t, uint16(s.first), uint16(s.end-s.first))
+	_, err := m.client.Read(t, uint16(s.First), uint16(s.End-s.First))
 	if err == nil || ctx.Err() != nil {
 		return err == nil, ctx.Err()
 	}
 	if _, answered := reasonOf(err); !answered {
-		return false, fmt.Errorf("%s %d+%d: %w", t, s.first, s.end-s.first, err)
+		return false, fmt.Errorf("%s %d+%d: %w", t, s.First, s.End-s.First, err)
 	}
 	if code, _ := wire.ExceptionCode(err); code == 1 {
 		return false, fmt.Errorf("the unit has no table %s: %w", t, err)

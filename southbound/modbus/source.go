@@ -107,7 +107,7 @@ func (s *Source) Apply(cfg Config) error {
 func info(spec deviceSpec, l learnt) bridge.DeviceInfo {
 	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
 	for _, f := range l.present(spec.fields) {
-		d.Points = append(d.Points, bridge.PointInfo{Name: f.name, Type: f.typ, Unit: f.unit, Enum: f.enum, Delivery: f.delivery})
+		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum, Delivery: f.Delivery})
 	}
 	return d
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (s *survey) silent() {
 func (j *job) whole() *block {
 	b := &block{table: wire.Holding}
 	for _, f := range j.device.learnt.present(j.fields) {
-		b.fields = append(b.fields, slot{field: f})
+		b.fields = append(b.fields, point.Placed{Field: f})
 	}
 	return b
 }
@@ -183,28 +184,28 @@ func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
 // placed returns fields with their addresses on the device, and the names of
 // those that it should have and has not; copies that it has not are neither.
 // While its models are not known the fields are returned as they are.
-func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
+func (l learnt) placed(fields []*point.Field) (placed []*point.Field, lost []string) {
 	fields = l.present(fields)
 	if l.Models == nil {
 		return fields, nil
 	}
-	moved := make(map[*field]*field)
-	var place func(f *field) *field
-	place = func(f *field) *field {
-		if f == nil || f.models == nil {
+	moved := make(map[*point.Field]*point.Field)
+	var place func(f *point.Field) *point.Field
+	place = func(f *point.Field) *point.Field {
+		if f == nil || f.Models == nil {
 			return f
 		}
 		if m := moved[f]; m != nil {
 			return m
 		}
-		model, ok := l.find(f.models, int(f.instance))
-		factor := place(f.factor)
-		if !ok || f.end() > 2+model.Length || f.factor != nil && factor == nil {
+		model, ok := l.find(f.Models, int(f.Instance))
+		factor := place(f.Factor)
+		if !ok || f.End() > 2+model.Length || f.Factor != nil && factor == nil {
 			return nil
 		}
-		m, rest := *f, *f.special
-		rest.models = nil
-		m.address, m.special, m.factor = f.address+model.Address, &rest, factor
+		m, rest := *f, *f.Special
+		rest.Models = nil
+		m.Address, m.Special, m.Factor = f.Address+model.Address, &rest, factor
 		moved[f] = &m
 		return &m
 	}
@@ -212,21 +213,21 @@ func (l learnt) placed(fields []*field) (placed []*field, lost []string) {
 		if p := place(f); p != nil {
 			placed = append(placed, p)
 		} else {
-			lost = append(lost, f.name)
+			lost = append(lost, f.Name)
 		}
 	}
 	return placed, lost
 }
 
 // missing says, for people, which models the device has not; "" is none.
-func (l learnt) missing(fields []*field) string {
+func (l learnt) missing(fields []*point.Field) string {
 	if len(l.Models) == 0 {
 		return strings.TrimPrefix(ErrNoSunSpec.Error(), "no SunSpec device: ") + ": check its unit id, and that SunSpec is switched on in it"
 	}
 	var without []string
-	for _, same := range runs(fields, func(a, b *field) bool { return slices.Equal(a.models, b.models) }) {
-		if text := list(same[0].models, " or "); text != "" && !slices.Contains(without, text) {
-			if _, ok := l.find(same[0].models, 1); !ok {
+	for _, same := range runs(fields, func(a, b *point.Field) bool { return slices.Equal(a.Models, b.Models) }) {
+		if text := list(same[0].Models, " or "); text != "" && !slices.Contains(without, text) {
+			if _, ok := l.find(same[0].Models, 1); !ok {
 				without = append(without, text)
 			}
 		}
@@ -250,13 +251,13 @@ func list(numbers []int, between string) string {
 }
 
 // models finds the SunSpec models that a point is in.
-func (f *finder) models(r *field, p Point, d Device) {
-	r.models = d.SunSpec
+func (f *finder) models(r *point.Field, p Point, d Device) {
+	r.Models = d.SunSpec
 	if p.SunSpec != nil {
-		r.models = p.SunSpec
+		r.Models = p.SunSpec
 	}
-	if len(r.models) == 0 {
-		r.models = nil
+	if len(r.Models) == 0 {
+		r.Models = nil
 	}
 	for _, id := range p.SunSpec {
 		if id < 1 || id >= sunSpecEnd {

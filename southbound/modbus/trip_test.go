@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,8 +96,8 @@ func TestTripSteps(t *testing.T) {
 
 // TestTripJoins: far away, one long request is cheaper than two short ones.
 func TestTripJoins(t *testing.T) {
-	far := newDevice(deviceSpec{limits: limits{words: 2000, gap: -1}, fields: []*field{
-		{name: "a", address: 0, words: 1, every: time.Second, table: 3, special: plain}, {name: "b", address: 900, words: 1, every: time.Second, table: 3, special: plain}}}, busSpec{}.cost(0))
+	far := newDevice(deviceSpec{limits: limits{words: 2000, gap: -1}, fields: []*point.Field{
+		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}, {Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, busSpec{}.cost(0))
 	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
 		far.learnt.Trip = trip
 		if far.jobs[0].plan(); len(far.jobs[0].blocks) != want {

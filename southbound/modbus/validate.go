@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,7 +50,7 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.Every.D() < minEvery {
 		f.bad("every", "an interval of "+d.Every.String(), "use at least 10ms")
 	}
-	if _, ok := orders[strings.ToUpper(d.Order)]; !ok || len(d.Order) != 4 {
+	if _, ok := point.Orders[strings.ToUpper(d.Order)]; !ok || len(d.Order) != 4 {
 		f.bad("order", fmt.Sprintf("%q is no order", d.Order), "use ABCD, DCBA, BADC or CDAB: it holds at any width")
 	}
 	if d.Base != 0 && d.Base != 1 {
@@ -64,7 +65,7 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.Retries != nil && (*d.Retries < 0 || *d.Retries > maxRetries) {
 		f.bad("retries", fmt.Sprintf("%d retries", *d.Retries), "use 0 to 10")
 	}
-	if d.MaxWords < 1 || d.MaxWords > MaxWords {
+	if d.MaxWords < 1 || d.MaxWords > point.MaxWords {
 		f.bad("max_words", fmt.Sprintf("%d registers in one request", d.MaxWords), "use 1 to 125")
 	}
 	if d.MaxBits < 1 || d.MaxBits > MaxBits {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"math"
 	"time"
@@ -74,17 +75,17 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 	switch {
 	case f == nil:
 		return bridge.Permanent(fmt.Errorf("write %s %s: the device has no such point", c.Device, c.Point))
-	case f.writable == nil:
+	case f.Writable == nil:
 		return bridge.Permanent(fmt.Errorf("write %s %s: not writable: add writable: true to the point", c.Device, c.Point))
 	case b == nil:
 		return fmt.Errorf("write %s %s: %w", c.Device, c.Point, errStopped)
 	}
-	if err := f.within(c.Value); err != nil {
+	if err := f.Within(c.Value); err != nil {
 		return bridge.Permanent(fmt.Errorf("write %s %s: %w", c.Device, c.Point, err))
 	}
 	err := b.send(ctx, func(ctx context.Context, b *bus) error {
-		at, lost := d.learnt.placed([]*field{f})
-		if lost != nil || len(at) == 0 || f.models != nil && d.survey.due(time.Now()) {
+		at, lost := d.learnt.placed([]*point.Field{f})
+		if lost != nil || len(at) == 0 || f.Models != nil && d.survey.due(time.Now()) {
 			return errors.New("it is not known where the device has the point's SunSpec model")
 		}
 		err := (&setter{b.client, d}).set(ctx, at[0], c.Value)
@@ -145,9 +146,9 @@ func (s *Source) Relay(ctx context.Context, name string, unit byte, pdu []byte) 
 	return answer, err
 }
 
-func (d *deviceSpec) field(point string) *field {
+func (d *deviceSpec) field(point string) *point.Field {
 	for _, f := range d.fields {
-		if f.name == point {
+		if f.Name == point {
 			return f
 		}
 	}
@@ -161,12 +162,12 @@ type setter struct {
 }
 
 // set writes one point, reads it back and compares.
-func (s *setter) set(ctx context.Context, f *field, v bridge.Value) error {
-	data, err := f.encode(v)
+func (s *setter) set(ctx context.Context, f *point.Field, v bridge.Value) error {
+	data, err := f.Encode(v)
 	if err != nil {
 		return bridge.Permanent(err)
 	}
-	if f.writable.MaxStep != nil {
+	if f.Writable.MaxStep != nil {
 		if err := s.checkStep(ctx, f, v); err != nil {
 			return err
 		}
@@ -178,50 +179,50 @@ func (s *setter) set(ctx context.Context, f *field, v bridge.Value) error {
 	if err != nil {
 		return fmt.Errorf("written, but not read back: %w", err)
 	}
-	if !f.same(got, data) {
-		return fmt.Errorf("written, but %w: %v", errDiffers, f.decode(got))
+	if !f.Same(got, data) {
+		return fmt.Errorf("written, but %w: %v", errDiffers, f.Decode(got))
 	}
 	return nil
 }
 
 // checkStep refuses a change that is too large.
-func (s *setter) checkStep(ctx context.Context, f *field, v bridge.Value) error {
+func (s *setter) checkStep(ctx context.Context, f *point.Field, v bridge.Value) error {
 	got, err := s.read(ctx, f)
 	if err != nil {
 		return err
 	}
-	is := f.decode(got)
+	is := f.Decode(got)
 	from, ok1 := is.Float()
 	to, ok2 := v.Float()
 	if !ok1 || !ok2 {
 		return fmt.Errorf("the step can't be checked: the device has %v", is)
 	}
-	if step := f.writable.MaxStep.Float(); math.Abs(to-from) > step*(1+1e-9) {
-		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, v, f.writable.MaxStep))
+	if step := f.Writable.MaxStep.Float(); math.Abs(to-from) > step*(1+1e-9) {
+		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, v, f.Writable.MaxStep))
 	}
 	return nil
 }
 
 // read reads the registers of a field and nothing else.
-func (s *setter) read(ctx context.Context, f *field) ([]byte, error) {
-	r := fetch(ctx, s.client, s.device, s.device.spec.timeout, f.table, f.address, f.words, 1+s.device.spec.retries)
+func (s *setter) read(ctx context.Context, f *point.Field) ([]byte, error) {
+	r := fetch(ctx, s.client, s.device, s.device.spec.timeout, f.Table, f.Address, f.Words, 1+s.device.spec.retries)
 	return r.data, r.err
 }
 
 // put sends the requests that write a field.
-func (s *setter) put(ctx context.Context, f *field, data []byte) error {
+func (s *setter) put(ctx context.Context, f *point.Field, data []byte) error {
 	way := s.device.spec.config.Write
 	s.client.To(ctx, s.device.spec.unit, s.device.spec.timeout)
 	s.client.Pause(s.device.spec.pause)
-	address := uint16(f.address)
+	address := uint16(f.Address)
 	switch {
-	case f.table == wire.Coil && way == writeMultiple:
+	case f.Table == wire.Coil && way == writeMultiple:
 		_, err := s.client.WriteMultipleCoils(address, 1, data)
 		return err
-	case f.table == wire.Coil:
+	case f.Table == wire.Coil:
 		_, err := s.client.WriteSingleCoil(address, uint16(data[0])*0xff00)
 		return err
-	case f.mask != 0:
+	case f.Mask != 0:
 		return s.putPart(f, data)
 	}
 	return putRegisters(s.client, address, data, way == writeMultiple, way == writeSingle)
@@ -242,22 +243,22 @@ func putRegisters(c *wire.Client, address uint16, data []byte, multiple, single 
 
 // putPart writes some bits of a register: by function 22, which the device does
 // at once, or by writing the whole register back where that is allowed.
-func (s *setter) putPart(f *field, data []byte) error {
+func (s *setter) putPart(f *point.Field, data []byte) error {
 	var mask [2]byte
-	f.load.store(mask[:], f.mask<<f.shift)
+	f.Load.Store(mask[:], f.Mask<<f.Shift)
 	bits, value := binary.BigEndian.Uint16(mask[:]), binary.BigEndian.Uint16(data)
-	_, err := s.client.MaskWriteRegister(uint16(f.address), ^bits, value)
+	_, err := s.client.MaskWriteRegister(uint16(f.Address), ^bits, value)
 	if code, ok := wire.ExceptionCode(err); !ok || code != 1 {
 		return err
 	}
-	if !f.writable.ReadModifyWrite {
+	if !f.Writable.ReadModifyWrite {
 		return fmt.Errorf("the device can't write a part of a register (function 22): "+
-			"add writable: {read_modify_write: true} if nothing else changes holding %d: %w", f.address, err)
+			"add writable: {read_modify_write: true} if nothing else changes holding %d: %w", f.Address, err)
 	}
-	got, err := s.client.ReadHoldingRegisters(uint16(f.address), 1)
+	got, err := s.client.ReadHoldingRegisters(uint16(f.Address), 1)
 	if err != nil {
 		return err
 	}
 	whole := binary.BigEndian.Uint16(got)&^bits | value
-	return putRegisters(s.client, uint16(f.address), binary.BigEndian.AppendUint16(nil, whole), s.device.spec.config.Write == writeMultiple, true)
+	return putRegisters(s.client, uint16(f.Address), binary.BigEndian.AppendUint16(nil, whole), s.device.spec.config.Write == writeMultiple, true)
 }

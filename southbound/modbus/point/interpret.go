@@ -1,4 +1,4 @@
-package modbus
+package point
 
 import (
 	"maps"
@@ -24,20 +24,21 @@ func Interpret(data []byte) []Interpretation {
 		if len(data) < width/8 {
 			break
 		}
-		for _, name := range slices.Sorted(maps.Keys(pointTypes)) {
-			t := pointTypes[name]
-			if t.bits != width || t.kind == kindBool {
+		for _, name := range slices.Sorted(maps.Keys(Types)) {
+			t := Types[name]
+			if t.Bits != width || t.Kind == KindBool {
 				continue
 			}
 			for _, letters := range ordersOf(width) {
-				f := field{kind: t.kind, bits: uint8(t.bits), load: loader(width, orders[letters]), special: plain}
-				all = append(all, Interpretation{name, letters, f.decode(data)})
+				f := Field{Kind: t.Kind, Bits: uint8(t.Bits), Load: Loader(width, Orders[letters]), Special: Plain}
+				all = append(all, Interpretation{name, letters, f.Decode(data)})
 			}
 		}
 	}
 	for _, letters := range ordersOf(16) {
-		f := field{kind: kindString, words: len(data) / 2, load: loader(16, orders[letters]), special: &special{length: len(data)}}
-		all = append(all, Interpretation{"string", letters, f.decode(data[:2*f.words])})
+		f := Field{Kind: KindString, Words: len(data) / 2, Load: Loader(16, Orders[letters]),
+			Special: &Special{Length: len(data)}}
+		all = append(all, Interpretation{"string", letters, f.Decode(data[:2*f.Words])})
 	}
 	return all
 }

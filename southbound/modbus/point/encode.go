@@ -1,4 +1,4 @@
-package modbus
+package point
 
 import (
 	"bytes"
@@ -9,40 +9,40 @@ import (
 	"fieldbridge/bridge"
 )
 
-// encode returns the registers that hold v, as they go over the wire: the
+// Encode returns the registers that hold v, as they go over the wire: the
 // inverse of decode. Of a part of a register it returns the bits in their place,
 // and zeros around them. A coil is one byte, 0 or 1.
-func (f *field) encode(v bridge.Value) ([]byte, error) {
-	if f.kind == kindString {
+func (f *Field) Encode(v bridge.Value) ([]byte, error) {
+	if f.Kind == KindString {
 		return f.encodeText(v)
 	}
 	raw, err := f.encodeRaw(v)
 	if err != nil {
 		return nil, err
 	}
-	for _, sentinel := range f.invalid {
+	for _, sentinel := range f.Invalid {
 		if raw == sentinel {
 			return nil, fmt.Errorf("%v is what the device says for no value", v)
 		}
 	}
-	if f.load == loadBit {
+	if f.Load == LoadBit {
 		return []byte{byte(raw)}, nil
 	}
-	if f.mask != 0 {
-		raw = raw & f.mask << f.shift
+	if f.Mask != 0 {
+		raw = raw & f.Mask << f.Shift
 	}
-	data := make([]byte, 2*f.words)
-	f.load.store(data, raw)
+	data := make([]byte, 2*f.Words)
+	f.Load.Store(data, raw)
 	return data, nil
 }
 
 // encodeRaw returns the bits of the number for v.
-func (f *field) encodeRaw(v bridge.Value) (uint64, error) {
-	if f.kind == kindBool {
+func (f *Field) encodeRaw(v bridge.Value) (uint64, error) {
+	if f.Kind == KindBool {
 		return f.encodeBool(v)
 	}
-	if v.Kind() == bridge.KindString && f.enum != nil {
-		for n, name := range f.enum {
+	if v.Kind() == bridge.KindString && f.Enum != nil {
+		for n, name := range f.Enum {
 			if name == v.Str() {
 				v = bridge.Int(n)
 			}
@@ -52,33 +52,33 @@ func (f *field) encodeRaw(v bridge.Value) (uint64, error) {
 	if !ok {
 		return 0, fmt.Errorf("%v is no number", v)
 	}
-	if f.enum != nil && !f.inEnum(number) {
+	if f.Enum != nil && !f.inEnum(number) {
 		return 0, fmt.Errorf("%v is not in the enum", v)
 	}
 	switch {
-	case f.line != nil:
-		number = (number*f.line.den - f.line.add) / f.line.num
-	case f.scaling.Active():
-		number = (number - f.offset) / f.scale
-	case f.kind == kindInt || f.kind == kindUint:
+	case f.Straight != nil:
+		number = (number*f.Straight.Den - f.Straight.Add) / f.Straight.Num
+	case f.Scaling.Active():
+		number = (number - f.Offset) / f.Scale
+	case f.Kind == KindInt || f.Kind == KindUint:
 		if raw, ok := exact(v); ok {
 			return f.fit(raw, v)
 		}
 		fallthrough
-	case f.kind == kindBCD:
+	case f.Kind == KindBCD:
 		if number != math.Trunc(number) {
-			return 0, fmt.Errorf("%v is no whole number, and %s has no others", v, f.typ)
+			return 0, fmt.Errorf("%v is no whole number, and %s has no others", v, f.TypeName)
 		}
 	}
 	return f.encodeFloat(number, v)
 }
 
-func (f *field) inEnum(number float64) bool {
-	_, ok := f.enum[int64(number)]
+func (f *Field) inEnum(number float64) bool {
+	_, ok := f.Enum[int64(number)]
 	return ok && number == math.Trunc(number)
 }
 
-func (f *field) encodeBool(v bridge.Value) (uint64, error) {
+func (f *Field) encodeBool(v bridge.Value) (uint64, error) {
 	if v.Kind() == bridge.KindBool {
 		return v.Bits(), nil
 	}
@@ -109,13 +109,13 @@ func exact(v bridge.Value) (integer, bool) {
 }
 
 // fit returns the bits of n, if the type can hold it.
-func (f *field) fit(n integer, v bridge.Value) (uint64, error) {
-	bits := uint64(f.bits)
+func (f *Field) fit(n integer, v bridge.Value) (uint64, error) {
+	bits := uint64(f.Bits)
 	limit := ^uint64(0) >> (64 - bits) // the greatest
-	if f.mask != 0 {
-		limit = f.mask
+	if f.Mask != 0 {
+		limit = f.Mask
 	}
-	if f.kind == kindInt {
+	if f.Kind == KindInt {
 		limit >>= 1
 		if n.negative {
 			limit++
@@ -124,7 +124,7 @@ func (f *field) fit(n integer, v bridge.Value) (uint64, error) {
 		limit = 0
 	}
 	if n.abs > limit {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 	}
 	if n.negative {
 		return -n.abs & (^uint64(0) >> (64 - bits)), nil
@@ -133,44 +133,44 @@ func (f *field) fit(n integer, v bridge.Value) (uint64, error) {
 }
 
 // encodeFloat returns the bits of the raw number for v.
-func (f *field) encodeFloat(number float64, v bridge.Value) (uint64, error) {
+func (f *Field) encodeFloat(number float64, v bridge.Value) (uint64, error) {
 	if math.IsInf(number, 0) || math.IsNaN(number) {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 	}
-	switch f.kind {
+	switch f.Kind {
 	case kindFloat64:
 		return math.Float64bits(number), nil
 	case kindFloat32:
 		if math.Abs(number) > math.MaxFloat32 {
-			return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+			return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 		}
 		return uint64(math.Float32bits(float32(number))), nil
 	case kindFloat16:
 		h, ok := toFloat16(number)
 		if !ok {
-			return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+			return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 		}
 		return uint64(h), nil
 	}
 	number = math.RoundToEven(number)
 	if math.Abs(number) >= 1<<64 {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 	}
 	n := integer{number < 0, uint64(math.Abs(number))}
-	if f.kind == kindBCD {
+	if f.Kind == KindBCD {
 		return f.encodeBCD(n, v)
 	}
 	return f.fit(n, v)
 }
 
-func (f *field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
+func (f *Field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
 	rest := n.abs
-	for shift := 0; shift < int(f.bits); shift += 4 {
+	for shift := 0; shift < int(f.Bits); shift += 4 {
 		raw |= rest % 10 << shift
 		rest /= 10
 	}
 	if n.negative || rest != 0 {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.typ)
+		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 	}
 	return raw, nil
 }
@@ -190,16 +190,16 @@ func toFloat16(v float64) (uint16, bool) {
 	return sign | uint16(h), true
 }
 
-func (f *field) encodeText(v bridge.Value) ([]byte, error) {
+func (f *Field) encodeText(v bridge.Value) ([]byte, error) {
 	if v.Kind() != bridge.KindString {
 		return nil, fmt.Errorf("%v is no text", v)
 	}
-	if len(v.Str()) > f.length {
-		return nil, fmt.Errorf("%q is longer than %d bytes", v.Str(), f.length)
+	if len(v.Str()) > f.Length {
+		return nil, fmt.Errorf("%q is longer than %d bytes", v.Str(), f.Length)
 	}
-	data := make([]byte, 2*f.words)
+	data := make([]byte, 2*f.Words)
 	copy(data, v.Str())
-	if f.load == load16Swapped {
+	if f.Load == load16Swapped {
 		for i := 0; i+1 < len(data); i += 2 {
 			data[i], data[i+1] = data[i+1], data[i]
 		}
@@ -207,8 +207,8 @@ func (f *field) encodeText(v bridge.Value) ([]byte, error) {
 	return data, nil
 }
 
-// store is the inverse of load.
-func (c loadCode) store(data []byte, v uint64) {
+// Store is the inverse of load.
+func (c LoadCode) Store(data []byte, v uint64) {
 	switch c {
 	case load16:
 		binary.BigEndian.PutUint16(data, uint16(v))
@@ -233,17 +233,17 @@ func (c loadCode) store(data []byte, v uint64) {
 	}
 }
 
-// within reports why a value is not within the limits of a point, but for the
+// Within reports why a value is not within the limits of a point, but for the
 // step.
-func (f *field) within(v bridge.Value) error {
-	if _, err := f.encode(v); err != nil {
+func (f *Field) Within(v bridge.Value) error {
+	if _, err := f.Encode(v); err != nil {
 		return err
 	}
 	number, ok := v.Float()
 	if !ok {
 		return nil
 	}
-	if w := f.writable; w.Min != nil && number < w.Min.Float() {
+	if w := f.Writable; w.Min != nil && number < w.Min.Float() {
 		return fmt.Errorf("%v is below min %v", v, w.Min)
 	} else if w.Max != nil && number > w.Max.Float() {
 		return fmt.Errorf("%v is above max %v", v, w.Max)
@@ -251,13 +251,13 @@ func (f *field) within(v bridge.Value) error {
 	return nil
 }
 
-// same reports whether the registers got hold what was written.
-func (f *field) same(got, data []byte) bool {
-	if f.mask == 0 || f.load == loadBit {
-		if f.kind == kindString || f.load == loadBit {
+// Same reports whether the registers got hold what was written.
+func (f *Field) Same(got, data []byte) bool {
+	if f.Mask == 0 || f.Load == LoadBit {
+		if f.Kind == KindString || f.Load == LoadBit {
 			return bytes.Equal(got[:len(data)], data)
 		}
-		return f.load.load(got) == f.load.load(data)
+		return f.Load.load(got) == f.Load.load(data)
 	}
-	return f.load.load(got)>>f.shift&f.mask == f.load.load(data)>>f.shift&f.mask
+	return f.Load.load(got)>>f.Shift&f.Mask == f.Load.load(data)>>f.Shift&f.Mask
 }

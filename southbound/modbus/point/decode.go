@@ -1,4 +1,4 @@
-package modbus
+package point
 
 import (
 	"encoding/binary"
@@ -11,11 +11,11 @@ import (
 	"fieldbridge/bridge"
 )
 
-// loadCode is a width and an order: how to gather a number from the wire.
-type loadCode uint8
+// LoadCode is a width and an order: how to gather a number from the wire.
+type LoadCode uint8
 
 const (
-	load16 loadCode = iota
+	load16 LoadCode = iota
 	load16Swapped
 	load32
 	load32Words
@@ -25,11 +25,11 @@ const (
 	load64Words
 	load64Bytes
 	load64Both
-	loadBit // of a coil or discrete input
+	LoadBit // of a coil or discrete input
 )
 
-// loader returns the code for a width of 8, 16, 32 or 64 bits.
-func loader(width int, o order) loadCode {
+// Loader returns the code for a width of 8, 16, 32 or 64 bits.
+func Loader(width int, o Order) LoadCode {
 	code := load16
 	switch {
 	case width <= 16:
@@ -52,7 +52,7 @@ func loader(width int, o order) loadCode {
 }
 
 // load gathers the number that begins at data.
-func (c loadCode) load(data []byte) uint64 {
+func (c LoadCode) load(data []byte) uint64 {
 	switch c {
 	case load16:
 		return uint64(binary.BigEndian.Uint16(data))
@@ -82,54 +82,54 @@ func reverseWords(v uint64) uint64 {
 	return v&0xffff0000ffff0000>>16 | v&0x0000ffff0000ffff<<16
 }
 
-// decode returns the value of a field from its block's data, which is as long
+// Decode returns the value of a field from its block's data, which is as long
 // as the block.
-func (s slot) decode(data []byte) bridge.Value {
-	f := s.field
-	if f.load == loadBit {
-		return bridge.Bool(data[s.at>>3]>>(s.at&7)&1 != 0)
+func (s Placed) Decode(data []byte) bridge.Value {
+	f := s.Field
+	if f.Load == LoadBit {
+		return bridge.Bool(data[s.At>>3]>>(s.At&7)&1 != 0)
 	}
-	if f.kind == kindString {
-		return f.decodeText(data[s.at:][:2*f.words])
+	if f.Kind == KindString {
+		return f.decodeText(data[s.At:][:2*f.Words])
 	}
-	raw := f.raw(data[s.at:])
-	if f.simple {
+	raw := f.raw(data[s.At:])
+	if f.Simple {
 		return f.value(raw)
 	}
-	if f.invalid != nil && slices.Contains(f.invalid, raw) {
+	if f.Invalid != nil && slices.Contains(f.Invalid, raw) {
 		return bridge.Bad(bridge.ReasonSentinel)
 	}
 	v := f.value(raw)
-	if f.enum != nil && !f.named(v) {
+	if f.Enum != nil && !f.named(v) {
 		return bridge.Bad(bridge.ReasonOutOfRange)
 	}
 	switch {
-	case f.factor != nil:
-		return f.scaled(v, data[s.factorAt:])
-	case f.line != nil:
-		return f.line.apply(v)
-	case f.scaling.Active():
-		return f.scaling.Apply(v)
+	case f.Factor != nil:
+		return f.scaled(v, data[s.FactorAt:])
+	case f.Straight != nil:
+		return f.Straight.apply(v)
+	case f.Scaling.Active():
+		return f.Scaling.Apply(v)
 	}
 	return v
 }
 
 // raw returns the bits of the number that begins at data.
-func (f *field) raw(data []byte) uint64 {
-	raw := f.load.load(data)
-	if f.mask != 0 {
-		raw = raw >> f.shift & f.mask
+func (f *Field) raw(data []byte) uint64 {
+	raw := f.Load.load(data)
+	if f.Mask != 0 {
+		raw = raw >> f.Shift & f.Mask
 	}
 	return raw
 }
 
 // value makes a number of raw bits.
-func (f *field) value(raw uint64) bridge.Value {
-	switch f.kind {
-	case kindBool:
+func (f *Field) value(raw uint64) bridge.Value {
+	switch f.Kind {
+	case KindBool:
 		return bridge.Bool(raw != 0)
-	case kindInt:
-		unused := 64 - f.bits
+	case KindInt:
+		unused := 64 - f.Bits
 		return bridge.Int(int64(raw<<unused) >> unused)
 	case kindFloat16:
 		return bridge.Float32(float16(uint16(raw)))
@@ -137,25 +137,25 @@ func (f *field) value(raw uint64) bridge.Value {
 		return bridge.Float32(math.Float32frombits(uint32(raw)))
 	case kindFloat64:
 		return bridge.Float64(math.Float64frombits(raw))
-	case kindBCD:
+	case KindBCD:
 		return decodeBCD(raw)
 	}
 	return bridge.Uint(raw)
 }
 
 // named reports whether the number v is in the enum.
-func (f *field) named(v bridge.Value) bool {
+func (f *Field) named(v bridge.Value) bool {
 	if !v.Good() {
 		return true // bad for a better reason
 	}
-	_, ok := f.enum[int64(v.Bits())]
+	_, ok := f.Enum[int64(v.Bits())]
 	return ok
 }
 
 // scaled multiplies by ten to the power of the factor, which begins at data. A
 // factor that is no value leaves none.
-func (f *field) scaled(v bridge.Value, data []byte) bridge.Value {
-	factor := f.factor.decode(data)
+func (f *Field) scaled(v bridge.Value, data []byte) bridge.Value {
+	factor := f.Factor.Decode(data)
 	if !factor.Good() {
 		return factor
 	}
@@ -167,9 +167,9 @@ func (f *field) scaled(v bridge.Value, data []byte) bridge.Value {
 }
 
 // apply returns the value on the line for the raw number v.
-func (l *line) apply(v bridge.Value) bridge.Value {
+func (l *Straight) apply(v bridge.Value) bridge.Value {
 	if raw, ok := v.Float(); ok {
-		return bridge.Float64((raw*l.num + l.add) / l.den)
+		return bridge.Float64((raw*l.Num + l.Add) / l.Den)
 	}
 	return v
 }
@@ -205,32 +205,32 @@ func decodeBCD(raw uint64) bridge.Value {
 }
 
 // decodeText returns the string in data without its padding.
-func (f *field) decodeText(data []byte) bridge.Value {
+func (f *Field) decodeText(data []byte) bridge.Value {
 	var buf [2 * MaxWords]byte
 	text := append(buf[:0], data...)
-	if f.load == load16Swapped {
+	if f.Load == load16Swapped {
 		for i := 0; i+1 < len(text); i += 2 {
 			text[i], text[i+1] = text[i+1], text[i]
 		}
 	}
-	text = text[:f.length]
+	text = text[:f.Length]
 	if i := slices.Index(text, 0); i >= 0 {
 		text = text[:i] // what follows the terminator was never meant
 	}
 	for len(text) > 0 && (text[len(text)-1] == 0xff || text[len(text)-1] == ' ') {
 		text = text[:len(text)-1]
 	}
-	if f.text == nil {
-		f.text = new(string) // of a field that was not resolved
+	if f.Text == nil {
+		f.Text = new(string) // of a field that was not resolved
 	}
 	switch {
-	case string(text) == *f.text: // no allocation
+	case string(text) == *f.Text: // no allocation
 	case utf8.Valid(text):
-		*f.text = string(text)
+		*f.Text = string(text)
 	default:
-		*f.text = latin1(text)
+		*f.Text = latin1(text)
 	}
-	return bridge.String(*f.text)
+	return bridge.String(*f.Text)
 }
 
 func latin1(text []byte) string {
