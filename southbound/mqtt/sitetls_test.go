@@ -14,15 +14,15 @@ func TestSiteTLS(t *testing.T) {
 	a := rig.NewAuthority(t)
 	cert, key := a.Issue("broker.example", time.Hour)
 	clientCert, clientKey := a.Issue("gateway", time.Hour)
-	b := startMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert), "keyfile "+string(key), "require_certificate true")
+	b := rig.StartMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert), "keyfile "+string(key), "require_certificate true")
 	config := func(c *inlet.TLS) Config {
-		return siteConfig(inlet.Broker{URL: "mqtts://" + b.addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
+		return siteConfig(inlet.Broker{URL: "mqtts://" + b.Addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
 	}
 	full := inlet.TLS{CA: a.File, Certificate: clientCert, PrivateKey: clientKey, ServerName: "broker.example"}
 	r := newRecorder()
 	s := start(t, config(&full), Options{Gateway: "g"}, r.emit)
 	connected(t, s)
-	rig.Mosquitto(t, "mosquitto_pub", b.addr, "-q", "1", "-t", "w/a/p", "-m", "1", "--insecure",
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "1", "--insecure",
 		"--cafile", string(a.File), "--cert", string(clientCert), "--key", string(clientKey))
 	r.wait(t, 1)
 	for _, c := range []struct {
@@ -52,8 +52,8 @@ func TestSiteTLS(t *testing.T) {
 func TestExpiredSiteCertificate(t *testing.T) {
 	a := rig.NewAuthority(t)
 	cert, key := a.Issue("localhost", -time.Hour)
-	b := startMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
-	_, port, _ := net.SplitHostPort(b.addr)
+	b := rig.StartMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
+	_, port, _ := net.SplitHostPort(b.Addr)
 	s := start(t, siteConfig(inlet.Broker{URL: "mqtts://localhost:" + port, TLS: &inlet.TLS{CA: a.File}}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	rig.Until(t, "the explanation", func() bool {
 		h := s.Health()

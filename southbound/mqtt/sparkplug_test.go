@@ -148,13 +148,13 @@ func TestSparkplugTimes(t *testing.T) {
 // A request for a rebirth reaches the node through the embedded broker, and
 // through one of the site.
 func TestSparkplugRebirthReachesNode(t *testing.T) {
-	site := startMosquitto(t)
-	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + site.addr}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
+	site := rig.StartMosquitto(t)
+	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + site.Addr}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
 	cfg.Brokers["local"] = inlet.Broker{Listen: "127.0.0.1:0"}
 	cfg.Sensors = append(cfg.Sensors, sensor("here", Sensor{Broker: "local", Topic: "spBv1.0/#", Format: payload.Sparkplug}))
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
-	for _, addr := range []string{address(t, s), site.addr} {
+	for _, addr := range []string{address(t, s), site.Addr} {
 		c := rig.Dial(t, addr, 4, "edge")
 		c.Write(0x82, append(append([]byte{0, 1}, rig.String("spBv1.0/plant/NCMD/edge")...), 0))
 		c.Read()

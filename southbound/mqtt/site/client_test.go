@@ -1,0 +1,85 @@
+package site
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
+)
+
+// What was not safe when the connection ended is sent again.
+func TestUnsafeComesAgain(t *testing.T) {
+	b := rig.StartMosquitto(t)
+	r := &recorder{}
+	r.hold = true
+	s := client("mqtt://"+b.Addr, nil, "w/+/+")
+	stop := run(t, s, r.ingest)
+	connected(t, s)
+	for i, qos := range []string{"1", "2", "1", "2", "1"} {
+		rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", qos, "-t", "w/a/p", "-m", fmt.Sprint(i))
+	}
+	r.wait(t, 5)
+	safe := r.take()
+	safe[3](nil)
+	safe[1](nil)
+	safe[0](nil)
+	rig.Until(t, "two are acknowledged", func() bool { return s.Counts().Unacknowledged == 3 })
+	stop()
+	run(t, s, r.ingest)
+	rig.Same(t, "sent again", r.wait(t, 8)[5:], []string{"w/a/p=2", "w/a/p=3", "w/a/p=4"})
+}
+
+// A refused message stays at the broker, and comes again.
+func TestRefused(t *testing.T) {
+	b := rig.StartMosquitto(t)
+	r := &recorder{}
+	r.fail = bridge.ErrFull
+	s := client("mqtt://"+b.Addr, nil, "w/+/+")
+	run(t, s, r.ingest)
+	connected(t, s)
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "1")
+	rig.Until(t, "the refusal", func() bool { return s.Counts().Refused == 1 })
+	r.mu.Lock()
+	r.fail = nil
+	r.mu.Unlock()
+	rig.Same(t, "readings", r.wait(t, 2), []string{"w/a/p=1", "w/a/p=1"})
+	rig.Same(t, "refusals", s.Counts().Refused, uint64(1))
+}
+
+// stuckDisk is a [bridge.State] whose Put waits until it is closed.
+type stuckDisk struct {
+	rig.Memory
+	free chan struct{}
+}
+
+func (d *stuckDisk) Put(key string, value []byte) error {
+	<-d.free
+	return d.Memory.Put(key, value)
+}
+
+// A disk that takes no subscriptions stops no connection, nor the next one; they
+// are remembered when it does.
+func TestStuckDisk(t *testing.T) {
+	b := rig.StartMosquitto(t)
+	r := &recorder{}
+	disk := &stuckDisk{free: make(chan struct{})}
+	free := sync.OnceFunc(func() { close(disk.free) })
+	s := client("mqtt://"+b.Addr, disk, "w/+/+")
+	stop := run(t, s, r.ingest)
+	t.Cleanup(free)
+	connected(t, s)
+	b.Stop()
+	rig.Until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
+	b.Start()
+	connected(t, s)
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "1")
+	rig.Same(t, "readings", r.wait(t, 1), []string{"w/a/p=1"})
+	free()
+	stop()
+	kept, err := disk.Get("mqtt.subscriptions.73697465")
+	if err != nil || string(kept) != `{"w/+/+":2}` {
+		t.Errorf("remembered %q, %v", kept, err)
+	}
+}
