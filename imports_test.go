@@ -12,9 +12,11 @@ var drivers = map[string][]string{
 	"go.yaml.in/yaml":      {"fieldbridge/configs/tree"},
 	"go.etcd.io/bbolt":     {"fieldbridge/store/segment"},
 	"github.com/spf13/":    {"fieldbridge/cmd"},
-	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot/uplink",
-		"fieldbridge/northbound/awsiot/identity"},
-	"github.com/mochi-mqtt/": {"fieldbridge/southbound/mqtt/broker", "fieldbridge/northbound/awsiot/awsiottest"},
+	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt/site", "fieldbridge/southbound/mqtt/mqtttest",
+		"fieldbridge/northbound/awsiot/uplink", "fieldbridge/northbound/awsiot/identity"},
+	"github.com/tidwall/gjson":   {"fieldbridge/southbound/mqtt/payload"},
+	"google.golang.org/protobuf": {"fieldbridge/southbound/mqtt/sparkplug"},
+	"github.com/mochi-mqtt/":     {"fieldbridge/southbound/mqtt/broker", "fieldbridge/northbound/awsiot/awsiottest"},
 }
 
 // knowsAll are the packages that may import more than one adapter, with what is
@@ -83,7 +85,7 @@ func forbidden(from, to string) string {
 			return "nothing but cmd stands above"
 		}
 	}
-	if to == "fieldbridge/gateway" && within(from, to) {
+	if (to == "fieldbridge/gateway" || to == "fieldbridge/southbound/mqtt") && within(from, to) {
 		return "a room never imports its parent"
 	}
 	return ""
@@ -128,7 +130,14 @@ func TestForbidden(t *testing.T) {
 		{"fieldbridge/cmd/fieldbridge", "github.com/spf13/cobra", true},
 		{"fieldbridge/gateway", "github.com/spf13/cobra", false},
 		{"fieldbridge/southbound/mqtt", "fieldbridge/northbound/awsiot", false},
-		{"fieldbridge/southbound/mqtt", "github.com/eclipse/paho.golang/paho", true},
+		{"fieldbridge/southbound/mqtt/site", "github.com/eclipse/paho.golang/paho", true},
+		{"fieldbridge/southbound/mqtt", "github.com/eclipse/paho.golang/paho", false},
+		{"fieldbridge/southbound/mqtt", "github.com/mochi-mqtt/server/v2", false},
+		{"fieldbridge/southbound/mqtt/broker", "github.com/mochi-mqtt/server/v2", true},
+		{"fieldbridge/southbound/mqtt/broker", "fieldbridge/southbound/mqtt/inlet", true},
+		{"fieldbridge/southbound/mqtt/broker", "fieldbridge/southbound/mqtt", false},
+		{"fieldbridge/southbound/mqtt/payload", "github.com/tidwall/gjson", true},
+		{"fieldbridge/southbound/mqtt", "google.golang.org/protobuf/encoding/protowire", false},
 		{"fieldbridge/southbound/modbus/wire", "github.com/goburrow/modbus", true},
 		{"fieldbridge/configs", "go.yaml.in/yaml/v4", false},
 		{"fieldbridge/configs/tree", "go.yaml.in/yaml/v4", true},

@@ -15,14 +15,16 @@ import (
 func TestApply(t *testing.T) {
 	r := newRecorder()
 	var catalogue bridge.Catalogue
-	s := start(t, embeddedConfig(anyReading(), sensor("other", Sensor{Topic: "o/{device}", Point: "p"})), Options{Catalogue: &catalogue}, r.emit)
+	s := start(t, embeddedConfig(anyReading(), sensor("other", Sensor{Topic: "o/{device}", Point: "p"})),
+		Options{Catalogue: &catalogue}, r.emit)
 	addr := address(t, s)
 	c := rig.Dial(t, addr, 4, "c")
 	c.Publish(2, 1, "t/a/p", "1")
 	c.Expect(0x40, 1)
 	c.Publish(2, 2, "o/b", "2")
 	c.Expect(0x40, 2)
-	if err := s.Apply(embeddedConfig(sensor("any", Sensor{Topic: "t/{x}/{point}", Device: "dev-{x}"}), sensor("other", Sensor{Topic: "o/{device}", Point: "p"}))); err != nil {
+	if err := s.Apply(embeddedConfig(sensor("any", Sensor{Topic: "t/{x}/{point}", Device: "dev-{x}"}),
+		sensor("other", Sensor{Topic: "o/{device}", Point: "p"}))); err != nil {
 		t.Fatal(err)
 	}
 	c.Publish(2, 3, "t/a/p", "3")
@@ -42,7 +44,11 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Closed()
-	rig.Until(t, "the broker has moved", func() bool { a := s.Addr("local"); return a != nil && strings.HasPrefix(a.String(), "127.0.0.2:") })
+	rig.Until(t, "the broker has moved", func() bool {
+		a := s.Addr("local")
+		return a != nil &&
+			strings.HasPrefix(a.String(), "127.0.0.2:")
+	})
 	if err := s.Apply(Config{}); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +63,8 @@ func TestApplyWhilePublishing(t *testing.T) {
 	r := newRecorder()
 	var catalogue bridge.Catalogue
 	old := embeddedConfig(sensor("a", Sensor{Topic: "t/{device}/{point}"}))
-	changed := embeddedConfig(sensor("b", Sensor{Topic: "t/#", Device: "all", Point: "p"}), sensor("x", Sensor{Topic: "x", Device: "x", Point: "x", Expect: setting.Duration(time.Second)}))
+	changed := embeddedConfig(sensor("b", Sensor{Topic: "t/#", Device: "all", Point: "p"}),
+		sensor("x", Sensor{Topic: "x", Device: "x", Point: "x", Expect: setting.Duration(time.Second)}))
 	s := start(t, old, Options{Catalogue: &catalogue}, r.emit)
 	c := rig.Dial(t, address(t, s), 5, "c")
 	const messages = 2000

@@ -12,7 +12,8 @@ import (
 func TestCSVBatches(t *testing.T) {
 	r := newRecorder()
 	r.hold = true
-	s := start(t, embeddedConfig(sensor("logger", Sensor{Topic: "csv/{device}", Format: "csv", Time: &payload.Time{Column: 1, Format: "unix"}, Points: payload.Points{"a": {Column: 2}}})), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("logger", Sensor{Topic: "csv/{device}", Format: "csv",
+		Time: &payload.Time{Column: 1, Format: "unix"}, Points: payload.Points{"a": {Column: 2}}})), Options{}, r.emit)
 	c := rig.Dial(t, address(t, s), 4, "c")
 	c.Publish(2, 1, "csv/d", "1763887500,1\n1763887560,2\n")
 	batches := r.wait(t, 2)

@@ -21,14 +21,14 @@ type device struct {
 	gone         atomic.Bool // forgotten: routes must ask for it anew
 
 	mu     sync.Mutex
-	points map[string]*slot // guarded by mu
-	feeds  []*feed          // guarded by mu
-	last   time.Time        // guarded by mu; the last good reading
-	detail string           // guarded by mu; the last fault, in full
+	points map[string]*pointState // guarded by mu
+	feeds  []*feed                // guarded by mu
+	last   time.Time              // guarded by mu; the last good reading
+	detail string                 // guarded by mu; the last fault, in full
 }
 
-// slot is the state of one point of a device.
-type slot struct {
+// pointState is what is known of one point of a device.
+type pointState struct {
 	info  bridge.PointInfo
 	feed  *feed        // guarded by the device's mu; that read it last
 	value bridge.Value // guarded by the device's mu; the last one
@@ -58,7 +58,7 @@ func (f *feed) note(at time.Time, out *payload.Result, info func(bridge.Reading)
 				full = true
 				continue
 			}
-			s = &slot{info: info(r)}
+			s = &pointState{info: info(r)}
 			d.points[r.Point] = s
 			added = true
 		}
@@ -140,7 +140,7 @@ func (ds *devices) feed(name string, r *rule, broker string) *feed {
 	}
 	ds.counts[r.name]++
 	if d == nil {
-		d = &device{name: name, broker: broker, points: make(map[string]*slot)}
+		d = &device{name: name, broker: broker, points: make(map[string]*pointState)}
 		ds.byName[name] = d
 	}
 	f := &feed{device: d, rule: r}

@@ -16,7 +16,7 @@ func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(
 		s.unmatched.Add(1)
 		to.seen(m, payload.FaultNone, "")
 	case to.rule.sparkplug && to.fault == payload.FaultNone:
-		batches, f := s.readSparkplug(r, to, m)
+		batches, f := r.readSparkplug(to, m)
 		s.judge(to, m, f, batches...)
 		emitAll(batches, emit, safe)
 		return
@@ -71,7 +71,7 @@ func (s *Source) judge(to *route, m inlet.Message, f payload.Fault, batches ...b
 	to.seen(m, f, point)
 }
 
-// faulty returns the point whose value has a fault, "" if it is none of a value.
+// faulty returns the point whose value has a fault, "" if the fault is not in a value.
 func faulty(batches []bridge.Batch, f payload.Fault) string {
 	for _, b := range batches {
 		for _, r := range b.Readings {

@@ -29,13 +29,15 @@ func TestPublish(t *testing.T) {
 	}
 	want[0], want[3] = "north.temperature=21", "north.temperature=21" // shortest form
 	rig.Same(t, "readings", values(r.wait(t, 6)), want)
-	rig.Mosquitto(t, "mosquitto_pub", addr, "-q", "1", "-t", "zigbee2mqtt/sonde", "-m", `{"temperature":4.5,"battery":97,"linkquality":3}`)
+	rig.Mosquitto(t, "mosquitto_pub", addr, "-q", "1", "-t", "zigbee2mqtt/sonde", "-m",
+		`{"temperature":4.5,"battery":97,"linkquality":3}`)
 	rig.Same(t, "readings", values(r.wait(t, 7)[6:]), []string{"sonde.battery=97", "sonde.temperature=4.5"})
 
 	devices, _, _ := catalogue.Snapshot()
 	rig.Same(t, "catalogue", devices, []bridge.DeviceInfo{
 		{Device: "north", Points: []bridge.PointInfo{{Name: "temperature", Type: "float64", Unit: "°C"}}},
-		{Device: "sonde", Points: []bridge.PointInfo{{Name: "battery", Type: "int16"}, {Name: "temperature", Type: "float64"}}},
+		{Device: "sonde", Points: []bridge.PointInfo{{Name: "battery", Type: "int16"},
+			{Name: "temperature", Type: "float64"}}},
 	})
 	status := s.Devices()
 	if len(status) != 2 || status[0].Via != "mqtt local" || status[1].Good != 2 || status[0].Last.IsZero() {
@@ -48,7 +50,8 @@ func TestPublish(t *testing.T) {
 func TestAckUnreadable(t *testing.T) {
 	r := newRecorder()
 	r.hold = true
-	s := start(t, embeddedConfig(sensor("j", Sensor{Topic: "j/{device}", Points: map[string]payload.Point{"a": {Path: "a"}}}), anyReading()), Options{}, r.emit)
+	s := start(t, embeddedConfig(sensor("j", Sensor{Topic: "j/{device}",
+		Points: map[string]payload.Point{"a": {Path: "a"}}}), anyReading()), Options{}, r.emit)
 	c := rig.Dial(t, address(t, s), 4, "c")
 	c.Publish(2, 1, "unknown", "1")
 	c.Expect(0x40, 1)
@@ -87,7 +90,8 @@ func TestPastTheBroker(t *testing.T) {
 	for _, version := range []byte{4, 5} {
 		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
 			r := newRecorder()
-			s := start(t, embeddedConfig(sensor("all", Sensor{Topic: "j/{device}", Points: payload.AllPoints()})), Options{}, r.emit)
+			s := start(t, embeddedConfig(sensor("all", Sensor{Topic: "j/{device}", Points: payload.AllPoints()})), Options{},
+				r.emit)
 			c := rig.Dial(t, address(t, s), version, "c")
 			var sent []byte
 			out := rig.Over(t, nil, version)
@@ -97,7 +101,8 @@ func TestPastTheBroker(t *testing.T) {
 				// that is used again would show.
 				name := strings.Repeat(string(rune('a'+i%26)), 1+i%9)
 				out.Conn = &rig.Collector{To: &sent}
-				out.Publish(2, uint16(i+1), "j/d"+fmt.Sprint(i%7), fmt.Sprintf(`{"%s":"%s%d","n":%d}`, name, strings.Repeat("v", i%50), i, i))
+				out.Publish(2, uint16(i+1), "j/d"+fmt.Sprint(i%7), fmt.Sprintf(`{"%s":"%s%d","n":%d}`, name, strings.Repeat("v",
+					i%50), i, i))
 			}
 			for n := 1; len(sent) > 0; n = n*5%997 + 1 {
 				n = min(n, len(sent))
@@ -111,7 +116,8 @@ func TestPastTheBroker(t *testing.T) {
 			}
 			for i, b := range r.wait(t, messages) {
 				name := strings.Repeat(string(rune('a'+i%26)), 1+i%9)
-				want := []string{fmt.Sprintf("d%d.%s=%s%d", i%7, name, strings.Repeat("v", i%50), i), fmt.Sprintf("d%d.n=%d", i%7, i)}
+				want := []string{fmt.Sprintf("d%d.%s=%s%d", i%7, name, strings.Repeat("v", i%50), i),
+					fmt.Sprintf("d%d.n=%d", i%7, i)}
 				if name == "n" {
 					want = want[:1]
 				}

@@ -43,7 +43,7 @@ type sight struct {
 	begin    [excess]byte  // guarded by mu; of the last payload
 	length   int           // guarded by mu; of the last payload
 	problem  payload.Fault // guarded by mu
-	point    string        // guarded by mu; that has the problem, "" if it is none of a point
+	point    string        // guarded by mu; that has the problem, "" if it is not in a point
 }
 
 func (s *sight) seen(m inlet.Message, f payload.Fault, point string) {

@@ -47,9 +47,11 @@ func TestSeen(t *testing.T) {
 	f.hear("else", strings.Repeat("ä", 100))
 	want := []Seen{
 		{Broker: "local", Topic: "else", Messages: 1, Last: arrival, Payload: strings.Repeat("ä", 32) + "…"},
-		{Broker: "local", Topic: "hall/a/t", Sensor: "hall", Device: "a", Messages: 2, Last: arrival, Payload: "22", Values: map[string]string{"t": "22"}},
-		{Broker: "local", Topic: "hall/b/t", Sensor: "hall", Device: "b", Messages: 1, Last: arrival, Payload: "warm", Values: map[string]string{"t": "bad: wrong_type"},
-			Error: "t: the value is not of the point's type"},
+		{Broker: "local", Topic: "hall/a/t", Sensor: "hall", Device: "a", Messages: 2, Last: arrival, Payload: "22",
+			Values: map[string]string{"t": "22"}},
+		{Broker: "local", Topic: "hall/b/t", Sensor: "hall", Device: "b", Messages: 1, Last: arrival, Payload: "warm",
+			Values: map[string]string{"t": "bad: wrong_type"},
+			Error:  "t: the value is not of the point's type"},
 	}
 	if d := cmp.Diff(want, f.Seen(), cmpopts.EquateComparable()); d != "" {
 		t.Error(d)
@@ -66,13 +68,16 @@ func TestSeen(t *testing.T) {
 // What a rule read is shown by point, also what it never found; what is no text
 // is quoted.
 func TestSeenValues(t *testing.T) {
-	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: payload.Points{"power": {Path: "P"}, "name": {Path: "N", Value: payload.Value{Type: "string"}}, "typo": {Path: "Typo"}}}))
+	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: payload.Points{"power": {Path: "P"},
+		"name": {Path: "N", Value: payload.Value{Type: "string"}}, "typo": {Path: "Typo"}}}))
 	f.hear("m/a", `{"P":5,"N":"\u001b[31mred"}`)
 	f.hear("m/b", "\x00\xff")
 	want := []Seen{
-		{Broker: "local", Topic: "m/a", Sensor: "meters", Device: "a", Messages: 1, Last: arrival, Payload: `{"P":5,"N":"\u001b[31mred"}`,
-			Values: map[string]string{"power": "5", "name": `"\x1b[31mred"`}, Absent: []string{"typo"}},
-		{Broker: "local", Topic: "m/b", Sensor: "meters", Device: "b", Messages: 1, Last: arrival, Payload: `"\x00\xff"`, Error: "the payload is not valid JSON"},
+		{Broker: "local", Topic: "m/a", Sensor: "meters", Device: "a", Messages: 1, Last: arrival,
+			Payload: `{"P":5,"N":"\u001b[31mred"}`,
+			Values:  map[string]string{"power": "5", "name": `"\x1b[31mred"`}, Absent: []string{"typo"}},
+		{Broker: "local", Topic: "m/b", Sensor: "meters", Device: "b", Messages: 1, Last: arrival, Payload: `"\x00\xff"`,
+			Error: "the payload is not valid JSON"},
 	}
 	if d := cmp.Diff(want, f.Seen(), cmpopts.EquateComparable()); d != "" {
 		t.Error(d)
@@ -83,14 +88,16 @@ func TestSeenValues(t *testing.T) {
 // bytes, and are all counted.
 func TestBadPayloadLog(t *testing.T) {
 	var log bytes.Buffer
-	f := offline(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, sensor("hall", Sensor{Topic: "hall/{device}", Points: payload.Points{"t": {Path: "t"}}}))
+	f := offline(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))},
+		sensor("hall", Sensor{Topic: "hall/{device}", Points: payload.Points{"t": {Path: "t"}}}))
 	f.hear("hall/a", `{"t":`)
 	f.hear("hall/a", `{"t":"x"}`)
 	f.hear("hall/b", "\xff\xfe"+strings.Repeat("y", 100))
 	f.now = f.now.Add(61 * time.Second)
 	f.hear("hall/a", `{}`)
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `sensor=hall topic=hall/a reason=not_json`) || !strings.Contains(lines[0], `payload="{\"t\":"`) ||
+	if len(lines) != 2 || !strings.Contains(lines[0], `sensor=hall topic=hall/a reason=not_json`) ||
+		!strings.Contains(lines[0], `payload="{\"t\":"`) ||
 		!strings.Contains(lines[1], "reason=missing") || !strings.Contains(lines[1], "others_since_last_line=2") {
 		t.Errorf("log:\n%s", log.String())
 	}
@@ -105,7 +112,8 @@ func TestBadPayloadLog(t *testing.T) {
 
 // Rules are tried in order, the first that matches takes the message.
 func TestRuleOrder(t *testing.T) {
-	f := offline(t, Options{}, sensor("special", Sensor{Topic: "m/{area}/{no}/kwh", Device: "{area}-{no}", Point: "energy"}),
+	f := offline(t, Options{}, sensor("special", Sensor{Topic: "m/{area}/{no}/kwh", Device: "{area}-{no}",
+		Point: "energy"}),
 		sensor("rest", Sensor{Topic: "m/#", Device: "rest", Point: "x"}))
 	f.hear("m/north/7/kwh", "1")
 	f.hear("m/north/7/v", "2")
@@ -150,8 +158,10 @@ func TestLimits(t *testing.T) {
 func TestDelivery(t *testing.T) {
 	var catalogue bridge.Catalogue
 	yes, beat := true, setting.Duration(5*time.Minute)
-	f := offline(t, Options{Catalogue: &catalogue}, sensor("s", Sensor{Topic: "{device}", Value: payload.Value{OnChange: &yes, Heartbeat: &beat}, Points: payload.Points{
-		"a": {Path: "a", Value: payload.Value{Deadband: &setting.Deadband{Value: 5}, Unit: "W"}}, "b": {Path: "b", Value: payload.Value{Enum: map[int64]string{1: "on"}}}}}))
+	f := offline(t, Options{Catalogue: &catalogue}, sensor("s", Sensor{Topic: "{device}",
+		Value: payload.Value{OnChange: &yes, Heartbeat: &beat}, Points: payload.Points{
+			"a": {Path: "a", Value: payload.Value{Deadband: &setting.Deadband{Value: 5}, Unit: "W"}},
+			"b": {Path: "b", Value: payload.Value{Enum: map[int64]string{1: "on"}}}}}))
 	f.hear("d", `{"a":1,"b":1}`)
 	devices, _, _ := catalogue.Snapshot()
 	if len(devices) != 1 || len(devices[0].Points) != 2 {

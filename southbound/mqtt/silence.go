@@ -95,16 +95,16 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 
 // expectKnown makes known, before they are heard of, the devices whose names and
 // points don't depend on the topic: so they can be silent from the start.
-func (s *Source) expectKnown(broker string, rules []*rule, now time.Time) {
+func (ds *devices) expectKnown(broker string, rules []*rule, now time.Time) {
 	for _, r := range rules {
 		if r.expect <= 0 || !r.device.Fixed() || r.payload.Single() && !r.point.Fixed() {
 			continue
 		}
-		f := s.devices.feed(r.device.Expand(nil), r, broker)
+		f := ds.feed(r.device.Expand(nil), r, broker)
 		if f == nil || !f.begin(now) {
 			continue
 		}
-		s.devices.publish(f.device)
+		ds.publish(f.device)
 	}
 }
 
@@ -124,7 +124,7 @@ func (f *feed) begin(now time.Time) bool {
 	}
 	for _, info := range infos {
 		if d.points[info.Name] == nil {
-			d.points[info.Name] = &slot{info: info, feed: f, value: bridge.Bad(bridge.ReasonMissing)}
+			d.points[info.Name] = &pointState{info: info, feed: f, value: bridge.Bad(bridge.ReasonMissing)}
 		}
 	}
 	return true

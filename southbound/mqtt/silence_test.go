@@ -20,7 +20,8 @@ func TestSilence(t *testing.T) {
 		var catalogue bridge.Catalogue
 		s, err := New(embeddedConfig(
 			sensor("hall", Sensor{Topic: "hall/{device}/{point}", Expect: setting.Duration(time.Minute)}),
-			sensor("roof", Sensor{Topic: "roof", Device: "roof", Points: payload.Points{"wind": {Path: "wind"}, "rain": {Path: "rain"}}, Expect: setting.Duration(90 * time.Second)}),
+			sensor("roof", Sensor{Topic: "roof", Device: "roof", Points: payload.Points{"wind": {Path: "wind"},
+				"rain": {Path: "rain"}}, Expect: setting.Duration(90 * time.Second)}),
 			sensor("free", Sensor{Topic: "free/{device}", Point: "p"}),
 		), Options{Catalogue: &catalogue})
 		if err != nil {

@@ -47,9 +47,17 @@ type Source struct {
 	running sync.WaitGroup  // of Run: the brokers
 }
 
+// traffic is what both ways have in common.
+type traffic interface {
+	Run(ctx context.Context, ingest inlet.Ingest)
+	Publish(topic string, payload []byte) // does not wait
+	Health() []condition.Condition
+}
+
 // way is how the messages of a broker of the configuration come: one of embedded
-// and site is not nil.
+// and site is not nil, and is the traffic.
 type way struct {
+	traffic
 	config   inlet.Broker
 	embedded *broker.Broker
 	site     *site.Client
@@ -68,7 +76,8 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue), brokers: make(map[string]*way),
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue),
+		brokers:      make(map[string]*way),
 		rulesChanged: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -111,11 +120,7 @@ func (s *Source) startLocked(b *way) {
 	s.running.Go(func() {
 		defer close(ended)
 		defer stop()
-		if b.embedded != nil {
-			b.embedded.Run(ctx, ingest)
-		} else {
-			b.site.Run(ctx, ingest)
-		}
+		b.Run(ctx, ingest)
 	})
 }
 
@@ -151,7 +156,7 @@ func (s *Source) Apply(cfg Config) error {
 			}
 			s.brokers[name] = b
 		}
-		s.expectKnown(name, b.setRules(name, s.rules, s.devices), time.Now())
+		s.devices.expectKnown(name, b.setRules(name, s.rules, s.devices), time.Now())
 		if b.stop == nil {
 			s.startLocked(b)
 		}
@@ -206,10 +211,12 @@ func (s *Source) newWay(name string, config inlet.Broker) (*way, error) {
 	b := &way{config: config}
 	if config.URL != "" {
 		b.site = site.New(name, config, s.gateway, s.log, s.state)
+		b.traffic = b.site
 		return b, nil
 	}
 	var err error
 	b.embedded, err = broker.New(name, config, s.log)
+	b.traffic = b.embedded
 	return b, err
 }
 
@@ -224,20 +231,11 @@ func (b *way) setRules(name string, all []*rule, ds *devices) []*rule {
 	if now := b.router.Load(); now != nil && slices.Equal(now.rules, rules) {
 		return rules // what was seen stays
 	}
-	b.router.Store(newRouter(name, rules, ds, b.publish))
+	b.router.Store(newRouter(name, rules, ds, b.Publish))
 	if b.site != nil {
 		b.site.Want(subscriptions(rules))
 	}
 	return rules
-}
-
-// publish sends a message to those who listen at the broker. It does not wait.
-func (b *way) publish(topic string, payload []byte) {
-	if b.embedded != nil {
-		b.embedded.Publish(topic, payload)
-		return
-	}
-	b.site.Publish(topic, payload)
 }
 
 // subscriptions returns what the rules want of a broker: each filter once, with
@@ -248,7 +246,8 @@ func subscriptions(rules []*rule) []site.Subscription {
 		needed := true
 		for j, other := range rules {
 			same := r.filter.String() == other.filter.String()
-			if i != j && other.filter.Covers(&r.filter) && other.config.qos() >= r.config.qos() && (!same || j < i || other.config.qos() > r.config.qos()) {
+			if i != j && other.filter.Covers(&r.filter) && other.config.qos() >= r.config.qos() &&
+				(!same || j < i || other.config.qos() > r.config.qos()) {
 				needed = false
 			}
 		}

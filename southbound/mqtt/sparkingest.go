@@ -16,7 +16,7 @@ type binding struct {
 
 // readSparkplug returns what a Sparkplug message says, as batches: there may be
 // several times in it, and the end of a node is that of its devices.
-func (s *Source) readSparkplug(r *router, to *route, m inlet.Message) ([]bridge.Batch, payload.Fault) {
+func (r *router) readSparkplug(to *route, m inlet.Message) ([]bridge.Batch, payload.Fault) {
 	n := r.nodes.Node(to.spark)
 	if n == nil {
 		return nil, payload.FaultDevices
@@ -31,7 +31,8 @@ func (s *Source) readSparkplug(r *router, to *route, m inlet.Message) ([]bridge.
 
 // batches remembers the results of one message and makes batches of them. f is
 // their fault so far.
-func (r *router) batches(to *route, at time.Time, results []payload.Result, f payload.Fault) ([]bridge.Batch, payload.Fault) {
+func (r *router) batches(to *route, at time.Time, results []payload.Result, f payload.Fault) ([]bridge.Batch,
+	payload.Fault) {
 	var all []bridge.Batch
 	for _, out := range results {
 		if nf := r.note(to, at, &out); nf != payload.FaultNone {

@@ -19,11 +19,7 @@ func (s *Source) Health() []condition.Condition {
 	var all []condition.Condition
 	_, brokers, _ := s.snapshot()
 	for _, b := range brokers {
-		if b.embedded != nil {
-			all = append(all, b.embedded.Health()...)
-		} else {
-			all = append(all, b.site.Health()...)
-		}
+		all = append(all, b.Health()...)
 	}
 	return all
 }
@@ -62,7 +58,8 @@ var brokerMetrics = []brokerMetric{
 		nil, func(c site.Counts) float64 { return oneIf(c.Connected) }},
 	{"fieldbridge_mqtt_clients", "Connections to the embedded broker.", bridge.Gauge,
 		func(c broker.Counts) float64 { return float64(c.Clients) }, nil},
-	{"fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.", bridge.Counter,
+	{"fieldbridge_mqtt_slow_clients_total", "Clients disconnected since they did not read what they subscribed to.",
+		bridge.Counter,
 		func(c broker.Counts) float64 { return float64(c.Slow) }, nil},
 	{"fieldbridge_mqtt_denied_clients_total", "Clients that were not let in.", bridge.Counter,
 		func(c broker.Counts) float64 { return float64(c.Denied) }, nil},
@@ -89,7 +86,8 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 			}
 		}
 	}
-	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.", Kind: bridge.Counter,
+	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.",
+		Kind:  bridge.Counter,
 		Value: float64(s.unmatched.Load())})
 	for _, r := range rules {
 		for f := range payload.Faults {

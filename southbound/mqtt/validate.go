@@ -58,7 +58,7 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 		r.AddOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
 	}
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {
-		r.Add(fmt.Sprintf("%d is no QoS", *s.QoS), "use 0, 1 or 2", "qos")
+		r.Add(fmt.Sprintf("qos is %d", *s.QoS), "use 0, 1 or 2", "qos")
 	}
 	f, err := topic.Parse(s.Topic)
 	if err != nil {
@@ -106,7 +106,8 @@ func (s Sensor) validateDevice(r *setting.Problems, f *topic.Filter) {
 	t, err := topic.ParseTemplate(s.device(), f)
 	switch {
 	case err != nil && s.Device == "":
-		r.Add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name", "topic")
+		r.Add("the topic has no {device}, and there is no device", "capture {device} in the topic, or give device: a name",
+			"topic")
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "device")
 	case t.Fixed() && !bridge.ValidDevice(s.Device):
@@ -121,11 +122,13 @@ func (s Sensor) validatePoint(r *setting.Problems, f *topic.Filter) {
 	switch {
 	case err != nil && s.Point == "":
 		r.AddOnKey("the sensor has neither point nor points",
-			"give point: a name if the payload is one value, or points with paths if it is JSON; or capture {point} in the topic")
+			"give point: a name if the payload is one value, or "+
+				"points with paths if it is JSON; or capture {point} in the topic")
 	case err != nil:
 		r.Add(err.Error(), "use what the topic captures, or a fixed name", "point")
 	case t.Fixed() && !bridge.ValidPoint(s.Point):
-		r.Add(fmt.Sprintf("%q cannot name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(s.Point)), "point")
+		r.Add(fmt.Sprintf("%q cannot name a point", s.Point), fmt.Sprintf("use lower-case letters, digits and _, as %q",
+			bridge.PointName(s.Point)), "point")
 	}
 }
 
@@ -133,7 +136,8 @@ func (s Sensor) validatePoint(r *setting.Problems, f *topic.Filter) {
 func (s Sensor) validateSparkplug() []setting.Problem {
 	var r setting.Problems
 	if !strings.HasPrefix(s.Topic, sparkplug.Namespace+"/") {
-		r.Add("Sparkplug B topics begin with "+sparkplug.Namespace+"/", "write it as "+sparkplug.Namespace+"/GROUP/#", "topic")
+		r.Add("Sparkplug B topics begin with "+sparkplug.Namespace+"/", "write it as "+sparkplug.Namespace+"/GROUP/#",
+			"topic")
 	}
 	if strings.Contains(s.Topic, "{") {
 		r.Add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")

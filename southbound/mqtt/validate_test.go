@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{"neither", inlet.Broker{}, Sensor{}, "brokers.x: neither listen nor url"},
 		{"both", inlet.Broker{Listen: ":1", URL: "mqtt://a:1"}, Sensor{}, "brokers.x.url: both"},
-		{"listen", inlet.Broker{Listen: "1883"}, Sensor{}, `brokers.x.listen: "1883" is no address`},
+		{"listen", inlet.Broker{Listen: "1883"}, Sensor{}, `brokers.x.listen: "1883" is not host:port`},
 		{"port", inlet.Broker{Listen: ":99999"}, Sensor{}, "brokers.x.listen: no port"},
 		{"scheme", inlet.Broker{URL: "http://a:1"}, Sensor{}, "brokers.x.url: mqtt://"},
 		{"no port", inlet.Broker{URL: "mqtt://a"}, Sensor{}, "brokers.x.url: no port"},
@@ -31,23 +31,34 @@ func TestValidate(t *testing.T) {
 		{"client_id", inlet.Broker{Listen: "localhost:0", ClientID: "x"}, Sensor{}, "brokers.x.client_id: with url"},
 		{"password", inlet.Broker{URL: "mqtt://a:1", PasswordFile: "f"}, Sensor{}, "brokers.x.password_file: no username"},
 
-		{"unknown broker", inlet.Broker{}, Sensor{Broker: "locl", Topic: "{device}/{point}"}, `sensors.s.broker: no broker "locl": did you mean "local"?`},
+		{"unknown broker", inlet.Broker{}, Sensor{Broker: "locl", Topic: "{device}/{point}"},
+			`sensors.s.broker: no broker "locl": did you mean "local"?`},
 		{"no broker", inlet.Broker{}, Sensor{Topic: "{device}/{point}"}, "sensors.s: no broker: local, site"},
 		{"no topic", inlet.Broker{}, Sensor{Broker: "local", Device: "d", Point: "p"}, "sensors.s: no topic"},
 		{"bad topic", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/#/b"}, "sensors.s.topic: last level"},
 		{"no device", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/+", Point: "p"}, "sensors.s.topic: no {device}"},
-		{"device capture", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/{x}", Device: "{y}", Point: "p"}, "sensors.s.device: {y} is not captured: (it captures {x})"},
-		{"device name", inlet.Broker{}, Sensor{Broker: "local", Topic: "a", Device: "a b", Point: "p"}, `sensors.s.device: "a b" cannot name`},
+		{"device capture", inlet.Broker{}, Sensor{Broker: "local", Topic: "a/{x}", Device: "{y}", Point: "p"},
+			"sensors.s.device: {y} is not captured: (it captures {x})"},
+		{"device name", inlet.Broker{}, Sensor{Broker: "local", Topic: "a", Device: "a b", Point: "p"},
+			`sensors.s.device: "a b" cannot name`},
 		{"no point", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}"}, "sensors.s: neither point nor points"},
-		{"point name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"}, `sensors.s.point: cannot name: "wind_speed"`},
-		{"point and points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a", Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
-		{"type with points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: payload.Value{Type: "bool"}, Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
-		{"points name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"B": {Path: "b"}}}, `sensors.s.points.B: cannot name: "b"`},
-		{"no path", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"b": {}}}, "sensors.s.points.b: no path"},
-		{"type", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "flaot64"}}, `sensors.s.type: not a type: did you mean "float64"?`},
-		{"scale", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
-		{"qos", inlet.Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: 3 is no QoS"},
-		{"local qos", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)}, "sensors.s.qos: sensor decides"},
+		{"point name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "Wind Speed"},
+			`sensors.s.point: cannot name: "wind_speed"`},
+		{"point and points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Point: "a",
+			Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.point: without points"},
+		{"type with points", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Value: payload.Value{Type: "bool"},
+			Points: map[string]payload.Point{"b": {Path: "b"}}}, "sensors.s.type: without points"},
+		{"points name", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}",
+			Points: map[string]payload.Point{"B": {Path: "b"}}}, `sensors.s.points.B: cannot name: "b"`},
+		{"no path", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}", Points: map[string]payload.Point{"b": {}}},
+			"sensors.s.points.b: no path"},
+		{"type", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", Value: payload.Value{Type: "flaot64"}},
+			`sensors.s.type: not a type: did you mean "float64"?`},
+		{"scale", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}",
+			Value: payload.Value{Type: "bool", Scale: &bridge.Decimal{Coef: 1}}}, "sensors.s.scale: numbers"},
+		{"qos", inlet.Broker{}, Sensor{Broker: "site", Topic: "{device}/{point}", QoS: new(3)}, "sensors.s.qos: qos is 3"},
+		{"local qos", inlet.Broker{}, Sensor{Broker: "local", Topic: "{device}/{point}", QoS: new(1)},
+			"sensors.s.qos: sensor decides"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Brokers: map[string]inlet.Broker{"x": c.broker}}
@@ -79,7 +90,8 @@ func TestValidate(t *testing.T) {
 // All problems are reported at once.
 func TestValidateAll(t *testing.T) {
 	cfg := Config{Brokers: map[string]inlet.Broker{"a": {}, "b": {Listen: "x", ClientID: "y"}},
-		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Value: payload.Value{Type: "x"}}), sensor("u", Sensor{})}}
+		Sensors: setting.Ordered[Sensor]{sensor("s", Sensor{Broker: "c", Topic: "#/", Value: payload.Value{Type: "x"}}),
+			sensor("u", Sensor{})}}
 	if got := cfg.Validate(); len(got) != 8 {
 		t.Errorf("got %d problems, want 8: %+v", len(got), got)
 	}
@@ -110,7 +122,8 @@ func TestValidateShadowed(t *testing.T) {
 	s := func(name, topic string) setting.Named[Sensor] {
 		return sensor(name, Sensor{Broker: "local", Topic: topic, Device: "d", Point: "p"})
 	}
-	cfg := embeddedConfig(s("a", "x/{n}"), s("b", "x/y"), s("c", "x/y/z"), s("d", "#/bad"), s("e", "#"), s("f", "q"), s("g", "$SYS/q"))
+	cfg := embeddedConfig(s("a", "x/{n}"), s("b", "x/y"), s("c", "x/y/z"), s("d", "#/bad"), s("e", "#"), s("f", "q"),
+		s("g", "$SYS/q"))
 	var got []string
 	for _, p := range cfg.Validate() {
 		if p.Warning {

@@ -44,7 +44,8 @@ func TestTopicsOfUsers(t *testing.T) {
 	s := start(t, usersConfig(t), r.ingest)
 	addr := address(t, s)
 	hall := []string{"-u", "hall", "-P", "s3cret", "-V", "mqttv5", "-q", "1"}
-	if out := rig.Mosquitto(t, "mosquitto_pub", addr, append(hall, "-t", "t/x/p", "-m", "666")...); !strings.Contains(out, "Not authorized") {
+	if out := rig.Mosquitto(t, "mosquitto_pub", addr, append(hall, "-t", "t/x/p", "-m",
+		"666")...); !strings.Contains(out, "Not authorized") {
 		t.Errorf("mosquitto_pub says %q", out)
 	}
 	// A last will, and an alias, don't get around it.
@@ -58,7 +59,8 @@ func TestTopicsOfUsers(t *testing.T) {
 	if kind, body := c.Read(); kind != 0x40 && kind != 0xe0 {
 		t.Errorf("got %#x %x, want PUBACK or DISCONNECT", kind, body)
 	}
-	for filter, code := range map[string]byte{"#": 0x87, "t/hall/p": 1, "t/hall/+": 1, "h/x": 1, "h/#": 0x87, "$share/g/t/hall/#": 1, "$share/g/#": 0x87} {
+	for filter, code := range map[string]byte{"#": 0x87, "t/hall/p": 1, "t/hall/+": 1, "h/x": 1, "h/#": 0x87,
+		"$share/g/t/hall/#": 1, "$share/g/#": 0x87} {
 		d := rig.Open(t, addr, 5)
 		d.Write(0x10, append(append(append([]byte(nil), b...), rig.String("hall")...), rig.String("s3cret")...))
 		d.Read()
@@ -76,7 +78,8 @@ func TestEmbeddedTLS(t *testing.T) {
 	a := rig.NewAuthority(t)
 	cert, key := a.Issue("localhost", time.Hour)
 	clientCert, clientKey := a.Issue("sensor", time.Hour)
-	config := inlet.Broker{Listen: "127.0.0.1:0", TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key, CA: a.File}}
+	config := inlet.Broker{Listen: "127.0.0.1:0", TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert,
+		PrivateKey: key, CA: a.File}}
 	r := newRecorder()
 	s := start(t, config, r.ingest)
 	rig.Until(t, "both listen", func() bool { return s.Addr(true) != nil && s.Addr(false) != nil })
@@ -99,7 +102,11 @@ func TestEmbeddedTLSLater(t *testing.T) {
 	}
 	config := inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key}}
 	s := start(t, config, newRecorder().ingest)
-	rig.Until(t, "the alarm", func() bool { h := s.Health(); return len(h) == 1 && strings.Contains(h[0].Text, "cert.pem") })
+	rig.Until(t, "the alarm", func() bool {
+		h := s.Health()
+		return len(h) == 1 &&
+			strings.Contains(h[0].Text, "cert.pem")
+	})
 	if err := os.Rename(hidden, string(cert)); err != nil {
 		t.Fatal(err)
 	}

@@ -152,7 +152,8 @@ var errPanic = errors.New("the broker panicked")
 // not wait.
 func (e *Broker) Publish(topic string, payload []byte) {
 	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
-	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload})
+	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish},
+		TopicName: topic, Payload: payload})
 	if err != nil {
 		e.log.Debug("message not given to local subscribers", "topic", topic, "err", err)
 	}
@@ -190,7 +191,8 @@ func (e *Broker) attend(c *conn) {
 		e.log.Warn("client disconnected: it does not read what it subscribed to", "remote", c.RemoteAddr())
 	case errors.Is(err, errPanic):
 		if e.mayTell(&e.brokeAt) {
-			e.log.Error("client disconnected: what it sent made the broker panic; please report this", "remote", c.RemoteAddr(), "err", err)
+			e.log.Error("client disconnected: what it sent made the broker panic; please report this", "remote",
+				c.RemoteAddr(), "err", err)
 		}
 	default:
 		e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", cause)

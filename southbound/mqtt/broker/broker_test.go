@@ -17,7 +17,8 @@ func TestLocalSubscribers(t *testing.T) {
 		for _, qos := range []string{"0", "1", "2"} {
 			topic := "t/" + version + qos + "/p"
 			rig.Mosquitto(t, "mosquitto_pub", addr, "-V", version, "-q", qos, "-r", "-t", topic, "-m", "7")
-			got := rig.Mosquitto(t, "mosquitto_sub", addr, "-V", version, "-q", "2", "-t", topic, "-C", "1", "-W", "5", "-F", "%t %p %q %r")
+			got := rig.Mosquitto(t, "mosquitto_sub", addr, "-V", version, "-q", "2", "-t", topic, "-C", "1", "-W", "5", "-F",
+				"%t %p %q %r")
 			if want := topic + " 7 " + qos + " 1\n"; got != want {
 				t.Errorf("retained: got %q, want %q", got, want)
 			}
@@ -25,13 +26,15 @@ func TestLocalSubscribers(t *testing.T) {
 	}
 	got := make(chan string)
 	go func() {
-		out, err := rig.TryMosquitto(t.Context(), rig.Need(t, "mosquitto_sub"), addr, "-q", "1", "-t", "t/#", "-C", "8", "-W", "5", "-F", "%t %p %q %r")
+		out, err := rig.TryMosquitto(t.Context(), rig.Need(t, "mosquitto_sub"), addr, "-q", "1", "-t", "t/#", "-C", "8",
+			"-W", "5", "-F", "%t %p %q %r")
 		if err != nil {
 			t.Errorf("mosquitto_sub: %v", err)
 		}
 		got <- out
 	}()
-	rig.Until(t, "the subscription", func() bool { return len(s.server.Topics.Subscribers("t/live/p").Subscriptions) == 1 })
+	rig.Until(t, "the subscription",
+		func() bool { return len(s.server.Topics.Subscribers("t/live/p").Subscriptions) == 1 })
 	rig.Mosquitto(t, "mosquitto_pub", addr, "-q", "2", "-t", "t/live/p", "-m", "8")
 	rig.Mosquitto(t, "mosquitto_pub", addr, "-q", "0", "-t", "t/live/p", "-m", "9")
 	all := <-got

@@ -25,7 +25,8 @@ func (h *hook) ID() string { return "fieldbridge" }
 // Provides reports what the hook wants to be told.
 func (h *hook) Provides(b byte) bool {
 	switch b {
-	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent, mochi.OnPacketEncode,
+	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent,
+		mochi.OnPacketEncode,
 		mochi.OnSubscribe, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}

@@ -70,13 +70,18 @@ func TestHostile(t *testing.T) {
 			c.Read()
 			_, _ = c.Conn.Write([]byte{0x30, 0xff, 0xff, 0xff, 0x7f})
 		},
-		"huge CONNECT":        func(c *rig.Client) { _, _ = c.Conn.Write([]byte{0x10, 0xff, 0xff, 0xff, 0x7f}) },
-		"topic not UTF-8":     func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(0, 0, "t/\xff/p", "666") },
-		"wildcard in topic":   func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(2, 1, "t/+/p", "666") },
-		"no packet id":        func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(2, 0, "t/a/p", "666") },
-		"QoS 3":               func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(6, 1, "t/a/p", "666") },
-		"truncated PUBLISH":   func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Write(0x32, []byte{0, 9, 't'}) },
-		"unknown topic alias": func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Write(0x30, []byte{0, 0, 3, 0x23, 0, 5, '1'}) },
+		"huge CONNECT":      func(c *rig.Client) { _, _ = c.Conn.Write([]byte{0x10, 0xff, 0xff, 0xff, 0x7f}) },
+		"topic not UTF-8":   func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(0, 0, "t/\xff/p", "666") },
+		"wildcard in topic": func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(2, 1, "t/+/p", "666") },
+		"no packet id":      func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(2, 0, "t/a/p", "666") },
+		"QoS 3":             func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Publish(6, 1, "t/a/p", "666") },
+		"truncated PUBLISH": func(c *rig.Client) { c.Connect("x", 2); c.Read(); c.Write(0x32, []byte{0, 9, 't'}) },
+		"unknown topic alias": func(c *rig.Client) {
+			c.Connect("x", 2)
+			c.Read()
+			c.Write(0x30,
+				[]byte{0, 0, 3, 0x23, 0, 5, '1'})
+		},
 		"topic alias 17": func(c *rig.Client) {
 			c.Connect("x", 2)
 			c.Read()
@@ -105,7 +110,8 @@ func TestTopicAlias(t *testing.T) {
 	s := start(t, plain, r.ingest)
 	c := rig.Open(t, address(t, s), 5)
 	c.Connect("c", 2)
-	if _, body := c.Read(); !bytes.Contains(body, []byte{0x22, 0, 16}) || !bytes.Contains(body, []byte{0x21, 0x10, 0}) || !bytes.Contains(body, []byte{0x27, 0, 4, 0, 0}) {
+	if _, body := c.Read(); !bytes.Contains(body, []byte{0x22, 0, 16}) || !bytes.Contains(body, []byte{0x21, 0x10, 0}) ||
+		!bytes.Contains(body, []byte{0x27, 0, 4, 0, 0}) {
 		t.Errorf("CONNACK %x lacks Topic Alias Maximum 16, Receive Maximum 4096 or Maximum Packet Size 256 KiB", body)
 	}
 	c.Write(0x30, append(rig.String("t/a/p"), 3, 0x23, 0, 1, '1'))

@@ -77,7 +77,8 @@ type published struct {
 // simple reads a PUBLISH packet (MQTT 5, section 3.3; that of MQTT 3.1.1 has no
 // properties).
 func (c *conn) simple(packet []byte) (p published, ok bool) {
-	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.config.PacketLimit() || c.self.State.Inflight.Len() > 0 {
+	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.config.PacketLimit() ||
+		c.self.State.Inflight.Len() > 0 {
 		return p, false
 	}
 	p.qos = packet[0] >> 1 & 3

@@ -31,13 +31,15 @@ func (b Broker) Validate() []setting.Problem {
 }
 
 func (b Broker) validateEmbedded(r *setting.Problems) {
-	r.Misplaced(map[string]bool{"client_id": b.ClientID != "", "username": b.Username != "", "password_file": b.PasswordFile != ""}, " is for a broker with url")
+	r.Misplaced(map[string]bool{"client_id": b.ClientID != "", "username": b.Username != "",
+		"password_file": b.PasswordFile != ""}, " is for a broker with url")
 	if b.Listen != "" {
 		b.validateListen(r, b.Listen, "listen")
 	}
 	if t := b.TLS; t != nil {
 		if t.Listen == "" {
-			r.AddOnKey("tls of the embedded broker has no listen", `give the address for sensors that encrypt, as listen: "127.0.0.1:8883"`, "tls")
+			r.AddOnKey("tls of the embedded broker has no listen",
+				`give the address for sensors that encrypt, as listen: "127.0.0.1:8883"`, "tls")
 		} else {
 			b.validateListen(r, t.Listen, "tls", "listen")
 		}
@@ -70,7 +72,7 @@ func (b Broker) validateEmbedded(r *setting.Problems) {
 func (b Broker) validateListen(r *setting.Problems, address string, path ...string) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		r.Add(fmt.Sprintf("%q is no address", address), `write host:port, as "127.0.0.1:1883"`, path...)
+		r.Add(fmt.Sprintf("%q is not host:port", address), `write host:port, as "127.0.0.1:1883"`, path...)
 		return
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
@@ -92,7 +94,8 @@ func (b Broker) validateSite(r *setting.Problems) {
 	if b.PasswordFile != "" && b.Username == "" {
 		r.AddOnKey("there is a password_file but no username", "add username", "password_file")
 	}
-	r.Misplaced(map[string]bool{"anonymous": b.Anonymous, "users": len(b.Users) > 0, "max_message": b.MaxMessage != 0, "max_clients": b.MaxClients != 0},
+	r.Misplaced(map[string]bool{"anonymous": b.Anonymous, "users": len(b.Users) > 0, "max_message": b.MaxMessage != 0,
+		"max_clients": b.MaxClients != 0},
 		" is for the embedded broker")
 	t := b.TLS
 	if t == nil || err != nil {
@@ -111,13 +114,13 @@ func checkURL(s string) (secure bool, err error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("%q is no URL", s)
+		return false, fmt.Errorf("%q is not a URL", s)
 	case u.Scheme != "mqtt" && u.Scheme != "mqtts":
 		return false, fmt.Errorf("%q does not begin with mqtt:// or mqtts://", s)
 	case u.User != nil:
 		return false, errors.New("a user name in a URL would be seen in logs: use username and password_file")
 	case u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
-		return false, fmt.Errorf("%q is more or less than a host and a port", s)
+		return false, fmt.Errorf("%q must be a host and a port alone", s)
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
 		return false, fmt.Errorf("%q has no port", s)

@@ -13,14 +13,21 @@ func TestValidateGuarded(t *testing.T) {
 		broker Broker
 		want   string // path of the only problem, "" for none
 	}{
-		{Broker{Listen: "0.0.0.0:1883"}, "listen"}, {Broker{Listen: ":1883"}, "listen"}, {Broker{Listen: "[::1]:1883"}, ""}, {Broker{Listen: "localhost:1883"}, ""},
-		{Broker{Listen: "gateway:1883"}, "listen"}, {Broker{Listen: ":1883", Anonymous: true}, ""}, {Broker{Listen: ":1883", Users: map[string]User{"u": {PasswordFile: "f"}}}, ""},
-		{Broker{TLS: &pair}, "tls.listen"}, {Broker{TLS: &withCA}, ""}, {Broker{Listen: "10.0.0.1:1883", TLS: &withCA}, "listen"},
-		{Broker{Listen: "[::1]:1883", TLS: &TLS{}}, "tls"}, {Broker{Listen: "[::1]:1883", MaxMessage: 10}, "max_message"}, {Broker{Listen: "[::1]:1883", MaxClients: -1}, "max_clients"},
+		{Broker{Listen: "0.0.0.0:1883"}, "listen"}, {Broker{Listen: ":1883"}, "listen"}, {Broker{Listen: "[::1]:1883"}, ""},
+		{Broker{Listen: "localhost:1883"}, ""},
+		{Broker{Listen: "gateway:1883"}, "listen"}, {Broker{Listen: ":1883", Anonymous: true}, ""},
+		{Broker{Listen: ":1883", Users: map[string]User{"u": {PasswordFile: "f"}}}, ""},
+		{Broker{TLS: &pair}, "tls.listen"}, {Broker{TLS: &withCA}, ""},
+		{Broker{Listen: "10.0.0.1:1883", TLS: &withCA}, "listen"},
+		{Broker{Listen: "[::1]:1883", TLS: &TLS{}}, "tls"}, {Broker{Listen: "[::1]:1883", MaxMessage: 10}, "max_message"},
+		{Broker{Listen: "[::1]:1883", MaxClients: -1}, "max_clients"},
 		{Broker{Listen: "[::1]:1883", Users: map[string]User{"u": {}}}, "users.u"},
-		{Broker{Listen: "[::1]:1883", Users: map[string]User{"u": {PasswordFile: "f", Topics: []string{"a", "#/b"}}}}, "users.u.topics.1"},
-		{Broker{URL: "mqtt://a:1", TLS: &TLS{CA: "ca"}}, "tls"}, {Broker{URL: "mqtts://a:1"}, ""}, {Broker{URL: "mqtts://a:1", TLS: &TLS{Certificate: "c"}}, "tls"},
-		{Broker{URL: "mqtts://a:1", MaxClients: 1}, "max_clients"}, {Broker{URL: "mqtts://a:1", Anonymous: true}, "anonymous"},
+		{Broker{Listen: "[::1]:1883", Users: map[string]User{"u": {PasswordFile: "f", Topics: []string{"a", "#/b"}}}},
+			"users.u.topics.1"},
+		{Broker{URL: "mqtt://a:1", TLS: &TLS{CA: "ca"}}, "tls"}, {Broker{URL: "mqtts://a:1"}, ""},
+		{Broker{URL: "mqtts://a:1", TLS: &TLS{Certificate: "c"}}, "tls"},
+		{Broker{URL: "mqtts://a:1", MaxClients: 1}, "max_clients"},
+		{Broker{URL: "mqtts://a:1", Anonymous: true}, "anonymous"},
 	} {
 		problems := c.broker.Validate()
 		var got []string

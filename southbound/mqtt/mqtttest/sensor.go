@@ -47,7 +47,8 @@ func (s *Sensor) session(ctx context.Context, topic, payload string) (string, st
 		return topic, payload
 	}
 	defer conn.Close()
-	client := paho.NewClient(paho.ClientConfig{ClientID: s.ID, Conn: packets.NewThreadSafeConn(conn), PacketTimeout: 10 * time.Second})
+	client := paho.NewClient(paho.ClientConfig{ClientID: s.ID, Conn: packets.NewThreadSafeConn(conn),
+		PacketTimeout: 10 * time.Second})
 	if _, err := client.Connect(ctx, &paho.Connect{ClientID: s.ID, CleanStart: true, KeepAlive: 30}); err != nil {
 		return topic, payload
 	}

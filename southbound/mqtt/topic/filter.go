@@ -32,7 +32,7 @@ func Parse(s string) (Filter, error) {
 	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
 		return f, errors.New("the topic is not valid UTF-8 or contains a zero byte")
 	case strings.HasPrefix(s, "$share/"):
-		return f, errors.New("shared subscriptions can't be used: the gateway wants every message")
+		return f, errors.New("shared subscriptions cannot be used: the gateway wants every message")
 	}
 	parts := strings.Split(s, "/")
 	for i, p := range parts {
@@ -47,7 +47,7 @@ func Parse(s string) (Filter, error) {
 		case strings.HasPrefix(p, "{") && strings.HasSuffix(p, "}"):
 			name := p[1 : len(p)-1]
 			if !validCapture(name) {
-				return f, fmt.Errorf("%q is no name for a capture: use lower-case letters, digits and _", name)
+				return f, fmt.Errorf("%q cannot name a capture: use lower-case letters, digits and _", name)
 			}
 			if f.index(name) >= 0 {
 				return f, fmt.Errorf("{%s} is captured twice", name)
@@ -72,7 +72,7 @@ func validCapture(s string) bool {
 	return s != ""
 }
 
-// index returns which capture name is, -1 if there is none.
+// index returns which of the captures is called name, -1 if none is.
 func (f *Filter) index(name string) int {
 	for i, n := range f.names {
 		if n == name {
