@@ -196,29 +196,29 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 			Sent: back.Sent}
 		files := cfg.Files().Stamp()
 		session, err := a.Open(ctx)
-		s.owns(a.Own)
+		s.noteCertificate(a.Own)
 		if err != nil {
 			s.files = files
 			if ctx.Err() == nil {
 				if !away {
 					s.failures.Add(1)
 				}
-				s.down(err)
+				s.noteFailure(err)
 			}
 			back.Failed(err)
 			continue
 		}
 		s.files = files
-		session.Answered = s.told
+		session.Answered = s.noteAnswer
 		status.link = session
-		s.up(&cfg, session, status)
+		s.noteConnection(&cfg, session, status)
 		err = s.serve(ctx, &cfg, session, status, serve)
 		taken := uplink.TakenOver(err)
 		back.Ended(time.Since(session.Since), session.Acknowledged() > 0, taken, err == nil)
-		s.over(taken, errors.Is(err, uplink.ErrSilent))
+		s.noteEnd(taken, errors.Is(err, uplink.ErrSilent))
 		if err != nil {
 			s.losses.Add(1)
-			s.down(err)
+			s.noteFailure(err)
 		}
 	}
 	if back.Soonest() == 0 {
@@ -342,22 +342,22 @@ func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session) b
 	}
 }
 
-// told notes the PUBACK's reason of a message.
-func (s *Sink) told(topic string, code byte) {
+// noteAnswer notes the PUBACK's reason of a message.
+func (s *Sink) noteAnswer(topic string, code byte) {
 	if s.denied.outcome(topic, code) {
 		s.log.Error("the cloud does not let us publish, the messages wait", "topic", topic, "code", "0x87")
 	}
 }
 
-// owns notes the certificate that was used.
-func (s *Sink) owns(own *x509.Certificate) {
+// noteCertificate notes the certificate that was used.
+func (s *Sink) noteCertificate(own *x509.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.own = certificateStatus(own)
 }
 
-// over notes how a connection ended, for health.
-func (s *Sink) over(taken, silent bool) {
+// noteEnd notes how a connection ended, for health.
+func (s *Sink) noteEnd(taken, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if taken {
@@ -366,8 +366,8 @@ func (s *Sink) over(taken, silent bool) {
 	s.silent, s.now, s.status = silent, nil, nil
 }
 
-// up notes a new connection.
-func (s *Sink) up(cfg *Config, session *uplink.Session, status *status) {
+// noteConnection notes a new connection.
+func (s *Sink) noteConnection(cfg *Config, session *uplink.Session, status *status) {
 	s.connects.Add(1)
 	s.mu.Lock()
 	s.link = bridge.LinkStatus{Connected: true, Since: session.Since, Endpoint: cfg.Endpoint, TLS: tlsStatus(&session.TLS)}
@@ -380,8 +380,8 @@ func (s *Sink) up(cfg *Config, session *uplink.Session, status *status) {
 		"tls", tlsStatus(&session.TLS), "window", session.Limits().Window, "receive_maximum", session.ReceiveMaximum())
 }
 
-// down notes that there is no connection, and logs it if the reason is new.
-func (s *Sink) down(err error) {
+// noteFailure notes that there is no connection, and logs it if the reason is new.
+func (s *Sink) noteFailure(err error) {
 	e := uplink.Explain(err)
 	now := time.Now()
 	s.mu.Lock()

@@ -467,7 +467,7 @@ func (c *Cloud) serve(w *wire) {
 		c.log.Info("no ALPN, closing")
 		return
 	}
-	s := &session{Conn: conn, wire: w, turn: turn{fanOut: &c.fanOut}}
+	s := &mqttConn{Conn: conn, wire: w, turn: turn{fanOut: &c.fanOut}}
 	if err := c.server.EstablishConnection("aws", s); err != nil {
 		c.log.Debug("connection ended", "err", err)
 	}

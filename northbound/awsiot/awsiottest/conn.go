@@ -77,8 +77,8 @@ func (w *wire) reset() {
 	_ = w.Close()
 }
 
-// session is a connection as the broker gets it.
-type session struct {
+// mqttConn is a connection as the broker gets it.
+type mqttConn struct {
 	*tls.Conn
 	wire   *wire
 	who    *principal // set when the CONNECT has been read
@@ -90,7 +90,7 @@ type session struct {
 }
 
 // Read tells a client that was silent for too long so (0x8D) before it fails.
-func (s *session) Read(b []byte) (int, error) {
+func (s *mqttConn) Read(b []byte) (int, error) {
 	s.turn.end()
 	n, err := s.Conn.Read(b)
 	s.first.read(b[:n])
@@ -103,7 +103,7 @@ func (s *session) Read(b []byte) (int, error) {
 }
 
 // Write leaves out the SUBACKs that a client does not get.
-func (s *session) Write(b []byte) (int, error) {
+func (s *mqttConn) Write(b []byte) (int, error) {
 	if c := s.client.Load(); c != nil && len(b) >= 4 && b[0] == 0x90 {
 		id := uint16(b[2])<<8 | uint16(b[3]) // its length takes one byte: it has at most eight codes
 		c.mu.Lock()
@@ -119,7 +119,7 @@ func (s *session) Write(b []byte) (int, error) {
 
 // early reports whether the client has sent something after its CONNECT without
 // waiting for the CONNACK.
-func (s *session) early() bool {
+func (s *mqttConn) early() bool {
 	if s.first.more() {
 		return true
 	}
@@ -158,7 +158,7 @@ func (f *firstPacket) more() bool {
 	return false
 }
 
-func (s *session) closing() bool {
+func (s *mqttConn) closing() bool {
 	select {
 	case <-s.wire.ending:
 		return true
@@ -170,7 +170,7 @@ func (s *session) closing() bool {
 // Close ends our direction and stops reading. The TCP connection is closed by
 // [wire.linger]: closing it with unread data would reset it, and the client would never
 // see the DISCONNECT that we sent.
-func (s *session) Close() error {
+func (s *mqttConn) Close() error {
 	s.once.Do(func() {
 		close(s.wire.ending)
 		if s.wire.cloud.light() == nil {

@@ -46,7 +46,7 @@ func (t *turn) end() {
 
 // OnPacketProcessed runs before mochi looks for a message to send next.
 func (h *hook) OnPacketProcessed(cl *mochi.Client, _ packets.Packet, err error) {
-	if s, ok := cl.Net.Conn.(*session); ok && err == nil && cl.State.Inflight.Len() > 0 {
+	if s, ok := cl.Net.Conn.(*mqttConn); ok && err == nil && cl.State.Inflight.Len() > 0 {
 		s.turn.take()
 	}
 }

@@ -73,7 +73,7 @@ var (
 // OnConnect decides about a CONNECT. An error closes the connection; what the
 // client is to be told is sent before.
 func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
-	c, s := h.cloud, cl.Net.Conn.(*session)
+	c, s := h.cloud, cl.Net.Conn.(*mqttConn)
 	id := pk.Connect.ClientIdentifier
 	c.counts.other(len(id) + len(pk.Connect.WillTopic) + len(pk.Connect.WillPayload))
 	if s.early() {
@@ -122,7 +122,7 @@ func (h *hook) refuseConnect(cl *mochi.Client, code packets.Code) error {
 }
 
 // scripted does to a CONNECT what was asked for.
-func (h *hook) scripted(cl *mochi.Client, s *session, id string) error {
+func (h *hook) scripted(cl *mochi.Client, s *mqttConn, id string) error {
 	f := h.cloud.connectScript.Load()
 	if f == nil || *f == nil {
 		return nil
@@ -157,7 +157,7 @@ func (h *hook) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { retur
 
 // OnSessionEstablish runs when the CONNECT is accepted, before the CONNACK.
 func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
-	c, s := h.cloud, cl.Net.Conn.(*session)
+	c, s := h.cloud, cl.Net.Conn.(*mqttConn)
 	c.counts.connects.Add(1)
 	proxy := c.server.NewClient(nil, mochi.LocalListener, cl.ID, true)
 	proxy.Properties.ProtocolVersion = 5
@@ -187,7 +187,7 @@ func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 // OnDisconnect runs when a connection has ended.
 func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	c := h.cloud
-	s, ok := cl.Net.Conn.(*session)
+	s, ok := cl.Net.Conn.(*mqttConn)
 	if !ok {
 		return
 	}
@@ -246,7 +246,7 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 
 // OnPacketRead refuses what breaks a limit of the connection.
 func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
-	if s, ok := cl.Net.Conn.(*session); ok {
+	if s, ok := cl.Net.Conn.(*mqttConn); ok {
 		s.turn.end() // it was read before
 		if pk.FixedHeader.Type == packets.Puback {
 			s.turn.take()
