@@ -126,7 +126,8 @@ func TestUncleanStartWaits(t *testing.T) {
 		stop func(r *rig) // the first process's end
 		want bool         // the second one waits
 	}{
-		{"killed", func(r *rig) { r.cloud.Offline(); _ = r.state.Put(memoryKey, []byte(`{"connection":1,"clean":false}`)) }, true},
+		{"killed", func(r *rig) { r.cloud.Offline(); _ = r.state.Put(memoryKey, []byte(`{"connection":1,"clean":false}`)) },
+			true},
 		{"stopped", func(r *rig) { time.Sleep(time.Minute) }, false},
 		{"stopped at once", func(r *rig) {}, true},
 		{"unreadable", func(r *rig) { _ = r.state.Put(memoryKey, []byte(`?`)) }, true},

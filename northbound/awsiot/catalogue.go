@@ -54,7 +54,8 @@ func (s *status) catalogue(ctx context.Context, devices []bridge.DeviceInfo) err
 		if now[device] {
 			continue
 		}
-		if err := s.tell(ctx, catalogueEntry{Header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: device, Removed: true}); err != nil {
+		if err := s.tell(ctx, catalogueEntry{Header: s.header("catalog"), Config: s.sink.ConfigHash(), Device: device,
+			Removed: true}); err != nil {
 			return err
 		}
 		delete(s.told, device)

@@ -80,7 +80,8 @@ func commanded(t *testing.T, w bridge.Writer, change func(*Options), f func(r *r
 func (r *rig) give(payload string) []map[string]any {
 	r.t.Helper()
 	before := len(r.arrived("answers"))
-	if err := r.cloud.Send(awsiottest.Message{Topic: commandTopic, Payload: []byte(payload), ResponseTopic: "answers", CorrelationData: []byte("42")}); err != nil {
+	if err := r.cloud.Send(awsiottest.Message{Topic: commandTopic, Payload: []byte(payload), ResponseTopic: "answers",
+		CorrelationData: []byte("42")}); err != nil {
 		r.t.Fatal(err)
 	}
 	time.Sleep(commandTimeout + time.Second)
@@ -125,7 +126,8 @@ func TestCommandIsCarriedOutOnce(t *testing.T) {
 		for _, reading := range records[0].Readings {
 			got[reading.Point] = reading.Value.Str()
 		}
-		want := map[string]string{"id": "4711", "via": "topic", "action": "write", "device": "boiler", "point": "setpoint", "value": "60.5", "outcome": "done"}
+		want := map[string]string{"id": "4711", "via": "topic", "action": "write", "device": "boiler", "point": "setpoint",
+			"value": "60.5", "outcome": "done"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("audit (-want +got):\n%s", diff)
 		}
@@ -155,18 +157,23 @@ func TestCommandOutcomes(t *testing.T) {
 			outcome, text string
 			writes        int
 		}{
-			{"refused by the device", given("1", setSetpoint), bridge.Permanent(errors.New("setpoint is not writable")), 0, "refused", "not writable", 1},
+			{"refused by the device", given("1", setSetpoint), bridge.Permanent(errors.New("setpoint is not writable")), 0,
+				"refused", "not writable", 1},
 			{"failed", given("2", setSetpoint), errors.New("timeout"), 0, "failed", "timeout", 1},
 			{"too slow", given("3", setSetpoint), nil, time.Hour, "failed", "deadline", 1},
-			{"old", `{"id":"4","at":` + fmt.Sprint(time.Now().Add(-time.Hour).UnixMilli()) + setSetpoint + `}`, nil, 0, "expired", "30s are allowed", 0},
-			{"from the future", `{"id":"5","at":` + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) + setSetpoint + `}`, nil, 0, "expired", "clocks differ", 0},
+			{"old", `{"id":"4","at":` + fmt.Sprint(time.Now().Add(-time.Hour).UnixMilli()) + setSetpoint + `}`, nil, 0,
+				"expired", "30s are allowed", 0},
+			{"from the future", `{"id":"5","at":` + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) + setSetpoint + `}`, nil,
+				0, "expired", "clocks differ", 0},
 			{"no id", `{"at":1` + setSetpoint + `}`, nil, 0, "refused", "needs an id", 0},
 			{"no time", `{"id":"6"` + setSetpoint + `}`, nil, 0, "refused", "needs at", 0},
-			{"no value", `{"id":"7","at":1,"device":"boiler","point":"setpoint"}`, nil, 0, "refused", "needs device, point and value", 0},
+			{"no value", `{"id":"7","at":1,"device":"boiler","point":"setpoint"}`, nil, 0, "refused",
+				"needs device, point and value", 0},
 			{"no JSON", `start pump`, nil, 0, "refused", "not a command", 0},
 			{"unknown key", given("8", setSetpoint+`,"force":true`), nil, 0, "refused", "force", 0},
 			{"unknown action", given("9", `,"action":"reboot"`), nil, 0, "refused", "not known", 0},
-			{"value of no kind", given("10", `,"device":"d","point":"p","value":[1]`), nil, 0, "refused", "no number, bool or text", 0},
+			{"value of no kind", given("10", `,"device":"d","point":"p","value":[1]`), nil, 0, "refused",
+				"no number, bool or text", 0},
 			{"too long", given("11", `,"device":"`+strings.Repeat("x", 9000)+`"`), nil, 0, "refused", "are allowed", 0},
 		}
 		for _, tt := range tests {
@@ -243,8 +250,10 @@ func TestRebirth(t *testing.T) {
 // TestResponseTopicsAreChecked: an asker must not make us break AWS's rules.
 func TestResponseTopicsAreChecked(t *testing.T) {
 	commanded(t, &fakeWriter{}, nil, func(r *rig, _ func() []bridge.Batch) {
-		for i, topic := range []string{"", "$aws/things/other/shadow/get", "a/+", "#", strings.Repeat("x", 257), "a/b/c/d/e/f/g/h/i"} {
-			err := r.cloud.Send(awsiottest.Message{Topic: commandTopic, Payload: []byte(commandNow(fmt.Sprint(i), setSetpoint)), ResponseTopic: topic})
+		for i, topic := range []string{"", "$aws/things/other/shadow/get", "a/+", "#", strings.Repeat("x", 257),
+			"a/b/c/d/e/f/g/h/i"} {
+			err := r.cloud.Send(awsiottest.Message{Topic: commandTopic, Payload: []byte(commandNow(fmt.Sprint(i), setSetpoint)),
+				ResponseTopic: topic})
 			if err != nil {
 				t.Fatal(err)
 			}

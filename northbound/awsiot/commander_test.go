@@ -16,7 +16,8 @@ import (
 )
 
 func TestReadAndInterval(t *testing.T) {
-	field := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Uint(18446744073709551615)}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)},
+	field := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Uint(18446744073709551615)},
+		{Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)},
 		{Point: "c", Value: bridge.String("x\"y")}}}
 	commanded(t, nil, func(o *Options) { o.Reader, o.Pacer = field, field }, func(r *rig, audit func() []bridge.Batch) {
 		many := make([]bridge.Reading, 5000)
@@ -31,21 +32,26 @@ func TestReadAndInterval(t *testing.T) {
 			asked    string
 		}{
 			{`,"action":"read","device":"d","points":["a","b","c"]`, field.readings, nil,
-				map[string]any{"outcome": "done", "points": map[string]any{"a": 18446744073709551615.0, "c": `x"y`}, "bad": map[string]any{"b": "timeout"}}, "d[a b c]"},
+				map[string]any{"outcome": "done", "points": map[string]any{"a": 18446744073709551615.0, "c": `x"y`},
+					"bad": map[string]any{"b": "timeout"}}, "d[a b c]"},
 			{`,"action":"read","device":"d"`, field.readings[1:2], nil,
 				map[string]any{"outcome": "failed", "text": "nothing could be read", "bad": map[string]any{"b": "timeout"}}, "d[]"},
-			{`,"action":"read","device":"d"`, many, nil, map[string]any{"outcome": "done", "text": "too much to list here: see its readings"}, "d[]"},
+			{`,"action":"read","device":"d"`, many, nil, map[string]any{"outcome": "done",
+				"text": "too much to list here: see its readings"}, "d[]"},
 			{`,"action":"read","device":"s"`, nil, bridge.Permanent(errors.New("a sensor speaks by itself")),
 				map[string]any{"outcome": "refused", "text": "a sensor speaks by itself"}, "s[]"},
-			{`,"action":"interval","device":"d","every":"200ms","for":"10m"`, nil, nil, map[string]any{"outcome": "done"}, "d 200ms 10m0s"},
+			{`,"action":"interval","device":"d","every":"200ms","for":"10m"`, nil, nil, map[string]any{"outcome": "done"},
+				"d 200ms 10m0s"},
 			{`,"action":"interval","device":"d"`, nil, nil, map[string]any{"outcome": "done"}, "d 0s 0s"},
 			{`,"action":"interval","device":"d","every":"5s","for":0`, nil, nil, map[string]any{"outcome": "done"}, "d 0s 0s"},
 			{`,"action":"interval","device":"d","every":"1d","for":"1d"`, nil, errors.New("the bus was stopped"),
 				map[string]any{"outcome": "failed", "text": "the bus was stopped"}, "d 24h0m0s 24h0m0s"},
-			{`,"action":"interval","device":"d","every":5`, nil, nil, map[string]any{"outcome": "refused", "text": `not a command: 5 is no length of time: write it as "200ms" or "10m"`}, ""},
+			{`,"action":"interval","device":"d","every":5`, nil, nil, map[string]any{"outcome": "refused",
+				"text": `not a command: 5 is no length of time: write it as "200ms" or "10m"`}, ""},
 			{`,"action":"interval"`, nil, nil, map[string]any{"outcome": "refused",
 				"text": "interval needs device, and every and for unless it is to be the usual again"}, ""},
-			{`,"action":"write","device":"d","point":"p","value":1`, nil, nil, map[string]any{"outcome": "refused", "text": "this gateway has nothing that takes write"}, ""},
+			{`,"action":"write","device":"d","point":"p","value":1`, nil, nil, map[string]any{"outcome": "refused",
+				"text": "this gateway has nothing that takes write"}, ""},
 		} {
 			field.readings, field.err, field.asked = tt.readings, tt.err, nil
 			id := fmt.Sprint(i)
@@ -53,7 +59,8 @@ func TestReadAndInterval(t *testing.T) {
 			if len(answers) != 1 {
 				t.Fatalf("%s: answers %v", tt.rest, answers)
 			}
-			for key, v := range map[string]any{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "command", "id": id, "at": answers[0]["at"]} {
+			for key, v := range map[string]any{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "command", "id": id,
+				"at": answers[0]["at"]} {
 				tt.want[key] = v
 			}
 			if diff := cmp.Diff(tt.want, answers[0]); diff != "" {
@@ -63,10 +70,12 @@ func TestReadAndInterval(t *testing.T) {
 				t.Errorf("%s: asked %q, want %q", tt.rest, got, tt.asked)
 			}
 		}
-		if again := r.give(commandNow("0", `,"action":"read","device":"d"`)); again[0]["again"] != true || again[0]["points"] != nil {
+		if again := r.give(commandNow("0", `,"action":"read","device":"d"`)); again[0]["again"] != true ||
+			again[0]["points"] != nil {
 			t.Errorf("the same read again: %v", again)
 		}
-		r.give(commandNow("long", `,"device":"`+strings.Repeat("d", 300)+`","point":"p","value":"`+strings.Repeat("ä", 3000)+`"`))
+		r.give(commandNow("long", `,"device":"`+strings.Repeat("d", 300)+`","point":"p","value":"`+strings.Repeat("ä",
+			3000)+`"`))
 		records := make(map[string]string)
 		for _, b := range audit() {
 			text := ""
@@ -95,7 +104,8 @@ func TestExpires(t *testing.T) {
 		for i, tt := range []struct {
 			at, expires int64
 			want        string
-		}{{0, 5000, "done"}, {0, 0, "done"}, {0, -1, "expired"}, {-60_000, 3600_000, "expired"}, {60_000, 90_000, "expired"}} {
+		}{{0, 5000, "done"}, {0, 0, "done"}, {0, -1, "expired"}, {-60_000, 3600_000, "expired"},
+			{60_000, 90_000, "expired"}} {
 			now := time.Now().UnixMilli()
 			text := fmt.Sprintf(`{"id":"%d","at":%d%s`, i, now+tt.at, setSetpoint)
 			if tt.expires != 0 {
@@ -120,10 +130,12 @@ func TestCommandsWithAWrongClock(t *testing.T) {
 		o.Reader, o.Pacer, o.Synced = field, field, func() bool { return synced }
 	}, func(r *rig, audit func() []bridge.Batch) {
 		write := commandNow("1", setSetpoint)
-		if got := r.give(write); got[0]["outcome"] != "refused" || !strings.Contains(fmt.Sprint(got[0]["text"]), "clock is not known to be right") {
+		if got := r.give(write); got[0]["outcome"] != "refused" || !strings.Contains(fmt.Sprint(got[0]["text"]),
+			"clock is not known to be right") {
 			t.Errorf("write: %v", got)
 		}
-		if got := r.give(commandNow("2", `,"action":"interval","device":"d","every":"1s","for":"1m"`)); got[0]["outcome"] != "refused" {
+		interval := commandNow("2", `,"action":"interval","device":"d","every":"1s","for":"1m"`)
+		if got := r.give(interval); got[0]["outcome"] != "refused" {
 			t.Errorf("interval: %v", got)
 		}
 		if got := r.give(`{"id":"3","at":1,"action":"read","device":"d"}`); got[0]["outcome"] != "done" {
@@ -164,18 +176,21 @@ func TestSwitch(t *testing.T) {
 		time.Sleep(time.Minute)
 		refused := commandNow("2", setSetpoint)
 		for _, text := range []string{refused, commandNow("3", `,"action":"rebirth"`)} {
-			if got := r.give(text); len(got) != 1 || got[0]["outcome"] != "refused" || got[0]["text"] != "commands are switched off on the machine" {
+			if got := r.give(text); len(got) != 1 || got[0]["outcome"] != "refused" ||
+				got[0]["text"] != "commands are switched off on the machine" {
 				t.Errorf("off: %v", got)
 			}
 		}
 		next := r.next(r.sink.options)
-		if st := next.Commands(); !st.Off || !st.Since.Equal(begin.Add(0).Truncate(time.Millisecond)) || cmp.Diff([]string{"topic plant/{gateway}/cmd"}, st.Ways) != "" {
+		if st := next.Commands(); !st.Off || !st.Since.Equal(begin.Add(0).Truncate(time.Millisecond)) ||
+			cmp.Diff([]string{"topic plant/{gateway}/cmd"}, st.Ways) != "" {
 			t.Errorf("after a restart: %+v", st)
 		}
 		if h := r.sink.Health(); len(h) != 1 || h[0].Subject != "commands" {
 			t.Errorf("health %v", h)
 		}
-		if err := r.sink.SwitchCommands(context.Background(), false); err != nil || len(r.sink.Health()) != 0 || r.sink.Commands().Off {
+		if err := r.sink.SwitchCommands(context.Background(), false); err != nil || len(r.sink.Health()) != 0 ||
+			r.sink.Commands().Off {
 			t.Errorf("on: %v, %v", err, r.sink.Health())
 		}
 		if got := r.give(refused); got[0]["outcome"] != "refused" || got[0]["again"] != true || w.count() != 1 {
@@ -190,7 +205,8 @@ func TestSwitch(t *testing.T) {
 				counts[strings.Join(m.Labels, " ")] = m.Value
 			}
 		})
-		if diff := cmp.Diff(map[string]float64{"": 0, "outcome done": 2, "outcome refused": 2, "outcome expired": 0, "outcome failed": 0}, counts); diff != "" {
+		if diff := cmp.Diff(map[string]float64{"": 0, "outcome done": 2, "outcome refused": 2, "outcome expired": 0,
+			"outcome failed": 0}, counts); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 		if n := len(audit()); n != 4 {

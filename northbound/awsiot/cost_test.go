@@ -117,7 +117,8 @@ func (c *plantCost) meterLive(t *testing.T) (got metered, off float64) {
 			t.Fatal(err)
 		}
 		seconds := got.readings / want.Readings
-		for forecast, metered := range map[float64]float64{want.Units * seconds: got.unit, want.Bytes * seconds: got.bytes, want.Messages * seconds: got.messages} {
+		for forecast, metered := range map[float64]float64{want.Units * seconds: got.unit, want.Bytes * seconds: got.bytes,
+			want.Messages * seconds: got.messages} {
 			if d := forecast/metered - 1; math.Abs(d) > math.Abs(off) {
 				off = d
 			}
@@ -146,7 +147,8 @@ func (c *plantCost) meterBacklog(t *testing.T) (got metered) {
 }
 
 // run makes a gateway with the stand-in, in a bubble.
-func (c *plantCost) run(t *testing.T, f func(r *rig, queue *bridgetest.Queue, collector *bridge.Collector, start func())) {
+func (c *plantCost) run(t *testing.T, f func(r *rig, queue *bridgetest.Queue, collector *bridge.Collector,
+	start func())) {
 	bubble(t, func(cfg *Config, _ *Options) {
 		cfg.Format, cfg.Topic, cfg.Linger, cfg.MaxMessage = c.format, c.topic, setting.Duration(c.linger), c.limit
 	}, func(r *rig) {

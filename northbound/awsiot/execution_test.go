@@ -53,7 +53,8 @@ func TestExecution(t *testing.T) {
 		w := &fakeWriter{}
 		executing(t, w, awsiottest.Options{Conflict: conflict}, nil, func(r *rig) {
 			e := r.execute(setPump)
-			if diff := cmp.Diff([]things.ExecutionStatus{"CREATED", "IN_PROGRESS", "SUCCEEDED"}, e.History); diff != "" || e.Code != "DONE" {
+			if diff := cmp.Diff([]things.ExecutionStatus{"CREATED", "IN_PROGRESS", "SUCCEEDED"}, e.History); diff != "" ||
+				e.Code != "DONE" {
 				t.Errorf("history (-want +got):\n%s%+v", diff, e)
 			}
 			if diff := cmp.Diff([]string{"boiler pump true"}, w.texts()); diff != "" {
@@ -91,7 +92,8 @@ func TestExecutionOutcomes(t *testing.T) {
 			w.err, w.writes = tt.err, nil
 			w.mu.Unlock()
 			e := r.execute(tt.payload)
-			if string(e.Status) != tt.status || !strings.Contains(e.Description, tt.text) || !e.ByDevice || w.count() != tt.writes {
+			if string(e.Status) != tt.status || !strings.Contains(e.Description, tt.text) || !e.ByDevice ||
+				w.count() != tt.writes {
 				t.Errorf("%s: %+v, %d writes", tt.name, e, w.count())
 			}
 		}
@@ -236,10 +238,12 @@ func TestExecutionIsAskedForAgain(t *testing.T) {
 }
 
 func TestExecutionReads(t *testing.T) {
-	reader := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Float64(21.3)}, {Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}
+	reader := &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Float64(21.3)},
+		{Point: "b", Value: bridge.Bad(bridge.ReasonTimeout)}}}
 	executing(t, nil, awsiottest.Options{}, func(o *Options) { o.Reader = reader }, func(r *rig) {
 		e := r.execute(`{"action":"read","device":"boiler"}`)
-		if e.Status != things.Succeeded || string(e.Result["points"]) != `{"s":"{\"a\":21.3}"}` || string(e.Result["bad"]) != `{"s":"{\"b\":\"timeout\"}"}` {
+		if e.Status != things.Succeeded || string(e.Result["points"]) != `{"s":"{\"a\":21.3}"}` ||
+			string(e.Result["bad"]) != `{"s":"{\"b\":\"timeout\"}"}` {
 			t.Errorf("%+v %s", e, e.Result)
 		}
 	})
@@ -266,7 +270,10 @@ func (f *fakeReader) SetInterval(_ context.Context, device string, every, length
 // so that readings flow; and are tried again later.
 func TestExecutionsAreLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRigWith(t, awsiottest.Options{}, func(cfg *Config, o *Options) { cfg.Commands.Executions, o.Writer = true, &fakeWriter{} })
+		r := newRigWith(t, awsiottest.Options{}, func(cfg *Config, o *Options) {
+			cfg.Commands.Executions, o.Writer = true,
+				&fakeWriter{}
+		})
 		defer r.stop()
 		r.cloud.ScriptSubscribe(func(_, filter string) bool { return !strings.HasPrefix(filter, "$aws/commands/") })
 		r.start()

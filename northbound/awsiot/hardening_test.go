@@ -68,7 +68,8 @@ func TestDeniedTopicIsAnAlarmUntilItIsTaken(t *testing.T) {
 		if err := <-publish(link, "closed", "x"); !bridge.IsTopicRefused(err) || bridge.IsPermanent(err) {
 			t.Errorf("outcome %v, want a refusal of the topic", err)
 		}
-		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "messages to closed") {
+		if h := r.sink.Health(); len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text,
+			"messages to closed") {
 			t.Errorf("health %+v", h)
 		}
 		r.cloud.Script(nil)
@@ -86,15 +87,18 @@ func TestLinkStatusAndMetrics(t *testing.T) {
 		r.start()
 		<-r.links
 		l := r.sink.Link()
-		if !strings.HasPrefix(l.TLS, "TLS 1.3, TLS_") || l.Own == nil || l.Own.Subject != "CN=gateway-1" || l.Server == nil || l.Server.Subject != "CN=server" {
+		if !strings.HasPrefix(l.TLS, "TLS 1.3, TLS_") || l.Own == nil || l.Own.Subject != "CN=gateway-1" || l.Server == nil ||
+			l.Server.Subject != "CN=server" {
 			t.Errorf("link %+v, own %+v, server %+v", l, l.Own, l.Server)
 		}
 		seen := make(map[string]float64)
 		r.sink.Observe(func(m bridge.Metric) { seen[m.Name+strings.Join(m.Labels, "=")] = m.Value })
-		if version, cipher, _ := strings.Cut(l.TLS, ", "); seen["fieldbridge_uplink_tls_infoversion="+version+"=cipher="+cipher] != 1 {
+		version, cipher, _ := strings.Cut(l.TLS, ", ")
+		if seen["fieldbridge_uplink_tls_infoversion="+version+"=cipher="+cipher] != 1 {
 			t.Errorf("TLS %s is not in the metrics", l.TLS)
 		}
-		if seen["fieldbridge_uplink_connected"] != 1 || seen["fieldbridge_certificate_expiry_timestamp_secondsof=gateway"] != float64(l.Own.Expires.Unix()) ||
+		if seen["fieldbridge_uplink_connected"] != 1 ||
+			seen["fieldbridge_certificate_expiry_timestamp_secondsof=gateway"] != float64(l.Own.Expires.Unix()) ||
 			seen["fieldbridge_certificate_expiry_timestamp_secondsof=cloud"] != float64(l.Server.Expires.Unix()) {
 			t.Errorf("metrics %v", seen)
 		}
@@ -104,9 +108,11 @@ func TestLinkStatusAndMetrics(t *testing.T) {
 func TestExpiring(t *testing.T) {
 	own := &bridge.CertificateStatus{Expires: noon}
 	for left, want := range map[time.Duration]condition.Severity{
-		31 * 24 * time.Hour: "", 29 * 24 * time.Hour: condition.Warning, 6 * 24 * time.Hour: condition.Alarm, -time.Minute: condition.Alarm,
+		31 * 24 * time.Hour: "", 29 * 24 * time.Hour: condition.Warning, 6 * 24 * time.Hour: condition.Alarm,
+		-time.Minute: condition.Alarm,
 	} {
-		if c, ok := expiring(own, noon.Add(-left)); c.Severity != want || ok != (want != "") || ok && c.Since.After(noon.Add(-left)) {
+		if c, ok := expiring(own, noon.Add(-left)); c.Severity != want || ok != (want != "") || ok &&
+			c.Since.After(noon.Add(-left)) {
 			t.Errorf("%v before: %+v, want %q", left, c, want)
 		}
 	}

@@ -43,7 +43,8 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 	if l.Connected {
 		connected = 1
 	}
-	yield(bridge.Metric{Name: "fieldbridge_uplink_connected", Help: "1 while connected to the cloud.", Kind: bridge.Gauge, Value: connected})
+	yield(bridge.Metric{Name: "fieldbridge_uplink_connected", Help: "1 while connected to the cloud.", Kind: bridge.Gauge,
+		Value: connected})
 	counter := func(name, help string, v *atomic.Uint64) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v.Load())})
 	}
@@ -55,12 +56,14 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 	s.commander.Observe(yield)
 	expiry := func(of string, c *bridge.CertificateStatus) {
 		if c != nil {
-			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge, Labels: []string{"of", of},
-				Help: "When a certificate expires, in seconds since 1970.", Value: float64(c.Expires.Unix())})
+			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge,
+				Labels: []string{"of", of},
+				Help:   "When a certificate expires, in seconds since 1970.", Value: float64(c.Expires.Unix())})
 		}
 	}
 	if version, cipher, ok := strings.Cut(l.TLS, ", "); ok {
-		yield(bridge.Metric{Name: "fieldbridge_uplink_tls_info", Help: "1, with TLS version and cipher suite of the connection.", Kind: bridge.Gauge,
+		yield(bridge.Metric{Name: "fieldbridge_uplink_tls_info",
+			Help: "1, with TLS version and cipher suite of the connection.", Kind: bridge.Gauge,
 			Labels: []string{"version", version, "cipher", cipher}, Value: 1})
 	}
 	expiry("gateway", l.Own)

@@ -70,7 +70,8 @@ func TestLine05Session(t *testing.T) {
 			r.start()
 			time.Sleep(10 * time.Minute)
 			h := r.sink.Health()
-			if len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "registered in this account and region") {
+			if len(h) != 1 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text,
+				"registered in this account and region") {
 				t.Errorf("in the handshake %v: health %+v", inHandshake, h)
 			}
 			r.cloud.SetStatus(id.ID, awsiottest.Active)
@@ -100,7 +101,8 @@ func TestLine06Session(t *testing.T) {
 		r.cloud.AutoRegister(ca)
 		r.start()
 		time.Sleep(5 * time.Second)
-		if h := r.sink.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "not registered in this account and region, or not active") {
+		if h := r.sink.Health(); len(h) != 1 || !strings.Contains(h[0].Text,
+			"not registered in this account and region, or not active") {
 			t.Errorf("health %+v", h)
 		}
 		r.cloud.SetStatus(id.ID, awsiottest.Active) // a backend does so on the event
@@ -160,7 +162,8 @@ func forwardAll(t *testing.T, r *rig, batches, points int, within time.Duration)
 	for i := range batches {
 		queue.Append(bridge.Batch{Device: fmt.Sprint("d", i%10), At: time.Now(), Readings: many("register", points)}, nil)
 	}
-	forwarder := bridge.NewForwarder(queue, r.sink.Format(), bridge.ForwardConfig{LiveShare: 0.8}, slog.New(slog.DiscardHandler))
+	forwarder := bridge.NewForwarder(queue, r.sink.Format(), bridge.ForwardConfig{LiveShare: 0.8},
+		slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = r.sink.Run(ctx, forwarder.Serve) }()

@@ -37,7 +37,8 @@ func TestRealMosquitto(t *testing.T) {
 	gateway, reader := issue("gateway-1", awsiottest.Terms{}), issue("reader", awsiottest.Terms{})
 	port := freePort(t)
 	ca := filepath.Join(dir, "ca.pem")
-	config := fmt.Sprintf("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\nallow_anonymous true\nuser root\n",
+	config := fmt.Sprintf("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate "+
+		"true\nallow_anonymous true\nuser root\n",
 		port, ca, server.Certificate, server.PrivateKey)
 	file := filepath.Join(dir, "mosquitto.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -61,7 +62,8 @@ func TestRealMosquitto(t *testing.T) {
 	defer func() { cancel(); <-ended }()
 	link := <-links
 
-	lines := run(t, subscriber, "-V", "5", "-h", "localhost", "-p", fmt.Sprint(port), "--cafile", ca, "--cert", reader.Certificate,
+	lines := run(t, subscriber, "-V", "5", "-h", "localhost", "-p", fmt.Sprint(port), "--cafile", ca, "--cert",
+		reader.Certificate,
 		"--key", reader.PrivateKey, "-q", "1", "-t", "plant/#", "-t", "ready", "-v")
 	// The subscriber has subscribed when it hears us.
 	for heard := false; !heard; {

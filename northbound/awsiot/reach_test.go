@@ -35,7 +35,8 @@ func (n *lossyNetwork) DialContext(ctx context.Context, network, address string)
 // TestFirstPublishAfterOutage: however long the cloud was away and however that
 // looked from here, what is published first arrives within 5 s of its return.
 func TestFirstPublishAfterOutage(t *testing.T) {
-	outages := []time.Duration{time.Second, 17 * time.Second, time.Minute, 61300 * time.Millisecond, 10 * time.Minute, time.Hour}
+	outages := []time.Duration{time.Second, 17 * time.Second, time.Minute, 61300 * time.Millisecond, 10 * time.Minute,
+		time.Hour}
 	for _, way := range []string{"refuses", "drops packets"} {
 		for _, outage := range outages {
 			t.Run(fmt.Sprint(way, " for ", outage), func(t *testing.T) {

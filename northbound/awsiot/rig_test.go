@@ -153,7 +153,8 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func publish(link bridge.Link, topic, body string) <-chan error {
 	outcome := make(chan error, 2) // a second one would be a mistake
-	link.Publish(bridge.Message{Topic: topic, Payload: []byte(body), ContentType: payload.ContentType}, func(err error) { outcome <- err })
+	link.Publish(bridge.Message{Topic: topic, Payload: []byte(body), ContentType: payload.ContentType},
+		func(err error) { outcome <- err })
 	return outcome
 }
 

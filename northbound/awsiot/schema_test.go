@@ -38,7 +38,8 @@ func TestSchemas(t *testing.T) {
 	}
 	var lines strings.Builder
 	add := func(schema string, document []byte, valid bool) {
-		line, err := json.Marshal([]any{filepath.Join("../../docs/schemas", schema+".json"), json.RawMessage(document), valid})
+		line, err := json.Marshal([]any{filepath.Join("../../docs/schemas", schema+".json"), json.RawMessage(document),
+			valid})
 		if err != nil {
 			t.Fatalf("%s: %v", document, err)
 		}
@@ -67,8 +68,10 @@ func TestSchemas(t *testing.T) {
 	add("command", []byte(commandNow("1", "")), false)
 	for rest, valid := range map[string]bool{
 		`,"action":"write"` + setSetpoint + `,"expires":1763887500123`: true, `,"action":"read","device":"d"`: true,
-		`,"action":"read","device":"d","points":["a"]`: true, `,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
-		`,"action":"interval","device":"d","for":0`: true, `,"action":"interval","device":"d","every":"often"`: false,
+		`,"action":"read","device":"d","points":["a"]`:                    true,
+		`,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
+		`,"action":"interval","device":"d","for":0`:                       true,
+		`,"action":"interval","device":"d","every":"often"`:               false,
 		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
 	} {
 		add("command", []byte(commandNow("1", rest)), valid)
@@ -85,17 +88,22 @@ func TestSchemas(t *testing.T) {
 func statusMessages() []any {
 	cfg := validConfig()
 	s := newStatus(&Sink{options: Options{Gateway: "g", Run: "r", Version: "1", Labels: testLabels,
-		Notices: &fakeNotices{runs: []bridge.RunRecord{{Run: "r", Started: time.Now(), Previous: "q", PreviousLast: 7}}}}, hash: "h"}, &cfg)
+		Notices: &fakeNotices{runs: []bridge.RunRecord{{Run: "r", Started: time.Now(), Previous: "q", PreviousLast: 7}}}},
+		hash: "h"}, &cfg)
 	s.number = 3
 	online, _ := s.online()
 	all := []any{online, presence{Header: s.header("offline"), Connection: 3, Reason: "stopped"},
-		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged", Since: noon, Until: noon}),
+		s.lost(bridge.Tombstone{Run: "q", First: 1, Last: 2, Count: bridge.Count{Batches: 2, Readings: 3}, Cause: "purged",
+			Since: noon, Until: noon}),
 		s.lost(bridge.Tombstone{Run: "q", First: 1, Cause: "damaged"}),
 		catalogueEntry{Header: s.header("catalog"), Device: "d", Removed: true},
-		wellness{s.header("health"), []toldCondition{{"uplink_down", condition.Warning, "uplink", "text", 1}}}, wellness{s.header("health"), []toldCondition{}},
+		wellness{s.header("health"), []toldCondition{{"uplink_down", condition.Warning, "uplink", "text", 1}}},
+		wellness{s.header("health"), []toldCondition{}},
 		remote.Answer{Header: s.header("command"), ID: "1", Outcome: "done", Again: true},
-		remote.Answer{Header: s.header("command"), ID: "1", Outcome: "done", Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}}}
-	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels, Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
+		remote.Answer{Header: s.header("command"), ID: "1", Outcome: "done",
+			Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}}}
+	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels,
+		Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
 		all = append(all, e)
 	}
 	return all

@@ -15,7 +15,8 @@ import (
 
 func TestShadowReportsOnlyDifferences(t *testing.T) {
 	var mu sync.Mutex
-	report := map[string]any{"queue": map[string]any{"waiting": 0, "dropped": 0}, "devices": map[string]any{"boiler": "good"}}
+	report := map[string]any{"queue": map[string]any{"waiting": 0, "dropped": 0},
+		"devices": map[string]any{"boiler": "good"}}
 	bubble(t, func(cfg *Config, o *Options) {
 		cfg.Shadow.Name, cfg.Shadow.Every = "gateway", setting.Duration(time.Minute)
 		o.Report = func() map[string]any {
@@ -46,7 +47,8 @@ func TestShadowReportsOnlyDifferences(t *testing.T) {
 		<-r.links
 		time.Sleep(10 * time.Second)
 		first := updates()
-		if len(first) != 1 || first[0]["version"] != "1.2.3" || first[0]["certificate_expires"] == nil || len(r.arrived(prefix+"get")) != 1 {
+		if len(first) != 1 || first[0]["version"] != "1.2.3" || first[0]["certificate_expires"] == nil ||
+			len(r.arrived(prefix+"get")) != 1 {
 			t.Fatalf("first updates %v", first)
 		}
 		time.Sleep(10 * time.Minute)

@@ -82,7 +82,8 @@ func TestDesiredCommand(t *testing.T) {
 		r.wantOutcome("the next", `"id":"2"`, `"outcome":"done"`)
 		r.desire(first)
 		r.wantOutcome("the first again", `"id":"1"`, `"outcome":"done"`)
-		if diff := cmp.Diff([]string{"boiler count 9007199254740993", "boiler count 9007199254740993"}, w.texts()); diff != "" {
+		if diff := cmp.Diff([]string{"boiler count 9007199254740993", "boiler count 9007199254740993"},
+			w.texts()); diff != "" {
 			t.Errorf("writes (-want +got):\n%s", diff)
 		}
 		r.desire("null") // makes no delta: it is seen at the next look
@@ -111,7 +112,8 @@ func TestDesiredCommandsThatAreNone(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		r.desire(commandNow("4", setSetpoint+`,"device":"`+strings.Repeat("x", 1024)+`"`))
 		time.Sleep(10 * time.Second)
-		if _, outcome, delta := r.shadow(); !strings.Contains(outcome, `"id":"4"`) || !strings.Contains(outcome, "1024 bytes") || !delta {
+		if _, outcome, delta := r.shadow(); !strings.Contains(outcome, `"id":"4"`) || !strings.Contains(outcome,
+			"1024 bytes") || !delta {
 			t.Errorf("too long: %s, delta %v", outcome, delta)
 		}
 		if w.count() != 0 {
@@ -219,7 +221,8 @@ func TestShadowUnderFire(t *testing.T) {
 	shadowed(t, w, nil, func(r *rig) {
 		before := len(r.arrived("$aws/things/gateway-1/shadow/name/gateway/get"))
 		for i := range 200 {
-			r.cloud.UpdateShadow("gateway-1", "gateway", fmt.Sprintf(`{"state":{"desired":{"x":%d,"command":%s}}}`, i, commandNow(fmt.Sprint(i), setSetpoint)))
+			r.cloud.UpdateShadow("gateway-1", "gateway", fmt.Sprintf(`{"state":{"desired":{"x":%d,"command":%s}}}`, i,
+				commandNow(fmt.Sprint(i), setSetpoint)))
 			time.Sleep(50 * time.Millisecond)
 		}
 		r.wantOutcome("the last", `"id":"199"`, `"outcome":"done"`)

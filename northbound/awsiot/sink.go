@@ -93,7 +93,8 @@ func New(cfg Config, o Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg, hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
+	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg,
+		hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
 		memory: newMemory(o.State, o.Log)}
 	s.commander = remote.New(remote.Options{Gateway: o.Gateway, Run: o.Run, Log: o.Log, State: o.State, Writer: o.Writer,
 		Reader: o.Reader, Pacer: o.Pacer, Synced: s.synced, Emit: o.Emit, Report: s.report, Rebirth: s.rebirth})
@@ -285,7 +286,8 @@ const ackGrace = time.Second
 
 // serve runs one connection. It returns when nothing of it is left: with nil
 // when we ended it, else with why it ended.
-func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, status *status, serve func(context.Context, bridge.Link)) error {
+func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, status *status,
+	serve func(context.Context, bridge.Link)) error {
 	status.birth() // before any reading
 	served, stop := context.WithCancel(session.Context())
 	defer stop()

@@ -73,8 +73,10 @@ type soak struct {
 func newSoak(r *rig, random *rand.Rand, at *connects) *soak {
 	k := &soak{r: r, random: random, at: at, queue: bridgetest.NewQueue()}
 	format := r.sink.Format()
-	k.forwarder = bridge.NewForwarder(k.queue, format, bridge.ForwardConfig{Linger: time.Second, LiveShare: 0.8}, slog.New(slog.DiscardHandler))
-	k.collector = bridge.NewCollector(k.queue, format, new(bridge.Catalogue), func() bool { return true }, slog.New(slog.DiscardHandler))
+	k.forwarder = bridge.NewForwarder(k.queue, format, bridge.ForwardConfig{Linger: time.Second, LiveShare: 0.8},
+		slog.New(slog.DiscardHandler))
+	k.collector = bridge.NewCollector(k.queue, format, new(bridge.Catalogue), func() bool { return true },
+		slog.New(slog.DiscardHandler))
 	note := at.script(awsiottest.ConnectVerdict{})
 	r.cloud.ScriptConnect(func(client string) awsiottest.ConnectVerdict {
 		_ = note(client)
@@ -146,7 +148,8 @@ func (k *soak) event() {
 	case 8:
 		cloud.TakeOver("gateway-1")
 	case 9:
-		k.refuseConnects(awsiottest.ConnectVerdict{Code: []byte{0x80, 0x87, 0x97}[k.random.IntN(3)], Close: k.random.IntN(3) == 0})
+		k.refuseConnects(awsiottest.ConnectVerdict{Code: []byte{0x80, 0x87, 0x97}[k.random.IntN(3)],
+			Close: k.random.IntN(3) == 0})
 		cloud.Drop("")
 		time.Sleep(while)
 	case 10:
@@ -214,7 +217,8 @@ func (k *soak) check(t *testing.T, s *Sink) {
 	if limit := int(s.losses.Load()) * 21 * perMessage; twice > limit {
 		t.Errorf("%d batches arrived twice, %d connections were lost", twice, s.losses.Load())
 	}
-	t.Logf("%d batches, %d twice, %d connections, %d lost, %d attempts failed", k.emitted, twice, s.connects.Load(), s.losses.Load(), s.failures.Load())
+	t.Logf("%d batches, %d twice, %d connections, %d lost, %d attempts failed", k.emitted, twice, s.connects.Load(),
+		s.losses.Load(), s.failures.Load())
 }
 
 // TestDrainAfterADay keeps the cloud away for a day at 1,000 readings per second
@@ -235,7 +239,8 @@ func TestDrainAfterADay(t *testing.T) {
 			t.Fatal(err)
 		}
 		queue := bridgetest.NewQueue()
-		forwarder := bridge.NewForwarder(queue, f, bridge.ForwardConfig{Linger: cfg.Linger.D(), LiveShare: float64(cfg.LiveShare)}, quiet)
+		forwarder := bridge.NewForwarder(queue, f, bridge.ForwardConfig{Linger: cfg.Linger.D(),
+			LiveShare: float64(cfg.LiveShare)}, quiet)
 		readings := many("register", points) // shared: a day of copies would not fit in memory
 		emit := func() {
 			for d := range devices {
@@ -246,7 +251,8 @@ func TestDrainAfterADay(t *testing.T) {
 			emit()
 		}
 		backlog := queue.Ledger().Waiting.Readings
-		link := &awsLink{limits: bridge.Limits{Window: cfg.Window, Messages: cfg.Rate.Messages, Bytes: float64(cfg.Rate.Bytes)}}
+		link := &awsLink{limits: bridge.Limits{Window: cfg.Window, Messages: cfg.Rate.Messages,
+			Bytes: float64(cfg.Rate.Bytes)}}
 		link.published = func(m bridge.Message) {
 			var v struct {
 				Backlog bool
@@ -271,8 +277,10 @@ func TestDrainAfterADay(t *testing.T) {
 		took := time.Since(begin)
 		cancel()
 		<-ended
-		share := max(float64(link.messages)/took.Seconds()/cfg.Rate.Messages, float64(link.bytes)/took.Seconds()/float64(cfg.Rate.Bytes))
-		t.Logf("%v without cloud: %d readings, drained in %v beside live data, %.1f %% of the rate, fresh data at most %v late",
+		share := max(float64(link.messages)/took.Seconds()/cfg.Rate.Messages,
+			float64(link.bytes)/took.Seconds()/float64(cfg.Rate.Bytes))
+		t.Logf("%v without cloud: %d readings, drained in %v beside live data, %.1f %% of the rate, fresh data at most %v "+
+			"late",
 			outage, backlog, took, share*100, late)
 		if share < 0.95 || share > 1.01 {
 			t.Errorf("the drain used %.1f %% of the rate, want 95 to 100", share*100)

@@ -75,7 +75,8 @@ type runRecord struct {
 }
 
 func newStatus(s *Sink, cfg *Config) *status {
-	return &status{sink: s, topic: StatusTopic(cfg, s.options.Gateway, s.currentLabels()), told: make(map[string]bridge.DeviceInfo),
+	return &status{sink: s, topic: StatusTopic(cfg, s.options.Gateway, s.currentLabels()),
+		told:  make(map[string]bridge.DeviceInfo),
 		again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
@@ -98,13 +99,15 @@ func (s *status) header(kind string) payload.Header {
 // will returns what the cloud is to publish if we vanish. Its time is that of
 // the connection's begin.
 func (s *status) will() uplink.Will {
-	return uplink.Will{Topic: s.topic, Payload: payload.Encode(presence{Header: s.header("offline"), Connection: s.number, Reason: "lost"})}
+	return uplink.Will{Topic: s.topic, Payload: payload.Encode(presence{Header: s.header("offline"), Connection: s.number,
+		Reason: "lost"})}
 }
 
 // online returns a birth and the runs that it tells of.
 func (s *status) online() (presence, []string) {
 	o := &s.sink.options
-	p := presence{Header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(), Labels: s.sink.currentLabels()}
+	p := presence{Header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(),
+		Labels: s.sink.currentLabels()}
 	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
 		p.LastStop = m.lastStop()
 	}
@@ -132,7 +135,10 @@ func (s *status) birth() {
 func (s *status) goodbye() {
 	outcome := s.publish(payload.Encode(presence{Header: s.header("offline"), Connection: s.number, Reason: "stopped"}))
 	select {
-	case <-outcome:
+	case err := <-outcome:
+		if err != nil {
+			s.sink.log.Debug("the cloud does not take the goodbye", "err", err)
+		}
 	case <-time.After(goodbyeTime):
 	}
 }

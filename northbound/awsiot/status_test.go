@@ -31,10 +31,13 @@ func TestBirthAndGoodbye(t *testing.T) {
 		r.cancel()
 		<-r.ended
 		want := []map[string]any{
-			{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "online", "at": float64(connected.UnixMilli()), "connection": 1.0,
-				"version": "1.2.3", "config": "abc", "labels": map[string]any{"site": "brno"}, "runs": []any{
-					map[string]any{"run": "run-1", "previous": "run-0", "previous_last": 41.0, "started": float64(started.UnixMilli())}}},
-			{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "offline", "at": float64(time.Now().UnixMilli()), "connection": 1.0, "reason": "stopped"},
+			{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "online", "at": float64(connected.UnixMilli()),
+				"connection": 1.0,
+				"version":    "1.2.3", "config": "abc", "labels": map[string]any{"site": "brno"}, "runs": []any{
+					map[string]any{"run": "run-1", "previous": "run-0", "previous_last": 41.0,
+						"started": float64(started.UnixMilli())}}},
+			{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "offline", "at": float64(time.Now().UnixMilli()),
+				"connection": 1.0, "reason": "stopped"},
 		}
 		if diff := cmp.Diff(want, r.statuses()); diff != "" {
 			t.Errorf("status (-want +got):\n%s", diff)
@@ -101,7 +104,8 @@ func TestTombstones(t *testing.T) {
 		since := time.UnixMilli(1763887500123)
 		r.notices.mu.Lock()
 		r.notices.tombstones = []bridge.Tombstone{
-			{ID: 1, Run: "run-0", First: 10, Last: 19, Count: bridge.Count{Batches: 10, Readings: 200}, Cause: "dropped_full", Since: since, Until: since.Add(time.Second)},
+			{ID: 1, Run: "run-0", First: 10, Last: 19, Count: bridge.Count{Batches: 10, Readings: 200}, Cause: "dropped_full",
+				Since: since, Until: since.Add(time.Second)},
 			{ID: 2, Run: "run-0", First: 20, Cause: "damaged"},
 		}
 		r.notices.mu.Unlock()
@@ -117,7 +121,8 @@ func TestTombstones(t *testing.T) {
 			t.Errorf("%d tombstones are left", len(left))
 		}
 		all := r.statuses()
-		want := map[string]any{"run": "run-0", "first": 10.0, "last": 19.0, "count": map[string]any{"batches": 10.0, "readings": 200.0},
+		want := map[string]any{"run": "run-0", "first": 10.0, "last": 19.0, "count": map[string]any{"batches": 10.0,
+			"readings": 200.0},
 			"cause": "dropped_full", "since": 1763887500123.0, "until": 1763887501123.0}
 		if diff := cmp.Diff(want, all[1]["lost"]); diff != "" || all[1]["type"] != "lost" || len(all) != 3 {
 			t.Errorf("%d messages, the first tombstone (-want +got):\n%s", len(all), diff)
@@ -127,10 +132,11 @@ func TestTombstones(t *testing.T) {
 
 func TestCatalogue(t *testing.T) {
 	catalogue := &bridge.Catalogue{}
-	boiler := bridge.DeviceInfo{Device: "boiler", Labels: map[string]string{"area": "boiler-house"}, Points: []bridge.PointInfo{
-		{Name: "mode", Type: "uint16", Enum: map[int64]string{0: "off", 1: "heating"}},
-		{Name: "supply_temp", Type: "float32", Unit: "°C"},
-	}}
+	boiler := bridge.DeviceInfo{Device: "boiler", Labels: map[string]string{"area": "boiler-house"},
+		Points: []bridge.PointInfo{
+			{Name: "mode", Type: "uint16", Enum: map[int64]string{0: "off", 1: "heating"}},
+			{Name: "supply_temp", Type: "float32", Unit: "°C"},
+		}}
 	catalogue.Put(boiler)
 	catalogue.Put(bridge.DeviceInfo{Device: "hall", Points: []bridge.PointInfo{{Name: "t", Type: "float64"}}})
 	bubble(t, func(_ *Config, o *Options) { o.Catalogue = catalogue }, func(r *rig) {
@@ -142,7 +148,8 @@ func TestCatalogue(t *testing.T) {
 		}
 		got := r.statuses()[1]
 		delete(got, "at")
-		want := map[string]any{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "catalog", "config": "abc", "device": "boiler",
+		want := map[string]any{"v": 1.0, "gateway": "gateway-1", "run": "run-1", "type": "catalog", "config": "abc",
+			"device": "boiler",
 			"labels": map[string]any{"area": "boiler-house"}, "points": map[string]any{
 				"mode":        map[string]any{"type": "uint16", "enum": map[string]any{"0": "off", "1": "heating"}},
 				"supply_temp": map[string]any{"type": "float32", "unit": "°C"}}}
@@ -201,7 +208,8 @@ func TestLargeCatalogueComesInParts(t *testing.T) {
 	catalogue := &bridge.Catalogue{}
 	d := bridge.DeviceInfo{Device: "large"}
 	for i := range 5000 {
-		d.Points = append(d.Points, bridge.PointInfo{Name: fmt.Sprintf("a_register_with_a_long_name_%d", i), Type: "uint16", Unit: "°C"})
+		d.Points = append(d.Points, bridge.PointInfo{Name: fmt.Sprintf("a_register_with_a_long_name_%d", i), Type: "uint16",
+			Unit: "°C"})
 	}
 	catalogue.Put(d)
 	bubble(t, func(_ *Config, o *Options) { o.Catalogue = catalogue }, func(r *rig) {
@@ -259,7 +267,8 @@ func TestHealthIsToldWhenItChanges(t *testing.T) {
 		r.start()
 		<-r.links
 		time.Sleep(time.Minute)
-		set(condition.Condition{Code: "disk_full", Severity: condition.Alarm, Subject: "queue", Text: "the disk is full", Since: noon})
+		set(condition.Condition{Code: "disk_full", Severity: condition.Alarm, Subject: "queue", Text: "the disk is full",
+			Since: noon})
 		time.Sleep(time.Minute)
 		set()
 		time.Sleep(time.Minute)
@@ -306,7 +315,8 @@ func TestBirthTellsOfTheLastStop(t *testing.T) {
 }
 
 func TestStatusTopicOfACheck(t *testing.T) {
-	for template, want := range map[string]string{"": "fieldbridge/press-1/status", "plant/{gateway}/state": "plant/press-1/state",
+	for template, want := range map[string]string{"": "fieldbridge/press-1/status",
+		"plant/{gateway}/state":  "plant/press-1/state",
 		"{label.site}/{gateway}": "brno/press-1"} {
 		if got := StatusTopic(&Config{StatusTopic: template}, "press-1", map[string]string{"site": "brno"}); got != want {
 			t.Errorf("%q: got %s", template, got)

@@ -15,7 +15,8 @@ func (c *Config) Validate(gateway string, labels ...map[string]string) []setting
 	for _, l := range labels {
 		maps.Copy(known, l)
 	}
-	found := slices.Concat(c.Config.Validate(gateway), c.Settings.Validate(gateway, known), c.Access.Validate(gateway, known))
+	found := slices.Concat(c.Config.Validate(gateway), c.Settings.Validate(gateway, known), c.Access.Validate(gateway,
+		known))
 	if c.StatusTopic != "" {
 		found = append(found, payload.ValidateTopic(c.StatusTopic, gateway, known, "status_topic")...)
 	}

@@ -190,7 +190,8 @@ func (c *Cloud) identities() error {
 		return err
 	}
 	for _, f := range files {
-		if cert, _, err := loadPair(f, strings.TrimSuffix(f, ".pem")+".key"); err == nil && !cert.IsCA && len(cert.DNSNames)+len(cert.IPAddresses) == 0 {
+		if cert, _, err := loadPair(f, strings.TrimSuffix(f, ".pem")+".key"); err == nil && !cert.IsCA &&
+			len(cert.DNSNames)+len(cert.IPAddresses) == 0 {
 			c.registry[certificateID(cert.Raw)] = Active
 		}
 	}
@@ -398,7 +399,8 @@ func (c *Cloud) Send(m Message) error {
 	from.Properties.ProtocolVersion = 5
 	out := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1}, PacketID: 1, TopicName: m.Topic, Payload: m.Payload,
-		Properties: packets.Properties{ContentType: m.ContentType, ResponseTopic: m.ResponseTopic, CorrelationData: m.CorrelationData}}
+		Properties: packets.Properties{ContentType: m.ContentType, ResponseTopic: m.ResponseTopic,
+			CorrelationData: m.CorrelationData}}
 	return c.fanOut.publish(func() error { return c.server.InjectPacket(from, out) })
 }
 

@@ -74,7 +74,8 @@ func TestPublishByMosquitto(t *testing.T) {
 	got := make(chan Message, 1)
 	c := start(t, func(o *Options) { o.OnPublish = func(m Message) { got <- m } })
 	id := device(t, c, "gateway-1")
-	if out, err := mosquitto(t, c, "mosquitto_pub", id, "-q", "1", "-t", "plant/1", "-m", "hello"); err != nil || !strings.Contains(out, "PUBACK") {
+	if out, err := mosquitto(t, c, "mosquitto_pub", id, "-q", "1", "-t", "plant/1", "-m", "hello"); err != nil ||
+		!strings.Contains(out, "PUBACK") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	m := <-got
@@ -94,12 +95,15 @@ func TestRefusalsToMosquitto(t *testing.T) {
 		before func()
 		want   string
 	}{
-		"another client id":   {[]string{"-i", "other", "-q", "1", "-t", "a", "-m", "x"}, nil, "Not authorized"},
-		"8 slashes":           {[]string{"-q", "1", "-t", "a/b/c/d/e/f/g/h/i", "-m", "x"}, nil, "RC:144"},
-		"7 slashes":           {[]string{"-q", "1", "-t", "a/b/c/d/e/f/g/h", "-m", "x"}, nil, "RC:0"},
-		"refused on demand":   {[]string{"-q", "1", "-t", "a", "-m", "x"}, func() { c.Script(func(*Message) Verdict { return Verdict{Code: 0x97} }) }, "RC:151"},
-		"CONNECT refused":     {[]string{"-q", "1", "-t", "a", "-m", "x"}, func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Code: 0x87} }) }, "Not authorized"},
-		"no CONNACK":          {[]string{"-q", "1", "-t", "a", "-m", "x"}, func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Close: true} }) }, "Error"},
+		"another client id": {[]string{"-i", "other", "-q", "1", "-t", "a", "-m", "x"}, nil, "Not authorized"},
+		"8 slashes":         {[]string{"-q", "1", "-t", "a/b/c/d/e/f/g/h/i", "-m", "x"}, nil, "RC:144"},
+		"7 slashes":         {[]string{"-q", "1", "-t", "a/b/c/d/e/f/g/h", "-m", "x"}, nil, "RC:0"},
+		"refused on demand": {[]string{"-q", "1", "-t", "a", "-m", "x"},
+			func() { c.Script(func(*Message) Verdict { return Verdict{Code: 0x97} }) }, "RC:151"},
+		"CONNECT refused": {[]string{"-q", "1", "-t", "a", "-m", "x"},
+			func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Code: 0x87} }) }, "Not authorized"},
+		"no CONNACK": {[]string{"-q", "1", "-t", "a", "-m", "x"},
+			func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Close: true} }) }, "Error"},
 		"inactive":            {[]string{"-q", "1", "-t", "a", "-m", "x"}, func() { c.SetStatus(id.ID, Inactive) }, "Error"},
 		"payload of 128 KiB":  {[]string{"-q", "1", "-t", "a", "-s"}, nil, "RC:0"},
 		"payload over 128KiB": {[]string{"-q", "1", "-t", "a", "-s"}, nil, "DISCONNECT"},

@@ -123,7 +123,7 @@ func (s *mqttConn) early() bool {
 	if s.first.more() {
 		return true
 	}
-	_ = s.Conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
 	n, _ := s.Conn.Read(make([]byte, 1))
 	return n > 0
 }
@@ -174,10 +174,10 @@ func (s *mqttConn) Close() error {
 	s.once.Do(func() {
 		close(s.wire.ending)
 		if s.wire.cloud.light() == nil {
-			_ = s.Conn.SetWriteDeadline(time.Now().Add(lingerTime))
-			_ = s.Conn.CloseWrite()
+			_ = s.SetWriteDeadline(time.Now().Add(lingerTime))
+			_ = s.CloseWrite()
 		}
-		_ = s.wire.Conn.SetReadDeadline(time.Now())
+		_ = s.wire.SetReadDeadline(time.Now())
 	})
 	return nil
 }
@@ -190,7 +190,7 @@ func (w *wire) linger() {
 	if tcp, ok := w.Conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
 	}
-	_ = w.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = w.SetReadDeadline(time.Now().Add(lingerTime))
 	_, _ = io.Copy(io.Discard, w.Conn)
 	_ = w.Close()
 }

@@ -25,7 +25,8 @@ func TestPythonExecution(t *testing.T) {
 	c := start(t, nil)
 	id := device(t, c, "gateway-1")
 	_, port, _ := net.SplitHostPort(c.Addr())
-	cmd := exec.CommandContext(t.Context(), python, "testdata/execution.py", port, c.CA(), id.Certificate, id.PrivateKey, id.Name)
+	cmd := exec.CommandContext(t.Context(), python, "testdata/execution.py", port, c.CA(), id.Certificate, id.PrivateKey,
+		id.Name)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

@@ -61,7 +61,8 @@ func (h *hook) ID() string { return "aws" }
 
 func (h *hook) Provides(b byte) bool {
 	return bytes.Contains([]byte{mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnSessionEstablish,
-		mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnPacketRead, mochi.OnPacketProcessed, mochi.OnPacketEncode, mochi.OnPublish, mochi.OnWillSent,
+		mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnPacketRead, mochi.OnPacketProcessed, mochi.OnPacketEncode,
+		mochi.OnPublish, mochi.OnWillSent,
 		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnQosPublish}, []byte{b})
 }
 
@@ -163,7 +164,8 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) {
 	proxy.Properties.ProtocolVersion = 5
 	known := &client{mochi: cl, proxy: proxy, wire: s.wire, who: s.who, session: uuid(),
 		messages: rules.NewBucket(rules.MessageRate), bytes: rules.NewBucket(rules.ByteRate),
-		aliases: make(map[uint16]string), suback: make(map[uint16][]byte), silent: make(map[uint16]bool), subscribing: make(map[string]bool)}
+		aliases: make(map[uint16]string), suback: make(map[uint16][]byte), silent: make(map[uint16]bool),
+		subscribing: make(map[string]bool)}
 	known.resuming.Store(true)
 	s.client.Store(known)
 	c.mu.Lock()

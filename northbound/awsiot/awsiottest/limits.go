@@ -99,9 +99,11 @@ type counters struct {
 func (c *Cloud) Counts() Counts {
 	n := &c.counts
 	return Counts{
-		Handshakes: n.handshakes.Load(), Unregistered: n.unregistered.Load(), Connects: n.connects.Load(), Refused: n.refused.Load(),
+		Handshakes: n.handshakes.Load(), Unregistered: n.unregistered.Load(), Connects: n.connects.Load(),
+		Refused:   n.refused.Load(),
 		Published: n.published.Load(), Bytes: n.bytes.Load(), Units: n.units.Load(), Rejected: n.rejected.Load(),
-		Unacked: n.unacked.Load(), Violations: n.violations.Load(), OtherUnits: n.otherUnits.Load(), RuleNotFound: n.ruleNotFound.Load(),
+		Unacked: n.unacked.Load(), Violations: n.violations.Load(), OtherUnits: n.otherUnits.Load(),
+		RuleNotFound: n.ruleNotFound.Load(),
 	}
 }
 

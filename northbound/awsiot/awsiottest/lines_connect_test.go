@@ -19,7 +19,8 @@ import (
 func TestLine01TLSVersions(t *testing.T) {
 	c := start(t, nil)
 	id := device(t, c, "gateway-1")
-	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+	for version, want := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true,
+		tls.VersionTLS13: true} {
 		conn, err := tlsDial(t, c, &id, func(cfg *tls.Config) { cfg.MinVersion, cfg.MaxVersion = version, version })
 		if (err == nil) != want {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
@@ -136,11 +137,13 @@ func TestLine07ConnectDenied(t *testing.T) {
 	if ack := dial(t, c, id).connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0x87 {
 		t.Errorf("CONNACK %v", ack)
 	}
-	if e := decode(t, watcher.message()); e["clientId"] != "gateway-2" || e["connectFailureReason"] != "AUTHORIZATION_FAILED" {
+	if e := decode(t, watcher.message()); e["clientId"] != "gateway-2" ||
+		e["connectFailureReason"] != "AUTHORIZATION_FAILED" {
 		t.Errorf("event %v", e)
 	}
 	// A last will that may not be published is refused the same way.
-	c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:Publish"}, Resources: []string{"topic/will"}}}, rules.DefaultPolicy...))
+	c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:Publish"},
+		Resources: []string{"topic/will"}}}, rules.DefaultPolicy...))
 	ack := dial(t, c, id).connect("gateway-2", func(p *packets.Connect) {
 		p.WillFlag, p.WillTopic, p.WillMessage, p.WillProperties = true, "will", []byte("x"), &packets.Properties{}
 	})
@@ -155,7 +158,8 @@ func TestLine08ClientIDs(t *testing.T) {
 	c := start(t, nil)
 	id := device(t, c, "gateway-1")
 	c.SetPolicy(id.ID, anyClient)
-	for client, want := range map[string]byte{strings.Repeat("x", 128): 0, strings.Repeat("x", 129): 0x85, "$x": 0x85, "a b/ü": 0} {
+	for client, want := range map[string]byte{strings.Repeat("x", 128): 0, strings.Repeat("x", 129): 0x85, "$x": 0x85,
+		"a b/ü": 0} {
 		if ack := dial(t, c, id).connect(client, nil); ack == nil || ack.ReasonCode != want {
 			t.Errorf("client id of %d bytes: %v, want 0x%02X", len(client), ack, want)
 		}
@@ -204,7 +208,8 @@ func TestLine10Takeover(t *testing.T) {
 }
 
 func withWill(p *packets.Connect) {
-	p.WillFlag, p.WillTopic, p.WillMessage, p.WillQOS, p.WillProperties = true, "will", []byte("gone"), 1, &packets.Properties{}
+	p.WillFlag, p.WillTopic, p.WillMessage, p.WillQOS, p.WillProperties = true, "will", []byte("gone"), 1,
+		&packets.Properties{}
 }
 
 func TestLine11ConnectsPerSecond(t *testing.T) {
@@ -405,10 +410,12 @@ func TestLine48PresenceEvents(t *testing.T) {
 		}
 		gone := decode(t, watcher.message())
 		sessions = append(sessions, connected["sessionIdentifier"])
-		if connected["eventType"] != "connected" || connected["principalIdentifier"] != id.ID || connected["ipAddress"] != "127.0.0.1" {
+		if connected["eventType"] != "connected" || connected["principalIdentifier"] != id.ID ||
+			connected["ipAddress"] != "127.0.0.1" {
 			t.Errorf("event %v", connected)
 		}
-		if gone["eventType"] != "disconnected" || gone["disconnectReason"] != end || gone["clientInitiatedDisconnect"] != (n == 0) ||
+		if gone["eventType"] != "disconnected" || gone["disconnectReason"] != end ||
+			gone["clientInitiatedDisconnect"] != (n == 0) ||
 			gone["versionNumber"] != connected["versionNumber"] || gone["sessionIdentifier"] != connected["sessionIdentifier"] {
 			t.Errorf("event %v after %v", gone, connected)
 		}

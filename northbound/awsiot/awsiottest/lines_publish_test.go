@@ -92,7 +92,8 @@ func TestLine27Topics(t *testing.T) {
 	_, r := up(t, nil)
 	for topic, want := range map[string]byte{
 		strings.Repeat("x", 256): 0, strings.Repeat("x", 257): 0x90, "a/b/c/d/e/f/g/h": 0, "a/b/c/d/e/f/g/h/i": 0x90,
-		"$aws/rules/x/a/b/c/d/e/f/g/h": 0, "$aws/rules/x/" + strings.Repeat("x", 256): 0, "$aws/rules/x/" + strings.Repeat("x", 257): 0x90,
+		"$aws/rules/x/a/b/c/d/e/f/g/h": 0, "$aws/rules/x/" + strings.Repeat("x", 256): 0, "$aws/rules/x/" +
+			strings.Repeat("x", 257): 0x90,
 		strings.Repeat("ü", 128): 0, strings.Repeat("ü", 129): 0x90,
 	} {
 		r.publish(topic, 1, nil, nil)
@@ -100,7 +101,8 @@ func TestLine27Topics(t *testing.T) {
 			t.Errorf("%d bytes, %d slashes: 0x%02X, want 0x%02X", len(topic), strings.Count(topic, "/"), code, want)
 		}
 	}
-	if codes := r.subscribe(1, strings.Repeat("x", 257), "a/b/c/d/e/f/g/h/i", "$share/group/a/b/c/d/e/f/g/h"); !bytes.Equal(codes, []byte{0x8F, 0x8F, 1}) {
+	if codes := r.subscribe(1, strings.Repeat("x", 257), "a/b/c/d/e/f/g/h/i",
+		"$share/group/a/b/c/d/e/f/g/h"); !bytes.Equal(codes, []byte{0x8F, 0x8F, 1}) {
 		t.Errorf("SUBACK %x", codes)
 	}
 }

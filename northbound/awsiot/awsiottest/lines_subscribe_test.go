@@ -129,7 +129,8 @@ func TestLine38Retained(t *testing.T) {
 			t.Errorf("got %v", m)
 		}
 		id := device(t, c, "gateway-1")
-		c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:RetainPublish"}, Resources: []string{"*"}}}, rules.DefaultPolicy...))
+		c.SetPolicy(id.ID, append(rules.Policy{{Deny: true, Actions: []string{"iot:RetainPublish"},
+			Resources: []string{"*"}}}, rules.DefaultPolicy...))
 		r.publish("plant/q", 1, nil, retain)
 		if code := r.puback(); code != 0x87 {
 			t.Errorf("without iot:RetainPublish: 0x%02X", code)

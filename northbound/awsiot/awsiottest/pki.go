@@ -85,7 +85,8 @@ func NewAuthority(dir, name string) (*Authority, error) {
 // Issue returns the identity called name, from files of an earlier run if there
 // are, else new. Its files are named after it.
 func (a *Authority) Issue(name string, terms Terms) (Identity, error) {
-	id := Identity{Name: name, Certificate: filepath.Join(a.dir, name+".pem"), PrivateKey: filepath.Join(a.dir, name+".key")}
+	path := filepath.Join(a.dir, name)
+	id := Identity{Name: name, Certificate: path + ".pem", PrivateKey: path + ".key"}
 	if cert, _, err := loadPair(id.Certificate, id.PrivateKey); err == nil {
 		id.ID = certificateID(cert.Raw)
 		return id, nil

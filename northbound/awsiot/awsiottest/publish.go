@@ -171,12 +171,14 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 // ack sends a PUBACK.
 func (c *client) ack(id uint16, code byte) {
 	c.unacked.Add(-1)
-	_ = c.mochi.WritePacket(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: id, ReasonCode: code})
+	_ = c.mochi.WritePacket(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: id,
+		ReasonCode: code})
 }
 
 // OnWillSent runs when the last will of a client has been published.
 func (h *hook) OnWillSent(cl *mochi.Client, pk packets.Packet) {
-	m := Message{Client: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain, At: time.Now()}
+	m := Message{Client: cl.ID, Topic: pk.TopicName, Payload: pk.Payload, QoS: pk.FixedHeader.Qos,
+		Retain: pk.FixedHeader.Retain, At: time.Now()}
 	h.cloud.counts.accepted(m.Size())
 	if h.cloud.options.OnPublish != nil {
 		h.cloud.options.OnPublish(m)

@@ -32,7 +32,8 @@ func TestPythonLines(t *testing.T) {
 		{Deny: true, Actions: []string{"iot:Receive"}, Resources: []string{"topic/secret/*"}},
 		{Deny: true, Actions: []string{"iot:Subscribe"}, Resources: []string{"topicfilter/closed/*"}}})
 	port := func(c *Cloud) string { _, port, _ := net.SplitHostPort(c.Addr()); return port }
-	cmd := exec.CommandContext(t.Context(), python, "testdata/lines.py", port(c), port(strict), c.CA(), id.Certificate, id.PrivateKey, id.Name)
+	cmd := exec.CommandContext(t.Context(), python, "testdata/lines.py", port(c), port(strict), c.CA(), id.Certificate,
+		id.PrivateKey, id.Name)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -52,7 +53,9 @@ func TestPythonLines(t *testing.T) {
 		"8":  `[133,133]`,
 		"9":  `"$GEN/"`,
 		"10": `[142,[["wills/a","gone"]]]`,
-		"13": `{"ReceiveMaximum":100,"MaximumQoS":1,"MaximumPacketSize":149504,"TopicAliasMaximum":8,"RetainAvailable":1,"WildcardSubscriptionAvailable":1,"SubscriptionIdentifierAvailable":0,"SharedSubscriptionAvailable":1}`,
+		"13": `{"ReceiveMaximum":100,"MaximumQoS":1,"MaximumPacketSize":149504,"TopicAliasMaximum":8,` +
+			`"RetainAvailable":1,"WildcardSubscriptionAvailable":1,"SubscriptionIdentifierAvailable":0,` +
+			`"SharedSubscriptionAvailable":1}`,
 		"14": `[30,null,null,1200]`,
 		"15": `[null,3600]`,
 		"16": `[1,[["offline/1","one"]]]`,

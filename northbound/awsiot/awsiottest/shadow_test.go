@@ -13,7 +13,8 @@ func shadowClient(t *testing.T, c *Cloud, prefix string) *raw {
 	t.Helper()
 	r := join(t, c, "gateway-1")
 	var filters []string
-	for _, f := range []string{"get/accepted", "get/rejected", "update/accepted", "update/rejected", "update/delta", "update/documents",
+	for _, f := range []string{"get/accepted", "get/rejected", "update/accepted", "update/rejected", "update/delta",
+		"update/documents",
 		"delete/accepted", "delete/rejected"} {
 		filters = append(filters, prefix+f)
 	}
@@ -51,14 +52,17 @@ func TestLine43Shadow(t *testing.T) {
 		r := shadowClient(t, c, prefix)
 		got := r.ask(prefix, "update", `{"state":{"reported":{"a":1,"b":{"c":2,"d":3}}},"clientToken":"t1"}`, 2)
 		stamp(got["update/accepted"])
-		if diff := cmp.Diff(map[string]any{"state": map[string]any{"reported": map[string]any{"a": 1.0, "b": map[string]any{"c": 2.0, "d": 3.0}}},
+		if diff := cmp.Diff(map[string]any{"state": map[string]any{"reported": map[string]any{"a": 1.0,
+			"b": map[string]any{"c": 2.0, "d": 3.0}}},
 			"version": 1.0, "clientToken": "t1"}, got["update/accepted"]); diff != "" {
 			t.Errorf("accepted (-want +got):\n%s", diff)
 		}
 		// A desired value that differs makes a delta; a null deletes; objects merge.
-		got = r.ask(prefix, "update", `{"state":{"desired":{"a":2,"b":{"c":2}},"reported":{"b":{"d":null,"e":4}}},"version":1}`, 3)
+		got = r.ask(prefix, "update",
+			`{"state":{"desired":{"a":2,"b":{"c":2}},"reported":{"b":{"d":null,"e":4}}},"version":1}`, 3)
 		stamp(got["update/delta"])
-		if diff := cmp.Diff(map[string]any{"state": map[string]any{"a": 2.0}, "version": 2.0}, got["update/delta"]); diff != "" {
+		if diff := cmp.Diff(map[string]any{"state": map[string]any{"a": 2.0}, "version": 2.0},
+			got["update/delta"]); diff != "" {
 			t.Errorf("delta (-want +got):\n%s", diff)
 		}
 		current := got["update/documents"]["current"].(map[string]any)
@@ -122,7 +126,8 @@ func TestLine44NoShadow(t *testing.T) {
 	const prefix = "$aws/things/gateway-1/shadow/name/none/"
 	r := shadowClient(t, start(t, nil), prefix)
 	for _, action := range []string{"get", "delete"} {
-		if got := r.ask(prefix, action, `{"clientToken":"x"}`, 1)[action+"/rejected"]; got["code"] != 404.0 || got["clientToken"] != "x" {
+		if got := r.ask(prefix, action, `{"clientToken":"x"}`, 1)[action+"/rejected"]; got["code"] != 404.0 ||
+			got["clientToken"] != "x" {
 			t.Errorf("%s: %v", action, got)
 		}
 	}

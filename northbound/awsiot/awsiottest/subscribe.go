@@ -151,7 +151,8 @@ func reserved(topic string, c *client, subscribe bool) bool {
 	if strings.HasPrefix(topic, "$aws/commands/") {
 		return !things.Serves(topic, c.who.thing, c.mochi.ID, subscribe)
 	}
-	for _, known := range []string{"$aws/things/" + c.who.thing + "/", "$aws/things/+/", "$aws/events/", "$aws/certificates/", "$aws/provisioning-templates/"} {
+	for _, known := range []string{"$aws/things/" + c.who.thing + "/", "$aws/things/+/", "$aws/events/",
+		"$aws/certificates/", "$aws/provisioning-templates/"} {
 		if strings.HasPrefix(topic, known) {
 			return false
 		}

@@ -61,7 +61,8 @@ func (c *check) dialer() (open func(context.Context) (net.Conn, error), proxy st
 	if err != nil {
 		return nil, "", err
 	}
-	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", net.JoinHostPort(host, port)) }, proxy, nil
+	address := net.JoinHostPort(host, port)
+	return func(ctx context.Context) (net.Conn, error) { return dial(ctx, "tcp", address) }, proxy, nil
 }
 
 // lookUpGrace is how long the addresses of one family wait for the others: the

@@ -94,7 +94,7 @@ func (c *check) run(ctx context.Context) {
 	if conn == nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	h := newHandshake(conn, c.config, c.pair)
 	h.run(first)
 	if h.err == nil {
@@ -197,7 +197,8 @@ func (c *check) clock() {
 		s.warn(fmt.Sprintf("the clock is wrong: it says %s, but %s", day(c.now), why), fix)
 	}
 	if c.clocksDiffer() {
-		s.warn(fmt.Sprintf("this clock (%s) and the server's differ: for the server our certificate has expired, for us it is valid until %s", day(c.now), day(c.leaf().NotAfter)), fix)
+		s.warn(fmt.Sprintf("this clock (%s) and the server's differ: for the server our certificate has expired, for us "+
+			"it is valid until %s", day(c.now), day(c.leaf().NotAfter)), fix)
 	}
 	if c.o.Synced == nil {
 		return
@@ -207,7 +208,8 @@ func (c *check) clock() {
 		return
 	}
 	s.fact("synchronised", "no, says the kernel")
-	s.warn("no time service vouches for the clock, so messages are marked as unsynced", "run one (timedatectl set-ntp true, or chrony)")
+	s.warn("no time service vouches for the clock, so messages are marked as unsynced",
+		"run one (timedatectl set-ntp true, or chrony)")
 }
 
 // agrees says how the time here stands to a certificate.

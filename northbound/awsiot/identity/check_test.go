@@ -42,8 +42,10 @@ func TestUnknownAuthority(t *testing.T) {
 func TestServerCertificate(t *testing.T) {
 	t.Parallel()
 	for name, terms := range map[string]awsiottest.Terms{
-		"server-expired":       {NotBefore: time.Now().Add(-30 * 24 * time.Hour), NotAfter: time.Now().Add(-10 * 24 * time.Hour)},
-		"server-not-yet-valid": {NotBefore: time.Now().Add(10*24*time.Hour + time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour)},
+		"server-expired": {NotBefore: time.Now().Add(-30 * 24 * time.Hour),
+			NotAfter: time.Now().Add(-10 * 24 * time.Hour)},
+		"server-not-yet-valid": {NotBefore: time.Now().Add(10*24*time.Hour + time.Hour),
+			NotAfter: time.Now().Add(30 * 24 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +117,8 @@ func TestNoTLS(t *testing.T) {
 
 func TestRefusedCertificate(t *testing.T) {
 	t.Parallel()
-	for name, version := range map[string]uint16{"refused-certificate-12": tls.VersionTLS12, "refused-certificate-13": tls.VersionTLS13} {
+	for name, version := range map[string]uint16{"refused-certificate-12": tls.VersionTLS12,
+		"refused-certificate-13": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
@@ -124,7 +127,8 @@ func TestRefusedCertificate(t *testing.T) {
 			r.ca = r.authority("other")
 			r.use(r.issue("stranger", awsiottest.Terms{}))
 			r.ca = ours
-			r.server(&tls.Config{MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: known}, func(*tls.Conn) {})
+			r.server(&tls.Config{MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: known},
+				func(*tls.Conn) {})
 			fails(t, r.check(name+".txt"), OwnCertificate)
 		})
 	}
@@ -244,7 +248,9 @@ func TestBlackHole(t *testing.T) {
 		}},
 		{"black-hole-tls", ServerHello, func(r *rig) { r.cloud(nil).Dark() }},
 		{"black-hole-mqtt", Connect, func(r *rig) {
-			r.cloud(nil).ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Delay: time.Minute} })
+			r.cloud(nil).ScriptConnect(func(string) awsiottest.ConnectVerdict {
+				return awsiottest.ConnectVerdict{Delay: time.Minute}
+			})
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -270,7 +276,8 @@ func TestNoRequest(t *testing.T) {
 	r := newRig(t)
 	r.server(&tls.Config{}, answer(accept))
 	report := r.check("no-request.txt")
-	if s := report.Step(CertificateRequest); !report.OK || s.State != Warning || report.Step(OwnCertificate).State != Skipped {
+	if s := report.Step(CertificateRequest); !report.OK || s.State != Warning ||
+		report.Step(OwnCertificate).State != Skipped {
 		t.Errorf("ok %v, %s", report.OK, s.State)
 	}
 }
@@ -377,7 +384,8 @@ func TestLookUp(t *testing.T) {
 	r.o.Config.Endpoint, r.o.Config.ServerName = "localhost:"+port, ""
 	report := r.run(t.Context())
 	s := report.Step(Address)
-	if !report.OK || len(s.Facts) < 3 || s.Facts[1].Key != "addresses" || !strings.Contains(s.Facts[1].Value, "127.0.0.1") {
+	if !report.OK || len(s.Facts) < 3 || s.Facts[1].Key != "addresses" || !strings.Contains(s.Facts[1].Value,
+		"127.0.0.1") {
 		t.Errorf("%+v", s)
 	}
 }

@@ -13,8 +13,10 @@ import (
 func TestOutOfDate(t *testing.T) {
 	t.Parallel()
 	for name, terms := range map[string]awsiottest.Terms{
-		"own-expired":       {NotBefore: time.Now().Add(-30 * 24 * time.Hour), NotAfter: time.Now().Add(-10 * 24 * time.Hour)},
-		"own-not-yet-valid": {NotBefore: time.Now().Add(10*24*time.Hour + time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour)},
+		"own-expired": {NotBefore: time.Now().Add(-30 * 24 * time.Hour),
+			NotAfter: time.Now().Add(-10 * 24 * time.Hour)},
+		"own-not-yet-valid": {NotBefore: time.Now().Add(10*24*time.Hour + time.Hour),
+			NotAfter: time.Now().Add(30 * 24 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +61,8 @@ func TestClock(t *testing.T) {
 func TestClockInThePast(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	future := awsiottest.Terms{NotBefore: time.Now().Add(30 * 24 * time.Hour), NotAfter: time.Now().Add(300 * 24 * time.Hour)}
+	future := awsiottest.Terms{NotBefore: time.Now().Add(30 * 24 * time.Hour),
+		NotAfter: time.Now().Add(300 * 24 * time.Hour)}
 	r.use(r.issue("own", future))
 	future.Hosts = []string{"localhost"}
 	id := r.issue("wrong-server", future)

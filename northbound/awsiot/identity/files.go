@@ -91,7 +91,8 @@ func (c *check) tellOwn(s *Step, err error) {
 	s.fact("valid", "%s", c.validity(leaf))
 	s.fact("certificate id", "%s", fingerprint(leaf))
 	for i, cert := range c.own[1:] {
-		s.fact(fmt.Sprintf("certificate %d", i+2), "%s, signed by %s, until %s", subject(cert), issuer(cert), day(cert.NotAfter))
+		s.fact(fmt.Sprintf("certificate %d", i+2), "%s, signed by %s, until %s", subject(cert), issuer(cert),
+			day(cert.NotAfter))
 	}
 	s.fact("client id", "%s%s", c.report.Client, c.names(leaf))
 }
@@ -119,7 +120,8 @@ func (c *check) tellKey(s *Step) {
 	}
 	s.fact("private key", "%s, mode %#o", path, info.Mode().Perm())
 	if info.Mode().Perm()&0o007 != 0 {
-		s.warn(fmt.Sprintf("anyone on this machine may read or change the private key (mode %#o)", info.Mode().Perm()), fmt.Sprintf("chmod 600 %s", path))
+		s.warn(fmt.Sprintf("anyone on this machine may read or change the private key (mode %#o)", info.Mode().Perm()),
+			fmt.Sprintf("chmod 600 %s", path))
 	}
 }
 
@@ -162,21 +164,25 @@ func (c *check) warnOwn(s *Step) {
 	leaf := c.own[0]
 	switch left := leaf.NotAfter.Sub(c.now); {
 	case left < 0:
-		s.warn(fmt.Sprintf("our certificate has expired on %s (the clock here says %s)", day(leaf.NotAfter), day(c.now)), "have a new one made, or set the clock if it is wrong")
+		s.warn(fmt.Sprintf("our certificate has expired on %s (the clock here says %s)", day(leaf.NotAfter), day(c.now)),
+			"have a new one made, or set the clock if it is wrong")
 	case c.now.Before(leaf.NotBefore):
-		s.warn(fmt.Sprintf("our certificate is not yet valid (from %s, and the clock here says %s)", day(leaf.NotBefore), day(c.now)), "is the gateway's clock right?")
+		s.warn(fmt.Sprintf("our certificate is not yet valid (from %s, and the clock here says %s)", day(leaf.NotBefore),
+			day(c.now)), "is the gateway's clock right?")
 	case left < renewBefore:
 		s.warn(fmt.Sprintf("our certificate expires on %s, %s", day(leaf.NotAfter), inDays(left)), "have a new one made")
 	}
 	if why := refusedKey(leaf.PublicKey); why != "" {
 		s.warn(why, "have a certificate made for an RSA key of 2048 bits or more, or ECDSA P-256 or P-384")
 	}
-	if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
 		s.warn("our certificate is not made for clients (extended key usage)", "have one made with clientAuth")
 	}
 	for i, cert := range c.own[1:] {
 		if before := c.own[i]; !bytes.Equal(before.RawIssuer, cert.RawSubject) || before.CheckSignatureFrom(cert) != nil {
-			s.warn(fmt.Sprintf("certificate %d of %s has not signed certificate %d", i+2, c.o.Config.Certificate, i+1), "put the gateway's own first, then the one that signed it, and so on")
+			s.warn(fmt.Sprintf("certificate %d of %s has not signed certificate %d", i+2, c.o.Config.Certificate, i+1),
+				"put the gateway's own first, then the one that signed it, and so on")
 		}
 	}
 }

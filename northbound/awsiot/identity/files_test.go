@@ -31,7 +31,8 @@ func TestTLS12(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.chain(key)
-	r.server(&tls.Config{MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: r.pool()}, answer(accept))
+	r.server(&tls.Config{MaxVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: r.pool()},
+		answer(accept))
 	report := r.check("tls12.txt")
 	for _, s := range report.Steps {
 		if s.State != OK {
@@ -81,15 +82,18 @@ func TestFiles(t *testing.T) {
 		state  State
 		reason string
 	}{
-		{"no certificate", func(r *rig) { r.o.Config.Certificate = setting.Path(r.dir + "/none.pem") }, Failed, "does not exist"},
+		{"no certificate", func(r *rig) { r.o.Config.Certificate = setting.Path(r.dir + "/none.pem") }, Failed,
+			"does not exist"},
 		{"no key", func(r *rig) { r.o.Config.PrivateKey = setting.Path(r.dir + "/none.key") }, Failed, "does not exist"},
 		{"no ca", func(r *rig) { r.o.Config.CA = setting.Path(r.dir + "/none.pem") }, Failed, "does not exist"},
 		{"empty certificate", func(r *rig) { r.write(string(r.o.Config.Certificate), nil) }, Failed, "no PEM certificate"},
 		{"open key", func(r *rig) { r.chmod(string(r.o.Config.PrivateKey), 0o644) }, Warning, "anyone on this machine"},
 		{"wrong order", func(r *rig) { r.reorder(1, 0) }, Failed, "belongs to certificate 2"},
 		{"stranger between", func(r *rig) { r.append(r.authority("other").File) }, Warning, "has not signed certificate 2"},
-		{"soon", func(r *rig) { r.use(r.issue("soon", awsiottest.Terms{NotAfter: time.Now().Add(10 * 24 * time.Hour)})) }, Warning, "in 9 days"},
-		{"server's", func(r *rig) { r.use(r.issue("odd", awsiottest.Terms{Hosts: []string{"x"}})) }, Warning, "not made for clients"},
+		{"soon", func(r *rig) { r.use(r.issue("soon", awsiottest.Terms{NotAfter: time.Now().Add(10 * 24 * time.Hour)})) },
+			Warning, "in 9 days"},
+		{"server's", func(r *rig) { r.use(r.issue("odd", awsiottest.Terms{Hosts: []string{"x"}})) }, Warning,
+			"not made for clients"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

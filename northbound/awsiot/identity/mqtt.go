@@ -61,7 +61,9 @@ func (c *check) connect(ctx context.Context, h *handshake) {
 }
 
 // exchange sends a CONNECT and reads the answer.
-func (c *check) exchange(ctx context.Context, h *handshake, packet *packets.ControlPacket) (*packets.ControlPacket, error) {
+func (c *check) exchange(
+	ctx context.Context, h *handshake, packet *packets.ControlPacket,
+) (*packets.ControlPacket, error) {
 	deadline, _ := ctx.Deadline()
 	defer h.until(ctx, deadline)()
 	if err := send(h, packet); err != nil {
@@ -140,7 +142,8 @@ func (c *check) again(ctx context.Context) {
 			"allow iot:Publish on topic/"+topic)
 	default:
 		s.fact("without will", "0x%02X, too", code)
-		s.fail(fmt.Sprintf("the policy of our certificate does not let us connect as %s (0x87)", c.report.Client), c.allowConnect())
+		s.fail(fmt.Sprintf("the policy of our certificate does not let us connect as %s (0x87)", c.report.Client),
+			c.allowConnect())
 	}
 }
 
@@ -166,7 +169,7 @@ func (c *check) withoutWill(ctx context.Context) (byte, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	h := newHandshake(conn, c.config, c.pair)
 	if h.run(ctx); h.err != nil {
 		return 0, h.err
@@ -244,10 +247,12 @@ func (c *check) tellGrants(s *Step, ack *packets.Connack) {
 		s.fact("keep alive", "%d s, we asked for %d s", *p.ServerKeepAlive, asked)
 	}
 	if p.ReceiveMaximum != nil && int(*p.ReceiveMaximum) < c.o.Config.Window {
-		s.warn(fmt.Sprintf("the server takes %d messages in flight, northbound.awsiot.window is %d", *p.ReceiveMaximum, c.o.Config.Window), "the gateway keeps to the server's: make window smaller")
+		s.warn(fmt.Sprintf("the server takes %d messages in flight, northbound.awsiot.window is %d", *p.ReceiveMaximum,
+			c.o.Config.Window), "the gateway keeps to the server's: make window smaller")
 	}
 	if p.MaximumQOS != nil && *p.MaximumQOS == 0 {
-		s.warn("the server acknowledges no messages (maximum QoS 0): nothing can be delivered", "is this an AWS data endpoint?")
+		s.warn("the server acknowledges no messages (maximum QoS 0): nothing can be delivered",
+			"is this an AWS data endpoint?")
 	}
 }
 

@@ -67,7 +67,8 @@ func TestWill(t *testing.T) {
 	if err := json.Unmarshal(p.WillMessage, &will); err != nil {
 		t.Fatal(err)
 	}
-	if p.WillTopic != "fieldbridge/press-line-2/status" || p.WillQOS != 1 || p.WillRetain || !p.CleanStart || p.KeepAlive != 60 ||
+	if p.WillTopic != "fieldbridge/press-line-2/status" || p.WillQOS != 1 || p.WillRetain || !p.CleanStart ||
+		p.KeepAlive != 60 ||
 		will.Gateway != "press-line-2" || will.Type != "offline" || will.Connection == nil || *will.Connection != 0 {
 		t.Errorf("%+v\n%s", p, p.WillMessage)
 	}
@@ -100,7 +101,8 @@ func TestHold(t *testing.T) {
 	c := r.cloud(nil)
 	connects := 0
 	c.ScriptConnect(func(string) awsiottest.ConnectVerdict { connects++; return awsiottest.ConnectVerdict{} })
-	r.o.Hold, r.o.HoldFix = "the gateway runs: a second CONNECT would take its session over", "stop it, or force it by --connect"
+	r.o.Hold, r.o.HoldFix = "the gateway runs: a second CONNECT would take its session over",
+		"stop it, or force it by --connect"
 	report := r.check("hold.txt")
 	if s := report.Step(Connect); !report.OK || s.State != Skipped || connects != 0 {
 		t.Errorf("ok %v, %s, %d CONNECTs", report.OK, s.State, connects)
@@ -122,7 +124,8 @@ func TestTricks(t *testing.T) {
 	}))
 	report := Check(t.Context(), r.o)
 	fails(t, report, Connect)
-	if text := report.Text(); strings.Contains(text, "\x1b") || strings.Contains(text, "\nok           mqtt connect") || !strings.Contains(text, "server says  no\ufffd[2J\ufffdok") {
+	if text := report.Text(); strings.Contains(text, "\x1b") || strings.Contains(text, "\nok           mqtt connect") ||
+		!strings.Contains(text, "server says  no\ufffd[2J\ufffdok") {
 		t.Errorf("%q", text)
 	}
 }
@@ -148,9 +151,12 @@ func TestGrants(t *testing.T) {
 		text  string // of the warning
 		fact  Fact
 	}{
-		"window":     {func(p *packets.Properties) { n := uint16(5); p.ReceiveMaximum = &n }, "the server takes 5 messages in flight, northbound.awsiot.window is 20", Fact{"receive maximum", "5"}},
-		"qos":        {func(p *packets.Properties) { n := byte(0); p.MaximumQOS = &n }, "maximum QoS 0", Fact{"maximum qos", "0"}},
-		"keep alive": {func(p *packets.Properties) { n := uint16(1200); p.ServerKeepAlive = &n }, "", Fact{"keep alive", "1200 s, we asked for 60 s"}},
+		"window": {func(p *packets.Properties) { n := uint16(5); p.ReceiveMaximum = &n },
+			"the server takes 5 messages in flight, northbound.awsiot.window is 20", Fact{"receive maximum", "5"}},
+		"qos": {func(p *packets.Properties) { n := byte(0); p.MaximumQOS = &n }, "maximum QoS 0",
+			Fact{"maximum qos", "0"}},
+		"keep alive": {func(p *packets.Properties) { n := uint16(1200); p.ServerKeepAlive = &n }, "",
+			Fact{"keep alive", "1200 s, we asked for 60 s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,7 +168,8 @@ func TestGrants(t *testing.T) {
 			}))
 			report := Check(t.Context(), r.o)
 			s := report.Step(Connect)
-			if !report.OK || !slices.Contains(s.Facts, tt.fact) || (tt.text == "") != (s.State == OK) || !strings.Contains(s.Text, tt.text) {
+			if !report.OK || !slices.Contains(s.Facts, tt.fact) || (tt.text == "") != (s.State == OK) ||
+				!strings.Contains(s.Text, tt.text) {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -178,10 +185,12 @@ func TestOtherClientID(t *testing.T) {
 	r.o.Config.ClientID = "press-2"
 	report := Check(t.Context(), r.o)
 	fails(t, report, Connect)
-	if s := report.Step(Connect); !strings.Contains(s.Fix, "the client id is not the thing name") || !strings.Contains(s.Fix, "if the thing is called press-line-2, or attach") {
+	if s := report.Step(Connect); !strings.Contains(s.Fix, "the client id is not the thing name") ||
+		!strings.Contains(s.Fix, "if the thing is called press-line-2, or attach") {
 		t.Errorf("%q", s.Fix)
 	}
-	if s := report.Step(Files); !slices.Contains(s.Facts, Fact{"client id", `press-2, not the common name "press-line-2", not the thing name "press-line-2"`}) {
+	if s := report.Step(Files); !slices.Contains(s.Facts,
+		Fact{"client id", `press-2, not the common name "press-line-2", not the thing name "press-line-2"`}) {
 		t.Errorf("%+v", s.Facts)
 	}
 }

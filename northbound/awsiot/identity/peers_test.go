@@ -75,7 +75,8 @@ func (r *rig) mosquitto(more string) {
 	server := r.issue("server", awsiottest.Terms{Hosts: []string{"localhost"}})
 	r.peer("mosquitto", func(port string) []string {
 		file := filepath.Join(r.dir, "mosquitto.conf")
-		r.write(file, fmt.Appendf(nil, "user root\nlistener %s 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\nuse_identity_as_username true\n%s\n",
+		r.write(file, fmt.Appendf(nil, "user root\nlistener %s 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile "+
+			"%s\nrequire_certificate true\nuse_identity_as_username true\n%s\n",
 			port, r.ca.File, server.Certificate, server.PrivateKey, more))
 		return []string{"-c", file}
 	})
@@ -115,8 +116,10 @@ func TestOpenSSLRefuses(t *testing.T) {
 		{[]string{"-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"}, ServerHello, "no TLS version and cipher in common"},
 		{[]string{"-tls1_2", "-cipher", "DHE-RSA-AES128-SHA"}, ServerHello, "no TLS version and cipher in common"},
 		{[]string{"-servername", "cloud.example", "-servername_fatal"}, ServerHello, "does not know the name localhost"},
-		{[]string{"-tls1_2", "-verify_return_error"}, OwnCertificate, "refuses our certificate (unknown certificate authority)"},
-		{[]string{"-tls1_3", "-verify_return_error"}, OwnCertificate, "refuses our certificate (unknown certificate authority)"},
+		{[]string{"-tls1_2", "-verify_return_error"}, OwnCertificate,
+			"refuses our certificate (unknown certificate authority)"},
+		{[]string{"-tls1_3", "-verify_return_error"}, OwnCertificate,
+			"refuses our certificate (unknown certificate authority)"},
 	} {
 		r := newRig(t)
 		server := r.issue("server", awsiottest.Terms{Hosts: []string{"localhost"}})
@@ -124,8 +127,10 @@ func TestOpenSSLRefuses(t *testing.T) {
 		r.ca = r.authority("other")
 		r.use(r.issue("stranger", awsiottest.Terms{}))
 		r.peer("openssl", func(port string) []string {
-			return append([]string{"s_server", "-accept", "127.0.0.1:" + port, "-cert", server.Certificate, "-key", server.PrivateKey,
-				"-cert2", server.Certificate, "-key2", server.PrivateKey, "-CAfile", known.File, "-Verify", "2", "-quiet"}, tt.args...)
+			return append([]string{"s_server", "-accept", "127.0.0.1:" + port, "-cert", server.Certificate, "-key",
+				server.PrivateKey,
+				"-cert2", server.Certificate, "-key2", server.PrivateKey, "-CAfile", known.File, "-Verify", "2", "-quiet"},
+				tt.args...)
 		})
 		report := Check(t.Context(), r.o)
 		fails(t, report, tt.step)
@@ -145,8 +150,10 @@ func (r *rig) revoke() string {
 	}
 	root, key := r.signer()
 	now := time.Now()
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now.Add(-time.Minute), NextUpdate: now.Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: certs[0].SerialNumber, RevocationTime: now.Add(-time.Minute)}}}, root, key)
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1),
+		ThisUpdate: now.Add(-time.Minute), NextUpdate: now.Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: certs[0].SerialNumber,
+			RevocationTime: now.Add(-time.Minute)}}}, root, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -65,7 +65,8 @@ func (c *check) tellHellos(h *handshake) {
 	}
 	chosen := h.conn.ConnectionState().NegotiatedProtocol
 	if s.fact("alpn", "%s", chosen); chosen == "" {
-		s.warn("the server did not choose the protocol "+ours.protocols[0]+" that was offered by ALPN", "is this an AWS data endpoint? at AWS, port 443 without ALPN does not speak MQTT")
+		s.warn("the server did not choose the protocol "+ours.protocols[0]+" that was offered by ALPN",
+			"is this an AWS data endpoint? at AWS, port 443 without ALPN does not speak MQTT")
 	}
 }
 
@@ -196,7 +197,8 @@ func (c *check) failHandshake(h *handshake) {
 	switch at {
 	case ServerHello:
 		if hello, ok := h.wire.serverHello(); ok && hello.version < tls.VersionTLS12 {
-			s.fail(fmt.Sprintf("%s speaks only %s", c.o.Config.Endpoint, tls.VersionName(hello.version)), "TLS 1.2 or 1.3 is needed")
+			s.fail(fmt.Sprintf("%s speaks only %s", c.o.Config.Endpoint, tls.VersionName(hello.version)),
+				"TLS 1.2 or 1.3 is needed")
 		}
 	case ServerCertificate:
 		c.explainServer(s, h.err)
@@ -208,7 +210,8 @@ func (c *check) failHandshake(h *handshake) {
 		}
 	case CertificateVerify:
 		if h.request != nil && len(h.signed) == 0 && alert(h.err) == "" {
-			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)), "have a certificate made for an ECDSA P-256 or RSA 2048 key")
+			s.fail(fmt.Sprintf("our key (%s) cannot sign as the server wants it", keyText(c.own[0].PublicKey)),
+				"have a certificate made for an ECDSA P-256 or RSA 2048 key")
 		}
 	}
 	c.blame(at)
@@ -218,8 +221,10 @@ func (c *check) failHandshake(h *handshake) {
 // here says.
 func (c *check) explainRefusal(s *Step) {
 	if c.clocksDiffer() {
-		s.fail(fmt.Sprintf("%s says that our certificate has expired, but by the clock here (%s) it is valid until %s", c.o.Config.Endpoint, day(c.now), day(c.leaf().NotAfter)),
-			"set the clock if it is wrong; if it is right, the server's clock or its copy of the authority's certificate is out of date")
+		s.fail(fmt.Sprintf("%s says that our certificate has expired, but by the clock here (%s) it is valid until %s",
+			c.o.Config.Endpoint, day(c.now), day(c.leaf().NotAfter)),
+			"set the clock if it is wrong; if it is right, the server's clock or its copy of the authority's certificate is "+
+				"out of date")
 	}
 }
 
@@ -244,12 +249,14 @@ func (c *check) failAfter(h *handshake) {
 // failSilently tells of a server that says nothing about our certificate.
 func (c *check) failSilently(s *Step) {
 	s.fail(fmt.Sprintf("%s closed the connection when it had our certificate, without saying why", c.o.Config.Endpoint),
-		"register the certificate in this account and region and make it active: AWS closes so when it does not know a certificate")
+		"register the certificate in this account and region and make it active: AWS closes so when it does not know a "+
+			"certificate")
 }
 
 // closed reports whether the other side ended a connection without an alert.
 func closed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }
 
 // blame marks the steps after a failed one as not reached: they were sent along,
@@ -280,7 +287,8 @@ func (c *check) tellServer(h *handshake) {
 	s.fact("names", "%s", shorten(serverNames(leaf)))
 	s.fact("valid", "%s", c.validity(leaf))
 	for i, cert := range c.server {
-		s.fact(fmt.Sprintf("chain %d", i+1), "%s, %s, signed by %s, until %s", subject(cert), keyText(cert.PublicKey), issuer(cert), day(cert.NotAfter))
+		s.fact(fmt.Sprintf("chain %d", i+1), "%s, %s, signed by %s, until %s", subject(cert), keyText(cert.PublicKey),
+			issuer(cert), day(cert.NotAfter))
 	}
 	if h.verified == nil || len(h.verified.VerifiedChains) == 0 {
 		s.fact("checked against", "%s", c.rootsText())
@@ -290,7 +298,8 @@ func (c *check) tellServer(h *handshake) {
 	root := chain[len(chain)-1]
 	s.fact("root", "%s of %s, SHA-256 %s", subject(root), c.rootsText(), fingerprint(root)[:16])
 	if left := leaf.NotAfter.Sub(c.now); left < serverSoon {
-		s.warn(fmt.Sprintf("the server's certificate expires on %s, %s", day(leaf.NotAfter), inDays(left)), "ask who runs the server whether it is renewed in time")
+		s.warn(fmt.Sprintf("the server's certificate expires on %s, %s", day(leaf.NotAfter), inDays(left)),
+			"ask who runs the server whether it is renewed in time")
 	}
 }
 
@@ -322,18 +331,22 @@ func (c *check) explainServer(s *Step, err error) {
 	switch {
 	case c.o.Config.CA == "":
 		s.fail(fmt.Sprintf("the server's certificate is signed by %s, which is none of Amazon's roots", issuerName(last)),
-			"if this is not AWS itself, give its CA in northbound.awsiot.ca; if it is, something in between looks into TLS: have it let this endpoint through")
+			"if this is not AWS itself, give its CA in northbound.awsiot.ca; if it is, something in between looks into TLS: "+
+				"have it let this endpoint through")
 	case c.trustedBy(c.builtIn):
-		s.fail(fmt.Sprintf("the roots in %s do not vouch for the server, but the built-in ones of Amazon do", c.o.Config.CA), "remove northbound.awsiot.ca")
+		s.fail(fmt.Sprintf("the roots in %s do not vouch for the server, but the built-in ones of Amazon do", c.o.Config.CA),
+			"remove northbound.awsiot.ca")
 	case c.sameName(last):
-		s.fail(fmt.Sprintf("%s has a root with the name of the server's authority, %s, but another key", c.o.Config.CA, issuerName(last)),
+		s.fail(fmt.Sprintf("%s has a root with the name of the server's authority, %s, but another key", c.o.Config.CA,
+			issuerName(last)),
 			"use the CA certificate that is in use now: the authority was made anew, or it is another one")
 	}
 }
 
 // trustedBy reports whether the server's certificate is right by other roots.
 func (c *check) trustedBy(roots []*x509.Certificate) bool {
-	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), DNSName: c.config.ServerName, CurrentTime: c.now}
+	o := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), DNSName: c.config.ServerName,
+		CurrentTime: c.now}
 	for _, r := range roots {
 		o.Roots.AddCert(r)
 	}

@@ -38,15 +38,18 @@ func flight(t testing.TB, cfg *tls.Config) []byte {
 
 func TestClientHello(t *testing.T) {
 	w := &wire{}
-	w.sent.write(flight(t, &tls.Config{ServerName: "cloud.example", NextProtos: []string{"x-amzn-mqtt-ca", "mqtt"}, MinVersion: tls.VersionTLS12}))
+	w.sent.write(flight(t, &tls.Config{ServerName: "cloud.example", NextProtos: []string{"x-amzn-mqtt-ca", "mqtt"},
+		MinVersion: tls.VersionTLS12}))
 	got, ok := w.clientHello()
-	want := clientHello{serverName: "cloud.example", versions: []uint16{tls.VersionTLS13, tls.VersionTLS12}, protocols: []string{"x-amzn-mqtt-ca", "mqtt"}, suites: got.suites}
+	want := clientHello{serverName: "cloud.example", versions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+		protocols: []string{"x-amzn-mqtt-ca", "mqtt"}, suites: got.suites}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(clientHello{})); !ok || got.suites == 0 || diff != "" {
 		t.Errorf("ok %v\n%s", ok, diff)
 	}
 	w = &wire{}
 	w.sent.write(flight(t, &tls.Config{ServerName: "127.0.0.1", MaxVersion: tls.VersionTLS12}))
-	if got, ok := w.clientHello(); !ok || got.serverName != "" || len(got.protocols) > 0 || !cmp.Equal(got.versions, []uint16{tls.VersionTLS12}) {
+	if got, ok := w.clientHello(); !ok || got.serverName != "" || len(got.protocols) > 0 || !cmp.Equal(got.versions,
+		[]uint16{tls.VersionTLS12}) {
 		t.Errorf("an address and TLS 1.2: got %+v, %v", got, ok)
 	}
 }
@@ -56,7 +59,8 @@ func TestClientHello(t *testing.T) {
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, CurvePreferences: []tls.CurveID{tls.CurveP521}}, answer(accept))
+	r.server(&tls.Config{ClientAuth: tls.RequireAnyClientCert, CurvePreferences: []tls.CurveID{tls.CurveP521}},
+		answer(accept))
 	report := Check(t.Context(), r.o)
 	hello := report.Step(ServerHello)
 	if !report.OK || len(hello.Facts) < 3 || hello.Facts[0].Value != "TLS 1.3" || hello.Facts[2].Key != "asks for" {
@@ -90,11 +94,12 @@ func TestHelloCut(t *testing.T) {
 
 func TestStreamStops(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"mail":            []byte("220 mail ready\r\n"),
-		"too long":        {22, 3, 3, 0xff, 0xff},
-		"encrypted":       {23, 3, 3, 0, 1, 0},
-		"change cipher":   {20, 3, 3, 0, 1, 1},
-		"endless message": append(bytes.Repeat(append([]byte{22, 3, 3, 0x40, 0}, append([]byte{1, 0xff, 0xff, 0xff}, make([]byte, 1<<14-4)...)...), 17), 0),
+		"mail":          []byte("220 mail ready\r\n"),
+		"too long":      {22, 3, 3, 0xff, 0xff},
+		"encrypted":     {23, 3, 3, 0, 1, 0},
+		"change cipher": {20, 3, 3, 0, 1, 1},
+		"endless message": append(bytes.Repeat(append([]byte{22, 3, 3, 0x40, 0}, append([]byte{1, 0xff, 0xff, 0xff},
+			make([]byte, 1<<14-4)...)...), 17), 0),
 	} {
 		var s stream
 		s.write(data)
@@ -117,7 +122,10 @@ func FuzzStream(f *testing.F) {
 			pieces.write(rest[:n])
 			rest = rest[n:]
 		}
-		same := slices.EqualFunc(whole.messages, pieces.messages, func(a, b message) bool { return a.kind == b.kind && bytes.Equal(a.body, b.body) })
+		same := slices.EqualFunc(whole.messages, pieces.messages, func(a, b message) bool {
+			return a.kind == b.kind &&
+				bytes.Equal(a.body, b.body)
+		})
 		if !same || whole.opaque != pieces.opaque {
 			t.Errorf("whole: %+v\nin pieces: %+v", whole, pieces)
 		}

@@ -35,14 +35,18 @@ func TestColumnsGolden(t *testing.T) {
 		entries []bridge.Entry
 		labels  map[string]string
 	}{
-		"design": {[]bridge.Entry{entry(1042, "boiler", temp(71.5), running, energyBad), at(entry(1043, "boiler", temp(71.6), running), 1000),
+		"design": {[]bridge.Entry{entry(1042, "boiler", temp(71.5), running, energyBad),
+			at(entry(1043, "boiler", temp(71.6), running), 1000),
 			at(entry(1044, "boiler", running), 2000)}, nil},
-		"interleaved":                    {[]bridge.Entry{entry(1, "a", temp(1)), entry(2, "b", running), at(entry(3, "a", temp(2)), 1000), at(entry(4, "b", running), 1001)}, nil},
-		"new-points":                     {[]bridge.Entry{entry(1, "a", temp(1)), entry(2, "a", temp(2), running), entry(3, "a", running, temp(3)), entry(4, "a", energyBad)}, nil},
-		"backlog":                        {[]bridge.Entry{backlog}, testLabels},
-		"other-points-are-another-group": {[]bridge.Entry{entry(1, "a", many("x", 20)...), entry(2, "a", many("y", 20)...), entry(3, "a", many("x", 20)...)}, nil},
-		"backwards":                      {[]bridge.Entry{at(entry(9, "a", temp(1)), 5000), entry(3, "a", temp(2))}, nil},
-		"no-reading":                     {[]bridge.Entry{entry(4, "a")}, nil},
+		"interleaved": {[]bridge.Entry{entry(1, "a", temp(1)), entry(2, "b", running),
+			at(entry(3, "a", temp(2)), 1000), at(entry(4, "b", running), 1001)}, nil},
+		"new-points": {[]bridge.Entry{entry(1, "a", temp(1)), entry(2, "a", temp(2), running),
+			entry(3, "a", running, temp(3)), entry(4, "a", energyBad)}, nil},
+		"backlog": {[]bridge.Entry{backlog}, testLabels},
+		"other-points-are-another-group": {[]bridge.Entry{entry(1, "a", many("x", 20)...), entry(2, "a", many("y", 20)...),
+			entry(3, "a", many("x", 20)...)}, nil},
+		"backwards":  {[]bridge.Entry{at(entry(9, "a", temp(1)), 5000), entry(3, "a", temp(2))}, nil},
+		"no-reading": {[]bridge.Entry{entry(4, "a")}, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +144,8 @@ func randomEntries(r *rand.Rand, n int) []bridge.Entry {
 			offset = r.IntN(12)
 		}
 		for p := range 1 + r.IntN(12) {
-			values := []bridge.Value{bridge.Uint(r.Uint64() >> (r.Uint64() % 64)), bridge.Float64(float64(r.IntN(1000)) / 10), bridge.Bool(true),
+			values := []bridge.Value{bridge.Uint(r.Uint64() >> (r.Uint64() % 64)), bridge.Float64(float64(r.IntN(1000)) / 10),
+				bridge.Bool(true),
 				bridge.Bad(bridge.ReasonTimeout), bridge.String("a\"b"), bridge.Int(-7)}
 			e.Readings = append(e.Readings, reading(fmt.Sprint("p", offset+p), values[r.IntN(len(values))]))
 		}
@@ -197,14 +202,16 @@ func TestFitOfColumnsSplits(t *testing.T) {
 		e := bridge.Entry{Run: "3k7q9x2m", Seq: math.MaxUint64 / 2, Batch: b}
 		e.Readings, b.Readings = b.Readings[:n], b.Readings[n:]
 		m, _, err := f.Pack([]bridge.Entry{e})
-		if size := len(m.Topic) + len(m.ContentType) + len(m.Payload); err != nil || size > 5000 || size < 4500 && len(b.Readings) > 0 {
+		if size := len(m.Topic) + len(m.ContentType) + len(m.Payload); err != nil || size > 5000 || size < 4500 &&
+			len(b.Readings) > 0 {
 			t.Fatalf("part %d: %d readings take %d bytes (%v)", parts, n, size, err)
 		}
 	}
 }
 
 func TestFlatGolden(t *testing.T) {
-	e := entry(1042, "boiler", reading("supply_temp", bridge.Float64(71.5)), reading("energy", bridge.Bad(bridge.ReasonTimeout)), reading("running", bridge.Bool(true)))
+	e := entry(1042, "boiler", reading("supply_temp", bridge.Float64(71.5)),
+		reading("energy", bridge.Bad(bridge.ReasonTimeout)), reading("running", bridge.Bool(true)))
 	backlog := entry(7, "a", reading("t", bridge.Int(1)))
 	backlog.Backlog, backlog.Unsynced = true, true
 	for name, tt := range map[string]struct {
@@ -226,7 +233,8 @@ func TestFlatGolden(t *testing.T) {
 func TestFlatRefusesItsOwnKeys(t *testing.T) {
 	f := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Flat}, nil)
 	for _, name := range FlatReserved {
-		if _, n, err := f.Pack([]bridge.Entry{entry(1, "a", reading(name, bridge.Int(1)))}); n != 1 || !bridge.IsPermanent(err) {
+		if _, n, err := f.Pack([]bridge.Entry{entry(1, "a", reading(name, bridge.Int(1)))}); n != 1 ||
+			!bridge.IsPermanent(err) {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
 	}
@@ -255,7 +263,8 @@ func TestFlatSplitsAndRefuses(t *testing.T) {
 
 func TestLabelsAndBasicIngest(t *testing.T) {
 	for _, format := range []Format{Rows, Columns, Flat} {
-		f := formatOf(t, Settings{Topic: "{label.site}/{gateway}/{device}", BasicIngest: "readings", MaxMessage: 5000, Format: format}, testLabels)
+		f := formatOf(t, Settings{Topic: "{label.site}/{gateway}/{device}", BasicIngest: "readings", MaxMessage: 5000,
+			Format: format}, testLabels)
 		m, _, err := f.Pack([]bridge.Entry{entry(1, "d", reading("t", bridge.Int(1)))})
 		if err != nil {
 			t.Fatal(err)

@@ -43,7 +43,8 @@ func (f *flat) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	e := &entries[0]
 	for i := range e.Readings {
 		if name := e.Readings[i].Point; slices.Contains(FlatReserved, name) {
-			return bridge.Message{}, 1, bridge.Permanent(fmt.Errorf("device %s: the point %s has the name of a key of format flat: rename it, or use rows", e.Device, name))
+			return bridge.Message{}, 1, bridge.Permanent(fmt.Errorf("device %s: the point %s has the name of a key of format "+
+				"flat: rename it, or use rows", e.Device, name))
 		}
 	}
 	pooled := scratch.Get().(*[]byte)

@@ -55,7 +55,8 @@ func (s *Settings) Forecast(gateway string, labels map[string]string, emissions 
 	if err != nil {
 		return Forecast{}, err
 	}
-	sim := &simulation{format: f, linger: s.Linger.D(), ordered: s.Order == OldestFirst, topics: make(map[string]*bridge.Group)}
+	sim := &simulation{format: f, linger: s.Linger.D(), ordered: s.Order == OldestFirst,
+		topics: make(map[string]*bridge.Group)}
 	span := sim.span(emissions)
 	for _, b := range sim.batches(emissions, span) {
 		if err := sim.add(b); err != nil {
@@ -68,8 +69,9 @@ func (s *Settings) Forecast(gateway string, labels map[string]string, emissions 
 	perSecond := func(n int) float64 {
 		return float64(n) / span.Seconds() * float64(sim.readings) / float64(max(sim.sent, 1))
 	}
-	return Forecast{Topics: len(sim.topics), Readings: float64(sim.readings) / span.Seconds(), Messages: perSecond(sim.messages),
-		Bytes: perSecond(sim.bytes), Units: perSecond(sim.units), Free: s.BasicIngest != ""}, nil
+	return Forecast{Topics: len(sim.topics), Readings: float64(sim.readings) / span.Seconds(),
+		Messages: perSecond(sim.messages), Bytes: perSecond(sim.bytes), Units: perSecond(sim.units),
+		Free: s.BasicIngest != ""}, nil
 }
 
 // Problems returns what of the forecast is more than the messages and bytes per
@@ -78,8 +80,9 @@ func (f Forecast) Problems(messages, bytes float64) []setting.Problem {
 	var all []setting.Problem
 	if messages > 0 && f.Messages > messages {
 		all = append(all, setting.Problem{Path: []string{"topic"},
-			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f", f.Messages, f.Topics, messages),
-			Fix:  "leave {device} out of the topic, use format rows or columns, or raise linger"})
+			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f",
+				f.Messages, f.Topics, messages),
+			Fix: "leave {device} out of the topic, use format rows or columns, or raise linger"})
 	}
 	if bytes > 0 && f.Bytes > bytes {
 		all = append(all, setting.Problem{Path: []string{"rate", "bytes"},
@@ -91,7 +94,9 @@ func (f Forecast) Problems(messages, bytes float64) []setting.Problem {
 
 // Advice returns, as warnings, what would be cheaper than s; f is its own
 // forecast for the emissions.
-func (s *Settings) Advice(gateway string, labels map[string]string, emissions []Emission, f Forecast) []setting.Problem {
+func (s *Settings) Advice(
+	gateway string, labels map[string]string, emissions []Emission, f Forecast,
+) []setting.Problem {
 	if s.Format != Columns || f.Units == 0 {
 		return nil
 	}
@@ -102,8 +107,9 @@ func (s *Settings) Advice(gateway string, labels map[string]string, emissions []
 		return nil
 	}
 	return []setting.Problem{{Path: []string{"format"}, Warning: true,
-		Text: fmt.Sprintf("columns makes %.0f units of 5 KB per hour of these points, rows would make %.0f: a message has too few readings of each device", f.Units*3600, rows.Units*3600),
-		Fix:  "raise linger to 10s or more, for hundreds of points max_message, too, or use rows"}}
+		Text: fmt.Sprintf("columns makes %.0f units of 5 KB per hour of these points, rows would make %.0f: a message has "+
+			"too few readings of each device", f.Units*3600, rows.Units*3600),
+		Fix: "raise linger to 10s or more, for hundreds of points max_message, too, or use rows"}}
 }
 
 // simulation packs batches as the forwarder does while nothing waits: a message

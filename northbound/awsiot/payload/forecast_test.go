@@ -35,7 +35,8 @@ func TestAdvice(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := c.Advice("g", nil, all, f)
-		if len(got) != tt.want || tt.want > 0 && (!got[0].Warning || !strings.Contains(got[0].Text, "too few readings of each device")) {
+		if len(got) != tt.want || tt.want > 0 && (!got[0].Warning || !strings.Contains(got[0].Text,
+			"too few readings of each device")) {
 			t.Errorf("%s at %v: %+v", tt.format, tt.linger, got)
 		}
 	}

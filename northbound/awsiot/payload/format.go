@@ -142,6 +142,7 @@ func (v *envelope) sameMessage(first, e *bridge.Entry) bool {
 // errTooLarge is why a batch is refused before it is sent: AWS would close the
 // connection.
 func errTooLarge(e *bridge.Entry) error {
-	return bridge.Permanent(fmt.Errorf("device %s: a batch of %d readings takes more than the %d bytes that AWS allows in a message",
+	return bridge.Permanent(fmt.Errorf("device %s: a batch of %d readings takes more than the %d bytes that AWS allows "+
+		"in a message",
 		e.Device, len(e.Readings), MaxBytes))
 }

@@ -134,7 +134,8 @@ func TestRowsFillsMessages(t *testing.T) {
 	f := testFormat(t, "plant/{gateway}", 5000)
 	var entries []bridge.Entry
 	for i := range 500 {
-		entries = append(entries, entry(uint64(i), "boiler", bridge.Reading{Point: "temperature", Value: bridge.Float64(21.5)}))
+		entries = append(entries, entry(uint64(i), "boiler", bridge.Reading{Point: "temperature",
+			Value: bridge.Float64(21.5)}))
 	}
 	m, n, err := f.Pack(entries)
 	if err != nil {
@@ -150,7 +151,8 @@ func TestRowsFillsMessages(t *testing.T) {
 func TestRowsRefusesWhatAWSWould(t *testing.T) {
 	f := testFormat(t, "t", 5000)
 	long := strings.Repeat("x", 100<<10)
-	if m, n, err := f.Pack([]bridge.Entry{entry(1, "a", bridge.Reading{Point: "p", Value: bridge.String(long)})}); err != nil || n != 1 || len(m.Payload) < len(long) {
+	if m, n, err := f.Pack([]bridge.Entry{entry(1, "a", bridge.Reading{Point: "p",
+		Value: bridge.String(long)})}); err != nil || n != 1 || len(m.Payload) < len(long) {
 		t.Errorf("one long value: %d bytes, n %d, err %v, want it whole", len(m.Payload), n, err)
 	}
 	_, n, err := f.Pack([]bridge.Entry{entry(1, "a", bridge.Reading{Point: "p", Value: bridge.String(long + long)})})
@@ -164,7 +166,8 @@ func TestFitSplitsWhatPacks(t *testing.T) {
 		f := testFormat(t, topic, 5000)
 		b := bridge.Batch{Device: "d", At: noon}
 		for i := range 1000 {
-			b.Readings = append(b.Readings, bridge.Reading{Point: "register_" + strconv.Itoa(i), Value: bridge.Uint(uint64(rand.IntN(65536)))})
+			b.Readings = append(b.Readings, bridge.Reading{Point: "register_" + strconv.Itoa(i),
+				Value: bridge.Uint(uint64(rand.IntN(65536)))})
 		}
 		parts := 0
 		for len(b.Readings) > 0 {
@@ -238,7 +241,8 @@ func TestValueSizeBounds(t *testing.T) {
 // within the limit.
 func FuzzRows(f *testing.F) {
 	f.Add(uint64(1), "boiler", "text", 21.3, int64(-5), uint16(3), uint16(4000))
-	f.Add(uint64(math.MaxUint64), "b", "\x00\xff\"\\\u2028é", math.MaxFloat64, int64(math.MinInt64), uint16(200), uint16(1100))
+	f.Add(uint64(math.MaxUint64), "b", "\x00\xff\"\\\u2028é", math.MaxFloat64, int64(math.MinInt64), uint16(200),
+		uint16(1100))
 	f.Fuzz(func(t *testing.T, seq uint64, device, text string, number float64, integer int64, count, limit uint16) {
 		if !bridge.ValidDevice(device) {
 			return
@@ -252,7 +256,8 @@ func FuzzRows(f *testing.F) {
 		}
 		n, _ := format.Fit(&b)
 		b.Readings = b.Readings[:n]
-		entries := []bridge.Entry{{Run: "r", Seq: seq, Batch: b}, {Run: "r", Seq: seq, Batch: b}, {Run: "r", Seq: seq, Batch: b}}
+		entries := []bridge.Entry{{Run: "r", Seq: seq, Batch: b}, {Run: "r", Seq: seq, Batch: b},
+			{Run: "r", Seq: seq, Batch: b}}
 		m, packed, err := format.Pack(entries)
 		if err != nil {
 			if len(text) < MaxBytes/8 {
@@ -309,7 +314,8 @@ func checkValue(t *testing.T, raw json.RawMessage, want bridge.Value) {
 	switch want.Kind() {
 	case bridge.KindString:
 		var s string
-		ok = json.Unmarshal(raw, &s) == nil && (s == want.Str() || !utf8.ValidString(want.Str()) && s == strings.ToValidUTF8(replaceInvalid(want.Str()), ""))
+		ok = json.Unmarshal(raw, &s) == nil && (s == want.Str() || !utf8.ValidString(want.Str()) &&
+			s == strings.ToValidUTF8(replaceInvalid(want.Str()), ""))
 	case bridge.KindFloat64:
 		f, err := strconv.ParseFloat(string(raw), 64)
 		ok = err == nil && math.Float64bits(f) == want.Bits()

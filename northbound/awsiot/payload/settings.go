@@ -113,7 +113,8 @@ func checkTopic(found *setting.Found, text, gateway string, labels map[string]st
 	case strings.HasPrefix(longest, "$"):
 		found.Add("topics that begin with $ are reserved by AWS", "begin with a letter", path...)
 	case len(longest) > MaxTopic:
-		found.Add(fmt.Sprintf("the topic can become %d bytes long, AWS allows %d", len(longest), MaxTopic), "shorten it", path...)
+		found.Add(fmt.Sprintf("the topic can become %d bytes long, AWS allows %d", len(longest), MaxTopic), "shorten it",
+			path...)
 	case slashes > MaxSlashes:
 		found.Add(fmt.Sprintf("the topic has %d slashes, AWS allows %d", slashes, MaxSlashes), "use fewer levels", path...)
 	}

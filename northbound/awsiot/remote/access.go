@@ -58,7 +58,8 @@ type Shadow struct {
 
 // SetDefaults sets what is used where the file says nothing.
 func (c *Access) SetDefaults() {
-	*c = Access{Commands: Commands{MaxAge: setting.Duration(30 * time.Second)}, Shadow: Shadow{Every: setting.Duration(time.Minute)}}
+	*c = Access{Commands: Commands{MaxAge: setting.Duration(30 * time.Second)},
+		Shadow: Shadow{Every: setting.Duration(time.Minute)}}
 }
 
 // Validate returns what is wrong with c for a gateway of that name with labels.
@@ -69,11 +70,13 @@ func (c *Access) Validate(gateway string, labels map[string]string) setting.Foun
 	}
 	found.Within(c.Commands.MaxAge, time.Second, time.Hour, "commands", "max_age")
 	if c.Commands.Desired && c.Shadow.Name == "" {
-		found.Add("there is no shadow to take commands from", "give shadow: {name: gateway}, or leave desired out", "commands", "desired")
+		found.Add("there is no shadow to take commands from", "give shadow: {name: gateway}, or leave desired out",
+			"commands", "desired")
 	}
 	found.Within(c.Shadow.Every, 10*time.Second, 24*time.Hour, "shadow", "every")
 	if n := c.Shadow.Name; len(n) > 64 || strings.ContainsFunc(n, func(r rune) bool { return !shadowRune(r) }) {
-		found.Add(fmt.Sprintf("%q cannot be the name of a shadow", n), "use at most 64 letters, digits, :, _ and -", "shadow", "name")
+		found.Add(fmt.Sprintf("%q cannot be the name of a shadow", n), "use at most 64 letters, digits, :, _ and -", "shadow",
+			"name")
 	}
 	return found
 }

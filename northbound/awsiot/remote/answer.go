@@ -64,7 +64,8 @@ func (a *Answer) list(readings []bridge.Reading) {
 // end the connection for one that is reserved, and all commands are only as
 // careful as who gives them.
 func answerable(topic string) bool {
-	return topic != "" && topic[0] != '$' && len(topic) <= payload.MaxTopic && strings.Count(topic, "/") <= payload.MaxSlashes &&
+	return topic != "" && topic[0] != '$' && len(topic) <= payload.MaxTopic &&
+		strings.Count(topic, "/") <= payload.MaxSlashes &&
 		!strings.ContainsAny(topic, "+#\x00")
 }
 
@@ -101,7 +102,8 @@ const maxAudited = 200
 
 // audit leaves a record of a command among the readings.
 func (c *Commander) audit(cmd command, by way, a Answer) {
-	c.o.Log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point, "value", string(cmd.Value),
+	c.o.Log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point,
+		"value", string(cmd.Value),
 		"every", time.Duration(cmd.Every), "for", time.Duration(cmd.For), "outcome", a.Outcome, "text", a.Text)
 	if c.o.Emit == nil {
 		return

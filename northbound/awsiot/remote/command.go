@@ -21,10 +21,11 @@ import (
 //	{"id":"4713","at":1763887500123,"action":"interval","device":"boiler","every":"200ms","for":"10m"}
 //	{"id":"4714","at":1763887500123,"action":"rebirth"}
 type command struct {
-	ID      string          `json:"id"`      // names it for ever: it is carried out once
-	At      int64           `json:"at"`      // when it was given, in epoch milliseconds
-	Expires int64           `json:"expires"` // not to be carried out from then on, in epoch milliseconds; 0 is only by its age
-	Action  action          `json:"action"`  // write unless given
+	ID string `json:"id"` // names it for ever: it is carried out once
+	At int64  `json:"at"` // when it was given, in epoch milliseconds
+	// Not to be carried out from then on, in epoch milliseconds; 0 is that only its age counts.
+	Expires int64           `json:"expires"`
+	Action  action          `json:"action"` // write unless given
 	Device  string          `json:"device"`
 	Point   string          `json:"point"`  // of write
 	Value   json.RawMessage `json:"value"`  // of write

@@ -157,8 +157,9 @@ func (c *Commander) carryOut(ctx context.Context, r request) Answer {
 		a.Again = true
 		return refuse(f.Outcome, f.Text)
 	}
-	f := finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(), Spent: cmd.At + r.maxAge.Milliseconds(), Outcome: outcomeUnknown,
-		Owed: r.by == viaExecution}
+	f := finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(), Spent: cmd.At + r.maxAge.Milliseconds(),
+		Outcome: outcomeUnknown,
+		Owed:    r.by == viaExecution}
 	if text := c.forbids(&cmd); text != "" {
 		// It is refused for good, though the switch or the clock change.
 		refuse(outcomeRefused, text)

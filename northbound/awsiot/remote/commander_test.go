@@ -37,11 +37,13 @@ func TestMemoryOfCommandsIsBounded(t *testing.T) {
 		again := commandNow("last", setSetpoint)
 		time.Sleep(31 * time.Second)
 		for _, text := range []string{commandNow("more", setSetpoint), again} {
-			if a := c.carryOut(t.Context(), request{payload: []byte(text), maxAge: time.Minute}); a.Outcome != outcomeDone || a.Again {
+			if a := c.carryOut(t.Context(), request{payload: []byte(text), maxAge: time.Minute}); a.Outcome != outcomeDone ||
+				a.Again {
 				t.Errorf("a minute later: %+v", a)
 			}
 		}
-		if a := c.carryOut(t.Context(), request{payload: []byte(again), maxAge: time.Minute}); !a.Again || len(c.memory.done) != rememberedCommands {
+		if a := c.carryOut(t.Context(), request{payload: []byte(again), maxAge: time.Minute}); !a.Again ||
+			len(c.memory.done) != rememberedCommands {
 			t.Errorf("%+v, %d are remembered", a, len(c.memory.done))
 		}
 		long := strings.Repeat("i", maxCommandID)
@@ -49,7 +51,8 @@ func TestMemoryOfCommandsIsBounded(t *testing.T) {
 		for i := range rememberedCommands {
 			w.err = errors.New(strings.Repeat("e", 200))
 			id := long[:maxCommandID-5] + fmt.Sprintf("%05d", i)
-			if a := c.carryOut(t.Context(), request{payload: []byte(commandNow(id, setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeFailed {
+			if a := c.carryOut(t.Context(), request{payload: []byte(commandNow(id, setSetpoint)),
+				maxAge: time.Minute}); a.Outcome != outcomeFailed {
 				t.Fatalf("%+v", a)
 			}
 		}
@@ -58,7 +61,8 @@ func TestMemoryOfCommandsIsBounded(t *testing.T) {
 		}
 		w.err = nil
 		time.Sleep(rememberFor + time.Second)
-		if a := c.carryOut(t.Context(), request{payload: []byte(commandNow("new", setSetpoint)), maxAge: time.Minute}); a.Outcome != outcomeDone {
+		if a := c.carryOut(t.Context(), request{payload: []byte(commandNow("new", setSetpoint)),
+			maxAge: time.Minute}); a.Outcome != outcomeDone {
 			t.Errorf("later: %+v", a)
 		}
 	})
@@ -66,8 +70,10 @@ func TestMemoryOfCommandsIsBounded(t *testing.T) {
 
 func TestCommandValues(t *testing.T) {
 	for text, want := range map[string]bridge.Value{
-		"1": bridge.Int(1), "-9223372036854775808": bridge.Int(-9223372036854775808), "18446744073709551615": bridge.Uint(18446744073709551615),
-		"1.5": bridge.Float64(1.5), "1e3": bridge.Float64(1000), "true": bridge.Bool(true), `"off"`: bridge.String("off"),
+		"1": bridge.Int(1), "-9223372036854775808": bridge.Int(-9223372036854775808),
+		"18446744073709551615": bridge.Uint(18446744073709551615),
+		"1.5":                  bridge.Float64(1.5), "1e3": bridge.Float64(1000), "true": bridge.Bool(true),
+		`"off"`: bridge.String("off"),
 	} {
 		if got, err := commandValue(json.RawMessage(text)); err != nil || got != want {
 			t.Errorf("%s: %v, %v", text, got, err)
@@ -161,12 +167,13 @@ func TestSwitchedOffWhileAWSIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeWriter{}
 		c := New(testOptions(w, &memoryState{}))
-		a := c.carryOut(t.Context(), request{by: viaExecution, id: "1", payload: []byte(setPump), permit: func(context.Context) (outcome, string) {
-			if err := c.off.set(true); err != nil {
-				t.Error(err)
-			}
-			return "", ""
-		}})
+		a := c.carryOut(t.Context(), request{by: viaExecution, id: "1", payload: []byte(setPump),
+			permit: func(context.Context) (outcome, string) {
+				if err := c.off.set(true); err != nil {
+					t.Error(err)
+				}
+				return "", ""
+			}})
 		if a.Outcome != outcomeRefused || w.count() != 0 {
 			t.Errorf("%+v, %d writes", a, w.count())
 		}
@@ -194,8 +201,10 @@ func TestCommandOfACrash(t *testing.T) {
 func TestCommandsThatParse(t *testing.T) {
 	for rest, valid := range map[string]bool{
 		`,"action":"write"` + setSetpoint + `,"expires":1763887500123`: true, `,"action":"read","device":"d"`: true,
-		`,"action":"read","device":"d","points":["a"]`: true, `,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
-		`,"action":"interval","device":"d","for":0`: true, `,"action":"interval","device":"d","every":"often"`: false,
+		`,"action":"read","device":"d","points":["a"]`:                    true,
+		`,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
+		`,"action":"interval","device":"d","for":0`:                       true,
+		`,"action":"interval","device":"d","every":"often"`:               false,
 		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
 	} {
 		if _, err := parseCommand([]byte(commandNow("1", rest)), viaTopic); (err == nil) != valid {

@@ -106,16 +106,18 @@ func (r *reporter) command(command any) {
 		object, _ := command.(map[string]any)
 		id, _ := object["id"].(string)
 		d.asked, d.dealt = command, nil // it can't be told back: its delta stays
-		d.outcome = asJSON(desiredAnswer{ID: id, Outcome: outcomeRefused, Text: "a command in the shadow has 1024 bytes at most"})
+		d.outcome = asJSON(desiredAnswer{ID: id, Outcome: outcomeRefused,
+			Text: "a command in the shadow has 1024 bytes at most"})
 		return
 	}
 	outcomes := d.outcomes
-	taken := r.commander.offer(request{by: viaShadow, payload: text, maxAge: r.conn.Access.Commands.MaxAge.D(), reply: func(a Answer) {
-		select {
-		case outcomes <- desiredResult{command, a}:
-		default: // the connection has ended; the next asks again, and is told
-		}
-	}})
+	taken := r.commander.offer(request{by: viaShadow, payload: text, maxAge: r.conn.Access.Commands.MaxAge.D(),
+		reply: func(a Answer) {
+			select {
+			case outcomes <- desiredResult{command, a}:
+			default: // the connection has ended; the next asks again, and is told
+			}
+		}})
 	if taken {
 		d.asked = command
 	}
@@ -133,7 +135,8 @@ type desiredAnswer struct {
 
 // dealtWith takes in what became of a command.
 func (d *desired) dealtWith(result desiredResult) {
-	a := desiredAnswer{ID: result.answer.ID, Outcome: result.answer.Outcome, Text: result.answer.Text, At: time.Now().UnixMilli(),
+	a := desiredAnswer{ID: result.answer.ID, Outcome: result.answer.Outcome, Text: result.answer.Text,
+		At:     time.Now().UnixMilli(),
 		Points: result.answer.Points, Bad: result.answer.Bad}
 	if len(payload.Encode(a.Points))+len(payload.Encode(a.Bad)) > maxDesiredResult {
 		a.Points, a.Bad, a.Text = nil, nil, "too much to list here: see its readings"

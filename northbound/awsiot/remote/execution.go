@@ -91,7 +91,8 @@ type executions struct {
 }
 
 func newExecutions() *executions {
-	return &executions{answers: make(chan executionAnswer, waitingCommands), connected: make(chan struct{}, 1), owed: make(map[string]*debt)}
+	return &executions{answers: make(chan executionAnswer, waitingCommands), connected: make(chan struct{}, 1),
+		owed: make(map[string]*debt)}
 }
 
 // executionTopics returns the filters of a thing's executions.
@@ -165,7 +166,8 @@ func (c *Commander) begin(ctx context.Context, session Session, id string) (outc
 		case <-session.Context().Done():
 			return outcomeRefused, "the connection ended before AWS said that the execution still counts"
 		case <-deadline.C:
-			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
+			return outcomeRefused, fmt.Sprintf("AWS did not say within %v that the execution still counts: the policy must "+
+				"allow %s", settleTime, "iot:Publish to response/json and iot:Receive of response/accepted/json")
 		case <-again:
 			ask()
 			again = time.After(settleAgain)
@@ -201,15 +203,17 @@ func (c *Commander) update(session Session, id string, u executionUpdate) {
 
 // statusOf returns an outcome in the words of AWS IoT Commands.
 func statusOf(a Answer) executionUpdate {
-	u := executionUpdate{Status: map[outcome]string{outcomeDone: "SUCCEEDED", outcomeRefused: "REJECTED", outcomeExpired: "TIMED_OUT",
-		outcomeFailed: "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
+	u := executionUpdate{Status: map[outcome]string{outcomeDone: "SUCCEEDED", outcomeRefused: "REJECTED",
+		outcomeExpired: "TIMED_OUT",
+		outcomeFailed:  "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
 	text := []rune(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.C) {
 			return ' '
 		}
 		return r
 	}, a.Text))
-	u.Reason = &executionReason{Code: strings.ToUpper(string(a.Outcome)), Description: string(text[:min(len(text), maxDescription)])}
+	u.Reason = &executionReason{Code: strings.ToUpper(string(a.Outcome)),
+		Description: string(text[:min(len(text), maxDescription)])}
 	for name, v := range map[string]any{"points": a.Points, "bad": a.Bad} {
 		if text := payload.Encode(v); len(text) > len("null") && len(text) <= maxResult {
 			if u.Result == nil {
@@ -260,7 +264,8 @@ func (c *Commander) settle(a executionAnswer) {
 		return
 	case a.code == "TerminalStateReached": // it has it already
 	case !a.accepted:
-		c.o.Log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err", a.code+" "+a.message)
+		c.o.Log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err",
+			a.code+" "+a.message)
 	}
 	delete(c.executions.owed, a.id)
 	if f, known := c.memory.done[a.id]; known && f.Owed {

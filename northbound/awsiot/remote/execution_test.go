@@ -15,7 +15,8 @@ func TestAnswerToAQuestionIsNoneToTheOutcome(t *testing.T) {
 	for i, tt := range []struct {
 		answer executionAnswer
 		owed   bool
-	}{{executionAnswer{id: "1", accepted: true}, true}, {executionAnswer{id: "1", code: "DataConflict"}, true}, {executionAnswer{id: "1", accepted: true}, false}} {
+	}{{executionAnswer{id: "1", accepted: true}, true}, {executionAnswer{id: "1", code: "DataConflict"}, true},
+		{executionAnswer{id: "1", accepted: true}, false}} {
 		c.executions.owed["1"].tries = 1
 		c.settle(tt.answer)
 		if owed := c.executions.owed["1"] != nil; owed != tt.owed || c.memory.done["1"].Owed != tt.owed {

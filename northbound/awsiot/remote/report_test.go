@@ -19,7 +19,8 @@ func TestShadowStaysSmall(t *testing.T) {
 	}
 	report := func() map[string]any { return map[string]any{"devices": devices, "queue": 1, "problems": problems} }
 	got, err := shorten(report(), maxShadow)
-	if err != nil || got["devices"] != nil || got["devices_left_out"] != json.Number("500") || got["problems_left_out"] != json.Number("55") || got["queue"] != json.Number("1") {
+	if err != nil || got["devices"] != nil || got["devices_left_out"] != json.Number("500") ||
+		got["problems_left_out"] != json.Number("55") || got["queue"] != json.Number("1") {
 		t.Errorf("report %v, %v", got, err)
 	}
 	// Of many devices those are told that are not good.
@@ -29,7 +30,8 @@ func TestShadowStaysSmall(t *testing.T) {
 	}
 	devices["device-7"] = "timeout"
 	got, err = shorten(report(), maxShadow)
-	if diff := cmp.Diff(map[string]any{"device-7": "timeout"}, got["devices"]); err != nil || diff != "" || got["devices_good"] != json.Number("499") {
+	if diff := cmp.Diff(map[string]any{"device-7": "timeout"}, got["devices"]); err != nil || diff != "" ||
+		got["devices_good"] != json.Number("499") {
 		t.Errorf("report (-want +got):\n%s%v, %v", diff, got, err)
 	}
 }

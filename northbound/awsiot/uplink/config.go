@@ -115,7 +115,8 @@ type validator struct {
 
 func (v *validator) session(c *Config) {
 	if c.Endpoint == "" {
-		v.Add("there is no endpoint", "give the account's data endpoint, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it", "endpoint")
+		v.Add("there is no endpoint", "give the account's data endpoint, as `aws iot describe-endpoint --endpoint-type "+
+			"iot:Data-ATS` prints it", "endpoint")
 	} else if _, _, err := splitEndpoint(c.Endpoint); err != nil {
 		v.Add(err.Error(), "write it as host or host:port", "endpoint")
 	}
@@ -136,7 +137,8 @@ func (v *validator) session(c *Config) {
 		v.Warn("AWS sends no connect and disconnect events for client ids with # or +", "leave them out", "client_id")
 	}
 	if c.ClientID == "" && (len(v.gateway) > maxClientID || strings.HasPrefix(v.gateway, "$")) {
-		v.Add(fmt.Sprintf("AWS refuses the gateway's name %q as client id", v.gateway), "give a client_id of at most 128 bytes, not beginning with $", "client_id")
+		v.Add(fmt.Sprintf("AWS refuses the gateway's name %q as client id", v.gateway),
+			"give a client_id of at most 128 bytes, not beginning with $", "client_id")
 	}
 }
 

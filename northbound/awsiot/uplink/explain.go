@@ -71,9 +71,11 @@ func explainFiles(f *connectError) (Explanation, bool) {
 	case errors.Is(file.Err, fs.ErrPermission):
 		return act("%s may not be read by this user: change its owner or mode", name), true
 	case errors.Is(file.Err, setting.ErrKeyMismatch):
-		return act("%s does not belong to the certificate: use the key that was made with it, or have a new certificate made", name), true
+		return act("%s does not belong to the certificate: use the key that was made with it, or have a new certificate made",
+			name), true
 	case errors.Is(file.Err, setting.ErrEncryptedKey):
-		return act("%s is encrypted: decrypt it (openssl pkey -in FILE -out NEW), nobody is there to type a passphrase", name), true
+		return act("%s is encrypted: decrypt it (openssl pkey -in FILE -out NEW), nobody is there to type a passphrase",
+			name), true
 	case errors.Is(file.Err, setting.ErrNoKey), errors.Is(file.Err, setting.ErrNoCertificate):
 		return act("%s: %v: give a file with -----BEGIN lines (convert DER with openssl)", name, file.Err), true
 	}
@@ -83,7 +85,8 @@ func explainFiles(f *connectError) (Explanation, bool) {
 func explainProxy(f *connectError) (Explanation, bool) {
 	var proxy *proxyError
 	if errors.As(f.err, &proxy) {
-		return act("the proxy %s does not let us through to %s: %s: correct northbound.awsiot.proxy, or have the address allowed there", proxy.proxy, f.endpoint, proxy.reason), true
+		return act("the proxy %s does not let us through to %s: %s: correct northbound.awsiot.proxy, or have the address "+
+			"allowed there", proxy.proxy, f.endpoint, proxy.reason), true
 	}
 	return Explanation{}, false
 }
@@ -100,7 +103,8 @@ func explainServer(f *connectError) (Explanation, bool) {
 		if authority.Cert != nil {
 			issuer = fmt.Sprintf("%q", authority.Cert.Issuer)
 		}
-		return act("the certificate of %s is signed by %s, an unknown authority: give its CA in northbound.awsiot.ca, or remove that key if this is AWS itself (a firewall that looks into TLS shows like this, too)",
+		return act("the certificate of %s is signed by %s, an unknown authority: give its CA in northbound.awsiot.ca, or "+
+			"remove that key if this is AWS itself (a firewall that looks into TLS shows like this, too)",
 			f.endpoint, issuer), true
 	case errors.As(f.err, &host):
 		names := append([]string(nil), host.Certificate.DNSNames...)
@@ -112,10 +116,12 @@ func explainServer(f *connectError) (Explanation, bool) {
 	case errors.As(f.err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		now := time.Now()
 		if now.Before(invalid.Cert.NotBefore) {
-			return wait("the certificate of %s is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?",
+			return wait("the certificate of %s is not yet valid (from %s, and the clock here says %s): is the gateway's "+
+				"clock right?",
 				f.endpoint, Day(invalid.Cert.NotBefore), Day(now)), true
 		}
-		return act("the certificate of %s has expired on %s (the clock here says %s): if the clock is right, the server needs a new one",
+		return act("the certificate of %s has expired on %s (the clock here says %s): if the clock is right, the server "+
+			"needs a new one",
 			f.endpoint, Day(invalid.Cert.NotAfter), Day(now)), true
 	case errors.As(f.err, &invalid):
 		return act("the certificate of %s cannot be used: %v", f.endpoint, invalid), true
@@ -141,15 +147,20 @@ func explainAlert(f *connectError) (Explanation, bool) {
 	}
 	switch alert {
 	case "expired certificate":
-		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint, Day(time.Now())), true
+		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint,
+			Day(time.Now())), true
 	case "revoked certificate":
 		return act("%s says that our certificate is revoked: have a new one made", f.endpoint), true
-	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate", "access denied", "certificate required":
-		return act("%s refuses our certificate (%s): is it registered in this account and region, active, and RSA 2048+ or ECDSA P-256 or P-384?", f.endpoint, alert), true
+	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate",
+		"access denied", "certificate required":
+		return act("%s refuses our certificate (%s): is it registered in this account and region, active, and RSA 2048+ "+
+			"or ECDSA P-256 or P-384?", f.endpoint, alert), true
 	case "no application protocol":
-		return act("%s does not speak MQTT with certificates on this port: use 8883, or 443 at an AWS data endpoint", f.endpoint), true
+		return act("%s does not speak MQTT with certificates on this port: use 8883, or 443 at an AWS data endpoint",
+			f.endpoint), true
 	case "protocol version not supported", "handshake failure", "insufficient security level":
-		return act("%s and this gateway have no TLS version and cipher in common (%s): TLS 1.2 or 1.3 is needed", f.endpoint, alert), true
+		return act("%s and this gateway have no TLS version and cipher in common (%s): TLS 1.2 or 1.3 is needed", f.endpoint,
+			alert), true
 	case "unrecognized name":
 		return act("%s does not know the name %s: correct northbound.awsiot.server_name", f.endpoint, f.server), true
 	}
@@ -163,9 +174,11 @@ func explainOwn(f *connectError) (Explanation, bool) {
 	}
 	switch now := time.Now(); {
 	case now.After(f.own.NotAfter):
-		return act("our certificate has expired on %s: have a new one made, or set the clock if it is wrong (it says %s)", Day(f.own.NotAfter), Day(now)), true
+		return act("our certificate has expired on %s: have a new one made, or set the clock if it is wrong (it says %s)",
+			Day(f.own.NotAfter), Day(now)), true
 	case now.Before(f.own.NotBefore):
-		return wait("our certificate is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?", Day(f.own.NotBefore), Day(now)), true
+		return wait("our certificate is not yet valid (from %s, and the clock here says %s): is the gateway's clock right?",
+			Day(f.own.NotBefore), Day(now)), true
 	}
 	return Explanation{}, false
 }
@@ -186,7 +199,8 @@ func explainMQTT(f *connectError) (Explanation, bool) {
 func explainConnack(f *connectError, ack *connackError) Explanation {
 	switch ack.code {
 	case 0x87:
-		return act("%s knows our certificate but refuses the CONNECT (0x87, not authorized): the policy must allow iot:Connect for this client id and iot:Publish to the status topic", f.endpoint)
+		return act("%s knows our certificate but refuses the CONNECT (0x87, not authorized): the policy must allow "+
+			"iot:Connect for this client id and iot:Publish to the status topic", f.endpoint)
 	case 0x85:
 		return act("%s refuses our client id (0x85): correct northbound.awsiot.client_id", f.endpoint)
 	case 0x86:
@@ -206,7 +220,8 @@ func explainConnack(f *connectError, ack *connackError) Explanation {
 func explainDisconnect(f *connectError, end *disconnectError) Explanation {
 	switch end.code {
 	case 0x8E:
-		return act("another client has connected to %s with our client id (0x8E): give each gateway its own client_id and certificate", f.endpoint)
+		return act("another client has connected to %s with our client id (0x8E): give each gateway its own client_id and "+
+			"certificate", f.endpoint)
 	case 0x8B:
 		return wait("%s is shutting down this server (0x8B): connecting to another", f.endpoint)
 	case 0x8D:
@@ -214,7 +229,8 @@ func explainDisconnect(f *connectError, end *disconnectError) Explanation {
 	case 0x87:
 		return act("%s disconnected us (0x87, not authorized): does the policy allow all our topics?", f.endpoint)
 	case 0x97, 0x96:
-		return wait("%s disconnected us (0x%02X, quota exceeded): connecting again; lower northbound.awsiot.rate if it repeats", f.endpoint, end.code)
+		return wait("%s disconnected us (0x%02X, quota exceeded): connecting again; lower northbound.awsiot.rate if it "+
+			"repeats", f.endpoint, end.code)
 	case 0x98:
 		return wait("%s disconnected us on an administrator's order (0x98): connecting again", f.endpoint)
 	}
@@ -231,12 +247,14 @@ func explainNetwork(f *connectError) (Explanation, bool) {
 	case errors.As(f.err, &dns) && dns.IsNotFound:
 		return act("there is no host called %s: correct northbound.awsiot.endpoint, or mend the name server", dns.Name), true
 	case errors.As(f.err, &dns):
-		return wait("the name %s cannot be looked up (%s): is the network up, and the name server right?", dns.Name, dns.Err), true
+		return wait("the name %s cannot be looked up (%s): is the network up, and the name server right?", dns.Name, dns.Err),
+			true
 	case errors.Is(f.err, syscall.ECONNREFUSED):
 		return wait("%s refuses connections: is the port right, or a firewall in the way?", f.peer()), true
 	case errors.Is(f.err, syscall.ENETUNREACH), errors.Is(f.err, syscall.EHOSTUNREACH):
 		return wait("there is no route to %s: is the network up?", f.peer()), true
-	case errors.Is(f.err, context.DeadlineExceeded), errors.Is(f.err, os.ErrDeadlineExceeded), errors.As(f.err, &timeout) && timeout.Timeout():
+	case errors.Is(f.err, context.DeadlineExceeded), errors.Is(f.err, os.ErrDeadlineExceeded),
+		errors.As(f.err, &timeout) && timeout.Timeout():
 		return explainTimeout(f), true
 	}
 	return Explanation{}, false
@@ -273,9 +291,11 @@ func explainClosed(f *connectError) (Explanation, bool) {
 	}
 	switch f.stage {
 	case AtHandshake:
-		return wait("%s closed the connection in the TLS handshake: is this an AWS data endpoint, and server_name right?", f.endpoint), true
+		return wait("%s closed the connection in the TLS handshake: is this an AWS data endpoint, and server_name right?",
+			f.endpoint), true
 	case AtConnect:
-		return act("%s closed the connection without a CONNACK: the certificate is not registered in this account and region, or not active", f.endpoint), true
+		return act("%s closed the connection without a CONNACK: the certificate is not registered in this account and "+
+			"region, or not active", f.endpoint), true
 	}
 	return wait("the connection to %s was broken: connecting again", f.endpoint), true
 }

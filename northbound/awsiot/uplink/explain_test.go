@@ -125,7 +125,8 @@ func TestExplainServerCertificates(t *testing.T) {
 		want   string
 		act    bool
 	}{
-		"unknown authority": {awsiottest.Terms{Hosts: []string{"localhost"}}, func(t *testing.T, cfg *Config) { cfg.CA = "" }, "an unknown authority: give its CA", true},
+		"unknown authority": {awsiottest.Terms{Hosts: []string{"localhost"}}, func(t *testing.T, cfg *Config) { cfg.CA = "" },
+			"an unknown authority: give its CA", true},
 		"another authority": {awsiottest.Terms{Hosts: []string{"localhost"}}, func(t *testing.T, cfg *Config) {
 			other, err := awsiottest.NewAuthority(t.TempDir(), "ca")
 			if err != nil {
@@ -133,9 +134,12 @@ func TestExplainServerCertificates(t *testing.T) {
 			}
 			cfg.CA = setting.Path(other.File)
 		}, "an unknown authority", true},
-		"wrong host name": {awsiottest.Terms{Hosts: []string{"a.example", "b.example"}}, nil, "is for a.example, b.example, not for localhost", true},
-		"expired":         {awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(-hour), NotAfter: time.Now().Add(-time.Minute)}, nil, "has expired on", true},
-		"not yet valid":   {awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(year), NotAfter: time.Now().Add(2 * year)}, nil, "is the gateway's clock right?", false},
+		"wrong host name": {awsiottest.Terms{Hosts: []string{"a.example", "b.example"}}, nil,
+			"is for a.example, b.example, not for localhost", true},
+		"expired": {awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(-hour),
+			NotAfter: time.Now().Add(-time.Minute)}, nil, "has expired on", true},
+		"not yet valid": {awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(year),
+			NotAfter: time.Now().Add(2 * year)}, nil, "is the gateway's clock right?", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +160,8 @@ func TestExplainOwnCertificate(t *testing.T) {
 	if err := attemptOnce(t, good, nil); err != nil {
 		t.Fatal(err)
 	}
-	expired := issue(t, dir, "expired", awsiottest.Terms{NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(-time.Minute)})
+	expired := issue(t, dir, "expired", awsiottest.Terms{NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(-time.Minute)})
 	future := issue(t, dir, "future", awsiottest.Terms{NotBefore: time.Now().Add(time.Hour)})
 	foreign := issue(t, t.TempDir(), "gateway-1", awsiottest.Terms{})
 	inactive := issue(t, dir, "inactive", awsiottest.Terms{})
@@ -170,21 +175,34 @@ func TestExplainOwnCertificate(t *testing.T) {
 		want   string
 		act    bool
 	}{
-		"expired":                    {func(cfg *Config) { use(cfg, expired) }, "our certificate has expired on", true},
-		"not yet valid":              {func(cfg *Config) { use(cfg, future) }, "our certificate is not yet valid", false},
-		"not registered":             {func(cfg *Config) { use(cfg, foreign) }, "without a CONNACK: the certificate is not registered", true},
-		"inactive":                   {func(cfg *Config) { use(cfg, inactive) }, "not active", true},
-		"another's":                  {func(cfg *Config) { use(cfg, other) }, "0x87, not authorized", true},
-		"key of another":             {func(cfg *Config) { cfg.PrivateKey = setting.Path(other.PrivateKey) }, "does not belong to the certificate", true},
-		"no such certificate":        {func(cfg *Config) { cfg.Certificate = "nowhere.pem" }, "certificate nowhere.pem does not exist", true},
-		"no such key":                {func(cfg *Config) { cfg.PrivateKey = "nowhere.key" }, "private_key nowhere.key does not exist", true},
-		"no such ca":                 {func(cfg *Config) { cfg.CA = "nowhere.pem" }, "ca nowhere.pem does not exist", true},
-		"key given as certificate":   {func(cfg *Config) { cfg.Certificate = cfg.PrivateKey }, "no PEM certificate in it", true},
-		"certificate given as key":   {func(cfg *Config) { cfg.PrivateKey = cfg.Certificate }, "no PEM private key in it", true},
-		"key given as ca":            {func(cfg *Config) { cfg.CA = cfg.PrivateKey }, "no PEM certificate in it", true},
-		"DER":                        {func(cfg *Config) { cfg.Certificate = write(t, dir, "der", "\x30\x82\x01") }, "convert DER", true},
-		"garbage in the certificate": {func(cfg *Config) { cfg.Certificate = write(t, dir, "bad.crt", pemBlock("CERTIFICATE")) }, "cannot be used", true},
-		"garbage in the key":         {func(cfg *Config) { cfg.PrivateKey = write(t, dir, "bad.key", pemBlock("PRIVATE KEY")) }, "cannot be used", true},
+		"expired":       {func(cfg *Config) { use(cfg, expired) }, "our certificate has expired on", true},
+		"not yet valid": {func(cfg *Config) { use(cfg, future) }, "our certificate is not yet valid", false},
+		"not registered": {func(cfg *Config) { use(cfg, foreign) },
+			"without a CONNACK: the certificate is not registered", true},
+		"inactive":  {func(cfg *Config) { use(cfg, inactive) }, "not active", true},
+		"another's": {func(cfg *Config) { use(cfg, other) }, "0x87, not authorized", true},
+		"key of another": {func(cfg *Config) { cfg.PrivateKey = setting.Path(other.PrivateKey) },
+			"does not belong to the certificate", true},
+		"no such certificate": {func(cfg *Config) { cfg.Certificate = "nowhere.pem" },
+			"certificate nowhere.pem does not exist", true},
+		"no such key": {func(cfg *Config) { cfg.PrivateKey = "nowhere.key" },
+			"private_key nowhere.key does not exist", true},
+		"no such ca": {func(cfg *Config) { cfg.CA = "nowhere.pem" }, "ca nowhere.pem does not exist", true},
+		"key given as certificate": {func(cfg *Config) { cfg.Certificate = cfg.PrivateKey }, "no PEM certificate in it",
+			true},
+		"certificate given as key": {func(cfg *Config) { cfg.PrivateKey = cfg.Certificate }, "no PEM private key in it",
+			true},
+		"key given as ca": {func(cfg *Config) { cfg.CA = cfg.PrivateKey }, "no PEM certificate in it", true},
+		"DER": {func(cfg *Config) { cfg.Certificate = write(t, dir, "der", "\x30\x82\x01") },
+			"convert DER", true},
+		"garbage in the certificate": {func(cfg *Config) {
+			cfg.Certificate = write(t, dir, "bad.crt",
+				pemBlock("CERTIFICATE"))
+		}, "cannot be used", true},
+		"garbage in the key": {func(cfg *Config) {
+			cfg.PrivateKey = write(t, dir, "bad.key",
+				pemBlock("PRIVATE KEY"))
+		}, "cannot be used", true},
 		"encrypted key": {func(cfg *Config) {
 			cfg.PrivateKey = write(t, dir, "enc.key", pemBlock("ENCRYPTED PRIVATE KEY"))
 		}, "is encrypted: decrypt it", true},
@@ -217,12 +235,19 @@ func TestExplainAlerts(t *testing.T) {
 		port   string // replaces the real one in the configuration
 		want   string
 	}{
-		"refused": {&tls.Config{ClientAuth: tls.RequireAnyClientCert, VerifyConnection: func(tls.ConnectionState) error { return errors.New("no") }}, "", "refuses our certificate (bad certificate)"},
+		"refused": {&tls.Config{ClientAuth: tls.RequireAnyClientCert,
+			VerifyConnection: func(tls.ConnectionState) error { return errors.New("no") }}, "",
+			"refuses our certificate (bad certificate)"},
 		"unknown authority": {&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()},
 			"", "refuses our certificate (unknown certificate authority)"},
-		"no common version": {&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, "", "no TLS version and cipher in common"},
-		"no ALPN":           {&tls.Config{NextProtos: []string{"h2"}}, "443", "does not speak MQTT with certificates on this port"},
-		"unknown name": {&tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no such name") }},
+		"no common version": {&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, "",
+			"no TLS version and cipher in common"},
+		"no ALPN": {&tls.Config{NextProtos: []string{"h2"}}, "443",
+			"does not speak MQTT with certificates on this port"},
+		"unknown name": {&tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return nil,
+				errors.New("no such name")
+		}},
 			"", "broke off the TLS handshake"},
 	}
 	for name, tt := range tests {
@@ -284,8 +309,10 @@ func TestExplainConnack(t *testing.T) {
 		text string
 		act  bool
 	}{
-		0x80: {"0x80", false}, 0x84: {"does not speak MQTT 5", true}, 0x85: {"refuses our client id", true}, 0x86: {"user name and password", true},
-		0x87: {"iot:Connect", true}, 0x88: {"busy or unavailable", false}, 0x90: {"topic of the last will", true}, 0x97: {"quota exceeded", false},
+		0x80: {"0x80", false}, 0x84: {"does not speak MQTT 5", true}, 0x85: {"refuses our client id", true},
+		0x86: {"user name and password", true},
+		0x87: {"iot:Connect", true}, 0x88: {"busy or unavailable", false}, 0x90: {"topic of the last will", true},
+		0x97: {"quota exceeded", false},
 	} {
 		cloud.ScriptConnect(func(string) awsiottest.ConnectVerdict { return awsiottest.ConnectVerdict{Code: code} })
 		wantExplained(t, attemptOnce(t, cfg, nil), want.text, want.act)
@@ -305,10 +332,13 @@ func TestExplainNetwork(t *testing.T) {
 		want    string
 		act     bool
 	}{
-		"no such host":   {fails(&net.DNSError{Err: "no such host", Name: "x.example", IsNotFound: true}), "there is no host called x.example", true},
-		"no name server": {fails(&net.DNSError{Err: "server misbehaving", Name: "x.example", IsTemporary: true}), "cannot be looked up", false},
-		"no route":       {fails(os.NewSyscallError("connect", syscall.ENETUNREACH)), "no route", false},
-		"dial timeout":   {failing(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }), "does not answer in time", false},
+		"no such host": {fails(&net.DNSError{Err: "no such host", Name: "x.example", IsNotFound: true}),
+			"there is no host called x.example", true},
+		"no name server": {fails(&net.DNSError{Err: "server misbehaving", Name: "x.example", IsTemporary: true}),
+			"cannot be looked up", false},
+		"no route": {fails(os.NewSyscallError("connect", syscall.ENETUNREACH)), "no route", false},
+		"dial timeout": {failing(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }),
+			"does not answer in time", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { wantExplained(t, attemptOnce(t, cfg, tt.network), tt.want, tt.act) })
@@ -362,12 +392,14 @@ func TestKeyFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.PrivateKey = write(t, dir, "pkcs8.key", "comment\n"+string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	cfg.PrivateKey = write(t, dir, "pkcs8.key", "comment\n"+string(text))
 	if err := attemptOnce(t, cfg, nil); err != nil {
 		t.Errorf("PKCS#8: %v", err)
 	}
 	// openssl writes parameters before the key.
-	params := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
+	params := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1,
+		7}})
 	cfg.PrivateKey = write(t, dir, "sec1.key", string(params)+string(data))
 	if err := attemptOnce(t, cfg, nil); err != nil {
 		t.Errorf("SEC 1 with parameters: %v", err)
@@ -391,7 +423,8 @@ func TestAmazonRoots(t *testing.T) {
 		}
 		names = append(names, c.Subject.CommonName)
 	}
-	want := "Amazon Root CA 1, Amazon Root CA 2, Amazon Root CA 3, Amazon Root CA 4, Starfield Services Root Certificate Authority - G2"
+	want := "Amazon Root CA 1, Amazon Root CA 2, Amazon Root CA 3, Amazon Root CA 4, Starfield Services Root " +
+		"Certificate Authority - G2"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("roots are %s", got)
 	}

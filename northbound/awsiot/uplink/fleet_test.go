@@ -103,7 +103,8 @@ func TestFleetComesBack(t *testing.T) {
 			for _, n := range f.connects {
 				peak = max(peak, n)
 			}
-			t.Logf("%d connected %v after the outage, %d CONNECTs refused, at most %d in a second", f.connected, f.last-f.outage, f.refused, peak)
+			t.Logf("%d connected %v after the outage, %d CONNECTs refused, at most %d in a second", f.connected, f.last-f.outage,
+				f.refused, peak)
 			if f.connected != 2000 || f.last-f.outage > tt.within || f.refused > tt.refused || peak > tt.peak {
 				t.Errorf("want all within %v, %d refused, at most %d in a second", tt.within, tt.refused, tt.peak)
 			}

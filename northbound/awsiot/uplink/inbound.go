@@ -89,7 +89,8 @@ func (s *Session) Subscribe(ctx context.Context, topics ...string) error {
 		if ack != nil {
 			for i, code := range ack.Reasons {
 				if code >= 0x80 {
-					return fmt.Errorf("subscribe to %s: SUBACK 0x%02X: the certificate's policy must allow iot:Subscribe and iot:Receive", topics[i], code)
+					return fmt.Errorf("subscribe to %s: SUBACK 0x%02X: the certificate's policy must allow iot:Subscribe and "+
+						"iot:Receive", topics[i], code)
 				}
 			}
 		}

@@ -34,11 +34,13 @@ func checkPublish(t *testing.T, id uint16, m bridge.Message, correlation []byte)
 		t.Fatal("what was there is gone")
 	}
 	p := readPublish(t, b[len(before):])
-	if p.QoS != 1 || p.Retain || p.Duplicate || p.PacketID != id || p.Topic != m.Topic || !bytes.Equal(p.Payload, m.Payload) {
+	if p.QoS != 1 || p.Retain || p.Duplicate || p.PacketID != id || p.Topic != m.Topic ||
+		!bytes.Equal(p.Payload, m.Payload) {
 		t.Errorf("got %+v", p)
 	}
 	want := &packets.Properties{ContentType: m.ContentType, CorrelationData: correlation}
-	if diff := cmp.Diff(want.ContentType, p.Properties.ContentType); diff != "" || !bytes.Equal(p.Properties.CorrelationData, correlation) {
+	if diff := cmp.Diff(want.ContentType, p.Properties.ContentType); diff != "" ||
+		!bytes.Equal(p.Properties.CorrelationData, correlation) {
 		t.Errorf("properties %+v", p.Properties)
 	}
 	if n := packetSize(&m); len(b)-len(before) > n+propertyHead+len(correlation) {
@@ -51,7 +53,8 @@ func TestAppendPublish(t *testing.T) {
 		body := bytes.Repeat([]byte("x"), size)
 		checkPublish(t, 1, bridge.Message{Topic: "plant/1", Payload: body, ContentType: payload.ContentType}, nil)
 		checkPublish(t, 65535, bridge.Message{Topic: "a", Payload: body}, nil)
-		checkPublish(t, 256, bridge.Message{Topic: "answers/é", Payload: body, ContentType: payload.ContentType}, bytes.Repeat([]byte{0}, 128))
+		checkPublish(t, 256, bridge.Message{Topic: "answers/é", Payload: body, ContentType: payload.ContentType},
+			bytes.Repeat([]byte{0}, 128))
 	}
 }
 

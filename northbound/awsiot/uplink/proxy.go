@@ -71,7 +71,8 @@ func connectHTTP(conn net.Conn, p *url.URL, address string) error {
 	request := "CONNECT " + address + " HTTP/1.1\r\nHost: " + address + "\r\n"
 	if u := p.User; u != nil {
 		password, _ := u.Password()
-		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)) + "\r\n"
+		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)) +
+			"\r\n"
 	}
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
 		return &proxyError{proxy: p.Host, reason: err.Error()}
@@ -83,7 +84,8 @@ func connectHTTP(conn net.Conn, p *url.URL, address string) error {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return &proxyError{p.Host, "it refuses the connection: " + answer.Status, answer.StatusCode >= http.StatusInternalServerError}
+		return &proxyError{p.Host, "it refuses the connection: " + answer.Status,
+			answer.StatusCode >= http.StatusInternalServerError}
 	}
 	if r.Buffered() > 0 {
 		return &proxyError{proxy: p.Host, reason: "it said more than it should"} // a TLS server waits for its client

@@ -120,33 +120,46 @@ func TestRace(t *testing.T) {
 	}{
 		"both answer": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: ok, four: ok}},
 			won: six, took: 20 * ms, tried: map[string]time.Duration{six: 0}},
-		"IPv6 is a black hole": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: hole, four: ok}},
+		"IPv6 is a black hole": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: hole,
+			four: ok}},
 			won: four, took: 270 * ms, tried: map[string]time.Duration{six: 0, four: 250 * ms}},
-		"IPv6 refuses": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: refuses, four: ok}},
+		"IPv6 refuses": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: refuses,
+			four: ok}},
 			won: four, took: 40 * ms, tried: map[string]time.Duration{six: 0, four: 20 * ms}},
-		"no IPv6 here": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute, four: ok}},
+		"no IPv6 here": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute,
+			four: ok}},
 			won: four, took: 20 * ms, tried: map[string]time.Duration{six: 0, four: 0}},
-		"IPv4 is a black hole, and first": {host: &raceHost{ip6: []string{six}, after6: 60 * ms, ip4: []string{four}, how: map[string]conduct{six: ok, four: hole}},
+		"IPv4 is a black hole, and first": {host: &raceHost{ip6: []string{six}, after6: 60 * ms, ip4: []string{four},
+			how: map[string]conduct{six: ok, four: hole}},
 			won: six, took: 320 * ms, tried: map[string]time.Duration{four: 50 * ms, six: 300 * ms}},
-		"IPv4 refuses, and is first": {host: &raceHost{ip6: []string{six}, after6: 60 * ms, ip4: []string{four}, how: map[string]conduct{six: ok, four: refuses}},
+		"IPv4 refuses, and is first": {host: &raceHost{ip6: []string{six}, after6: 60 * ms, ip4: []string{four},
+			how: map[string]conduct{six: ok, four: refuses}},
 			won: six, took: 90 * ms, tried: map[string]time.Duration{four: 50 * ms, six: 70 * ms}},
-		"IPv4 answers slowly": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: {after: 400 * ms}, four: {after: 300 * ms}}},
+		"IPv4 answers slowly": {host: &raceHost{ip6: []string{six}, ip4: []string{four},
+			how: map[string]conduct{six: {after: 400 * ms}, four: {after: 300 * ms}}},
 			won: six, took: 400 * ms, tried: map[string]time.Duration{six: 0, four: 250 * ms}},
-		"the name server is silent about IPv6": {host: &raceHost{after6: never, ip4: []string{four}, how: map[string]conduct{four: ok}},
+		"the name server is silent about IPv6": {host: &raceHost{after6: never, ip4: []string{four},
+			how: map[string]conduct{four: ok}},
 			won: four, took: 70 * ms, tried: map[string]time.Duration{four: 50 * ms}},
-		"the name server fails for IPv6": {host: &raceHost{err6: &net.DNSError{Err: "server misbehaving", IsTemporary: true}, ip4: []string{four}, how: map[string]conduct{four: ok}},
+		"the name server fails for IPv6": {host: &raceHost{err6: &net.DNSError{Err: "server misbehaving", IsTemporary: true},
+			ip4: []string{four}, how: map[string]conduct{four: ok}},
 			won: four, took: 20 * ms, tried: map[string]time.Duration{four: 0}},
-		"IPv6 is found a little later": {host: &raceHost{ip6: []string{six}, after6: 30 * ms, ip4: []string{four}, how: map[string]conduct{six: ok, four: ok}},
+		"IPv6 is found a little later": {host: &raceHost{ip6: []string{six}, after6: 30 * ms, ip4: []string{four},
+			how: map[string]conduct{six: ok, four: ok}},
 			won: six, took: 50 * ms, tried: map[string]time.Duration{six: 30 * ms}},
-		"IPv4 is found while IPv6 is a black hole": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, after4: 400 * ms, how: map[string]conduct{six: hole, four: ok}},
+		"IPv4 is found while IPv6 is a black hole": {host: &raceHost{ip6: []string{six}, ip4: []string{four},
+			after4: 400 * ms, how: map[string]conduct{six: hole, four: ok}},
 			won: four, took: 420 * ms, tried: map[string]time.Duration{six: 0, four: 400 * ms}},
 		"IPv6 only": {host: &raceHost{ip6: []string{six}, how: map[string]conduct{six: ok}},
 			won: six, took: 20 * ms, tried: map[string]time.Duration{six: 0}},
-		"the second address answers": {host: &raceHost{ip4: []string{four, four2}, how: map[string]conduct{four: hole, four2: ok}},
+		"the second address answers": {host: &raceHost{ip4: []string{four, four2}, how: map[string]conduct{four: hole,
+			four2: ok}},
 			won: four2, took: 270 * ms, tried: map[string]time.Duration{four: 0, four2: 250 * ms}},
-		"all refuse": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute, four: refuses}},
+		"all refuse": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute,
+			four: refuses}},
 			err: syscall.ECONNREFUSED, took: 20 * ms, tried: map[string]time.Duration{six: 0, four: 0}},
-		"nothing answers": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute, four: hole}},
+		"nothing answers": {host: &raceHost{ip6: []string{six}, ip4: []string{four}, how: map[string]conduct{six: noRoute,
+			four: hole}},
 			err: context.DeadlineExceeded, took: 15 * time.Second, tried: map[string]time.Duration{six: 0, four: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,8 +197,9 @@ func TestRaceNames(t *testing.T) {
 		host *raceHost
 		want string
 	}{
-		"no such host":   {&raceHost{}, "there is no host called cloud"},
-		"fails":          {&raceHost{err4: &net.DNSError{Err: "server misbehaving", Name: "cloud", IsTemporary: true}}, "the name cloud cannot be looked up (server misbehaving)"},
+		"no such host": {&raceHost{}, "there is no host called cloud"},
+		"fails": {&raceHost{err4: &net.DNSError{Err: "server misbehaving", Name: "cloud", IsTemporary: true}},
+			"the name cloud cannot be looked up (server misbehaving)"},
 		"does not reply": {&raceHost{after6: never, after4: never}, "the name cloud cannot be looked up (no answer in time)"},
 		"half a reply":   {&raceHost{after6: never}, "the name cloud cannot be looked up (no answer in time)"},
 	} {
@@ -195,7 +209,8 @@ func TestRaceNames(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
 				_, err := Race(tt.host)(ctx, "tcp", "cloud:8883")
-				if text := Explain(&connectError{stage: AtDial, endpoint: "cloud", err: err}).Text; !strings.Contains(text, tt.want) {
+				if text := Explain(&connectError{stage: AtDial, endpoint: "cloud", err: err}).Text; !strings.Contains(text,
+					tt.want) {
 					t.Errorf("%q, want %q", text, tt.want)
 				}
 			})

@@ -38,7 +38,8 @@ func (b *Backoff) spread() time.Duration {
 // attempt, and returns since when that time counts. If the port was away, others
 // wait for it, too: the connection is closed, and another one opened after this
 // gateway's part of the spread.
-func (a *Attempt) reach(ctx context.Context, open func(context.Context) (net.Conn, error)) (_ net.Conn, begin time.Time, err error) {
+func (a *Attempt) reach(ctx context.Context, open func(context.Context) (net.Conn, error)) (_ net.Conn, begin time.Time,
+	err error) {
 	begin = time.Now()
 	limit := a.Config.ConnectTimeout.D()
 	conn, err := knock(ctx, limit, open)

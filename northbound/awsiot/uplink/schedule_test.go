@@ -23,7 +23,8 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		}
 		return longest
 	}
-	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 5: 16 * time.Second, 20: 2 * time.Minute, 100: 2 * time.Minute} {
+	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 5: 16 * time.Second,
+		20: 2 * time.Minute, 100: 2 * time.Minute} {
 		if got := largest(attempt); got > limit || got < limit*8/10 {
 			t.Errorf("attempt %d waits up to %v, want %v", attempt, got, limit)
 		}
@@ -59,7 +60,8 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 // TestTakeoversWaitLonger: two gateways with one identity.
 func TestTakeoversWaitLonger(t *testing.T) {
 	var b Schedule
-	want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute, 15 * time.Minute}
+	want := []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute,
+		15 * time.Minute, 15 * time.Minute}
 	for i, least := range want {
 		b.Ended(time.Minute, true, true, false)
 		if d := b.Next(testBackoff, time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {

@@ -235,7 +235,8 @@ func pubackError(topic string, code byte) error {
 	case packets.DisconnectPacketTooLarge:
 		return bridge.Permanent(fmt.Errorf("publish to %s: PUBACK 0x95, the message is too large", topic))
 	case packets.PubackNotAuthorized:
-		return bridge.RefuseTopic(fmt.Errorf("publish to %s: PUBACK 0x87, the policy of the certificate does not allow it", topic))
+		return bridge.RefuseTopic(fmt.Errorf("publish to %s: PUBACK 0x87, the policy of the certificate does not allow it",
+			topic))
 	case packets.PubackQuotaExceeded:
 		return fmt.Errorf("publish to %s: PUBACK 0x97, over a quota", topic)
 	}

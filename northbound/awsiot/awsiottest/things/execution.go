@@ -143,7 +143,8 @@ func (s *Executions) update(id, target string, payload []byte) (code, text strin
 	switch {
 	case !slices.Contains([]ExecutionStatus{InProgress, Succeeded, Failed, Rejected, TimedOut}, u.Status):
 		return "InvalidRequest", "no such status"
-	case u.Reason != nil && (!reasonCode.MatchString(u.Reason.Code) || utf8.RuneCountInString(u.Reason.Description) > 1024):
+	case u.Reason != nil && (!reasonCode.MatchString(u.Reason.Code) ||
+		utf8.RuneCountInString(u.Reason.Description) > 1024):
 		return "InvalidRequest", "statusReason"
 	}
 	s.mu.Lock()

@@ -27,7 +27,8 @@ func TestExecutionTimesOut(t *testing.T) {
 		for _, status := range []string{"IN_PROGRESS", "FAILED", "FAILED"} {
 			got = append(got, say(status))
 		}
-		if diff := cmp.Diff([]string{"", "DataConflict", "InvalidStateTransition", "", "TerminalStateReached"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"", "DataConflict", "InvalidStateTransition", "", "TerminalStateReached"},
+			got); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)
 		}
 		history := []ExecutionStatus{Created, InProgress, TimedOut, Failed}
