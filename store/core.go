@@ -3,6 +3,7 @@ package store
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,28 @@ import (
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
+)
+
+const (
+	// A batch with a waiting sensor is committed this long after Append, so that
+	// those of this time share a commit: while there is a connection the cloud's
+	// acknowledgement mostly comes first.
+	waitOnline  = 250 * time.Millisecond
+	waitOffline = 20 * time.Millisecond
+
+	// fullReadings and fullBatches are how much may wait in memory before it is
+	// committed without regard to its age.
+	fullReadings = 64 << 10
+	fullBatches  = 32 << 10
+
+	// Acknowledgements of batches on disk are recorded with the next commit, but
+	// at the latest after this long.
+	ackEvery         = 5 * time.Second
+	ackEveryDraining = time.Second
+
+	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
+	// beyond that is dropped, the oldest first. It is some 100,000 readings.
+	memoryMost = 8 << 20
 )
 
 // core is what the queue and its keeper share: the account and the memory under one
@@ -113,6 +136,19 @@ func (c *core) acksDueLocked() {
 	c.alarmLocked(c.ackDue)
 }
 
+// stats are counted since the start.
+type stats struct {
+	commits       uint64 // blocks
+	records       uint64 // of acknowledgements
+	indexes       uint64
+	syncs         uint64
+	bytes         uint64 // written to the disk, in whole pages
+	blockBytes    uint64
+	blockReadings uint64
+	quarantined   uint64
+	refused       uint64 // batches of sensors that wait
+}
+
 // burial is a dead letter that is not yet on disk.
 type burial struct {
 	position bridge.Position
@@ -202,3 +238,85 @@ func (c *core) lostLocked(n bridge.Count) {
 // its neighbours share a notice: a topic that is refused for good would cost one
 // for each message.
 const noticeDelay = time.Second
+
+// subject is what the conditions of a queue are of.
+const subject = "queue"
+
+// raise reports a condition; it is logged when it begins with an error.
+func (c *core) raise(k *condition.Kind, err error, args ...any) {
+	if now, began := c.conditions.Raise(k, subject, args...); began && err != nil {
+		c.log.Error(now.Text, "err", err)
+	}
+}
+
+// recover ends conditions; that is logged, too.
+func (c *core) recover(kinds ...*condition.Kind) {
+	for _, k := range kinds {
+		if was, ended := c.conditions.Clear(k, subject); ended {
+			c.log.Info("the queue has recovered", "from", was.Text, "after", time.Since(was.Since).Round(time.Millisecond))
+		}
+	}
+}
+
+// troubledByLimits reports whether the limits drop or refuse readings.
+func (c *core) troubledByLimits() bool {
+	return c.conditions.Has(condition.QueueDropsOldest, subject) || c.conditions.Has(condition.QueueRefusesNew, subject)
+}
+
+// shedLocked drops the oldest batches in memory that nobody holds, when there
+// are too many to keep. It returns whom to refuse.
+func (c *core) shedLocked() []func(error) {
+	g := c.mem.Shed(memoryMost * 15 / 16)
+	c.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
+	return g.Safes
+}
+
+// refuseLocked handles Append of a queue that is full, drops what is new, and
+// has no connection over which it might go nevertheless. It reports whether that
+// is so.
+func (c *core) refuseLocked(b *bridge.Batch, safe func(error)) bool {
+	if !c.full || c.online {
+		return false
+	}
+	if safe != nil {
+		c.stats.refused++
+		return true
+	}
+	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
+	p := c.mem.End()
+	c.mem.Pass()
+	c.books.Accept(n)
+	at := b.At.UnixMilli()
+	c.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
+	return true
+}
+
+// buryingLocked reports whether a segment has a batch that is to become a dead
+// letter and is not one on disk yet. Until then it must stay.
+func (c *core) buryingLocked(s *folder.Stored) bool {
+	return slices.ContainsFunc(c.dead, func(d burial) bool {
+		return d.counted && d.position >= s.First && d.position <= s.Last
+	})
+}
+
+// settledLocked returns what may be recorded as done: not what is on its way to
+// the dead letters, which a kill would take.
+func (c *core) settledLocked() (done books.Spans, counts map[bridge.Position]bridge.Count) {
+	buried := make([]bridge.Position, len(c.dead))
+	for i := range c.dead {
+		buried[i] = c.dead[i].position
+	}
+	done = c.books.Done.Without(buried...)
+	counts = make(map[bridge.Position]bridge.Count, len(c.shelf.Segments))
+	for _, s := range c.shelf.Segments {
+		if s.Done.Batches > 0 {
+			counts[s.First] = s.Done
+		}
+	}
+	for i := range c.dead {
+		if s := c.shelf.Of(c.dead[i].position); s != nil && c.dead[i].counted {
+			counts[s.First] = counts[s.First].Sub(c.dead[i].count)
+		}
+	}
+	return done, counts
+}

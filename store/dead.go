@@ -18,6 +18,7 @@ import (
 // letters are the dead letters on disk; all of it is the keeper's. They leave from
 // the oldest on, so that one number says which are gone.
 type letters struct {
+	k     *keeper
 	shelf folder.Shelf
 	from  bridge.Position // the letters with lower numbers are gone
 	most  uint64          // memory of those that are retried or purged together, in bytes
@@ -45,37 +46,37 @@ const (
 // bury writes the dead letters that are not yet on disk, and before that their
 // tombstones: a batch that is told to be dead and still waits, after a cut in
 // between, does no harm. Only then may it be recorded that they are done.
-func (k *keeper) bury() error {
-	k.mu.Lock()
-	waiting := len(k.dead)
-	k.mu.Unlock()
-	if waiting == 0 || k.letters.old.path != "" { // those come first
+func (l *letters) bury() error {
+	l.k.mu.Lock()
+	waiting := len(l.k.dead)
+	l.k.mu.Unlock()
+	if waiting == 0 || l.old.path != "" { // those come first
 		return nil
 	}
-	if err := k.writeMeta(); err != nil {
+	if err := l.k.writeMeta(); err != nil {
 		return err
 	}
-	k.limits.counted = false
+	l.k.limits.counted = false
 	for waiting > 0 {
-		n, err := k.burySome()
+		n, err := l.burySome()
 		if err != nil {
 			return fmt.Errorf("write dead letters: %w", err)
 		}
 		waiting -= n
 	}
-	return k.trimDead()
+	return l.trimDead()
 }
 
 // burySome writes the oldest of those that wait, and returns how many.
-func (k *keeper) burySome() (int, error) {
-	k.mu.Lock()
-	some := k.dead[:min(len(k.dead), buryMost)]
-	k.mu.Unlock()
-	w := letterWriter{k: k}
+func (l *letters) burySome() (int, error) {
+	l.k.mu.Lock()
+	some := l.k.dead[:min(len(l.k.dead), buryMost)]
+	l.k.mu.Unlock()
+	w := letterWriter{l: l}
 	var lost []int
 	n := 0
 	for n < len(some) && w.room() {
-		entry, err := k.entryOf(&some[n])
+		entry, err := l.entryOf(&some[n])
 		if err == nil {
 			err = w.add(&entry, some[n].cause)
 		} else if segment.IsDamage(err) {
@@ -90,17 +91,17 @@ func (k *keeper) burySome() (int, error) {
 		return 0, err
 	}
 	some = some[:n:n]
-	k.mu.Lock()
-	k.dead = k.dead[n:]
-	if len(k.dead) == 0 {
-		k.dead = nil
+	l.k.mu.Lock()
+	l.k.dead = l.k.dead[n:]
+	if len(l.k.dead) == 0 {
+		l.k.dead = nil
 	}
-	k.acksDueLocked() // they are on disk now: what was done may be recorded
+	l.k.acksDueLocked() // they are on disk now: what was done may be recorded
 	for _, i := range lost {
-		k.books.LoseDead(some[i].count)
-		k.books.StoneAt(some[i].position, some[i].count, books.Damaged, 0)
+		l.k.books.LoseDead(some[i].count)
+		l.k.books.StoneAt(some[i].position, some[i].count, books.Damaged, 0)
 	}
-	k.mu.Unlock()
+	l.k.mu.Unlock()
 	for i := range some {
 		if some[i].safe != nil {
 			some[i].safe(nil)
@@ -110,32 +111,32 @@ func (k *keeper) burySome() (int, error) {
 }
 
 // entryOf returns the batch that is to be buried.
-func (k *keeper) entryOf(d *burial) (bridge.Entry, error) {
+func (l *letters) entryOf(d *burial) (bridge.Entry, error) {
 	if d.inMemory {
-		return bridge.Entry{Batch: d.batch, Position: d.position, Run: k.run, Seq: k.mem.Seq(d.position)}, nil
+		return bridge.Entry{Batch: d.batch, Position: d.position, Run: l.k.run, Seq: l.k.mem.Seq(d.position)}, nil
 	}
-	return k.readEntry(d.position)
+	return l.k.readEntry(d.position)
 }
 
 // letterWriter writes dead letters, those that are added before a flush in one
 // transaction.
 type letterWriter struct {
-	k     *keeper
+	l     *letters
 	some  []encoded
 	bytes int
 }
 
 // add takes a letter for the next flush.
 func (w *letterWriter) add(e *bridge.Entry, cause string) error {
-	l := &w.k.letters
-	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.k.uptime(), Before: l.shelf.Total(),
+	l := w.l
+	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.l.k.uptime(), Before: l.shelf.Total(),
 		Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
 	number := l.next()
 	if n := len(w.some); n > 0 {
 		last := &w.some[n-1].header
 		number, h.Before = last.Last+1, last.Before.Add(last.Count)
 	}
-	data, err := w.k.encoder.Encode(&h, []block.Numbered{{Batch: e.Batch, Position: number}})
+	data, err := w.l.k.encoder.Encode(&h, []block.Numbered{{Batch: e.Batch, Position: number}})
 	if err != nil {
 		return segment.Damaged("batch %s %d: %w", e.Run, e.Seq, err)
 	}
@@ -146,7 +147,7 @@ func (w *letterWriter) add(e *bridge.Entry, cause string) error {
 
 // room reports whether another letter should go into the same transaction.
 func (w *letterWriter) room() bool {
-	return len(w.some) < buryMost && int64(w.bytes) < min(buryMostBytes, w.k.segmentSize(&w.k.letters.shelf)/8)
+	return len(w.some) < buryMost && int64(w.bytes) < min(buryMostBytes, w.l.k.segmentSize(&w.l.shelf)/8)
 }
 
 // flush makes durable what was added.
@@ -154,66 +155,36 @@ func (w *letterWriter) flush() error {
 	if len(w.some) == 0 {
 		return nil
 	}
-	err := w.k.append(&w.k.letters.shelf, w.some...)
+	err := w.l.k.append(&w.l.shelf, w.some...)
 	w.some, w.bytes = nil, 0
 	return err
 }
 
-// buryingLocked reports whether a segment has a batch that is to become a dead
-// letter and is not one on disk yet. Until then it must stay.
-func (k *keeper) buryingLocked(s *folder.Stored) bool {
-	return slices.ContainsFunc(k.dead, func(d burial) bool {
-		return d.counted && d.position >= s.First && d.position <= s.Last
-	})
-}
-
-// settledLocked returns what may be recorded as done: not what is on its way to
-// the dead letters, which a kill would take.
-func (k *keeper) settledLocked() (done books.Spans, counts map[bridge.Position]bridge.Count) {
-	buried := make([]bridge.Position, len(k.dead))
-	for i := range k.dead {
-		buried[i] = k.dead[i].position
-	}
-	done = k.books.Done.Without(buried...)
-	counts = make(map[bridge.Position]bridge.Count, len(k.shelf.Segments))
-	for _, s := range k.shelf.Segments {
-		if s.Done.Batches > 0 {
-			counts[s.First] = s.Done
-		}
-	}
-	for i := range k.dead {
-		if s := k.shelf.Of(k.dead[i].position); s != nil && k.dead[i].counted {
-			counts[s.First] = counts[s.First].Sub(k.dead[i].count)
-		}
-	}
-	return done, counts
-}
-
 // openLetters finds the dead letters. The queue's own segments were found before.
-func (k *keeper) openLetters() {
-	l, m := &k.letters, &k.books.Index.Dead
-	l.shelf.Dir, l.shelf.Dead, l.from = filepath.Join(k.shelf.Dir, folder.DeadDir), true, m.From
+func (l *letters) openLetters() {
+	m := &l.k.books.Index.Dead
+	l.shelf.Dir, l.shelf.Dead, l.from = filepath.Join(l.k.shelf.Dir, folder.DeadDir), true, m.From
 	if info, err := os.Lstat(l.shelf.Dir); err == nil {
 		if l.made = info.IsDir(); !l.made {
-			k.quarantine(l.shelf.Dir, errors.New("there is something else in place of the dead letters"))
+			l.k.quarantine(l.shelf.Dir, errors.New("there is something else in place of the dead letters"))
 		}
 	}
 	found, missing := l.shelf.List(m.Segments)
-	k.openOldLetters(&found)
-	k.openShelf(&l.shelf, found, false)
+	l.openOldLetters(&found)
+	l.k.openShelf(&l.shelf, found, false)
 	if s := l.shelf.Of(l.from); s != nil && m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings {
 		s.Done = m.Gone
 	}
-	k.endRetry()
+	l.endRetry()
 	for _, s := range slices.Clone(l.shelf.Segments) {
 		if s.Last < l.from {
-			k.remove(&l.shelf, s) // it was about to be removed
+			l.k.remove(&l.shelf, s) // it was about to be removed
 			continue
 		}
-		k.books.FindDead(s.Waiting())
+		l.k.books.FindDead(s.Waiting())
 	}
 	if w := m.Writer; w > l.from && !slices.ContainsFunc(found, func(s *folder.Stored) bool { return s.First == w }) {
-		k.log.Error("the newest segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, w))
+		l.k.log.Error("the newest segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, w))
 	}
 	for _, a := range missing {
 		lost := a.Written
@@ -221,42 +192,42 @@ func (k *keeper) openLetters() {
 			lost = folder.Surplus(lost, m.Gone)
 		}
 		if a.Last >= l.from && lost.Batches > 0 {
-			k.log.Error("a segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, a.First), "batches", lost.Batches)
-			k.books.FindDamaged(lost)
+			l.k.log.Error("a segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, a.First), "batches", lost.Batches)
+			l.k.books.FindDamaged(lost)
 		}
 	}
-	k.settleLetters()
-	k.removeDeadDir()
+	l.settleLetters()
+	l.removeDeadDir()
 }
 
 // settleLetters takes the letters of the newest segment for done in the queue: a
 // crash may have come before that was recorded.
-func (k *keeper) settleLetters() {
-	n := len(k.letters.shelf.Segments)
-	if n == 0 || !k.letters.shelf.Segments[n-1].Verified {
+func (l *letters) settleLetters() {
+	n := len(l.shelf.Segments)
+	if n == 0 || !l.shelf.Segments[n-1].Verified {
 		return // it was sealed, and the record came after that
 	}
-	s := k.letters.shelf.Segments[n-1]
+	s := l.shelf.Segments[n-1]
 	file := s.File
 	if file == nil {
 		var err error
-		if file, err = segment.Open(s.Path, k.segmentSize(&k.letters.shelf)); err != nil {
+		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err != nil {
 			return
 		}
 		defer file.Close()
 	}
 	file.Walk(func(h *block.Header, _ []byte) error {
-		r := k.books.Index.Runs.Named(h.Run)
+		r := l.k.books.Index.Runs.Named(h.Run)
 		if r == nil {
 			return nil
 		}
 		p := r.Base + bridge.Position(h.Seq)
 		// After another crash a position may be that of another batch.
-		if k.books.Index.Runs.At(p) != r || k.books.Done.Has(p) {
+		if l.k.books.Index.Runs.At(p) != r || l.k.books.Done.Has(p) {
 			return nil
 		}
-		k.books.Forget(p, p+1)
-		if s := k.shelf.Of(p); s != nil {
+		l.k.books.Forget(p, p+1)
+		if s := l.k.shelf.Of(p); s != nil {
 			s.Done = s.Done.Add(h.Count)
 		}
 		return nil
@@ -264,9 +235,8 @@ func (k *keeper) settleLetters() {
 }
 
 // deadMetaLocked returns what the index is to have of the dead letters.
-func (k *keeper) deadMetaLocked() books.DeadIndex {
-	l := &k.letters
-	m := books.DeadIndex{From: l.from, Turn: k.books.Index.Dead.Turn, Retry: k.books.Index.Dead.Retry}
+func (l *letters) deadMetaLocked() books.DeadIndex {
+	m := books.DeadIndex{From: l.from, Turn: l.k.books.Index.Dead.Turn, Retry: l.k.books.Index.Dead.Retry}
 	gone := bridge.Count{}
 	if r := m.Retry; r != nil { // they stay until they are in the queue
 		m.From, gone = r.From, r.Count(len(r.Readings))
@@ -287,10 +257,10 @@ func (k *keeper) deadMetaLocked() books.DeadIndex {
 // nameLetters leaves tombstones for the letters of a segment that are not among the
 // survivors. All were told to be dead under their names; those between two survivors
 // of one run can be named once more.
-func (k *keeper) nameLetters(s *folder.Stored, kept *survivors, found []segment.Found) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, g := range kept.positions.Missing(max(s.First, k.letters.from), s.Last+1) {
+func (l *letters) nameLetters(s *folder.Stored, kept *survivors, found []segment.Found) {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	for _, g := range kept.positions.Missing(max(s.First, l.from), s.Last+1) {
 		i := slices.IndexFunc(found, func(f segment.Found) bool { return f.First >= g.To })
 		if i <= 0 {
 			continue
@@ -300,13 +270,13 @@ func (k *keeper) nameLetters(s *folder.Stored, kept *survivors, found []segment.
 			continue
 		}
 		n := bridge.Count{Batches: uint64(g.To - g.From), Readings: folder.Surplus(b.Before, a.Before.Add(a.Count)).Readings}
-		k.books.AddStone(books.Stone{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: books.Damaged})
+		l.k.books.AddStone(books.Stone{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: books.Damaged})
 	}
 }
 
 // removeDeadDir removes the folder of the dead letters with the last of them.
-func (k *keeper) removeDeadDir() {
-	if l := &k.letters; l.made && len(l.shelf.Segments) == 0 {
+func (l *letters) removeDeadDir() {
+	if l.made && len(l.shelf.Segments) == 0 {
 		os.Remove(l.shelf.Dir)
 		l.made = false
 	}
@@ -314,14 +284,13 @@ func (k *keeper) removeDeadDir() {
 
 // removeGone deletes the segments whose letters are all gone, once the index says
 // so.
-func (k *keeper) removeGone() {
-	l := &k.letters
-	k.mu.Lock()
-	recorded := !k.metaDue && k.books.Index.Dead.Retry == nil
-	k.mu.Unlock()
+func (l *letters) removeGone() {
+	l.k.mu.Lock()
+	recorded := !l.k.metaDue && l.k.books.Index.Dead.Retry == nil
+	l.k.mu.Unlock()
 	for recorded && len(l.shelf.Segments) > 0 && l.shelf.Segments[0].Last < l.from {
-		k.remove(&l.shelf, l.shelf.Segments[0])
-		k.limits.counted = false
+		l.k.remove(&l.shelf, l.shelf.Segments[0])
+		l.k.limits.counted = false
 	}
-	k.removeDeadDir()
+	l.removeDeadDir()
 }

@@ -97,7 +97,7 @@ func TestDeadLettersThatLeftStayAway(t *testing.T) {
 	q := openQueue(t, roomyConfig(dir))
 	if err := q.keep.ask(t.Context(), func() error {
 		q.keep.letters.most = memory.Cost(bridge.Count{Batches: 40, Readings: 40 * deadReadings})
-		n, err := q.keep.dropLetters(books.Purged)
+		n, err := q.keep.letters.dropLetters(books.Purged)
 		if n.Batches != 40 {
 			t.Errorf("%d are dropped", n.Batches)
 		}

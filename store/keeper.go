@@ -110,14 +110,14 @@ func (k *keeper) tend(all bool) error {
 	}
 	k.repairSuspects()
 	if mayWrite && failed == nil {
-		k.turnOver(false) // it has said why not, and tries again
-		failed = errors.Join(k.bury(), k.record(all || commit))
-		k.retried()
+		k.letters.turnOver(false) // it has said why not, and tries again
+		failed = errors.Join(k.letters.bury(), k.record(all || commit))
+		k.letters.retried()
 	}
 	k.removeDone()
 	if mayWrite {
 		failed = errors.Join(failed, k.writeMeta())
-		k.removeGone()
+		k.letters.removeGone()
 	}
 	k.wrote(mayWrite, failed)
 	k.noticeDue()

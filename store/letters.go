@@ -1,31 +1,33 @@
 package store
 
 import (
+	"errors"
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
+	"slices"
 )
 
 // readLetters calls visit with the letters from number p on of one segment, until
 // it wants no more, and returns the segment and where to go on; 0 at the end. A
 // segment that is damaged is repaired first.
-func (k *keeper) readLetters(p bridge.Position, visit func(folder.DeadLetter) (more bool, err error)) (*folder.Stored, bridge.Position, error) {
+func (l *letters) readLetters(p bridge.Position, visit func(folder.DeadLetter) (more bool, err error)) (*folder.Stored, bridge.Position, error) {
 	for {
-		s := k.letters.shelf.From(p)
+		s := l.shelf.From(p)
 		if s == nil {
 			return nil, 0, nil
 		}
-		next, err := k.readSegment(s, p, visit)
+		next, err := l.readSegment(s, p, visit)
 		if s.Suspect == nil {
 			return s, next, err
 		}
-		if err := k.repair(&k.letters.shelf, s); err != nil {
-			k.mu.Lock()
-			k.alarmLocked(k.now())
-			k.mu.Unlock()
+		if err := l.k.repair(&l.shelf, s); err != nil {
+			l.k.mu.Lock()
+			l.k.alarmLocked(l.k.now())
+			l.k.mu.Unlock()
 			return nil, 0, err
 		}
 		p = next
@@ -34,14 +36,14 @@ func (k *keeper) readLetters(p bridge.Position, visit func(folder.DeadLetter) (m
 
 // readSegment calls visit with the letters of a segment from number p on, and
 // returns where to go on. If it finds the segment damaged, it says so in it.
-func (k *keeper) readSegment(s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error)) (bridge.Position, error) {
+func (l *letters) readSegment(s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error)) (bridge.Position, error) {
 	file := s.File
 	if file == nil {
 		if s.Suspect != nil {
 			return p, s.Suspect
 		}
 		var err error
-		if file, err = segment.Open(s.Path, k.segmentSize(&k.letters.shelf)); err == nil {
+		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err == nil {
 			defer file.Close()
 			if !s.Verified {
 				err = file.Check(&s.Account)
@@ -69,57 +71,57 @@ const lettersCost = memoryMost / 8
 
 // someLetters returns the oldest letters: some of one segment, whose numbers follow
 // one another. s is nil when there are none.
-func (k *keeper) someLetters() (s *folder.Stored, some []folder.DeadLetter, n bridge.Count, err error) {
-	next := k.letters.from
-	s, _, err = k.readLetters(next, func(l folder.DeadLetter) (bool, error) {
-		if len(some) > 0 && l.Number != next {
+func (l *letters) someLetters() (s *folder.Stored, some []folder.DeadLetter, n bridge.Count, err error) {
+	next := l.from
+	s, _, err = l.readLetters(next, func(x folder.DeadLetter) (bool, error) {
+		if len(some) > 0 && x.Number != next {
 			return false, nil
 		}
-		some, next = append(some, l), l.Number+1
-		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))})
-		return memory.Cost(n) < k.letters.most, nil
+		some, next = append(some, x), x.Number+1
+		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(x.Readings))})
+		return memory.Cost(n) < l.most, nil
 	})
 	return s, some, n, err
 }
 
 // passLocked takes note that some of a segment, the oldest letters, are gone.
-func (k *keeper) passLocked(s *folder.Stored, some []folder.DeadLetter, n bridge.Count) {
-	k.letters.from = some[len(some)-1].Number + 1
+func (l *letters) passLocked(s *folder.Stored, some []folder.DeadLetter, n bridge.Count) {
+	l.from = some[len(some)-1].Number + 1
 	s.Done = s.Done.Add(n)
-	k.metaDue = true
+	l.k.metaDue = true
 }
 
 // dropLetters drops the oldest letters, some at a time.
-func (k *keeper) dropLetters(cause string) (bridge.Count, error) {
-	s, some, n, err := k.someLetters()
+func (l *letters) dropLetters(cause string) (bridge.Count, error) {
+	s, some, n, err := l.someLetters()
 	if err != nil || s == nil {
 		return bridge.Count{}, err
 	}
-	k.mu.Lock()
+	l.k.mu.Lock()
 	for i := range some {
-		k.books.DropDead(some[i].Letter(), cause)
+		l.k.books.DropDead(some[i].Letter(), cause)
 	}
-	k.postLocked()
-	k.passLocked(s, some, n)
-	k.mu.Unlock()
-	err = k.writeMeta()
-	k.removeGone()
+	l.k.postLocked()
+	l.passLocked(s, some, n)
+	l.k.mu.Unlock()
+	err = l.k.writeMeta()
+	l.removeGone()
 	return n, err
 }
 
 // trimDead drops the oldest segments of dead letters beyond their limit, a tenth
 // of max_size.
-func (k *keeper) trimDead() error {
+func (l *letters) trimDead() error {
 	for {
 		total := int64(0)
-		for _, s := range k.letters.shelf.Segments {
+		for _, s := range l.shelf.Segments {
 			total += s.Bytes
 		}
-		if total <= k.cfg.Load().tenth() || len(k.letters.shelf.Segments) < 2 || k.books.Index.Dead.Retry != nil {
+		if total <= l.k.cfg.Load().tenth() || len(l.shelf.Segments) < 2 || l.k.books.Index.Dead.Retry != nil {
 			return nil
 		}
-		for last := k.letters.shelf.Segments[0].Last; k.letters.from <= last; {
-			if n, err := k.dropLetters(books.DroppedDead); err != nil || n.Batches == 0 {
+		for last := l.shelf.Segments[0].Last; l.from <= last; {
+			if n, err := l.dropLetters(books.DroppedDead); err != nil || n.Batches == 0 {
 				return err
 			}
 		}
@@ -127,58 +129,79 @@ func (k *keeper) trimDead() error {
 }
 
 // retrySome queues the oldest letters, and waits until they are on disk.
-func (k *keeper) retrySome() (bridge.Count, error) {
-	if k.books.Index.Dead.Retry != nil { // of a try before, when the disk failed
-		if err := k.tend(true); err != nil {
+func (l *letters) retrySome() (bridge.Count, error) {
+	if l.k.books.Index.Dead.Retry != nil { // of a try before, when the disk failed
+		if err := l.k.tend(true); err != nil {
 			return bridge.Count{}, err
 		}
 	}
-	s, some, n, err := k.someLetters()
+	s, some, n, err := l.someLetters()
 	if err != nil || s == nil {
 		return bridge.Count{}, err
 	}
-	k.mu.Lock()
-	r := &books.Retry{From: some[0].Number, First: k.mem.End()}
+	l.k.mu.Lock()
+	r := &books.Retry{From: some[0].Number, First: l.k.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
-		k.mem.Push(&some[i].Batch, nil, k.now())
-		k.books.Retry(some[i].Letter())
+		l.k.mem.Push(&some[i].Batch, nil, l.k.now())
+		l.k.books.Retry(some[i].Letter())
 	}
-	k.postLocked()
-	k.books.Index.Dead.Retry = r
-	k.passLocked(s, some, n)
-	k.mu.Unlock()
-	if err := k.writeMeta(); err != nil {
+	l.k.postLocked()
+	l.k.books.Index.Dead.Retry = r
+	l.passLocked(s, some, n)
+	l.k.mu.Unlock()
+	if err := l.k.writeMeta(); err != nil {
 		return n, err
 	}
-	return n, k.tend(true)
+	return n, l.k.tend(true)
 }
 
 // retried takes note that the letters are in the queue, once they are on disk or
 // done there and that is recorded.
-func (k *keeper) retried() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if r := k.books.Index.Dead.Retry; r != nil && k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
-		k.books.Index.Dead.Retry = nil
-		k.metaDue = true
+func (l *letters) retried() {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	if r := l.k.books.Index.Dead.Retry; r != nil && l.k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
+		l.k.books.Index.Dead.Retry = nil
+		l.k.metaDue = true
 	}
 }
 
 // endRetry finds out at the start how many letters had come back into the queue:
 // those stay there, the others are dead letters still.
-func (k *keeper) endRetry() {
-	r := k.books.Index.Dead.Retry
+func (l *letters) endRetry() {
+	r := l.k.books.Index.Dead.Retry
 	if r == nil {
 		return
 	}
-	k.books.Index.Dead.Retry = nil
+	l.k.books.Index.Dead.Retry = nil
 	n := 0
-	for p := r.First; n < len(r.Readings) && (k.books.Done.Has(p) || k.shelf.Of(p) != nil); p++ {
+	for p := r.First; n < len(r.Readings) && (l.k.books.Done.Has(p) || l.k.shelf.Of(p) != nil); p++ {
 		n++
 	}
-	k.letters.from = r.From + bridge.Position(n)
-	if s := k.letters.shelf.Of(r.From); s != nil {
+	l.from = r.From + bridge.Position(n)
+	if s := l.shelf.Of(r.From); s != nil {
 		s.Done = s.Done.Add(r.Count(n))
 	}
+}
+
+// verify reads the dead letters. Damaged ones are repaired.
+func (l *letters) verify(found func(folder.Verified)) error {
+	if err := l.turnOver(true); err != nil {
+		return err
+	}
+	var failed error
+	for _, s := range slices.Clone(l.shelf.Segments) {
+		s.Verified = false
+		_, err := l.readSegment(s, max(s.First, l.from), func(folder.DeadLetter) (bool, error) { return true, nil })
+		v := folder.Verified{File: l.k.name(s.Path), Bytes: s.Bytes, Count: s.Waiting(), Damage: err}
+		if err != nil {
+			v.Count = bridge.Count{}
+		}
+		found(v)
+		if segment.IsDamage(err) {
+			failed = errors.Join(failed, l.k.repair(&l.shelf, s))
+		}
+	}
+	return failed
 }

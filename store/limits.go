@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
-	// beyond that is dropped, the oldest first. It is some 100,000 readings.
-	memoryMost = 8 << 20
 	// freeEvery is how often the free space of the file system is asked for
 	// while nothing is written.
 	freeEvery = 10 * time.Second

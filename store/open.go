@@ -42,7 +42,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	acks := q.keep.openAcks()
 	q.keep.openSegments(&acks, found)
 	q.books.Index.Removed = nil
-	q.keep.openLetters()
+	q.keep.letters.openLetters()
 	q.keep.begin(&acks)
 	q.metaDue = true
 	failed = errors.Join(failed, q.keep.writeMeta())
@@ -56,10 +56,11 @@ func newQueue(cfg Config, log *slog.Logger) *Queue {
 	c := &core{log: log, shelf: folder.Shelf{Dir: string(cfg.Dir)}, started: time.Now(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), notice: make(chan struct{}, 1),
 		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, mem: memory.New("", 0)}
-	q := &Queue{core: c, keep: &keeper{core: c, asks: make(chan func()), ended: make(chan struct{}),
-		blockReadings: mostReadings, letters: letters{most: lettersCost}}}
-	q.cfg.Store(&cfg)
-	return q
+	k := &keeper{core: c, asks: make(chan func()), ended: make(chan struct{}),
+		blockReadings: mostReadings, letters: letters{most: lettersCost}}
+	k.letters.k = k
+	c.cfg.Store(&cfg)
+	return &Queue{core: c, keep: k}
 }
 
 // newRunID returns 40 random bits as 8 letters and digits: unique without a

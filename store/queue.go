@@ -2,29 +2,12 @@ package store
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/memory"
-)
-
-const (
-	// A batch with a waiting sensor is committed this long after Append, so that
-	// those of this time share a commit: while there is a connection the cloud's
-	// acknowledgement mostly comes first.
-	waitOnline  = 250 * time.Millisecond
-	waitOffline = 20 * time.Millisecond
-
-	// fullReadings and fullBatches are how much may wait in memory before it is
-	// committed without regard to its age.
-	fullReadings = 64 << 10
-	fullBatches  = 32 << 10
-
-	// Acknowledgements of batches on disk are recorded with the next commit, but
-	// at the latest after this long.
-	ackEvery         = 5 * time.Second
-	ackEveryDraining = time.Second
+	"fieldbridge/store/segment"
 )
 
 // Queue is the durable queue of a gateway. It is safe for concurrent use. Create
@@ -204,4 +187,137 @@ func (q *Queue) Close() error {
 	close(q.stop)
 	<-q.keep.ended
 	return q.keep.result
+}
+
+// Apply makes cfg what holds from now on, as if the queue had been opened with
+// it: a shorter commit_every commits at once what is older, and limits that are
+// below what the queue takes are reached with the next commit, by when_full.
+// The folder stays: a cfg that names another one is an error and changes
+// nothing.
+func (q *Queue) Apply(cfg Config) error {
+	if cfg.Dir != q.cfg.Load().Dir {
+		return errors.New("the folder of the queue changes only with a restart")
+	}
+	q.cfg.Store(&cfg)
+	q.mu.Lock()
+	q.alarmLocked(q.now())
+	q.mu.Unlock()
+	q.nudgeBoth() // without commit_every 0s more may be claimed
+	return nil
+}
+
+// Runs implements [bridge.Notices].
+func (q *Queue) Runs() []bridge.RunRecord {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.books.Index.Runs.Untold()
+}
+
+// AckRuns implements [bridge.Notices].
+func (q *Queue) AckRuns(runs ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.books.AckRuns(runs...)
+	q.postLocked()
+}
+
+// Tombstones implements [bridge.Notices].
+func (q *Queue) Tombstones() []bridge.Tombstone {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	defer q.postLocked()
+	return q.books.Tombstones()
+}
+
+// AckTombstones implements [bridge.Notices].
+func (q *Queue) AckTombstones(ids ...uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.books.AckTombstones(ids...)
+	q.postLocked()
+}
+
+// Noticed implements [bridge.Notices].
+func (q *Queue) Noticed() <-chan struct{} { return q.notice }
+
+// Next implements [bridge.Queue].
+func (q *Queue) Next(ctx context.Context, which bridge.Lane, max int) ([]bridge.Entry, error) {
+	for {
+		q.mu.Lock()
+		if q.closed {
+			q.mu.Unlock()
+			return nil, bridge.ErrClosed
+		}
+		entries, missing := q.claimLocked(which, max)
+		q.mu.Unlock()
+		if len(entries) > 0 {
+			q.nudge(which) // for another one who waits
+			return entries, nil
+		}
+		if missing != 0 && q.load(which, missing) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-q.stop:
+		case <-q.nudges[which]:
+		}
+	}
+}
+
+// claimLocked claims up to max batches. When the next one is on disk and not in
+// the lane's block, it returns what it has, and if that is nothing its position.
+func (q *Queue) claimLocked(which bridge.Lane, max int) (entries []bridge.Entry, missing bridge.Position) {
+	limit := q.books.Mark()
+	if which == bridge.Fresh {
+		limit = q.mem.End()
+	}
+	if q.cfg.Load().CommitEvery == 0 {
+		limit = min(limit, q.mem.Base()) // only what is committed
+	}
+	return q.mem.Claim(which, max, limit, q.books.Done)
+}
+
+// load reads the block with the first batch on disk from p on into a lane. It
+// reports false when the lane must wait until a segment has been repaired.
+func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
+	q.files.Lock()
+	defer q.files.Unlock()
+	q.mu.Lock()
+	s := q.shelf.From(p)
+	if s == nil {
+		// Nothing on disk from here on.
+		q.mem.Load(which, p, q.mem.Base(), nil)
+		q.mu.Unlock()
+		return true
+	}
+	suspect, last := s.Suspect, s.Last
+	q.mu.Unlock()
+	if suspect != nil {
+		return false
+	}
+	entries, h, err := q.readBlock(s, p)
+	if err == nil && h == nil || err == nil && h.First > last {
+		err = segment.Damaged("batch %d to %d should be in it", p, last)
+	}
+	if err != nil {
+		q.unreadable(s, err)
+		return false
+	}
+	q.mu.Lock()
+	q.mem.Load(which, p, h.Last+1, entries)
+	q.mu.Unlock()
+	return true
+}
+
+// Health implements [condition.Reporter].
+func (q *Queue) Health() []condition.Condition {
+	all := q.conditions.Health()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := q.books.Ledger().Dead.Batches; n > 0 {
+		all = append(all, condition.DeadLetters.At(subject, q.started, n))
+	}
+	return all
 }

@@ -157,7 +157,7 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	}
 	lost := k.lose(sh, s, &kept, account)
 	if sh.Dead && found != nil {
-		k.nameLetters(s, &kept, found.Blocks)
+		k.letters.nameLetters(s, &kept, found.Blocks)
 	}
 	// First the account of it, then the files: after a cut in between, the
 	// damaged file is found and repaired once more, and no more is lost.

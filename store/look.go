@@ -1,0 +1,364 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/condition"
+	"fieldbridge/store/block"
+	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
+)
+
+// Status is how the queue is doing, for people.
+type Status struct {
+	Dir     string        `json:"dir"`
+	Run     string        `json:"run"`
+	Ledger  bridge.Ledger `json:"ledger"`
+	Fresh   bridge.Count  `json:"fresh"`   // waiting, queued since the current connection began
+	Backlog bridge.Count  `json:"backlog"` // waiting, queued before
+	Memory  bridge.Count  `json:"memory"`  // waiting, not on disk
+
+	Segments int   `json:"segments"`
+	Bytes    int64 `json:"bytes"` // of the segments on disk
+	MaxSize  int64 `json:"max_size"`
+	// FullIn is when max_size is reached at the rate of the segments on disk; 0
+	// if that cannot be said.
+	FullIn time.Duration `json:"full_in_ns,omitempty"`
+	// Oldest and Newest are acquisition times in the segments on disk.
+	Oldest  time.Time `json:"oldest,omitzero"`
+	Newest  time.Time `json:"newest,omitzero"`
+	Commits uint64    `json:"commits"` // blocks written
+	Syncs   uint64    `json:"syncs"`
+	Written uint64    `json:"written_bytes"` // to the disk, in whole pages
+}
+
+// Status returns how the queue is doing.
+func (q *Queue) Status() Status {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
+		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
+	for i, seg := range q.shelf.Segments {
+		s.Bytes += seg.Bytes
+		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
+			s.Oldest = oldest
+		}
+		if newest := unixMilli(seg.Newest); i == 0 || newest.After(s.Newest) {
+			s.Newest = newest
+		}
+	}
+	s.FullIn = folder.FullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
+	return s
+}
+
+// Observe implements [bridge.Observable]. All values are of one instant.
+func (q *Queue) Observe(yield func(bridge.Metric)) {
+	q.mu.Lock()
+	l, backlog, pending, st := q.books.Ledger(), q.books.Backlog(), q.mem.Pending(), q.stats
+	segments, bytes := len(q.shelf.Segments), int64(0)
+	for _, s := range q.shelf.Segments {
+		bytes += s.Bytes
+	}
+	healthy := !q.conditions.Has(condition.QueueUnwritable, subject)
+	q.mu.Unlock()
+
+	states := []struct {
+		name string
+		kind bridge.MetricKind
+		help string
+		n    bridge.Count
+	}{
+		{"accepted", bridge.Counter, "appended since the start", l.Accepted},
+		{"restored", bridge.Counter, "found at the start", l.Restored},
+		{"acknowledged", bridge.Counter, "acknowledged by the cloud", l.Acked},
+		{"dropped", bridge.Counter, "dropped by the limits or the user", l.Dropped},
+		{"damaged", bridge.Counter, "that could not be read back", l.Damaged},
+		{"dead", bridge.Gauge, "set aside as dead letters", l.Dead},
+		{"waiting", bridge.Gauge, "not yet acknowledged", l.Waiting},
+	}
+	for _, unit := range []string{"batches", "readings"} {
+		for _, s := range states {
+			name, v := "fieldbridge_queue_"+s.name+"_"+unit, s.n.Batches
+			if unit == "readings" {
+				v = s.n.Readings
+			}
+			help := "Readings " + s.help + "."
+			if unit == "batches" {
+				help = "Batches " + s.help + "."
+			}
+			if s.kind == bridge.Counter {
+				name += "_total"
+			}
+			yield(bridge.Metric{Name: name, Help: help, Kind: s.kind, Value: float64(v)})
+		}
+	}
+	gauge := func(name, help string, v float64) {
+		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Gauge, Value: v})
+	}
+	counter := func(name, help string, v uint64) {
+		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v)})
+	}
+	gauge("fieldbridge_queue_backlog_readings", "Waiting readings queued before the current connection.", float64(backlog.Readings))
+	gauge("fieldbridge_queue_memory_readings", "Waiting readings that are not on disk.", float64(pending.Readings))
+	gauge("fieldbridge_queue_segments", "Segment files.", float64(segments))
+	gauge("fieldbridge_queue_disk_bytes", "Disk space of the segment files.", float64(bytes))
+	writable := 0.0
+	if healthy {
+		writable = 1
+	}
+	gauge("fieldbridge_queue_writable", "1 if the last write to the disk succeeded.", writable)
+	counter("fieldbridge_queue_data_blocks_total", "Blocks of readings written to the disk.", st.commits)
+	counter("fieldbridge_queue_commits_total", "What was made durable: blocks, records of acknowledgements, the index.", st.commits+st.records+st.indexes)
+	counter("fieldbridge_queue_committed_readings_total", "Readings committed to the disk.", st.blockReadings)
+	counter("fieldbridge_queue_committed_bytes_total", "Bytes of the blocks committed.", st.blockBytes)
+	counter("fieldbridge_queue_ack_records_total", "Records of acknowledgements written.", st.records)
+	counter("fieldbridge_queue_syncs_total", "Syncs of files of the queue.", st.syncs)
+	counter("fieldbridge_queue_written_bytes_total", "Bytes written to the disk, in whole pages.", st.bytes)
+	counter("fieldbridge_queue_quarantined_files_total", "Damaged files set aside.", st.quarantined)
+	counter("fieldbridge_queue_refused_batches_total", "Batches of waiting sensors refused because the queue was full.", st.refused)
+	yearly := float64(st.bytes) / max(time.Since(q.started).Hours(), 0.1) * 24 * 365
+	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.", yearly)
+}
+
+// unixMilli returns ms as a time in UTC.
+func unixMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// Inspect returns what is in the queue without reading its blocks.
+func (q *Queue) Inspect() folder.Report {
+	size := folder.Size(q.shelf.Dir)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r := folder.Report{Dir: q.shelf.Dir, Bytes: size, Waiting: q.books.Ledger().Waiting, Dead: q.books.Ledger().Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
+	r.Fill(q.shelf.Segments, &q.books.Index, q.uptime())
+	return r
+}
+
+// Purge drops everything that waits and is not in flight, and returns how much
+// that was.
+func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {
+	err = q.keep.ask(ctx, func() error {
+		before := q.Ledger().Dropped
+		failed := q.keep.tend(true)
+		for s := q.keep.oldestIdle(); s != nil; s = q.keep.oldestIdle() {
+			q.keep.dropSegment(s, books.Purged)
+		}
+		n = q.Ledger().Dropped.Sub(before)
+		q.nudgeBoth()
+		return failed
+	})
+	return n, err
+}
+
+// Verify reads every block of every segment, every dead letter, and what can
+// still be read of the files in quarantine, and calls found with each file. A
+// running queue repairs what is damaged.
+func (q *Queue) Verify(ctx context.Context, found func(folder.Verified)) error {
+	for p := bridge.Position(1); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		q.mu.Lock()
+		s := q.shelf.From(p)
+		var last bridge.Position
+		v := folder.Verified{}
+		if s != nil {
+			last = s.Last
+			v.File, v.Bytes, v.Count = filepath.Base(s.Path), s.Bytes, s.Written
+		}
+		q.mu.Unlock()
+		if s == nil {
+			break
+		}
+		if v.Damage = q.verifySegment(s); v.Damage != nil {
+			v.Count = bridge.Count{}
+			q.unreadable(s, v.Damage)
+		}
+		found(v)
+		p = max(p, last) + 1
+	}
+	if err := q.keep.ask(ctx, func() error { return q.keep.letters.verify(found) }); err != nil {
+		return err
+	}
+	return folder.VerifyQuarantine(ctx, q.shelf.Dir, found)
+}
+
+func (q *Queue) verifySegment(s *folder.Stored) error {
+	q.files.Lock()
+	defer q.files.Unlock()
+	if s.File == nil {
+		s.Verified = false
+		return q.openForReading(s) // which verifies
+	}
+	return s.File.Walk(func(*block.Header, []byte) error { return nil })
+}
+
+// Entries calls visit with the waiting batches on disk, the oldest first, a
+// block at a time; commit before, to have all. It claims nothing and does not
+// disturb delivery.
+func (q *Queue) Entries(ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error) (folder.Exported, error) {
+	x := folder.Exported{Run: q.run}
+	err := q.eachBlock(ctx, 1, block.MaxPosition, &x, func(entries []bridge.Entry) error {
+		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) })
+		if len(entries) == 0 {
+			return nil
+		}
+		return visit(entries)
+	})
+	return x, err
+}
+
+// ErrRestarted is why [Queue.Forget] refuses what was exported before the
+// gateway was started: what is done of it is not known for sure any more.
+var ErrRestarted = errors.New("the gateway was started or stopped since the export: nothing is forgotten, export once more")
+
+// Forget makes batches done that were exported with the same filter, instead of
+// being sent: dropped, with a tombstone that says forgotten. What the cloud got
+// meanwhile or is about to get is left to it, and so is everything that was not
+// exported, even if the filter allows it. It returns how much is forgotten.
+func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) (bridge.Count, error) {
+	var n bridge.Count
+	if x.Run != q.run && x.Run != "" {
+		return n, ErrRestarted
+	}
+	for _, r := range x.Ranges {
+		err := q.eachBlock(ctx, r.From, r.To, &folder.Exported{}, func(entries []bridge.Entry) error {
+			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) || !x.Has(e.Position) })))
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// eachBlock calls visit with the waiting batches of each block on disk that has
+// some of from <= p < to, and notes in x what it has read.
+func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *folder.Exported, visit func([]bridge.Entry) error) error {
+	var decoder block.Decoder
+	for p := from; p < to; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entries, next, err := q.readForExport(p, &decoder)
+		if err != nil {
+			x.Unread++
+			if p = next; next == 0 {
+				return nil
+			}
+			continue
+		}
+		if next == 0 {
+			return nil
+		}
+		if err := visit(entries); err != nil {
+			return err
+		}
+		x.Add(p, next)
+		p = next
+	}
+	return nil
+}
+
+// readForExport reads the waiting batches of the first block at or after p, and
+// returns where to go on; 0 at the end.
+func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Entry, bridge.Position, error) {
+	q.files.Lock()
+	defer q.files.Unlock()
+	q.mu.Lock()
+	p = q.books.Done.Next(p)
+	s := q.shelf.From(p)
+	var last bridge.Position
+	if s != nil {
+		last = s.Last
+	}
+	q.mu.Unlock()
+	if s == nil {
+		return nil, 0, nil
+	}
+	entries, h, err := q.readBlock(s, p)
+	if err != nil {
+		q.unreadable(s, err)
+		return nil, last + 1, err // it is repaired, or reported by Verify
+	}
+	if h == nil {
+		return nil, last + 1, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.books.Done.Has(e.Position) }), h.Last + 1, nil
+}
+
+// forgetEntries makes batches on disk done that were exported instead of sent,
+// and returns how many.
+func (q *Queue) forgetEntries(entries []bridge.Entry) (n bridge.Count) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var gaps books.Spans
+	var since, until int64
+	for i := range entries {
+		e := &entries[i]
+		if q.mem.Claimed(e.Position) || q.books.Done.Has(e.Position) {
+			continue
+		}
+		one := bridge.Count{Batches: 1, Readings: uint64(len(e.Readings))}
+		n = n.Add(one)
+		gaps.Add(e.Position, e.Position+1)
+		q.doneOnDiskLocked(e.Position, one)
+		since, until = books.Earliest(since, e.At.UnixMilli()), max(until, e.At.UnixMilli())
+	}
+	q.dropLocked(gaps, n, books.Forgotten, since, until)
+	return n
+}
+
+// Dead calls visit with the dead letters on disk, the oldest first.
+func (q *Queue) Dead(ctx context.Context, visit func(folder.DeadLetter) error) error {
+	return q.keep.ask(ctx, func() error {
+		if err := q.keep.letters.turnOver(true); err != nil {
+			return err
+		}
+		for p := q.keep.letters.from; ; {
+			_, next, err := q.keep.letters.readLetters(p, func(l folder.DeadLetter) (bool, error) { return true, visit(l) })
+			if err != nil || next == 0 {
+				return err
+			}
+			p = next
+		}
+	})
+}
+
+// RetryDead queues the dead letters once more, as batches of this run. It
+// returns how many there were.
+func (q *Queue) RetryDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, q.keep.letters.retrySome)
+}
+
+// PurgeDead drops the dead letters, and returns how many there were.
+func (q *Queue) PurgeDead(ctx context.Context) (bridge.Count, error) {
+	return q.emptyDead(ctx, func() (bridge.Count, error) { return q.keep.letters.dropLetters(books.Purged) })
+}
+
+// emptyDead takes the dead letters out, some at a time.
+func (q *Queue) emptyDead(ctx context.Context, take func() (bridge.Count, error)) (total bridge.Count, err error) {
+	for {
+		var n bridge.Count
+		err := q.keep.ask(ctx, func() (err error) {
+			// The batches that they were are recorded as done first: nothing says so
+			// any more when they are gone.
+			if err = errors.Join(q.keep.letters.turnOver(true), q.keep.letters.bury(), q.keep.record(true)); err == nil {
+				n, err = take()
+			}
+			return err
+		})
+		total = total.Add(n)
+		if err != nil || n.Batches == 0 {
+			q.nudgeBoth()
+			return total, err
+		}
+	}
+}
