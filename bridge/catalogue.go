@@ -110,7 +110,9 @@ func (c *Catalogue) Snapshot() ([]DeviceInfo, uint64, <-chan struct{}) {
 	if c.changed == nil {
 		c.changed = make(chan struct{})
 	}
-	devices := slices.SortedFunc(maps.Values(c.devices), func(a, b DeviceInfo) int { return strings.Compare(a.Device, b.Device) })
+	devices := slices.SortedFunc(maps.Values(c.devices), func(a, b DeviceInfo) int {
+		return strings.Compare(a.Device, b.Device)
+	})
 	return devices, c.version, c.changed
 }
 

@@ -136,7 +136,8 @@ func JoinSafe(n int, safe func(error)) func(error) {
 // Observe implements [Observable].
 func (c *Collector) Observe(yield func(Metric)) {
 	repeats, unchanged, bad := c.filter.counts()
-	yield(Metric{Name: "fieldbridge_points_bad", Kind: Gauge, Value: float64(bad), Help: "Points whose last reading was bad."})
+	yield(Metric{Name: "fieldbridge_points_bad", Kind: Gauge, Value: float64(bad),
+		Help: "Points whose last reading was bad."})
 	yield(Metric{Name: "fieldbridge_bad_repeats_total", Kind: Counter, Value: float64(repeats),
 		Help: "Bad readings held back because they had been delivered already."})
 	yield(Metric{Name: "fieldbridge_unchanged_total", Kind: Counter, Value: float64(unchanged),

@@ -114,7 +114,8 @@ func TestSplit(t *testing.T) {
 	q := &recorder{}
 	c := bridge.NewCollector(q, fits{n: 2}, nil, always(false), slog.New(slog.DiscardHandler))
 	var results []error
-	c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{good("a", 1), good("b", 2), good("c", 3), good("d", 4), good("e", 5)}},
+	c.Emit(bridge.Batch{Device: "d", Readings: []bridge.Reading{good("a", 1), good("b", 2), good("c", 3),
+		good("d", 4), good("e", 5)}},
 		func(err error) { results = append(results, err) })
 	var sizes []int
 	for _, b := range q.batches {

@@ -104,7 +104,8 @@ func TestReport(t *testing.T) {
 		step{5 * time.Second, num("a", 4), nil},
 		step{5 * time.Second, num("a", 9), []string{"d.a_mean=2.5", "d.a_min=1", "d.a_max=4", "d.a_last=4"}},
 		step{time.Minute, num("a", 7), []string{"d.a_mean=9", "d.a_min=9", "d.a_max=9", "d.a_last=9"}},
-		step{time.Second, bad("a", bridge.ReasonTimeout), []string{"d.a_mean=bad: timeout", "d.a_min=bad: timeout", "d.a_max=bad: timeout", "d.a_last=bad: timeout"}},
+		step{time.Second, bad("a", bridge.ReasonTimeout),
+			[]string{"d.a_mean=bad: timeout", "d.a_min=bad: timeout", "d.a_max=bad: timeout", "d.a_last=bad: timeout"}},
 		step{time.Second, bad("a", bridge.ReasonTimeout), nil},
 		step{time.Minute, bad("a", bridge.ReasonTimeout), []string{"d.a_mean=7", "d.a_min=7", "d.a_max=7", "d.a_last=7",
 			"d.a_mean=bad: timeout", "d.a_min=bad: timeout", "d.a_max=bad: timeout", "d.a_last=bad: timeout"}},
@@ -122,15 +123,18 @@ func TestCatalogueTellsReports(t *testing.T) {
 	_, _, changed := c.Snapshot()
 	c.Put(bridge.DeviceInfo{Device: "d", Points: []bridge.PointInfo{
 		{Name: "x", Type: "bool"},
-		{Name: "load", Type: "int16", Unit: "A", Delivery: &bridge.Delivery{Report: &bridge.Report{Every: time.Minute, As: []bridge.Statistic{bridge.Mean, bridge.Maximum}}}},
+		{Name: "load", Type: "int16", Unit: "A", Delivery: &bridge.Delivery{Report: &bridge.Report{Every: time.Minute,
+			As: []bridge.Statistic{bridge.Mean, bridge.Maximum}}}},
 	}})
 	<-changed
 	devices, version, _ := c.Snapshot()
-	want := []bridge.PointInfo{{Name: "load_max", Type: "int16", Unit: "A"}, {Name: "load_mean", Type: "float64", Unit: "A"}, {Name: "x", Type: "bool"}}
+	want := []bridge.PointInfo{{Name: "load_max", Type: "int16", Unit: "A"},
+		{Name: "load_mean", Type: "float64", Unit: "A"}, {Name: "x", Type: "bool"}}
 	if diff := cmp.Diff(want, devices[0].Points); diff != "" {
 		t.Error(diff)
 	}
-	c.Put(bridge.DeviceInfo{Device: "d", Points: []bridge.PointInfo{{Name: "load_mean", Type: "float64", Unit: "A"}, {Name: "load_max", Type: "int16", Unit: "A"}, {Name: "x", Type: "bool"}}})
+	c.Put(bridge.DeviceInfo{Device: "d", Points: []bridge.PointInfo{{Name: "load_mean", Type: "float64", Unit: "A"},
+		{Name: "load_max", Type: "int16", Unit: "A"}, {Name: "x", Type: "bool"}}})
 	if _, again, _ := c.Snapshot(); again != version {
 		t.Error("the same points are a change")
 	}
@@ -147,7 +151,8 @@ func TestWhole(t *testing.T) {
 		q := &recorder{}
 		var catalogue bridge.Catalogue
 		rule := &bridge.Delivery{OnChange: true, Heartbeat: time.Minute}
-		catalogue.Put(bridge.DeviceInfo{Device: "d", Points: []bridge.PointInfo{{Name: "a", Delivery: rule}, {Name: "b", Delivery: rule}}})
+		catalogue.Put(bridge.DeviceInfo{Device: "d",
+			Points: []bridge.PointInfo{{Name: "a", Delivery: rule}, {Name: "b", Delivery: rule}}})
 		c := bridge.NewCollector(q, fits{n: 100}, &catalogue, always(true), slog.New(slog.DiscardHandler))
 		emit := func(whole bool) []string {
 			c.Emit(bridge.Batch{Device: "d", At: time.Now(), Whole: whole,

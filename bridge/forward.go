@@ -178,10 +178,13 @@ func (f *Forwarder) Observe(yield func(Metric)) {
 		yield(Metric{Name: name, Help: help, Kind: Counter, Value: v})
 	}
 	counter("fieldbridge_messages_total", "Messages acknowledged by the cloud.", float64(f.sent.Load()))
-	counter("fieldbridge_message_bytes_total", "Bytes of topic, payload and content type of acknowledged messages.", float64(f.bytes.Load()))
-	counter("fieldbridge_messages_refused_total", "Messages that were not acknowledged and are sent again.", float64(f.refused.Load()))
+	counter("fieldbridge_message_bytes_total", "Bytes of topic, payload and content type of acknowledged messages.",
+		float64(f.bytes.Load()))
+	counter("fieldbridge_messages_refused_total", "Messages that were not acknowledged and are sent again.",
+		float64(f.refused.Load()))
 	counter("fieldbridge_batches_buried_total", "Batches set aside as dead letters.", float64(f.buried.Load()))
-	counter("fieldbridge_delivery_delay_seconds_sum", "Time from acquisition to the cloud's acknowledgement, summed over fresh batches.",
+	counter("fieldbridge_delivery_delay_seconds_sum",
+		"Time from acquisition to the cloud's acknowledgement, summed over fresh batches.",
 		time.Duration(f.delay.Load()).Seconds())
 	counter("fieldbridge_delivery_delay_seconds_count", "Fresh batches acknowledged.", float64(f.delayed.Load()))
 	inFlight := 0
@@ -190,5 +193,6 @@ func (f *Forwarder) Observe(yield func(Metric)) {
 		inFlight = f.session.gate.count()
 	}
 	f.mu.Unlock()
-	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.", Kind: Gauge, Value: float64(inFlight)})
+	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.",
+		Kind: Gauge, Value: float64(inFlight)})
 }

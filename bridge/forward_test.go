@@ -28,7 +28,8 @@ type rig struct {
 }
 
 // start runs the forwarder; it ends with the test's bubble.
-func start(t *testing.T, sink *bridgetest.Sink, format bridge.Format, config bridge.ForwardConfig, before ...func(*bridgetest.Queue)) *rig {
+func start(t *testing.T, sink *bridgetest.Sink, format bridge.Format, config bridge.ForwardConfig,
+	before ...func(*bridgetest.Queue)) *rig {
 	r := &rig{t: t, queue: bridgetest.NewQueue(), sink: sink, done: make(chan struct{})}
 	for _, f := range before {
 		f(r.queue)
@@ -127,7 +128,8 @@ func TestWaitingSensorIsNotKeptBack(t *testing.T) {
 		defer r.stop()
 		r.append("polled", 1)
 		var safe []error
-		r.queue.Append(bridge.Batch{Device: "sensor", Readings: []bridge.Reading{good("a", 1)}}, func(err error) { safe = append(safe, err) })
+		r.queue.Append(bridge.Batch{Device: "sensor", Readings: []bridge.Reading{good("a", 1)}},
+			func(err error) { safe = append(safe, err) })
 		r.after(0)
 		if len(safe) != 1 || safe[0] != nil {
 			t.Errorf("safe called with %v", safe)
@@ -177,7 +179,8 @@ func TestTopicsKeepTheirOrder(t *testing.T) {
 			Script: func(n int, _ bridge.Message) bridgetest.Outcome {
 				return bridgetest.Outcome{After: time.Duration(20+n%7*13) * time.Millisecond}
 			}}
-		r := start(t, sink, bridgetest.Format{MaxRoom: 300}, bridge.ForwardConfig{Linger: 10 * time.Millisecond, LiveShare: 0.8})
+		r := start(t, sink, bridgetest.Format{MaxRoom: 300},
+			bridge.ForwardConfig{Linger: 10 * time.Millisecond, LiveShare: 0.8})
 		defer r.stop()
 		const n = 400
 		for i := range n {
@@ -243,18 +246,19 @@ func TestLanes(t *testing.T) {
 func TestLostConnectionLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var honest atomic.Bool
-		sink := &bridgetest.Sink{LinkLimits: bridge.Limits{Window: 5}, Script: func(n int, _ bridge.Message) bridgetest.Outcome {
-			if honest.Load() {
-				return bridgetest.Outcome{}
-			}
-			switch n % 10 {
-			case 3:
-				return bridgetest.Outcome{Lose: true, Untaken: n%20 == 3}
-			case 7:
-				return bridgetest.Outcome{After: 50 * time.Millisecond, Cut: true}
-			}
-			return bridgetest.Outcome{After: 30 * time.Millisecond}
-		}}
+		sink := &bridgetest.Sink{LinkLimits: bridge.Limits{Window: 5},
+			Script: func(n int, _ bridge.Message) bridgetest.Outcome {
+				if honest.Load() {
+					return bridgetest.Outcome{}
+				}
+				switch n % 10 {
+				case 3:
+					return bridgetest.Outcome{Lose: true, Untaken: n%20 == 3}
+				case 7:
+					return bridgetest.Outcome{After: 50 * time.Millisecond, Cut: true}
+				}
+				return bridgetest.Outcome{After: 30 * time.Millisecond}
+			}}
 		r := start(t, sink, bridgetest.Format{MaxRoom: 200}, bridge.ForwardConfig{LiveShare: 0.8})
 		defer r.stop()
 		const n = 300
@@ -321,7 +325,8 @@ func (f unpackable) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 
 func TestUnpackableIsBuried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, &bridgetest.Sink{LinkLimits: bridge.Limits{Window: 1}}, unpackable{bridgetest.Format{}}, bridge.ForwardConfig{})
+		r := start(t, &bridgetest.Sink{LinkLimits: bridge.Limits{Window: 1}}, unpackable{bridgetest.Format{}},
+			bridge.ForwardConfig{})
 		defer r.stop()
 		r.append("poison", 3)
 		r.append("d", 3)
@@ -351,7 +356,9 @@ func TestDrainSendsWithoutLingering(t *testing.T) {
 
 func TestDrainDoesNotWaitForADeadCloud(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &bridgetest.Sink{Script: func(int, bridge.Message) bridgetest.Outcome { return bridgetest.Outcome{Lose: true} }}
+		sink := &bridgetest.Sink{Script: func(int, bridge.Message) bridgetest.Outcome {
+			return bridgetest.Outcome{Lose: true}
+		}}
 		r := start(t, sink, bridgetest.Format{}, bridge.ForwardConfig{})
 		r.append("d", 1)
 		r.after(0)
@@ -368,7 +375,8 @@ func TestDrainDoesNotWaitForADeadCloud(t *testing.T) {
 }
 
 func TestDrainWithoutConnection(t *testing.T) {
-	f := bridge.NewForwarder(bridgetest.NewQueue(), bridgetest.Format{}, bridge.ForwardConfig{}, slog.New(slog.DiscardHandler))
+	f := bridge.NewForwarder(bridgetest.NewQueue(), bridgetest.Format{}, bridge.ForwardConfig{},
+		slog.New(slog.DiscardHandler))
 	f.Drain(t.Context()) // returns
 }
 

@@ -11,7 +11,8 @@ import (
 
 // drive publishes messages of size on lane as fast as the gate lets it, each
 // acknowledged after rtt, and counts them.
-func drive(ctx context.Context, wg *sync.WaitGroup, g *gate, lane Lane, size int, rtt time.Duration, count *atomic.Int64) {
+func drive(ctx context.Context, wg *sync.WaitGroup, g *gate, lane Lane, size int, rtt time.Duration,
+	count *atomic.Int64) {
 	wg.Go(func() {
 		for g.enter(ctx, lane) {
 			g.charge(lane, size)

@@ -43,7 +43,8 @@ func TestRefusedTopicWaitsAlone(t *testing.T) {
 	for _, oldestFirst := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			format := bridgetest.Format{}
-			d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(), until: time.Now().Add(time.Minute)}
+			d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(),
+				until: time.Now().Add(time.Minute)}
 			r := start(t, &bridgetest.Sink{Script: d.script}, format, bridge.ForwardConfig{OldestFirst: oldestFirst})
 			defer r.stop()
 			r.append("closed", 3)
@@ -108,7 +109,8 @@ func TestRefusedTopicBlocksNobody(t *testing.T) {
 			}
 			open := func(n int) {
 				for i := range n {
-					queue.Append(bridge.Batch{Device: fmt.Sprint("open-", i%5), At: time.Now(), Readings: []bridge.Reading{good("a", 1)}}, nil)
+					queue.Append(bridge.Batch{Device: fmt.Sprint("open-", i%5), At: time.Now(),
+						Readings: []bridge.Reading{good("a", 1)}}, nil)
 				}
 			}
 			closed(refused / 4)
@@ -116,9 +118,11 @@ func TestRefusedTopicBlocksNobody(t *testing.T) {
 			closed(refused / 4)
 			open(others / 4)
 			format := bridgetest.Format{}
-			d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(), until: time.Now().Add(time.Hour)}
+			d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(),
+				until: time.Now().Add(time.Hour)}
 			sink := &bridgetest.Sink{Script: d.script, LinkLimits: bridge.Limits{Window: 20}}
-			fwd := bridge.NewForwarder(queue, format, bridge.ForwardConfig{OldestFirst: oldestFirst, LiveShare: 0.8, Linger: time.Second}, slog.New(slog.DiscardHandler))
+			fwd := bridge.NewForwarder(queue, format, bridge.ForwardConfig{OldestFirst: oldestFirst, LiveShare: 0.8,
+				Linger: time.Second}, slog.New(slog.DiscardHandler))
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() { defer close(ended); sink.Run(ctx, fwd.Serve) }()
@@ -130,7 +134,8 @@ func TestRefusedTopicBlocksNobody(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
 			if l := queue.Ledger(); l.Acked.Batches != others || l.Waiting.Batches != refused {
-				t.Errorf("oldest first %v: %d batches arrived, %d wait, want %d and %d", oldestFirst, l.Acked.Batches, l.Waiting.Batches, others, refused)
+				t.Errorf("oldest first %v: %d batches arrived, %d wait, want %d and %d", oldestFirst, l.Acked.Batches,
+					l.Waiting.Batches, others, refused)
 			}
 			time.Sleep(59 * time.Minute) // the last pause is 15 minutes
 			synctest.Wait()
@@ -170,7 +175,8 @@ func TestRefusedTopicBlocksNobody(t *testing.T) {
 func TestDrainDoesNotWaitForARefusedTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		format := bridgetest.Format{}
-		d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(), until: time.Now().Add(time.Hour)}
+		d := &denies{topic: format.Topic(&bridge.Batch{Device: "closed"}), start: time.Now(),
+			until: time.Now().Add(time.Hour)}
 		r := start(t, &bridgetest.Sink{Script: d.script}, format, bridge.ForwardConfig{Linger: time.Minute})
 		defer r.stop()
 		r.append("closed", 3)

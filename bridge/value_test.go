@@ -44,7 +44,8 @@ func TestNotANumberIsBad(t *testing.T) {
 }
 
 func TestFromBits(t *testing.T) {
-	for _, v := range []Value{Bool(true), Int(-5), Uint(math.MaxUint64), Float32(-1.5), Float64(math.Pi), Bad(Exception(2)), Bad(ReasonSilent)} {
+	for _, v := range []Value{Bool(true), Int(-5), Uint(math.MaxUint64), Float32(-1.5), Float64(math.Pi),
+		Bad(Exception(2)), Bad(ReasonSilent)} {
 		if got := FromBits(v.Kind(), v.Bits()); got != v {
 			t.Errorf("got %v, want %v", got, v)
 		}
@@ -152,13 +153,15 @@ func TestScalingIsDecimal(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for in, want := range map[string]string{"temperature": "temperature", "Power.Factor": "power_factor", "9lives": "p_9lives", "": "p_", "Größe": "gr____e"} {
+	for in, want := range map[string]string{"temperature": "temperature", "Power.Factor": "power_factor",
+		"9lives": "p_9lives", "": "p_", "Größe": "gr____e"} {
 		got := PointName(in)
 		if got != want || !ValidPoint(got) {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
-	for s, want := range map[string]bool{"boiler-1.a_B": true, "": false, "a/b": false, "ä": false, string(make([]byte, 65)): false} {
+	for s, want := range map[string]bool{"boiler-1.a_B": true, "": false, "a/b": false, "ä": false,
+		string(make([]byte, 65)): false} {
 		if got := ValidDevice(s); got != want {
 			t.Errorf("%q: got %v", s, got)
 		}

@@ -74,7 +74,10 @@ func (w *watch) latest(device string) (points []Latest, ok bool) {
 	}
 	d.until = now.Add(watchFor)
 	w.any.Store(true)
-	return slices.SortedFunc(maps.Values(d.points), func(a, b Latest) int { return strings.Compare(a.Point, b.Point) }), true
+	points = slices.SortedFunc(maps.Values(d.points), func(a, b Latest) int {
+		return strings.Compare(a.Point, b.Point)
+	})
+	return points, true
 }
 
 // forgetLocked ends what nobody looks at any more.

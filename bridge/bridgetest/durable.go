@@ -43,7 +43,8 @@ func testValues(t *testing.T, h Harness) {
 	values := allValues()
 	var want []bridge.Batch
 	for i := range 2 * len(values) {
-		b := bridge.Batch{Device: "dev" + string(rune('a'+i%3)), At: time.UnixMilli(1763887500123 + int64(i)), Unsynced: i%7 == 0}
+		b := bridge.Batch{Device: "dev" + string(rune('a'+i%3)), At: time.UnixMilli(1763887500123 + int64(i)),
+			Unsynced: i%7 == 0}
 		if i == 5 {
 			b.At = time.UnixMilli(-5) // a clock that is wrong
 		}

@@ -40,7 +40,8 @@ func (q *Queue) nameDeadLocked(e *bridge.Entry) {
 			return
 		}
 	}
-	q.stones = append(q.stones, bridge.Tombstone{ID: uint64(len(q.stones) + 1), Run: e.Run, First: e.Seq, Last: e.Seq, Count: countOf(e.Batch), Cause: "dead"})
+	q.stones = append(q.stones, bridge.Tombstone{ID: uint64(len(q.stones) + 1), Run: e.Run,
+		First: e.Seq, Last: e.Seq, Count: countOf(e.Batch), Cause: "dead"})
 	select {
 	case q.noticed <- struct{}{}:
 	default:

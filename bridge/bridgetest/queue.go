@@ -188,7 +188,9 @@ func (q *Queue) Bury(_ string, positions ...bridge.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range positions {
-		i, found := slices.BinarySearchFunc(q.items, p, func(it item, p bridge.Position) int { return cmp.Compare(it.Position, p) })
+		i, found := slices.BinarySearchFunc(q.items, p, func(it item, p bridge.Position) int {
+			return cmp.Compare(it.Position, p)
+		})
 		if found && q.items[i].state == dead && !q.items[i].named {
 			q.items[i].named = true
 			q.nameDeadLocked(&q.items[i].Entry)

@@ -42,7 +42,8 @@ func TestSinkFollowsItsScript(t *testing.T) {
 			}
 			<-ctx.Done()
 		})
-		want := []result{{1, refused, 0}, {0, nil, time.Second}, {2, ErrLinkDown, 2 * time.Second}, {3, ErrLinkDown, 2 * time.Second}}
+		want := []result{{1, refused, 0}, {0, nil, time.Second},
+			{2, ErrLinkDown, 2 * time.Second}, {3, ErrLinkDown, 2 * time.Second}}
 		for _, w := range want {
 			if got := <-results; got != w {
 				t.Errorf("got %v, want %v", got, w)
@@ -67,7 +68,9 @@ func TestSinkFollowsItsScript(t *testing.T) {
 
 func TestLinkHoldsItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Sink{LinkLimits: bridge.Limits{Window: 2}, Script: func(int, bridge.Message) Outcome { return Outcome{After: time.Second} }}
+		s := &Sink{LinkLimits: bridge.Limits{Window: 2}, Script: func(int, bridge.Message) Outcome {
+			return Outcome{After: time.Second}
+		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		l := s.Dial(ctx)
 		start := time.Now()

@@ -61,7 +61,8 @@ func open(t *testing.T, h Harness) DurableQueue {
 
 // batch returns a batch of n readings that can be told from others.
 func batch(device string, i, n int) bridge.Batch {
-	b := bridge.Batch{Device: device, At: time.UnixMilli(1763887500000 + int64(i)*1000), Readings: make([]bridge.Reading, n)}
+	b := bridge.Batch{Device: device, At: time.UnixMilli(1763887500000 + int64(i)*1000),
+		Readings: make([]bridge.Reading, n)}
 	for j := range b.Readings {
 		b.Readings[j] = bridge.Reading{Point: "p" + string(rune('a'+j%26)), Value: bridge.Int(int64(i*1000 + j))}
 	}
@@ -119,7 +120,8 @@ func wantSeqs(t *testing.T, entries []bridge.Entry, want ...uint64) {
 // wantLedger checks batch counts; readings are two a batch.
 func wantLedger(t *testing.T, q bridge.Queue, want bridge.Ledger) {
 	t.Helper()
-	for _, c := range []*bridge.Count{&want.Accepted, &want.Restored, &want.Acked, &want.Dropped, &want.Dead, &want.Damaged, &want.Waiting} {
+	for _, c := range []*bridge.Count{&want.Accepted, &want.Restored, &want.Acked, &want.Dropped, &want.Dead,
+		&want.Damaged, &want.Waiting} {
 		c.Readings = 2 * c.Batches
 	}
 	if d := cmp.Diff(want, q.Ledger()); d != "" {
@@ -266,7 +268,8 @@ func testNamesDead(t *testing.T, h Harness) {
 	if len(stones) != 1 {
 		t.Fatalf("tombstones: %+v", stones)
 	}
-	if s := stones[0]; s.Run != q.Run() || s.First != 2 || s.Last != 5 || s.Cause != "dead" || s.Count != (bridge.Count{Batches: 4, Readings: 8}) {
+	count := bridge.Count{Batches: 4, Readings: 8}
+	if s := stones[0]; s.Run != q.Run() || s.First != 2 || s.Last != 5 || s.Cause != "dead" || s.Count != count {
 		t.Errorf("tombstone: %+v", s)
 	}
 }

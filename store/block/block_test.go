@@ -56,7 +56,8 @@ func randomBatches(rnd *rand.Rand) []Numbered {
 		b := Numbered{Position: p, Mono: rnd.Int64N(1 << 40), Batch: bridge.Batch{
 			Device: fmt.Sprintf("device-%d", rnd.IntN(6)), At: time.UnixMilli(at), Unsynced: rnd.IntN(3) == 0}}
 		for j := range rnd.IntN(6) {
-			b.Readings = append(b.Readings, bridge.Reading{Point: fmt.Sprintf("point_%d", j*(1+rnd.IntN(2))), Value: randomValue(rnd)})
+			b.Readings = append(b.Readings, bridge.Reading{
+				Point: fmt.Sprintf("point_%d", j*(1+rnd.IntN(2))), Value: randomValue(rnd)})
 		}
 		batches[i] = b
 		p++
@@ -70,7 +71,8 @@ func TestBlockKeepsEverything(t *testing.T) {
 	for seed := range uint64(500) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		batches := randomBatches(rnd)
-		h := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40}, Wall: -3, Uptime: 4, Mono: 5}
+		h := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40},
+			Wall: -3, Uptime: 4, Mono: 5}
 		if seed%3 == 1 {
 			h.Owner = "press-line-2"
 		}
@@ -129,7 +131,8 @@ func TestBlockSizes(t *testing.T) {
 				for p := range points {
 					b.Readings = append(b.Readings, bridge.Reading{Point: fmt.Sprintf("temperature_%d", p), Value: value(d, p)})
 				}
-				out = append(out, Numbered{Batch: b, Position: bridge.Position(len(out) + 1), Mono: b.At.UnixMilli() - 1763887400000})
+				out = append(out, Numbered{Batch: b, Position: bridge.Position(len(out) + 1),
+					Mono: b.At.UnixMilli() - 1763887400000})
 			}
 		}
 		return out
@@ -165,9 +168,11 @@ func workedExample(t testing.TB) []byte {
 		Wall: 1763887503000, Uptime: 86_403_000, Mono: 3_603_000}
 	block, err := e.Encode(&h, []Numbered{
 		{Batch: bridge.Batch{Device: "boiler", At: at, Readings: []bridge.Reading{
-			{Point: "supply_temp", Value: bridge.Float32(71.5)}, {Point: "running", Value: bridge.Bool(true)}}}, Position: 2042, Mono: 3_600_123},
+			{Point: "supply_temp", Value: bridge.Float32(71.5)},
+			{Point: "running", Value: bridge.Bool(true)}}}, Position: 2042, Mono: 3_600_123},
 		{Batch: bridge.Batch{Device: "boiler", At: at.Add(time.Second), Unsynced: true, Readings: []bridge.Reading{
-			{Point: "supply_temp", Value: bridge.Float32(71.6)}, {Point: "running", Value: bridge.Bad(bridge.Exception(2))}}}, Position: 2043, Mono: 3_601_123},
+			{Point: "supply_temp", Value: bridge.Float32(71.6)},
+			{Point: "running", Value: bridge.Bad(bridge.Exception(2))}}}, Position: 2043, Mono: 3_601_123},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +284,8 @@ func benchBatches(devices, points int) []Numbered {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	out := make([]Numbered, devices)
 	for d := range out {
-		b := bridge.Batch{Device: fmt.Sprintf("device-%d", d), At: time.UnixMilli(1763887500123), Readings: make([]bridge.Reading, points)}
+		b := bridge.Batch{Device: fmt.Sprintf("device-%d", d), At: time.UnixMilli(1763887500123),
+			Readings: make([]bridge.Reading, points)}
 		for p := range b.Readings {
 			b.Readings[p] = bridge.Reading{Point: fmt.Sprintf("register_%d", p), Value: bridge.Uint(uint64(1000 + rnd.IntN(50)))}
 		}

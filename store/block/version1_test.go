@@ -63,8 +63,9 @@ func TestVersion1IsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	batches := version1Batches()
-	want := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40}, Wall: 1763887503000, Uptime: 4, Mono: 5,
-		First: 101, Last: 378, Count: bridge.Count{Batches: 276, Readings: 690}, Oldest: 1763887500123, Newest: 1763887500398}
+	want := Header{Run: "3k7q9x2m", Seq: 7, Before: bridge.Count{Batches: 5, Readings: 1 << 40},
+		Wall: 1763887503000, Uptime: 4, Mono: 5, First: 101, Last: 378, Count: bridge.Count{Batches: 276,
+			Readings: 690}, Oldest: 1763887500123, Newest: 1763887500398}
 	got := h
 	got.version, got.flags, got.size, got.raw, got.payload, got.checksum = 0, 0, 0, 0, 0, 0
 	if got != want || h.version != 1 {
@@ -79,7 +80,8 @@ func TestVersion1IsRead(t *testing.T) {
 		t.Fatalf("%d batches, want %d", len(entries), len(batches))
 	}
 	for i := range batches {
-		want := bridge.Entry{Batch: batches[i].Batch, Position: batches[i].Position, Run: h.Run, Seq: 7 + uint64(batches[i].Position-h.First)}
+		want := bridge.Entry{Batch: batches[i].Batch, Position: batches[i].Position, Run: h.Run,
+			Seq: 7 + uint64(batches[i].Position-h.First)}
 		if diff := cmp.Diff(want, entries[i], compareValues); diff != "" || mono[i] != batches[i].Mono {
 			t.Errorf("batch %d: run time %d, want %d; (-want +got):\n%s", i, mono[i], batches[i].Mono, diff)
 		}

@@ -107,7 +107,8 @@ func TestTheLedgerAddsUp(t *testing.T) {
 			// Of gaps that lie apart the readings are shared out by their width, so
 			// that only the batches of the backlog are exact.
 			if l.Waiting != waiting || b.Backlog().Batches != backlog.Batches {
-				t.Fatalf("seed %d step %d: %+v wait, %+v of it before the mark; want %+v, %+v", seed, step, l.Waiting, b.Backlog(), waiting, backlog)
+				t.Fatalf("seed %d step %d: %+v wait, %+v of it before the mark; want %+v, %+v", seed, step, l.Waiting,
+					b.Backlog(), waiting, backlog)
 			}
 		}
 		var named bridge.Count
@@ -125,7 +126,8 @@ func TestTheLedgerAddsUp(t *testing.T) {
 func TestTombstonesOfNeighbours(t *testing.T) {
 	var b Books
 	add := func(first, last uint64, cause string) {
-		b.AddStone(Stone{Run: "r", First: first, Last: last, Count: count(last-first+1, 0), Cause: cause, Since: int64(first), Until: int64(last)})
+		b.AddStone(Stone{Run: "r", First: first, Last: last, Count: count(last-first+1, 0), Cause: cause,
+			Since: int64(first), Until: int64(last)})
 	}
 	add(5, 7, Damaged)
 	if b.News() != NewsNow || b.News() != NoNews || !b.Changed() || b.Changed() {
@@ -220,7 +222,8 @@ func TestManyStarts(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	r := Record{Number: 7, Next: 99, Uptime: 12, Done: Spans{{0, 5}, {7, 9}}, Counts: map[bridge.Position]bridge.Count{1: count(2, 3), 9: count(4, 5)}}
+	r := Record{Number: 7, Next: 99, Uptime: 12, Done: Spans{{0, 5}, {7, 9}},
+		Counts: map[bridge.Position]bridge.Count{1: count(2, 3), 9: count(4, 5)}}
 	b, err := r.Append(nil)
 	if err != nil {
 		f.Fatal(err)

@@ -121,7 +121,9 @@ func (b *Books) Tombstones() (out []bridge.Tombstone) {
 // AckTombstones forgets what the cloud was told.
 func (b *Books) AckTombstones(ids ...uint64) {
 	n := len(b.Index.Tombstones)
-	b.Index.Tombstones = slices.DeleteFunc(slices.Clone(b.Index.Tombstones), func(s Stone) bool { return slices.Contains(ids, s.ID) })
+	b.Index.Tombstones = slices.DeleteFunc(slices.Clone(b.Index.Tombstones), func(s Stone) bool {
+		return slices.Contains(ids, s.ID)
+	})
 	b.changed = b.changed || len(b.Index.Tombstones) < n
 }
 

@@ -20,7 +20,8 @@ type LockedError struct {
 }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("open queue %s: it is in use by %s: stop that gateway, or give this one a folder of its own", e.Dir, e.By)
+	return fmt.Sprintf("open queue %s: it is in use by %s: stop that gateway, or give this one a folder of its own",
+		e.Dir, e.By)
 }
 
 // Lock takes the folder. On a file system that cannot be written it returns no

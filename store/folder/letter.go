@@ -19,7 +19,8 @@ type DeadLetter struct {
 
 // EachLetter calls visit with the letters from number p to last of a segment,
 // until it wants no more. It returns where to go on.
-func EachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder, visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
+func EachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder,
+	visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
 	var buf []byte
 	for p <= last {
 		data, h, err := file.Find(p, buf)

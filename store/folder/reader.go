@@ -170,7 +170,8 @@ func (r *Reader) Entries(ctx context.Context, f Filter, visit func([]bridge.Entr
 
 // entries gives the waiting batches of one segment. The error is that of visit, or
 // of ctx.
-func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported, visit func([]bridge.Entry) error) error {
+func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported,
+	visit func([]bridge.Entry) error) error {
 	file, err := segment.Look(s.Path, r.segmentSize())
 	if err == nil {
 		err = file.Check(&s.Account)

@@ -44,8 +44,9 @@ func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
 	var written bridge.Count
 	var bytes int64
 	for _, s := range segments {
-		info := SegmentInfo{File: filepath.Base(s.Path), First: s.First, Last: s.Last, Written: s.Written, Waiting: s.Waiting(),
-			Bytes: s.Bytes, Oldest: time.UnixMilli(s.Oldest).UTC(), Newest: time.UnixMilli(s.Newest).UTC(),
+		info := SegmentInfo{File: filepath.Base(s.Path), First: s.First, Last: s.Last, Written: s.Written,
+			Waiting: s.Waiting(),
+			Bytes:   s.Bytes, Oldest: time.UnixMilli(s.Oldest).UTC(), Newest: time.UnixMilli(s.Newest).UTC(),
 			Age: time.Duration(uptime-s.Uptime) * time.Millisecond}
 		if s.Suspect != nil {
 			info.Damage = s.Suspect.Error()

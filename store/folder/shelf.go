@@ -39,7 +39,8 @@ func (sh *Shelf) Of(p bridge.Position) *Stored {
 // From returns the first segment with a batch at or after p, nil if there is
 // none. The caller holds mu, or is the keeper.
 func (sh *Shelf) From(p bridge.Position) *Stored {
-	i, _ := slices.BinarySearchFunc(sh.Segments, p, func(s *Stored, p bridge.Position) int { return cmp.Compare(s.Last, p) })
+	i, _ := slices.BinarySearchFunc(sh.Segments, p,
+		func(s *Stored, p bridge.Position) int { return cmp.Compare(s.Last, p) })
 	if i == len(sh.Segments) {
 		return nil
 	}

@@ -42,7 +42,9 @@ func (m *Memory) Load(which bridge.Lane, from, to bridge.Position, block []bridg
 // Claim claims up to most batches of a lane below limit that are not done. When
 // the next one is on disk and not in the lane's block, it returns what it has, and
 // the position: if there is nothing else, it is to be loaded.
-func (m *Memory) Claim(which bridge.Lane, most int, limit bridge.Position, done books.Spans) (entries []bridge.Entry, missing bridge.Position) {
+func (m *Memory) Claim(which bridge.Lane, most int, limit bridge.Position, done books.Spans) (
+	entries []bridge.Entry, missing bridge.Position,
+) {
 	l := &m.lanes[which]
 	for len(entries) < most {
 		p := done.Next(l.cursor)
