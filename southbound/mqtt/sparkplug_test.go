@@ -194,33 +194,3 @@ func TestSparkplugSeveralByAlias(t *testing.T) {
 	})
 	rig.Same(t, "faults", counts, map[string]float64{"not_a_value": 1, "wrong_type": 1, "unknown_alias": 1})
 }
-
-func FuzzSparkplug(f *testing.F) {
-	f.Add([]byte(spark(0, sparkplugtest.Metric("bdSeq", 0, 8, uint64(3)), sparkplugtest.Metric("a", 1, 3, 1), sparkplugtest.Metric("b", 2, 12, "x"))), uint8(0))
-	f.Add([]byte(spark(1, sparkplugtest.Metric("", 1, 0, 1), sparkplugtest.Metric("", 9, 0, nil))), uint8(3))
-	f.Add([]byte(spark(0, sparkplugtest.Structured("a", 1, 16, sparkplugtest.DataSet, sparkplugtest.Table(sparkplugtest.Row(nil, "x", true))), sparkplugtest.Structured("b", 2, 19, sparkplugtest.Template, sparkplugtest.Members(sparkplugtest.Metric("c", 0, 3, 1))),
-		sparkplugtest.Structured("d", 3, 32, sparkplugtest.Bytes, []byte{1, 0, 0, 0, 0x80}), sparkplugtest.Structured("e", 4, 33, sparkplugtest.Bytes, []byte("x\x00y")))), uint8(0))
-	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
-		s, err := New(embeddedConfig(sensor("s", Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := s.brokers["local"].router.Load()
-		r.publish = func(string, []byte) {}
-		kinds := []string{"NBIRTH/n", "DBIRTH/n/d", "NDATA/n", "DDATA/n/d", "DDEATH/n/d", "NDEATH/n"}
-		for range 2 { // what it leaves behind, too
-			s.ingest(r, inlet.Message{Topic: "spBv1.0/g/" + kinds[int(kind)%len(kinds)], Payload: body, At: arrival}, func(b bridge.Batch, _ func(error)) {
-				names := make(map[string]bool)
-				for _, reading := range b.Readings {
-					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
-						t.Errorf("point %q is invalid or comes twice", reading.Point)
-					}
-					names[reading.Point] = true
-				}
-				if len(b.Readings) == 0 || !bridge.ValidDevice(b.Device) {
-					t.Errorf("batch %+v", b)
-				}
-			}, nil)
-		}
-	})
-}
