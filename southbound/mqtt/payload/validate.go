@@ -29,7 +29,7 @@ func (s Settings) Validate() []setting.Problem {
 	if len(s.Points) == 0 {
 		return append(r, s.validateSingle()...)
 	}
-	r.Misplaced(s.Value.how(), " is for a sensor without points, or for one of its points")
+	r.Misplaced(s.how(), " is for a sensor without points, or for one of its points")
 	if s.Points.All() {
 		if s.Format == CSV {
 			r.AddOnKey("points: all is for JSON: CSV has no names", "name the points, with column", "points")
@@ -46,7 +46,7 @@ func (s Settings) Validate() []setting.Problem {
 // describe themselves.
 func (s Settings) ValidateSparkplug() []setting.Problem {
 	var r setting.Problems
-	given := s.Value.how()
+	given := s.how()
 	given["points"], given["time"], given["skip_lines"] = s.Points != nil, s.Time != nil, s.SkipLines != 0
 	r.Misplaced(given, DescribesItself)
 	return r
@@ -73,7 +73,7 @@ func (s Settings) validateSingle() []setting.Problem {
 	if s.Time != nil {
 		r.AddOnKey("a payload of one value has no time", "remove it", "time")
 	}
-	return append(r, s.Value.validate()...)
+	return append(r, s.validate()...)
 }
 
 func (s Settings) validatePoint(name string, p Point) []setting.Problem {

@@ -33,12 +33,14 @@ func TestValidate(t *testing.T) {
 		{Settings{Points: Points{"p": {Path: "x"}}, Format: "csv"}, "points.p.path points.p"},
 		{points(Point{Column: 1}), "points.p.column points.p"},
 		{points(Point{Path: "x", Value: Value{Type: "float32", Enum: map[int64]string{1: "a"}}}), "points.p.enum"},
-		{points(Point{Path: "x", Value: Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}), "points.p.scale"},
+		{points(Point{Path: "x", Value: Value{Scale: &bridge.Decimal{Coef: 2}, Enum: map[int64]string{1: "a"}}}),
+			"points.p.scale"},
 		{points(Point{Path: "x", Value: Value{Enum: map[int64]string{1: "a", 2: "a"}}}), "points.p.enum.2"},
 		{points(Point{Path: "x", Value: Value{TrueWhen: []string{"a"}, FalseWhen: []string{"a"}}}), "points.p.false_when"},
 		{points(Point{Path: "x", Value: Value{Type: "int8", TrueWhen: []string{"a"}}}), "points.p.true_when"},
 		{points(Point{Path: "x", Value: Value{Type: "string", Deadband: &setting.Deadband{Value: 1}}}), "points.p.deadband"},
-		{points(Point{Path: "x", Value: Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}), "points.p.report.as"},
+		{points(Point{Path: "x", Value: Value{Report: &setting.Report{Every: setting.Duration(time.Minute)}}}),
+			"points.p.report.as"},
 	} {
 		var got []string
 		for _, p := range c.settings.Validate() {

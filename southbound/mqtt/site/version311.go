@@ -53,7 +53,7 @@ func (s *Client) use311(ctx context.Context, nc *conn, ingest inlet.Ingest) erro
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	defer client.Disconnect(uint(time.Second / time.Millisecond)) // waits for paho to end
-	defer nc.Close()
+	defer func() { _ = nc.Close() }()
 	defer lost()
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	resumed, err := s.greet311(client)
