@@ -31,6 +31,9 @@ type Source struct {
 	o    Options
 	dial dialFunc
 
+	applying sync.Mutex // one Apply after the other; held while what is remembered is read
+
+	// Nothing is waited for under mu: buses take it.
 	mu      sync.Mutex
 	want    resolved           // guarded by mu
 	devices map[string]*device // guarded by mu; as want has them
@@ -66,8 +69,8 @@ func New(cfg Config, o Options) (*Source, error) {
 }
 
 // Apply changes to cfg while running: devices that are the same keep their
-// timers and connections. It returns at once; the error is that cfg is not
-// valid, and then nothing changes.
+// timers and connections. It waits for the disk that remembers the others, but no
+// bus waits for it; the error is that cfg is not valid, and then nothing changes.
 func (s *Source) Apply(cfg Config) error {
 	for _, p := range cfg.Validate() {
 		if !p.Warning {
@@ -75,18 +78,25 @@ func (s *Source) Apply(cfg Config) error {
 		}
 	}
 	want := resolve(cfg)
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	devices := s.same(want)
+	recalled := make(map[string]learnt)
+	for name := range want.devices {
+		if devices[name] == nil {
+			recalled[name] = recall(s.o.State, name, time.Now())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	devices := make(map[string]*device)
-	for name, spec := range want.devices {
-		old := s.devices[name]
-		if old != nil && old.spec.same(spec) && s.want.buses[spec.bus] == want.buses[spec.bus] {
-			devices[name] = old
-			continue
+	for name, l := range recalled {
+		s.kept[name] = l
+		if unwritten := s.lessons[name]; unwritten.At.After(l.At) {
+			l = unwritten
 		}
+		spec := want.devices[name]
 		d := newDevice(spec, want.buses[spec.bus].cost(spec.pause))
-		s.kept[name] = recall(s.o.State, name, time.Now())
-		d.setLearnt(s.kept[name])
+		d.setLearnt(l)
 		devices[name] = d
 		s.o.Catalogue.Put(info(spec, d.learnt))
 	}
@@ -101,6 +111,20 @@ func (s *Source) Apply(cfg Config) error {
 	default:
 	}
 	return nil
+}
+
+// same returns the devices that stay what they are.
+func (s *Source) same(want resolved) map[string]*device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	devices := make(map[string]*device)
+	for name, spec := range want.devices {
+		old := s.devices[name]
+		if old != nil && old.spec.same(spec) && s.want.buses[spec.bus] == want.buses[spec.bus] {
+			devices[name] = old
+		}
+	}
+	return devices
 }
 
 // info is what the cloud is told of a device.
