@@ -1,10 +1,10 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"time"
 
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // Config is the modbus section of a configuration: lines and the devices on

@@ -1,13 +1,13 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // Deadband is by how much a number must differ from the one delivered last:

@@ -1,11 +1,11 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"math"
 	"slices"
 	"time"
 
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

@@ -2,12 +2,12 @@ package modbus
 
 import (
 	"encoding/hex"
-	"fieldbridge/southbound/modbus/point"
 	"math"
 	"strings"
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 func decimal(t testing.TB, s string) *bridge.Decimal {

@@ -1,12 +1,12 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"slices"
 	"sync"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // device is a device that is polled. Its bus goroutine owns it, but for status.

@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"bytes"
-	"fieldbridge/southbound/modbus/point"
 	"maps"
 	"math"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // placed returns the field of a point as if it were alone in a block.

@@ -1,10 +1,10 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // job is the points of one device with one interval, and the cycle under way.

@@ -1,10 +1,10 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"slices"
 	"time"
 
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

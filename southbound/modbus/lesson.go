@@ -1,12 +1,12 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

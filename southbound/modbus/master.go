@@ -3,7 +3,6 @@ package modbus
 import (
 	"context"
 	"errors"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

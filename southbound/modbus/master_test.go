@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"context"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/point"
 )
 
 func newMaster(t *testing.T, b Bus, o MasterOptions) *Master {

@@ -2,13 +2,13 @@ package modbus
 
 import (
 	"cmp"
-	"fieldbridge/southbound/modbus/point"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

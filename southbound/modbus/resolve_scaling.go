@@ -1,12 +1,12 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"maps"
 	"slices"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // scaling finds how the raw number becomes the value.

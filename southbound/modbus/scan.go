@@ -3,11 +3,11 @@ package modbus
 import (
 	"context"
 	"errors"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"strings"
 	"time"
 
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 

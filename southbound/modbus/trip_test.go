@@ -1,12 +1,12 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // TestTrip: a device that is far away is read in fewer requests, from the next

@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // Validate returns everything that is wrong with c.
