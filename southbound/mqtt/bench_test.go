@@ -1,11 +1,14 @@
 package mqtt
 
 import (
+	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -31,6 +34,57 @@ func BenchmarkIngest(b *testing.B) {
 			m.At = time.Now()
 			for b.Loop() {
 				s.ingest(r, m, func(bridge.Batch, func(error)) {}, nil)
+			}
+		})
+	}
+}
+
+// BenchmarkPublish is a message of a client with a window of 100 through the
+// embedded broker and back to its PUBACK; the client's cost is in it.
+func BenchmarkPublish(b *testing.B) {
+	for _, qos := range []byte{0, 1} {
+		b.Run(fmt.Sprint("qos", qos), func(b *testing.B) {
+			s, err := New(embeddedConfig(anyReading()), Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			t := &testing.T{}
+			stop := run(t, s, func(_ bridge.Batch, safe func(error)) {
+				if safe != nil {
+					safe(nil)
+				}
+			})
+			defer stop()
+			c := rig.Dial(t, address(t, s), 4, "c")
+			const window = 100
+			var buf []byte
+			packet := append([]byte{0x30 | qos<<1, 0}, rig.String("t/north/temperature")...)
+			if qos > 0 {
+				packet = append(packet, 0, 0)
+			}
+			packet = append(packet, "21.53"...)
+			packet[1] = byte(len(packet) - 2)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for sent := 0; sent < b.N; sent += window {
+				buf = buf[:0]
+				for i := range window {
+					if qos > 0 {
+						binary.BigEndian.PutUint16(packet[len(packet)-7:], uint16(i+1))
+					}
+					buf = append(buf, packet...)
+				}
+				if _, err := c.Conn.Write(buf); err != nil {
+					b.Fatal(err)
+				}
+				if qos > 0 {
+					for range window {
+						c.Read()
+					}
+				}
+			}
+			if qos == 0 {
+				c.Silent()
 			}
 		})
 	}
