@@ -8,10 +8,11 @@ import (
 
 // drivers are the third-party modules that only certain packages may know.
 var drivers = map[string][]string{
-	"github.com/goburrow/": {"fieldbridge/southbound/modbus"},
-	"go.yaml.in/yaml":      {"fieldbridge/configs/tree"},
-	"go.etcd.io/bbolt":     {"fieldbridge/store/segment"},
-	"github.com/spf13/":    {"fieldbridge/cmd"},
+	"github.com/goburrow/":               {"fieldbridge/southbound/modbus"},
+	"go.yaml.in/yaml":                    {"fieldbridge/configs/tree"},
+	"go.etcd.io/bbolt":                   {"fieldbridge/store/segment"},
+	"github.com/klauspost/compress/zstd": {"fieldbridge/store/block"},
+	"github.com/spf13/":                  {"fieldbridge/cmd"},
 	"github.com/eclipse/paho": {"fieldbridge/southbound/mqtt/site", "fieldbridge/southbound/mqtt/mqtttest",
 		"fieldbridge/northbound/awsiot/uplink", "fieldbridge/northbound/awsiot/identity"},
 	"github.com/tidwall/gjson":   {"fieldbridge/southbound/mqtt/payload"},

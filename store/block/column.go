@@ -31,6 +31,7 @@ func (e *Encoder) putColumn(values []bridge.Value) {
 			runs++
 		}
 	}
+	// A column mostly is one run: a point keeps its type, and is good for long.
 	e.uint(uint64(runs))
 	for i := 0; i < len(values); {
 		j := i + 1
@@ -74,6 +75,7 @@ func (e *Encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 			e.putFloatBits(k, values)
 		}
 	case bridge.KindString:
+		// A text mostly is the one before: then it costs a byte.
 		previous := ""
 		for i := range values {
 			if values[i].Kind() != k {

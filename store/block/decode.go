@@ -163,6 +163,8 @@ func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
 		}
 		shapes[i] = decodedShape{names[device], set}
 	}
+	// Each batch has at least a byte in the table: a header that promises more than
+	// there is gets no memory.
 	n := int(h.Count.Batches)
 	if n > len(r.b) {
 		r.Fail()
@@ -185,6 +187,8 @@ func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
 		r.Fail()
 		return nil, nil
 	}
+	// One piece of memory for all readings: they are handed out and forgotten
+	// together.
 	slab := make([]bridge.Reading, readings)
 	for s := range shapes {
 		points := sets[shapes[s].set]
@@ -260,7 +264,7 @@ func (r *Reader) batches(h *Header, entries []bridge.Entry) []int64 {
 
 // column reads the values of one point into the batches that have it.
 func (r *Reader) column(entries []bridge.Entry, batches []int, point int, name string) {
-	var of [len(columnKinds)][]int
+	var of [len(columnKinds)][]int // the batches with a value of each kind, in order
 	next := 0
 	for range r.Length() {
 		k, n := r.byte(), r.Uint()

@@ -17,10 +17,20 @@ type Numbered struct {
 	Mono     int64 // run time of the run when it was appended, ms
 }
 
+// The payload of a block has, in this order: the names of devices and points as
+// they first come; the sets of points that batches have, as numbers of names; the
+// shapes, each a device and a set; the table of batches, a column of each of its
+// fields; and the values, a column for each point of each set.
+//
+// A device mostly sends the same points each time, so there are about as many
+// shapes as devices, and a batch is told by one small number. A column holds the
+// values of one point of all batches with its set, those of one device together:
+// what resembles one another stands side by side, which is what makes them small.
+
 // Encoder makes blocks. It keeps its buffers from block to block; one goroutine
 // uses it.
 type Encoder struct {
-	zstd   *zstd.Encoder // made when first needed
+	zstd   *zstd.Encoder // made when first needed: a gateway whose cloud answers writes nothing
 	raw    []byte
 	out    []byte
 	values []bridge.Value // of one column
@@ -143,6 +153,7 @@ func (e *Encoder) shapeOf(b *bridge.Batch) int {
 		return s
 	}
 	device := e.name(b.Device)
+	// A set is known by the numbers of its names, in order.
 	e.key = e.key[:0]
 	for i := range b.Readings {
 		e.key = binary.AppendUvarint(e.key, uint64(e.name(b.Readings[i].Point)))
@@ -212,6 +223,7 @@ func (e *Encoder) putBatches(first bridge.Position, batches []Numbered) {
 	for _, s := range e.order {
 		e.uint(uint64(s))
 	}
+	// Positions leave gaps only where batches were done before they were written.
 	expected := first
 	for i := range batches {
 		e.uint(uint64(batches[i].Position - expected))
@@ -230,6 +242,8 @@ func (e *Encoder) putBatches(first bridge.Position, batches []Numbered) {
 		e.int(at - previous)
 		previous = at
 	}
+	// The run time goes with the wall clock: their difference is nearly constant, and
+	// where it jumps the clock was set.
 	previous = 0
 	for i := range batches {
 		offset := batches[i].At.UnixMilli() - batches[i].Mono

@@ -95,6 +95,10 @@ func (b *Books) FindDamaged(n bridge.Count) {
 	b.ledger.Damaged = b.ledger.Damaged.Add(n)
 }
 
+// The methods below say what happened to batches. Each keeps the account in balance
+// by itself: what leaves one side enters the other, with as many batches and
+// readings. Whether a batch may go that way is for the caller to know.
+
 // Ack accounts for a batch that the cloud has acknowledged.
 func (b *Books) Ack(p bridge.Position, n bridge.Count) {
 	b.settle(p, n)
@@ -143,7 +147,8 @@ func (b *Books) miss(gaps []Span, n bridge.Count, cause string, since, until int
 		width += uint64(g.To - g.From)
 	}
 	for i, g := range gaps {
-		// The readings of one gap are not known by themselves, their sum is.
+		// Tombstones are of one run each, and the backlog is told apart, so a gap may
+		// have become several. The readings of one gap are not known by themselves, their sum is.
 		share := left
 		if i < len(gaps)-1 {
 			w := uint64(g.To - g.From)

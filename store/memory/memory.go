@@ -205,6 +205,9 @@ func (m *Memory) Collect(batches []block.Numbered, from, upTo bridge.Position, m
 // for it. It reports false if the batch was done meanwhile. Batches are committed
 // in their order, and [Memory.Trim] comes after the last: then the claims of those
 // that are held count for the disk.
+//
+// The place of a batch in the ring is free at once; what it was claimed by stays
+// known by its position alone.
 func (m *Memory) Commit(p bridge.Position) (safe func(error), ok bool) {
 	if p < m.ring.base {
 		return nil, false
@@ -240,7 +243,8 @@ func (m *Memory) give(p bridge.Position, g *Given) {
 }
 
 // Shed takes the oldest batches out that nobody holds, until the memory costs no
-// more than most bytes.
+// more than most bytes. It is called for each batch that comes while there are too
+// many, so it remembers how far it has looked.
 func (m *Memory) Shed(most uint64) (g Given) {
 	for p := max(m.shedFrom, m.ring.base); p < m.ring.end() && Cost(m.pending) > most; p++ {
 		m.shedFrom = p + 1
