@@ -1,7 +1,10 @@
 package mqtt
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,5 +101,53 @@ func TestApplyWhilePublishing(t *testing.T) {
 		s.Seen()
 		s.Health()
 		metric(s, "fieldbridge_mqtt_messages_total")
+	}
+}
+
+// A broker that can't stop, since the disk with its certificate blocks, holds up
+// Apply alone: what is asked of the source meanwhile is answered, and the other
+// broker goes on.
+func TestApplyOnBlockedDisk(t *testing.T) {
+	certificate := setting.Path(filepath.Join(t.TempDir(), "cert.pem"))
+	if err := syscall.Mkfifo(string(certificate), 0o600); err != nil { // blocks who opens it to read
+		t.Fatal(err)
+	}
+	cfg := embeddedConfig(anyReading())
+	cfg.Brokers["blocked"] = inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: certificate, PrivateKey: "k"}}
+	r := newRecorder()
+	s := start(t, cfg, Options{}, r.emit)
+	c := rig.Dial(t, address(t, s), 4, "c")
+	// It can be opened to write only while somebody reads, and is not read to its end
+	// before it is closed.
+	w, err := os.OpenFile(string(certificate), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := make(chan error, 1)
+	go func() { applied <- s.Apply(embeddedConfig(anyReading())) }()
+	rig.Until(t, "the broker is to stop", func() bool {
+		names, _, _ := s.snapshot()
+		return len(names) == 1
+	})
+	for i := range uint16(5) {
+		begin := time.Now()
+		c.Publish(2, i+1, "t/a/p", "1")
+		c.Expect(0x40, i+1)
+		s.Health()
+		s.Devices()
+		s.Seen()
+		metric(s, "fieldbridge_mqtt_messages_total")
+		if waited := time.Since(begin); waited > time.Second {
+			t.Errorf("the others waited %v", waited)
+		}
+	}
+	select {
+	case err := <-applied:
+		t.Errorf("Apply has returned before the broker has stopped: %v", err)
+	default:
+	}
+	_ = w.Close()
+	if err := <-applied; err != nil {
+		t.Error(err)
 	}
 }

@@ -161,15 +161,3 @@ func metric(s *Source, name string) float64 {
 	})
 	return sum
 }
-
-// The tests of site brokers name them so.
-var (
-	until     = rig.Until
-	need      = rig.Need
-	mosquitto = rig.Mosquitto
-	same      = rig.Same
-	file      = rig.File
-	dialRaw   = rig.Dial
-)
-
-const patience = rig.Patience

@@ -24,12 +24,12 @@ func siteConfig(b inlet.Broker, sensors ...Sensor) Config {
 
 func connected(t *testing.T, s *Source) {
 	t.Helper()
-	until(t, "connected to the site broker", func() bool { return metric(s, "fieldbridge_mqtt_connected") == 1 })
+	rig.Until(t, "connected to the site broker", func() bool { return metric(s, "fieldbridge_mqtt_connected") == 1 })
 }
 
 func TestSite(t *testing.T) {
 	b := rig.StartMosquitto(t)
-	mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-r", "-t", "w/old/p", "-m", "1")
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-r", "-t", "w/old/p", "-m", "1")
 	r := newRecorder()
 	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + b.Addr}, Sensor{Topic: "w/{device}/{point}"})
 	s, err := New(cfg, Options{Gateway: "g"})
@@ -38,26 +38,26 @@ func TestSite(t *testing.T) {
 	}
 	stop := run(t, s, r.emit)
 	connected(t, s)
-	same(t, "retained", values(r.wait(t, 1)), []string{"old.p=1"}) // the subscription is new
+	rig.Same(t, "retained", values(r.wait(t, 1)), []string{"old.p=1"}) // the subscription is new
 	for _, qos := range []string{"0", "1", "2"} {
-		mosquitto(t, "mosquitto_pub", b.Addr, "-q", qos, "-t", "w/a/p", "-m", qos)
+		rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", qos, "-t", "w/a/p", "-m", qos)
 	}
-	same(t, "readings", values(r.wait(t, 4)[1:]), []string{"a.p=0", "a.p=1", "a.p=2"})
+	rig.Same(t, "readings", values(r.wait(t, 4)[1:]), []string{"a.p=0", "a.p=1", "a.p=2"})
 
 	// What is published while the gateway is away comes when it is back, and
 	// what is retained does not come again.
 	stop()
-	mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "5")
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "5")
 	stop = run(t, s, r.emit)
-	same(t, "readings", values(r.wait(t, 5)[4:]), []string{"a.p=5"})
+	rig.Same(t, "readings", values(r.wait(t, 5)[4:]), []string{"a.p=5"})
 
 	// The broker is restarted.
 	b.Stop()
-	until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
+	rig.Until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
 	b.Start()
 	connected(t, s)
-	mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "6")
-	until(t, "the last reading", func() bool { // the one before may come again: its PUBACK was on the way
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "6")
+	rig.Until(t, "the last reading", func() bool { // the one before may come again: its PUBACK was on the way
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return values(r.batches[len(r.batches)-1:])[0] == "a.p=6"
@@ -90,8 +90,10 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 	if err := s.Apply(config("b/{device}/{point}", "c/{device}/{point}")); err != nil {
 		t.Fatal(err)
 	}
-	publish := func(topic string) { mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", topic+"/d/p", "-m", "1") }
-	until(t, "the new subscription", func() bool {
+	publish := func(topic string) {
+		rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", topic+"/d/p", "-m", "1")
+	}
+	rig.Until(t, "the new subscription", func() bool {
 		publish("b")
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -110,7 +112,7 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 	publish("a")
 	publish("b")
 	publish("c")
-	until(t, "the last message", func() bool { return metric(s, "fieldbridge_mqtt_messages_total") > 0 })
+	rig.Until(t, "the last message", func() bool { return metric(s, "fieldbridge_mqtt_messages_total") > 0 })
 	if got := metric(s, "fieldbridge_mqtt_unmatched_total"); got != 0 {
 		t.Errorf("%v messages (of %v) came under a subscription that nobody wants", got, received)
 	}
@@ -119,14 +121,14 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 func TestSitePassword(t *testing.T) {
 	dir := t.TempDir()
 	passwords, secret := filepath.Join(dir, "passwords"), filepath.Join(dir, "secret")
-	create := exec.Command(need(t, "mosquitto_passwd"), "-b", "-c", passwords, "bridge", "s3cret")
+	create := exec.Command(rig.Need(t, "mosquitto_passwd"), "-b", "-c", passwords, "bridge", "s3cret")
 	if out, err := create.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	b := rig.StartMosquitto(t, "password_file "+passwords, "allow_anonymous false")
 	broker := inlet.Broker{URL: "mqtt://" + b.Addr, Username: "bridge", PasswordFile: "missing"}
 	s := start(t, siteConfig(broker, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
-	until(t, "the refusal", func() bool {
+	rig.Until(t, "the refusal", func() bool {
 		h := s.Health()
 		return len(h) == 1 && strings.Contains(h[0].Text, "username and password_file") &&
 			strings.Contains(h[0].Text, "no such file")
@@ -150,12 +152,12 @@ func TestSiteTakenOver(t *testing.T) {
 	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + addr, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"})
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
-	until(t, "the explanation", func() bool {
+	rig.Until(t, "the explanation", func() bool {
 		h := s.Health()
 		if len(h) == 0 {
 			// Connected. What we send while the other comes makes TCP throw away
 			// what the broker said, so one time may not be enough.
-			dialRaw(t, addr, 5, "same")
+			rig.Dial(t, addr, 5, "same")
 		}
 		return len(h) == 1 && strings.Contains(h[0].Text, "give each gateway its own client_id")
 	})

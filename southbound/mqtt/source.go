@@ -37,8 +37,9 @@ type Source struct {
 
 	rulesChanged chan struct{} // receives a value for watch
 
-	applying sync.Mutex // one Apply at a time
+	applying sync.Mutex // one Apply at a time; held while brokers stop
 
+	// Under mu nothing waits: brokers are made, started and told to stop, no more.
 	mu      sync.Mutex
 	rules   []*rule         // guarded by mu; in order
 	brokers map[string]*way // guarded by mu
@@ -127,7 +128,8 @@ func (s *Source) startLocked(b *way) {
 // Apply changes the configuration of a source, whether it runs or not. Brokers
 // that did not change keep their connections, and all rules are replaced at
 // once. On an error, the first of those that Validate reports, nothing changes.
-// It waits for changed brokers to stop, a second at most.
+// It waits for changed brokers to stop: a second at most, unless the disk blocks
+// that one of them reads its certificate from. Nothing else waits with it.
 func (s *Source) Apply(cfg Config) error {
 	if err := setting.FirstError(cfg.Validate()); err != nil {
 		return err

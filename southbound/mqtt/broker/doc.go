@@ -12,8 +12,11 @@
 // It is the only room that knows mochi. What it assumes of mochi's insides is
 // stated and tested in assumptions_test.go.
 //
-// Its locks, in the order in which they may be taken: a connection's mu, then
-// repeats.mu or flusher.mu. Broker.mu and a port's mu are taken alone. Nothing is
-// read, written, dialled, slept or called back under any of them, but for the
-// flusher's write, which does not wait, and the closing of a connection.
+// Its locks, in the order in which they may be taken: mochi's of a client, under
+// which it calls Write; a connection's mu; then repeats.mu, flusher.mu or mochi's
+// of the messages in flight. Broker.mu and a port's mu are taken alone. Under none
+// of them is a file read, a line logged, a callback called or the network waited
+// for: the flusher's write does not wait, nor does the closing of a connection.
+// Who waits for the disk is the client whose password is read, and at most one
+// handshake that looks at the certificate.
 package broker

@@ -64,7 +64,7 @@ func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
 	p.set(l)
 	defer p.set(nil)
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
-	defer l.Close()
+	defer func() { _ = l.Close() }() // fails if ctx has ended: it is closed then
 	return e.accept(ctx, l, secure)
 }
 
