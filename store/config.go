@@ -93,14 +93,16 @@ func (c Config) Validate() []setting.Problem {
 		add("max_age", "readings would be dropped after "+c.MaxAge.String(), "use 1m or more, or 0s to keep them for ever")
 	}
 	if c.CommitEvery.D() > mostCommitEvery {
-		add("commit_every", "a power cut could take "+c.CommitEvery.String()+" of readings", "use 10m or less; 3s is the default")
+		add("commit_every", "a power cut could take "+c.CommitEvery.String()+" of readings",
+			"use 10m or less; 3s is the default")
 	}
 	switch s := c.SegmentSize; {
 	case s == 0:
 	case s < leastSegmentSize || s > mostSegmentSize:
 		add("segment_size", s.String()+" is out of range", "use 1MiB to 1GiB; 32MiB is the default")
 	case s > c.MaxSize/segmentsInSize && c.MaxSize >= leastMaxSize:
-		add("segment_size", "it is more than an eighth of max_size", fmt.Sprintf("use %d or less, or leave it out", c.MaxSize/segmentsInSize))
+		add("segment_size", "it is more than an eighth of max_size",
+			fmt.Sprintf("use %d or less, or leave it out", c.MaxSize/segmentsInSize))
 	}
 	return problems
 }

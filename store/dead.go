@@ -129,8 +129,8 @@ type letterWriter struct {
 // add takes a letter for the next flush.
 func (w *letterWriter) add(e *bridge.Entry, cause string) error {
 	l := w.l
-	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.l.k.uptime(), Before: l.shelf.Total(),
-		Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
+	h := block.Header{Run: e.Run, Seq: e.Seq, Wall: time.Now().UnixMilli(), Uptime: w.l.k.uptime(),
+		Before: l.shelf.Total(), Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
 	number := l.next()
 	if n := len(w.some); n > 0 {
 		last := &w.some[n-1].header
@@ -192,7 +192,8 @@ func (l *letters) openLetters() {
 			lost = folder.Surplus(lost, m.Gone)
 		}
 		if a.Last >= l.from && lost.Batches > 0 {
-			l.k.log.Error("a segment of dead letters is gone", "file", folder.SegmentPath(l.shelf.Dir, a.First), "batches", lost.Batches)
+			l.k.log.Error("a segment of dead letters is gone",
+				"file", folder.SegmentPath(l.shelf.Dir, a.First), "batches", lost.Batches)
 			l.k.books.FindDamaged(lost)
 		}
 	}

@@ -14,7 +14,9 @@ import (
 // readLetters calls visit with the letters from number p on of one segment, until
 // it wants no more, and returns the segment and where to go on; 0 at the end. A
 // segment that is damaged is repaired first.
-func (l *letters) readLetters(p bridge.Position, visit func(folder.DeadLetter) (more bool, err error)) (*folder.Stored, bridge.Position, error) {
+func (l *letters) readLetters(
+	p bridge.Position, visit func(folder.DeadLetter) (more bool, err error),
+) (*folder.Stored, bridge.Position, error) {
 	for {
 		s := l.shelf.From(p)
 		if s == nil {
@@ -36,7 +38,9 @@ func (l *letters) readLetters(p bridge.Position, visit func(folder.DeadLetter) (
 
 // readSegment calls visit with the letters of a segment from number p on, and
 // returns where to go on. If it finds the segment damaged, it says so in it.
-func (l *letters) readSegment(s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error)) (bridge.Position, error) {
+func (l *letters) readSegment(
+	s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error),
+) (bridge.Position, error) {
 	file := s.File
 	if file == nil {
 		if s.Suspect != nil {

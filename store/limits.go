@@ -30,7 +30,7 @@ type limits struct {
 	noSpace int   // writes in a row that failed for want of space
 	asked   int64 // when tight was found; ns since the start of the run
 	credit  int64 // bytes that dropped segments gave, to be written while it is tight
-	hopeful int64 // since when it is no longer full, as far as is known, under drop-newest; ns since the start of the run, or 0
+	hopeful int64 // since when it seems no longer full, under drop-newest; ns since the start of the run, or 0
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
 }
 

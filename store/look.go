@@ -41,8 +41,10 @@ type Status struct {
 func (q *Queue) Status() Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
-		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments), Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
+	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(),
+		Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
+		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments),
+		Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
 	for i, seg := range q.shelf.Segments {
 		s.Bytes += seg.Bytes
 		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
@@ -103,7 +105,8 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	counter := func(name, help string, v uint64) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v)})
 	}
-	gauge("fieldbridge_queue_backlog_readings", "Waiting readings queued before the current connection.", float64(backlog.Readings))
+	gauge("fieldbridge_queue_backlog_readings", "Waiting readings queued before the current connection.",
+		float64(backlog.Readings))
 	gauge("fieldbridge_queue_memory_readings", "Waiting readings that are not on disk.", float64(pending.Readings))
 	gauge("fieldbridge_queue_segments", "Segment files.", float64(segments))
 	gauge("fieldbridge_queue_disk_bytes", "Disk space of the segment files.", float64(bytes))
@@ -113,16 +116,19 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	}
 	gauge("fieldbridge_queue_writable", "1 if the last write to the disk succeeded.", writable)
 	counter("fieldbridge_queue_data_blocks_total", "Blocks of readings written to the disk.", st.commits)
-	counter("fieldbridge_queue_commits_total", "What was made durable: blocks, records of acknowledgements, the index.", st.commits+st.records+st.indexes)
+	counter("fieldbridge_queue_commits_total", "What was made durable: blocks, records of acknowledgements, the index.",
+		st.commits+st.records+st.indexes)
 	counter("fieldbridge_queue_committed_readings_total", "Readings committed to the disk.", st.blockReadings)
 	counter("fieldbridge_queue_committed_bytes_total", "Bytes of the blocks committed.", st.blockBytes)
 	counter("fieldbridge_queue_ack_records_total", "Records of acknowledgements written.", st.records)
 	counter("fieldbridge_queue_syncs_total", "Syncs of files of the queue.", st.syncs)
 	counter("fieldbridge_queue_written_bytes_total", "Bytes written to the disk, in whole pages.", st.bytes)
 	counter("fieldbridge_queue_quarantined_files_total", "Damaged files set aside.", st.quarantined)
-	counter("fieldbridge_queue_refused_batches_total", "Batches of waiting sensors refused because the queue was full.", st.refused)
+	counter("fieldbridge_queue_refused_batches_total", "Batches of waiting sensors refused because the queue was full.",
+		st.refused)
 	yearly := float64(st.bytes) / max(time.Since(q.started).Hours(), 0.1) * 24 * 365
-	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.", yearly)
+	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.",
+		yearly)
 }
 
 // unixMilli returns ms as a time in UTC.
@@ -133,7 +139,9 @@ func (q *Queue) Inspect() folder.Report {
 	size := folder.Size(q.shelf.Dir)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := folder.Report{Dir: q.shelf.Dir, Bytes: size, Waiting: q.books.Ledger().Waiting, Dead: q.books.Ledger().Dead, MaxSize: int64(q.cfg.Load().MaxSize)}
+	l := q.books.Ledger()
+	r := folder.Report{Dir: q.shelf.Dir, Bytes: size, Waiting: l.Waiting, Dead: l.Dead,
+		MaxSize: int64(q.cfg.Load().MaxSize)}
 	r.Fill(q.shelf.Segments, &q.books.Index, q.uptime())
 	return r
 }
@@ -200,7 +208,9 @@ func (q *Queue) verifySegment(s *folder.Stored) error {
 // Entries calls visit with the waiting batches on disk, the oldest first, a
 // block at a time; commit before, to have all. It claims nothing and does not
 // disturb delivery.
-func (q *Queue) Entries(ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error) (folder.Exported, error) {
+func (q *Queue) Entries(
+	ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error,
+) (folder.Exported, error) {
 	x := folder.Exported{Run: q.run}
 	err := q.eachBlock(ctx, 1, block.MaxPosition, &x, func(entries []bridge.Entry) error {
 		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) })
@@ -214,7 +224,8 @@ func (q *Queue) Entries(ctx context.Context, f folder.Filter, visit func([]bridg
 
 // ErrRestarted is why [Queue.Forget] refuses what was exported before the
 // gateway was started: what is done of it is not known for sure any more.
-var ErrRestarted = errors.New("the gateway was started or stopped since the export: nothing is forgotten, export once more")
+var ErrRestarted = errors.New("the gateway was started or stopped since the export: nothing is forgotten, " +
+	"export once more")
 
 // Forget makes batches done that were exported with the same filter, instead of
 // being sent: dropped, with a tombstone that says forgotten. What the cloud got
@@ -227,7 +238,9 @@ func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) 
 	}
 	for _, r := range x.Ranges {
 		err := q.eachBlock(ctx, r.From, r.To, &folder.Exported{}, func(entries []bridge.Entry) error {
-			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) || !x.Has(e.Position) })))
+			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool {
+				return !f.Allows(&e) || !x.Has(e.Position)
+			})))
 			return nil
 		})
 		if err != nil {
@@ -239,7 +252,9 @@ func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) 
 
 // eachBlock calls visit with the waiting batches of each block on disk that has
 // some of from <= p < to, and notes in x what it has read.
-func (q *Queue) eachBlock(ctx context.Context, from, to bridge.Position, x *folder.Exported, visit func([]bridge.Entry) error) error {
+func (q *Queue) eachBlock(
+	ctx context.Context, from, to bridge.Position, x *folder.Exported, visit func([]bridge.Entry) error,
+) error {
 	var decoder block.Decoder
 	for p := from; p < to; {
 		if err := ctx.Err(); err != nil {

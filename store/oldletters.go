@@ -60,7 +60,8 @@ func (l *letters) turnOver(now bool) error {
 	}
 	if err := l.turn(); err != nil {
 		old.at = l.k.now() + int64(oldEvery)
-		l.k.log.Error("the dead letters of an older release cannot be turned over now, trying again", "file", old.path, "err", err)
+		l.k.log.Error("the dead letters of an older release cannot be turned over now, trying again",
+			"file", old.path, "err", err)
 		return fmt.Errorf("turn over dead letters: %w", err)
 	}
 	old.path = ""

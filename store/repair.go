@@ -350,7 +350,8 @@ func (k *keeper) missSegments(missing []block.Account, acks *books.Record) {
 		if len(gaps) == 0 || lost.Batches == 0 || lost.Batches > m.Written.Batches {
 			continue
 		}
-		k.log.Error("a segment of the queue is gone", "file", folder.SegmentPath(k.shelf.Dir, m.First), "readings", lost.Readings)
+		k.log.Error("a segment of the queue is gone",
+			"file", folder.SegmentPath(k.shelf.Dir, m.First), "readings", lost.Readings)
 		k.books.Find(lost)
 		k.damageLocked(gaps, lost, m.Oldest, m.Newest)
 	}

@@ -36,7 +36,8 @@ func (k *keeper) openAcks() books.Record {
 	a, r, err := folder.OpenAcks(path)
 	if err != nil {
 		a.Abandon()
-		k.quarantine(path, fmt.Errorf("the record of acknowledgements is damaged, what was acknowledged is sent again: %w", err))
+		k.quarantine(path, fmt.Errorf(
+			"the record of acknowledgements is damaged, what was acknowledged is sent again: %w", err))
 	}
 	k.acks = a
 	k.books.Done = r.Done

@@ -194,7 +194,8 @@ func (f *File) Check(known *block.Account) error {
 	}
 	a, err := f.Survey(known.First, limit)
 	if err == nil && known.Last != 0 && (a.Written != known.Written || a.Last != known.Last) {
-		err = Damaged("it has %d batches up to %d instead of %d up to %d", a.Written.Batches, a.Last, known.Written.Batches, known.Last)
+		err = Damaged("it has %d batches up to %d instead of %d up to %d",
+			a.Written.Batches, a.Last, known.Written.Batches, known.Last)
 	}
 	return err
 }

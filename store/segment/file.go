@@ -112,7 +112,8 @@ func open(path string, size int64, write bool) (f *File, err error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum),
+		errors.Is(err, bolterrors.ErrVersionMismatch):
 		err = &damageError{err}
 	}
 	f.Close()

@@ -85,7 +85,8 @@ func readMetas(f io.ReaderAt, size int64) (newest meta, used int64, err error) {
 		case u32(b[:], metaPageSize) != PageSize:
 			return newest, 0, Damaged("its pages have %d bytes", u32(b[:], metaPageSize))
 		}
-		m := meta{root: u64(b[:], metaRoot), freelist: u64(b[:], metaFreelist), high: u64(b[:], metaHigh), tx: u64(b[:], metaTxID)}
+		m := meta{root: u64(b[:], metaRoot), freelist: u64(b[:], metaFreelist),
+			high: u64(b[:], metaHigh), tx: u64(b[:], metaTxID)}
 		if m.high > 1<<32 || m.root >= m.high || m.freelist >= m.high {
 			return newest, 0, Damaged("meta page %d makes no sense", i)
 		}
@@ -207,7 +208,8 @@ func (c *checker) tree(id uint64, from, to []byte, depth int) error {
 type keyOrder struct{ before, from, to []byte }
 
 func (o *keyOrder) next(k []byte) error {
-	if o.before != nil && string(o.before) >= string(k) || o.from != nil && string(k) < string(o.from) || o.to != nil && string(k) >= string(o.to) {
+	if o.before != nil && string(o.before) >= string(k) || o.from != nil && string(k) < string(o.from) ||
+		o.to != nil && string(k) >= string(o.to) {
 		return Damaged("key %x is out of order", k)
 	}
 	o.before = k
