@@ -173,7 +173,7 @@ func TestCommandOutcomes(t *testing.T) {
 			{"unknown key", given("8", setSetpoint+`,"force":true`), nil, 0, "refused", "force", 0},
 			{"unknown action", given("9", `,"action":"reboot"`), nil, 0, "refused", "not known", 0},
 			{"value of no kind", given("10", `,"device":"d","point":"p","value":[1]`), nil, 0, "refused",
-				"no number, bool or text", 0},
+				"not a number, bool or text", 0},
 			{"too long", given("11", `,"device":"`+strings.Repeat("x", 9000)+`"`), nil, 0, "refused", "are allowed", 0},
 		}
 		for _, tt := range tests {

@@ -47,7 +47,7 @@ func TestReadAndInterval(t *testing.T) {
 			{`,"action":"interval","device":"d","every":"1d","for":"1d"`, nil, errors.New("the bus was stopped"),
 				map[string]any{"outcome": "failed", "text": "the bus was stopped"}, "d 24h0m0s 24h0m0s"},
 			{`,"action":"interval","device":"d","every":5`, nil, nil, map[string]any{"outcome": "refused",
-				"text": `not a command: 5 is no length of time: write it as "200ms" or "10m"`}, ""},
+				"text": `not a command: 5 is not a length of time: write it as "200ms" or "10m"`}, ""},
 			{`,"action":"interval"`, nil, nil, map[string]any{"outcome": "refused",
 				"text": "interval needs device, and every and for unless it is to be the usual again"}, ""},
 			{`,"action":"write","device":"d","point":"p","value":1`, nil, nil, map[string]any{"outcome": "refused",

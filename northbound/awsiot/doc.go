@@ -1,5 +1,5 @@
 // Package awsiot is the way to AWS IoT Core: a [bridge.Sink] that keeps one
-// session after another, and tells on the status topic what is no reading.
+// session after another, and tells on the status topic what is not a reading.
 //
 // A message counts as delivered only when the cloud has acknowledged it (PUBACK
 // reason below 0x80). The limits of AWS IoT Core (message and packet size, topics,

@@ -75,10 +75,10 @@ func (s *Settings) Validate(gateway string, labels map[string]string) setting.Fo
 	}
 	setting.Between(&found, int64(s.MaxMessage), leastMessage, MaxBytes, "max_message")
 	if s.Format != Rows && s.Format != Columns && s.Format != Flat {
-		found.Add(fmt.Sprintf("%q is no format", s.Format), "use rows, columns or flat", "format")
+		found.Add(fmt.Sprintf("the format %q is not known", s.Format), "use rows, columns or flat", "format")
 	}
 	if s.Order != LiveFirst && s.Order != OldestFirst {
-		found.Add(fmt.Sprintf("%q is no order", s.Order), "use live-first or oldest-first", "order")
+		found.Add(fmt.Sprintf("the order %q is not known", s.Order), "use live-first or oldest-first", "order")
 	}
 	found.Within(s.Linger, 0, time.Hour, "linger")
 	return found

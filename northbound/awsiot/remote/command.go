@@ -58,7 +58,7 @@ func (s *span) UnmarshalJSON(text []byte) error {
 	if string(text) == "0" {
 		word = "0"
 	} else if err := json.Unmarshal(text, &word); err != nil {
-		return fmt.Errorf(`%s is no length of time: write it as "200ms" or "10m"`, text)
+		return fmt.Errorf(`%s is not a length of time: write it as "200ms" or "10m"`, text)
 	}
 	return (*setting.Duration)(s).UnmarshalText([]byte(word))
 }
@@ -169,5 +169,5 @@ func commandValue(raw json.RawMessage) (bridge.Value, error) {
 			return bridge.Float64(f), nil
 		}
 	}
-	return bridge.Value{}, fmt.Errorf("%s is no number, bool or text", raw)
+	return bridge.Value{}, fmt.Errorf("%s is not a number, bool or text", raw)
 }

@@ -21,7 +21,7 @@ func splitEndpoint(endpoint string) (host, port string, err error) {
 	}
 	if strings.Contains(endpoint, ":") {
 		if host, port, err = net.SplitHostPort(endpoint); err != nil {
-			return "", "", fmt.Errorf("the endpoint %q is no host:port", endpoint)
+			return "", "", fmt.Errorf("the endpoint %q is not host:port", endpoint)
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
@@ -21,7 +22,7 @@ import (
 func parseProxy(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
-		return nil, fmt.Errorf("the proxy %q is no URL like http://host:3128", text)
+		return nil, fmt.Errorf("the proxy %q is not a URL like http://host:3128", text)
 	}
 	port := map[string]string{"http": "3128", "socks5": "1080"}[u.Scheme]
 	if port == "" {
@@ -112,6 +113,8 @@ func throughSOCKS(p *url.URL, dial dialer) dialer {
 			return conn, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case errors.Is(err, os.ErrDeadlineExceeded): // the library's read ends a little before the context
+			return nil, context.DeadlineExceeded
 		case forward.err != nil:
 			return nil, fmt.Errorf("proxy %s: %w", p.Host, forward.err)
 		}

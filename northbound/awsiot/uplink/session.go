@@ -167,7 +167,7 @@ func (s *Session) Publish(m bridge.Message, done func(error)) {
 	})
 }
 
-// Send sends a message that is no reading: done gets its outcome, nil only after a
+// Send sends a message that is not a reading: done gets its outcome, nil only after a
 // PUBACK below 0x80, at the latest when the connection ends. correlation is that
 // of the request that it answers, nil for none.
 func (s *Session) Send(m *bridge.Message, correlation []byte, done func(error)) {
