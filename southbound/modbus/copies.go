@@ -48,24 +48,3 @@ func (f *finder) repeated(r *point.Field, p Point, c point.Copy) {
 		r.Address += (int(c.Block) - 1) * stride
 	}
 }
-
-// present returns those of fields that the device has as far as is known: copies
-// for which its models have no block, and those of models that it has not so
-// often, are not there.
-func (l learnt) present(fields []*point.Field) []*point.Field {
-	here := make([]*point.Field, 0, len(fields))
-	for _, f := range fields {
-		if f.Models == nil {
-			here = append(here, f)
-			continue
-		}
-		model, ok := l.find(f.Models, int(f.Instance))
-		switch {
-		case !ok && !f.First():
-		case ok && f.Block > 0 && f.End() > 2+model.Length:
-		default:
-			here = append(here, f)
-		}
-	}
-	return here
-}

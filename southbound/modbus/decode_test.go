@@ -198,7 +198,7 @@ func manyPoints(n int) map[string]Point {
 
 func BenchmarkDecodeBlock(b *testing.B) {
 	fields, _ := resolveFields(testDevice("", 1, manyPoints(124)))
-	blk := blocks(fields, limits{words: 125, bits: 2000, gap: -1}, cost{request: 1e9})[0]
+	blk := &block{planned: blocks(fields, limits{words: 125, bits: 2000, gap: -1}, cost{request: 1e9})[0]}
 	d := &device{}
 	j := newJob(d, 1e9, 1e9, fields)
 	j.plan()

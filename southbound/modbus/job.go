@@ -54,27 +54,15 @@ func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
 	return j
 }
 
-// plan makes the blocks. Points that can't be read without touching what the
-// device refuses are left out.
+// plan makes the blocks.
 func (j *job) plan() {
 	j.stale = false
-	l := j.device.learnt.limits(j.device.spec.limits)
-	var readable []*point.Field
-	fields, lost := j.device.learnt.placed(j.fields)
-	j.lost = lost
-	for _, f := range fields {
-		most := l.words
-		if f.Table.Bits() {
-			most = l.bits
-		}
-		if r := f.Reach(); l.hole(f.Table, r) || r.End-r.First > most {
-			j.lost = append(j.lost, f.Name)
-		} else {
-			readable = append(readable, f)
-		}
+	laid := j.device.learnt.lay(j.fields, j.device.spec.limits, j.device.price())
+	j.lost, j.points = laid.lost, laid.points
+	j.blocks = make([]*block, len(laid.blocks))
+	for i, b := range laid.blocks {
+		j.blocks[i] = &block{planned: b}
 	}
-	j.blocks = divide(readable, l, j.device.price())
-	j.points = len(fields) + len(lost)
 }
 
 // begin starts a cycle.

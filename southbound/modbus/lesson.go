@@ -1,9 +1,7 @@
 package modbus
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fieldbridge/southbound/modbus/point"
@@ -68,41 +66,4 @@ func (b *bus) teach(d *device, l learnt) {
 	if news {
 		b.log.Info("learnt what a device allows", "device", d.spec.name, "limits", l.String())
 	}
-}
-
-// tells reports whether there is something to tell people.
-func (l learnt) tells() bool { return l.known() || len(l.Models) > 0 }
-
-// String says what is known, for people.
-func (l learnt) String() string {
-	var parts []string
-	for _, b := range []struct {
-		bound
-		of string
-	}{{l.Words, "registers"}, {l.Bits, "bits"}} {
-		if b.High != 0 {
-			parts = append(parts, fmt.Sprintf("at most %d %s in a request", b.Low, b.of))
-		}
-	}
-	if n := len(l.Holes); n > 0 {
-		var spans []string
-		for _, h := range l.Holes[:min(n, 8)] {
-			spans = append(spans, fmt.Sprintf("%s %d+%d", h.Table, h.First, h.End-h.First))
-		}
-		if n > 8 {
-			spans = append(spans, fmt.Sprintf("%d more", n-8))
-		}
-		parts = append(parts, "refuses "+strings.Join(spans, ", "))
-	}
-	if len(l.Models) > 0 {
-		var models []string
-		for _, m := range l.Models {
-			models = append(models, fmt.Sprintf("%d at %d", m.ID, m.Address))
-		}
-		parts = append(parts, "SunSpec models "+strings.Join(models, ", "))
-	}
-	if parts == nil {
-		return "nothing"
-	}
-	return strings.Join(parts, "; ")
 }

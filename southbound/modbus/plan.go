@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/point"
-	"fieldbridge/southbound/modbus/wire"
 )
 
 // BusPlan is what is asked of one bus.
@@ -48,15 +46,15 @@ type BlockPlan struct {
 // Plan returns which blocks each bus reads and how often, sorted by bus, device
 // and interval. It is pure; cfg must have passed [Config.Validate].
 func Plan(cfg Config) []BusPlan {
-	return plan(cfg, func(string) learnt { return learnt{} })
+	return planWith(cfg, func(string) learnt { return learnt{} })
 }
 
 // PlanLearnt is Plan with what s remembers of the devices' limits.
 func PlanLearnt(cfg Config, s bridge.State) []BusPlan {
-	return plan(cfg, func(device string) learnt { return recall(s, device, time.Now()) })
+	return planWith(cfg, func(device string) learnt { return recall(s, device, time.Now()) })
 }
 
-func plan(cfg Config, facts func(device string) learnt) []BusPlan {
+func planWith(cfg Config, facts func(device string) learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
@@ -64,26 +62,27 @@ func plan(cfg Config, facts func(device string) learnt) []BusPlan {
 	}
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]
-		plan, bus := plans[d.bus], resolved.buses[d.bus]
-		device := newDevice(d, bus.cost(d.pause))
-		device.learnt = facts(d.name)
-		for _, j := range device.jobs {
-			j.plan()
-			for _, b := range j.blocks {
-				takes := device.price().takes(b.table, b.count)
-				plan.Load += float64(takes) / float64(j.every)
-				plan.Blocks = append(plan.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit), Table: b.table.String(),
-					Address: b.first, Count: b.count, Points: b.names(), Every: j.every, Takes: takes})
+		of, bus := plans[d.bus], resolved.buses[d.bus]
+		known := facts(d.name)
+		price := known.price(bus.cost(d.pause))
+		for _, same := range runs(d.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
+			every, laid := same[0].Every, known.lay(same, d.limits, price)
+			for i := range laid.blocks {
+				b := &laid.blocks[i]
+				takes := price.takes(b.table, b.count)
+				of.Load += float64(takes) / float64(every)
+				of.Blocks = append(of.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit),
+					Table: b.table.String(), Address: b.first, Count: b.count, Points: b.names(), Every: every, Takes: takes})
 			}
-			for _, point := range j.lost {
-				plan.GivenUp = append(plan.GivenUp, name+"."+point)
+			for _, lost := range laid.lost {
+				of.GivenUp = append(of.GivenUp, name+"."+lost)
 			}
 		}
-		if device.learnt.tells() {
-			if plan.Learnt == nil {
-				plan.Learnt = make(map[string]string)
+		if known.tells() {
+			if of.Learnt == nil {
+				of.Learnt = make(map[string]string)
 			}
-			plan.Learnt[name] = device.learnt.String()
+			of.Learnt[name] = known.String()
 		}
 	}
 	for key, p := range plans {
@@ -112,12 +111,9 @@ func (p *BusPlan) fit() {
 	p.Fits = time.Duration(p.Load*float64(shortest))/step*step + step
 }
 
-// block is a run of registers or bits read in one request.
+// block is a block of a plan, or a part of one, and how it did.
 type block struct {
-	table  wire.Table
-	first  int
-	count  int
-	fields []point.Placed
+	planned
 
 	failed int           // reads in a row that failed
 	reason bridge.Reason // why
@@ -126,87 +122,4 @@ type block struct {
 	took   time.Duration // a read, of late; 0 is not known
 
 	part *part // of an inquiry; nil for a block of the plan
-}
-
-// models returns the SunSpec models that b's address counts in, nil where it is
-// plain.
-func (b *block) models() []int {
-	if len(b.fields) == 0 {
-		return nil
-	}
-	return b.fields[0].Models
-}
-
-func (b *block) names() []string {
-	names := make([]string, len(b.fields))
-	for i := range b.fields {
-		names[i] = b.fields[i].Name
-	}
-	return names
-}
-
-// divide makes blocks of fields of one interval, which are sorted by table and
-// address.
-func divide(fields []*point.Field, l limits, c cost) []*block {
-	var all []*block
-	for _, table := range runs(fields, func(a, b *point.Field) bool { return a.Table == b.Table && slices.Equal(a.Models, b.Models) }) {
-		all = append(all, blocks(table, l, c)...)
-	}
-	return all
-}
-
-// blocks makes the cheapest blocks of fields of one table.
-func blocks(fields []*point.Field, l limits, c cost) []*block {
-	fields = slices.Clone(fields)
-	slices.SortStableFunc(fields, func(a, b *point.Field) int { return cmp.Compare(a.Reach().First, b.Reach().First) })
-	items := make([]point.Span, len(fields))
-	for i, f := range fields {
-		items[i] = f.Reach()
-	}
-	var made []*block
-	start := 0
-	for _, end := range cover(fields[0].Table, items, l, c) {
-		b := &block{table: fields[0].Table, first: items[start].First}
-		for _, s := range items[start:end] {
-			b.count = max(b.count, s.End-b.first)
-		}
-		b.take(fields[start:end])
-		made = append(made, b)
-		start = end
-	}
-	return made
-}
-
-// take puts fields in b, each with its place in b's data.
-func (b *block) take(fields []*point.Field) {
-	b.fields = make([]point.Placed, 0, len(fields))
-	for _, f := range fields {
-		s := point.Placed{Field: f, At: b.place(f.Address)}
-		if f.Factor != nil {
-			s.FactorAt = b.place(f.Factor.Address)
-		}
-		b.fields = append(b.fields, s)
-	}
-	slices.SortStableFunc(b.fields, func(x, y point.Placed) int { return cmp.Compare(x.Reach().First, y.Reach().First) })
-}
-
-// place returns where an address is in b's data.
-func (b *block) place(address int) int32 {
-	if b.table.Bits() {
-		return int32(address - b.first)
-	}
-	return int32(2 * (address - b.first))
-}
-
-// runs splits s where neighbours are not alike.
-func runs[T any](s []T, alike func(a, b T) bool) [][]T {
-	var all [][]T
-	start := 0
-	for i := 1; i <= len(s); i++ {
-		if i == len(s) || !alike(s[i-1], s[i]) {
-			all = append(all, s[start:i])
-			start = i
-		}
-	}
-	return all
 }

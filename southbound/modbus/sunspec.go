@@ -9,23 +9,6 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// SunSpecModel is one model in a SunSpec device's list.
-type SunSpecModel struct {
-	ID      int    `json:"id"`
-	Name    string `json:"-"`       // "" for one that is not so common
-	Address int    `json:"address"` // holding address of the model's id; its points count from there
-	Length  int    `json:"length"`  // registers behind id and length
-}
-
-// String says it for people.
-func (m SunSpecModel) String() string {
-	name := m.Name
-	if name == "" {
-		name = "see sunspec.org"
-	}
-	return fmt.Sprintf("model %d (%s) at holding %d, %d registers", m.ID, name, m.Address, 2+m.Length)
-}
-
 // sunSpecBases are where a list may begin (SunSpec Device Information Model
 // Specification V1.0, section 6.2).
 var sunSpecBases = []int{40000, 50000, 0}
@@ -45,7 +28,7 @@ var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102
 	802: "battery", 803: "lithium-ion battery"}
 
 // ErrNoSunSpec is that a unit has no SunSpec list.
-var ErrNoSunSpec = errors.New("no SunSpec device: there is no \"SunS\" at holding 40000, 50000 or 0")
+var ErrNoSunSpec = errors.New("no SunSpec device: " + noSunSpec)
 
 // SunSpec walks the list of a SunSpec device: it may begin at one of three
 // addresses, and what models it has, and where, differs from device to device.

@@ -7,7 +7,6 @@ import (
 	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fieldbridge/bridge"
@@ -60,7 +59,7 @@ func (s *survey) silent() {
 
 // whole returns all points of a job as one block that can't be read.
 func (j *job) whole() *block {
-	b := &block{table: wire.Holding}
+	b := &block{planned: planned{table: wire.Holding}}
 	for _, f := range j.device.learnt.present(j.fields) {
 		b.fields = append(b.fields, point.Placed{Field: f})
 	}
@@ -163,91 +162,6 @@ func (j *job) survey(d *device) {
 		j.plan()
 	}
 	j.queue = append(j.queue[:0], j.blocks...)
-}
-
-// find returns the first of some models that the device has, or the instance-th,
-// from 1: those of the first id come first, in the order of the device's list.
-func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
-	for _, id := range models {
-		for _, m := range l.Models {
-			if m.ID != id {
-				continue
-			}
-			if instance--; instance <= 0 {
-				return m, true
-			}
-		}
-	}
-	return SunSpecModel{}, false
-}
-
-// placed returns fields with their addresses on the device, and the names of
-// those that it should have and has not; copies that it has not are neither.
-// While its models are not known the fields are returned as they are.
-func (l learnt) placed(fields []*point.Field) (placed []*point.Field, lost []string) {
-	fields = l.present(fields)
-	if l.Models == nil {
-		return fields, nil
-	}
-	moved := make(map[*point.Field]*point.Field)
-	var place func(f *point.Field) *point.Field
-	place = func(f *point.Field) *point.Field {
-		if f == nil || f.Models == nil {
-			return f
-		}
-		if m := moved[f]; m != nil {
-			return m
-		}
-		model, ok := l.find(f.Models, int(f.Instance))
-		factor := place(f.Factor)
-		if !ok || f.End() > 2+model.Length || f.Factor != nil && factor == nil {
-			return nil
-		}
-		m, rest := *f, *f.Special
-		rest.Models = nil
-		m.Address, m.Special, m.Factor = f.Address+model.Address, &rest, factor
-		moved[f] = &m
-		return &m
-	}
-	for _, f := range fields {
-		if p := place(f); p != nil {
-			placed = append(placed, p)
-		} else {
-			lost = append(lost, f.Name)
-		}
-	}
-	return placed, lost
-}
-
-// missing says, for people, which models the device has not; "" is none.
-func (l learnt) missing(fields []*point.Field) string {
-	if len(l.Models) == 0 {
-		return strings.TrimPrefix(ErrNoSunSpec.Error(), "no SunSpec device: ") + ": check its unit id, and that SunSpec is switched on in it"
-	}
-	var without []string
-	for _, same := range runs(fields, func(a, b *point.Field) bool { return slices.Equal(a.Models, b.Models) }) {
-		if text := list(same[0].Models, " or "); text != "" && !slices.Contains(without, text) {
-			if _, ok := l.find(same[0].Models, 1); !ok {
-				without = append(without, text)
-			}
-		}
-	}
-	if without == nil {
-		return ""
-	}
-	var ids []int
-	for _, m := range l.Models {
-		ids = append(ids, m.ID)
-	}
-	return fmt.Sprintf("it has no SunSpec model %s, it has %s: name one of these, or another profile", strings.Join(without, ", and none of "), list(ids, ", "))
-}
-
-func list(numbers []int, between string) string {
-	words := make([]string, len(numbers))
-	for i, n := range numbers {
-		words[i] = fmt.Sprint(n)
-	}
-	return strings.Join(words, between)
 }
 
 // models finds the SunSpec models that a point is in.

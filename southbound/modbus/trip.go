@@ -52,10 +52,4 @@ func (d *device) clock(took time.Duration, b *block) bool {
 }
 
 // price returns what requests cost by what is known now.
-func (d *device) price() cost {
-	c := d.cost
-	if c.trip > 0 && d.learnt.Trip > 0 {
-		c.request += d.learnt.Trip - c.trip
-	}
-	return c
-}
+func (d *device) price() cost { return d.learnt.price(d.cost) }

@@ -64,7 +64,7 @@ func TestTripIsKept(t *testing.T) {
 
 func TestTripSteps(t *testing.T) {
 	d := newDevice(deviceSpec{}, cost{})
-	blk := &block{count: 1}
+	blk := &block{planned: planned{count: 1}}
 	if d.clock(time.Second, blk); d.learnt.Trip != 0 {
 		t.Error("a serial line has a round trip")
 	}

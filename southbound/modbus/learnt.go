@@ -1,0 +1,250 @@
+package modbus
+
+import (
+	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/wire"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// learnt is what a device was found not to allow. It is kept over restarts and
+// tried again after [forgetAfter].
+type learnt struct {
+	Words bound     `json:"words,omitzero"` // registers in one request
+	Bits  bound     `json:"bits,omitzero"`
+	Holes []refused `json:"holes,omitempty"`
+	// Models is the list of a SunSpec device, by address; nil is not known.
+	Models []SunSpecModel `json:"models,omitempty"`
+	// Trip is the round trip to the device over a network, in steps; see trip. It
+	// has no age.
+	Trip time.Duration `json:"trip,omitempty"`
+	At   time.Time     `json:"at"` // of the last of the other facts
+}
+
+// bound is the most that a device takes: Low is proved, High is refused. High 0
+// is that nothing was refused.
+type bound struct {
+	Low  int `json:"low"`
+	High int `json:"high"`
+}
+
+// refused is a run of addresses that no request may touch.
+type refused struct {
+	Table wire.Table `json:"table"`
+	First int        `json:"first"`
+	End   int        `json:"end"`
+}
+
+// forgetAfter is how long a device is taken at its word.
+const forgetAfter = 24 * time.Hour
+
+// most is what to ask for: in the middle of what is not known yet.
+func (b bound) most(limit int) int {
+	if b.High == 0 {
+		return limit
+	}
+	return min(limit, max(1, (b.Low+b.High)/2))
+}
+
+// known reports whether anything was learnt.
+func (l learnt) known() bool { return l.Words.High != 0 || l.Bits.High != 0 || len(l.Holes) > 0 }
+
+// bound returns the bound for a table.
+func (l *learnt) bound(t wire.Table) *bound {
+	if t.Bits() {
+		return &l.Bits
+	}
+	return &l.Words
+}
+
+// limits returns what requests may ask for, of what the configuration allows.
+func (l learnt) limits(of limits) limits {
+	of.words, of.bits = l.Words.most(of.words), l.Bits.most(of.bits)
+	for _, h := range l.Holes {
+		of.holes = append(of.holes, hole{h.Table, point.Span{First: h.First, End: h.End}})
+	}
+	return of
+}
+
+// add notes a hole, and reports whether it is news.
+func (l *learnt) add(t wire.Table, s point.Span) bool {
+	h := refused{t, s.First, s.End}
+	if slices.Contains(l.Holes, h) {
+		return false
+	}
+	l.Holes = append(l.Holes, h)
+	return true
+}
+
+// tells reports whether there is something to tell people.
+func (l learnt) tells() bool { return l.known() || len(l.Models) > 0 }
+
+// String says what is known, for people.
+func (l learnt) String() string {
+	var parts []string
+	for _, b := range []struct {
+		bound
+		of string
+	}{{l.Words, "registers"}, {l.Bits, "bits"}} {
+		if b.High != 0 {
+			parts = append(parts, fmt.Sprintf("at most %d %s in a request", b.Low, b.of))
+		}
+	}
+	if n := len(l.Holes); n > 0 {
+		var spans []string
+		for _, h := range l.Holes[:min(n, 8)] {
+			spans = append(spans, fmt.Sprintf("%s %d+%d", h.Table, h.First, h.End-h.First))
+		}
+		if n > 8 {
+			spans = append(spans, fmt.Sprintf("%d more", n-8))
+		}
+		parts = append(parts, "refuses "+strings.Join(spans, ", "))
+	}
+	if len(l.Models) > 0 {
+		var models []string
+		for _, m := range l.Models {
+			models = append(models, fmt.Sprintf("%d at %d", m.ID, m.Address))
+		}
+		parts = append(parts, "SunSpec models "+strings.Join(models, ", "))
+	}
+	if parts == nil {
+		return "nothing"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// find returns the first of some models that the device has, or the instance-th,
+// from 1: those of the first id come first, in the order of the device's list.
+func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
+	for _, id := range models {
+		for _, m := range l.Models {
+			if m.ID != id {
+				continue
+			}
+			if instance--; instance <= 0 {
+				return m, true
+			}
+		}
+	}
+	return SunSpecModel{}, false
+}
+
+// placed returns fields with their addresses on the device, and the names of
+// those that it should have and has not; copies that it has not are neither.
+// While its models are not known the fields are returned as they are.
+func (l learnt) placed(fields []*point.Field) (placed []*point.Field, lost []string) {
+	fields = l.present(fields)
+	if l.Models == nil {
+		return fields, nil
+	}
+	moved := make(map[*point.Field]*point.Field)
+	var place func(f *point.Field) *point.Field
+	place = func(f *point.Field) *point.Field {
+		if f == nil || f.Models == nil {
+			return f
+		}
+		if m := moved[f]; m != nil {
+			return m
+		}
+		model, ok := l.find(f.Models, int(f.Instance))
+		factor := place(f.Factor)
+		if !ok || f.End() > 2+model.Length || f.Factor != nil && factor == nil {
+			return nil
+		}
+		m, rest := *f, *f.Special
+		rest.Models = nil
+		m.Address, m.Special, m.Factor = f.Address+model.Address, &rest, factor
+		moved[f] = &m
+		return &m
+	}
+	for _, f := range fields {
+		if p := place(f); p != nil {
+			placed = append(placed, p)
+		} else {
+			lost = append(lost, f.Name)
+		}
+	}
+	return placed, lost
+}
+
+// missing says, for people, which models the device has not; "" is none.
+func (l learnt) missing(fields []*point.Field) string {
+	if len(l.Models) == 0 {
+		return noSunSpec + ": check its unit id, and that SunSpec is switched on in it"
+	}
+	var without []string
+	for _, same := range runs(fields, func(a, b *point.Field) bool { return slices.Equal(a.Models, b.Models) }) {
+		if text := list(same[0].Models, " or "); text != "" && !slices.Contains(without, text) {
+			if _, ok := l.find(same[0].Models, 1); !ok {
+				without = append(without, text)
+			}
+		}
+	}
+	if without == nil {
+		return ""
+	}
+	var ids []int
+	for _, m := range l.Models {
+		ids = append(ids, m.ID)
+	}
+	return fmt.Sprintf("it has no SunSpec model %s, it has %s: name one of these, or another profile", strings.Join(without, ", and none of "), list(ids, ", "))
+}
+
+func list(numbers []int, between string) string {
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = fmt.Sprint(n)
+	}
+	return strings.Join(words, between)
+}
+
+// present returns those of fields that the device has as far as is known: copies
+// for which its models have no block, and those of models that it has not so
+// often, are not there.
+func (l learnt) present(fields []*point.Field) []*point.Field {
+	here := make([]*point.Field, 0, len(fields))
+	for _, f := range fields {
+		if f.Models == nil {
+			here = append(here, f)
+			continue
+		}
+		model, ok := l.find(f.Models, int(f.Instance))
+		switch {
+		case !ok && !f.First():
+		case ok && f.Block > 0 && f.End() > 2+model.Length:
+		default:
+			here = append(here, f)
+		}
+	}
+	return here
+}
+
+// SunSpecModel is one model in a SunSpec device's list.
+type SunSpecModel struct {
+	ID      int    `json:"id"`
+	Name    string `json:"-"`       // "" for one that is not so common
+	Address int    `json:"address"` // holding address of the model's id; its points count from there
+	Length  int    `json:"length"`  // registers behind id and length
+}
+
+// String says it for people.
+func (m SunSpecModel) String() string {
+	name := m.Name
+	if name == "" {
+		name = "see sunspec.org"
+	}
+	return fmt.Sprintf("model %d (%s) at holding %d, %d registers", m.ID, name, m.Address, 2+m.Length)
+}
+
+// price returns what requests cost, by what is known, that cost c by assumption.
+func (l learnt) price(c cost) cost {
+	if c.trip > 0 && l.Trip > 0 {
+		c.request += l.Trip - c.trip
+	}
+	return c
+}
+
+// noSunSpec says, for people, why a unit is no SunSpec device.
+const noSunSpec = `there is no "SunS" at holding 40000, 50000 or 0`
