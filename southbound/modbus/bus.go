@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -25,7 +26,7 @@ type bus struct {
 	client  *wire.Client
 	others  []*wire.Client // for pipeline
 	timer   *time.Timer
-	learn   func(device string, l learnt) // keeps what was learnt
+	learn   func(device string, l plan.Learnt) // keeps what was learnt
 	errands chan errand
 	ran     bool          // the last thing done was an errand
 	ended   chan struct{} // closed when run returns
@@ -72,7 +73,7 @@ const (
 	maxConnectPause = 10 * time.Second
 )
 
-func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, learnt)) *bus {
+func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, plan.Learnt)) *bus {
 	link := newLink(spec, dial)
 	var others []*wire.Client
 	for range spec.pipeline - 1 {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -65,7 +66,7 @@ func (j *job) attempts(blk *block) int {
 
 // fetch reads a block. It touches nothing of the bus.
 func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) result {
-	return fetch(ctx, c, j.device, j.device.spec.timeout, blk.table, blk.first, blk.count, j.attempts(blk))
+	return fetch(ctx, c, j.device, j.device.spec.timeout, blk.Table, blk.First, blk.Count, j.attempts(blk))
 }
 
 // deal takes in what came of a read.
@@ -111,7 +112,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 			return
 		}
 		if blk.part == nil && blk.failed > 1 {
-			b.holes(d, d.learnt, blk.table, blk.fields[0].Own())
+			b.holes(d, d.learnt, blk.Table, blk.Fields[0].Own())
 		}
 	}
 	if !answered {
@@ -151,8 +152,8 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 			b.late(j, 1)
 		}
 	}
-	if d.learnt.known() && now.Sub(d.learnt.At) >= forgetAfter {
-		b.teach(d, learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})
+	if d.learnt.Known() && now.Sub(d.learnt.At) >= plan.ForgetAfter {
+		b.teach(d, plan.Learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})
 	}
 	switch {
 	case j.answered:

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
 
@@ -41,13 +42,13 @@ func decodePoints(t testing.TB, points map[string]Point, data string) map[string
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := blocks(fields, limits{words: 125, bits: 2000, gap: -1}, cost{request: 1e9})
+	blocks := plan.OfTable(fields, plan.Limits{Words: 125, Bits: 2000, Gap: -1}, plan.Cost{Request: 1e9})
 	if len(blocks) != 1 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	got := make(map[string]bridge.Value)
-	for i := range blocks[0].fields {
-		f := &blocks[0].fields[i]
+	for i := range blocks[0].Fields {
+		f := &blocks[0].Fields[i]
 		got[f.Name] = f.Decode(raw)
 	}
 	return got
@@ -198,11 +199,11 @@ func manyPoints(n int) map[string]Point {
 
 func BenchmarkDecodeBlock(b *testing.B) {
 	fields, _ := resolveFields(testDevice("", 1, manyPoints(124)))
-	blk := &block{planned: blocks(fields, limits{words: 125, bits: 2000, gap: -1}, cost{request: 1e9})[0]}
+	blk := &block{Block: plan.OfTable(fields, plan.Limits{Words: 125, Bits: 2000, Gap: -1}, plan.Cost{Request: 1e9})[0]}
 	d := &device{}
 	j := newJob(d, 1e9, 1e9, fields)
 	j.plan()
-	data := make([]byte, 2*blk.count)
+	data := make([]byte, 2*blk.Count)
 	j.readings = make([]bridge.Reading, 0, j.points)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -6,15 +6,16 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
 
 // device is a device that is polled. Its bus goroutine owns it, but for status.
 type device struct {
 	spec   deviceSpec
-	cost   cost
+	cost   plan.Cost
 	jobs   []*job
-	learnt learnt
+	learnt plan.Learnt
 	survey survey // of its models
 
 	slowest time.Duration // answer so far; 0 before the first
@@ -38,7 +39,7 @@ type deviceStatus struct {
 	last    time.Time
 	detail  string    // the last error
 	since   time.Time // when it became sick; zero when it is not
-	learnt  learnt
+	learnt  plan.Learnt
 	missing string // models that it has not, for people
 	late    uint64 // cycles that were not done before the next was due
 	cycles  uint64
@@ -55,10 +56,10 @@ const (
 )
 
 // newDevice makes a device of its spec; c is what its requests cost.
-func newDevice(spec deviceSpec, c cost) *device {
+func newDevice(spec deviceSpec, c plan.Cost) *device {
 	d := &device{spec: spec, cost: c}
 	d.survey.wanted = slices.ContainsFunc(spec.fields, func(f *point.Field) bool { return f.Models != nil })
-	for _, same := range runs(spec.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
+	for _, same := range plan.Runs(spec.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
 		d.jobs = append(d.jobs, newJob(d, same[0].Every, spec.fields[0].Every, same))
 	}
 	d.status.tallies = make([]tally, len(d.jobs))
@@ -91,7 +92,7 @@ func (d *device) done(j *job, now time.Time) {
 }
 
 // setLearnt sets what is known of the device; the blocks are made anew.
-func (d *device) setLearnt(l learnt) {
+func (d *device) setLearnt(l plan.Learnt) {
 	d.learnt = l
 	d.replan()
 	d.mu.Lock()

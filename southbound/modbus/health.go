@@ -154,7 +154,7 @@ func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now ti
 func (b *bus) recovered(d *device, blk *block) {
 	if blk.told {
 		blk.told = false
-		b.log.Info("block is good again", "device", d.spec.name, "table", blk.table.String(), "address", blk.first, "count", blk.count)
+		b.log.Info("block is good again", "device", d.spec.name, "table", blk.Table.String(), "address", blk.First, "count", blk.Count)
 	}
 	blk.failed = 0
 }

@@ -57,11 +57,11 @@ func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
 // plan makes the blocks.
 func (j *job) plan() {
 	j.stale = false
-	laid := j.device.learnt.lay(j.fields, j.device.spec.limits, j.device.price())
-	j.lost, j.points = laid.lost, laid.points
-	j.blocks = make([]*block, len(laid.blocks))
-	for i, b := range laid.blocks {
-		j.blocks[i] = &block{planned: b}
+	laid := j.device.learnt.Lay(j.fields, j.device.spec.limits, j.device.price())
+	j.lost, j.points = laid.Lost, laid.Points
+	j.blocks = make([]*block, len(laid.Blocks))
+	for i, b := range laid.Blocks {
+		j.blocks[i] = &block{Block: b}
 	}
 }
 
@@ -101,23 +101,23 @@ func (j *job) arrive(now time.Time, emit bridge.Emit) {
 
 // decode adds the values of a block.
 func (j *job) decode(b *block, data []byte) {
-	for i := range b.fields {
-		v := b.fields[i].Decode(data)
+	for i := range b.Fields {
+		v := b.Fields[i].Decode(data)
 		if v.Good() {
 			j.tally.good++
 		} else {
 			j.tally.add(v.Reason(), 1)
 		}
-		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].Name, Value: v})
+		j.readings = append(j.readings, bridge.Reading{Point: b.Fields[i].Name, Value: v})
 	}
 }
 
 // spoil adds the points of a block as bad.
 func (j *job) spoil(b *block, r bridge.Reason) {
-	for i := range b.fields {
-		j.readings = append(j.readings, bridge.Reading{Point: b.fields[i].Name, Value: bridge.Bad(r)})
+	for i := range b.Fields {
+		j.readings = append(j.readings, bridge.Reading{Point: b.Fields[i].Name, Value: bridge.Bad(r)})
 	}
-	j.tally.add(r, len(b.fields))
+	j.tally.add(r, len(b.Fields))
 }
 
 func (t *tally) add(r bridge.Reason, n int) {
@@ -167,7 +167,7 @@ func (j *job) abandon(now time.Time, r bridge.Reason, emit bridge.Emit) {
 	j.queue = j.queue[:0]
 	if !j.answered && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {
 		for _, b := range rest {
-			j.tally.add(r, len(b.fields))
+			j.tally.add(r, len(b.Fields))
 		}
 		return
 	}

@@ -3,6 +3,7 @@ package modbus
 import (
 	"slices"
 
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
 
@@ -38,10 +39,10 @@ func (j *job) dissect(b *block) bool {
 		j.settle(b)
 		return true
 	}
-	at := b.cut()
+	at := b.Cut()
 	if at == 0 {
 		if b.part != nil {
-			b.part.holes = append(b.part.holes, b.fields[0].Own())
+			b.part.holes = append(b.part.holes, b.Fields[0].Own())
 			j.settle(b)
 		}
 		return false
@@ -51,7 +52,7 @@ func (j *job) dissect(b *block) bool {
 		in = b.part.inquiry
 		in.open--
 	}
-	left, right := &block{planned: b.piece(b.fields[:at])}, &block{planned: b.piece(b.fields[at:])}
+	left, right := &block{Block: b.Piece(b.Fields[:at])}, &block{Block: b.Piece(b.Fields[at:])}
 	left.part = &part{inquiry: in, parent: b, other: right}
 	right.part = &part{inquiry: in, parent: b, other: left}
 	in.open += 2
@@ -65,25 +66,25 @@ func (j *job) settle(b *block) {
 	p := b.part
 	p.open--
 	if p.read {
-		p.low = max(p.low, b.count)
+		p.low = max(p.low, b.Count)
 	}
 	if p.gap != nil || !p.read || !p.other.part.read {
 		return
 	}
 	left, right := b, p.other
-	if right.first < left.first {
+	if right.First < left.First {
 		left, right = right, left
 	}
-	between := point.Span{First: left.first + left.count, End: right.first}
+	between := point.Span{First: left.First + left.Count, End: right.First}
 	if between.First >= between.End {
 		// Nothing but its length tells it from its halves.
-		p.tooLong(p.parent.count)
+		p.tooLong(p.parent.Count)
 		return
 	}
 	// Ask for the gap with a value on each side of it.
-	first, last := left.fields[len(left.fields)-1].Reach().First, right.fields[0].Reach().End
-	question := &block{planned: planned{table: b.table, first: first, count: last - first}}
-	if question.count >= p.parent.count {
+	first, last := left.Fields[len(left.Fields)-1].Reach().First, right.Fields[0].Reach().End
+	question := &block{Block: plan.Block{Table: b.Table, First: first, Count: last - first}}
+	if question.Count >= p.parent.Count {
 		p.holes = append(p.holes, between) // it was asked already
 		return
 	}
@@ -94,7 +95,7 @@ func (j *job) settle(b *block) {
 
 // through notes that a gap can be read: the block was refused for its length.
 func (j *job) through(b *block) {
-	b.part.tooLong(b.part.parent.count)
+	b.part.tooLong(b.part.parent.Count)
 	j.settle(b)
 }
 

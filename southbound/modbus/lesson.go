@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -11,9 +12,9 @@ import (
 // succeeded notes that a block, or a part of one, was read.
 func (b *bus) succeeded(j *job, blk *block) {
 	d := j.device
-	if bound := d.learnt.bound(blk.table); bound.High != 0 && blk.count > bound.Low && blk.count < bound.High {
+	if bound := d.learnt.Bound(blk.Table); bound.High != 0 && blk.Count > bound.Low && blk.Count < bound.High {
 		l := d.learnt
-		l.bound(blk.table).Low = blk.count
+		l.Bound(blk.Table).Low = blk.Count
 		b.teach(d, l)
 	}
 	if blk.part == nil {
@@ -37,27 +38,27 @@ func (b *bus) concluded(j *job, blk *block) {
 	}
 	in := blk.part.inquiry
 	l := j.device.learnt
-	most := l.bound(in.block.table)
+	most := l.Bound(in.block.Table)
 	if in.block.failed < 2 && (in.high == 0 || most.High == 0) {
 		return
 	}
 	if in.high != 0 && (most.High == 0 || in.high < most.High) {
-		*most = bound{Low: min(max(most.Low, in.low), in.high-1), High: in.high}
+		*most = plan.Bound{Low: min(max(most.Low, in.low), in.high-1), High: in.high}
 	}
-	b.holes(j.device, l, in.block.table, in.holes...)
+	b.holes(j.device, l, in.block.Table, in.holes...)
 }
 
 // holes teaches that a device refuses addresses.
-func (b *bus) holes(d *device, l learnt, t wire.Table, holes ...point.Span) {
-	l.Holes = append([]refused(nil), l.Holes...)
+func (b *bus) holes(d *device, l plan.Learnt, t wire.Table, holes ...point.Span) {
+	l.Holes = append([]plan.Refused(nil), l.Holes...)
 	for _, h := range holes {
-		l.add(t, h)
+		l.Add(t, h)
 	}
 	b.teach(d, l)
 }
 
 // teach sets what is known of a device, and keeps it.
-func (b *bus) teach(d *device, l learnt) {
+func (b *bus) teach(d *device, l plan.Learnt) {
 	l.At = time.Now()
 	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High || l.Bits.High != d.learnt.Bits.High ||
 		!slices.Equal(l.Models, d.learnt.Models)

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/socket"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -39,12 +40,12 @@ func (b busSpec) link() string {
 
 // cost is what requests take on the bus before anything was measured, with a
 // pause after each.
-func (b busSpec) cost(pause time.Duration) cost {
+func (b busSpec) cost(pause time.Duration) plan.Cost {
 	if b.address.scheme != "rtu" {
-		return cost{request: tcpRequest + pause, word: tcpWord, trip: tcpRequest}
+		return plan.Cost{Request: tcpRequest + pause, Word: tcpWord, Trip: tcpRequest}
 	}
 	char := b.serial.Char()
-	return cost{request: (rtuRequest+rtuAnswer)*char + b.serial.Silence() + max(pause, b.serial.Silence()) + turnaround, word: 2 * char}
+	return plan.Cost{Request: (rtuRequest+rtuAnswer)*char + b.serial.Silence() + max(pause, b.serial.Silence()) + turnaround, Word: 2 * char}
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 )
 
 // stateKey is where what was learnt of a device is kept. Names have letters that
@@ -21,20 +22,20 @@ func stateKey(device string) string {
 
 // recall returns what is remembered of a device. What is too old or can't be
 // read is forgotten: it will be learnt again.
-func recall(s bridge.State, device string, now time.Time) learnt {
+func recall(s bridge.State, device string, now time.Time) plan.Learnt {
 	if s == nil {
-		return learnt{}
+		return plan.Learnt{}
 	}
 	data, err := s.Get(stateKey(device))
 	if err != nil || data == nil {
-		return learnt{}
+		return plan.Learnt{}
 	}
-	var l learnt
+	var l plan.Learnt
 	if json.Unmarshal(data, &l) != nil {
-		return learnt{}
+		return plan.Learnt{}
 	}
-	if now.Sub(l.At) >= forgetAfter || l.At.After(now.Add(time.Hour)) {
-		return learnt{Trip: l.Trip}
+	if now.Sub(l.At) >= plan.ForgetAfter || l.At.After(now.Add(time.Hour)) {
+		return plan.Learnt{Trip: l.Trip}
 	}
 	return l
 }
@@ -78,7 +79,7 @@ func (s *Source) save() {
 // learn notes what was learnt of a device. A round trip that is known to plans
 // is not worth a write each time it changes, as networks do: the new one goes
 // with the next lesson, or at the stop.
-func (s *Source) learn(device string, l learnt) {
+func (s *Source) learn(device string, l plan.Learnt) {
 	s.mu.Lock()
 	s.lessons[device] = l
 	kept := s.kept[device]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
 
@@ -46,15 +47,15 @@ type BlockPlan struct {
 // Plan returns which blocks each bus reads and how often, sorted by bus, device
 // and interval. It is pure; cfg must have passed [Config.Validate].
 func Plan(cfg Config) []BusPlan {
-	return planWith(cfg, func(string) learnt { return learnt{} })
+	return planWith(cfg, func(string) plan.Learnt { return plan.Learnt{} })
 }
 
 // PlanLearnt is Plan with what s remembers of the devices' limits.
 func PlanLearnt(cfg Config, s bridge.State) []BusPlan {
-	return planWith(cfg, func(device string) learnt { return recall(s, device, time.Now()) })
+	return planWith(cfg, func(device string) plan.Learnt { return recall(s, device, time.Now()) })
 }
 
-func planWith(cfg Config, facts func(device string) learnt) []BusPlan {
+func planWith(cfg Config, facts func(device string) plan.Learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
@@ -64,21 +65,21 @@ func planWith(cfg Config, facts func(device string) learnt) []BusPlan {
 		d := resolved.devices[name]
 		of, bus := plans[d.bus], resolved.buses[d.bus]
 		known := facts(d.name)
-		price := known.price(bus.cost(d.pause))
-		for _, same := range runs(d.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
-			every, laid := same[0].Every, known.lay(same, d.limits, price)
-			for i := range laid.blocks {
-				b := &laid.blocks[i]
-				takes := price.takes(b.table, b.count)
+		price := known.Price(bus.cost(d.pause))
+		for _, same := range plan.Runs(d.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
+			every, laid := same[0].Every, known.Lay(same, d.limits, price)
+			for i := range laid.Blocks {
+				b := &laid.Blocks[i]
+				takes := price.Takes(b.Table, b.Count)
 				of.Load += float64(takes) / float64(every)
-				of.Blocks = append(of.Blocks, BlockPlan{Device: name, Models: b.models(), UnitID: int(d.unit),
-					Table: b.table.String(), Address: b.first, Count: b.count, Points: b.names(), Every: every, Takes: takes})
+				of.Blocks = append(of.Blocks, BlockPlan{Device: name, Models: b.Models(), UnitID: int(d.unit),
+					Table: b.Table.String(), Address: b.First, Count: b.Count, Points: b.Names(), Every: every, Takes: takes})
 			}
-			for _, lost := range laid.lost {
+			for _, lost := range laid.Lost {
 				of.GivenUp = append(of.GivenUp, name+"."+lost)
 			}
 		}
-		if known.tells() {
+		if known.Tells() {
 			if of.Learnt == nil {
 				of.Learnt = make(map[string]string)
 			}
@@ -113,7 +114,7 @@ func (p *BusPlan) fit() {
 
 // block is a block of a plan, or a part of one, and how it did.
 type block struct {
-	planned
+	plan.Block
 
 	failed int           // reads in a row that failed
 	reason bridge.Reason // why

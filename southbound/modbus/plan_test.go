@@ -2,8 +2,6 @@ package modbus
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -11,70 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus/point"
-	"fieldbridge/southbound/modbus/wire"
 )
-
-// cheapest tries every partition of items into consecutive runs.
-func cheapest(t wire.Table, items []point.Span, l limits, c cost) time.Duration {
-	best := time.Duration(-1)
-	for cuts := range 1 << (len(items) - 1) {
-		total, start, ok := time.Duration(0), 0, true
-		for i := range items {
-			if i < len(items)-1 && cuts>>i&1 == 0 {
-				continue
-			}
-			run := items[start]
-			for _, s := range items[start+1 : i+1] {
-				if l.gap >= 0 && s.First-run.End > l.gap || s.First > run.End && l.hole(t, point.Span{First: run.End, End: s.First}) {
-					ok = false
-				}
-				run.End = max(run.End, s.End)
-			}
-			if run.End-run.First > l.words && i > start {
-				ok = false
-			}
-			total += c.takes(t, run.End-run.First)
-			start = i + 1
-		}
-		if ok && (best < 0 || total < best) {
-			best = total
-		}
-	}
-	return best
-}
-
-func TestCoverIsTheCheapest(t *testing.T) {
-	seed := rand.Uint64()
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	for range 2000 {
-		var items []point.Span
-		for range 1 + rnd.IntN(9) {
-			first := rnd.IntN(60)
-			items = append(items, point.Span{First: first, End: first + 1 + rnd.IntN(12)})
-		}
-		slices.SortFunc(items, func(a, b point.Span) int { return a.First - b.First })
-		l := limits{words: 12 + rnd.IntN(40), bits: 2000, gap: rnd.IntN(20) - 1}
-		if rnd.IntN(2) == 0 {
-			first := rnd.IntN(60)
-			l.holes = []hole{{wire.Holding, point.Span{First: first, End: first + 1 + rnd.IntN(3)}}}
-		}
-		c := cost{request: time.Duration(rnd.IntN(50)), word: time.Duration(1 + rnd.IntN(5))}
-		var total time.Duration
-		start := 0
-		for _, end := range cover(wire.Holding, items, l, c) {
-			run := items[start]
-			for _, s := range items[start:end] {
-				run.End = max(run.End, s.End)
-			}
-			total += c.takes(wire.Holding, run.End-run.First)
-			start = end
-		}
-		if want := cheapest(wire.Holding, items, l, c); total != want {
-			t.Fatalf("seed %d: %v with %+v, %+v: %d, but %d is possible", seed, items, l, c, total, want)
-		}
-	}
-}
 
 // TestEveryFifthRegister is the case that naive grouping reads in 200 requests.
 func TestEveryFifthRegister(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -102,11 +103,11 @@ func (j *job) rest() time.Duration {
 
 // takes returns how long a read of the block took of late, or what it is
 // reckoned to take.
-func (b *block) takes(c cost) time.Duration {
+func (b *block) takes(c plan.Cost) time.Duration {
 	if b.took > 0 {
 		return b.took
 	}
-	return c.takes(b.table, b.count)
+	return c.Takes(b.Table, b.Count)
 }
 
 // measure notes how long a read took.

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -23,7 +24,7 @@ type deviceSpec struct {
 	timeout time.Duration
 	retries int
 	pause   time.Duration
-	limits  limits
+	limits  plan.Limits
 	fields  []*point.Field // by interval, table and address
 	config  Device         // what it was made of, but for the points: those are in fields
 }

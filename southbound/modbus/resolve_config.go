@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -34,7 +35,7 @@ func resolve(cfg Config) resolved {
 		bus := r.buses[key]
 		spec := deviceSpec{name: name, bus: key, unit: byte(d.UnitID), config: d,
 			timeout: bus.timeout, retries: bus.retries, pause: bus.pause,
-			limits: limits{words: d.MaxWords, bits: d.MaxBits, gap: -1}}
+			limits: plan.Limits{Words: d.MaxWords, Bits: d.MaxBits, Gap: -1}}
 		if d.Timeout != nil {
 			spec.timeout = d.Timeout.D()
 		}
@@ -45,7 +46,7 @@ func resolve(cfg Config) resolved {
 			spec.pause = d.Pause.D()
 		}
 		if d.MaxGap != nil {
-			spec.limits.gap = *d.MaxGap
+			spec.limits.Gap = *d.MaxGap
 		}
 		spec.fields, _ = resolveFields(d)
 		spec.config.Points = nil

@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -35,13 +36,13 @@ type Source struct {
 
 	// Nothing is waited for under mu: buses take it.
 	mu      sync.Mutex
-	want    resolved           // guarded by mu
-	devices map[string]*device // guarded by mu; as want has them
-	buses   map[string]*bus    // guarded by mu; those that run
-	lessons map[string]learnt  // guarded by mu; not yet written down, by device
-	kept    map[string]learnt  // guarded by mu; written down, by device
-	changed chan struct{}      // receives when want is new
-	lesson  chan struct{}      // receives when lessons has something
+	want    resolved               // guarded by mu
+	devices map[string]*device     // guarded by mu; as want has them
+	buses   map[string]*bus        // guarded by mu; those that run
+	lessons map[string]plan.Learnt // guarded by mu; not yet written down, by device
+	kept    map[string]plan.Learnt // guarded by mu; written down, by device
+	changed chan struct{}          // receives when want is new
+	lesson  chan struct{}          // receives when lessons has something
 }
 
 // dialFunc returns how to reach a bus.
@@ -63,7 +64,7 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = &bridge.Catalogue{}
 	}
-	s := &Source{o: o, dial: dial, lessons: make(map[string]learnt), kept: make(map[string]learnt),
+	s := &Source{o: o, dial: dial, lessons: make(map[string]plan.Learnt), kept: make(map[string]plan.Learnt),
 		changed: make(chan struct{}, 1), lesson: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
 }
@@ -81,7 +82,7 @@ func (s *Source) Apply(cfg Config) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	devices := s.same(want)
-	recalled := make(map[string]learnt)
+	recalled := make(map[string]plan.Learnt)
 	for name := range want.devices {
 		if devices[name] == nil {
 			recalled[name] = recall(s.o.State, name, time.Now())
@@ -128,9 +129,9 @@ func (s *Source) same(want resolved) map[string]*device {
 }
 
 // info is what the cloud is told of a device.
-func info(spec deviceSpec, l learnt) bridge.DeviceInfo {
+func info(spec deviceSpec, l plan.Learnt) bridge.DeviceInfo {
 	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
-	for _, f := range l.present(spec.fields) {
+	for _, f := range l.Present(spec.fields) {
 		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum, Delivery: f.Delivery})
 	}
 	return d

@@ -29,7 +29,7 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 		if status.Detail == "" && st.missing != "" {
 			status.Detail = st.missing
 		}
-		if status.Detail == "" && st.learnt.tells() {
+		if status.Detail == "" && st.learnt.Tells() {
 			status.Detail = "learnt: " + st.learnt.String()
 		}
 		all = append(all, status)

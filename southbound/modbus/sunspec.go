@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -28,11 +29,11 @@ var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102
 	802: "battery", 803: "lithium-ion battery"}
 
 // ErrNoSunSpec is that a unit has no SunSpec list.
-var ErrNoSunSpec = errors.New("no SunSpec device: " + noSunSpec)
+var ErrNoSunSpec = errors.New("no SunSpec device: " + plan.NoSunSpec)
 
 // SunSpec walks the list of a SunSpec device: it may begin at one of three
 // addresses, and what models it has, and where, differs from device to device.
-func (m *Master) SunSpec(ctx context.Context, unit int) ([]SunSpecModel, error) {
+func (m *Master) SunSpec(ctx context.Context, unit int) ([]plan.SunSpecModel, error) {
 	m.client.To(ctx, byte(unit), m.timeout)
 	for _, base := range sunSpecBases {
 		mark, err := m.client.Read(wire.Holding, uint16(base), 2)
@@ -49,8 +50,8 @@ func (m *Master) SunSpec(ctx context.Context, unit int) ([]SunSpecModel, error) 
 }
 
 // models walks the list from the first model on.
-func (m *Master) models(at int) ([]SunSpecModel, error) {
-	var all []SunSpecModel
+func (m *Master) models(at int) ([]plan.SunSpecModel, error) {
+	var all []plan.SunSpecModel
 	for at+2 <= 1<<16 && len(all) < sunSpecMost {
 		head, err := m.client.Read(wire.Holding, uint16(at), 2)
 		if err != nil {
@@ -60,7 +61,7 @@ func (m *Master) models(at int) ([]SunSpecModel, error) {
 		if id == sunSpecEnd {
 			return all, nil
 		}
-		all = append(all, SunSpecModel{ID: id, Name: sunSpecNames[id], Address: at, Length: length})
+		all = append(all, plan.SunSpecModel{ID: id, Name: sunSpecNames[id], Address: at, Length: length})
 		at += 2 + length
 	}
 	return all, errors.New("the SunSpec list has no end")

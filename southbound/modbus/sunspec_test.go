@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/plan"
 )
 
 func TestSunSpec(t *testing.T) {
@@ -21,7 +22,8 @@ func TestSunSpec(t *testing.T) {
 		b.Timeout *= 50
 		m := newMaster(t, b, MasterOptions{})
 		models, err := m.SunSpec(t.Context(), 1)
-		if err != nil || len(models) != 3 || models[1] != (SunSpecModel{103, "three-phase inverter", base + 70, 50}) {
+		if err != nil || len(models) != 3 ||
+			models[1] != (plan.SunSpecModel{ID: 103, Name: "three-phase inverter", Address: base + 70, Length: 50}) {
 			t.Errorf("base %d: %v, %v", base, models, err)
 		}
 		u.Set(modbustest.Holding, base+127, 7, 60000) // a list that leads nowhere

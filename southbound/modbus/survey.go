@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
@@ -24,7 +25,7 @@ type survey struct {
 	at     int       // index of the base that is tried
 	tried  int       // a bit for each base where there is no list
 	head   int       // where the next model's id is; 0 while the list is looked for
-	found  []SunSpecModel
+	found  []plan.SunSpecModel
 }
 
 // surveyPause is the least time between two walks of a device that answers.
@@ -59,9 +60,9 @@ func (s *survey) silent() {
 
 // whole returns all points of a job as one block that can't be read.
 func (j *job) whole() *block {
-	b := &block{planned: planned{table: wire.Holding}}
-	for _, f := range j.device.learnt.present(j.fields) {
-		b.fields = append(b.fields, point.Placed{Field: f})
+	b := &block{Block: plan.Block{Table: wire.Holding}}
+	for _, f := range j.device.learnt.Present(j.fields) {
+		b.Fields = append(b.Fields, point.Placed{Field: f})
 	}
 	return b
 }
@@ -114,7 +115,7 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 	}
 	switch {
 	case s.head == 0 && err == nil && binary.BigEndian.Uint32(data) == sunSpecMark:
-		s.head, s.found = s.base()+2, []SunSpecModel{}
+		s.head, s.found = s.base()+2, []plan.SunSpecModel{}
 		return
 	case s.head == 0:
 		s.tried |= 1 << s.at
@@ -123,7 +124,7 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 			return
 		}
 	case err == nil && binary.BigEndian.Uint16(data) != sunSpecEnd:
-		m := SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head, Length: int(binary.BigEndian.Uint16(data[2:]))}
+		m := plan.SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head, Length: int(binary.BigEndian.Uint16(data[2:]))}
 		s.found = append(s.found, m)
 		if s.head += 2 + m.Length; s.head+2 <= 1<<16 && len(s.found) < sunSpecMost {
 			return
@@ -138,14 +139,14 @@ func (b *bus) surveyed(d *device, now time.Time) {
 	s := &d.survey
 	l := d.learnt
 	if l.Models == nil || !slices.Equal(l.Models, s.found) {
-		l = learnt{Models: append([]SunSpecModel{}, s.found...), Trip: l.Trip} // what it refused was elsewhere, too
+		l = plan.Learnt{Models: append([]plan.SunSpecModel{}, s.found...), Trip: l.Trip} // what it refused was elsewhere, too
 		b.teach(d, l)
-	} else if !l.known() {
+	} else if !l.Known() {
 		b.teach(d, l) // it is so still
 	}
-	missing := l.missing(d.spec.fields)
+	missing := l.Missing(d.spec.fields)
 	s.renew()
-	s.last, s.next = now, now.Add(forgetAfter)
+	s.last, s.next = now, now.Add(plan.ForgetAfter)
 	if missing != "" {
 		s.next = now.Add(surveyPause)
 		if missing != d.snapshot().missing {

@@ -1,6 +1,9 @@
 package modbus
 
-import "time"
+import (
+	"fieldbridge/southbound/modbus/plan"
+	"time"
+)
 
 // trip is the round trip to a device over a network, smoothed. The read plan
 // reckons with it in steps of a factor of two and not before it is well beyond
@@ -22,11 +25,11 @@ const (
 // plans reckon with changed. It counts from the next plan on: what is polled
 // well stays.
 func (d *device) clock(took time.Duration, b *block) bool {
-	if d.cost.trip == 0 || d.spec.pause > 0 {
+	if d.cost.Trip == 0 || d.spec.pause > 0 {
 		return false // no network, or the pause may be in it
 	}
 	t := &d.trip
-	took = max(0, took-(d.cost.takes(b.table, b.count)-d.cost.request))
+	took = max(0, took-(d.cost.Takes(b.Table, b.Count)-d.cost.Request))
 	if t.n++; t.n == 1 {
 		t.smooth = took
 	}
@@ -52,4 +55,4 @@ func (d *device) clock(took time.Duration, b *block) bool {
 }
 
 // price returns what requests cost by what is known now.
-func (d *device) price() cost { return d.learnt.price(d.cost) }
+func (d *device) price() plan.Cost { return d.learnt.Price(d.cost) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
 
@@ -63,8 +64,8 @@ func TestTripIsKept(t *testing.T) {
 }
 
 func TestTripSteps(t *testing.T) {
-	d := newDevice(deviceSpec{}, cost{})
-	blk := &block{planned: planned{count: 1}}
+	d := newDevice(deviceSpec{}, plan.Cost{})
+	blk := &block{Block: plan.Block{Count: 1}}
 	if d.clock(time.Second, blk); d.learnt.Trip != 0 {
 		t.Error("a serial line has a round trip")
 	}
@@ -89,14 +90,14 @@ func TestTripSteps(t *testing.T) {
 		}
 	}
 	d.learnt.Trip = 40 * time.Millisecond
-	if got := d.price().request; got != 40*time.Millisecond {
+	if got := d.price().Request; got != 40*time.Millisecond {
 		t.Errorf("a request costs %v", got)
 	}
 }
 
 // TestTripJoins: far away, one long request is cheaper than two short ones.
 func TestTripJoins(t *testing.T) {
-	far := newDevice(deviceSpec{limits: limits{words: 2000, gap: -1}, fields: []*point.Field{
+	far := newDevice(deviceSpec{limits: plan.Limits{Words: 2000, Gap: -1}, fields: []*point.Field{
 		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}, {Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, busSpec{}.cost(0))
 	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
 		far.learnt.Trip = trip

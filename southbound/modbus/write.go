@@ -84,7 +84,7 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 		return bridge.Permanent(fmt.Errorf("write %s %s: %w", c.Device, c.Point, err))
 	}
 	err := b.send(ctx, func(ctx context.Context, b *bus) error {
-		at, lost := d.learnt.placed([]*point.Field{f})
+		at, lost := d.learnt.Placed([]*point.Field{f})
 		if lost != nil || len(at) == 0 || f.Models != nil && d.survey.due(time.Now()) {
 			return errors.New("it is not known where the device has the point's SunSpec model")
 		}

@@ -1,4 +1,4 @@
-package modbus
+package plan
 
 import (
 	"fieldbridge/southbound/modbus/point"
@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// learnt is what a device was found not to allow. It is kept over restarts and
+// Learnt is what a device was found not to allow. It is kept over restarts and
 // tried again after [forgetAfter].
-type learnt struct {
-	Words bound     `json:"words,omitzero"` // registers in one request
-	Bits  bound     `json:"bits,omitzero"`
-	Holes []refused `json:"holes,omitempty"`
+type Learnt struct {
+	Words Bound     `json:"words,omitzero"` // registers in one request
+	Bits  Bound     `json:"bits,omitzero"`
+	Holes []Refused `json:"holes,omitempty"`
 	// Models is the list of a SunSpec device, by address; nil is not known.
 	Models []SunSpecModel `json:"models,omitempty"`
 	// Trip is the round trip to the device over a network, in steps; see trip. It
@@ -23,36 +23,36 @@ type learnt struct {
 	At   time.Time     `json:"at"` // of the last of the other facts
 }
 
-// bound is the most that a device takes: Low is proved, High is refused. High 0
+// Bound is the most that a device takes: Low is proved, High is refused. High 0
 // is that nothing was refused.
-type bound struct {
+type Bound struct {
 	Low  int `json:"low"`
 	High int `json:"high"`
 }
 
-// refused is a run of addresses that no request may touch.
-type refused struct {
+// Refused is a run of addresses that no request may touch.
+type Refused struct {
 	Table wire.Table `json:"table"`
 	First int        `json:"first"`
 	End   int        `json:"end"`
 }
 
-// forgetAfter is how long a device is taken at its word.
-const forgetAfter = 24 * time.Hour
+// ForgetAfter is how long a device is taken at its word.
+const ForgetAfter = 24 * time.Hour
 
 // most is what to ask for: in the middle of what is not known yet.
-func (b bound) most(limit int) int {
+func (b Bound) most(limit int) int {
 	if b.High == 0 {
 		return limit
 	}
 	return min(limit, max(1, (b.Low+b.High)/2))
 }
 
-// known reports whether anything was learnt.
-func (l learnt) known() bool { return l.Words.High != 0 || l.Bits.High != 0 || len(l.Holes) > 0 }
+// Known reports whether anything was learnt.
+func (l Learnt) Known() bool { return l.Words.High != 0 || l.Bits.High != 0 || len(l.Holes) > 0 }
 
-// bound returns the bound for a table.
-func (l *learnt) bound(t wire.Table) *bound {
+// Bound returns the bound for a table.
+func (l *Learnt) Bound(t wire.Table) *Bound {
 	if t.Bits() {
 		return &l.Bits
 	}
@@ -60,17 +60,17 @@ func (l *learnt) bound(t wire.Table) *bound {
 }
 
 // limits returns what requests may ask for, of what the configuration allows.
-func (l learnt) limits(of limits) limits {
-	of.words, of.bits = l.Words.most(of.words), l.Bits.most(of.bits)
+func (l Learnt) limits(of Limits) Limits {
+	of.Words, of.Bits = l.Words.most(of.Words), l.Bits.most(of.Bits)
 	for _, h := range l.Holes {
 		of.holes = append(of.holes, hole{h.Table, point.Span{First: h.First, End: h.End}})
 	}
 	return of
 }
 
-// add notes a hole, and reports whether it is news.
-func (l *learnt) add(t wire.Table, s point.Span) bool {
-	h := refused{t, s.First, s.End}
+// Add notes a hole, and reports whether it is news.
+func (l *Learnt) Add(t wire.Table, s point.Span) bool {
+	h := Refused{t, s.First, s.End}
 	if slices.Contains(l.Holes, h) {
 		return false
 	}
@@ -78,14 +78,14 @@ func (l *learnt) add(t wire.Table, s point.Span) bool {
 	return true
 }
 
-// tells reports whether there is something to tell people.
-func (l learnt) tells() bool { return l.known() || len(l.Models) > 0 }
+// Tells reports whether there is something to tell people.
+func (l Learnt) Tells() bool { return l.Known() || len(l.Models) > 0 }
 
 // String says what is known, for people.
-func (l learnt) String() string {
+func (l Learnt) String() string {
 	var parts []string
 	for _, b := range []struct {
-		bound
+		Bound
 		of string
 	}{{l.Words, "registers"}, {l.Bits, "bits"}} {
 		if b.High != 0 {
@@ -117,7 +117,7 @@ func (l learnt) String() string {
 
 // find returns the first of some models that the device has, or the instance-th,
 // from 1: those of the first id come first, in the order of the device's list.
-func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
+func (l Learnt) find(models []int, instance int) (SunSpecModel, bool) {
 	for _, id := range models {
 		for _, m := range l.Models {
 			if m.ID != id {
@@ -131,11 +131,11 @@ func (l learnt) find(models []int, instance int) (SunSpecModel, bool) {
 	return SunSpecModel{}, false
 }
 
-// placed returns fields with their addresses on the device, and the names of
+// Placed returns fields with their addresses on the device, and the names of
 // those that it should have and has not; copies that it has not are neither.
 // While its models are not known the fields are returned as they are.
-func (l learnt) placed(fields []*point.Field) (placed []*point.Field, lost []string) {
-	fields = l.present(fields)
+func (l Learnt) Placed(fields []*point.Field) (placed []*point.Field, lost []string) {
+	fields = l.Present(fields)
 	if l.Models == nil {
 		return fields, nil
 	}
@@ -169,13 +169,13 @@ func (l learnt) placed(fields []*point.Field) (placed []*point.Field, lost []str
 	return placed, lost
 }
 
-// missing says, for people, which models the device has not; "" is none.
-func (l learnt) missing(fields []*point.Field) string {
+// Missing says, for people, which models the device has not; "" is none.
+func (l Learnt) Missing(fields []*point.Field) string {
 	if len(l.Models) == 0 {
-		return noSunSpec + ": check its unit id, and that SunSpec is switched on in it"
+		return NoSunSpec + ": check its unit id, and that SunSpec is switched on in it"
 	}
 	var without []string
-	for _, same := range runs(fields, func(a, b *point.Field) bool { return slices.Equal(a.Models, b.Models) }) {
+	for _, same := range Runs(fields, func(a, b *point.Field) bool { return slices.Equal(a.Models, b.Models) }) {
 		if text := list(same[0].Models, " or "); text != "" && !slices.Contains(without, text) {
 			if _, ok := l.find(same[0].Models, 1); !ok {
 				without = append(without, text)
@@ -189,7 +189,8 @@ func (l learnt) missing(fields []*point.Field) string {
 	for _, m := range l.Models {
 		ids = append(ids, m.ID)
 	}
-	return fmt.Sprintf("it has no SunSpec model %s, it has %s: name one of these, or another profile", strings.Join(without, ", and none of "), list(ids, ", "))
+	return fmt.Sprintf("it has no SunSpec model %s, it has %s: name one of these, or another profile",
+		strings.Join(without, ", and none of "), list(ids, ", "))
 }
 
 func list(numbers []int, between string) string {
@@ -200,10 +201,10 @@ func list(numbers []int, between string) string {
 	return strings.Join(words, between)
 }
 
-// present returns those of fields that the device has as far as is known: copies
+// Present returns those of fields that the device has as far as is known: copies
 // for which its models have no block, and those of models that it has not so
 // often, are not there.
-func (l learnt) present(fields []*point.Field) []*point.Field {
+func (l Learnt) Present(fields []*point.Field) []*point.Field {
 	here := make([]*point.Field, 0, len(fields))
 	for _, f := range fields {
 		if f.Models == nil {
@@ -238,13 +239,13 @@ func (m SunSpecModel) String() string {
 	return fmt.Sprintf("model %d (%s) at holding %d, %d registers", m.ID, name, m.Address, 2+m.Length)
 }
 
-// price returns what requests cost, by what is known, that cost c by assumption.
-func (l learnt) price(c cost) cost {
-	if c.trip > 0 && l.Trip > 0 {
-		c.request += l.Trip - c.trip
+// Price returns what requests cost, by what is known, that cost c by assumption.
+func (l Learnt) Price(c Cost) Cost {
+	if c.Trip > 0 && l.Trip > 0 {
+		c.Request += l.Trip - c.Trip
 	}
 	return c
 }
 
-// noSunSpec says, for people, why a unit is no SunSpec device.
-const noSunSpec = `there is no "SunS" at holding 40000, 50000 or 0`
+// NoSunSpec says, for people, why a unit is no SunSpec device.
+const NoSunSpec = `there is no "SunS" at holding 40000, 50000 or 0`

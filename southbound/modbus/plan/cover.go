@@ -1,4 +1,4 @@
-package modbus
+package plan
 
 import (
 	"math"
@@ -9,10 +9,10 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// limits are what one request of a device may ask for.
-type limits struct {
-	words, bits int    // most registers, most bits
-	gap         int    // most unused addresses in a row; -1 is by cost alone
+// Limits are what one request of a device may ask for.
+type Limits struct {
+	Words, Bits int    // most registers, most bits
+	Gap         int    // most unused addresses in a row; -1 is by cost alone
 	holes       []hole // addresses that no request may touch
 }
 
@@ -22,17 +22,17 @@ type hole struct {
 	point.Span
 }
 
-// cost is what a request takes of a bus: Request, and Word for each register
+// Cost is what a request takes of a bus: Request, and Word for each register
 // (or 16 bits) in it. Trip is the part of Request that is the assumed round trip
 // of a network; 0 on a serial line, whose time is known.
-type cost struct{ request, word, trip time.Duration }
+type Cost struct{ Request, Word, Trip time.Duration }
 
-// takes returns the time of one request for n registers or bits.
-func (c cost) takes(t wire.Table, n int) time.Duration {
+// Takes returns the time of one request for n registers or bits.
+func (c Cost) Takes(t wire.Table, n int) time.Duration {
 	if t.Bits() {
 		n = (n + 15) / 16
 	}
-	return c.request + time.Duration(n)*c.word
+	return c.Request + time.Duration(n)*c.Word
 }
 
 // cover splits items, sorted by first address, into the runs whose requests
@@ -43,10 +43,10 @@ func (c cost) takes(t wire.Table, n int) time.Duration {
 // the first j of them. An optimal partition into consecutive runs exists: if one
 // had items i < j < k with i and k together and j elsewhere, either j's request
 // reaches over k or i's over j, and one of them can move for nothing.
-func cover(t wire.Table, items []point.Span, l limits, c cost) []int {
-	most := l.words
+func cover(t wire.Table, items []point.Span, l Limits, c Cost) []int {
+	most := l.Words
 	if t.Bits() {
-		most = l.bits
+		most = l.Bits
 	}
 	best := make([]time.Duration, len(items)+1)
 	from := make([]int, len(items)+1)
@@ -57,14 +57,15 @@ func cover(t wire.Table, items []point.Span, l limits, c cost) []int {
 		run := items[i]
 		for j := i; j < len(items); j++ {
 			next := items[j]
-			if j > i && (l.gap >= 0 && next.First-run.End > l.gap || next.First > run.End && l.hole(t, point.Span{First: run.End, End: next.First})) {
+			if j > i && (l.Gap >= 0 && next.First-run.End > l.Gap || next.First > run.End &&
+				l.hole(t, point.Span{First: run.End, End: next.First})) {
 				break
 			}
 			run.End = max(run.End, next.End)
 			if run.End-run.First > most && j > i {
 				break
 			}
-			if total := best[i] + c.takes(t, run.End-run.First); total < best[j+1] {
+			if total := best[i] + c.Takes(t, run.End-run.First); total < best[j+1] {
 				best[j+1], from[j+1] = total, i
 			}
 		}
@@ -78,7 +79,7 @@ func cover(t wire.Table, items []point.Span, l limits, c cost) []int {
 }
 
 // hole reports whether s touches a hole of t.
-func (l limits) hole(t wire.Table, s point.Span) bool {
+func (l Limits) hole(t wire.Table, s point.Span) bool {
 	for _, h := range l.holes {
 		if h.table == t && h.First < s.End && s.First < h.End {
 			return true
