@@ -24,7 +24,25 @@
 // that another process owns, and one that a newer version wrote.
 //
 // [Open] starts one goroutine, the keeper, which does all writing; [Queue.Close]
-// ends it. Append, Ack, Release and Bury never wait for a disk. Next may wait
-// for a block to be read. [OpenStopped] looks at the folder of a gateway that
-// does not run, and changes nothing.
+// ends it and waits for it. Append, Ack, Release and Bury never wait for a disk.
+// Next may wait for a block to be read. [OpenStopped] looks at the folder of a
+// gateway that does not run, and changes nothing.
+//
+// # Rooms and locks
+//
+// The queue is the port: queue.go for the gateway, look.go for people. keeper is
+// what the goroutine owns: it writes (write.go), keeps the limits, repairs, and
+// restores what a start finds; beside it are the dead letters. core is what both
+// sides share and knows neither. Below them lie books (the account), memory (what
+// is not on disk), folder (the files by name), segment, block and disk.
+//
+//   - core.mu guards the account, the memory and the lists of segments, so that
+//     the ledger adds up at every instant. It is never held over I/O, and never
+//     while a batch's safe is called.
+//   - core.files guards the files that are open for reading. It is held while a
+//     block is read and while a segment is opened and checked: by Next, Entries,
+//     Verify and the keeper, never by Append or Ack. mu may be taken under it, not
+//     the other way round.
+//   - What only the keeper touches has no lock: the writers, the limits, the dead
+//     letters. Others ask it to do things, which run between two of its own.
 package store
