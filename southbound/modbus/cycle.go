@@ -112,7 +112,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 			return
 		}
 		if blk.part == nil && blk.failed > 1 {
-			b.holes(d, d.learnt, blk.Table, blk.Fields[0].Own())
+			b.teach(d, d.learnt.WithHoles(blk.Table, blk.Fields[0].Own()))
 		}
 	}
 	if !answered {

@@ -122,5 +122,6 @@ type block struct {
 	told   bool          // it was logged
 	took   time.Duration // a read, of late; 0 is not known
 
-	part *part // of an inquiry; nil for a block of the plan
+	part  *plan.Part // of an inquiry; nil for a block of the plan
+	whole *block     // that the inquiry is about
 }

@@ -130,8 +130,8 @@ func Runs[T any](s []T, alike func(a, b T) bool) [][]T {
 	return all
 }
 
-// Piece makes a block of some fields of b.
-func (b *Block) Piece(slots []point.Placed) Block {
+// piece makes a block of some fields of b.
+func (b *Block) piece(slots []point.Placed) Block {
 	p := Block{Table: b.Table, First: slots[0].Reach().First}
 	fields := make([]*point.Field, len(slots))
 	for i, s := range slots {
@@ -145,9 +145,9 @@ func (b *Block) Piece(slots []point.Placed) Block {
 	return p
 }
 
-// Cut returns where to split b's fields: at one of its widest gaps, near the
+// cut returns where to split b's fields: at one of its widest gaps, near the
 // middle; 0 if it can't be split.
-func (b *Block) Cut() int {
+func (b *Block) cut() int {
 	best, widest := 0, 0
 	end := 0
 	gaps := make([]int, len(b.Fields))

@@ -68,8 +68,8 @@ func (l Learnt) limits(of Limits) Limits {
 	return of
 }
 
-// Add notes a hole, and reports whether it is news.
-func (l *Learnt) Add(t wire.Table, s point.Span) bool {
+// add notes a hole, and reports whether it is news.
+func (l *Learnt) add(t wire.Table, s point.Span) bool {
 	h := Refused{t, s.First, s.End}
 	if slices.Contains(l.Holes, h) {
 		return false
