@@ -18,11 +18,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 	"fieldbridge/setting"
 )
 
@@ -31,6 +36,9 @@ type Config struct {
 	// Listen is the address and port of the console, as 127.0.0.1:8080. Without
 	// it there is none.
 	Listen string `yaml:"listen"`
+	// Hosts are names by which browsers may ask for the console, besides its
+	// addresses, localhost and the machine's own name.
+	Hosts []string `yaml:"hosts"`
 }
 
 // Validate returns what is wrong with c.
@@ -38,11 +46,36 @@ func (c *Config) Validate() []setting.Problem {
 	if c.Listen == "" {
 		return nil
 	}
-	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || port == "" {
 		return []setting.Problem{{Path: []string{"listen"}, Text: fmt.Sprintf("%q is not an address with a port", c.Listen),
 			Fix: "write it as 127.0.0.1:8080, or :8080 for all addresses"}}
 	}
-	return nil
+	var problems []setting.Problem
+	if !isLoopback(host) {
+		problems = append(problems, setting.Problem{Path: []string{"listen"}, Warning: true,
+			Text: "the console can be reached from the network, and it shows everyone who asks what this gateway reads",
+			Fix:  "listen on 127.0.0.1, or let a firewall choose who comes through"})
+	}
+	for i, name := range c.Hosts {
+		if name == "" || strings.ContainsAny(name, "/:* ") {
+			problems = append(problems, setting.Problem{Path: []string{"hosts", strconv.Itoa(i)},
+				Text: fmt.Sprintf("%q is not a host's name", name),
+				Fix:  "write the name alone, as gateway-7.plant.example, without http:// or a port"})
+		}
+	}
+	return problems
+}
+
+// Equal reports whether c says the same as other.
+func (c Config) Equal(other Config) bool {
+	return c.Listen == other.Listen && slices.Equal(c.Hosts, other.Hosts)
+}
+
+// isLoopback reports whether only this machine reaches what listens on host.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback() || host == "localhost"
 }
 
 // View is what the console shows. Its functions are safe for concurrent use.
@@ -118,7 +151,7 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	w.Write(append(data, '\n'))
+	_, _ = w.Write(append(data, '\n')) // an asker that is gone needs no answer
 }
 
 const (
@@ -126,28 +159,30 @@ const (
 	listenRetryMax = time.Minute
 )
 
-// Serve serves the console on addr until ctx ends. An address that is taken is
-// no reason to stop the gateway: it is logged once and tried again.
-func (v *View) Serve(ctx context.Context, addr string, log *slog.Logger) {
-	wait := listenRetryMin
+// writeTimeout is how long an answer may take: who asks and does not read goes.
+const writeTimeout = 30 * time.Second
+
+// Serve serves the console where config says until ctx ends. An address that is
+// taken is no reason to stop the gateway: it is logged once and tried again.
+func (v *View) Serve(ctx context.Context, config Config, log *slog.Logger) {
+	var guests crowd
+	server := &http.Server{Handler: guard(config.Hosts, v.Handler()), WriteTimeout: writeTimeout, ConnState: guests.note}
+	wait := pause.Growing{Least: listenRetryMin, Most: listenRetryMax}
 	for ctx.Err() == nil {
-		l, err := net.Listen("tcp", addr)
+		l, err := net.Listen("tcp", config.Listen)
 		if err == nil {
 			url := "http://" + l.Addr().String() + "/"
 			log.Info("console listening", "url", url)
 			v.url.Store(url)
-			ServeOn(ctx, l, v.Handler())
+			serve(ctx, l, server)
 			v.url.Store("")
 			return
 		}
-		if wait == listenRetryMin {
-			log.Error("console cannot listen: end what holds the port or change console.listen; trying again", "addr", addr, "err", err)
+		if wait.Last() == 0 {
+			log.Error("console cannot listen: end what holds the port or change console.listen; trying again",
+				"addr", config.Listen, "err", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, listenRetryMax)
+		pause.Sleep(ctx, wait.Next())
 	}
 }
 
@@ -157,13 +192,18 @@ func (v *View) URL() string {
 	return url
 }
 
-// ServeOn serves h on l until ctx ends, then closes l.
+// ServeOn serves h on l until ctx ends, then closes l. An answer may take as long
+// as it takes.
 func ServeOn(ctx context.Context, l net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
+	serve(ctx, l, &http.Server{Handler: h})
+}
+
+func serve(ctx context.Context, l net.Listener, server *http.Server) {
+	server.ReadHeaderTimeout, server.IdleTimeout = 10*time.Second, time.Minute
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		server.Close()
+		_ = server.Close()
 	}
 }

@@ -176,7 +176,7 @@ func TestTakenPortIsTriedAgain(t *testing.T) {
 		close(tried) // a second message would panic
 		return len(p), nil
 	}), nil)
-	go func() { defer close(done); (&View{}).Serve(ctx, l.Addr().String(), slog.New(handler)) }()
+	go func() { defer close(done); (&View{}).Serve(ctx, Config{Listen: l.Addr().String()}, slog.New(handler)) }()
 	<-tried
 	cancel()
 	<-done
@@ -190,9 +190,22 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestValidate(t *testing.T) {
-	for addr, wrong := range map[string]int{"": 0, "127.0.0.1:8080": 0, ":80": 0, "[::1]:1": 0, "127.0.0.1": 1, "8080": 1} {
-		if got := (&Config{Listen: addr}).Validate(); len(got) != wrong {
-			t.Errorf("%q: %v", addr, got)
+	for addr, want := range map[string]string{
+		"": "", "127.0.0.1:8080": "", "[::1]:1": "", "localhost:80": "", "127.0.0.1": "error", "8080": "error",
+		":80": "warning", "0.0.0.0:80": "warning", "[::]:80": "warning", "192.168.0.4:80": "warning",
+	} {
+		got := ""
+		for _, p := range (&Config{Listen: addr}).Validate() {
+			if got = "error"; p.Warning {
+				got = "warning"
+			}
 		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", addr, got, want)
+		}
+	}
+	c := Config{Listen: "127.0.0.1:80", Hosts: []string{"gateway-7.plant.example", "http://gateway-7", "gateway-7:80", ""}}
+	if got := c.Validate(); len(got) != 3 {
+		t.Errorf("hosts: %v", got)
 	}
 }

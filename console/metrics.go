@@ -18,7 +18,7 @@ func (v *View) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 		o.Observe(func(m bridge.Metric) { samples = append(samples, m) })
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	w.Write(exposition(samples))
+	_, _ = w.Write(exposition(samples))
 }
 
 // exposition writes samples; those of one name must stand together, so they

@@ -41,8 +41,8 @@ func (g *Gateway) apply(old, new *configs.Config, hash string) (err error) {
 		return err
 	}
 	g.logging.Apply(new.Log)
-	if old.Console != new.Console {
-		g.console.move(new.Console.Listen)
+	if !old.Console.Equal(new.Console) {
+		g.console.move(new.Console)
 	}
 	return g.queue.Apply(new.Store) // refuses another folder alone, see above
 }

@@ -133,8 +133,8 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		Status: func() any { return g.Status() },
 		Device: func(name string) (any, error) { return g.values(name) },
 	}
-	g.console = &movable{view: g.view, listen: make(chan string, 1), log: g.log}
-	g.console.move(config.Console.Listen)
+	g.console = &movable{view: g.view, listen: make(chan console.Config, 1), log: g.log}
+	g.console.move(config.Console)
 	return nil
 }
 
