@@ -10,7 +10,7 @@ RACE := CGO_ENABLED=1
 RACEFLAG := -race
 endif
 
-.PHONY: help run build test lint vuln rooms fuzz bench bench-save bench-diff bench-compare bench-store soak sbom clean
+.PHONY: help run build test lint vuln rooms fuzz mutate bench bench-save bench-diff bench-compare bench-store soak sbom clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,9 @@ fuzz: ## run each fuzz test for FUZZTIME (20s)
 		echo "$$p $$f"; \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; \
 	done; done
+
+mutate: ## break the program on purpose, fault by fault, and see that the tests notice; takes half an hour
+	$(GO) run ./mutate $(ARGS)
 
 bench: ## run the benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
