@@ -65,12 +65,15 @@ func does(c *cobra.Command, do run) *cobra.Command {
 	return c
 }
 
+// Commands are listed in the order in which they are of use. It is set once:
+// tests make several trees at a time.
+func init() { cobra.EnableCommandSorting = false }
+
 // group returns a command of commands. Its usage ends with a placeholder for
 // their names; notes stand below their list.
 func group(usage, summary, notes string, all ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: usage, Short: summary, Long: notes, DisableFlagsInUseLine: true, Args: cobra.ArbitraryArgs}
 	c.AddCommand(all...)
-	cobra.EnableCommandSorting = false
 	return does(c, func(_ context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			printUsage(c, stderr)
