@@ -70,8 +70,13 @@ func (f *Forwarder) Serve(ctx context.Context, link Link) {
 		lanes.Go(func() { newLane(s, Fresh, false).run(ctx) })
 		lanes.Go(func() { newLane(s, Backlog, false).run(ctx) })
 	}
+	watched, stopWatch := context.WithCancel(context.Background())
+	var watch sync.WaitGroup
+	watch.Go(func() { s.owed.watch(watched, link) })
 	lanes.Wait()
 	s.outstanding.Wait()
+	stopWatch()
+	watch.Wait()
 
 	f.mu.Lock()
 	f.session = nil
@@ -103,6 +108,7 @@ type session struct {
 	gate        *gate
 	pauses      pauses
 	outstanding sync.WaitGroup  // messages whose outcome is not known
+	owed        owed            // the same, with their times
 	drain       context.Context // ended to send everything without lingering
 	startDrain  context.CancelFunc
 	drained     chan struct{} // closed when the fresh lane has done so, or has ended
@@ -122,8 +128,10 @@ func (s *session) publish(lane Lane, m Message, entries []Entry, t *trial) {
 	}
 	n := len(entries)
 	s.outstanding.Add(1)
+	number := s.owed.sent(now)
 	s.link.Publish(m, func(err error) {
 		defer s.outstanding.Done()
+		s.owed.came(number)
 		s.settle(err, m.Topic, positions, t)
 		if err == nil {
 			s.f.sent.Add(1)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Emit hands a batch on. It never waits for a disk or a network, so a poll loop
@@ -155,6 +156,9 @@ type Link interface {
 	Publish(m Message, done func(error))
 	// Limits are those in force for this connection.
 	Limits() Limits
+	// GiveUp ends the connection, whatever state it is in: an outcome that it owes
+	// has not come. Every done is called soon then.
+	GiveUp()
 }
 
 // Limits is what a connection may carry.
@@ -162,6 +166,9 @@ type Limits struct {
 	Window   int     // messages in flight
 	Messages float64 // per second; 0 is no limit
 	Bytes    float64 // per second; 0 is no limit
+	// Answer is how long the outcome of a message may take. The link sees to it
+	// itself; who uses it gives it up after twice as long. 0 is no limit.
+	Answer time.Duration
 }
 
 // State is a small durable memory for what must survive a restart but is no

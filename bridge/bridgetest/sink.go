@@ -184,6 +184,9 @@ func (l *Link) Context() context.Context { return l.ctx }
 // Limits implements [bridge.Link].
 func (l *Link) Limits() bridge.Limits { return l.limits }
 
+// GiveUp implements [bridge.Link].
+func (l *Link) GiveUp() { l.end() }
+
 // Publish implements [bridge.Link].
 func (l *Link) Publish(m bridge.Message, done func(error)) {
 	select {

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/setting"
 )
 
 // Options is what a [Sink] needs beside its configuration.
@@ -212,6 +213,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		s.files = files
 		session.Answered = s.noteAnswer
 		status.link = session
+		s.fit(session)
 		s.noteConnection(&cfg, session, status)
 		err = s.serve(ctx, &cfg, session, status, serve)
 		taken := uplink.TakenOver(err)
@@ -226,6 +228,25 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		s.memory.stopped()
 	}
 	return nil
+}
+
+// fit makes messages that the connection can carry: the cloud may take smaller
+// packets than we like. Where not even one reading fits, the connection ends.
+func (s *Sink) fit(session *uplink.Session) {
+	s.mu.Lock()
+	settings, labels, room := s.config.Settings, s.labels, session.Room()
+	s.mu.Unlock()
+	if room < payload.LeastMessage {
+		session.TooSmall(payload.LeastMessage)
+		return
+	}
+	if room < int(settings.MaxMessage) {
+		s.log.Warn("the cloud takes small packets only, messages get smaller", "max_message", settings.MaxMessage, "room", room)
+	}
+	settings.MaxMessage = min(settings.MaxMessage, setting.Size(room))
+	if f, err := payload.New(&settings, s.options.Gateway, labels); err == nil { // the settings were checked
+		s.format.set(f)
+	}
 }
 
 // pause waits until it is time for the next attempt. It reports false when ctx

@@ -26,7 +26,7 @@ func TestPublishAndOrder(t *testing.T) {
 	bubble(t, nil, func(r *rig) {
 		r.start()
 		link := <-r.links
-		want := bridge.Limits{Window: 20, Messages: 80, Bytes: 400 << 10}
+		want := bridge.Limits{Window: 20, Messages: 80, Bytes: 400 << 10, Answer: 30 * time.Second}
 		if diff := cmp.Diff(want, link.Limits()); diff != "" {
 			t.Errorf("limits (-want +got):\n%s", diff)
 		}
@@ -120,11 +120,18 @@ func TestGrants(t *testing.T) {
 				t.Errorf("message %d: %v", i, err)
 			}
 		}
-		if err := <-publish(link, "t", strings.Repeat("x", 1000)); !bridge.IsPermanent(err) {
-			t.Errorf("over the granted packet size: %v", err)
-		}
 		if n := r.cloud.Counts().Violations; n > 0 || len(r.lost) > 0 {
 			t.Errorf("%d violations, %d connections lost", n, len(r.lost))
+		}
+		// A reading that the cloud's limit keeps back is no dead letter: it waits, the
+		// connection ends, and someone is told.
+		if err := <-publish(link, "t", strings.Repeat("x", 1000)); err == nil || bridge.IsPermanent(err) {
+			t.Errorf("over the granted packet size: %v", err)
+		}
+		<-r.lost
+		synctest.Wait()
+		if got := subjects(r.sink); got != "alarm uplink" || r.cloud.Counts().Violations > 0 {
+			t.Errorf("health: %s, %d violations", got, r.cloud.Counts().Violations)
 		}
 	})
 }

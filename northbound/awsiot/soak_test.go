@@ -302,6 +302,8 @@ type awsLink struct {
 
 func (l *awsLink) Limits() bridge.Limits { return l.limits }
 
+func (l *awsLink) GiveUp() {}
+
 func (l *awsLink) Publish(m bridge.Message, done func(error)) {
 	l.mu.Lock()
 	l.messages++

@@ -287,7 +287,7 @@ func FuzzColumns(f *testing.F) {
 	f.Add(uint64(99), uint16(1024), uint8(200))
 	f.Fuzz(func(t *testing.T, seed uint64, limit uint16, count uint8) {
 		c := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Columns}, nil).(*columns)
-		c.limit = max(leastMessage, int(limit))
+		c.limit = max(LeastMessage, int(limit))
 		entries := randomEntries(rand.New(rand.NewPCG(seed, 3)), int(count)+1)
 		m, n, err := c.Pack(entries)
 		if err != nil {

@@ -247,7 +247,7 @@ func FuzzRows(f *testing.F) {
 		if !bridge.ValidDevice(device) {
 			return
 		}
-		format := testFormat(t, "plant/{device}", max(leastMessage, int(limit)))
+		format := testFormat(t, "plant/{device}", max(LeastMessage, int(limit)))
 		b := bridge.Batch{Device: device, At: time.UnixMilli(integer >> 20)}
 		values := []bridge.Value{bridge.Float64(number), bridge.Float32(float32(number)), bridge.Int(integer),
 			bridge.Uint(uint64(integer)), bridge.String(text), bridge.Bool(seq&1 == 0), bridge.Bad(bridge.Reason(integer))}

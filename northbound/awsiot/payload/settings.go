@@ -18,7 +18,7 @@ const (
 
 const (
 	longestDevice = 64 // bytes, by bridge.ValidDevice
-	leastMessage  = 1024
+	LeastMessage  = 1024
 )
 
 // Settings are the keys of northbound.awsiot that say how messages look.
@@ -73,7 +73,7 @@ func (s *Settings) Validate(gateway string, labels map[string]string) setting.Fo
 			break
 		}
 	}
-	setting.Between(&found, int64(s.MaxMessage), leastMessage, MaxBytes, "max_message")
+	setting.Between(&found, int64(s.MaxMessage), LeastMessage, MaxBytes, "max_message")
 	if s.Format != Rows && s.Format != Columns && s.Format != Flat {
 		found.Add(fmt.Sprintf("the format %q is not known", s.Format), "use rows, columns or flat", "format")
 	}

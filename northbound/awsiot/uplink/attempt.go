@@ -170,6 +170,7 @@ func (a *Attempt) packet(will Will) *paho.Connect {
 		WillMessage: &paho.WillMessage{QoS: 1, Topic: will.Topic, Payload: will.Payload},
 		Properties: &paho.ConnectProperties{
 			ReceiveMaximum:     paho.Uint16(inboundMaximum),
+			MaximumPacketSize:  paho.Uint32(mostInbound),
 			RequestProblemInfo: true,
 		},
 	}
@@ -178,3 +179,8 @@ func (a *Attempt) packet(will Will) *paho.Connect {
 // inboundMaximum is how many messages the cloud may send without our
 // acknowledgement; the library makes a channel of this size.
 const inboundMaximum = 20
+
+// mostInbound is the largest packet that is taken from the cloud: AWS's largest
+// payload of 128 KiB, with room for topic and properties. The library makes room
+// for what a packet's header says before it looks at it.
+const mostInbound = 160 << 10

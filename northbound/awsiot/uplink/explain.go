@@ -193,6 +193,21 @@ func explainMQTT(f *connectError) (Explanation, bool) {
 	if errors.As(f.err, &end) {
 		return explainDisconnect(f, end), true
 	}
+	var wrong *protocolError
+	if errors.As(f.err, &wrong) {
+		return wait("%s broke the protocol (%v): is something in between, or is it another broker? Connecting again",
+			f.peer(), wrong), true
+	}
+	var long *tooLongError
+	if errors.As(f.err, &long) {
+		return wait("%s sends more than it may (%v): is something in between, or is it another broker? Connecting again",
+			f.peer(), long), true
+	}
+	var small *tooSmallError
+	if errors.As(f.err, &small) {
+		return act("%s takes packets of at most %d bytes, and %d are needed: AWS takes 149504, so it is another broker, "+
+			"whose limit must be raised; nothing is lost, readings wait", f.endpoint, small.most, small.need), true
+	}
 	return Explanation{}, false
 }
 

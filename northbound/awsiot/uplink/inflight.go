@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 type inflight struct {
 	slots chan struct{} // one value per message in flight
 	ended func()        // called when the connection ends
+	wrong func(error)   // called when an answer breaks the protocol
 
 	mu      sync.Mutex
 	conn    io.Writer           // guarded by mu; nil when there is no connection
@@ -34,6 +36,7 @@ type inflight struct {
 
 // pending is a packet whose answer is awaited.
 type pending struct {
+	kind   byte                       // of the packet that answers it
 	done   func(code byte, err error) // for a message; called once
 	answer chan<- packets.ControlPacket
 	sent   time.Time
@@ -102,7 +105,11 @@ func (f *inflight) ConnectionLost(d *packets.Disconnect) error {
 // AddToSession implements [mqttsession.SessionManager] for what the library
 // sends itself.
 func (f *inflight) AddToSession(_ context.Context, p mqttsession.Packet, answer chan<- packets.ControlPacket) error {
-	id, err := f.add(&pending{answer: answer})
+	kind := byte(packets.SUBACK)
+	if p.Type() == packets.UNSUBSCRIBE {
+		kind = packets.UNSUBACK
+	}
+	id, err := f.add(&pending{kind: kind, answer: answer})
 	if err == nil {
 		p.SetIdentifier(id)
 	}
@@ -147,16 +154,45 @@ func (f *inflight) PacketReceived(recv *packets.ControlPacket, messages chan<- *
 		case messages <- p:
 		case <-f.closed:
 		}
+	case *packets.Pubrec:
+		f.violated(recv.Type, p.PacketID)
+	case *packets.Pubcomp:
+		f.violated(recv.Type, p.PacketID)
 	}
 	return nil
 }
 
-func (f *inflight) take(id uint16) *pending {
+// protocolError is of a peer that answers what it was not asked.
+type protocolError struct {
+	kind byte // of the packet
+	id   uint16
+}
+
+func (e *protocolError) Error() string {
+	return fmt.Sprintf("a packet of type %d answers packet %d, which is of another kind", e.kind, e.id)
+}
+
+// violated ends the connection: whatever else is in flight gets its outcome with
+// the end (MQTT 5, section 4.13). QoS 2 is never spoken here.
+func (f *inflight) violated(kind byte, id uint16) { f.wrong(&protocolError{kind, id}) }
+
+// take returns what a packet answers, and forgets it; nil if that is nothing, as
+// an answer that came twice. An answer of another kind than was asked for takes
+// nothing: the place in the window would be lost, and nobody would ever know.
+func (f *inflight) take(kind byte, id uint16) *pending {
+	p, wrong := f.find(kind, id)
+	if wrong {
+		f.violated(kind, id)
+	}
+	return p
+}
+
+func (f *inflight) find(kind byte, id uint16) (p *pending, wrong bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p := f.pending[id]
-	if p == nil {
-		return nil
+	p = f.pending[id]
+	if p == nil || p.kind != kind {
+		return nil, p != nil
 	}
 	delete(f.pending, id)
 	p.over = true
@@ -164,12 +200,12 @@ func (f *inflight) take(id uint16) *pending {
 		f.oldest[0] = nil
 		f.oldest = f.oldest[1:]
 	}
-	return p
+	return p, false
 }
 
 func (f *inflight) settle(id uint16, code byte) {
-	p := f.take(id)
-	if p == nil || p.done == nil {
+	p := f.take(packets.PUBACK, id)
+	if p == nil {
 		return // an answer to nothing
 	}
 	if code < 0x80 {
@@ -182,7 +218,7 @@ func (f *inflight) settle(id uint16, code byte) {
 }
 
 func (f *inflight) answer(id uint16, recv *packets.ControlPacket) {
-	if p := f.take(id); p != nil && p.answer != nil {
+	if p := f.take(recv.Type, id); p != nil {
 		p.answer <- *recv
 	}
 }

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"fmt"
 	"net"
 	"sync"
 
@@ -12,7 +13,8 @@ import (
 // instead of three.
 type packetConn struct {
 	net.Conn
-	failed func(error) // told of the first error of reading or writing
+	failed  func(error) // told of the first error of reading or writing
+	lengths lengths     // of what comes; the reader's own
 
 	mu  sync.Mutex
 	buf []byte // guarded by mu; the packet so far
@@ -59,8 +61,54 @@ func (c *packetConn) Write(b []byte) (int, error) {
 
 func (c *packetConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if e := c.lengths.check(b[:n]); e != nil {
+		n, err = 0, e
+	}
 	if err != nil {
 		c.failed(err)
 	}
 	return n, err
+}
+
+// lengths follows the packets in a stream by their headers (MQTT 5, section
+// 2.1.1), and finds one that is longer than most.
+type lengths struct {
+	most   int
+	rest   int // bytes that are left of the packet
+	digits int // of its length that were read; 0 is that a packet begins
+	length int // what they say
+}
+
+func (l *lengths) check(b []byte) error {
+	for len(b) > 0 {
+		if l.rest > 0 {
+			n := min(l.rest, len(b))
+			l.rest -= n
+			b = b[n:]
+			continue
+		}
+		c := b[0]
+		b = b[1:]
+		if l.digits == 0 { // type and flags
+			l.digits, l.length = 1, 0
+			continue
+		}
+		l.length |= int(c&0x7f) << (7 * (l.digits - 1))
+		if l.length > l.most {
+			return &tooLongError{l.length, l.most}
+		}
+		if l.digits++; c < 0x80 {
+			l.rest, l.digits = l.length, 0
+		} else if l.digits > 4 {
+			return &tooLongError{l.length, l.most}
+		}
+	}
+	return nil
+}
+
+// tooLongError is of a packet that claims more bytes than we said we take.
+type tooLongError struct{ length, most int }
+
+func (e *tooLongError) Error() string {
+	return fmt.Sprintf("a packet of %d bytes or more comes, we take %d", e.length, e.most)
 }

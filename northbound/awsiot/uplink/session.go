@@ -66,8 +66,10 @@ func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) 
 	s := &Session{cfg: cfg, raw: raw, flight: newInflight(), facts: facts}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.flight.ended = func() { s.fail(ErrLost) }
+	s.flight.wrong = s.fail
 	context.AfterFunc(s.ctx, s.abort)
-	s.conn, s.pinger = &packetConn{Conn: conn, failed: s.fail}, &pinger{paho.NewDefaultPinger(), s.fail}
+	s.conn = &packetConn{Conn: conn, failed: s.fail, lengths: lengths{most: mostInbound}}
+	s.pinger = &pinger{paho.NewDefaultPinger(), s.fail}
 	s.client = paho.NewClient(paho.ClientConfig{
 		Conn:              s.conn,
 		Session:           s.flight,
@@ -147,7 +149,8 @@ func (s *Session) cause() error {
 
 // Limits implements [bridge.Link].
 func (s *Session) Limits() bridge.Limits {
-	limits := bridge.Limits{Window: min(s.cfg.Window, s.receiveMaximum), Bytes: float64(s.cfg.Rate.Bytes)}
+	limits := bridge.Limits{Window: min(s.cfg.Window, s.receiveMaximum), Bytes: float64(s.cfg.Rate.Bytes),
+		Answer: s.cfg.AckTimeout.D()}
 	if s.cfg.Rate.Messages > 0 {
 		// AWS counts the messages of the status topic, too.
 		limits.Messages = min(s.cfg.Rate.Messages, maxMessages-StatusRate)
@@ -155,13 +158,18 @@ func (s *Session) Limits() bridge.Limits {
 	return limits
 }
 
-// Publish implements [bridge.Link].
+// Publish implements [bridge.Link]. A reading that is larger than the cloud takes
+// is right, the cloud is not, as AWS takes 146 KiB: it waits for a cloud that
+// takes it, and the connection ends.
 func (s *Session) Publish(m bridge.Message, done func(error)) {
 	topic := m.Topic // so that m need not outlive this call
 	s.send(&m, nil, func(code byte, err error) {
+		var small *tooSmallError
 		if err == nil {
 			s.Answered(topic, code)
 			err = pubackError(topic, code)
+		} else if errors.As(err, &small) {
+			s.fail(small)
 		}
 		done(err)
 	})
@@ -174,6 +182,10 @@ func (s *Session) Send(m *bridge.Message, correlation []byte, done func(error)) 
 	s.send(m, correlation, func(code byte, err error) {
 		if err == nil {
 			err = pubackError(m.Topic, code)
+		}
+		var small *tooSmallError
+		if errors.As(err, &small) {
+			err = bridge.Permanent(small)
 		}
 		done(err)
 	})
@@ -191,7 +203,7 @@ func (s *Session) send(m *bridge.Message, correlation []byte, done func(code byt
 	}
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	id, err := s.flight.add(&pending{done: done})
+	id, err := s.flight.add(&pending{kind: packets.PUBACK, done: done})
 	if err != nil {
 		// It is not in flight: nobody else will tell.
 		<-s.flight.slots
@@ -211,9 +223,25 @@ func (s *Session) fits(m *bridge.Message) error {
 		return bridge.Permanent(fmt.Errorf("topic of %d bytes: AWS allows %d", len(m.Topic), payload.MaxTopic))
 	}
 	if size := packetSize(m); size > s.maximumPacket {
-		return bridge.Permanent(fmt.Errorf("packet of %d bytes: the cloud allows %d", size, s.maximumPacket))
+		return &tooSmallError{size, s.maximumPacket}
 	}
 	return nil
+}
+
+// tooSmallError is of a cloud whose Maximum Packet Size is below a message.
+type tooSmallError struct{ need, most int }
+
+func (e *tooSmallError) Error() string {
+	return fmt.Sprintf("a packet of %d bytes is needed, the cloud takes %d", e.need, e.most)
+}
+
+// Room returns how many bytes of topic, content type and payload one message may
+// have on this connection.
+func (s *Session) Room() int { return s.maximumPacket - packetSize(&bridge.Message{}) }
+
+// TooSmall ends a connection on which nothing can be sent that has need bytes.
+func (s *Session) TooSmall(need int) {
+	s.fail(&tooSmallError{need + packetSize(&bridge.Message{}), s.maximumPacket})
 }
 
 // packetSize returns the most bytes that m takes as a PUBLISH (MQTT 5, section
@@ -290,7 +318,8 @@ func (s *Session) Close() error {
 // Context ends when the connection is given up or lost.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// GiveUp ends a connection whose messages are not acknowledged in time.
+// GiveUp implements [bridge.Link]: it ends a connection whose messages are not
+// acknowledged in time.
 func (s *Session) GiveUp() { s.fail(ErrSilent) }
 
 // Acknowledged returns how many messages the cloud has accepted.
