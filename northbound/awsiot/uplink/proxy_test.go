@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
@@ -52,13 +53,13 @@ func tunnel(t *testing.T, serve func(net.Conn) string) string {
 
 func TestHTTPProxy(t *testing.T) {
 	_, cfg := stand(t, awsiottest.Options{})
-	var header http.Header
+	var header atomic.Pointer[http.Header]
 	addr := tunnel(t, func(c net.Conn) string {
 		r, err := http.ReadRequest(bufio.NewReader(c))
 		if err != nil || r.Method != http.MethodConnect {
 			return ""
 		}
-		header = r.Header
+		header.Store(&r.Header)
 		if r.Header.Get("Proxy-Authorization") == "" {
 			_, _ = io.WriteString(c, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 			return ""
@@ -70,7 +71,7 @@ func TestHTTPProxy(t *testing.T) {
 	if err := attemptOnce(t, cfg, nil); err != nil {
 		t.Error(err)
 	}
-	if got := header.Get("Proxy-Authorization"); got != "Basic dXNlcjpzZWNyZXQ=" {
+	if got := header.Load().Get("Proxy-Authorization"); got != "Basic dXNlcjpzZWNyZXQ=" {
 		t.Errorf("authorization %q", got)
 	}
 	cfg.Proxy = "http://" + addr
@@ -81,7 +82,7 @@ func TestHTTPProxy(t *testing.T) {
 
 func TestSOCKSProxy(t *testing.T) {
 	_, cfg := stand(t, awsiottest.Options{})
-	reply := byte(0)
+	var reply atomic.Uint32
 	addr := tunnel(t, func(c net.Conn) string {
 		read := func(n int) []byte {
 			b := make([]byte, n)
@@ -114,8 +115,8 @@ func TestSOCKSProxy(t *testing.T) {
 			host = net.IP(read(16)).String()
 		}
 		port := read(2)
-		_, _ = c.Write([]byte{5, reply, 0, 3, 4, 'h', 'o', 's', 't', 0, 80})
-		if reply != 0 {
+		_, _ = c.Write([]byte{5, byte(reply.Load()), 0, 3, 4, 'h', 'o', 's', 't', 0, 80})
+		if reply.Load() != 0 {
 			return ""
 		}
 		return net.JoinHostPort(host, strconv.Itoa(int(port[0])<<8|int(port[1])))
@@ -132,7 +133,8 @@ func TestSOCKSProxy(t *testing.T) {
 	}
 	cfg.Proxy = "socks5://user:wrong@" + addr
 	wantExplained(t, attemptOnce(t, cfg, nil), "it refuses user name and password", true)
-	cfg.Proxy, reply = "socks5://"+addr, 2
+	cfg.Proxy = "socks5://" + addr
+	reply.Store(2)
 	wantExplained(t, attemptOnce(t, cfg, nil), "connection not allowed by ruleset", true)
 	cfg.Proxy = "socks5://127.0.0.1:1"
 	wantExplained(t, attemptOnce(t, cfg, nil), "the proxy 127.0.0.1:1 refuses connections", false)
