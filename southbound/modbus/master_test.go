@@ -174,3 +174,23 @@ func TestMbpoll(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// TestScanSettingPassesNoise: what answers, but not by the protocol, is no unit
+// at these settings of a line.
+func TestScanSettingPassesNoise(t *testing.T) {
+	sim := modbustest.New()
+	sim.Unit(3).Always(modbustest.WrongFunction)
+	sim.Unit(5).Always(modbustest.Exception(2))
+	b := testBus(sim.Start(t))
+	b.Timeout = setting.Duration(200 * time.Millisecond)
+	m := newMaster(t, b, MasterOptions{})
+	for unit, want := range map[int]presence{3: noise, 4: absent, 5: here} {
+		if got, answer, err := m.look(t.Context(), unit); got != want || err != nil {
+			t.Errorf("unit %d: %d (%q), %v, want %d", unit, got, answer, err, want)
+		}
+	}
+	unit, err := scanSetting(t.Context(), b, MasterOptions{}, 3, 5, func(int) {})
+	if unit != 5 || err != nil {
+		t.Errorf("unit %d, %v, want 5", unit, err)
+	}
+}

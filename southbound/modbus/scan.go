@@ -37,11 +37,11 @@ func (f Found) String() string {
 func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(unit int), found func(Found)) error {
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
-		answer, there, err := m.there(ctx, unit)
+		is, answer, err := m.look(ctx, unit)
 		if err != nil {
 			return err
 		}
-		if !there {
+		if is == absent {
 			continue
 		}
 		f := Found{Unit: unit, Answer: answer}
@@ -53,32 +53,40 @@ func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(u
 	return nil
 }
 
-// there asks whether a unit answers.
-func (m *Master) there(ctx context.Context, unit int) (answer string, there bool, err error) {
+// presence is what a scan found of a unit.
+type presence uint8
+
+const (
+	absent presence = iota
+	noise           // something answers, but not by the protocol
+	here
+)
+
+// look asks whether a unit answers; answer says, for people, what.
+func (m *Master) look(ctx context.Context, unit int) (p presence, answer string, err error) {
 	m.client.To(ctx, byte(unit), m.timeout)
 	_, err = m.client.Read(wire.Holding, 0, 1)
 	if ctx.Err() != nil {
-		return "", false, ctx.Err()
-	}
-	var connect *wire.ConnectError
-	if errors.As(err, &connect) {
-		return "", false, err
+		return absent, "", ctx.Err()
 	}
 	if err == nil {
-		return "it has holding 0", true, nil
+		return here, "it has holding 0", nil
 	}
-	code, exception := wire.ExceptionCode(err)
+	var (
+		connect  *wire.ConnectError
+		protocol *wire.ProtocolError
+	)
+	if errors.As(err, &connect) {
+		return absent, "", err
+	}
 	if _, answered := reasonOf(err); answered {
-		return fmt.Sprintf("it answers with exception %d", code), true, nil
+		code, _ := wire.ExceptionCode(err)
+		return here, fmt.Sprintf("it answers with exception %d", code), nil
 	}
-	if exception && code == gatewayTargetSilent || errors.Is(err, wire.ErrTimeout) || code == gatewayPathUnavailable {
-		return "", false, nil
-	}
-	var protocol *wire.ProtocolError
 	if errors.As(err, &protocol) {
-		return "something answers, but not by the protocol: " + err.Error(), true, nil
+		return noise, "something answers, but not by the protocol: " + err.Error(), nil
 	}
-	return "", false, nil
+	return absent, "", nil
 }
 
 // LineSettings are those of a serial line that a scan tries.
@@ -124,11 +132,11 @@ func scanSetting(ctx context.Context, b Bus, o MasterOptions, first, last int, p
 	defer m.Close()
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
-		answer, there, err := m.there(ctx, unit)
+		is, _, err := m.look(ctx, unit)
 		if err != nil {
 			return -1, err
 		}
-		if there && strings.HasPrefix(answer, "it ") { // at a wrong speed there is noise
+		if is == here { // at a wrong speed there is noise
 			return unit, nil
 		}
 	}
