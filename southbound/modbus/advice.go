@@ -53,7 +53,8 @@ func connectAdvice(reason bridge.Reason, a address) string {
 	case reason == bridge.ReasonTimeout && a.scheme == "tls":
 		return "check the address, or use tcp:// if the device has no TLS"
 	case reason == bridge.ReasonRefused:
-		return "the host is there and nothing listens: check the port (mostly 502) and that Modbus is switched on in the device"
+		return "the host is there and nothing listens: check the port (mostly 502) and that Modbus is switched on in the " +
+			"device"
 	case reason == bridge.ReasonCertificate:
 		return "check the files under tls, or use tcp:// if the device has no TLS"
 	}
@@ -63,8 +64,9 @@ func connectAdvice(reason bridge.Reason, a address) string {
 // adviceOn is what to do about exceptions (Modbus Application Protocol V1.1b3,
 // section 7).
 var adviceOn = map[byte]string{
-	1:  "the unit does not know the function: try the other table, input or holding",
-	2:  "it has no such address, or not so many in a row: manuals often count from 1 (try one less) or mean the other table; scan --addresses finds what there is",
+	1: "the unit does not know the function: try the other table, input or holding",
+	2: "it has no such address, or not so many in a row: manuals often count from 1 (try one less) or mean the other " +
+		"table; scan --addresses finds what there is",
 	3:  "it does not take this length or value: ask for fewer, or see its manual for the range",
 	4:  "the unit reports a fault of its own: see its display or manual",
 	5:  "it is still at work on an earlier request: try again",

@@ -21,7 +21,8 @@ func TestAdvice(t *testing.T) {
 		want string // a part
 	}{
 		{wire.Plain(&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 2}), "tcp://a", "manuals often count from 1"},
-		{&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 11}, "tcp://a", "check --unit, and the line behind the gateway"},
+		{&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 11}, "tcp://a",
+			"check --unit, and the line behind the gateway"},
 		{&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 99}, "tcp://a", ""},
 		{connect(syscall.ECONNREFUSED), "tcp://a", "check the port"},
 		{connect(wire.ErrTimeout), "tcp://a", "check the address"},
@@ -43,7 +44,8 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("%v on %s: %q, want %q", tt.err, tt.url, got, tt.want)
 		}
 	}
-	if text := wire.Plain(&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 2}).Error(); text != "exception 2, illegal data address" {
+	if text := wire.Plain(&modbus.ModbusError{FunctionCode: 131,
+		ExceptionCode: 2}).Error(); text != "exception 2, illegal data address" {
 		t.Errorf("an exception is told as %q", text)
 	}
 }

@@ -26,8 +26,9 @@ type misbehaviour struct {
 // misbehaviours are all ways of a single unit. The timeout is 100 ms.
 func misbehaviours() map[string]misbehaviour {
 	all := map[string]misbehaviour{
-		"silence":               {modbustest.Silence, "timeout", "timeout"},
-		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"}, // by RTU it may be a repeated request's
+		"silence": {modbustest.Silence, "timeout", "timeout"},
+		// by RTU it may be a repeated request's
+		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"},
 		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "protocol timeout"},
 		"wrong transaction":     {modbustest.WrongTransaction, "protocol", ""},
 		"wrong unit":            {modbustest.WrongUnit, "protocol", "protocol"},

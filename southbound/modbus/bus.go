@@ -79,7 +79,8 @@ func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, pl
 	for range spec.pipeline - 1 {
 		others = append(others, wire.NewClient(link))
 	}
-	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link), learn: learn,
+	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link),
+		learn:   learn,
 		errands: make(chan errand), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 

@@ -68,7 +68,8 @@ func (f *finder) delivery(r *point.Field, p Point, d Device) *bridge.Delivery {
 
 func (f *finder) report(r *point.Field, p *Report, number bool) *bridge.Report {
 	if p.Every.D() < r.Every {
-		f.bad("report/every", "a report over "+p.Every.String()+" of a point that is read every "+setting.Duration(r.Every).String(), "use a longer time")
+		f.bad("report/every", "a report over "+p.Every.String()+" of a point that is read every "+
+			setting.Duration(r.Every).String(), "use a longer time")
 	}
 	if len(p.As) == 0 {
 		f.bad("report", "a report that says nothing", "add as: [mean, min, max, last]")
@@ -78,7 +79,8 @@ func (f *finder) report(r *point.Field, p *Report, number bool) *bridge.Report {
 		s := bridge.Statistic(as)
 		switch {
 		case !slices.Contains(bridge.Statistics, s):
-			f.bad(fmt.Sprintf("report/as/%d", i), fmt.Sprintf("%q is no statistic", as), suggest(as, []string{"mean", "min", "max", "last"}))
+			f.bad(fmt.Sprintf("report/as/%d", i), fmt.Sprintf("%q is no statistic", as),
+				suggest(as, []string{"mean", "min", "max", "last"}))
 		case !number && s != bridge.Last:
 			f.bad(fmt.Sprintf("report/as/%d", i), "the "+as+" of a "+r.TypeName, "only numbers have one: use last")
 		}

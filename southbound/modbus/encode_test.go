@@ -43,7 +43,8 @@ func FuzzEncodeDecode(f *testing.F) {
 		if p.Type == "string" {
 			p.Length = 8
 		}
-		if scaled && (kind.Kind == point.KindInt || kind.Kind == point.KindUint || kind.Kind == point.KindBCD) && kind.Bits <= 32 {
+		if scaled && (kind.Kind == point.KindInt || kind.Kind == point.KindUint || kind.Kind == point.KindBCD) &&
+			kind.Bits <= 32 {
 			p.Scale, p.Offset = &bridge.Decimal{Coef: 1, Exp: -2}, &bridge.Decimal{Coef: -40}
 		}
 		field := placed(t, p)
@@ -99,8 +100,10 @@ func TestEncode(t *testing.T) {
 		{"enum by name", Point{Enum: map[int64]string{2: "cooling"}}, bridge.String("cooling"), "\x00\x02"},
 		{"enum by number", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Float64(2), "\x00\x02"},
 		{"out of the enum", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Int(3), "3 is not in the enum"},
-		{"sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, bridge.Int(-32768), "-32768 is what the device says for no value"},
-		{"range", Point{Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, bridge.Int(5), "\x36\x00"},
+		{"sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, bridge.Int(-32768),
+			"-32768 is what the device says for no value"},
+		{"range", Point{Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, bridge.Int(5),
+			"\x36\x00"},
 		{"text", Point{Type: "string", Length: 4}, bridge.String("ab"), "ab\x00\x00"},
 		{"long text", Point{Type: "string", Length: 4}, bridge.String("abcde"), `"abcde" is longer than 4 bytes`},
 		{"text for a number", Point{}, bridge.String("7"), "7 is no number"},

@@ -22,7 +22,8 @@ type result struct {
 
 // fetch does one read, waiting for timeout each time, again if nothing came back. It touches nothing of the
 // bus.
-func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration, t wire.Table, first, count, attempts int) (r result) {
+func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration, t wire.Table, first, count,
+	attempts int) (r result) {
 	start := time.Now()
 	for left := attempts - 1; left >= 0; left-- {
 		c.To(ctx, d.spec.unit, timeout)
@@ -154,7 +155,8 @@ func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now ti
 func (b *bus) recovered(d *device, blk *block) {
 	if blk.told {
 		blk.told = false
-		b.log.Info("block is good again", "device", d.spec.name, "table", blk.Table.String(), "address", blk.First, "count", blk.Count)
+		b.log.Info("block is good again", "device", d.spec.name, "table", blk.Table.String(), "address", blk.First, "count",
+			blk.Count)
 	}
 	blk.failed = 0
 }

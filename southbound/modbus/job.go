@@ -50,7 +50,8 @@ type tally struct {
 const quietFor = 10 * time.Second
 
 func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
-	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)}, stale: true}
+	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)},
+		stale: true}
 	return j
 }
 

@@ -65,7 +65,8 @@ func (j *job) ask(blk *block, parts []*plan.Part) {
 // teach sets what is known of a device, and keeps it.
 func (b *bus) teach(d *device, l plan.Learnt) {
 	l.At = time.Now()
-	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High || l.Bits.High != d.learnt.Bits.High ||
+	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High ||
+		l.Bits.High != d.learnt.Bits.High ||
 		!slices.Equal(l.Models, d.learnt.Models)
 	d.setLearnt(l)
 	b.learn(d.spec.name, l)

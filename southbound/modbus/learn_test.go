@@ -49,9 +49,11 @@ func row(n, step int) map[string]Point {
 
 // study polls a device of these points for a number of cycles and returns its
 // batches and the requests of the last cycle.
-func study(t *testing.T, unit *modbustest.Unit, sim *modbustest.Simulator, points map[string]Point, cycles int, state bridge.Notebook) (batches []bridge.Batch, last []modbustest.Request, log string) {
+func study(t *testing.T, unit *modbustest.Unit, sim *modbustest.Simulator, points map[string]Point, cycles int,
+	state bridge.Notebook) (batches []bridge.Batch, last []modbustest.Request, log string) {
 	t.Helper()
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"Boiler": testDevice("plc", 1, points)}}
+	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
+		Devices: map[string]Device{"Boiler": testDevice("plc", 1, points)}}
 	r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
 	time.Sleep(time.Duration(cycles-1) * time.Second)
 	synctest.Wait()
@@ -80,7 +82,8 @@ func TestLearnsAHole(t *testing.T) {
 		u := sim.Unit(1)
 		u.Only(modbustest.Holding, 0, 10)
 		u.Only(modbustest.Holding, 20, 10)
-		points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(9)}, "c": {Holding: at(20)}, "d": {Holding: at(29)}}
+		points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(9)}, "c": {Holding: at(20)},
+			"d": {Holding: at(29)}}
 		state := &memory{}
 		batches, last, log := study(t, u, sim, points, 5, state)
 		for i, b := range batches {

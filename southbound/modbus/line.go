@@ -35,7 +35,8 @@ func (b busSpec) link() string {
 	if b.address.scheme != "rtu" {
 		return b.address.String()
 	}
-	return fmt.Sprintf("%s, %d baud %d%c%d", b.address, b.serial.Baud, b.serial.DataBits, strings.ToUpper(string(b.serial.Parity))[0], b.serial.StopBits)
+	return fmt.Sprintf("%s, %d baud %d%c%d", b.address, b.serial.Baud, b.serial.DataBits,
+		strings.ToUpper(string(b.serial.Parity))[0], b.serial.StopBits)
 }
 
 // cost is what requests take on the bus before anything was measured, with a
@@ -45,7 +46,8 @@ func (b busSpec) cost(pause time.Duration) plan.Cost {
 		return plan.Cost{Request: tcpRequest + pause, Word: tcpWord, Trip: tcpRequest}
 	}
 	char := b.serial.Char()
-	return plan.Cost{Request: (rtuRequest+rtuAnswer)*char + b.serial.Silence() + max(pause, b.serial.Silence()) + turnaround, Word: 2 * char}
+	still := b.serial.Silence() + max(pause, b.serial.Silence())
+	return plan.Cost{Request: (rtuRequest+rtuAnswer)*char + still + turnaround, Word: 2 * char}
 }
 
 const (

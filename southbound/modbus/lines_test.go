@@ -83,7 +83,8 @@ func libmodbusServer(t *testing.T) string {
 	t.Helper()
 	needPeer(t, "libmodbus-dev and a C compiler", "sh", "-c", "command -v cc && test -e /usr/include/modbus/modbus.h")
 	server := filepath.Join(t.TempDir(), "server")
-	if out, err := exec.Command("cc", "-I/usr/include/modbus", "-o", server, "testdata/libmodbus_server.c", "-lmodbus").CombinedOutput(); err != nil {
+	if out, err := exec.Command("cc", "-I/usr/include/modbus", "-o", server, "testdata/libmodbus_server.c",
+		"-lmodbus").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return server
@@ -264,10 +265,12 @@ func TestPortInUse(t *testing.T) {
 	}
 	port.Close()
 	spec.turns = true // a pseudo-terminal has no direction
-	if _, err := dial(spec)(t.Context()); err == nil || !strings.Contains(err.Error(), "rs485: the driver can't turn the direction") {
+	if _, err := dial(spec)(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "rs485: the driver can't turn the direction") {
 		t.Errorf("rs485: %v", err)
 	}
-	spec.turns, spec.serial.Baud, spec.serial.StopBits, spec.serial.DataBits, spec.serial.Parity = false, 250_000, 2, 7, "odd"
+	spec.turns, spec.serial.Baud, spec.serial.StopBits, spec.serial.DataBits, spec.serial.Parity = false, 250_000, 2, 7,
+		"odd"
 	port, err = dial(spec)(t.Context()) // no standard rate
 	if err != nil {
 		t.Fatal(err)

@@ -160,7 +160,8 @@ func (m *Master) Write(ctx context.Context, unit int, p Point, v bridge.Value, w
 	if err := f.Within(v); err != nil {
 		return err
 	}
-	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout, config: Device{Write: way}}}
+	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout,
+		config: Device{Write: way}}}
 	return wire.Plain((&setter{m.client, d}).set(ctx, f, v))
 }
 

@@ -46,13 +46,15 @@ func TestMasterReadsAndWrites(t *testing.T) {
 	if err != nil || len(got) != 2002 || !got[2001].Value.Truth() || got[2000].Value.Truth() {
 		t.Errorf("%d coils, %v", len(got), err)
 	}
-	if err := m.Write(t.Context(), 3, Point{Holding: at(50), Type: "int32", Order: "CDAB"}, bridge.Int(-2), "auto"); err != nil {
+	if err := m.Write(t.Context(), 3, Point{Holding: at(50), Type: "int32", Order: "CDAB"}, bridge.Int(-2),
+		"auto"); err != nil {
 		t.Error(err)
 	}
 	if got := u.Get(modbustest.Holding, 50, 2); got[0] != 0xfffe || got[1] != 0xffff {
 		t.Errorf("%x", got)
 	}
-	if len(trace) < 8 || !strings.HasSuffix(trace[0], "   unit 3, read holding registers 0, 124") || !strings.HasPrefix(trace[1], "<- 00 01 00 00 00 fb 03 03 f8") {
+	if len(trace) < 8 || !strings.HasSuffix(trace[0], "   unit 3, read holding registers 0, 124") ||
+		!strings.HasPrefix(trace[1], "<- 00 01 00 00 00 fb 03 03 f8") {
 		t.Errorf("trace:\n%s", strings.Join(trace, "\n"))
 	}
 	if _, err := m.Read(t.Context(), 3, Point{Holding: at(65535), Type: "float32"}, 1); err == nil {
@@ -77,15 +79,17 @@ func TestRelay(t *testing.T) {
 	}()
 	defer func() { cancel(); <-done }()
 	eventually(t, "good readings", func() bool { return source.Devices()[0].Good == 6 })
-	m := newMaster(t, testBus("anything"), MasterOptions{Relay: func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
-		return source.Relay(ctx, "plc", unit, pdu)
-	}})
+	m := newMaster(t, testBus("anything"),
+		MasterOptions{Relay: func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
+			return source.Relay(ctx, "plc", unit, pdu)
+		}})
 	got, err := m.Read(t.Context(), 2, Point{Holding: at(7)}, 1)
 	if err != nil || got[0].Value != bridge.Uint(99) {
 		t.Errorf("%v, %v", got, err)
 	}
 	sim.Unit(2).Always(modbustest.Exception(2))
-	if _, err := m.Read(t.Context(), 2, Point{Holding: at(7)}, 1); err == nil || !strings.Contains(err.Error(), "illegal data address") {
+	if _, err := m.Read(t.Context(), 2, Point{Holding: at(7)}, 1); err == nil ||
+		!strings.Contains(err.Error(), "illegal data address") {
 		t.Errorf("an exception over the relay: %v", err)
 	}
 	if n := sim.Accepted(); n != 1 {
@@ -106,7 +110,8 @@ func TestScanUnits(t *testing.T) {
 	m := newMaster(t, b, MasterOptions{})
 	var found []string
 	asked := 0
-	if err := m.ScanUnits(t.Context(), 1, 8, func(int) { asked++ }, func(f Found) { found = append(found, f.String()) }); err != nil {
+	if err := m.ScanUnits(t.Context(), 1, 8, func(int) { asked++ },
+		func(f Found) { found = append(found, f.String()) }); err != nil {
 		t.Fatal(err)
 	}
 	want := "unit 2: it has holding 0 (Acme, VALVE-1, 2.0)\nunit 5: it answers with exception 2"
@@ -134,7 +139,8 @@ func TestScanAddresses(t *testing.T) {
 	if n := u.Count(); n > 1024 {
 		t.Errorf("%d requests for 1,000 addresses, 24 of them there", n)
 	}
-	if err := m.ScanAddresses(t.Context(), 1, "holdign", 0, 9, nil, nil); err == nil || !strings.Contains(err.Error(), `did you mean "holding"?`) {
+	if err := m.ScanAddresses(t.Context(), 1, "holdign", 0, 9, nil, nil); err == nil ||
+		!strings.Contains(err.Error(), `did you mean "holding"?`) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -148,7 +154,8 @@ func TestInterpret(t *testing.T) {
 	for _, i := range point.Interpret([]byte{0x42, 0xab, 0x47, 0xae}) {
 		got[i.Type+" "+i.Order] = i.Value.String()
 	}
-	for what, want := range map[string]string{"float32 ABCD": "85.64", "uint16 AB": "17067", "uint32 CDAB": "1202602667", "int16 BA": "-21694", "string BA": "«B®G"} {
+	for what, want := range map[string]string{"float32 ABCD": "85.64", "uint16 AB": "17067", "uint32 CDAB": "1202602667",
+		"int16 BA": "-21694", "string BA": "«B®G"} {
 		if got[what] != want {
 			t.Errorf("%s: %q, want %q", what, got[what], want)
 		}
@@ -165,11 +172,13 @@ func TestMbpoll(t *testing.T) {
 	u := sim.Unit(1)
 	u.Set(modbustest.Holding, 100, modbustest.Float32(21.5)...)
 	host, port, _ := strings.Cut(sim.Start(t), ":")
-	out, err := exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "100", "-0", "-t", "4:float", "-B", "-1", "-c", "1", host).CombinedOutput()
+	out, err := exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "100", "-0", "-t", "4:float", "-B", "-1",
+		"-c", "1", host).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "[100]: \t21.5") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	out, err = exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "7", "-0", "-t", "4", host, "4660").CombinedOutput()
+	out, err = exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "7", "-0", "-t", "4", host,
+		"4660").CombinedOutput()
 	if err != nil || u.Get(modbustest.Holding, 7, 1)[0] != 4660 {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -75,10 +75,12 @@ func (b *bus) pace(d *device, p pace) error {
 	}
 	before, after := b.share(nil, 0), b.share(d, p.every)
 	if after > maxPaceLoad && after > before {
-		return bridge.Permanent(fmt.Errorf("every %v would take %.0f %% of the time of bus %s, which now has %.0f %% to do: ask for a longer interval",
+		return bridge.Permanent(fmt.Errorf(
+			"every %v would take %.0f %% of the time of bus %s, which now has %.0f %% to do: ask for a longer interval",
 			p.every, 100*after, b.spec.name, 100*before))
 	}
-	b.log.Info("interval changed for a while", "device", d.spec.name, "every", p.every, "usual", d.spec.config.Every.D(), "until", p.until.UTC().Round(time.Second))
+	b.log.Info("interval changed for a while", "device", d.spec.name, "every", p.every, "usual", d.spec.config.Every.D(),
+		"until", p.until.UTC().Round(time.Second))
 	d.setPace(p)
 	now := time.Now()
 	for _, j := range jobs {
@@ -158,7 +160,8 @@ func (s *Source) Intervals() []bridge.IntervalStatus {
 	var all []bridge.IntervalStatus
 	for _, d := range s.sorted() {
 		if p := d.snapshot().pace; !p.until.IsZero() {
-			all = append(all, bridge.IntervalStatus{Device: d.spec.name, Every: p.every, Usual: d.spec.config.Every.D(), Until: p.until})
+			all = append(all, bridge.IntervalStatus{Device: d.spec.name, Every: p.every, Usual: d.spec.config.Every.D(),
+				Until: p.until})
 		}
 	}
 	return all

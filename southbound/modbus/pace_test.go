@@ -34,7 +34,8 @@ func TestIntervalForAWhile(t *testing.T) {
 			t.Errorf("%d batches in 30s", n)
 		}
 		now := r.source.Intervals()
-		if len(now) != 1 || now[0].Device != "boiler" || now[0].Every != time.Second || now[0].Usual != time.Hour || time.Until(now[0].Until) != 30*time.Second {
+		if len(now) != 1 || now[0].Device != "boiler" || now[0].Every != time.Second || now[0].Usual != time.Hour ||
+			time.Until(now[0].Until) != 30*time.Second {
 			t.Errorf("intervals %+v", now)
 		}
 		// A reload that leaves the device as it is leaves its interval, too.

@@ -16,7 +16,8 @@ func ParseAddress(s string) (Point, error) {
 	table, number, ok := strings.Cut(s, ":")
 	if !ok {
 		if _, _, err := parseRef(s); err != nil {
-			return Point{}, fmt.Errorf("%q is no address: write holding:100, input:0, coil:3, discrete:7 or a reference as 40101", s)
+			return Point{}, fmt.Errorf("%q is no address: "+
+				"write holding:100, input:0, coil:3, discrete:7 or a reference as 40101", s)
 		}
 		return Point{Ref: Ref(s)}, nil
 	}
@@ -30,7 +31,8 @@ func ParseAddress(s string) (Point, error) {
 			return [...]Point{{Coil: &address}, {Discrete: &address}, {Input: &address}, {Holding: &address}}[t], nil
 		}
 	}
-	return Point{}, fmt.Errorf("%q is no table: %s", table, suggest(table, []string{"coil", "discrete", "input", "holding"}))
+	return Point{}, fmt.Errorf("%q is no table: %s", table,
+		suggest(table, []string{"coil", "discrete", "input", "holding"}))
 }
 
 // ParseValue reads a value to write: true and false, a number, or text.
@@ -62,7 +64,8 @@ func (p Point) Place() (table string, address int, err error) {
 // parseRef reads an address as manuals print it: a digit for the table, then
 // the number from 1.
 func parseRef(s string) (wire.Table, int, error) {
-	fail := fmt.Errorf("%q is not a reference: write 40001, 400001 (holding), 30001 (input), 10001 (discrete) or 00001 (coil)", s)
+	fail := fmt.Errorf("%q is not a reference: write 40001, 400001 (holding), 30001 (input), 10001 (discrete) or 00001 "+
+		"(coil)", s)
 	if len(s) != 5 && len(s) != 6 {
 		return 0, 0, fail
 	}

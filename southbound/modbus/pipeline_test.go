@@ -56,7 +56,8 @@ func TestPipelineWithDeadUnit(t *testing.T) {
 		b := testBus("plc")
 		b.Pipeline = 4
 		cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{
-			"a": testDevice("plc", 1, row(3, 1000)), "b": testDevice("plc", 2, row(3, 1000)), "c": testDevice("plc", 3, row(3, 1000))}}
+			"a": testDevice("plc", 1, row(3, 1000)), "b": testDevice("plc", 2, row(3, 1000)),
+			"c": testDevice("plc", 3, row(3, 1000))}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(20 * time.Second)
 		synctest.Wait()

@@ -17,7 +17,8 @@ func TestEveryFifthRegister(t *testing.T) {
 	for i := range 200 {
 		points[fmt.Sprintf("p%d", i)] = Point{Holding: at(5 * i)}
 	}
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
+	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
+		Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
 	plan := Plan(cfg)
 	if n := len(plan[0].Blocks); n != 8 {
 		t.Errorf("%d requests, want 8", n)
@@ -43,10 +44,11 @@ func firstRun(url string) Config {
 	d := testDevice("plc", 1, map[string]Point{
 		"supply_temp": {Input: at(0), Type: "float32", Unit: "°C"},
 		"return_temp": {Input: at(2), Type: "int16", Scale: &bridge.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},
-		"energy":      {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &bridge.Decimal{Coef: 1, Exp: -2}, Unit: "kWh"},
-		"running":     {Coil: at(3)},
-		"door_open":   {Discrete: at(7)},
-		"fault":       {Holding: at(40), Bit: at(3)},
+		"energy": {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &bridge.Decimal{Coef: 1, Exp: -2},
+			Unit: "kWh"},
+		"running":   {Coil: at(3)},
+		"door_open": {Discrete: at(7)},
+		"fault":     {Holding: at(40), Bit: at(3)},
 	})
 	return Config{Buses: map[string]Bus{"plc": bus}, Devices: map[string]Device{"boiler": d}}
 }
@@ -55,7 +57,8 @@ func TestPlanOfFirstRun(t *testing.T) {
 	got := Plan(firstRun("tcp://127.0.0.1:5020"))
 	takes := func(words int) time.Duration { return tcpRequest + time.Duration(words)*tcpWord }
 	block := func(table string, first, count int, takes time.Duration, points ...string) BlockPlan {
-		return BlockPlan{Device: "boiler", UnitID: 1, Table: table, Address: first, Count: count, Points: points, Every: time.Second, Takes: takes}
+		return BlockPlan{Device: "boiler", UnitID: 1, Table: table, Address: first, Count: count, Points: points,
+			Every: time.Second, Takes: takes}
 	}
 	want := []BusPlan{{Bus: "plc", Link: "tcp://127.0.0.1:5020",
 		Load: float64(4*tcpRequest+67*tcpWord) / 1e9,

@@ -57,7 +57,8 @@ func connectReason(err error) bridge.Reason {
 		return bridge.ReasonTimeout
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return bridge.ReasonDisconnected
-	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verify), errors.As(err, &refused):
+	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &hostname), errors.As(err, &verify),
+		errors.As(err, &refused):
 		return bridge.ReasonCertificate
 	}
 	return bridge.ReasonUnreachable

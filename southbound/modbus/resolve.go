@@ -31,7 +31,8 @@ type deviceSpec struct {
 
 // same reports whether s and t make the same device.
 func (s deviceSpec) same(t deviceSpec) bool {
-	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) && slices.EqualFunc(s.fields, t.fields, (*point.Field).Equal)
+	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) &&
+		slices.EqualFunc(s.fields, t.fields, (*point.Field).Equal)
 }
 
 // finder resolves points and notes what is wrong with them.
@@ -126,10 +127,12 @@ func (f *finder) point(key string, c point.Copy, d Device) *point.Field {
 	r.Delivery = f.delivery(r, p, d)
 	f.writable(r, p)
 	if r.Address < 0 || r.End() > 1<<16 {
-		f.bad(address, fmt.Sprintf("address %d to %d is beyond the table", r.Address, r.End()-1), "addresses are 0 to 65535 on the wire")
+		f.bad(address, fmt.Sprintf("address %d to %d is beyond the table", r.Address, r.End()-1),
+			"addresses are 0 to 65535 on the wire")
 	}
 	if most := d.MaxWords; !r.Table.Bits() && r.Words > most {
-		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.Words, most), "raise max_words or shorten the point")
+		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.Words, most),
+			"raise max_words or shorten the point")
 	}
 	return r
 }
@@ -142,7 +145,8 @@ func (f *finder) where(r *point.Field, p Point, d Device) string {
 		key     string
 		address *int
 		table   wire.Table
-	}{{"coil", p.Coil, wire.Coil}, {"discrete", p.Discrete, wire.Discrete}, {"input", p.Input, wire.Input}, {"holding", p.Holding, wire.Holding}} {
+	}{{"coil", p.Coil, wire.Coil}, {"discrete", p.Discrete, wire.Discrete}, {"input", p.Input, wire.Input},
+		{"holding", p.Holding, wire.Holding}} {
 		if k.address != nil {
 			given = append(given, k.key)
 			r.Table, r.Address = k.table, *k.address-d.Base
@@ -152,7 +156,8 @@ func (f *finder) where(r *point.Field, p Point, d Device) string {
 			if r.Models != nil {
 				r.Address = *k.address
 			} else if r.Address < 0 && *k.address >= 0 {
-				f.bad(k.key, "address 0 of a device whose addresses begin at 1", "base: 1 is subtracted from every address: remove it or count from 1")
+				f.bad(k.key, "address 0 of a device whose addresses begin at 1",
+					"base: 1 is subtracted from every address: remove it or count from 1")
 				return ""
 			}
 		}
@@ -166,7 +171,8 @@ func (f *finder) where(r *point.Field, p Point, d Device) string {
 		}
 	}
 	if p.SunSpec != nil && p.Holding == nil && len(given) > 0 {
-		f.bad("sunspec", "a SunSpec model beside "+given[0], "models are of holding registers: use holding, or remove sunspec")
+		f.bad("sunspec", "a SunSpec model beside "+given[0],
+			"models are of holding registers: use holding, or remove sunspec")
 	}
 	switch len(given) {
 	case 0:
@@ -175,7 +181,8 @@ func (f *finder) where(r *point.Field, p Point, d Device) string {
 	case 1:
 		return given[0]
 	}
-	f.bad(given[1], "a second address, beside "+given[0], "a point is in one table: keep one of "+strings.Join(given, ", "))
+	f.bad(given[1], "a second address, beside "+given[0],
+		"a point is in one table: keep one of "+strings.Join(given, ", "))
 	return ""
 }
 
@@ -224,7 +231,8 @@ func (f *finder) bitTable(r *point.Field, p Point) {
 	for _, k := range []struct {
 		key   string
 		given bool
-	}{{"bit", p.Bit != nil}, {"bits", p.Bits != ""}, {"order", p.Order != ""}, {"byte", p.Byte != ""}, {"length", p.Length != 0}} {
+	}{{"bit", p.Bit != nil}, {"bits", p.Bits != ""}, {"order", p.Order != ""}, {"byte", p.Byte != ""},
+		{"length", p.Length != 0}} {
 		if k.given {
 			f.bad(k.key, what+"it has no "+k.key, "remove "+k.key+", or use input or holding")
 		}

@@ -71,7 +71,8 @@ func (r *resolved) add(name string, b Bus) string {
 	spec := busSpec{name: name, address: a, timeout: b.Timeout.D(), retries: b.Retries,
 		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D(), idleClose: b.IdleClose.D(), pipeline: b.Pipeline}
 	if a.scheme == "rtu" {
-		spec.serial = wire.Serial{Device: a.host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity), StopBits: b.StopBits}
+		spec.serial = wire.Serial{Device: a.host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity),
+			StopBits: b.StopBits}
 		if b.RS485 != nil {
 			spec.turns = true
 			spec.rs485 = wire.RS485{RTSOnSend: b.RS485.RTSOnSend, RTSAfterSend: b.RS485.RTSAfterSend,

@@ -38,7 +38,8 @@ func (f *finder) scaling(r *point.Field, p Point) {
 	for i, v := range p.Invalid {
 		bits, ok := v.in(max(int(r.Bits), 1))
 		if !ok {
-			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.TypeName), "give the raw number as the register has it")
+			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.TypeName),
+				"give the raw number as the register has it")
 		}
 		r.Invalid = append(r.Invalid, bits)
 	}
@@ -75,10 +76,12 @@ func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Fi
 	switch {
 	case factor == nil:
 		if _, wrong := d.Points[name]; !wrong {
-			f.bad("scale_point", fmt.Sprintf("%q is not a point of this device", name), suggest(name, slices.Sorted(maps.Keys(d.Points))))
+			f.bad("scale_point", fmt.Sprintf("%q is not a point of this device", name),
+				suggest(name, slices.Sorted(maps.Keys(d.Points))))
 		}
 		return
-	case factor.Kind != point.KindInt && factor.Kind != point.KindUint || factor.Bits > 16 || d.Points[name].ScalePoint != "" || factor.Scaling.Active():
+	case factor.Kind != point.KindInt && factor.Kind != point.KindUint || factor.Bits > 16 ||
+		d.Points[name].ScalePoint != "" || factor.Scaling.Active():
 		f.bad("scale_point", name+" can't be a power of ten", "a scale point is an unscaled int16")
 		return
 	case factor.Table != r.Table:
@@ -88,7 +91,8 @@ func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Fi
 		f.bad("scale_point", name+" is in another SunSpec model", "scale factors apply within a model")
 		return
 	case factor.Every != r.Every:
-		f.bad("scale_point", name+" is read at another interval", "both must be read by one request: give them the same every")
+		f.bad("scale_point", name+" is read at another interval",
+			"both must be read by one request: give them the same every")
 		return
 	}
 	if n := max(r.End(), factor.End()) - min(r.Address, factor.Address); n > d.MaxWords && r.Block <= 1 {

@@ -12,7 +12,8 @@ func TestSame(t *testing.T) {
 		p := Point{Holding: at(1), Type: "int16", Unit: "V", Enum: map[int64]string{1: "on"}}
 		d := testDevice("plc", 1, nil)
 		change(&d, &p)
-		d.Points = map[string]Point{"p": p, "text": {Holding: at(9), Type: "string", Length: 4}, "power": {Input: at(4), ScalePoint: "exponent"}, "exponent": {Input: at(5)}}
+		d.Points = map[string]Point{"p": p, "text": {Holding: at(9), Type: "string", Length: 4},
+			"power": {Input: at(4), ScalePoint: "exponent"}, "exponent": {Input: at(5)}}
 		return resolve(Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}).devices["d"]
 	}
 	plain := build(func(*Device, *Point) {})

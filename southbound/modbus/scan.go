@@ -105,14 +105,16 @@ func (l LineSettings) String() string {
 func CommonLines() []LineSettings {
 	var all []LineSettings
 	for _, baud := range []int{9600, 19200, 38400, 115200, 57600, 4800, 2400, 1200} {
-		all = append(all, LineSettings{baud, "none", 1}, LineSettings{baud, "even", 1}, LineSettings{baud, "none", 2}, LineSettings{baud, "odd", 1})
+		all = append(all, LineSettings{baud, "none", 1}, LineSettings{baud, "even", 1}, LineSettings{baud, "none", 2},
+			LineSettings{baud, "odd", 1})
 	}
 	return all
 }
 
 // ScanLine tries settings of the serial line b, and on each the units first to
 // last, until a unit answers; it returns those settings, and false if none does.
-func ScanLine(ctx context.Context, b Bus, o MasterOptions, settings []LineSettings, first, last int, progress func(LineSettings, int)) (LineSettings, int, bool, error) {
+func ScanLine(ctx context.Context, b Bus, o MasterOptions, settings []LineSettings, first, last int,
+	progress func(LineSettings, int)) (LineSettings, int, bool, error) {
 	for _, s := range settings {
 		b.Baud, b.Parity, b.StopBits = s.Baud, s.Parity, s.StopBits
 		unit, err := scanSetting(ctx, b, o, first, last, func(unit int) { progress(s, unit) })
@@ -146,7 +148,8 @@ func scanSetting(ctx context.Context, b Bus, o MasterOptions, first, last int, p
 // ScanAddresses finds which addresses of a table a unit answers, from first to
 // last, and tells found each run of them, in order. progress is told the address
 // that it has come to. A unit that answers no more ends it.
-func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, first, last int, progress func(int), found func(first, end int)) error {
+func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, first, last int, progress func(int),
+	found func(first, end int)) error {
 	t, err := parseTable(table)
 	if err != nil {
 		return err

@@ -132,7 +132,8 @@ func (s *Source) same(want resolved) map[string]*device {
 func info(spec deviceSpec, l plan.Learnt) bridge.DeviceInfo {
 	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
 	for _, f := range l.Present(spec.fields) {
-		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum, Delivery: f.Delivery})
+		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum,
+			Delivery: f.Delivery})
 	}
 	return d
 }

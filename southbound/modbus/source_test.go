@@ -50,7 +50,8 @@ func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator,
 
 // newRigDial starts cfg; dial makes connections, which are served while the
 // context that it gets is not done.
-func newRigDial(t *testing.T, cfg Config, state bridge.Notebook, dial func(context.Context, busSpec) (wire.Stream, error)) *rig {
+func newRigDial(t *testing.T, cfg Config, state bridge.Notebook,
+	dial func(context.Context, busSpec) (wire.Stream, error)) *rig {
 	t.Helper()
 	r := &rig{done: make(chan struct{})}
 	for _, p := range cfg.Validate() {
@@ -310,7 +311,8 @@ func TestExceptionSpoilsOneBlock(t *testing.T) {
 			}
 		}
 		st := r.source.Devices()[0]
-		if st.Good != 1 || st.Bad != 1 || st.Reason != "given_up" || !strings.Contains(st.Detail, "read boiler holding 900+1: ") {
+		if st.Good != 1 || st.Bad != 1 || st.Reason != "given_up" ||
+			!strings.Contains(st.Detail, "read boiler holding 900+1: ") {
 			t.Errorf("status %+v", st)
 		}
 		const why = "1 of its points are not read any more, it refuses holding 900+1: check their addresses"
@@ -332,7 +334,8 @@ func TestSlowBlocksMakeAnotherBatch(t *testing.T) {
 		sim.Latency = 60 * time.Millisecond
 		sim.Unit(1)
 		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"slow": testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)}, "c": {Holding: at(2000)}, "d": {Holding: at(3000)}})}}
+			"slow": testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)},
+				"c": {Holding: at(2000)}, "d": {Holding: at(3000)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(time.Second + 500*time.Millisecond)
 		batches := r.stop()

@@ -51,7 +51,8 @@ func mostFrequent(reasons map[bridge.Reason]int) string {
 func (s *Source) sorted() []*device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.devices), func(a, b *device) int { return strings.Compare(a.spec.name, b.spec.name) })
+	return slices.SortedFunc(maps.Values(s.devices),
+		func(a, b *device) int { return strings.Compare(a.spec.name, b.spec.name) })
 }
 
 func (s *Source) busName(d *device) string {
@@ -64,7 +65,8 @@ func (s *Source) busName(d *device) string {
 func (s *Source) running() []*bus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.buses), func(a, b *bus) int { return strings.Compare(a.spec.name, b.spec.name) })
+	return slices.SortedFunc(maps.Values(s.buses),
+		func(a, b *bus) int { return strings.Compare(a.spec.name, b.spec.name) })
 }
 
 // Buses returns how each bus is doing, sorted by name.
@@ -83,7 +85,8 @@ func (s *Source) Health() []condition.Condition {
 	var conditions []condition.Condition
 	for _, b := range s.running() {
 		if st := b.getState(); !st.since.IsZero() {
-			conditions = append(conditions, condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.address.String()))
+			conditions = append(conditions,
+				condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.address.String()))
 		} else if !st.over.IsZero() {
 			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.spec.name, st.over, 100*st.load))
 		}
@@ -122,15 +125,19 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 		}
 		return 0
 	})
-	each("requests_total", "Requests sent, with retries.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.requests.Load()) })
-	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.late.Load()) })
-	each("busy_seconds_total", "Time spent on requests.", bridge.Counter, func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
+	each("requests_total", "Requests sent, with retries.", bridge.Counter,
+		func(b *bus) float64 { return float64(b.counts.requests.Load()) })
+	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter,
+		func(b *bus) float64 { return float64(b.counts.late.Load()) })
+	each("busy_seconds_total", "Time spent on requests.", bridge.Counter,
+		func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
 	each("load", "Share of the bus's time that the reads take, as measured; above 1 it can't be done.", bridge.Gauge,
 		func(b *bus) float64 { return b.getState().load })
 	for _, b := range buses {
 		for r := range b.counts.failures {
 			if n := b.counts.failures[r].Load(); n > 0 {
-				yield(bridge.Metric{Name: "fieldbridge_modbus_failures_total", Help: "Requests that failed, with retries.", Kind: bridge.Counter,
+				yield(bridge.Metric{Name: "fieldbridge_modbus_failures_total", Help: "Requests that failed, with retries.",
+					Kind:   bridge.Counter,
 					Labels: []string{"bus", b.spec.name, "reason", bridge.Reason(r).String()}, Value: float64(n)})
 			}
 		}
@@ -145,7 +152,8 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 					n += t.bad
 				}
 			}
-			yield(bridge.Metric{Name: "fieldbridge_modbus_points", Help: "Points of a device by their last reading.", Kind: bridge.Gauge,
+			yield(bridge.Metric{Name: "fieldbridge_modbus_points", Help: "Points of a device by their last reading.",
+				Kind:   bridge.Gauge,
 				Labels: []string{"device", d.spec.name, "quality", quality}, Value: float64(n)})
 		}
 	}

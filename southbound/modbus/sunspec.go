@@ -21,11 +21,14 @@ const (
 )
 
 // sunSpecNames are those of the models that meters and inverters have.
-var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102: "split-phase inverter", 103: "three-phase inverter",
+var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102: "split-phase inverter",
+	103: "three-phase inverter",
 	111: "single-phase inverter, floats", 112: "split-phase inverter, floats", 113: "three-phase inverter, floats",
-	120: "nameplate", 121: "basic settings", 122: "measurements and status", 123: "immediate controls", 124: "storage", 160: "MPPT inverter",
+	120: "nameplate", 121: "basic settings", 122: "measurements and status", 123: "immediate controls", 124: "storage",
+	160: "MPPT inverter",
 	201: "single-phase meter", 202: "split-phase meter", 203: "wye meter", 204: "delta meter",
-	211: "single-phase meter, floats", 212: "split-phase meter, floats", 213: "wye meter, floats", 214: "delta meter, floats",
+	211: "single-phase meter, floats", 212: "split-phase meter, floats", 213: "wye meter, floats",
+	214: "delta meter, floats",
 	802: "battery", 803: "lithium-ion battery"}
 
 // ErrNoSunSpec is that a unit has no SunSpec list.

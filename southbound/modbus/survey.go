@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fieldbridge/southbound/modbus/plan"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -124,7 +124,8 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 			return
 		}
 	case err == nil && binary.BigEndian.Uint16(data) != sunSpecEnd:
-		m := plan.SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head, Length: int(binary.BigEndian.Uint16(data[2:]))}
+		m := plan.SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head,
+			Length: int(binary.BigEndian.Uint16(data[2:]))}
 		s.found = append(s.found, m)
 		if s.head += 2 + m.Length; s.head+2 <= 1<<16 && len(s.found) < sunSpecMost {
 			return

@@ -110,7 +110,8 @@ func TestSurvey(t *testing.T) {
 							expect(t, r, inverterValues)
 							walk := u.CountOf(modbustest.Request{Unit: 1, Function: 3, Address: base, Count: 2})
 							time.Sleep(3 * time.Second)
-							if again := u.CountOf(modbustest.Request{Unit: 1, Function: 3, Address: base, Count: 2}); walk != 1 || again != 1 {
+							if again := u.CountOf(modbustest.Request{Unit: 1, Function: 3, Address: base, Count: 2}); walk != 1 ||
+								again != 1 {
 								t.Errorf("the list was walked %d, then %d times", walk, again)
 							}
 							if len(r.source.Health()) > 0 {
@@ -225,7 +226,8 @@ func TestSurveyIsPlanned(t *testing.T) {
 		setInverter(u, where)
 		state := &memory{}
 		before := Plan(inverter())[0].Blocks
-		got := fmt.Sprint(before[0].Models, before[0].Address, before[1].Models, before[1].Address, before[2].Models, before[2].Address)
+		got := fmt.Sprint(before[0].Models, before[0].Address, before[1].Models, before[1].Address, before[2].Models,
+			before[2].Address)
 		if want := "[] 7 [1] 50 [101 102 103] 14"; len(before) != 3 || got != want {
 			t.Errorf("planned %s before the walk, want %s", got, want)
 		}
@@ -248,7 +250,8 @@ func TestSurveyWrite(t *testing.T) {
 		cfg.Devices["inverter"].Points["limit"] = Point{Holding: at(5), SunSpec: []int{123}, Writable: &Writable{}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(3 * time.Second)
-		if err := r.source.Write(t.Context(), bridge.Command{Device: "inverter", Point: "limit", Value: bridge.Int(70)}); err != nil {
+		if err := r.source.Write(t.Context(),
+			bridge.Command{Device: "inverter", Point: "limit", Value: bridge.Int(70)}); err != nil {
 			t.Error(err)
 		}
 		if got := u.Get(modbustest.Holding, where[123]+5, 1)[0]; got != 70 {
@@ -273,7 +276,8 @@ func TestSurveyIsValidated(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", p, problems, want)
 		}
 	}
-	if p := withDevice(func(d *Device) { d.SunSpec = []int{70000} }).Validate(); len(p) != 1 || p[0].Text != "model 70000" {
+	if p := withDevice(func(d *Device) { d.SunSpec = []int{70000} }).Validate(); len(p) != 1 ||
+		p[0].Text != "model 70000" {
 		t.Errorf("%v", p)
 	}
 }

@@ -24,7 +24,8 @@ func (c Config) Validate() []setting.Problem {
 		f.bus(c.Buses[name])
 		if a, err := parseURL(c.Buses[name].URL); err == nil {
 			if other := at[a]; other != "" {
-				f.bad("url", "bus "+other+" is at the same place, its settings count", "the same place is the same bus: keep one, and name it for all devices")
+				f.bad("url", "bus "+other+" is at the same place, its settings count",
+					"the same place is the same bus: keep one, and name it for all devices")
 				f.problems[len(f.problems)-1].Warning = true
 			}
 			at[a] = name

@@ -33,7 +33,8 @@ func (f *finder) bus(b Bus) {
 		if a.scheme != "rtu" && err == nil {
 			f.bad("rs485", "a direction to turn on "+a.scheme+"://", "rs485 is for rtu://: remove it")
 		}
-		for key, d := range map[string]time.Duration{"delay_before": b.RS485.DelayBefore.D(), "delay_after": b.RS485.DelayAfter.D()} {
+		for key, d := range map[string]time.Duration{"delay_before": b.RS485.DelayBefore.D(),
+			"delay_after": b.RS485.DelayAfter.D()} {
 			if d%time.Millisecond != 0 || d > maxRTSDelay {
 				f.bad("rs485/"+key, "a delay of "+d.String(), "drivers know whole milliseconds, up to 100ms")
 			}

@@ -20,7 +20,8 @@ func show(p setting.Problem) string {
 
 // point validates a configuration of one point.
 func withPoint(p Point) Config {
-	return Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": testDevice("plc", 1, map[string]Point{"x": p})}}
+	return Config{Buses: map[string]Bus{"plc": testBus("plc")},
+		Devices: map[string]Device{"d": testDevice("plc", 1, map[string]Point{"x": p})}}
 }
 
 func (c Config) without(bus string) Config {
@@ -46,46 +47,77 @@ func TestValidate(t *testing.T) {
 	}{
 		{"good", withPoint(Point{Input: at(0)}), ""},
 		{"last register", withPoint(Point{Input: at(65535)}), ""},
-		{"misspelt bus", withDevice(func(d *Device) { d.Bus = "pcl" }), `devices.d.bus: there is no bus "pcl": did you mean "plc"?`},
+		{"misspelt bus", withDevice(func(d *Device) { d.Bus = "pcl" }),
+			`devices.d.bus: there is no bus "pcl": did you mean "plc"?`},
 		{"no bus", withDevice(func(d *Device) { d.Bus = "" }), "devices.d: a device without bus: add bus: NAME"},
 		{"bus and url", withDevice(func(d *Device) { d.URL = "tcp://x" }), "devices.d.url: bus and url together"},
-		{"no url", withDevice(func(d *Device) { d.Bus, d.URL = "", "10.0.0.1" }).without("plc"), `devices.d.url: "10.0.0.1" is no URL of a bus: write tcp://HOST[:PORT], tls`},
+		{"no url", withDevice(func(d *Device) { d.Bus, d.URL = "", "10.0.0.1" }).without("plc"),
+			`devices.d.url: "10.0.0.1" is no URL of a bus: write tcp://HOST[:PORT], tls`},
 		{"unit id", withDevice(func(d *Device) { d.UnitID = 256 }), "devices.d.unit_id: unit id 256: use 0 to 255"},
 		{"too often", withDevice(func(d *Device) { d.Every = 1 }), "devices.d.every: an interval of 1ns: use at least 10ms"},
-		{"device order", withDevice(func(d *Device) { d.Order = "ABDC" }), `devices.d.order: "ABDC" is no order: use ABCD, DCBA, BADC or CDAB`},
-		{"max_words", withDevice(func(d *Device) { d.MaxWords = 126 }), "devices.d.max_words: 126 registers in one request: use 1 to 125"},
+		{"device order", withDevice(func(d *Device) { d.Order = "ABDC" }),
+			`devices.d.order: "ABDC" is no order: use ABCD, DCBA, BADC or CDAB`},
+		{"max_words", withDevice(func(d *Device) { d.MaxWords = 126 }),
+			"devices.d.max_words: 126 registers in one request: use 1 to 125"},
 		{"max_bits", withDevice(func(d *Device) { d.MaxBits = 2001 }), "devices.d.max_bits: 2001 bits in one request"},
 		{"no points", withDevice(func(d *Device) { d.Points = nil }), "devices.d: a device without points"},
-		{"base 1 and address 0", withDevice(func(d *Device) { d.Base = 1 }), "devices.d.points.x.input: address 0 of a device whose addresses begin at 1"},
-		{"base 2", withDevice(func(d *Device) { d.Base = 2; d.Points = map[string]Point{"x": {Input: at(5)}} }), "devices.d.base: addresses from 2"},
-		{"no table", withPoint(Point{}), "devices.d.points.x: no address: give one of coil, discrete, input, holding (zero-based) or ref"},
-		{"two tables", withPoint(Point{Input: at(0), Coil: at(1)}), "devices.d.points.x.input: a second address, beside coil"},
-		{"beyond the table", withPoint(Point{Input: at(65536)}), "devices.d.points.x.input: address 65536 to 65536 is beyond the table"},
-		{"end beyond the table", withPoint(Point{Holding: at(65535), Type: "float32"}), "devices.d.points.x.holding: address 65535 to 65536 is beyond"},
+		{"base 1 and address 0", withDevice(func(d *Device) { d.Base = 1 }),
+			"devices.d.points.x.input: address 0 of a device whose addresses begin at 1"},
+		{"base 2", withDevice(func(d *Device) { d.Base = 2; d.Points = map[string]Point{"x": {Input: at(5)}} }),
+			"devices.d.base: addresses from 2"},
+		{"no table", withPoint(Point{}),
+			"devices.d.points.x: no address: give one of coil, discrete, input, holding (zero-based) or ref"},
+		{"two tables", withPoint(Point{Input: at(0), Coil: at(1)}),
+			"devices.d.points.x.input: a second address, beside coil"},
+		{"beyond the table", withPoint(Point{Input: at(65536)}),
+			"devices.d.points.x.input: address 65536 to 65536 is beyond the table"},
+		{"end beyond the table", withPoint(Point{Holding: at(65535), Type: "float32"}),
+			"devices.d.points.x.holding: address 65535 to 65536 is beyond"},
 		{"negative", withPoint(Point{Coil: at(-1)}), "devices.d.points.x.coil: address -1 to -1 is beyond"},
-		{"type", withPoint(Point{Input: at(0), Type: "unit16"}), `devices.d.points.x.type: "unit16" is no type: did you mean "uint16"?`},
-		{"type of a coil", withPoint(Point{Coil: at(0), Type: "float32"}), "devices.d.points.x.type: a coil is a single bit: it can't be float32"},
-		{"bit of a coil", withPoint(Point{Coil: at(0), Bit: at(1)}), "devices.d.points.x.bit: a coil is a single bit: it has no bit: remove bit"},
+		{"type", withPoint(Point{Input: at(0), Type: "unit16"}),
+			`devices.d.points.x.type: "unit16" is no type: did you mean "uint16"?`},
+		{"type of a coil", withPoint(Point{Coil: at(0), Type: "float32"}),
+			"devices.d.points.x.type: a coil is a single bit: it can't be float32"},
+		{"bit of a coil", withPoint(Point{Coil: at(0), Bit: at(1)}),
+			"devices.d.points.x.bit: a coil is a single bit: it has no bit: remove bit"},
 		{"bit 16", withPoint(Point{Holding: at(0), Bit: at(16)}), "devices.d.points.x.bit: bit 16 of a register of 16"},
-		{"bit of a float", withPoint(Point{Holding: at(0), Bit: at(1), Type: "float32"}), "devices.d.points.x.type: one bit can't be float32"},
+		{"bit of a float", withPoint(Point{Holding: at(0), Bit: at(1), Type: "float32"}),
+			"devices.d.points.x.type: one bit can't be float32"},
 		{"bits", withPoint(Point{Holding: at(0), Bits: "4-16"}), `devices.d.points.x.bits: "4-16" are no bits`},
-		{"order", withPoint(Point{Holding: at(0), Type: "uint32", Order: "AB"}), "devices.d.points.x.order: order AB does not suit uint32"},
+		{"order", withPoint(Point{Holding: at(0), Type: "uint32", Order: "AB"}),
+			"devices.d.points.x.order: order AB does not suit uint32"},
 		{"no order", withPoint(Point{Holding: at(0), Order: "BAD"}), `devices.d.points.x.order: "BAD" is no order`},
-		{"byte of a uint16", withPoint(Point{Holding: at(0), Byte: "high"}), "devices.d.points.x.byte: a byte of type uint16"},
-		{"byte in the middle", withPoint(Point{Holding: at(0), Type: "int8", Byte: "mid"}), `devices.d.points.x.byte: "mid" is no half`},
-		{"string without length", withPoint(Point{Holding: at(0), Type: "string"}), "devices.d.points.x.length: a string without its length"},
-		{"length of a number", withPoint(Point{Holding: at(0), Length: 4}), "devices.d.points.x.length: a length for type uint16"},
-		{"scale of a bool", withPoint(Point{Coil: at(0), Scale: &big}), "devices.d.points.x.scale: scale for a bool: only numbers"},
-		{"scale and range", withPoint(Point{Input: at(0), Scale: &big, Range: &Range{[]bridge.Decimal{{}, {Coef: 1}}, []bridge.Decimal{{}, {Coef: 1}}}}), "devices.d.points.x.range: range beside another scaling"},
-		{"flat range", withPoint(Point{Input: at(0), Range: &Range{make([]bridge.Decimal, 2), make([]bridge.Decimal, 2)}}), "devices.d.points.x.range.raw: both raw numbers are the same"},
-		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}), "devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
-		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}), "devices.d.points.x.enum: an enum of float32"},
-		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}), `devices.d.points.x.scale_point: "y" is not a point of this device`},
-		{"deadband of a bool", withPoint(Point{Coil: at(0), Deadband: &Deadband{}}), "devices.d.points.x.deadband: a deadband for a bool"},
-		{"useless heartbeat", withPoint(Point{Input: at(0), Heartbeat: &minute}), "devices.d.points.x.heartbeat: a heartbeat of a point that is delivered each time"},
-		{"statistic", withPoint(Point{Input: at(0), Report: &Report{minute, []string{"maen"}}}), `devices.d.points.x.report.as.0: "maen" is no statistic: did you mean "mean"?`},
-		{"mean of a bool", withPoint(Point{Coil: at(0), Report: &Report{minute, []string{"mean"}}}), "devices.d.points.x.report.as.0: the mean of a bool"},
-		{"short report", withPoint(Point{Input: at(0), Report: &Report{1, []string{"mean"}}}), "devices.d.points.x.report.every: a report over 1ns of a point that is read every 1s"},
+		{"byte of a uint16", withPoint(Point{Holding: at(0), Byte: "high"}),
+			"devices.d.points.x.byte: a byte of type uint16"},
+		{"byte in the middle", withPoint(Point{Holding: at(0), Type: "int8", Byte: "mid"}),
+			`devices.d.points.x.byte: "mid" is no half`},
+		{"string without length", withPoint(Point{Holding: at(0), Type: "string"}),
+			"devices.d.points.x.length: a string without its length"},
+		{"length of a number", withPoint(Point{Holding: at(0), Length: 4}),
+			"devices.d.points.x.length: a length for type uint16"},
+		{"scale of a bool", withPoint(Point{Coil: at(0), Scale: &big}),
+			"devices.d.points.x.scale: scale for a bool: only numbers"},
+		{"scale and range", withPoint(
+			Point{Input: at(0), Scale: &big, Range: &Range{[]bridge.Decimal{{}, {Coef: 1}}, []bridge.Decimal{{}, {Coef: 1}}}}),
+			"devices.d.points.x.range: range beside another scaling"},
+		{"flat range", withPoint(Point{Input: at(0), Range: &Range{make([]bridge.Decimal, 2), make([]bridge.Decimal, 2)}}),
+			"devices.d.points.x.range.raw: both raw numbers are the same"},
+		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}),
+			"devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
+		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}),
+			"devices.d.points.x.enum: an enum of float32"},
+		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}),
+			`devices.d.points.x.scale_point: "y" is not a point of this device`},
+		{"deadband of a bool", withPoint(Point{Coil: at(0), Deadband: &Deadband{}}),
+			"devices.d.points.x.deadband: a deadband for a bool"},
+		{"useless heartbeat", withPoint(Point{Input: at(0), Heartbeat: &minute}),
+			"devices.d.points.x.heartbeat: a heartbeat of a point that is delivered each time"},
+		{"statistic", withPoint(Point{Input: at(0), Report: &Report{minute, []string{"maen"}}}),
+			`devices.d.points.x.report.as.0: "maen" is no statistic: did you mean "mean"?`},
+		{"mean of a bool", withPoint(Point{Coil: at(0), Report: &Report{minute, []string{"mean"}}}),
+			"devices.d.points.x.report.as.0: the mean of a bool"},
+		{"short report", withPoint(Point{Input: at(0), Report: &Report{1, []string{"mean"}}}),
+			"devices.d.points.x.report.every: a report over 1ns of a point that is read every 1s"},
 		{"name of a report", withDevice(func(d *Device) {
 			d.Points = map[string]Point{"x": {Input: at(0), Report: &Report{minute, []string{"mean"}}}, "x_mean": {Input: at(1)}}
 		}), "devices.d.points.x_mean: the report of x has this name"},
@@ -140,7 +172,8 @@ func TestValidateBuses(t *testing.T) {
 		{"converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7:4001" }, ""},
 		{"secure", func(b *Bus) { b.URL, b.TLS = "tls://10.0.0.8", &TLS{CA: "ca.pem"} }, ""},
 		{"no port", func(b *Bus) { b.URL = "rtu:/" }, `buses.plc.url: "rtu:/" names no serial port`},
-		{"no port of a converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7" }, `buses.plc.url: "rtu+tcp://10.0.0.7" has no port`},
+		{"no port of a converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7" },
+			`buses.plc.url: "rtu+tcp://10.0.0.7" has no port`},
 		{"kind", func(b *Bus) { b.URL = "udp://10.0.0.7:1" }, `buses.plc.url: "udp" is no kind of bus: write tcp://`},
 		{"path", func(b *Bus) { b.URL = "tcp://10.0.0.7/1" }, `buses.plc.url: "tcp://10.0.0.7/1" is no host and port`},
 		{"baud", func(b *Bus) { b.Baud = 0 }, "buses.plc.baud: 0 baud"},
@@ -148,9 +181,11 @@ func TestValidateBuses(t *testing.T) {
 		{"data bits", func(b *Bus) { b.DataBits = 9 }, "buses.plc.data_bits: 9 data bits"},
 		{"stop bits", func(b *Bus) { b.StopBits = 3 }, "buses.plc.stop_bits: 3 stop bits"},
 		{"rs485 on tcp", func(b *Bus) { b.RS485 = &RS485{} }, "buses.plc.rs485: a direction to turn on tcp://"},
-		{"rs485 delay", func(b *Bus) { b.URL, b.RS485 = "rtu:///dev/ttyS0", &RS485{DelayAfter: 1500000} }, "buses.plc.rs485.delay_after: a delay of 1.5ms"},
+		{"rs485 delay", func(b *Bus) { b.URL, b.RS485 = "rtu:///dev/ttyS0", &RS485{DelayAfter: 1500000} },
+			"buses.plc.rs485.delay_after: a delay of 1.5ms"},
 		{"tls on tcp", func(b *Bus) { b.TLS = &TLS{} }, "buses.plc.tls: certificates for tcp://"},
-		{"half a pair", func(b *Bus) { b.URL, b.TLS = "tls://a", &TLS{Certificate: "c.pem"} }, "buses.plc.tls: a certificate without its private_key"},
+		{"half a pair", func(b *Bus) { b.URL, b.TLS = "tls://a", &TLS{Certificate: "c.pem"} },
+			"buses.plc.tls: a certificate without its private_key"},
 		{"timeout", func(b *Bus) { b.Timeout = 0 }, "buses.plc.timeout: no time for an answer"},
 		{"retries", func(b *Bus) { b.Retries = 11 }, "buses.plc.retries: 11 retries"},
 	}
@@ -163,7 +198,8 @@ func TestValidateBuses(t *testing.T) {
 		for _, p := range c.Validate() {
 			got = append(got, show(p))
 		}
-		if all := strings.Join(got, "\n"); test.want == "" && all != "" || !strings.HasPrefix(all, test.want) || len(got) > 1 {
+		if all := strings.Join(got, "\n"); test.want == "" && all != "" || !strings.HasPrefix(all, test.want) ||
+			len(got) > 1 {
 			t.Errorf("%s: got %s, want %s", test.name, all, test.want)
 		}
 	}
@@ -171,7 +207,8 @@ func TestValidateBuses(t *testing.T) {
 	b := c.Buses["plc"]
 	b.URL = "rtu:///dev/ttyS0"
 	c.Buses["plc"] = b
-	if p := c.Validate(); len(p) != 1 || !strings.HasPrefix(show(p[0]), "devices.d.unit_id: unit id 248 on a line: use 1 to 247") {
+	if p := c.Validate(); len(p) != 1 ||
+		!strings.HasPrefix(show(p[0]), "devices.d.unit_id: unit id 248 on a line: use 1 to 247") {
 		t.Errorf("%v", p)
 	}
 }

@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"math"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -260,5 +260,6 @@ func (s *setter) putPart(f *point.Field, data []byte) error {
 		return err
 	}
 	whole := binary.BigEndian.Uint16(got)&^bits | value
-	return putRegisters(s.client, uint16(f.Address), binary.BigEndian.AppendUint16(nil, whole), s.device.spec.config.Write == writeMultiple, true)
+	return putRegisters(s.client, uint16(f.Address), binary.BigEndian.AppendUint16(nil, whole),
+		s.device.spec.config.Write == writeMultiple, true)
 }

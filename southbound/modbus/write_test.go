@@ -50,23 +50,33 @@ func TestWrite(t *testing.T) {
 		{name: "coil", point: "pump", value: bridge.Bool(true), requests: "[5 1]"},
 		{name: "coil, multiple", write: "multiple", point: "pump", value: bridge.Bool(true), requests: "[15 1]"},
 		{name: "register", point: "speed", value: bridge.Float64(21.3), requests: "[6 3]", holding: [2]int{10, 213}},
-		{name: "register, multiple", write: "multiple", point: "speed", value: bridge.Int(2), requests: "[16 3]", holding: [2]int{10, 20}},
+		{name: "register, multiple", write: "multiple", point: "speed", value: bridge.Int(2), requests: "[16 3]",
+			holding: [2]int{10, 20}},
 		{name: "two registers", point: "setpoint", value: bridge.Int(30), requests: "[3 16 3]", holding: [2]int{21, 0x41f0}},
-		{name: "two registers, single", write: "single", point: "setpoint", value: bridge.Int(30), requests: "[3 6 6 3]", holding: [2]int{21, 0x41f0}},
+		{name: "two registers, single", write: "single", point: "setpoint", value: bridge.Int(30), requests: "[3 6 6 3]",
+			holding: [2]int{21, 0x41f0}},
 		{name: "enum", point: "mode", value: bridge.String("heating"), requests: "[6 3]", holding: [2]int{40, 1}},
 		{name: "bit", point: "flag", value: bridge.Bool(true), requests: "[22 3]", holding: [2]int{30, 0xf008}},
-		{name: "bit without function 22", unit: []modbustest.Behaviour{unsupported(22)}, point: "flag", value: bridge.Bool(true),
-			err: "the device can't write a part of a register", permanent: true, requests: "[22]"},
+		{name: "bit without function 22", unit: []modbustest.Behaviour{unsupported(22)}, point: "flag",
+			value: bridge.Bool(true),
+			err:   "the device can't write a part of a register", permanent: true, requests: "[22]"},
 		{name: "bits, written back", unit: []modbustest.Behaviour{unsupported(22)}, point: "stage", value: bridge.Int(5),
 			requests: "[22 3 6 3]", holding: [2]int{31, 0xf05f}},
 		{name: "no such point", point: "spede", err: "the device has no such point", permanent: true, requests: "[]"},
-		{name: "read-only", point: "sensor", value: bridge.Int(1), err: "not writable: add writable: true", permanent: true, requests: "[]"},
-		{name: "below min", point: "setpoint", value: bridge.Int(19), err: "19 is below min 20", permanent: true, requests: "[]"},
-		{name: "above max", point: "setpoint", value: bridge.Float64(85.1), err: "85.1 is above max 85", permanent: true, requests: "[]"},
-		{name: "too large a step", point: "setpoint", value: bridge.Int(36), err: "from 25 to 36 is more than max_step 10", permanent: true, requests: "[3]"},
-		{name: "does not fit", point: "speed", value: bridge.Int(7000), err: "7000 does not fit in uint16", permanent: true, requests: "[]"},
-		{name: "refused", unit: []modbustest.Behaviour{unsupported(6)}, point: "speed", value: bridge.Int(1), err: "illegal function", permanent: true, requests: "[6]"},
-		{name: "silent", unit: []modbustest.Behaviour{modbustest.Silence}, point: "speed", value: bridge.Int(1), err: "no answer in time", requests: "[6]"},
+		{name: "read-only", point: "sensor", value: bridge.Int(1), err: "not writable: add writable: true", permanent: true,
+			requests: "[]"},
+		{name: "below min", point: "setpoint", value: bridge.Int(19), err: "19 is below min 20", permanent: true,
+			requests: "[]"},
+		{name: "above max", point: "setpoint", value: bridge.Float64(85.1), err: "85.1 is above max 85", permanent: true,
+			requests: "[]"},
+		{name: "too large a step", point: "setpoint", value: bridge.Int(36), err: "from 25 to 36 is more than max_step 10",
+			permanent: true, requests: "[3]"},
+		{name: "does not fit", point: "speed", value: bridge.Int(7000), err: "7000 does not fit in uint16", permanent: true,
+			requests: "[]"},
+		{name: "refused", unit: []modbustest.Behaviour{unsupported(6)}, point: "speed", value: bridge.Int(1),
+			err: "illegal function", permanent: true, requests: "[6]"},
+		{name: "silent", unit: []modbustest.Behaviour{modbustest.Silence}, point: "speed", value: bridge.Int(1),
+			err: "no answer in time", requests: "[6]"},
 		{name: "not taken", unit: []modbustest.Behaviour{func(r modbustest.Request, a *modbustest.Answer) {
 			if r.Function == 3 {
 				a.PDU[3] = 7
@@ -125,7 +135,8 @@ func TestWritesLeaveTimeForReads(t *testing.T) {
 		sim.Unit(1)
 		points := row(8, 1000)
 		points["w"] = Point{Holding: at(9), Writable: &Writable{}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
+		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
+			Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -133,7 +144,8 @@ func TestWritesLeaveTimeForReads(t *testing.T) {
 		longest := time.Duration(0)
 		for i := 0; ctx.Err() == nil; i++ {
 			begin := time.Now()
-			if err := r.source.Write(ctx, bridge.Command{Device: "d", Point: "w", Value: bridge.Int(int64(i % 100))}); err != nil && ctx.Err() == nil {
+			if err := r.source.Write(ctx, bridge.Command{Device: "d", Point: "w",
+				Value: bridge.Int(int64(i % 100))}); err != nil && ctx.Err() == nil {
 				t.Fatal(err)
 			}
 			longest = max(longest, time.Since(begin))
@@ -153,7 +165,8 @@ func TestWritesLeaveTimeForReads(t *testing.T) {
 			t.Errorf("a write took %v, want two requests and one that was under way", longest)
 		}
 		r.stop()
-		if err := r.source.Write(context.Background(), bridge.Command{Device: "d", Point: "w", Value: bridge.Int(1)}); err == nil {
+		if err := r.source.Write(context.Background(),
+			bridge.Command{Device: "d", Point: "w", Value: bridge.Int(1)}); err == nil {
 			t.Error("a write after the end was carried out")
 		}
 	})

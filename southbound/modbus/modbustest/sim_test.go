@@ -40,7 +40,8 @@ func ask(t *testing.T, conn net.Conn, pdu string) string {
 func TestSpecificationExamples(t *testing.T) {
 	sim := New()
 	u := sim.Unit(1)
-	for i, on := range []bool{true, false, true, true, false, false, true, true, true, true, false, true, false, true, true, false, true, false, true} {
+	for i, on := range []bool{true, false, true, true, false, false, true, true, true, true, false, true, false, true,
+		true, false, true, false, true} {
 		u.SetBit(Coil, 19+i, on)
 	}
 	u.Set(Holding, 107, 555, 0, 100)

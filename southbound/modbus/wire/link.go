@@ -176,7 +176,8 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 			l.drop()
 		}
 	case errors.Is(err, errNoAnswer):
-		err = protocolErrorf("%d bytes that are no answer, or have a wrong checksum: % x", len(l.have), l.have[:min(len(l.have), 16)])
+		err = protocolErrorf("%d bytes that are no answer, or have a wrong checksum: % x", len(l.have),
+			l.have[:min(len(l.have), 16)])
 		l.have = nil
 		if l.silent++; l.silent >= silences || l.flooded() {
 			l.drop()

@@ -39,7 +39,8 @@ func numbered(t *testing.T, framing ...modbustest.Framing) (*modbustest.Simulato
 
 // bubble runs a test on fake time against a simulator as of numbered, without
 // sockets: no busy machine makes an answer late.
-func bubble(t *testing.T, name string, framing modbustest.Framing, test func(*testing.T, *modbustest.Simulator, *modbustest.Unit, wire.Options)) {
+func bubble(t *testing.T, name string, framing modbustest.Framing,
+	test func(*testing.T, *modbustest.Simulator, *modbustest.Unit, wire.Options)) {
 	t.Run(name, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			sim := modbustest.New()
@@ -48,7 +49,8 @@ func bubble(t *testing.T, name string, framing modbustest.Framing, test func(*te
 			unit.Set(modbustest.Holding, 0, addresses()...)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			test(t, sim, unit, wire.Options{ConnectTimeout: time.Second, Dial: func(context.Context) (wire.Stream, error) { return sim.Dial(ctx) }})
+			test(t, sim, unit, wire.Options{ConnectTimeout: time.Second,
+				Dial: func(context.Context) (wire.Stream, error) { return sim.Dial(ctx) }})
 		})
 	})
 }
@@ -125,24 +127,25 @@ func TestFaultsTCP(t *testing.T) {
 	}
 	run := func(name string, link func(wire.Options) wire.Carrier) {
 		for _, test := range tests {
-			bubble(t, name+"/"+test.name, modbustest.TCP, func(t *testing.T, sim *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
-				link := link(o)
-				defer link.Close()
-				client := wire.NewClient(link)
-				client.To(t.Context(), 1, timeout)
-				want := []string{"right", test.second, test.third, "right", "right"}
-				unit.Next(nil, test.fault)
-				for i, want := range want {
-					at := uint16(10 * (i + 1))
-					data, err := client.Read(wire.Holding, at, 2)
-					if got := outcome(data, err, at); got != want {
-						t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+			bubble(t, name+"/"+test.name, modbustest.TCP,
+				func(t *testing.T, sim *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+					link := link(o)
+					defer link.Close()
+					client := wire.NewClient(link)
+					client.To(t.Context(), 1, timeout)
+					want := []string{"right", test.second, test.third, "right", "right"}
+					unit.Next(nil, test.fault)
+					for i, want := range want {
+						at := uint16(10 * (i + 1))
+						data, err := client.Read(wire.Holding, at, 2)
+						if got := outcome(data, err, at); got != want {
+							t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+						}
 					}
-				}
-				if got := sim.Accepted(); got != test.conns {
-					t.Errorf("%d connections, want %d", got, test.conns)
-				}
-			})
+					if got := sim.Accepted(); got != test.conns {
+						t.Errorf("%d connections, want %d", got, test.conns)
+					}
+				})
 		}
 	}
 	run("link", func(o wire.Options) wire.Carrier { return wire.NewTCP(o) })
@@ -177,20 +180,21 @@ func TestFaultsRTU(t *testing.T) {
 		{"restart in mid-answer", modbustest.Restart, "right"},
 	}
 	for _, test := range tests {
-		bubble(t, test.name, modbustest.RTU, func(t *testing.T, _ *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
-			link := wire.NewRTU(o)
-			defer link.Close()
-			client := wire.NewClient(link)
-			client.To(t.Context(), 1, timeout)
-			unit.Next(nil, test.fault)
-			for i, want := range []string{"right", test.second, "right", "right", "right"} {
-				at := uint16(10 * (i + 1))
-				data, err := client.Read(wire.Holding, at, 2)
-				if got := outcome(data, err, at); got != want {
-					t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+		bubble(t, test.name, modbustest.RTU,
+			func(t *testing.T, _ *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+				link := wire.NewRTU(o)
+				defer link.Close()
+				client := wire.NewClient(link)
+				client.To(t.Context(), 1, timeout)
+				unit.Next(nil, test.fault)
+				for i, want := range []string{"right", test.second, "right", "right", "right"} {
+					at := uint16(10 * (i + 1))
+					data, err := client.Read(wire.Holding, at, 2)
+					if got := outcome(data, err, at); got != want {
+						t.Errorf("read %d: %s (%v), want %s", i+1, got, err, want)
+					}
 				}
-			}
-		})
+			})
 	}
 }
 

@@ -23,7 +23,8 @@ func TestRS485Bytes(t *testing.T) {
 		{RS485{}, rs485{flags: 1}},
 		{RS485{RTSOnSend: true}, rs485{flags: 1 | 2}},
 		{RS485{RTSAfterSend: true, DelayBefore: time.Millisecond}, rs485{flags: 1 | 4, delayBefore: 1}},
-		{RS485{RTSOnSend: true, DelayBefore: 2 * time.Millisecond, DelayAfter: 1500 * time.Microsecond}, rs485{flags: 1 | 2, delayBefore: 2, delayAfter: 1}},
+		{RS485{RTSOnSend: true, DelayBefore: 2 * time.Millisecond, DelayAfter: 1500 * time.Microsecond},
+			rs485{flags: 1 | 2, delayBefore: 2, delayAfter: 1}},
 	} {
 		if got := tt.config.kernel(); got != tt.want {
 			t.Errorf("%+v: %+v, want %+v", tt.config, got, tt.want)
@@ -67,7 +68,8 @@ int main(void) {
 	}
 	var v rs485
 	want := strings.TrimSpace(string(out))
-	got := fmt.Sprint(unix.TIOCSRS485, unsafe.Sizeof(v), unsafe.Offsetof(v.flags), unsafe.Offsetof(v.delayBefore), unsafe.Offsetof(v.delayAfter),
+	got := fmt.Sprint(unix.TIOCSRS485, unsafe.Sizeof(v), unsafe.Offsetof(v.flags), unsafe.Offsetof(v.delayBefore),
+		unsafe.Offsetof(v.delayAfter),
 		rs485Enabled, rs485RTSOnSend, rs485RTSAfterSend)
 	if got != want {
 		t.Errorf("request, size, offsets and flags are %s, the header has %s", got, want)

@@ -18,9 +18,12 @@ func TestSilence(t *testing.T) {
 		s             Serial
 		char, silence time.Duration
 	}{
-		{Serial{Baud: 9600, DataBits: 8, Parity: EvenParity, StopBits: 1}, 11 * time.Second / 9600, 7 * (11 * time.Second / 9600) / 2},
-		{Serial{Baud: 19200, DataBits: 8, Parity: NoParity, StopBits: 2}, 11 * time.Second / 19200, 7 * (11 * time.Second / 19200) / 2},
-		{Serial{Baud: 115200, DataBits: 8, Parity: NoParity, StopBits: 1}, 10 * time.Second / 115200, 1750 * time.Microsecond},
+		{Serial{Baud: 9600, DataBits: 8, Parity: EvenParity, StopBits: 1}, 11 * time.Second / 9600,
+			7 * (11 * time.Second / 9600) / 2},
+		{Serial{Baud: 19200, DataBits: 8, Parity: NoParity, StopBits: 2}, 11 * time.Second / 19200,
+			7 * (11 * time.Second / 19200) / 2},
+		{Serial{Baud: 115200, DataBits: 8, Parity: NoParity, StopBits: 1}, 10 * time.Second / 115200,
+			1750 * time.Microsecond},
 	} {
 		if test.s.Char() != test.char || test.s.Silence() != test.silence {
 			t.Errorf("%+v: %v and %v, want %v and %v", test.s, test.s.Char(), test.s.Silence(), test.char, test.silence)

@@ -89,7 +89,8 @@ const (
 
 // kernel returns r as the kernel has it.
 func (r *RS485) kernel() rs485 {
-	v := rs485{flags: rs485Enabled, delayBefore: uint32(r.DelayBefore / time.Millisecond), delayAfter: uint32(r.DelayAfter / time.Millisecond)}
+	v := rs485{flags: rs485Enabled, delayBefore: uint32(r.DelayBefore / time.Millisecond),
+		delayAfter: uint32(r.DelayAfter / time.Millisecond)}
 	if r.RTSOnSend {
 		v.flags |= rs485RTSOnSend
 	}
@@ -102,7 +103,8 @@ func (r *RS485) kernel() rs485 {
 func setRS485(fd int, r *RS485) error {
 	v := r.kernel()
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&v))); errno != 0 {
-		return fmt.Errorf("rs485: the driver can't turn the direction: %w: remove rs485 if the adapter does it by itself", errno)
+		return fmt.Errorf("rs485: the driver can't turn the direction: %w: remove rs485 if the adapter does it by itself",
+			errno)
 	}
 	return nil
 }

@@ -131,10 +131,11 @@ func TestSharedDeadHost(t *testing.T) {
 func TestSharedDialerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dials atomic.Int32
-		link := wire.NewShared(wire.Options{ConnectTimeout: time.Second, Dial: func(ctx context.Context) (wire.Stream, error) {
-			dials.Add(1)
-			return silentHost(ctx)
-		}})
+		link := wire.NewShared(wire.Options{ConnectTimeout: time.Second,
+			Dial: func(ctx context.Context) (wire.Stream, error) {
+				dials.Add(1)
+				return silentHost(ctx)
+			}})
 		defer link.Close()
 		start := time.Now()
 		ask := func(ctx context.Context) {

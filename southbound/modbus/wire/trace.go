@@ -66,13 +66,16 @@ func (t traced) explain(b []byte) string {
 }
 
 // functions by code.
-var functions = map[byte]string{1: "read coils", 2: "read discrete inputs", 3: "read holding registers", 4: "read input registers",
+var functions = map[byte]string{1: "read coils", 2: "read discrete inputs", 3: "read holding registers",
+	4: "read input registers",
 	5: "write coil", 6: "write register", 15: "write coils", 16: "write registers", 22: "mask write register",
 	23: "read and write registers", 24: "read FIFO", 43: "read identification"}
 
 // exceptions by code (Modbus Application Protocol V1.1b3, section 7).
-var exceptions = map[byte]string{1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure",
-	5: "acknowledge", 6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target does not respond"}
+var exceptions = map[byte]string{1: "illegal function", 2: "illegal data address", 3: "illegal data value",
+	4: "device failure",
+	5: "acknowledge", 6: "device busy", 8: "memory parity error", 10: "gateway path unavailable",
+	11: "gateway target does not respond"}
 
 func exceptionName(code byte) string {
 	if name := exceptions[code]; name != "" {

@@ -19,7 +19,8 @@ func TestTrip(t *testing.T) {
 		u.Always(modbustest.Late(40 * time.Millisecond))
 		state := &memory{}
 		points := map[string]Point{"a": {Holding: at(0)}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"far": testDevice("plc", 1, points)}}
+		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
+			Devices: map[string]Device{"far": testDevice("plc", 1, points)}}
 		r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
 		time.Sleep(20 * time.Second)
 		r.stop()
@@ -44,7 +45,8 @@ func TestTripIsKept(t *testing.T) {
 		u := sim.Unit(1)
 		state := &memory{}
 		points := map[string]Point{"a": {Holding: at(0)}}
-		r := newRigWith(t, Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"far": testDevice("plc", 1, points)}},
+		r := newRigWith(t, Config{Buses: map[string]Bus{"plc": testBus("plc")},
+			Devices: map[string]Device{"far": testDevice("plc", 1, points)}},
 			map[string]*modbustest.Simulator{"plc": sim}, state)
 		for _, late := range []time.Duration{10, 80, 10, 80} {
 			u.Always(modbustest.Late(late * time.Millisecond))
@@ -98,7 +100,8 @@ func TestTripSteps(t *testing.T) {
 // TestTripJoins: far away, one long request is cheaper than two short ones.
 func TestTripJoins(t *testing.T) {
 	far := newDevice(deviceSpec{limits: plan.Limits{Words: 2000, Gap: -1}, fields: []*point.Field{
-		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}, {Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, busSpec{}.cost(0))
+		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain},
+		{Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, busSpec{}.cost(0))
 	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
 		far.learnt.Trip = trip
 		if far.jobs[0].plan(); len(far.jobs[0].blocks) != want {

@@ -41,9 +41,11 @@ func (f *finder) repeated(r *point.Field, p Point, c point.Copy) {
 	}
 	switch stride := *p.Repeat; {
 	case r.Models == nil:
-		f.bad("repeat", "a block that repeats outside of a SunSpec model", "add sunspec, or a point for each: how often it is there is known of models only")
+		f.bad("repeat", "a block that repeats outside of a SunSpec model",
+			"add sunspec, or a point for each: how often it is there is known of models only")
 	case stride < 1 || stride > point.MaxWords:
-		f.bad("repeat", fmt.Sprintf("a block of %d registers", stride), "give the registers from one block to the next, 1 to 125")
+		f.bad("repeat", fmt.Sprintf("a block of %d registers", stride),
+			"give the registers from one block to the next, 1 to 125")
 	default:
 		r.Address += (int(c.Block) - 1) * stride
 	}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
 	"slices"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
 )
 
 var _ bridge.Reader = (*Source)(nil)

@@ -60,11 +60,14 @@ func TestCopies(t *testing.T) {
 		meters    []int
 		want      string
 	}{
-		{"two blocks, one meter", 1, 2, []int{203}, "dc_sf=-1 pv1_power=100 pv2_power=100.1 state_1=4 state_2=5 import=20 import_sf=1"},
+		{"two blocks, one meter", 1, 2, []int{203},
+			"dc_sf=-1 pv1_power=100 pv2_power=100.1 state_1=4 state_2=5 import=20 import_sf=1"},
 		{"no block", 1, 0, []int{203}, "dc_sf=-1 import=20 import_sf=1"},
 		{"second meter not asked for", 1, 0, []int{203, 203}, "dc_sf=-1 import=20 import_sf=1"},
-		{"two meters of three", 3, 1, []int{203, 203}, "dc_sf=-1 pv1_power=100 state_1=4 import=20 import_sf=1 import_2=30 import_sf_2=1"},
-		{"meters of two kinds, the wanted one first", 2, 0, []int{201, 203}, "dc_sf=-1 import=30 import_sf=1 import_2=20 import_sf_2=1"},
+		{"two meters of three", 3, 1, []int{203, 203},
+			"dc_sf=-1 pv1_power=100 state_1=4 import=20 import_sf=1 import_2=30 import_sf_2=1"},
+		{"meters of two kinds, the wanted one first", 2, 0, []int{201, 203},
+			"dc_sf=-1 import=30 import_sf=1 import_2=20 import_sf_2=1"},
 		{"no meter", 2, 0, nil, "dc_sf=-1 import=bad: given_up import_sf=bad: given_up"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,7 +109,8 @@ func TestCopiesAreTold(t *testing.T) {
 			return strings.Join(all, " ")
 		}
 		time.Sleep(5 * time.Second)
-		expect(t, r, "dc_sf=bad: timeout pv1_power=bad: timeout state_1=bad: timeout import=bad: timeout import_sf=bad: timeout")
+		expect(t, r, "dc_sf=bad: timeout pv1_power=bad: timeout state_1=bad: timeout import=bad: timeout import_sf=bad: "+
+			"timeout")
 		if got := names(); got != "dc_sf import import_sf pv1_power state_1" {
 			t.Errorf("at first there are %s", got)
 		}
@@ -148,8 +152,9 @@ func TestCopiesProblems(t *testing.T) {
 		points map[string]Point
 		want   string
 	}{
-		"outside of models": {map[string]Point{"a": {Input: at(1), Repeat: &twenty}}, "points/a/repeat: a block that repeats outside of a SunSpec model"},
-		"no stride":         {map[string]Point{"a": {Holding: at(1), Repeat: &none}}, "points/a/repeat: a block of 0 registers"},
+		"outside of models": {map[string]Point{"a": {Input: at(1), Repeat: &twenty}},
+			"points/a/repeat: a block that repeats outside of a SunSpec model"},
+		"no stride": {map[string]Point{"a": {Holding: at(1), Repeat: &none}}, "points/a/repeat: a block of 0 registers"},
 		"a name twice": {map[string]Point{"a": {Holding: at(1), Repeat: &twenty}, "a_2": {Holding: at(9)}},
 			"points/a_2: its copy is called a_2, as another point is"},
 		"a mark without blocks": {map[string]Point{"a{n}": {Holding: at(1)}}, `points/a{n}: "a{n}" can't name a point`},

@@ -20,7 +20,8 @@ func nowRig(t *testing.T, change func(*Config)) (*rig, *modbustest.Simulator, Co
 	sim.Unit(1).Set(modbustest.Holding, 0, 7, 8, 9)
 	sim.Unit(2).Set(modbustest.Holding, 0, 1)
 	two := setting.Duration(2 * time.Hour)
-	boiler := testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "slow": {Holding: at(2), Every: &two}})
+	boiler := testDevice("plc", 1,
+		map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "slow": {Holding: at(2), Every: &two}})
 	boiler.Every = setting.Duration(time.Hour)
 	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"boiler": boiler,
 		"pump": testDevice("plc", 2, map[string]Point{"on": {Holding: at(0)}})}}
@@ -54,7 +55,8 @@ func TestReadNow(t *testing.T) {
 			if took := time.Since(begin); took > 100*time.Millisecond {
 				t.Errorf("it took %v", took)
 			}
-			if got, err = r.source.ReadNow(t.Context(), "boiler", []string{"slow", "a", "slow"}); err != nil || readingsText(got) != "a=7 slow=9" {
+			if got, err = r.source.ReadNow(t.Context(), "boiler", []string{"slow", "a", "slow"}); err != nil ||
+				readingsText(got) != "a=7 slow=9" {
 				t.Errorf("some points: %s, %v", readingsText(got), err)
 			}
 			emitted := r.of("boiler")
@@ -62,11 +64,13 @@ func TestReadNow(t *testing.T) {
 				t.Errorf("emitted %v", emitted)
 			}
 			sim.Unit(1).Always(modbustest.Exception(4))
-			if got, err = r.source.ReadNow(t.Context(), "boiler", []string{"b"}); err != nil || readingsText(got) != "b=bad: exception_4" {
+			if got, err = r.source.ReadNow(t.Context(), "boiler", []string{"b"}); err != nil ||
+				readingsText(got) != "b=bad: exception_4" {
 				t.Errorf("a bad point: %s, %v", readingsText(got), err)
 			}
 			for _, device := range [][]string{{"nobody"}, {"boiler", "nothing"}} {
-				if _, err := r.source.ReadNow(t.Context(), device[0], device[1:]); !bridge.IsPermanent(err) || !strings.Contains(err.Error(), "no such") {
+				if _, err := r.source.ReadNow(t.Context(), device[0], device[1:]); !bridge.IsPermanent(err) ||
+					!strings.Contains(err.Error(), "no such") {
 					t.Errorf("%v: %v", device, err)
 				}
 			}
