@@ -11,7 +11,6 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/southbound/modbus/point"
 )
 
 func newMaster(t *testing.T, b Bus, o MasterOptions) *Master {
@@ -146,22 +145,6 @@ func TestScanAddresses(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := m.ScanAddresses(ctx, 1, "holding", 0, 9999, func(int) { cancel() }, nil); err == nil {
 		t.Error("it went on when it was stopped")
-	}
-}
-
-func TestInterpret(t *testing.T) {
-	got := make(map[string]string)
-	for _, i := range point.Interpret([]byte{0x42, 0xab, 0x47, 0xae}) {
-		got[i.Type+" "+i.Order] = i.Value.String()
-	}
-	for what, want := range map[string]string{"float32 ABCD": "85.64", "uint16 AB": "17067", "uint32 CDAB": "1202602667",
-		"int16 BA": "-21694", "string BA": "«B®G"} {
-		if got[what] != want {
-			t.Errorf("%s: %q, want %q", what, got[what], want)
-		}
-	}
-	if len(got) != 2*5+4*4-4+2 { // bcd16 float16 int16 uint16 in 2, bcd32 float32 int32 uint32 in 4, string in 2
-		t.Logf("%d interpretations", len(got))
 	}
 }
 
