@@ -101,7 +101,7 @@ func TestPubackReasons(t *testing.T) {
 // TestGrants: what the CONNACK grants is kept to.
 func TestGrants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRigWith(t, awsiottest.Options{ReceiveMaximum: 3, MaximumPacket: 1000}, nil)
+		r := newRigWith(t, awsiottest.Options{ReceiveMaximum: 3, MaximumPacket: 1100}, nil)
 		defer r.stop()
 		r.start()
 		link := <-r.links
@@ -125,7 +125,7 @@ func TestGrants(t *testing.T) {
 		}
 		// A reading that the cloud's limit keeps back is no dead letter: it waits, the
 		// connection ends, and someone is told.
-		if err := <-publish(link, "t", strings.Repeat("x", 1000)); err == nil || bridge.IsPermanent(err) {
+		if err := <-publish(link, "t", strings.Repeat("x", 1100)); err == nil || bridge.IsPermanent(err) {
 			t.Errorf("over the granted packet size: %v", err)
 		}
 		<-r.lost
