@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -48,7 +49,7 @@ type bus struct {
 type down struct {
 	reason bridge.Reason // ReasonUnknown while there is one, or none was tried
 	until  time.Time     // when to try again
-	pause  time.Duration
+	pause  pause.Growing
 }
 
 // busState is what others may know of a bus.
@@ -257,7 +258,7 @@ func (b *bus) wait(ctx context.Context) {
 	}
 	if at := b.nextProbe(); !at.IsZero() {
 		if d, _ := b.sickest(); !at.After(now) {
-			at = at.Add(d.pause) // there was no time; see probeDue
+			at = at.Add(d.pause.Last()) // there was no time; see probeDue
 		}
 		if at.Before(until) {
 			until = at

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 )
@@ -24,7 +25,7 @@ type device struct {
 	failed int           // polls in a row without an answer
 	sick   bool          // not polled, only probed
 	probe  time.Time     // when to probe a sick device next
-	pause  time.Duration // between its probes
+	pause  pause.Growing // between its probes
 	reason bridge.Reason // why it is sick
 	pace   pace          // another interval for a while
 	err    error         // the same in full

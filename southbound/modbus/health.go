@@ -94,12 +94,10 @@ func (b *bus) disconnected(reason bridge.Reason, err error) {
 	now := time.Now()
 	if b.down.reason == 0 {
 		b.log.Warn("bus is down", "err", err)
-		b.down.pause = minConnectPause
+		b.down.pause = pause.Growing{Least: minConnectPause, Most: maxConnectPause}
 		b.setDown(now, err.Error())
-	} else {
-		b.down.pause = min(2*b.down.pause, maxConnectPause)
 	}
-	b.down.reason, b.down.until = reason, now.Add(b.down.pause)
+	b.down.reason, b.down.until = reason, now.Add(b.down.pause.Next())
 }
 
 // connected notes that there is a connection, and begins the cycles that were
@@ -164,8 +162,8 @@ func (b *bus) recovered(d *device, blk *block) {
 // sicken stops polling a device that does not answer; it is probed instead.
 func (b *bus) sicken(d *device, now time.Time) {
 	d.sick = true
-	d.pause = minProbePause
-	d.probe = now.Add(d.pause)
+	d.pause = pause.Growing{Least: minProbePause, Most: maxProbePause}
+	d.probe = now.Add(d.pause.Next())
 	d.setSince(now)
 	b.log.Warn("device does not answer", "device", d.spec.name, "unit_id", d.spec.unit, "err", d.err)
 }

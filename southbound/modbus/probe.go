@@ -51,7 +51,7 @@ func (b *bus) probeDue(now time.Time) *device {
 		return nil
 	}
 	d, _ := b.sickest()
-	if now.Sub(at) < d.pause && !b.slack(now, d.patience()) {
+	if now.Sub(at) < d.pause.Last() && !b.slack(now, d.patience()) {
 		return nil // later, when there is time; overdue by a pause it goes first
 	}
 	return d
@@ -168,7 +168,7 @@ func (b *bus) probe(ctx context.Context, d *device) {
 	d.note(err)
 	d.reason, d.err = reason, err
 	if b.down.reason == 0 {
-		d.pause = min(2*d.pause, maxProbePause)
+		d.pause.Next()
 	}
-	d.probe = now.Add(d.pause)
+	d.probe = now.Add(d.pause.Last())
 }
