@@ -29,8 +29,8 @@ func TestPureRooms(t *testing.T) {
 	seen := 0
 	for _, dir := range pure {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", dir, len(files), err)
 		}
 		for _, path := range files {
 			if strings.HasSuffix(path, "_test.go") {

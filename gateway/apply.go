@@ -7,7 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/configs"
-	"fieldbridge/configs/change"
+	"fieldbridge/gateway/change"
 	"fieldbridge/northbound/awsiot/payload"
 )
 

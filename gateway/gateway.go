@@ -21,8 +21,8 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/configs/change"
 	"fieldbridge/console"
+	"fieldbridge/gateway/change"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"

@@ -6,7 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/configs/change"
+	"fieldbridge/gateway/change"
 	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/store"
