@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"syscall"
@@ -101,8 +102,15 @@ func (l *Link) expect(request []byte, more int, timeout time.Duration) bool {
 	return true
 }
 
+// maxStray is how many bytes may lie about before a request: some frames that
+// came too late, or noise. A peer that sends more sends without end, and reading
+// on would take the bus for as long as it likes.
+const maxStray = 4096
+
+var errStray = fmt.Errorf("more than %d bytes came that nobody asked for", maxStray)
+
 // discard throws away what has been received, without waiting for more, where
-// the stream can do so.
+// the stream can do so. It fails if that is more than maxStray.
 func discard(s Stream, buf []byte) error {
 	c, ok := s.(syscall.Conn)
 	if !ok {
@@ -112,11 +120,19 @@ func discard(s Stream, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	return raw.Read(func(fd uintptr) bool {
-		for {
-			if n, err := syscall.Read(int(fd), buf); n <= 0 || err != nil {
-				return true
+	stray := 0
+	err = raw.Read(func(fd uintptr) bool {
+		for stray <= maxStray {
+			n, err := syscall.Read(int(fd), buf)
+			if n <= 0 || err != nil {
+				break
 			}
+			stray += n
 		}
+		return true
 	})
+	if err == nil && stray > maxStray {
+		err = errStray
+	}
+	return err
 }
