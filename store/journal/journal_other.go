@@ -1,0 +1,29 @@
+//go:build !linux
+
+package journal
+
+// Journal is for Linux.
+type Journal struct{}
+
+// Check reports that there is no journal on this system.
+func Check(string) error { return ErrUnsupported }
+
+// Open reports that there is no journal on this system.
+func Open(string, [16]byte, int, func(uint64, []byte)) (*Journal, Left, error) {
+	return nil, Left{}, ErrUnsupported
+}
+
+// Append fails.
+func (*Journal) Append([]byte) (uint64, error) { return 0, ErrUnsupported }
+
+// Release fails.
+func (*Journal) Release(uint64) error { return ErrUnsupported }
+
+// Head returns 0.
+func (*Journal) Head() uint64 { return 0 }
+
+// Size returns 0.
+func (*Journal) Size() int { return 0 }
+
+// Close does nothing.
+func (*Journal) Close() error { return nil }
