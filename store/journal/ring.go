@@ -22,6 +22,8 @@ type ring struct {
 	data   []byte
 	head   uint64 // place of the next record
 	tail   uint64 // place of the first that is needed; as in the header
+
+	sum [12]byte // what checksum puts together; here, so that it is not allocated
 }
 
 func align(n int) int { return (n + 7) &^ 7 }
@@ -30,11 +32,10 @@ func align(n int) int { return (n + 7) &^ 7 }
 func headerSum(header []byte) uint32 { return crc32.Checksum(header[:48], castagnoli) }
 
 // checksum is the record's checksum, which lies over its place as well.
-func checksum(place uint64, length uint32, body []byte) uint32 {
-	var head [12]byte
-	binary.LittleEndian.PutUint64(head[:], place)
-	binary.LittleEndian.PutUint32(head[8:], length)
-	return crc32.Update(crc32.Update(0, castagnoli, head[:]), castagnoli, body)
+func (r *ring) checksum(place uint64, length uint32, body []byte) uint32 {
+	binary.LittleEndian.PutUint64(r.sum[:], place)
+	binary.LittleEndian.PutUint32(r.sum[8:], length)
+	return crc32.Update(crc32.Update(0, castagnoli, r.sum[:]), castagnoli, body)
 }
 
 // at returns the bytes from a place to the ring's end.
@@ -68,7 +69,7 @@ func (r *ring) put(place uint64, length uint32, body []byte) {
 	atomic.StoreUint32(sum, 0)
 	binary.LittleEndian.PutUint32(b[4:], length)
 	copy(b[recordHead:], body)
-	atomic.StoreUint32(sum, littleEndian(checksum(place, length, body)))
+	atomic.StoreUint32(sum, littleEndian(r.checksum(place, length, body)))
 }
 
 // littleEndian returns the number whose bytes in memory are v's, lowest first.
@@ -110,7 +111,7 @@ func (r *ring) scan(yield func(place uint64, body []byte)) (torn bool) {
 		length := binary.LittleEndian.Uint32(b[4:])
 		sum := binary.LittleEndian.Uint32(b)
 		if length == skipMark {
-			if sum != checksum(place, length, nil) {
+			if sum != r.checksum(place, length, nil) {
 				break
 			}
 			place += uint64(len(b))
@@ -121,7 +122,7 @@ func (r *ring) scan(yield func(place uint64, body []byte)) (torn bool) {
 			break
 		}
 		body := b[recordHead : recordHead+int(length)]
-		if sum != checksum(place, length, body) {
+		if sum != r.checksum(place, length, body) {
 			torn = sum == 0 && length != 0
 			break
 		}
