@@ -23,7 +23,7 @@ var drivers = map[string][]string{
 	"google.golang.org/protobuf": {"southbound/mqtt/sparkplug", "southbound/mqtt/sparkplug/sparkplugtest"},
 	"github.com/spf13/":          {"cmd/fieldbridge/"},
 	"golang.org/x/net/proxy":     {"northbound/awsiot/uplink"},
-	"unsafe":                     {"socket", "southbound/modbus/wire", "southbound/mqtt/topic"},
+	"unsafe":                     {"socket", "southbound/modbus/wire", "southbound/mqtt/topic", "store/journal"},
 }
 
 // ground are the rooms that import the standard library alone.
