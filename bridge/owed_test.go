@@ -62,7 +62,8 @@ func TestLostOutcome(t *testing.T) {
 		var feed sync.WaitGroup
 		feed.Go(func() {
 			for tick := time.Tick(time.Second); ctx.Err() == nil; {
-				q.Append(bridge.Batch{Device: "d", At: time.Now(), Readings: []bridge.Reading{{Point: "p", Value: bridge.Bool(true)}}}, nil)
+				q.Append(bridge.Batch{Device: "d", At: time.Now(),
+					Readings: []bridge.Reading{{Point: "p", Value: bridge.Bool(true)}}}, nil)
 				select {
 				case <-tick:
 				case <-ctx.Done():

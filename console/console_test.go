@@ -38,7 +38,8 @@ func get(t *testing.T, h http.Handler, method, path string) *httptest.ResponseRe
 
 func TestMetrics(t *testing.T) {
 	a := part{metrics: []bridge.Metric{
-		{Name: "b_total", Help: "Two\nlines \\.", Kind: bridge.Counter, Labels: []string{"device", `a"b`, "x", "y\\"}, Value: 1.5},
+		{Name: "b_total", Help: "Two\nlines \\.", Kind: bridge.Counter, Labels: []string{"device", `a"b`, "x", "y\\"},
+			Value: 1.5},
 		{Name: "a", Help: "A.", Kind: bridge.Gauge, Value: 12345678901}}}
 	b := part{metrics: []bridge.Metric{{Name: "b_total", Help: "ignored", Kind: bridge.Counter, Value: 0}}}
 	v := &View{Metrics: []bridge.Observable{a, b}}
@@ -104,7 +105,8 @@ func TestPage(t *testing.T) {
 		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: %d, no %q", path, w.Code, want)
 		}
-		if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'; script-src 'self'") {
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy,
+			"default-src 'none'; script-src 'self'") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
 		for _, wrong := range []string{"innerHTML", "insertAdjacent", "document.write", "http:", "https:", "onclick"} {
@@ -128,7 +130,8 @@ func TestDevice(t *testing.T) {
 		}
 		return nil, fmt.Errorf("%w %s", ErrNoDevice, name)
 	}}).Handler()
-	for path, want := range map[string]string{"boiler%201": "200 {\n  \"device\": \"boiler 1\"\n}\n", "busy": "503 too many\n", "x": "404 there is no device x\n"} {
+	for path, want := range map[string]string{"boiler%201": "200 {\n  \"device\": \"boiler 1\"\n}\n",
+		"busy": "503 too many\n", "x": "404 there is no device x\n"} {
 		w := get(t, h, "GET", "/devices/"+path)
 		if got := fmt.Sprint(w.Code, " ", w.Body); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)

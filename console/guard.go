@@ -21,8 +21,8 @@ func guard(hosts []string, h http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !mayAsk(r.Host, own) {
-			http.Error(w, "this console does not know the name it was asked by: use its address, or list the name in console.hosts",
-				http.StatusMisdirectedRequest)
+			http.Error(w, "this console does not know the name it was asked by: "+
+				"use its address, or list the name in console.hosts", http.StatusMisdirectedRequest)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -23,11 +23,12 @@ func TestHost(t *testing.T) {
 	}
 	h := guard([]string{"gateway-7.plant.example"}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for host, want := range map[string]int{
-		"127.0.0.1": 200, "127.0.0.1:8080": 200, "[::1]:8080": 200, "[::1]": 200, "192.168.0.4:80": 200, "[fe80::1%eth0]": 200,
+		"127.0.0.1": 200, "127.0.0.1:8080": 200, "[::1]:8080": 200, "[::1]": 200,
+		"192.168.0.4:80": 200, "[fe80::1%eth0]": 200,
 		"localhost": 200, "LOCALHOST:8080": 200, machine + ":80": 200, machine + ".local": 200,
 		"gateway-7.plant.example": 200, "Gateway-7.plant.example.:80": 200,
-		"evil.example.com": 421, "evil.example.com:8080": 421, "localhost.evil.example.com": 421, "127.0.0.1.evil.example.com": 421,
-		"gateway-7": 421, "": 421,
+		"evil.example.com": 421, "evil.example.com:8080": 421, "localhost.evil.example.com": 421,
+		"127.0.0.1.evil.example.com": 421, "gateway-7": 421, "": 421,
 	} {
 		r := httptest.NewRequest("GET", "/status", nil)
 		r.Host = host

@@ -85,7 +85,8 @@ func (a *audit) kept() {
 	for _, run := range r.Runs {
 		for _, g := range run.Gaps {
 			if g.Kind == ledger.Unnamed {
-				a.t.Errorf("run %s: %d to %d are missing and nothing names them (durable to %d)", run.Run, g.First, g.Last, run.DurableLast)
+				a.t.Errorf("run %s: %d to %d are missing and nothing names them (durable to %d)", run.Run, g.First, g.Last,
+					run.DurableLast)
 			}
 		}
 		if run.Conflicted > 0 {

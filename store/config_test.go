@@ -41,7 +41,8 @@ func TestConfigProblems(t *testing.T) {
 		c.SetDefaults()
 		tt.change(&c)
 		p := c.Validate()
-		if len(p) != 1 || len(p[0].Path) != 1 || p[0].Path[0] != tt.key || !strings.Contains(p[0].Text, tt.text) || p[0].Fix == "" {
+		if len(p) != 1 || len(p[0].Path) != 1 || p[0].Path[0] != tt.key || !strings.Contains(p[0].Text, tt.text) ||
+			p[0].Fix == "" {
 			t.Errorf("%s: %+v", tt.key, p)
 		}
 	}

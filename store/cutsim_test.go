@@ -291,7 +291,8 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	// What the metrics say of it: a file of dead letters grows by itself now and then.
-	t.Logf("%d syncs, %d counted; %d bytes written, %d in pages, %d counted", syncs, countedSyncs, written, pages, countedBytes)
+	t.Logf("%d syncs, %d counted; %d bytes written, %d in pages, %d counted", syncs, countedSyncs, written, pages,
+		countedBytes)
 	if d := int64(syncs) - countedSyncs; d < 0 || d > 4 || countedBytes < pages*95/100 || countedBytes > pages*105/100 {
 		t.Errorf("%d syncs are counted of %d, %d bytes of %d", countedSyncs, syncs, countedBytes, pages)
 	}
@@ -367,6 +368,7 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 		}
 	}
 	if l := q.Ledger(); missing > 0 || !l.Balanced() || l.Damaged != (bridge.Count{}) || len(lostFromDisk(q)) > 0 {
-		t.Errorf("cut at %d: %d batches that were safe are missing; ledger %+v, tombstones %+v", at, missing, l, q.Tombstones())
+		t.Errorf("cut at %d: %d batches that were safe are missing; ledger %+v, tombstones %+v", at, missing, l,
+			q.Tombstones())
 	}
 }

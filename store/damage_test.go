@@ -155,7 +155,8 @@ func damages() []damageCase {
 		{"meta magic flipped", flip(16), all},
 		{"meta checksum flipped", flip(16 + 56), all},
 		{"second meta checksum flipped", flip(pageSize + 16 + 60), all},
-		{"both meta checksums flipped", func(t *testing.T, path string) { flip(16+56)(t, path); flip(pageSize+16+56)(t, path) }, all},
+		{"both meta checksums flipped",
+			func(t *testing.T, path string) { flip(16+56)(t, path); flip(pageSize+16+56)(t, path) }, all},
 		{"meta page size flipped", flip(16 + 9), all},
 		{"metas swapped", swap(0, 1), none},
 		{"freelist zeroed", onPage(pageFreelist, -1, zeroPage), all},
@@ -206,7 +207,8 @@ func damages() []damageCase {
 			os.Remove(path)
 			os.MkdirAll(filepath.Join(path, "x"), 0o700)
 		}, none},
-		{"a symbolic link to nowhere", func(t *testing.T, path string) { os.Remove(path); os.Symlink("/nowhere", path) }, none},
+		{"a symbolic link to nowhere", func(t *testing.T, path string) { os.Remove(path); os.Symlink("/nowhere", path) },
+			none},
 		{"a pipe in its place", makePipe, none},
 		{"removed", func(t *testing.T, path string) { os.Remove(path) }, none},
 	}
@@ -260,7 +262,8 @@ func TestDamages(t *testing.T) {
 			start = q.shelf.Dir
 		}
 		for _, c := range damages() {
-			t.Run(fmt.Sprintf("%s, sealed %v", c.name, sealed), func(t *testing.T) { testDamage(t, c, copyDir(t, start), run, sealed) })
+			t.Run(fmt.Sprintf("%s, sealed %v", c.name, sealed),
+				func(t *testing.T) { testDamage(t, c, copyDir(t, start), run, sealed) })
 		}
 	}
 }

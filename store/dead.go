@@ -215,9 +215,10 @@ func (l *letters) settleLetters() {
 		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err != nil {
 			return
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 	}
-	file.Walk(func(h *block.Header, _ []byte) error {
+	// After damage the letters that follow it stay dead and come twice: repair names what is lost.
+	_ = file.Walk(func(h *block.Header, _ []byte) error {
 		r := l.k.books.Index.Runs.Named(h.Run)
 		if r == nil {
 			return nil
@@ -278,7 +279,7 @@ func (l *letters) nameLetters(s *folder.Stored, kept *survivors, found []segment
 // removeDeadDir removes the folder of the dead letters with the last of them.
 func (l *letters) removeDeadDir() {
 	if l.made && len(l.shelf.Segments) == 0 {
-		os.Remove(l.shelf.Dir)
+		_ = os.Remove(l.shelf.Dir)
 		l.made = false
 	}
 }

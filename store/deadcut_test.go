@@ -75,7 +75,11 @@ func TestDeadCutChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		bury(30)
-		if err := q.Dead(t.Context(), func(l folder.DeadLetter) error { say("purging", idOf(&l.Entry)); return nil }); err != nil {
+		if err := q.Dead(t.Context(), func(
+			l folder.DeadLetter) error {
+			say("purging", idOf(&l.Entry))
+			return nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := q.PurgeDead(t.Context()); err != nil || n.Batches != 30 {

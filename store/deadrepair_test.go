@@ -55,7 +55,8 @@ func TestDeadLettersDamaged(t *testing.T) {
 				clear(letters)
 				return q.Dead(t.Context(), func(l folder.DeadLetter) error {
 					want := noiseOf(int(l.Seq)-1, deadReadings)
-					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) || l.Readings[deadReadings-1] != want.Readings[deadReadings-1] || l.Cause != "too large" {
+					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) ||
+						l.Readings[deadReadings-1] != want.Readings[deadReadings-1] || l.Cause != "too large" {
 						t.Errorf("%s %d is none that was buried, or there twice", l.Run, l.Seq)
 					}
 					letters[l.Seq] = true
@@ -72,7 +73,8 @@ func TestDeadLettersDamaged(t *testing.T) {
 			if err != nil || n.Batches != uint64(len(letters)) {
 				t.Errorf("%d retried of %d: %v", n.Batches, len(letters), err)
 			}
-			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n || l.Damaged.Batches > deadBatches {
+			if l := q.Ledger(); !l.Balanced() || l.Dead != (bridge.Count{}) || l.Waiting != n ||
+				l.Damaged.Batches > deadBatches {
 				t.Errorf("ledger: %+v", l)
 			}
 			judge, arrived := audit{t: t}, map[string]bool{}
@@ -153,7 +155,8 @@ func TestDeadLettersThatCannotBeOpenedNow(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if l := q.Ledger(); l.Dead.Batches != deadBatches+1 || l.Restored.Batches != deadBatches || !l.Balanced() || len(q.dead) > 0 {
+		if l := q.Ledger(); l.Dead.Batches != deadBatches+1 || l.Restored.Batches != deadBatches || !l.Balanced() ||
+			len(q.dead) > 0 {
 			t.Errorf("unlocked: %+v", l)
 		}
 		if n := fmt.Sprint(len(q.Health())); n != "1" { // the dead letters themselves

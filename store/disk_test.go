@@ -133,7 +133,8 @@ func TestReadOnly(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		s := q.Status()
-		if memory.Cost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() || s.Ledger.Accepted.Batches != 100_001 {
+		if memory.Cost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() ||
+			s.Ledger.Accepted.Batches != 100_001 {
 			t.Errorf("status: %+v", s)
 		}
 		if h := q.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "read-only") {
@@ -154,7 +155,8 @@ func TestReadOnly(t *testing.T) {
 
 // TestOpenAlwaysStarts puts foreign things in the place of every file.
 func TestOpenAlwaysStarts(t *testing.T) {
-	for _, name := range []string{"meta", "acks", "lock", folder.DeadDir, folder.QuarantineDir, "seg-0000000000000001.db", "seg-zz.db", "seg-0000000000000009.db.tmp~"} {
+	for _, name := range []string{"meta", "acks", "lock", folder.DeadDir, folder.QuarantineDir, "seg-0000000000000001.db",
+		"seg-zz.db", "seg-0000000000000009.db.tmp~"} {
 		for what, make := range map[string]func(path string) error{
 			"garbage": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("garbage ", 3000)), 0o600) },
 			"empty":   func(path string) error { return os.WriteFile(path, nil, 0o600) },
@@ -201,7 +203,8 @@ func TestNewerFormatIsRefusedAndLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := listing(t, dir)
-	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d", folder.Version+1)) {
+	if _, err := Open(testConfig(dir), quiet); err == nil ||
+		!strings.Contains(err.Error(), fmt.Sprintf("version %d", folder.Version+1)) {
 		t.Errorf("Open: %v", err)
 	}
 	after := listing(t, dir)

@@ -105,7 +105,8 @@ func TestDiskGivesErrors(t *testing.T) {
 		if (err != nil) != failsToWrite {
 			t.Errorf("%s: the commit says %v", name, err)
 		}
-		if h := q.Health(); failsToWrite && (len(h) == 0 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "the disk fails")) {
+		if h := q.Health(); failsToWrite &&
+			(len(h) == 0 || h[0].Severity != condition.Alarm || !strings.Contains(h[0].Text, "the disk fails")) {
 			t.Errorf("%s: health %+v", name, h)
 		}
 		q.Online()
@@ -139,7 +140,8 @@ func TestDiskGivesErrors(t *testing.T) {
 		}
 		q.Commit(t.Context())
 	}
-	if l := q.Ledger(); l.Acked.Batches != seq || uint64(len(got)) != seq || l.Damaged.Batches > 0 || l.Dropped.Batches > 0 || len(q.Tombstones()) > 0 {
+	if l := q.Ledger(); l.Acked.Batches != seq || uint64(len(got)) != seq || l.Damaged.Batches > 0 ||
+		l.Dropped.Batches > 0 || len(q.Tombstones()) > 0 {
 		t.Errorf("%d of %d arrived, ledger %+v, tombstones %+v", len(got), seq, l, q.Tombstones())
 	}
 	if h := q.Health(); len(h) > 0 {

@@ -69,7 +69,8 @@ func TestInjectChild(t *testing.T) {
 				t.Fatalf("entry %d is seq %d", i, e.Seq)
 			}
 		}
-		if l := q.Ledger(); len(entries) != n || l.Damaged.Batches > 0 || l.Dropped.Batches > 0 || !l.Balanced() || len(q.Tombstones()) > 0 {
+		if l := q.Ledger(); len(entries) != n || l.Damaged.Batches > 0 || l.Dropped.Batches > 0 || !l.Balanced() ||
+			len(q.Tombstones()) > 0 {
 			t.Errorf("%d entries, ledger %+v, tombstones %+v", len(entries), l, q.Tombstones())
 		}
 	}
@@ -105,7 +106,8 @@ func TestFailingWrites(t *testing.T) {
 			call, _, _ := strings.Cut(inject, ":")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			cmd := exec.CommandContext(ctx, strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+inject, os.Args[0], "-test.v", "-test.run=^TestInjectChild$")
+			cmd := exec.CommandContext(ctx, strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+inject,
+				os.Args[0], "-test.v", "-test.run=^TestInjectChild$")
 			cmd.Env = append(os.Environ(), injectDir+"="+dir)
 			out, err := cmd.CombinedOutput()
 			if err != nil {

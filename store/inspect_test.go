@@ -52,7 +52,8 @@ func filled(t *testing.T) *Queue {
 func TestInspectAndVerify(t *testing.T) {
 	q := filled(t)
 	running := q.Inspect()
-	if n := len(running.Segments); n < 4 || running.Waiting.Batches != 895 || running.Dead.Batches != 5 || running.FullIn <= 0 ||
+	if n := len(running.Segments); n < 4 || running.Waiting.Batches != 895 || running.Dead.Batches != 5 ||
+		running.FullIn <= 0 ||
 		running.BytesPerReading < 8 || running.BytesPerReading > 14 || running.Bytes != dirSize(t, q.shelf.Dir) {
 		t.Errorf("running: %+v", running)
 	}
@@ -76,11 +77,13 @@ func TestInspectAndVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopped := s.Inspect()
-	if len(stopped.Segments) != len(running.Segments) || stopped.Waiting != running.Waiting || stopped.Dead != running.Dead || len(stopped.Runs) != 1 {
+	if len(stopped.Segments) != len(running.Segments) || stopped.Waiting != running.Waiting ||
+		stopped.Dead != running.Dead || len(stopped.Runs) != 1 {
 		t.Errorf("stopped: %+v", stopped)
 	}
 	n := 0
-	if _, err := s.Entries(t.Context(), folder.Filter{}, func(e []bridge.Entry) error { n += len(e); return nil }); err != nil || n != 895 {
+	_, err = s.Entries(t.Context(), folder.Filter{}, func(e []bridge.Entry) error { n += len(e); return nil })
+	if err != nil || n != 895 {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	if err := s.Close(); err != nil {
@@ -228,7 +231,8 @@ func TestDeadLetters(t *testing.T) {
 	list := func(q *Queue) {
 		t.Helper()
 		letters = nil
-		if err := q.Dead(t.Context(), func(l folder.DeadLetter) error { letters = append(letters, l); return nil }); err != nil {
+		err := q.Dead(t.Context(), func(l folder.DeadLetter) error { letters = append(letters, l); return nil })
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -50,16 +50,17 @@ func (k *keeper) keeping() {
 	defer close(k.ended)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	k.tend(false)
+	// What tend could not do it has raised as a condition, and the alarm is set for the next try.
+	_ = k.tend(false)
 	for {
 		timer.Reset(k.untilAlarm())
 		select {
 		case <-timer.C:
-			k.tend(false)
+			_ = k.tend(false)
 		case <-k.wake:
 			// The alarm is earlier than it was; it may not have come yet.
 			if k.untilAlarm() <= 0 {
-				k.tend(false)
+				_ = k.tend(false)
 			}
 		case do := <-k.asks:
 			do()
@@ -110,7 +111,7 @@ func (k *keeper) tend(all bool) error {
 	}
 	k.repairSuspects()
 	if mayWrite && failed == nil {
-		k.letters.turnOver(false) // it has said why not, and tries again
+		_ = k.letters.turnOver(false) // it has said why not, and tries again
 		failed = errors.Join(k.letters.bury(), k.record(all || commit))
 		k.letters.retried()
 	}

@@ -33,8 +33,10 @@ func soak(few int) int {
 
 // content is what the batch (run, seq) must hold for ever.
 func content(run string, seq uint64) bridge.Batch {
-	return bridge.Batch{Device: "dev" + strconv.Itoa(int(seq%7)), At: time.UnixMilli(1763887500000 + int64(seq)), Readings: []bridge.Reading{
-		{Point: "run", Value: bridge.String(run)}, {Point: "seq", Value: bridge.Uint(seq)}, {Point: "noise", Value: bridge.Uint(seq * 2654435761)}}}
+	return bridge.Batch{Device: "dev" + strconv.Itoa(int(seq%7)), At: time.UnixMilli(1763887500000 + int64(seq)),
+		Readings: []bridge.Reading{
+			{Point: "run", Value: bridge.String(run)}, {Point: "seq", Value: bridge.Uint(seq)},
+			{Point: "noise", Value: bridge.Uint(seq * 2654435761)}}}
 }
 
 func sameContent(e *bridge.Entry) bool {
@@ -197,7 +199,8 @@ func TestKill(t *testing.T) {
 	if s, l := lostFromDisk(q), q.Ledger(); len(s) > 0 || !l.Balanced() || l.Damaged.Batches > 0 {
 		t.Errorf("tombstones %+v, ledger %+v", s, l)
 	}
-	t.Logf("%d runs, %d batches reported safe, %d delivered or found, %d of them dead letters", len(runs), len(safe), len(cloud), dead)
+	t.Logf("%d runs, %d batches reported safe, %d delivered or found, %d of them dead letters", len(runs), len(safe),
+		len(cloud), dead)
 }
 
 func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge *audit) {
@@ -222,7 +225,8 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 		case len(line) > 6 && line[:6] == "cloud ":
 			cloud[line[6:]] = true
 		case len(line) > 7 && line[:7] == "record ":
-			judge.message(map[string]any{"run": "any", "type": "online", "at": 1, "connection": 1, "runs": json.RawMessage(line[7:])})
+			judge.message(map[string]any{"run": "any", "type": "online", "at": 1, "connection": 1,
+				"runs": json.RawMessage(line[7:])})
 		case len(line) > 6 && line[:6] == "stone ":
 			var s bridge.Tombstone
 			if err := json.Unmarshal([]byte(line[6:]), &s); err != nil || s.Cause != books.Uncommitted && s.Cause != books.Dead {

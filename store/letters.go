@@ -48,7 +48,7 @@ func (l *letters) readSegment(
 		}
 		var err error
 		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err == nil {
-			defer file.Close()
+			defer func() { _ = file.Close() }()
 			if !s.Verified {
 				err = file.Check(&s.Account)
 				s.Verified = err == nil

@@ -102,7 +102,8 @@ func TestOlderFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := stopped.Inspect(); r.Dead != says.Ledger.Dead || r.Waiting != says.Ledger.Waiting || len(r.Tombstones) != len(says.Tombstones) {
+	if r := stopped.Inspect(); r.Dead != says.Ledger.Dead || r.Waiting != says.Ledger.Waiting ||
+		len(r.Tombstones) != len(says.Tombstones) {
 		t.Errorf("stopped: %+v", r)
 	}
 	checkLetters(t, &says, stopped)
@@ -163,7 +164,8 @@ func drainOlder(t *testing.T, q *Queue, says *older) {
 		}
 	}
 	l := q.Ledger()
-	if want := says.Ledger.Waiting.Add(says.Ledger.Dead); l.Acked != want || l.Damaged != (bridge.Count{}) || l.Dead != (bridge.Count{}) || !l.Balanced() {
+	if want := says.Ledger.Waiting.Add(says.Ledger.Dead); l.Acked != want || l.Damaged != (bridge.Count{}) ||
+		l.Dead != (bridge.Count{}) || !l.Balanced() {
 		t.Errorf("drained: %+v", l)
 	}
 }

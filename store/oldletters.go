@@ -38,7 +38,7 @@ func (l *letters) openOldLetters(found *[]*folder.Stored) {
 	if turn != 0 {
 		*found = slices.DeleteFunc(*found, func(s *folder.Stored) bool {
 			if s.First >= turn {
-				os.Remove(s.Path)
+				_ = os.Remove(s.Path)
 			}
 			return s.First >= turn
 		})
@@ -112,11 +112,11 @@ func (l *letters) turn() error {
 	lost, more := folder.Surplus(old.count, n), folder.Surplus(n, old.count)
 	if damage != nil {
 		l.k.quarantine(old.path, fmt.Errorf("the dead letters are damaged, %d are saved: %w", n.Batches, damage))
-		os.RemoveAll(old.path) // if it could not be set aside
+		_ = os.RemoveAll(old.path) // if it could not be set aside
 	} else if err := os.Remove(old.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	disk.SyncDir(l.k.shelf.Dir)
+	_ = disk.SyncDir(l.k.shelf.Dir) // a file that comes back is turned over again
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	l.k.books.FindDead(more)

@@ -35,7 +35,7 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q.keep.lock = file
 	found, err := q.keep.openMeta()
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, err
 	}
 	disk.RemoveLeftovers(q.shelf.Dir)

@@ -49,7 +49,8 @@ func bigFolders(b *testing.B, size int64) (stopped, killed string) {
 		return len(s) > 0 && q.Status().Bytes >= size && s[len(s)-1].Bytes >= 24<<20
 	}
 	for i := 0; i%16 != 0 || !enough(); i++ {
-		batch := bridge.Batch{Device: "camera", At: time.UnixMilli(1763887500000 + int64(i)), Readings: make([]bridge.Reading, 32)}
+		batch := bridge.Batch{Device: "camera", At: time.UnixMilli(1763887500000 + int64(i)),
+			Readings: make([]bridge.Reading, 32)}
 		for j := range batch.Readings {
 			var text strings.Builder
 			for range 512 {

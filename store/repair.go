@@ -49,8 +49,9 @@ func (k *keeper) setAside(path string, cause error, move func(from, to string) e
 		k.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
 		return false
 	}
-	disk.SyncDir(dir)
-	disk.SyncDir(filepath.Dir(path))
+	// If the names are not on disk yet, a power cut brings the file back, and it is set aside again.
+	_ = disk.SyncDir(dir)
+	_ = disk.SyncDir(filepath.Dir(path))
 	k.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
 	k.limits.counted = false
 	k.mu.Lock()
@@ -115,7 +116,7 @@ func (k *keeper) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
-	file.Close()
+	_ = file.Close()
 	if segment.IsDamage(err) || errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
@@ -134,7 +135,7 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	}
 	cause := s.Suspect
 	found, err := segment.Salvage(s.Path, s.First, s.Last+1)
-	defer found.Close()
+	defer func() { _ = found.Close() }()
 	unread := func() bool { return found != nil && found.Unread > 0 || errors.Is(err, syscall.EIO) }
 	if unread() {
 		if k.patient(s) {
@@ -151,7 +152,7 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	tmp := s.Path + ".repair" + disk.Temporary
 	if kept.waiting.Batches > 0 {
 		if account, err = found.Rebuild(tmp, k.segmentSize(sh)); err != nil {
-			os.Remove(tmp)
+			_ = os.Remove(tmp)
 			return err
 		}
 	}
@@ -224,7 +225,7 @@ func (k *keeper) survey(sh *folder.Shelf, found *segment.Salvaged) (kept survivo
 		if err != nil {
 			continue
 		}
-		entries, _, err := d.Decode(&b.Header, b.Header.Payload(data))
+		entries, _, err := d.Decode(&b.Header, b.Payload(data))
 		if err != nil {
 			continue
 		}
@@ -274,7 +275,7 @@ func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, accou
 // have come after the last one is not known.
 func (k *keeper) salvageUnknown(sh *folder.Shelf, s *folder.Stored, limit bridge.Position, cause error) {
 	found, err := segment.Salvage(s.Path, s.First, limit)
-	found.Close()
+	_ = found.Close()
 	var blocks []segment.Found
 	if err == nil {
 		blocks = found.Blocks
@@ -321,7 +322,8 @@ func (k *keeper) missAfter(p, end bridge.Position) {
 
 // learnRuns adds the runs of a segment's blocks to the index, if that was lost.
 func (k *keeper) learnRuns(s *folder.Stored) {
-	s.File.Walk(func(h *block.Header, _ []byte) error {
+	// What cannot be read is found, and named, when it is needed.
+	_ = s.File.Walk(func(h *block.Header, _ []byte) error {
 		k.learnRun(h)
 		return nil
 	})

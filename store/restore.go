@@ -52,7 +52,7 @@ func (k *keeper) openSegments(acks *books.Record, indexed bool) {
 	found = slices.DeleteFunc(found, func(s *folder.Stored) bool {
 		removed := slices.Contains(k.books.Index.Removed, s.First)
 		if removed {
-			os.Remove(s.Path)
+			_ = os.Remove(s.Path)
 		}
 		return removed
 	})
@@ -78,7 +78,7 @@ func (k *keeper) openShelf(sh *folder.Shelf, found []*folder.Stored, learnRuns b
 		}
 		if s.Written.Batches == 0 && s.Suspect == nil {
 			s.Close()
-			os.Remove(s.Path) // made, and then the power was cut; or set aside
+			_ = os.Remove(s.Path) // made, and then the power was cut; or set aside
 			continue
 		}
 		sh.Segments = append(sh.Segments, s)
@@ -101,7 +101,7 @@ func (k *keeper) surveySegment(sh *folder.Shelf, s *folder.Stored, limit bridge.
 		found, err = file.Survey(s.First, limit)
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		k.salvageUnknown(sh, s, limit, err)
 		return
 	}

@@ -29,7 +29,8 @@ func slowSeries(n int) []bridge.Batch {
 	out := make([]bridge.Batch, n)
 	for i := range out {
 		d := i % 5
-		b := bridge.Batch{Device: fmt.Sprintf("press-%d", d), At: time.UnixMilli(1763887500000 + int64(i/5)*1000 + int64(d)), Readings: make([]bridge.Reading, 20)}
+		b := bridge.Batch{Device: fmt.Sprintf("press-%d", d), At: time.UnixMilli(1763887500000 + int64(i/5)*1000 + int64(d)),
+			Readings: make([]bridge.Reading, 20)}
 		for p := range b.Readings {
 			if rnd.IntN(4) == 0 {
 				state[d][p] += int64(rnd.IntN(3)) - 1

@@ -214,7 +214,8 @@ func TestAcksAreRecordedInTime(t *testing.T) {
 		after   time.Duration
 		backlog bool
 		want    uint64 // still waiting
-	}{{4 * time.Second, false, 1}, {5100 * time.Millisecond, false, 0}, {900 * time.Millisecond, true, 30}, {1100 * time.Millisecond, true, 20}} {
+	}{{4 * time.Second, false, 1}, {5100 * time.Millisecond, false, 0}, {900 * time.Millisecond, true, 30},
+		{1100 * time.Millisecond, true, 20}} {
 		inBubble(t, func(t *testing.T, q *Queue) {
 			for i := range 30 {
 				q.Append(testBatch(i, 1), nil)
@@ -238,7 +239,8 @@ func TestAcksAreRecordedInTime(t *testing.T) {
 			}
 			defer killed.Close()
 			if l := killed.Ledger(); l.Waiting.Batches != c.want {
-				t.Errorf("killed %v after the acknowledgements (backlog %v): %d batches wait, want %d", c.after, c.backlog, l.Waiting.Batches, c.want)
+				t.Errorf("killed %v after the acknowledgements (backlog %v): %d batches wait, want %d", c.after, c.backlog,
+					l.Waiting.Batches, c.want)
 			}
 		})
 	}

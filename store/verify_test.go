@@ -20,7 +20,8 @@ func TestVerifySeesAllFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := copyDir(t, master.shelf.Dir)
-	segment, letters := filepath.Base(master.shelf.Segments[1].Path), filepath.Join(folder.DeadDir, filepath.Base(deadPath("")))
+	segment, letters := filepath.Base(master.shelf.Segments[1].Path),
+		filepath.Join(folder.DeadDir, filepath.Base(deadPath("")))
 	onPage(pageLeaf, 5, flipAt(2000))(t, filepath.Join(dir, segment))
 	onPage(pageLeaf, 1, flipAt(1000))(t, filepath.Join(dir, letters))
 	verify := func(q interface {
@@ -65,11 +66,13 @@ func TestVerifySeesAllFiles(t *testing.T) {
 	}
 	commitNow(t, q) // which waits for the repair
 	bad, aside = verify(q)
-	if len(bad) > 0 || len(aside) != 2 || !strings.HasPrefix(aside[0], "quarantine/dead-seg-") || !strings.HasPrefix(aside[1], "quarantine/seg-") {
+	if len(bad) > 0 || len(aside) != 2 || !strings.HasPrefix(aside[0], "quarantine/dead-seg-") ||
+		!strings.HasPrefix(aside[1], "quarantine/seg-") {
 		t.Errorf("repaired: damaged are %v, set aside %v", bad, aside)
 	}
 	// The letter is lost, or found on a page that a later commit has freed.
-	if l := q.Ledger(); l.Dead.Batches < 4 || l.Dead.Batches > 5 || l.Damaged.Batches != 20+5-l.Dead.Batches || !l.Balanced() {
+	if l := q.Ledger(); l.Dead.Batches < 4 || l.Dead.Batches > 5 || l.Damaged.Batches != 20+5-l.Dead.Batches ||
+		!l.Balanced() {
 		t.Errorf("ledger: %+v", l)
 	}
 }

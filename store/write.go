@@ -291,7 +291,7 @@ func (k *keeper) start(sh *folder.Shelf, first bridge.Position) error {
 			return err
 		}
 		k.letters.made = true
-		disk.SyncDir(k.shelf.Dir)
+		_ = disk.SyncDir(k.shelf.Dir) // the letters' own folder is synced with each segment
 	}
 	path := folder.SegmentPath(sh.Dir, first)
 	file, err := segment.Create(path, k.segmentSize(sh))
@@ -325,7 +325,7 @@ func (k *keeper) seal(sh *folder.Shelf) {
 	sh.Writer = nil
 	if s.Written.Batches == 0 {
 		k.forget(sh, s)
-		os.Remove(s.Path)
+		_ = os.Remove(s.Path)
 		return
 	}
 	k.mu.Lock()

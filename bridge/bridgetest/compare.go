@@ -16,7 +16,7 @@ import (
 func Compare(t *testing.T, h Harness, seed uint64, operations int) {
 	c := &comparison{t: t, h: h, seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)),
 		queue: h.Open(t), model: NewQueue(), runs: map[string]string{}}
-	defer func() { c.queue.Close() }()
+	defer func() { _ = c.queue.Close() }()
 	c.began()
 	for c.step = range operations {
 		c.operate()
@@ -81,12 +81,12 @@ func (c *comparison) commit() {
 	if err := c.queue.Commit(context.Background()); err != nil {
 		c.t.Fatalf("seed %d, operation %d: %v", c.seed, c.step, err)
 	}
-	c.model.Commit(context.Background())
+	_ = c.model.Commit(context.Background())
 }
 
 func (c *comparison) restart(crash bool) {
 	if !crash {
-		c.model.Close()
+		_ = c.model.Close()
 		if err := c.queue.Close(); err != nil {
 			c.t.Fatalf("seed %d, operation %d: %v", c.seed, c.step, err)
 		}

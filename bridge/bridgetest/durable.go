@@ -95,7 +95,7 @@ func testRestart(t *testing.T, h Harness, crash bool) {
 		}
 	}
 	q = h.Restart(t, q, crash)
-	t.Cleanup(func() { q.Close() })
+	t.Cleanup(func() { _ = q.Close() })
 	if q.Run() == first {
 		t.Error("two runs have one name")
 	}

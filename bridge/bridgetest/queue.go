@@ -308,7 +308,7 @@ func (q *Queue) Restart() *Queue {
 	n.durable.items = slices.Clone(n.items)
 	n.ledger.Restored = n.ledger.Waiting.Add(n.ledger.Dead)
 	var number int
-	fmt.Sscanf(q.run, "run-%d", &number)
+	_, _ = fmt.Sscanf(q.run, "run-%d", &number)
 	n.begin(number+1, q.run, q.durable.last)
 	return n
 }

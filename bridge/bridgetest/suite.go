@@ -55,7 +55,7 @@ func TestQueue(t *testing.T, h Harness) {
 
 func open(t *testing.T, h Harness) DurableQueue {
 	q := h.Open(t)
-	t.Cleanup(func() { q.Close() })
+	t.Cleanup(func() { _ = q.Close() })
 	return q
 }
 

@@ -241,7 +241,8 @@ func (s *Sink) fit(session *uplink.Session) {
 		return
 	}
 	if room < int(settings.MaxMessage) {
-		s.log.Warn("the cloud takes small packets only, messages get smaller", "max_message", settings.MaxMessage, "room", room)
+		s.log.Warn("the cloud takes small packets only, messages get smaller",
+			"max_message", settings.MaxMessage, "room", room)
 	}
 	settings.MaxMessage = min(settings.MaxMessage, setting.Size(room))
 	if f, err := payload.New(&settings, s.options.Gateway, labels); err == nil { // the settings were checked

@@ -113,7 +113,8 @@ func TestApplyOnBlockedDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["blocked"] = inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: certificate, PrivateKey: "k"}}
+	cfg.Brokers["blocked"] = inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: certificate,
+		PrivateKey: "k"}}
 	r := newRecorder()
 	s := start(t, cfg, Options{}, r.emit)
 	c := rig.Dial(t, address(t, s), 4, "c")

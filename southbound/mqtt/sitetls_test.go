@@ -14,7 +14,8 @@ func TestSiteTLS(t *testing.T) {
 	a := rig.NewAuthority(t)
 	cert, key := a.Issue("broker.example", time.Hour)
 	clientCert, clientKey := a.Issue("gateway", time.Hour)
-	b := rig.StartMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert), "keyfile "+string(key), "require_certificate true")
+	b := rig.StartMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert),
+		"keyfile "+string(key), "require_certificate true")
 	config := func(c *inlet.TLS) Config {
 		return siteConfig(inlet.Broker{URL: "mqtts://" + b.Addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
 	}
@@ -54,7 +55,8 @@ func TestExpiredSiteCertificate(t *testing.T) {
 	cert, key := a.Issue("localhost", -time.Hour)
 	b := rig.StartMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
 	_, port, _ := net.SplitHostPort(b.Addr)
-	s := start(t, siteConfig(inlet.Broker{URL: "mqtts://localhost:" + port, TLS: &inlet.TLS{CA: a.File}}, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
+	s := start(t, siteConfig(inlet.Broker{URL: "mqtts://localhost:" + port, TLS: &inlet.TLS{CA: a.File}},
+		Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	rig.Until(t, "the explanation", func() bool {
 		h := s.Health()
 		return len(h) == 1 && strings.Contains(h[0].Text, "renew the broker's certificate")

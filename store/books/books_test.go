@@ -142,7 +142,8 @@ func TestTombstonesOfNeighbours(t *testing.T) {
 	add(13, 13, Dead)
 	b.News()
 	got := b.Tombstones() // which freezes them
-	if len(got) != 3 || got[0].First != 3 || got[0].Last != 9 || got[0].Count.Batches != 7 || got[0].Since.UnixMilli() != 3 || got[0].Until.UnixMilli() != 9 {
+	if len(got) != 3 || got[0].First != 3 || got[0].Last != 9 || got[0].Count.Batches != 7 ||
+		got[0].Since.UnixMilli() != 3 || got[0].Until.UnixMilli() != 9 {
 		t.Errorf("%+v", got)
 	}
 	add(10, 10, Damaged)
@@ -164,7 +165,8 @@ func TestGapsAreCutWhereARunEnds(t *testing.T) {
 	b.SetMark(21)
 	b.Drop([]Span{{1, 21}}, count(20, 40), DroppedAge, 0, 0)
 	got := b.Tombstones()
-	if len(got) != 2 || got[0].Run != "a" || got[0].Last != 10 || got[1].Run != "b" || got[1].First != 1 || got[1].Count != count(10, 20) {
+	if len(got) != 2 || got[0].Run != "a" || got[0].Last != 10 || got[1].Run != "b" || got[1].First != 1 ||
+		got[1].Count != count(10, 20) {
 		t.Errorf("%+v", got)
 	}
 	if b.Ledger().Waiting != (bridge.Count{}) || b.Backlog() != (bridge.Count{}) {

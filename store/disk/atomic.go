@@ -28,7 +28,7 @@ func Replace(path string, data []byte) error {
 		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		os.Remove(tmp)
+		_ = os.Remove(tmp)
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
@@ -40,7 +40,7 @@ func SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	return d.Sync()
 }
 
@@ -49,6 +49,6 @@ func SyncDir(dir string) error {
 func RemoveLeftovers(dir string) {
 	leftovers, _ := filepath.Glob(filepath.Join(dir, "*"+Temporary))
 	for _, f := range leftovers {
-		os.RemoveAll(f)
+		_ = os.RemoveAll(f)
 	}
 }

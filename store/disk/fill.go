@@ -12,7 +12,7 @@ func Fill(path string, from, to int64) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func Fill(path string, from, to int64) error {
 		err = f.Sync()
 	}
 	if err != nil {
-		f.Truncate(max(info.Size(), from))
+		_ = f.Truncate(max(info.Size(), from)) // give the space back; err says what is wrong
 	}
 	return err
 }

@@ -31,7 +31,8 @@ func Lock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		if info, e := os.Lstat(path); e == nil && !info.Mode().IsRegular() {
-			os.Rename(path, path+fmt.Sprintf(".foreign-%d", time.Now().UnixMilli()))
+			// If it cannot be moved, opening it fails again and says why.
+			_ = os.Rename(path, path+fmt.Sprintf(".foreign-%d", time.Now().UnixMilli()))
 			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		}
 		if err != nil {
@@ -44,7 +45,7 @@ func Lock(dir string) (*os.File, error) {
 	host, _ := os.Hostname()
 	text := fmt.Sprintf("process %d on %s, since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 	if f.Truncate(0) == nil {
-		f.WriteAt([]byte(text), 0) // for people only
+		_, _ = f.WriteAt([]byte(text), 0) // for people only
 	}
 	return f, nil
 }
@@ -69,7 +70,7 @@ func flock(f *os.File, dir string) error {
 		case !errors.Is(err, syscall.EWOULDBLOCK):
 			return nil
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		by := make([]byte, 200)
 		n, _ := f.ReadAt(by, 0)
 		by = bytes.TrimSpace(by[:n])

@@ -32,7 +32,7 @@ func OpenAcks(path string) (a *Acks, r books.Record, broken error) {
 		if f, err = os.Open(path); err != nil {
 			return a, r, err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 	} else {
 		a.f = f
 	}
@@ -102,7 +102,7 @@ func (a *Acks) Write(r *books.Record) (int, error) {
 	}
 	if err != nil {
 		// After a failed sync nothing is known of the file's pages: begin anew.
-		a.f.Close()
+		_ = a.f.Close()
 		a.f = nil
 		return 0, fmt.Errorf("record acknowledgements: %w", err)
 	}

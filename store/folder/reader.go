@@ -47,13 +47,13 @@ func OpenReader(dir string, limits Limits) (*Reader, error) {
 		return nil, err
 	}
 	if r.meta, _, err = ReadIndex(dir); err != nil {
-		r.Close()
+		_ = r.Close()
 		return nil, err
 	}
 	var acks books.Record
 	if f, err := os.Open(filepath.Join(dir, "acks")); err == nil {
 		acks, _ = newestAcks(f)
-		f.Close()
+		_ = f.Close()
 	}
 	r.done, r.uptime = acks.Done, max(r.meta.Uptime, acks.Uptime)
 	r.list(&r.queue, r.meta.Segments)
@@ -86,7 +86,7 @@ func (r *Reader) list(sh *Shelf, index []block.Account) {
 			if err == nil {
 				s.Account, err = file.Survey(s.First, block.MaxPosition)
 			}
-			file.Close()
+			_ = file.Close()
 			s.Suspect = err
 		}
 		r.uptime = max(r.uptime, s.Uptime)
@@ -138,7 +138,7 @@ func (r *Reader) Verify(ctx context.Context, found func(Verified)) error {
 			if err == nil {
 				err = file.Check(&s.Account)
 			}
-			file.Close()
+			_ = file.Close()
 			if v.Damage = errors.Join(s.Suspect, err); v.Damage != nil {
 				v.Count = bridge.Count{}
 			}
@@ -176,7 +176,7 @@ func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported,
 	if err == nil {
 		err = file.Check(&s.Account)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var d block.Decoder
 	var buf []byte
 	for p := r.done.Next(s.First); err == nil && p <= s.Last; p = r.done.Next(p) {
@@ -215,8 +215,9 @@ func (r *Reader) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 		return failed == nil, nil
 	}
 	if r.old != "" {
-		EachOldLetter(r.old, func(l DeadLetter) error {
-			see(l)
+		// Damage ends the walk early, as in a segment below.
+		_, _, _ = EachOldLetter(r.old, func(l DeadLetter) error {
+			_, _ = see(l)
 			return failed
 		})
 	}
@@ -229,8 +230,8 @@ func (r *Reader) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 			continue
 		}
 		var d block.Decoder
-		EachLetter(file, max(s.First, r.meta.Dead.From), s.Last, &d, see)
-		file.Close()
+		_, _ = EachLetter(file, max(s.First, r.meta.Dead.From), s.Last, &d, see)
+		_ = file.Close()
 	}
 	return failed
 }

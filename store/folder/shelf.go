@@ -103,7 +103,7 @@ func (s *Stored) Waiting() bridge.Count { return s.Written.Sub(s.Done) }
 
 // Close closes the file, if it is open.
 func (s *Stored) Close() {
-	s.File.Close()
+	_ = s.File.Close()
 	s.File = nil
 }
 

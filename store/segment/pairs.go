@@ -29,7 +29,7 @@ func Pairs(path string, visit func(key, value []byte) error) (damage, err error)
 		}
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	newest, _, err := readMetas(f, info.Size())
 	if err == nil {
 		err = checkPages(f, newest)

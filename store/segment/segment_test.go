@@ -41,7 +41,8 @@ func (w *writer) block(t testing.TB, n, readings int) Block {
 	batches := make([]block.Numbered, n)
 	for i := range batches {
 		p := w.next + bridge.Position(i)
-		batches[i] = block.Numbered{Position: p, Batch: bridge.Batch{Device: "boiler", At: time.UnixMilli(1763887500000 + int64(p))}}
+		batches[i] = block.Numbered{Position: p,
+			Batch: bridge.Batch{Device: "boiler", At: time.UnixMilli(1763887500000 + int64(p))}}
 		x := uint64(p)*2654435761 + 1
 		for j := range readings {
 			x ^= x << 13
@@ -137,7 +138,8 @@ func TestFindAndWalk(t *testing.T) {
 func TestSurveyAndCheck(t *testing.T) {
 	_, f, all := filled(t, 1, 20, 8)
 	a, err := f.Survey(1, block.MaxPosition)
-	if err != nil || a.First != 1 || a.Last != 100 || a.Written != (bridge.Count{Batches: 100, Readings: 800}) || a.Total != a.Written {
+	if err != nil || a.First != 1 || a.Last != 100 || a.Written != (bridge.Count{Batches: 100, Readings: 800}) ||
+		a.Total != a.Written {
 		t.Errorf("%+v, %v", a, err)
 	}
 	if err := f.Check(&a); err != nil {
@@ -291,7 +293,8 @@ func TestPairs(t *testing.T) {
 		return found, damage
 	}
 	found, damage := read()
-	if len(found) != n+4 || damage != nil || found[string(binary.BigEndian.AppendUint64([]byte("small"), 3))] != "value 3" {
+	if len(found) != n+4 || damage != nil ||
+		found[string(binary.BigEndian.AppendUint64([]byte("small"), 3))] != "value 3" {
 		t.Errorf("%d pairs, %v", len(found), damage)
 	}
 	enough := errors.New("enough")

@@ -124,7 +124,8 @@ func TestMisbehavingCloud(t *testing.T) {
 		"a reserved type":        {nil, raw(0, 0), ""},
 		"a second CONNACK":       {nil, raw(goodConnack(nil)...), ""},
 		"cut within a packet":    {nil, raw(packets.PUBLISH<<4, 100, 0), ""},
-		"tiny packets":           {goodConnack(&packets.Properties{MaximumPacketSize: &huge}), none, "takes packets of at most 32 bytes"},
+		"tiny packets": {goodConnack(&packets.Properties{MaximumPacketSize: &huge}), none,
+			"takes packets of at most 32 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +173,8 @@ func TestMisbehavingCloud(t *testing.T) {
 
 // TestConnackOfAnySize: a CONNACK that claims 268 MB takes no memory and no time.
 func TestConnackOfAnySize(t *testing.T) {
-	cfg := falseCloud(t, []byte{packets.CONNACK << 4, 0xff, 0xff, 0xff, 0x7f, 0}, func(io.Writer, *packets.ControlPacket) {})
+	cfg := falseCloud(t, []byte{packets.CONNACK << 4, 0xff, 0xff, 0xff, 0x7f, 0},
+		func(io.Writer, *packets.ControlPacket) {})
 	a := &Attempt{Config: &cfg, Client: "gateway-1", Network: new(Machine), Reached: someWill, Sent: func() {}}
 	_, err := a.Open(t.Context())
 	var long *tooLongError

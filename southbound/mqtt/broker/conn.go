@@ -172,7 +172,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 		}
 	}
 	c.deadline = t
-	return c.Conn.SetReadDeadline(t)
+	return c.SetReadDeadline(t)
 }
 
 // Close closes the connection once what waits has been sent, or after a second.
@@ -192,7 +192,7 @@ func (c *conn) closeLocked(cause error) {
 	c.acks.clear()
 	c.room.Broadcast()
 	if c.sending {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(farewell))
+		_ = c.SetWriteDeadline(time.Now().Add(farewell))
 		return
 	}
 	_ = c.raw.Close()

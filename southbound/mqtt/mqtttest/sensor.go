@@ -46,13 +46,13 @@ func (s *Sensor) session(ctx context.Context, topic, payload string) (string, st
 	if err != nil {
 		return topic, payload
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := paho.NewClient(paho.ClientConfig{ClientID: s.ID, Conn: packets.NewThreadSafeConn(conn),
 		PacketTimeout: 10 * time.Second})
 	if _, err := client.Connect(ctx, &paho.Connect{ClientID: s.ID, CleanStart: true, KeepAlive: 30}); err != nil {
 		return topic, payload
 	}
-	defer client.Disconnect(&paho.Disconnect{})
+	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }()
 	tick := time.NewTicker(s.Every)
 	defer tick.Stop()
 	for {

@@ -122,10 +122,13 @@ func TestAllPoints(t *testing.T) {
 		many[i] = fmt.Sprintf(`"k%d":%d`, i, i)
 	}
 	for payload, want := range map[string]string{
-		`{"model":"Acurite-Tower","id":1201,"battery_ok":1,"temperature_C":-3.5,"on":true,"x":null}`: "model=Acurite-Tower id=1201 battery_ok=1 temperature_c=-3.5 on=true",
-		`{"ENERGY":{"Power":5,"Phases":[1.5,{"V":230}]}}`:                                            "energy_power=5 energy_phases_0=1.5 energy_phases_1_v=230",
-		`{"9lives":1,"a.b":2,"a_b":3,"ü":4}`:                                                         "p_9lives=1 a_b=2 __=4",
-		`{"n":9007199254740993,"u":18446744073709551615,"f":1e400}`:                                  "n=9007199254740993 u=18446744073709551615 f=bad: out_of_range fault=out_of_range",
+		`{"model":"Acurite-Tower","id":1201,"battery_ok":1,"temperature_C":-3.5,"on":true,"x":null}`: "" +
+			"model=Acurite-Tower id=1201 battery_ok=1 temperature_c=-3.5 on=true",
+		`{"ENERGY":{"Power":5,"Phases":[1.5,{"V":230}]}}`: "" +
+			"energy_power=5 energy_phases_0=1.5 energy_phases_1_v=230",
+		`{"9lives":1,"a.b":2,"a_b":3,"ü":4}`: "p_9lives=1 a_b=2 __=4",
+		`{"n":9007199254740993,"u":18446744073709551615,"f":1e400}`: "" +
+			"n=9007199254740993 u=18446744073709551615 f=bad: out_of_range fault=out_of_range",
 		`[1,2]`:          "p_0=1 p_1=2",
 		`{"a":{"b":[]}}`: "fault=missing",
 		`7`:              "fault=missing",

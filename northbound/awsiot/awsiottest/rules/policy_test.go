@@ -21,8 +21,9 @@ func TestPolicy(t *testing.T) {
 		"MQTT's own wildcard":   {Policy{statement(false, "iot:Publish", "topic/plant/+")}, false},
 		"a variable":            {Policy{statement(false, "iot:Publish", "topic/plant/${iot:ClientId}")}, true},
 		"an unknown variable":   {Policy{statement(false, "iot:Publish", "topic/plant/${x}*")}, false},
-		"denied":                {Policy{statement(false, "iot:*", "*"), statement(true, "iot:Publish", "topic/plant/*")}, false},
-		"another is denied":     {Policy{statement(true, "iot:Publish", "topic/x"), statement(false, "iot:*", "*")}, true},
+		"denied": {Policy{statement(false, "iot:*", "*"), statement(true, "iot:Publish", "topic/plant/*")},
+			false},
+		"another is denied": {Policy{statement(true, "iot:Publish", "topic/x"), statement(false, "iot:*", "*")}, true},
 	} {
 		if got := tt.policy.Allows("iot:Publish", "topic/plant/press-1", known); got != tt.want {
 			t.Errorf("%s: %v", name, got)

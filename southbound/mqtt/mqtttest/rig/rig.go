@@ -91,7 +91,8 @@ func File(t testing.TB, name, content string) setting.Path {
 func Refused(t testing.TB, addr string, args ...string) string {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(addr)
-	out, err := exec.CommandContext(t.Context(), Need(t, "mosquitto_pub"), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), Need(t, "mosquitto_pub"),
+		append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
 	if err == nil {
 		t.Errorf("mosquitto_pub %v succeeds", args)
 	}
