@@ -35,7 +35,7 @@ type Catalogue struct {
 	changed chan struct{}         // guarded by mu; closed at the next change
 }
 
-// Put adds or replaces a device. Putting the same again is no change. The cloud
+// Put adds or replaces a device. Putting the same again changes nothing. The cloud
 // is told of a point with a report as what the report delivers.
 func (c *Catalogue) Put(d DeviceInfo) {
 	c.putDeliveries(d)

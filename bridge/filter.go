@@ -128,7 +128,7 @@ func (f *filter) passLocked(d *deviceFilter, rule *Delivery, r Reading, now time
 
 // reportLocked takes a reading into its point's report and appends the report
 // of the period before when that is over. A bad reading is told for each of the
-// report's points, and is no part of it.
+// report's points, and is not part of it.
 func (f *filter) reportLocked(d *deviceFilter, report *Report, r Reading, at, now time.Time, out []Reading) []Reading {
 	p, start := d.reports[r.Point], at.Truncate(report.Every)
 	if p == nil || !p.start.Equal(start) {

@@ -36,7 +36,7 @@ func (t *trial) outcome(done bool) {
 
 // anchors are, for each lane of the queue, the first batch of a topic that was
 // skipped, which is still claimed: its release lets the queue hand them all out
-// again. 0 is none.
+// again. 0 means none.
 type anchors [2]Position
 
 // before reports whether a batch before p was skipped.

@@ -164,14 +164,14 @@ type Link interface {
 // Limits is what a connection may carry.
 type Limits struct {
 	Window   int     // messages in flight
-	Messages float64 // per second; 0 is no limit
-	Bytes    float64 // per second; 0 is no limit
+	Messages float64 // per second; 0 means no limit
+	Bytes    float64 // per second; 0 means no limit
 	// Answer is how long the outcome of a message may take. The link sees to it
-	// itself; who uses it gives it up after twice as long. 0 is no limit.
+	// itself; who uses it gives it up after twice as long. 0 means no limit.
 	Answer time.Duration
 }
 
-// State is a small durable memory for what must survive a restart but is no
+// State is a small durable memory for what must survive a restart but is not a
 // reading: command ids, the connection number, subscriptions. Values are small
 // (64 KiB); keys are [a-z0-9._-]+.
 type State interface {

@@ -60,7 +60,7 @@ func (s Scaling) Active() bool { return s.f != nil }
 
 // Apply scales a number. A scaled value is a float64: the one nearest to the
 // exact decimal result when raw is an integer and the result has up to 15
-// digits; a float is scaled by its shortest decimal form. Values that are no
+// digits; a float is scaled by its shortest decimal form. Values that are not
 // numbers stay as they are.
 func (s Scaling) Apply(v Value) Value {
 	if s.f == nil {
@@ -149,7 +149,7 @@ func shortest(f float64, size int) (digits int64, exp int) {
 			return digits, exp - fraction
 		}
 	}
-	return 0, 0 // NaN and infinities, which are no values
+	return 0, 0 // NaN and infinities, which are not values
 }
 
 // sum returns a×b×10^exp + add×10^addExp as n × 10^e, unless that needs more

@@ -26,8 +26,8 @@ type Writer interface {
 type Reader interface {
 	// ReadNow reads points of a device, all if none are named, ahead of its
 	// polls. It returns them as read, bad ones too: a device that does not answer
-	// is no error. They are emitted as well, in a batch that is [Batch.Whole]. It
-	// returns an error marked by [Permanent] where the device can't be asked: it
+	// is not an error. They are emitted as well, in a batch that is [Batch.Whole]. It
+	// returns an error marked by [Permanent] where the device cannot be asked: it
 	// is not there, has no such point, or speaks only by itself. It is safe for
 	// concurrent use and ends with ctx.
 	ReadNow(ctx context.Context, device string, points []string) ([]Reading, error)

@@ -73,7 +73,7 @@ func groupLimit(root fs.FS) int64 {
 	return least
 }
 
-// number reads a file that holds a number of bytes; "max" is none.
+// number reads a file that holds a number of bytes; "max" means no limit.
 func number(root fs.FS, name string) (int64, bool) {
 	b, err := fs.ReadFile(root, name)
 	if err != nil {

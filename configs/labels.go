@@ -19,7 +19,7 @@ func (c *Config) checkLabels(found *setting.Found) {
 		switch value := c.Labels[name]; {
 		case !bridge.ValidPoint(name):
 			*found = append(*found, setting.Problem{Path: []string{"labels", name}, OnKey: true,
-				Text: fmt.Sprintf("%q can't name a label", name), Fix: "use a-z, 0-9 and _, beginning with a letter"})
+				Text: fmt.Sprintf("%q cannot name a label", name), Fix: "use a-z, 0-9 and _, beginning with a letter"})
 		case value == "" || len(value) > maxLabel:
 			found.Add(fmt.Sprintf("label %s has %d bytes", name, len(value)), fmt.Sprintf("use 1 to %d", maxLabel),
 				"labels", name)

@@ -10,7 +10,7 @@ import (
 )
 
 // WarningsOf returns the warnings of the fleet and of its gateways, each told
-// once. Files that are missing on this machine are none: gateways have theirs.
+// once. Files missing on this machine do not count: gateways have theirs.
 func (f *Fleet) WarningsOf(gateways []*Loaded) []tree.Problem {
 	found := fleet.NewFindings()
 	addresses := make(map[string]string)

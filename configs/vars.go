@@ -90,7 +90,7 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 			return "", true
 		}
 		if v.Kind != tree.Scalar {
-			s.fail(n.Pos, fmt.Sprintf("${%s} is %s and can't be part of a text", name, v.Show()), "let it be the whole value")
+			s.fail(n.Pos, fmt.Sprintf("${%s} is %s and cannot be part of a text", name, v.Show()), "let it be the whole value")
 			out.Unknown = true
 			return "", true
 		}

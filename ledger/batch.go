@@ -142,7 +142,7 @@ func (g *group) contents() ([]content, error) {
 	return all, nil
 }
 
-// flatKeys are the members of a message in format flat that are no points.
+// flatKeys are the members of a message in format flat that are not points.
 var flatKeys = map[string]bool{"backlog": true, "bad": true, "clock": true, "device": true, "gateway": true,
 	"labels": true, "run": true, "seq": true, "timestamp": true, "v": true}
 

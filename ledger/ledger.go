@@ -71,7 +71,7 @@ type name struct{ gateway, run string }
 type Ledger struct {
 	// Partial says that the messages do not reach back to the begin of each
 	// run: what is missing before the first batch of a run, whose record is not
-	// among the messages either, is no gap.
+	// among the messages either, is not a gap.
 	Partial bool
 
 	runs     map[name]*run

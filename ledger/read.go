@@ -90,7 +90,7 @@ func (l *Ledger) add(line []byte) error {
 		_, rest, found := bytes.Cut(payload, []byte(" "))
 		if payload = bytes.TrimSpace(rest); !found || len(payload) == 0 || payload[0] != '{' {
 			if found {
-				l.others++ // a topic with something that is no object
+				l.others++ // a topic with something that is not an object
 				return nil
 			}
 			return errors.New("it is neither a JSON object nor a topic with one")
@@ -125,7 +125,7 @@ type message struct {
 }
 
 // Add takes one message. An error says that it looks like one of a gateway, but
-// can't be understood. It may have been taken in part then.
+// cannot be understood. It may have been taken in part then.
 func (l *Ledger) Add(payload []byte) error {
 	var m message
 	if err := json.Unmarshal(payload, &m); err != nil {

@@ -42,14 +42,14 @@ type Report struct {
 	Kept     bool   `json:"kept"`     // the promise: no unnamed gap and no conflict
 	Messages uint64 `json:"messages"` // with batches
 	Status   uint64 `json:"status"`   // status messages
-	Others   uint64 `json:"others"`   // that are none of a gateway's
-	// Unreadable are lines that are no message; the first 10 of Unread.
+	Others   uint64 `json:"others"`   // that no gateway sent
+	// Unreadable are lines that are not messages; the first 10 of Unread.
 	Unreadable []Unreadable `json:"unreadable,omitempty"`
 	Unread     uint64       `json:"unread"`
 	Runs       []Run        `json:"runs"` // by gateway, in the order of their first message
 }
 
-// Unreadable is a line that is no message.
+// Unreadable is a line that is not a message.
 type Unreadable struct {
 	Source string `json:"source"` // file
 	Line   int    `json:"line"`

@@ -38,7 +38,7 @@ func (g *Growing) Next() time.Duration {
 }
 
 // Jittered returns the next pause, at random between a tenth of Least and the
-// whole (full jitter): many who wait for one thing don't come back together.
+// whole (full jitter): many who wait for one thing do not come back together.
 func (g *Growing) Jittered() time.Duration {
 	limit := g.Next()
 	return min(g.Least/10+rand.N(limit+1), limit)

@@ -62,7 +62,7 @@ func (r *Report) Validate(interval time.Duration) []Problem {
 		case "mean", "min", "max", "last":
 		default:
 			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)},
-				Text: fmt.Sprintf("%q is no statistic", s), Fix: "use mean, min, max or last"})
+				Text: fmt.Sprintf("%q is not a statistic", s), Fix: "use mean, min, max or last"})
 		}
 		if seen[s] {
 			problems = append(problems, Problem{Path: []string{"as", strconv.Itoa(i)}, Text: fmt.Sprintf("%q is there twice", s),

@@ -116,7 +116,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestWrapOther: what is no socket stays what it is.
+// TestWrapOther: what is not a socket stays what it is.
 func TestWrapOther(t *testing.T) {
 	a, b := net.Pipe()
 	defer b.Close()

@@ -199,7 +199,7 @@ func damages() []damageCase {
 		{"512 bytes zeroed in the middle", func(t *testing.T, path string) { zero(used(t, path)/2+512, 512)(t, path) }, most},
 		{"64 KiB zeroed", func(t *testing.T, path string) { zero(5*pageSize, 16*pageSize)(t, path) }, none},
 		{"a foreign file", func(t *testing.T, path string) {
-			os.WriteFile(path, []byte(strings.Repeat("this is no database\n", 1000)), 0o600)
+			os.WriteFile(path, []byte(strings.Repeat("this is not a database\n", 1000)), 0o600)
 		}, none},
 		{"no permission", func(t *testing.T, path string) { os.Chmod(path, 0) }, none},
 		{"a folder in its place", func(t *testing.T, path string) { os.Remove(path); os.Mkdir(path, 0o700) }, none},

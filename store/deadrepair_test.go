@@ -57,7 +57,7 @@ func TestDeadLettersDamaged(t *testing.T) {
 					want := noiseOf(int(l.Seq)-1, deadReadings)
 					if l.Run != run || letters[l.Seq] || len(l.Readings) != len(want.Readings) ||
 						l.Readings[deadReadings-1] != want.Readings[deadReadings-1] || l.Cause != "too large" {
-						t.Errorf("%s %d is none that was buried, or there twice", l.Run, l.Seq)
+						t.Errorf("%s %d was never buried, or is there twice", l.Run, l.Seq)
 					}
 					letters[l.Seq] = true
 					return nil

@@ -8,7 +8,7 @@ import (
 )
 
 // A bucket with little in it has no pages of its own: what stands in it is saved
-// all the same when bbolt can't open the file any more.
+// all the same when bbolt cannot open the file any more.
 func TestSmallFilesAreSalvaged(t *testing.T) {
 	q := openQueue(t, testConfig(tempDir(t)))
 	const n = 5

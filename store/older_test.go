@@ -182,7 +182,7 @@ func TestOlderDeadLettersDamaged(t *testing.T) {
 			}
 			func() {
 				defer func() {
-					if p := recover(); p != nil { // a page that a file so small has not
+					if p := recover(); p != nil { // a page beyond the end of so small a file
 						t.Skip(p)
 					}
 				}()

@@ -269,7 +269,7 @@ func TestCommandsOff(t *testing.T) {
 		t.Errorf("on again: %+v", e)
 	}
 	if code, _, stderr := call(t, "commands", "of", r.file); code != exitUsage {
-		t.Errorf("a word that is none: exit code %d, %s", code, stderr)
+		t.Errorf("a word that is not a command: exit code %d, %s", code, stderr)
 	}
 }
 

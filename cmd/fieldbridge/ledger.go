@@ -35,7 +35,7 @@ func ledgerCommand() *cobra.Command {
 	c.Long = ledgerNotes
 	asJSON := c.Flags().Bool("json", false, "print it for programs")
 	partial := c.Flags().Bool("partial", false,
-		"the messages begin in the middle of a run: what is missing before its first is no gap")
+		"the messages begin in the middle of a run: what is missing before its first is not a gap")
 	return does(c, func(ctx context.Context, files []string, stdout, _ io.Writer) error {
 		return judge(ctx, ledger.Ledger{Partial: *partial}, files, *asJSON, c.InOrStdin(), stdout)
 	})

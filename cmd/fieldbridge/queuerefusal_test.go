@@ -46,7 +46,7 @@ func TestQueueRefuses(t *testing.T) {
 		refused(t, "there is no queue in "+foreign, op, foreign, "--yes")
 	}
 	if files, err := os.ReadDir(foreign); err != nil || len(files) > 0 {
-		t.Errorf("files were left in a folder that is no queue: %v %v", files, err)
+		t.Errorf("files were left in a folder that is not a queue: %v %v", files, err)
 	}
 
 	there := filepath.Join(t.TempDir(), "there")

@@ -303,7 +303,7 @@ func TestReloadTakenBack(t *testing.T) {
 	r.add("store: {dir: other}")
 	if _, _, said := call(t, "reload",
 		filepath.Join(r.dir, "queue")); !strings.Contains(said, "store.dir changes only with a restart") {
-		t.Errorf("a change that can't be: %s", said)
+		t.Errorf("a change that cannot be: %s", said)
 	}
 }
 

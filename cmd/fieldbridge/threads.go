@@ -67,7 +67,7 @@ func govern(ctx context.Context, status func() store.Status, log *slog.Logger) {
 	tick := time.NewTicker(governEvery)
 	defer tick.Stop()
 	g := governor{one: true, used: gateway.CPUTime()}
-	last := time.Now().Add(-governEvery) // the start was no load
+	last := time.Now().Add(-governEvery) // the start does not count as load
 	for {
 		was, now := g.one, time.Now()
 		one := g.enough(gateway.CPUTime(), now.Sub(last), status())

@@ -42,7 +42,7 @@ func TestSuggest(t *testing.T) {
 	for given, want := range map[string]string{
 		"slave_id": "unit_id", "Slave-ID": "unit_id", "host": "url", "registers": "points", // other words
 		"unitid": "unit_id", "pionts": "points", // slips
-		"factor": "", "x": "", // scale is no key here
+		"factor": "", "x": "", // scale is not a key here
 	} {
 		if got := Suggest(given, fields); got != want {
 			t.Errorf("%q: suggested %q, want %q", given, got, want)

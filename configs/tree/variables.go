@@ -40,7 +40,7 @@ func Substitute(text string, value func(name string) (string, bool), keepEscapes
 	}
 }
 
-// UnknownVariables counts the variables of a text; escapes are none.
+// UnknownVariables counts the variables of a text; escapes do not count.
 func UnknownVariables(text string) int {
 	n := 0
 	Substitute(text, func(string) (string, bool) { n++; return "", true }, true)

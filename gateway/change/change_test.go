@@ -323,7 +323,7 @@ func TestFallBack(t *testing.T) {
 			run(t, c, func() { time.Sleep(watchEvery) })
 		}
 		if topic(c) != "four" {
-			t.Errorf("stops are no crashes: %s, %q", topic(c), s.FellBack)
+			t.Errorf("stops are not crashes: %s, %q", topic(c), s.FellBack)
 		}
 		run(t, c, func() { time.Sleep(goodAfter + 2*watchEvery) })
 

@@ -40,7 +40,7 @@ type Options struct {
 type Vital struct {
 	Connected bool
 	Acked     uint64         // batches that the cloud has acknowledged
-	Waiting   uint64         // batches that it has not
+	Waiting   uint64         // batches that it has not acknowledged
 	Good      map[string]int // good points, by device
 }
 

@@ -76,7 +76,7 @@ func TestPageRefuses(t *testing.T) {
 		t.Errorf("GET: %d", w.Code)
 	}
 	if _, err := Turn("of").Do(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "neither off nor on") {
-		t.Errorf("a word that is no turn: %v", err)
+		t.Errorf("a word that is not a turn: %v", err)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestQueueRequestAsJSON(t *testing.T) {
 	}
 }
 
-// An answer that breaks off, or ends with an error, is no answer.
+// An answer that breaks off, or ends with an error, does not count.
 func TestQueueAnswerBreaksOff(t *testing.T) {
 	for answer, want := range map[string]string{
 		"":                                   "breaks off",

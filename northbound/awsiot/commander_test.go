@@ -121,7 +121,7 @@ func TestExpires(t *testing.T) {
 	})
 }
 
-// TestCommandsWithAWrongClock: what can't be judged is not carried out if it
+// TestCommandsWithAWrongClock: what cannot be judged is not carried out if it
 // changes anything, and never will be.
 func TestCommandsWithAWrongClock(t *testing.T) {
 	w, field := &fakeWriter{}, &fakeReader{readings: []bridge.Reading{{Point: "a", Value: bridge.Int(1)}}}

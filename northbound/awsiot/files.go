@@ -19,7 +19,7 @@ const (
 	expiryAlarm   = 7 * 24 * time.Hour
 )
 
-// certificateStatus returns what people want to know of c; nil of none.
+// certificateStatus returns what people want to know of c; nil if there is none.
 func certificateStatus(c *x509.Certificate) *bridge.CertificateStatus {
 	if c == nil {
 		return nil

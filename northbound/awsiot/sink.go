@@ -25,8 +25,8 @@ type Options struct {
 	Run        string            // the id of this start
 	Version    string            // of the program, told in the birth
 	Log        *slog.Logger      // required
-	Notices    bridge.Notices    // told on the status topic; nil has none
-	Catalogue  *bridge.Catalogue // told on the status topic; nil has none
+	Notices    bridge.Notices    // told on the status topic; nil if there are none
+	Catalogue  *bridge.Catalogue // told on the status topic; nil if there are none
 	State      bridge.State      // connection number and clean stops; nil forgets
 	ConfigHash string            // told in the birth and the catalogue; see [Sink.SetConfigHash]
 	Labels     map[string]string // of the gateway; see [Sink.Apply]
@@ -37,15 +37,15 @@ type Options struct {
 	// Synced reports whether the wall clock is known to be right; nil is that it
 	// is. Without, no command is carried out that has a time and changes anything.
 	Synced func() bool
-	// Emit takes the audit records of commands; nil has none.
+	// Emit takes the audit records of commands; nil drops them.
 	Emit bridge.Emit
-	// Report returns more for the shadow: what JSON can say. nil has no more. It
+	// Report returns more for the shadow: what JSON can say. nil adds nothing. It
 	// is called every shadow.every. Where it is too long, devices that are "good"
 	// in the object devices are left out, then problems of the list problems, then
 	// all devices.
 	Report func() map[string]any
 	// Health returns what is wrong with the gateway; changes are told on the
-	// status topic. nil tells none.
+	// status topic; nil tells nothing.
 	Health func() []condition.Condition
 }
 
@@ -88,7 +88,7 @@ var (
 )
 
 // New returns a sink; it starts nothing. Missing files or a cloud that is away
-// are no error here: the gateway runs and buffers, and the sink tries again.
+// are not errors here: the gateway runs and buffers, and the sink tries again.
 func New(cfg Config, o Options) (*Sink, error) {
 	f, err := check(&cfg, o.Gateway, o.Labels)
 	if err != nil {

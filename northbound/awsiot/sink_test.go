@@ -123,7 +123,7 @@ func TestGrants(t *testing.T) {
 		if n := r.cloud.Counts().Violations; n > 0 || len(r.lost) > 0 {
 			t.Errorf("%d violations, %d connections lost", n, len(r.lost))
 		}
-		// A reading that the cloud's limit keeps back is no dead letter: it waits, the
+		// A reading that the cloud's limit keeps back is not a dead letter: it waits, the
 		// connection ends, and someone is told.
 		if err := <-publish(link, "t", strings.Repeat("x", 1100)); err == nil || bridge.IsPermanent(err) {
 			t.Errorf("over the granted packet size: %v", err)

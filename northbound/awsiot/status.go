@@ -23,7 +23,7 @@ const (
 	healthCheck = 10 * time.Second
 )
 
-// status tells the cloud, on the status topic of one connection, what is no
+// status tells the cloud, on the status topic of one connection, what is not a
 // reading: birth, last will, catalogue, tombstones.
 type status struct {
 	sink   *Sink

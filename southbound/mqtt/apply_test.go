@@ -104,7 +104,7 @@ func TestApplyWhilePublishing(t *testing.T) {
 	}
 }
 
-// A broker that can't stop, since the disk with its certificate blocks, holds up
+// A broker that cannot stop, since the disk with its certificate blocks, holds up
 // Apply alone: what is asked of the source meanwhile is answered, and the other
 // broker goes on.
 func TestApplyOnBlockedDisk(t *testing.T) {

@@ -16,7 +16,7 @@ type Sensor struct {
 	// or 2. At the embedded broker the sensor decides.
 	QoS *int `yaml:"qos"`
 	// Device names the device; {name} stands for what the topic captured. The
-	// default is {device}. What can't be in a name becomes "_".
+	// default is {device}. What cannot be in a name becomes "_".
 	Device string `yaml:"device"`
 	// MaxDevices is how many devices the rule may make, 1 to 100000; the default
 	// is 1000. Messages of more are counted and dropped: a publisher gone mad
@@ -36,7 +36,7 @@ type Sensor struct {
 	// of names: 0 (default) to 100.
 	SkipLines int `yaml:"skip_lines"`
 	// Time is where the payload says when its values were read. Without it, and
-	// for payloads that don't say, it is the time of arrival.
+	// for payloads that do not say, it is the time of arrival.
 	Time *payload.Time `yaml:"time"`
 	// Point names the point when the whole payload is its value; {name} stands
 	// for what the topic captured. The default is {point} if the topic captures it.

@@ -26,7 +26,7 @@
 // broker are told so (0x97), MQTT 3.1.1 clients are disconnected without an
 // acknowledgement, and a site broker too, so that it keeps the message.
 //
-// A message that can't be read hurts nothing else: it is counted by rule and
+// A message that cannot be read hurts nothing else: it is counted by rule and
 // reason, logged at most once a minute and rule, and acknowledged, since sending
 // it again would not help. [Source.Seen] lists the topics on which messages
 // came, the rule that took each and what was wrong, for people who write rules.

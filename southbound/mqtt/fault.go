@@ -34,7 +34,7 @@ func (l *faultLog) add(log *slog.Logger, f payload.Fault, rule, point string, m 
 	skipped := l.skipped
 	l.logged, l.skipped = m.At, 0
 	l.mu.Unlock()
-	log.Warn("can't read a sensor's message", "sensor", rule, "topic", m.Topic, "reason", f.String(), "cause",
+	log.Warn("cannot read a sensor's message", "sensor", rule, "topic", m.Topic, "reason", f.String(), "cause",
 		f.Text(point),
 		"payload", excerpt(m.Payload), "bytes", len(m.Payload), "others_since_last_line", skipped)
 }

@@ -37,7 +37,7 @@ func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(
 	}
 }
 
-// read returns the readings in m, none if it can't be read.
+// read returns the readings in m, none if it cannot be read.
 func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
 	out, f := payload.Result{}, to.fault
 	if f == payload.FaultNone {

@@ -16,7 +16,7 @@ func usable(s string) bool {
 	return true
 }
 
-// deviceName makes a device name of what a topic says: what can't be in a name
+// deviceName makes a device name of what a topic says: what cannot be in a name
 // becomes '_', and it is cut after 64 bytes.
 func deviceName(s string) string {
 	if bridge.ValidDevice(s) {

@@ -45,7 +45,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// What no rule takes, or what can't be read, is acknowledged at once, but not
+// What no rule takes, or what cannot be read, is acknowledged at once, but not
 // before what came earlier.
 func TestAckUnreadable(t *testing.T) {
 	r := newRecorder()

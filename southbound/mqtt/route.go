@@ -15,7 +15,7 @@ import (
 // kept, since rules are slow to try and topics come again.
 type route struct {
 	rule   *rule         // nil if no rule takes the topic
-	fault  payload.Fault // why the rule can't, although it matches
+	fault  payload.Fault // why the rule cannot, although it matches
 	name   string        // of the device
 	single string        // name of the single point
 	spark  sparkplug.Topic

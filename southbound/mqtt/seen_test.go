@@ -65,7 +65,7 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// What a rule read is shown by point, also what it never found; what is no text
+// What a rule read is shown by point, also what it never found; what is not text
 // is quoted.
 func TestSeenValues(t *testing.T) {
 	f := offline(t, Options{}, sensor("meters", Sensor{Topic: "m/{device}", Points: payload.Points{"power": {Path: "P"},

@@ -94,7 +94,7 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 }
 
 // expectKnown makes known, before they are heard of, the devices whose names and
-// points don't depend on the topic: so they can be silent from the start.
+// points do not depend on the topic: so they can be silent from the start.
 func (ds *devices) expectKnown(broker string, rules []*rule, now time.Time) {
 	for _, r := range rules {
 		if r.expect <= 0 || !r.device.Fixed() || r.payload.Single() && !r.point.Fixed() {

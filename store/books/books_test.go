@@ -131,7 +131,7 @@ func TestTombstonesOfNeighbours(t *testing.T) {
 	}
 	add(5, 7, Damaged)
 	if b.News() != NewsNow || b.News() != NoNews || !b.Changed() || b.Changed() {
-		t.Error("a new tombstone is no news once")
+		t.Error("a new tombstone is not news once")
 	}
 	add(8, 9, Damaged)
 	add(3, 4, Damaged)

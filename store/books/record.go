@@ -15,7 +15,7 @@ import (
 // Record is what is known to be done: the cursor and what lies beyond it.
 type Record struct {
 	Number uint64          // grows with each record
-	Next   bridge.Position // the position of the next batch; 0 in no record
+	Next   bridge.Position // the position of the next batch; 0 if there is no record
 	Uptime int64           // run time of the folder, ms
 	Done   Spans
 	Counts map[bridge.Position]bridge.Count // by segment: what of it is done

@@ -52,7 +52,7 @@ func (s *Stone) Tombstone() bridge.Tombstone {
 }
 
 // maxStones bounds those that are not frozen: beyond, they are merged even if they
-// are no neighbours, and then say how many between First and Last are missing.
+// are not neighbours, and then say how many between First and Last are missing.
 const maxStones = 500
 
 // merge makes t cover s, too, if they tell the same of neighbours. With close they

@@ -163,7 +163,7 @@ func check(path string, write bool) (writable bool, err error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, Damaged("it is no file but %v", info.Mode().Type())
+		return false, Damaged("it is not a file but %v", info.Mode().Type())
 	}
 	f, writable, err := openPlain(path, write)
 	if err != nil {

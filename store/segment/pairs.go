@@ -20,7 +20,7 @@ func Pairs(path string, visit func(key, value []byte) error) (damage, err error)
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return Damaged("it is no file but %v", info.Mode().Type()), nil
+		return Damaged("it is not a file but %v", info.Mode().Type()), nil
 	}
 	f, _, err := openPlain(path, false)
 	if err != nil {

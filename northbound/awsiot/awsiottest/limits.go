@@ -113,5 +113,5 @@ func (n *counters) accepted(size int) {
 	n.units.Add(rules.Units(size))
 }
 
-// other meters what is no message of a device.
+// other meters what is not a message of a device.
 func (n *counters) other(size int) { n.otherUnits.Add(rules.Units(size)) }

@@ -67,7 +67,7 @@ func (h *hook) answer(c *client, id uint16, qos byte, v Verdict) {
 }
 
 // check returns the reason code that AWS answers a message with, before anyone
-// decides about it; 0 is none.
+// decides about it; 0 means none.
 func (h *hook) check(c *client, m *Message) byte {
 	switch {
 	case len(m.Payload) > maximumPayload:
@@ -156,7 +156,7 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 	}
 	out := pk.Copy(false)
 	out.FixedHeader.Type = packets.Publish
-	out.PacketID = 1 // required for QoS 1, and of no meaning here
+	out.PacketID = 1 // required for QoS 1, and meaningless here
 	copies := 1
 	if h.cloud.duplicates.Load() {
 		copies = 2

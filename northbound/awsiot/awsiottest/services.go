@@ -88,7 +88,7 @@ func reasonOf(cl *mochi.Client) string {
 func (c *Cloud) UpdateShadow(thing, name, document string) { c.shadows.Update(thing, name, document) }
 
 // Shadow returns the state of a shadow, with its delta, as JSON; name "" is the
-// classic one. null is that there is none.
+// classic one. null means that there is none.
 func (c *Cloud) Shadow(thing, name string) []byte { return c.shadows.Document(thing, name) }
 
 // StartExecution does what an application does: it sends a command to a thing,

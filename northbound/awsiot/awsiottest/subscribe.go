@@ -138,8 +138,8 @@ func unshared(filter string) string {
 
 func filterTooLong(filter string) bool { return topicTooLong(unshared(filter)) }
 
-// reserved reports whether a topic or filter begins with $ and is none that AWS
-// serves. Nobody subscribes to Basic Ingest.
+// reserved reports whether a topic or filter begins with $ and is not one that
+// AWS serves. Nobody subscribes to Basic Ingest.
 func reserved(topic string, c *client, subscribe bool) bool {
 	topic = unshared(topic)
 	if !strings.HasPrefix(topic, "$") {

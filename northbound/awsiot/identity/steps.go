@@ -330,7 +330,7 @@ func (c *check) explainServer(s *Step, err error) {
 	last := c.server[len(c.server)-1]
 	switch {
 	case c.o.Config.CA == "":
-		s.fail(fmt.Sprintf("the server's certificate is signed by %s, which is none of Amazon's roots", issuerName(last)),
+		s.fail(fmt.Sprintf("the server's certificate is signed by %s, which is not one of Amazon's roots", issuerName(last)),
 			"if this is not AWS itself, give its CA in northbound.awsiot.ca; if it is, something in between looks into TLS: "+
 				"have it let this endpoint through")
 	case c.trustedBy(c.builtIn):

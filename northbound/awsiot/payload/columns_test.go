@@ -225,7 +225,7 @@ func TestFlatGolden(t *testing.T) {
 		}
 		golden(t, "flat-"+name+".json", m.Payload)
 		if !json.Valid(m.Payload) {
-			t.Errorf("%s is no JSON", m.Payload)
+			t.Errorf("%s is not JSON", m.Payload)
 		}
 	}
 }

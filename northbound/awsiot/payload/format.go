@@ -28,7 +28,7 @@ const (
 // New returns the format that s asks for. It is safe for concurrent use.
 func New(s *Settings, gateway string, labels map[string]string) (bridge.Format, error) {
 	if s.Topic == "" {
-		return nil, errors.New("topic: there is none")
+		return nil, errors.New("there is no topic")
 	}
 	t, err := ParseTopic(s.Topic, gateway, labels)
 	if err != nil {

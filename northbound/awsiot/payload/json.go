@@ -26,7 +26,7 @@ func AppendValue(b []byte, v bridge.Value) []byte {
 const hex = "0123456789abcdef"
 
 // AppendString appends s as a JSON string (RFC 8259, section 7). Only what must
-// be escaped is; bytes that are no UTF-8 become U+FFFD.
+// be escaped is; bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0

@@ -330,7 +330,7 @@ func checkValue(t *testing.T, raw json.RawMessage, want bridge.Value) {
 	}
 }
 
-// replaceInvalid replaces each byte that is no UTF-8, as encoding/json does.
+// replaceInvalid replaces each byte that is not UTF-8, as encoding/json does.
 func replaceInvalid(s string) string { return string([]rune(s)) }
 
 func BenchmarkRowsPack(b *testing.B) {

@@ -107,7 +107,7 @@ func checkTopic(found *setting.Found, text, gateway string, labels map[string]st
 	longest := t.Fill(longestName)
 	switch slashes := strings.Count(longest, "/"); {
 	case strings.ContainsAny(longest, "#+"):
-		found.Add("a topic to publish to has no wildcards", "remove # and +", path...)
+		found.Add("a topic to publish to cannot have wildcards", "remove # and +", path...)
 	case strings.ContainsRune(longest, 0):
 		found.Add("a topic cannot have a zero byte", "remove it", path...)
 	case strings.HasPrefix(longest, "$"):

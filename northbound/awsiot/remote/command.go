@@ -29,7 +29,7 @@ type command struct {
 	Device  string          `json:"device"`
 	Point   string          `json:"point"`  // of write
 	Value   json.RawMessage `json:"value"`  // of write
-	Points  []string        `json:"points"` // of read; none is all
+	Points  []string        `json:"points"` // of read; none means all
 	Every   span            `json:"every"`  // of interval; 0 is the usual again
 	For     span            `json:"for"`    // of interval
 }

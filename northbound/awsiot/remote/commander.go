@@ -43,7 +43,7 @@ type Options struct {
 	// Synced reports whether the wall clock is known to be right. Without, no
 	// command is carried out that has a time and changes anything. Required.
 	Synced func() bool
-	// Emit takes the audit records of commands; nil has none.
+	// Emit takes the audit records of commands; nil drops them.
 	Emit bridge.Emit
 	// Report returns what the shadow is to say: what JSON can. Required.
 	Report func() map[string]any

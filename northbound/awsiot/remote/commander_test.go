@@ -103,7 +103,7 @@ func FuzzParseCommand(f *testing.F) {
 	})
 }
 
-// TestSwitchWithoutADisk: off counts although it can't be saved, on does not.
+// TestSwitchWithoutADisk: off counts although it cannot be saved, on does not.
 func TestSwitchWithoutADisk(t *testing.T) {
 	state := &failingState{}
 	s := New(testOptions(nil, state))
@@ -126,7 +126,7 @@ func TestSwitchWithoutADisk(t *testing.T) {
 	}
 	_ = state.Put(switchKeys[0], []byte("{"))
 	if s = New(testOptions(nil, state)); !s.Status(&Access{}).Off {
-		t.Errorf("a switch that can't be read: %+v", s.Status(&Access{}))
+		t.Errorf("a switch that cannot be read: %+v", s.Status(&Access{}))
 	}
 }
 

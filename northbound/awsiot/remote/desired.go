@@ -105,7 +105,7 @@ func (r *reporter) command(command any) {
 	if len(text) > maxDesired {
 		object, _ := command.(map[string]any)
 		id, _ := object["id"].(string)
-		d.asked, d.dealt = command, nil // it can't be told back: its delta stays
+		d.asked, d.dealt = command, nil // it cannot be told back: its delta stays
 		d.outcome = asJSON(desiredAnswer{ID: id, Outcome: outcomeRefused,
 			Text: "a command in the shadow has 1024 bytes at most"})
 		return

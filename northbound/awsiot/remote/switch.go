@@ -15,10 +15,10 @@ import (
 
 // CommandStatus is whether the cloud may command the gateway, for people.
 type CommandStatus struct {
-	// Ways are those that commands may come by, as configured; none is that they
+	// Ways are those that commands may come by, as configured; none if they
 	// may not.
 	Ways []string `json:"ways"`
-	// Off is that they are switched off on the machine, whatever is configured.
+	// Off says that they are switched off on the machine, whatever is configured.
 	Off bool `json:"off"`
 	// Since is when they were switched off.
 	Since time.Time `json:"since,omitzero"`
@@ -46,7 +46,7 @@ type switchState struct {
 // that must not turn commands on.
 var switchKeys = []string{"awsiot.commands.switch", "awsiot.commands.switch-copy"}
 
-// read takes what an earlier process saved. A switch that can't be read is off:
+// read takes what an earlier process saved. A switch that cannot be read is off:
 // somebody may rely on it.
 func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
 	if c.state = state; state == nil {
@@ -80,7 +80,7 @@ func (c *commandSwitch) status() CommandStatus {
 	return CommandStatus{Off: true, Since: time.UnixMilli(c.saved.Since)}
 }
 
-// set turns the switch. Off counts at once and stays, even if it can't be saved;
+// set turns the switch. Off counts at once and stays, even if it cannot be saved;
 // on counts only when it is saved. Who turns it waits for the disk, and for others
 // who turn it; who only looks waits for nothing.
 func (c *commandSwitch) set(off bool) error {

@@ -65,9 +65,9 @@ type Config struct {
 // one connection, in both directions together; 0 lifts a limit, for a broker
 // that is not AWS's.
 type Rate struct {
-	// Messages is the most messages per second, 1 to 100; 0 is no limit.
+	// Messages is the most messages per second, 1 to 100; 0 means no limit.
 	Messages float64 `yaml:"messages"`
-	// Bytes is the most bytes per second, at most 512KiB; 0 is no limit.
+	// Bytes is the most bytes per second, at most 512KiB; 0 means no limit.
 	Bytes setting.Size `yaml:"bytes"`
 }
 

@@ -49,7 +49,7 @@ type Session struct {
 var _ bridge.Link = (*Session)(nil)
 
 const (
-	// statusWindow is how many messages are in flight that are no readings.
+	// statusWindow is how many messages are in flight that are not readings.
 	statusWindow = 1
 	// StatusRate is the most of those per second; it is kept free of the 100 that
 	// AWS takes on a connection.

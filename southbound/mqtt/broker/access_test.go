@@ -48,7 +48,7 @@ func TestTopicsOfUsers(t *testing.T) {
 		"666")...); !strings.Contains(out, "Not authorized") {
 		t.Errorf("mosquitto_pub says %q", out)
 	}
-	// A last will, and an alias, don't get around it.
+	// A last will, and an alias, do not get around it.
 	rig.Refused(t, addr, append(hall, "-t", "t/hall/p", "-m", "1", "--will-topic", "t/x/p", "--will-payload", "666")...)
 	c := rig.Open(t, addr, 5)
 	b := append(append(rig.String("MQTT"), 5, 0xc2, 0, 60, 0), rig.String("c")...)

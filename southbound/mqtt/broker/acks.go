@@ -73,7 +73,7 @@ func (a *acks) pop() *ack {
 func (a *acks) clear() { *a = acks{} }
 
 // expect puts the acknowledgement of a message that has just been read into
-// the queue. It returns nil if the client has too many. A client that can't
+// the queue. It returns nil if the client has too many. A client that cannot
 // know the limit waits here, in the goroutine that reads from it alone, until
 // there is room or the connection is closed.
 func (c *conn) expect(client string, id uint16, qos byte) *ack {

@@ -227,7 +227,7 @@ var waiting = packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publ
 
 // mochi looks for messages that it has kept back after each packet of a client
 // that has room, and not after ResetSendQuota(0): then it neither counts nor
-// looks, and can't stop for ever in NextImmediate.
+// looks, and cannot stop for ever in NextImmediate.
 func TestAssumeSendQuota(t *testing.T) {
 	for quota, looks := range map[int32]bool{1: true, 0: false} {
 		c, cl := enter(t, bare(t, &probe{letIn: func(cl *mochi.Client) {
@@ -294,7 +294,7 @@ func TestAssumeNextImmediateStops(t *testing.T) {
 		<-time.After(time.Second)
 		if turns.Load() == before {
 			_, _ = io.WriteString(os.Stdout, "stopped for ever\n")
-			os.Exit(0) // its goroutines can't be ended
+			os.Exit(0) // its goroutines cannot be ended
 		}
 	}
 	os.Exit(0)

@@ -85,12 +85,12 @@ func New(name string, config inlet.Broker, log *slog.Logger) (*Broker, error) {
 
 // Run serves sensors until ctx ends, and returns when all that it started has
 // ended; it may be called again afterwards. It does not fail: an address that is
-// taken, or a certificate that can't be read, is tried again and told by Health.
+// taken, or a certificate that cannot be read, is tried again and told by Health.
 func (e *Broker) Run(ctx context.Context, ingest inlet.Ingest) {
 	e.ingest = ingest
 	e.stopping.Store(false)
 	if err := e.serve(); err != nil {
-		// The broker's own start fails only if a hook does; ours doesn't.
+		// The broker's own start fails only if a hook does; ours does not.
 		e.log.Error("no sensor can connect", "err", err)
 		<-ctx.Done()
 		return
@@ -263,7 +263,7 @@ func (e *Broker) stop() {
 	close(e.quiet)
 	e.flushing.Wait()
 	e.writers.Wait()
-	_ = e.server.Close() // its hooks don't fail
+	_ = e.server.Close() // its hooks do not fail
 }
 
 // Counts are figures of a broker since it was made, and those of now.

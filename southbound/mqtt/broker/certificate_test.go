@@ -29,7 +29,7 @@ func TestCertificateOnBlockedDisk(t *testing.T) {
 	go func() {
 		now, err := c.get()
 		if now != before {
-			t.Errorf("a file that is no certificate: got %p, want what was read before, %p", now, before)
+			t.Errorf("a file that is not a certificate: got %p, want what was read before, %p", now, before)
 		}
 		blocked <- err
 	}()

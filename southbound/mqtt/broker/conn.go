@@ -40,7 +40,7 @@ var errSlowReader = errors.New("the client does not read what it subscribed to")
 type conn struct {
 	net.Conn
 	raw    net.Conn         // closed instead of Conn: TLS says goodbye first, and waits for that
-	try    socket.TryWriter // Conn; nil if it can't, with TLS mostly
+	try    socket.TryWriter // Conn; nil if it cannot, with TLS mostly
 	limit  int              // bytes that may wait to be sent
 	broker *Broker
 

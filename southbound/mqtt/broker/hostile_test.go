@@ -225,7 +225,7 @@ func TestLeftBehind(t *testing.T) {
 }
 
 // Topics and subscriptions are bounded in depth and number; MQTT 3.1.1 clients
-// are disconnected without a packet that they don't know.
+// are disconnected without a packet that they do not know.
 func TestDeepAndManySubscriptions(t *testing.T) {
 	r := newRecorder()
 	s := start(t, plain, r.ingest)

@@ -27,8 +27,8 @@ type port struct {
 	since  time.Time    // guarded by mu; of fault
 }
 
-// listen accepts connections on p until ctx ends. An address that can't be
-// listened on, or a certificate that can't be read, is tried again and again.
+// listen accepts connections on p until ctx ends. An address that cannot be
+// listened on, or a certificate that cannot be read, is tried again and again.
 func (e *Broker) listen(ctx context.Context, p *port) {
 	retry := &pause.Growing{Least: time.Second, Most: 30 * time.Second}
 	for ctx.Err() == nil {
@@ -76,7 +76,7 @@ func (e *Broker) accept(ctx context.Context, l net.Listener, secure *tls.Config)
 		if err != nil {
 			if ctx.Err() == nil && temporary(err) {
 				// Out of file descriptors, mostly: others may be closed soon.
-				e.log.Warn("can't accept a connection", "err", err)
+				e.log.Warn("cannot accept a connection", "err", err)
 				pause.Sleep(ctx, retry.Jittered())
 				continue
 			}
@@ -150,7 +150,7 @@ func (e *Broker) Addr(secure bool) net.Addr {
 	return nil
 }
 
-// Health returns why sensors can't connect, nothing if they can.
+// Health returns why sensors cannot connect, nothing if they can.
 func (e *Broker) Health() []condition.Condition {
 	var all []condition.Condition
 	for _, p := range e.ports {

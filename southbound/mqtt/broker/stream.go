@@ -10,7 +10,7 @@ const (
 	// streamBuffer is how much of what a client sends is read at once, in bytes.
 	// Longer packets are the broker's.
 	streamBuffer = 4 << 10
-	// everythingElse is the length of a packet whose length can't be read: the
+	// everythingElse is the length of a packet whose length cannot be read: the
 	// broker refuses it.
 	everythingElse = math.MaxInt
 )

@@ -65,7 +65,7 @@ func NewGuard() (*Guard, error) {
 
 // Check reports whether password is that of user, who comes from address. The
 // zero hash is for a user that does not exist: it takes the same time. An answer
-// to an address that was wrong before comes later; if ctx ends first, it is no.
+// to an address that was wrong before comes later; if ctx ends first, the answer is no.
 func (g *Guard) Check(ctx context.Context, address, user string, password []byte, hash Hash) bool {
 	name := user + "\x00" + string(hash.sum)
 	mac := hmac.New(sha256.New, g.key[:])

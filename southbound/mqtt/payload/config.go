@@ -99,7 +99,7 @@ type Time struct {
 	// Format is iso8601 (default, RFC 3339 too), unix, unix_ms, unix_us, unix_ns,
 	// or a layout of Go's time package, as "02.01.2006 15:04:05".
 	Format string `yaml:"format"`
-	// Zone is the time zone of times that don't say theirs, as Europe/Prague;
+	// Zone is the time zone of times that do not say theirs, as Europe/Prague;
 	// the default is UTC.
 	Zone string `yaml:"zone"`
 }

@@ -199,7 +199,7 @@ func TestTimes(t *testing.T) {
 		{"iso8601", "", `"yesterday"`, ""},
 		{"iso8601", "", `"1970-01-01T00:00:05Z"`, ""}, // a sensor without a clock
 		{"iso8601", "", `{}`, ""},
-		{"iso8601", "", `null`, "-"}, // none given is no fault
+		{"iso8601", "", `null`, "-"}, // none given is not a fault
 		{"unix", "", `1763887500`, "2025-11-23T08:45:00Z"},
 		{"unix", "", `"1763887500"`, "2025-11-23T08:45:00Z"},
 		{"unix", "", `1763887500.123456789`, "2025-11-23T08:45:00.123456789Z"},

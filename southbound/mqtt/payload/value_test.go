@@ -104,7 +104,7 @@ func FuzzRead(f *testing.F) {
 			}
 			for _, reading := range readings {
 				if v := reading.Value; v.Kind() == bridge.KindString && !utf8.ValidString(v.Str()) {
-					t.Errorf("text that is no UTF-8: %q", v.Str())
+					t.Errorf("text that is not UTF-8: %q", v.Str())
 				} else if !v.Good() && v.Reason() == bridge.ReasonUnknown {
 					t.Errorf("bad without a reason")
 				}

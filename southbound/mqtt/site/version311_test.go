@@ -140,7 +140,7 @@ func TestVersion311UnsafeComesAgain(t *testing.T) {
 	rig.Until(t, "all are acknowledged", func() bool { return s.Counts().Unacknowledged == 0 })
 }
 
-// What is no broker of either version, or does not want us, is told with words
+// What is not a broker of either version, or does not want us, is told with words
 // that help.
 func TestVersion311Refuses(t *testing.T) {
 	for answer, want := range map[string]string{

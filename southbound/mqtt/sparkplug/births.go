@@ -63,7 +63,7 @@ func (n *Node[B]) learnLocked(device string, p message) payload.Fault {
 }
 
 // readLocked returns the readings in a message, one result for each time that it
-// speaks of. The fault is [payload.FaultAlias] if the births don't say what a
+// speaks of. The fault is [payload.FaultAlias] if the births do not say what a
 // metric is.
 func (n *Node[B]) readLocked(device string, p message, arrival time.Time) ([]payload.Result, payload.Fault) {
 	metrics := n.metrics[device]

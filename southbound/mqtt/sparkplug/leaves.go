@@ -89,7 +89,7 @@ func (l *leaves) leaf(of *metric, name string, value metric, datatype uint64, de
 }
 
 // template adds the members of a template (section 6.4.15). Its definition has
-// no values, and its parameters are no readings.
+// no values, and its parameters are not readings.
 func (l *leaves) template(m metric, depth int) {
 	err := fields([]byte(m.text), func(n protowire.Number, _ uint64, b []byte) error {
 		if n != 2 {

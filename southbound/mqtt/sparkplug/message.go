@@ -189,8 +189,8 @@ func (m *message) birth() uint64 {
 	return 0
 }
 
-// control reports whether a metric is about the protocol, and no value of the
-// plant.
+// control reports whether a metric is about the protocol rather than a value of
+// the plant.
 func control(name string) bool {
 	return name == "bdSeq" || strings.HasPrefix(name, "Node Control/") || strings.HasPrefix(name, "Device Control/")
 }

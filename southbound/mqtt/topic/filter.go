@@ -90,7 +90,7 @@ func (f *Filter) Wild(i int) bool {
 // Match reports whether topic matches, and appends what was captured to
 // captures.
 func (f *Filter) Match(topic string, captures []string) ([]string, bool) {
-	// Wildcards at the first level don't match topics of the broker itself
+	// Wildcards at the first level do not match topics of the broker itself
 	// (MQTT-4.7.2-1).
 	if strings.HasPrefix(topic, "$") && (len(f.levels) == 0 || f.levels[0].any) {
 		return captures, false

@@ -95,7 +95,7 @@ func (s *Shadows) Update(thing, name, document string) {
 }
 
 // Document returns the state of a shadow, with its delta, as JSON; name "" is the
-// classic one. null is that there is none.
+// classic one. null means that there is none.
 func (s *Shadows) Document(thing, name string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
