@@ -45,6 +45,7 @@ var drawn = map[string][]string{
 	"store/state":                {"store/disk"},
 	"southbound/modbus/point":    {"southbound/modbus/wire"},
 	"southbound/modbus/plan":     {"southbound/modbus/point", "southbound/modbus/wire"},
+	"southbound/modbus/set":      {"southbound/modbus/point", "southbound/modbus/wire"},
 	"southbound/mqtt/inlet":      {"southbound/mqtt/topic"},
 	"southbound/mqtt/payload":    {"southbound/mqtt/topic"},
 	"southbound/mqtt/sparkplug":  {"southbound/mqtt/payload"},

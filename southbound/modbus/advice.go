@@ -13,7 +13,7 @@ import (
 // [Master] that asks the bus at url, in the words of that command line; "" if
 // the error says it all.
 func Advice(err error, url string) string {
-	a, _ := parseURL(url)
+	a, _ := wire.ParseURL(url)
 	if code, ok := wire.ExceptionCode(err); ok {
 		return adviceOn[code]
 	}
@@ -28,16 +28,16 @@ func Advice(err error, url string) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
-		return connectAdvice(connectReason(connect.Err), a)
-	case errors.Is(err, wire.ErrTimeout) && a.rtu() && a.scheme != "rtu":
+		return connectAdvice(wire.ConnectReason(connect.Err), a)
+	case errors.Is(err, wire.ErrTimeout) && a.RTU() && a.Scheme != "rtu":
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
-	case errors.Is(err, wire.ErrTimeout) && a.rtu():
+	case errors.Is(err, wire.ErrTimeout) && a.RTU():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
 	case errors.Is(err, wire.ErrTimeout):
 		return "check --unit (scan finds those that answer), or wait longer with --timeout"
 	case errors.As(err, &disconnect):
 		return "many devices take one connection only: if a gateway has it, add --via FILE"
-	case errors.As(err, &protocol) && a.scheme == "tcp":
+	case errors.As(err, &protocol) && a.Scheme == "tcp":
 		return "perhaps a converter that passes RTU frames on: try rtu+tcp://"
 	case errors.As(err, &protocol):
 		return "check --baud and --parity, and that no two units have the same id"
@@ -46,11 +46,11 @@ func Advice(err error, url string) string {
 }
 
 // connectAdvice is for a bus without a connection.
-func connectAdvice(reason bridge.Reason, a address) string {
+func connectAdvice(reason bridge.Reason, a wire.Address) string {
 	switch {
-	case a.scheme == "rtu":
+	case a.Scheme == "rtu":
 		return "" // the error says which ports there are
-	case reason == bridge.ReasonTimeout && a.scheme == "tls":
+	case reason == bridge.ReasonTimeout && a.Scheme == "tls":
 		return "check the address, or use tcp:// if the device has no TLS"
 	case reason == bridge.ReasonRefused:
 		return "the host is there and nothing listens: check the port (mostly 502) and that Modbus is switched on in the " +

@@ -75,9 +75,9 @@ const (
 )
 
 func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, plan.Learnt)) *bus {
-	link := newLink(spec, dial)
+	link := spec.Link(dial(spec))
 	var others []*wire.Client
-	for range spec.pipeline - 1 {
+	for range spec.Pipeline - 1 {
 		others = append(others, wire.NewClient(link))
 	}
 	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link),

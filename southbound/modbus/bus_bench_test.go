@@ -27,7 +27,7 @@ func cycler(t testing.TB) (b *bus, j *job) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b = newBus(r.buses[spec.bus], dial, s.o.Log, s.learn)
+	b = newBus(r.buses[spec.bus], s.dial, s.o.Log, s.learn)
 	b.devices, b.jobs = []*device{d}, d.jobs
 	t.Cleanup(b.link.Close)
 	return b, d.jobs[0]

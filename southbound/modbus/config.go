@@ -5,6 +5,7 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/set"
 )
 
 // Config is the modbus section of a configuration: lines and the devices on
@@ -80,7 +81,7 @@ func (d *Device) SetDefaults() {
 	d.Every = setting.Duration(time.Second)
 	d.Order = "ABCD"
 	d.Instances = 1
-	d.Write = writeAuto
+	d.Write = set.Auto
 	d.MaxWords = point.MaxWords
 	d.MaxBits = MaxBits
 }

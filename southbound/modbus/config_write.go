@@ -38,13 +38,6 @@ func (w *Writable) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Ways of writing.
-const (
-	writeAuto     = "auto"
-	writeSingle   = "single"
-	writeMultiple = "multiple"
-)
-
 // writable finds whether and how a point may be set.
 func (f *finder) writable(r *point.Field, p Point) {
 	if p.Writable == nil || p.Writable.no {

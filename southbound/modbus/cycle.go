@@ -17,7 +17,7 @@ func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 		b.walk(ctx, j, emit)
 		return
 	}
-	if b.spec.pipeline > 1 && b.link.Connected() {
+	if b.spec.Pipeline > 1 && b.link.Connected() {
 		b.volley(ctx, emit)
 		return
 	}
@@ -61,40 +61,40 @@ func (j *job) attempts(blk *block) int {
 	if blk.failed > 0 || j.silent > 0 {
 		return 1
 	}
-	return 1 + j.device.spec.retries
+	return 1 + j.device.spec.Retries
 }
 
 // fetch reads a block. It touches nothing of the bus.
-func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) result {
-	return fetch(ctx, c, j.device, j.device.spec.timeout, blk.Table, blk.First, blk.Count, j.attempts(blk))
+func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) wire.Fetched {
+	return c.Fetch(ctx, j.device.spec.Unit, blk.Table, blk.First, blk.Count, j.attempts(blk))
 }
 
 // deal takes in what came of a read.
-func (b *bus) deal(ctx context.Context, j *job, blk *block, r result, emit bridge.Emit) {
+func (b *bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
 	data, err := b.book(ctx, r)
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
-		b.notRead(j, blk, err, r.at, emit)
+		b.notRead(j, blk, err, r.At, emit)
 		return
 	}
-	blk.measure(r.busy)
-	if len(r.failed) == 0 {
-		j.device.slowest = max(j.device.slowest, r.busy)
-		if b.spec.pipeline <= 1 && j.device.clock(r.busy, blk) {
-			b.learn(j.device.spec.name, j.device.learnt)
+	blk.measure(r.Busy)
+	if len(r.Failed) == 0 {
+		j.device.slowest = max(j.device.slowest, r.Busy)
+		if b.spec.Pipeline <= 1 && j.device.clock(r.Busy, blk) {
+			b.learn(j.device.spec.Name, j.device.learnt)
 		}
 	}
 	j.answered = true
-	j.arrive(r.at, emit)
+	j.arrive(r.At, emit)
 	j.decode(blk, data)
 	b.succeeded(j, blk)
 }
 
 // notRead deals with a block that could not be read.
 func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
-	reason, answered := reasonOf(err)
+	reason, answered := wire.Reason(err)
 	j.answered = j.answered || answered
 	d := j.device
 	d.note(err)
@@ -173,7 +173,7 @@ func (b *bus) measure(j *job, now time.Time) {
 	for _, j := range b.jobs {
 		load += j.load
 	}
-	load /= float64(max(1, b.spec.pipeline))
+	load /= float64(max(1, b.spec.Pipeline))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.load = load

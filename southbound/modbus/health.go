@@ -3,7 +3,6 @@ package modbus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"fieldbridge/bridge"
@@ -11,64 +10,19 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// result is how a read went.
-type result struct {
-	data   []byte // valid until the client's next request
-	err    error
-	failed []error       // the tries that failed
-	at     time.Time     // when the answer was there
-	busy   time.Duration // all tries together
-}
-
-// fetch does one read, waiting for timeout each time, again if nothing came back. It touches nothing of the
-// bus.
-func fetch(ctx context.Context, c *wire.Client, d *device, timeout time.Duration, t wire.Table, first, count,
-	attempts int) (r result) {
-	start := time.Now()
-	for left := attempts - 1; left >= 0; left-- {
-		c.To(ctx, d.spec.unit, timeout)
-		c.Pause(d.spec.pause)
-		r.data, r.err = c.Read(t, uint16(first), uint16(count))
-		if r.err == nil || ctx.Err() != nil {
-			break
-		}
-		r.failed = append(r.failed, r.err)
-		if code, _ := wire.ExceptionCode(r.err); code == deviceBusy && left > 0 {
-			if !pause.Sleep(ctx, busyPause) {
-				break
-			}
-			continue
-		}
-		var connect *wire.ConnectError
-		if _, answered := reasonOf(r.err); answered || errors.As(r.err, &connect) {
-			break
-		}
-	}
-	r.at = time.Now()
-	r.busy = r.at.Sub(start)
-	if r.err != nil {
-		r.err = fmt.Errorf("read %s %s %d+%d: %w", d.spec.name, t, first, count, r.err)
-	}
-	return r
-}
-
-// busyPause is how long to wait before a device that says that it is busy is
-// asked again.
-const busyPause = 50 * time.Millisecond
-
 // book keeps the account of a read.
-func (b *bus) book(ctx context.Context, r result) ([]byte, error) {
-	b.counts.busy.Add(int64(r.busy))
-	if r.err != nil && ctx.Err() != nil {
+func (b *bus) book(ctx context.Context, r wire.Fetched) ([]byte, error) {
+	b.counts.busy.Add(int64(r.Busy))
+	if r.Err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	for _, err := range r.failed {
+	for _, err := range r.Failed {
 		b.account(err)
 	}
-	if r.err == nil {
+	if r.Err == nil {
 		b.account(nil)
 	}
-	return r.data, r.err
+	return r.Data, r.Err
 }
 
 // account counts a request, and notes whether the bus is up.
@@ -79,7 +33,7 @@ func (b *bus) account(err error) {
 		b.connected()
 		return
 	}
-	reason, _ := reasonOf(err)
+	reason, _ := wire.Reason(err)
 	b.counts.failures[reason].Add(1)
 	var connect *wire.ConnectError
 	if errors.As(err, &connect) {
@@ -136,10 +90,10 @@ func (b *bus) getState() busState {
 // failed notes that a block could not be read. Silence on one block of a device
 // that answers others is not waited for in each cycle.
 func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now time.Time) {
-	_, answered := reasonOf(err)
+	_, answered := wire.Reason(err)
 	if !blk.told && blk.part == nil && (answered || j.answered) {
 		blk.told = true
-		b.log.Warn("block is bad", "device", j.device.spec.name, "err", err)
+		b.log.Warn("block is bad", "device", j.device.spec.Name, "err", err)
 	}
 	blk.failed++
 	blk.reason = reason
@@ -153,7 +107,7 @@ func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now ti
 func (b *bus) recovered(d *device, blk *block) {
 	if blk.told {
 		blk.told = false
-		b.log.Info("block is good again", "device", d.spec.name, "table", blk.Table.String(), "address", blk.First, "count",
+		b.log.Info("block is good again", "device", d.spec.Name, "table", blk.Table.String(), "address", blk.First, "count",
 			blk.Count)
 	}
 	blk.failed = 0
@@ -165,7 +119,7 @@ func (b *bus) sicken(d *device, now time.Time) {
 	d.pause = pause.Growing{Least: minProbePause, Most: maxProbePause}
 	d.probe = now.Add(d.pause.Next())
 	d.setSince(now)
-	b.log.Warn("device does not answer", "device", d.spec.name, "unit_id", d.spec.unit, "err", d.err)
+	b.log.Warn("device does not answer", "device", d.spec.Name, "unit_id", d.spec.ID, "err", d.err)
 }
 
 // well notes that a device answers.
@@ -177,7 +131,7 @@ func (b *bus) well(d *device) {
 	d.sick = false
 	d.survey.renew()
 	now := time.Now()
-	b.log.Info("device answers again", "device", d.spec.name, "after", now.Sub(d.snapshot().since).Round(time.Millisecond))
+	b.log.Info("device answers again", "device", d.spec.Name, "after", now.Sub(d.snapshot().since).Round(time.Millisecond))
 	d.setSince(time.Time{})
 	for _, j := range d.jobs {
 		for _, blk := range j.blocks {

@@ -50,7 +50,7 @@ type tally struct {
 const quietFor = 10 * time.Second
 
 func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
-	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.name, base, every)},
+	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.Name, base, every)},
 		stale: true}
 	return j
 }
@@ -153,7 +153,7 @@ func (j *job) flush(emit bridge.Emit) {
 	if len(j.readings) == 0 {
 		return
 	}
-	batch := bridge.Batch{Device: j.device.spec.name, At: j.at, Readings: j.readings}
+	batch := bridge.Batch{Device: j.device.spec.Name, At: j.at, Readings: j.readings}
 	if j.asked != nil {
 		batch.Whole = true
 		j.asked.readings = append(j.asked.readings, batch.Readings...)

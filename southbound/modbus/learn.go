@@ -69,8 +69,8 @@ func (b *bus) teach(d *device, l plan.Learnt) {
 		l.Bits.High != d.learnt.Bits.High ||
 		!slices.Equal(l.Models, d.learnt.Models)
 	d.setLearnt(l)
-	b.learn(d.spec.name, l)
+	b.learn(d.spec.Name, l)
 	if news {
-		b.log.Info("learnt what a device allows", "device", d.spec.name, "limits", l.String())
+		b.log.Info("learnt what a device allows", "device", d.spec.Name, "limits", l.String())
 	}
 }

@@ -256,22 +256,22 @@ func TestPortInUse(t *testing.T) {
 	ours, theirs := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	serialPair(t, ours, theirs)
 	spec := resolve(overLine(ours, 9600)).buses["rtu://"+ours]
-	port, err := dial(spec)(t.Context())
+	port, err := spec.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := dial(spec)(t.Context()); !errors.Is(err, syscall.EBUSY) {
+	if again, err := spec.Dial(t.Context()); !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("opened twice: %v, %v", again, err)
 	}
 	port.Close()
-	spec.turns = true // a pseudo-terminal has no direction
-	if _, err := dial(spec)(t.Context()); err == nil ||
+	spec.Turns = true // a pseudo-terminal has no direction
+	if _, err := spec.Dial(t.Context()); err == nil ||
 		!strings.Contains(err.Error(), "rs485: the driver can't turn the direction") {
 		t.Errorf("rs485: %v", err)
 	}
-	spec.turns, spec.serial.Baud, spec.serial.StopBits, spec.serial.DataBits, spec.serial.Parity = false, 250_000, 2, 7,
+	spec.Turns, spec.Serial.Baud, spec.Serial.StopBits, spec.Serial.DataBits, spec.Serial.Parity = false, 250_000, 2, 7,
 		"odd"
-	port, err = dial(spec)(t.Context()) // no standard rate
+	port, err = spec.Dial(t.Context()) // no standard rate
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestNoSuchPort(t *testing.T) {
-	_, err := dial(resolve(overLine("/dev/no-such-port", 9600)).buses["rtu:///dev/no-such-port"])(t.Context())
+	_, err := resolve(overLine("/dev/no-such-port", 9600)).buses["rtu:///dev/no-such-port"].Dial(t.Context())
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want that there is no such port", err)
 	}

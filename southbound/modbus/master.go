@@ -11,6 +11,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/set"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -44,8 +45,8 @@ func NewMaster(b Bus, o MasterOptions) (*Master, error) {
 		}
 		r := resolve(Config{Buses: map[string]Bus{"": b}})
 		for _, spec := range r.buses {
-			spec.pipeline = 1
-			m.link = newLink(spec, tracing(spec, o.Trace))
+			spec.Pipeline = 1
+			m.link = spec.Link(tracing(spec.Place, o.Trace))
 		}
 	}
 	m.client = wire.NewClient(m.link)
@@ -69,19 +70,17 @@ func tracedRelay(o MasterOptions) func(context.Context, byte, []byte) ([]byte, e
 	}
 }
 
-// tracing returns dial, with what passes told to tell.
-func tracing(spec busSpec, tell func(string)) dialFunc {
+// tracing returns p's Dial, with what passes told to tell.
+func tracing(p wire.Place, tell func(string)) func(context.Context) (wire.Stream, error) {
 	if tell == nil {
-		return dial
+		return p.Dial
 	}
-	return func(busSpec) func(context.Context) (wire.Stream, error) {
-		return func(ctx context.Context) (wire.Stream, error) {
-			stream, err := dial(spec)(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return wire.Trace(stream, spec.address.rtu(), tell), nil
+	return func(ctx context.Context) (wire.Stream, error) {
+		stream, err := p.Dial(ctx)
+		if err != nil {
+			return nil, err
 		}
+		return wire.Trace(stream, p.Address.RTU(), tell), nil
 	}
 }
 
@@ -160,9 +159,8 @@ func (m *Master) Write(ctx context.Context, unit int, p Point, v bridge.Value, w
 	if err := f.Within(v); err != nil {
 		return err
 	}
-	d := &device{spec: deviceSpec{name: fmt.Sprintf("unit %d", unit), unit: byte(unit), timeout: m.timeout,
-		config: Device{Write: way}}}
-	return wire.Plain((&setter{m.client, d}).set(ctx, f, v))
+	u := wire.Unit{Name: fmt.Sprintf("unit %d", unit), ID: byte(unit), Timeout: m.timeout}
+	return wire.Plain(set.Point(ctx, m.client, u, way, f, v))
 }
 
 // Words returns how many registers a value of p takes; 1 of a coil or discrete

@@ -79,7 +79,7 @@ func (b *bus) pace(d *device, p pace) error {
 			"every %v would take %.0f %% of the time of bus %s, which now has %.0f %% to do: ask for a longer interval",
 			p.every, 100*after, b.spec.name, 100*before))
 	}
-	b.log.Info("interval changed for a while", "device", d.spec.name, "every", p.every, "usual", d.spec.config.Every.D(),
+	b.log.Info("interval changed for a while", "device", d.spec.Name, "every", p.every, "usual", d.spec.config.Every.D(),
 		"until", p.until.UTC().Round(time.Second))
 	d.setPace(p)
 	now := time.Now()
@@ -94,7 +94,7 @@ func (b *bus) unpace(d *device, now time.Time) {
 	if d.pace.until.IsZero() {
 		return
 	}
-	b.log.Info("interval is the usual again", "device", d.spec.name, "every", d.spec.config.Every.D())
+	b.log.Info("interval is the usual again", "device", d.spec.Name, "every", d.spec.config.Every.D())
 	d.setPace(pace{})
 	for _, j := range d.paced() {
 		j.follow(j.usual, now)
@@ -120,7 +120,7 @@ func (b *bus) paces(now time.Time) (next time.Time) {
 // follow gives a job another interval. The poll that is due next is the first.
 func (j *job) follow(every time.Duration, now time.Time) {
 	base := min(every, j.device.spec.fields[0].Every)
-	j.every, j.grid = every, grid{every, phaseOf(j.device.spec.name, base, every)}
+	j.every, j.grid = every, grid{every, phaseOf(j.device.spec.Name, base, every)}
 	j.next = j.grid.first(instantOf(now))
 }
 
@@ -143,7 +143,7 @@ func (b *bus) share(d *device, every time.Duration) float64 {
 			load += float64(blk.takes(j.device.price())) / float64(interval)
 		}
 	}
-	return load / float64(max(1, b.spec.pipeline))
+	return load / float64(max(1, b.spec.Pipeline))
 }
 
 // setPace notes another interval for others to see.
@@ -160,7 +160,7 @@ func (s *Source) Intervals() []bridge.IntervalStatus {
 	var all []bridge.IntervalStatus
 	for _, d := range s.sorted() {
 		if p := d.snapshot().pace; !p.until.IsZero() {
-			all = append(all, bridge.IntervalStatus{Device: d.spec.name, Every: p.every, Usual: d.spec.config.Every.D(),
+			all = append(all, bridge.IntervalStatus{Device: d.spec.Name, Every: p.every, Usual: d.spec.config.Every.D(),
 				Until: p.until})
 		}
 	}

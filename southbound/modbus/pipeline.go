@@ -5,13 +5,14 @@ import (
 	"sync"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // shot is one of several reads at once.
 type shot struct {
 	job   *job
 	block *block
-	result
+	wire.Fetched
 }
 
 // volley reads several blocks at once, those with the earliest deadlines, and
@@ -27,7 +28,7 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 			c = b.others[i-1]
 		}
 		ask := func() {
-			s.result = s.job.fetch(ctx, c, s.block)
+			s.Fetched = s.job.fetch(ctx, c, s.block)
 		}
 		if i < len(shots)-1 {
 			wg.Go(ask)
@@ -38,7 +39,7 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 	wg.Wait()
 	for i := range shots {
 		s := &shots[i]
-		if b.deal(ctx, s.job, s.block, s.result, emit); ctx.Err() != nil {
+		if b.deal(ctx, s.job, s.block, s.Fetched, emit); ctx.Err() != nil {
 			return
 		}
 	}
@@ -51,8 +52,8 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 
 // load takes the next blocks of the jobs that are due.
 func (b *bus) load(emit bridge.Emit) []shot {
-	shots := make([]shot, 0, b.spec.pipeline)
-	for len(shots) < b.spec.pipeline {
+	shots := make([]shot, 0, b.spec.Pipeline)
+	for len(shots) < b.spec.Pipeline {
 		var j *job
 		for _, k := range b.jobs {
 			if k.active && !k.surveying && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {

@@ -59,20 +59,20 @@ func planWith(cfg Config, facts func(device string) plan.Learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
-		plans[key] = &BusPlan{Bus: b.name, Link: b.link(), Blocks: []BlockPlan{}}
+		plans[key] = &BusPlan{Bus: b.name, Link: b.Place.String(), Blocks: []BlockPlan{}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]
 		of, bus := plans[d.bus], resolved.buses[d.bus]
-		known := facts(d.name)
-		price := known.Price(bus.cost(d.pause))
+		known := facts(d.Name)
+		price := known.Price(bus.cost(d.Pause))
 		for _, same := range plan.Runs(d.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
 			every, laid := same[0].Every, known.Lay(same, d.limits, price)
 			for i := range laid.Blocks {
 				b := &laid.Blocks[i]
 				takes := price.Takes(b.Table, b.Count)
 				of.Load += float64(takes) / float64(every)
-				of.Blocks = append(of.Blocks, BlockPlan{Device: name, Models: b.Models(), UnitID: int(d.unit),
+				of.Blocks = append(of.Blocks, BlockPlan{Device: name, Models: b.Models(), UnitID: int(d.ID),
 					Table: b.Table.String(), Address: b.First, Count: b.Count, Points: b.Names(), Every: every, Takes: takes})
 			}
 			for _, lost := range laid.Lost {
@@ -87,7 +87,7 @@ func planWith(cfg Config, facts func(device string) plan.Learnt) []BusPlan {
 		}
 	}
 	for key, p := range plans {
-		p.Load /= float64(max(1, resolved.buses[key].pipeline))
+		p.Load /= float64(max(1, resolved.buses[key].Pipeline))
 		p.fit()
 	}
 	return slices.SortedFunc(func(yield func(BusPlan) bool) {

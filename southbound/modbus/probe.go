@@ -129,9 +129,9 @@ const (
 // answers tell. One that never answered gets its whole timeout.
 func (d *device) patience() time.Duration {
 	if d.slowest == 0 {
-		return d.spec.timeout
+		return d.spec.Timeout
 	}
-	return min(d.spec.timeout, max(minPatience, patienceFactor*d.slowest))
+	return min(d.spec.Timeout, max(minPatience, patienceFactor*d.slowest))
 }
 
 // sample returns what to ask a sick device for: one value, or whether a SunSpec
@@ -148,10 +148,12 @@ func (d *device) sample() (t wire.Table, first, count int) {
 // probe asks a sick device for one value.
 func (b *bus) probe(ctx context.Context, d *device) {
 	table, first, count := d.sample()
-	r := fetch(ctx, b.client, d, d.patience(), table, first, count, 1)
+	unit := d.spec.Unit
+	unit.Timeout = d.patience()
+	r := b.client.Fetch(ctx, unit, table, first, count, 1)
 	_, err := b.book(ctx, r)
 	now := time.Now()
-	b.budget = now.Add((probeShare - 1) * r.busy)
+	b.budget = now.Add((probeShare - 1) * r.Busy)
 	if ctx.Err() != nil {
 		return
 	}
@@ -159,7 +161,7 @@ func (b *bus) probe(ctx context.Context, d *device) {
 		b.well(d)
 		return
 	}
-	reason, answered := reasonOf(err)
+	reason, answered := wire.Reason(err)
 	if answered {
 		b.well(d)
 		return

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
@@ -18,15 +17,11 @@ import (
 
 // deviceSpec is a device, resolved.
 type deviceSpec struct {
-	name    string
-	bus     string // key of the bus
-	unit    byte
-	timeout time.Duration
-	retries int
-	pause   time.Duration
-	limits  plan.Limits
-	fields  []*point.Field // by interval, table and address
-	config  Device         // what it was made of, but for the points: those are in fields
+	wire.Unit
+	bus    string // key of the bus
+	limits plan.Limits
+	fields []*point.Field // by interval, table and address
+	config Device         // what it was made of, but for the points: those are in fields
 }
 
 // same reports whether s and t make the same device.

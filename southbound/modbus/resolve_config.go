@@ -33,17 +33,17 @@ func resolve(cfg Config) resolved {
 			key = r.add("", b)
 		}
 		bus := r.buses[key]
-		spec := deviceSpec{name: name, bus: key, unit: byte(d.UnitID), config: d,
-			timeout: bus.timeout, retries: bus.retries, pause: bus.pause,
+		spec := deviceSpec{bus: key, config: d,
+			Unit:   wire.Unit{Name: name, ID: byte(d.UnitID), Timeout: bus.timeout, Retries: bus.retries, Pause: bus.pause},
 			limits: plan.Limits{Words: d.MaxWords, Bits: d.MaxBits, Gap: -1}}
 		if d.Timeout != nil {
-			spec.timeout = d.Timeout.D()
+			spec.Timeout = d.Timeout.D()
 		}
 		if d.Retries != nil {
-			spec.retries = *d.Retries
+			spec.Retries = *d.Retries
 		}
 		if d.Pause != nil {
-			spec.pause = d.Pause.D()
+			spec.Pause = d.Pause.D()
 		}
 		if d.MaxGap != nil {
 			spec.limits.Gap = *d.MaxGap
@@ -57,30 +57,31 @@ func resolve(cfg Config) resolved {
 
 // add adds a bus unless its address is known, and returns its key.
 func (r *resolved) add(name string, b Bus) string {
-	a, err := parseURL(b.URL)
+	a, err := wire.ParseURL(b.URL)
 	if err != nil {
-		return "" // can't be: the configuration is valid
+		return "" // cannot be: the configuration is valid
 	}
 	key := a.String()
 	if _, ok := r.buses[key]; ok {
 		return key
 	}
 	if name == "" {
-		name = strings.TrimPrefix(key, a.scheme+"://")
+		name = strings.TrimPrefix(key, a.Scheme+"://")
 	}
-	spec := busSpec{name: name, address: a, timeout: b.Timeout.D(), retries: b.Retries,
-		pause: b.Pause.D(), connectDelay: b.ConnectDelay.D(), idleClose: b.IdleClose.D(), pipeline: b.Pipeline}
-	if a.scheme == "rtu" {
-		spec.serial = wire.Serial{Device: a.host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity),
+	spec := busSpec{name: name, timeout: b.Timeout.D(), retries: b.Retries, pause: b.Pause.D(),
+		idleClose: b.IdleClose.D(), Place: wire.Place{Address: a, ConnectTimeout: b.Timeout.D(),
+			ConnectDelay: b.ConnectDelay.D(), Pipeline: b.Pipeline}}
+	if a.Scheme == "rtu" {
+		spec.Serial = wire.Serial{Device: a.Host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity),
 			StopBits: b.StopBits}
 		if b.RS485 != nil {
-			spec.turns = true
-			spec.rs485 = wire.RS485{RTSOnSend: b.RS485.RTSOnSend, RTSAfterSend: b.RS485.RTSAfterSend,
+			spec.Turns = true
+			spec.RS485 = wire.RS485{RTSOnSend: b.RS485.RTSOnSend, RTSAfterSend: b.RS485.RTSAfterSend,
 				DelayBefore: b.RS485.DelayBefore.D(), DelayAfter: b.RS485.DelayAfter.D()}
 		}
 	}
 	if b.TLS != nil {
-		spec.tls = *b.TLS
+		spec.TLS = wire.TLS(*b.TLS)
 	}
 	r.buses[key] = spec
 	return key

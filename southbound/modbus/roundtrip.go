@@ -25,7 +25,7 @@ const (
 // plans reckon with changed. It counts from the next plan on: what is polled
 // well stays.
 func (d *device) clock(took time.Duration, b *block) bool {
-	if d.cost.Trip == 0 || d.spec.pause > 0 {
+	if d.cost.Trip == 0 || d.spec.Pause > 0 {
 		return false // no network, or the pause may be in it
 	}
 	t := &d.trip

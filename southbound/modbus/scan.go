@@ -79,7 +79,7 @@ func (m *Master) look(ctx context.Context, unit int) (p presence, answer string,
 	if errors.As(err, &connect) {
 		return absent, "", err
 	}
-	if _, answered := reasonOf(err); answered {
+	if _, answered := wire.Reason(err); answered {
 		code, _ := wire.ExceptionCode(err)
 		return here, fmt.Sprintf("it answers with exception %d", code), nil
 	}
@@ -207,7 +207,7 @@ func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s point.S
 	if err == nil || ctx.Err() != nil {
 		return err == nil, ctx.Err()
 	}
-	if _, answered := reasonOf(err); !answered {
+	if _, answered := wire.Reason(err); !answered {
 		return false, fmt.Errorf("%s %d+%d: %w", t, s.First, s.End-s.First, err)
 	}
 	if code, _ := wire.ExceptionCode(err); code == 1 {

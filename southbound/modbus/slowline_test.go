@@ -57,7 +57,7 @@ func overSlowLine(t *testing.T, cfg Config, sim *modbustest.Simulator) *rig {
 		if err != nil {
 			return nil, err
 		}
-		return &slowLine{Conn: conn, char: spec.serial.Char()}, nil
+		return &slowLine{Conn: conn, char: spec.Serial.Char()}, nil
 	})
 }
 
@@ -85,7 +85,7 @@ func TestLineUtilisation(t *testing.T) {
 				spec := resolve(cfg).buses["rtu:///dev/ttyUSB0"]
 				sim := modbustest.New()
 				sim.Framing = modbustest.RTU
-				sim.Latency = spec.serial.Silence() // a unit keeps it before it answers
+				sim.Latency = spec.Serial.Silence() // a unit keeps it before it answers
 				for i := range 10 {
 					sim.Unit(byte(i + 1))
 				}
@@ -97,8 +97,8 @@ func TestLineUtilisation(t *testing.T) {
 					got += sim.Unit(byte(i + 1)).Count()
 				}
 				r.stop()
-				frames := time.Duration(8+5+2*words) * spec.serial.Char()
-				possible := int(100 * time.Second / (frames + 2*spec.serial.Silence()))
+				frames := time.Duration(8+5+2*words) * spec.Serial.Char()
+				possible := int(100 * time.Second / (frames + 2*spec.Serial.Silence()))
 				if got < possible*9/10 || got > possible+10 {
 					t.Errorf("%d baud, %d words: %d requests in 100s, %d are possible", baud, words, got, possible)
 				}
@@ -164,7 +164,7 @@ func TestDeadUnitsOnALine(t *testing.T) {
 
 // TestPatience: a probe waits as long as the unit's own answers tell.
 func TestPatience(t *testing.T) {
-	d := &device{spec: deviceSpec{timeout: time.Second}}
+	d := &device{spec: deviceSpec{Unit: wire.Unit{Timeout: time.Second}}}
 	for slowest, want := range map[time.Duration]time.Duration{0: time.Second, time.Millisecond: minPatience,
 		100 * time.Millisecond: 400 * time.Millisecond, 900 * time.Millisecond: time.Second} {
 		if d.slowest = slowest; d.patience() != want {

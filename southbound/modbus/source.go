@@ -64,7 +64,8 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = &bridge.Catalogue{}
 	}
-	s := &Source{o: o, dial: dial, lessons: make(map[string]plan.Learnt), kept: make(map[string]plan.Learnt),
+	s := &Source{o: o, dial: func(b busSpec) func(context.Context) (wire.Stream, error) { return b.Dial },
+		lessons: make(map[string]plan.Learnt), kept: make(map[string]plan.Learnt),
 		changed: make(chan struct{}, 1), lesson: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
 }
@@ -96,7 +97,7 @@ func (s *Source) Apply(cfg Config) error {
 			l = unwritten
 		}
 		spec := want.devices[name]
-		d := newDevice(spec, want.buses[spec.bus].cost(spec.pause))
+		d := newDevice(spec, want.buses[spec.bus].cost(spec.Pause))
 		d.setLearnt(l)
 		devices[name] = d
 		s.o.Catalogue.Put(info(spec, d.learnt))
@@ -130,7 +131,7 @@ func (s *Source) same(want resolved) map[string]*device {
 
 // info is what the cloud is told of a device.
 func info(spec deviceSpec, l plan.Learnt) bridge.DeviceInfo {
-	d := bridge.DeviceInfo{Device: spec.name, Labels: spec.config.Labels}
+	d := bridge.DeviceInfo{Device: spec.Name, Labels: spec.config.Labels}
 	for _, f := range l.Present(spec.fields) {
 		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum,
 			Delivery: f.Delivery})

@@ -38,7 +38,7 @@ func newRig(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator) *ri
 func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.Notebook) *rig {
 	t.Helper()
 	return newRigDial(t, cfg, state, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
-		host, _, _ := strings.Cut(spec.address.host, ":")
+		host, _, _ := strings.Cut(spec.Address.Host, ":")
 		sim := sims[host]
 		if sim == nil { // nobody there
 			<-ctx.Done()

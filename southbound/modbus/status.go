@@ -15,7 +15,7 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 	var all []bridge.DeviceStatus
 	for _, d := range s.sorted() {
 		st := d.snapshot()
-		status := bridge.DeviceStatus{Device: d.spec.name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.spec.unit),
+		status := bridge.DeviceStatus{Device: d.spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.spec.ID),
 			Last: st.last, Detail: st.detail}
 		reasons := make(map[bridge.Reason]int)
 		for _, t := range st.tallies {
@@ -52,7 +52,7 @@ func (s *Source) sorted() []*device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.devices),
-		func(a, b *device) int { return strings.Compare(a.spec.name, b.spec.name) })
+		func(a, b *device) int { return strings.Compare(a.spec.Name, b.spec.Name) })
 }
 
 func (s *Source) busName(d *device) string {
@@ -74,7 +74,7 @@ func (s *Source) Buses() []bridge.BusStatus {
 	var all []bridge.BusStatus
 	for _, b := range s.running() {
 		st := b.getState()
-		all = append(all, bridge.BusStatus{Bus: b.spec.name, Address: b.spec.address.String(), Load: st.load,
+		all = append(all, bridge.BusStatus{Bus: b.spec.name, Address: b.spec.Address.String(), Load: st.load,
 			Requests: b.counts.requests.Load(), Late: b.counts.late.Load(), Down: st.since, Detail: st.detail})
 	}
 	return all
@@ -86,7 +86,7 @@ func (s *Source) Health() []condition.Condition {
 	for _, b := range s.running() {
 		if st := b.getState(); !st.since.IsZero() {
 			conditions = append(conditions,
-				condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.address.String()))
+				condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.Address.String()))
 		} else if !st.over.IsZero() {
 			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.spec.name, st.over, 100*st.load))
 		}
@@ -98,13 +98,13 @@ func (s *Source) Health() []condition.Condition {
 			lost += t.reasons[bridge.ReasonGivenUp]
 		}
 		if st.missing != "" {
-			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.spec.name, st.learnt.At, st.missing))
+			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.spec.Name, st.learnt.At, st.missing))
 		}
 		if lost > 0 && st.missing == "" {
-			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.spec.name, st.learnt.At, lost, st.learnt))
+			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.spec.Name, st.learnt.At, lost, st.learnt))
 		}
 		if !st.since.IsZero() {
-			conditions = append(conditions, condition.DeviceDown.At("device "+d.spec.name, st.since, st.detail))
+			conditions = append(conditions, condition.DeviceDown.At("device "+d.spec.Name, st.since, st.detail))
 		}
 	}
 	return conditions
@@ -154,7 +154,7 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 			}
 			yield(bridge.Metric{Name: "fieldbridge_modbus_points", Help: "Points of a device by their last reading.",
 				Kind:   bridge.Gauge,
-				Labels: []string{"device", d.spec.name, "quality", quality}, Value: float64(n)})
+				Labels: []string{"device", d.spec.Name, "quality", quality}, Value: float64(n)})
 		}
 	}
 }

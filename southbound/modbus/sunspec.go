@@ -10,16 +10,6 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// sunSpecBases are where a list may begin (SunSpec Device Information Model
-// Specification V1.0, section 6.2).
-var sunSpecBases = []int{40000, 50000, 0}
-
-const (
-	sunSpecMark = 0x53756e53 // "SunS"
-	sunSpecEnd  = 0xffff
-	sunSpecMost = 256 // models; a list that has no end is broken
-)
-
 // sunSpecNames are those of the models that meters and inverters have.
 var sunSpecNames = map[int]string{1: "common", 101: "single-phase inverter", 102: "split-phase inverter",
 	103: "three-phase inverter",
@@ -38,14 +28,14 @@ var ErrNoSunSpec = errors.New("no SunSpec device: " + plan.NoSunSpec)
 // addresses, and what models it has, and where, differs from device to device.
 func (m *Master) SunSpec(ctx context.Context, unit int) ([]plan.SunSpecModel, error) {
 	m.client.To(ctx, byte(unit), m.timeout)
-	for _, base := range sunSpecBases {
+	for _, base := range plan.SunSpecBases {
 		mark, err := m.client.Read(wire.Holding, uint16(base), 2)
 		if _, exception := wire.ExceptionCode(err); exception {
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("read unit %d holding %d+2: %w", unit, base, err)
 		}
-		if binary.BigEndian.Uint32(mark) == sunSpecMark {
+		if binary.BigEndian.Uint32(mark) == plan.SunSpecMark {
 			return m.models(base + 2)
 		}
 	}
@@ -55,13 +45,13 @@ func (m *Master) SunSpec(ctx context.Context, unit int) ([]plan.SunSpecModel, er
 // models walks the list from the first model on.
 func (m *Master) models(at int) ([]plan.SunSpecModel, error) {
 	var all []plan.SunSpecModel
-	for at+2 <= 1<<16 && len(all) < sunSpecMost {
+	for at+2 <= 1<<16 && len(all) < plan.SunSpecMost {
 		head, err := m.client.Read(wire.Holding, uint16(at), 2)
 		if err != nil {
 			return all, fmt.Errorf("the SunSpec list breaks off at holding %d: %w", at, err)
 		}
 		id, length := int(binary.BigEndian.Uint16(head)), int(binary.BigEndian.Uint16(head[2:]))
-		if id == sunSpecEnd {
+		if id == plan.SunSpecEnd {
 			return all, nil
 		}
 		all = append(all, plan.SunSpecModel{ID: id, Name: sunSpecNames[id], Address: at, Length: length})

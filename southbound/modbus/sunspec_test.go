@@ -10,7 +10,7 @@ import (
 )
 
 func TestSunSpec(t *testing.T) {
-	for _, base := range sunSpecBases {
+	for _, base := range plan.SunSpecBases {
 		sim := modbustest.New()
 		u := sim.Unit(1)
 		u.Only(modbustest.Holding, base, 200)
@@ -44,7 +44,7 @@ func TestSunSpecListWithoutEnd(t *testing.T) {
 	b := testBus(sim.Start(t))
 	b.Timeout *= 50
 	m := newMaster(t, b, MasterOptions{})
-	if models, err := m.SunSpec(t.Context(), 1); err == nil || len(models) != sunSpecMost {
+	if models, err := m.SunSpec(t.Context(), 1); err == nil || len(models) != plan.SunSpecMost {
 		t.Errorf("%d models, %v", len(models), err)
 	}
 }

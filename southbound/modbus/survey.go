@@ -49,12 +49,12 @@ func (s *survey) doubt(now time.Time) {
 }
 
 // base returns where the list is looked for.
-func (s *survey) base() int { return sunSpecBases[s.at] }
+func (s *survey) base() int { return plan.SunSpecBases[s.at] }
 
 // silent notes that a device did not answer: it may be so at one base only.
 func (s *survey) silent() {
 	if s.wanted && s.head == 0 {
-		s.at = (s.at + 1) % len(sunSpecBases)
+		s.at = (s.at + 1) % len(plan.SunSpecBases)
 	}
 }
 
@@ -84,7 +84,7 @@ func (b *bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 		if address == 0 {
 			address = s.base()
 		}
-		r := fetch(ctx, b.client, d, d.spec.timeout, wire.Holding, address, 2, 1+d.spec.retries)
+		r := b.client.Fetch(ctx, d.spec.Unit, wire.Holding, address, 2, 1+d.spec.Retries)
 		data, err := b.book(ctx, r)
 		if ctx.Err() != nil {
 			return
@@ -104,7 +104,7 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 	d := j.device
 	s := &d.survey
 	if err != nil {
-		reason, answered := reasonOf(err)
+		reason, answered := wire.Reason(err)
 		if _, exception := wire.ExceptionCode(err); !exception || !answered {
 			s.silent()
 			d.note(err)
@@ -114,20 +114,20 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 		}
 	}
 	switch {
-	case s.head == 0 && err == nil && binary.BigEndian.Uint32(data) == sunSpecMark:
+	case s.head == 0 && err == nil && binary.BigEndian.Uint32(data) == plan.SunSpecMark:
 		s.head, s.found = s.base()+2, []plan.SunSpecModel{}
 		return
 	case s.head == 0:
 		s.tried |= 1 << s.at
-		s.at = (s.at + 1) % len(sunSpecBases)
-		if s.tried != 1<<len(sunSpecBases)-1 {
+		s.at = (s.at + 1) % len(plan.SunSpecBases)
+		if s.tried != 1<<len(plan.SunSpecBases)-1 {
 			return
 		}
-	case err == nil && binary.BigEndian.Uint16(data) != sunSpecEnd:
+	case err == nil && binary.BigEndian.Uint16(data) != plan.SunSpecEnd:
 		m := plan.SunSpecModel{ID: int(binary.BigEndian.Uint16(data)), Address: s.head,
 			Length: int(binary.BigEndian.Uint16(data[2:]))}
 		s.found = append(s.found, m)
-		if s.head += 2 + m.Length; s.head+2 <= 1<<16 && len(s.found) < sunSpecMost {
+		if s.head += 2 + m.Length; s.head+2 <= 1<<16 && len(s.found) < plan.SunSpecMost {
 			return
 		}
 	}
@@ -151,7 +151,7 @@ func (b *bus) surveyed(d *device, now time.Time) {
 	if missing != "" {
 		s.next = now.Add(surveyPause)
 		if missing != d.snapshot().missing {
-			b.log.Warn("SunSpec models are missing", "device", d.spec.name, "err", errors.New(missing))
+			b.log.Warn("SunSpec models are missing", "device", d.spec.Name, "err", errors.New(missing))
 		}
 	}
 	d.setMissing(missing)
@@ -176,7 +176,7 @@ func (f *finder) models(r *point.Field, p Point, d Device) {
 		r.Models = nil
 	}
 	for _, id := range p.SunSpec {
-		if id < 1 || id >= sunSpecEnd {
+		if id < 1 || id >= plan.SunSpecEnd {
 			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/plan"
 )
 
 // listModels writes a SunSpec list of pairs of id and length, and returns where
@@ -86,7 +87,7 @@ func warned(r *rig, text string) bool {
 }
 
 func TestSurvey(t *testing.T) {
-	for _, base := range sunSpecBases {
+	for _, base := range plan.SunSpecBases {
 		for _, common := range []int{65, 66} {
 			for _, pipeline := range []int{1, 4} {
 				for _, vendor := range []bool{false, true} {

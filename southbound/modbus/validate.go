@@ -8,7 +8,10 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/set"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // Validate returns everything that is wrong with c.
@@ -18,11 +21,11 @@ func (c Config) Validate() []setting.Problem {
 		d := c.Devices[name]
 		problems = append(problems, c.validateDevice(name, d)...)
 	}
-	at := make(map[address]string)
+	at := make(map[wire.Address]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
 		f := finder{path: []string{"buses", name}}
 		f.bus(c.Buses[name])
-		if a, err := parseURL(c.Buses[name].URL); err == nil {
+		if a, err := wire.ParseURL(c.Buses[name].URL); err == nil {
 			if other := at[a]; other != "" {
 				f.bad("url", "bus "+other+" is at the same place, its settings count",
 					"the same place is the same bus: keep one, and name it for all devices")
@@ -57,7 +60,7 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.Base != 0 && d.Base != 1 {
 		f.bad("base", fmt.Sprintf("addresses from %d", d.Base), "use 0, or 1 where the manual counts from 1")
 	}
-	if ways := []string{writeAuto, writeSingle, writeMultiple}; !slices.Contains(ways, d.Write) {
+	if ways := []string{set.Auto, set.Single, set.Multiple}; !slices.Contains(ways, d.Write) {
 		f.bad("write", fmt.Sprintf("%q is no way of writing", d.Write), suggest(d.Write, ways))
 	}
 	if d.Timeout != nil && *d.Timeout <= 0 {
@@ -76,7 +79,7 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 		f.bad("max_gap", fmt.Sprintf("a gap of %d", *d.MaxGap), "use 0 to read nothing in vain, or remove it")
 	}
 	for _, id := range d.SunSpec {
-		if id < 1 || id >= sunSpecEnd {
+		if id < 1 || id >= plan.SunSpecEnd {
 			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
 		}
 	}
@@ -97,8 +100,8 @@ func (c Config) serial(d Device) bool {
 	if url == "" {
 		url = c.Buses[d.Bus].URL
 	}
-	a, err := parseURL(url)
-	return err == nil && a.rtu()
+	a, err := wire.ParseURL(url)
+	return err == nil && a.RTU()
 }
 
 // validateBus checks how a device says where it is.
@@ -107,7 +110,7 @@ func (c Config) validateBus(f *finder, d Device) {
 	case d.Bus != "" && d.URL != "":
 		f.bad("url", "bus and url together", "keep one of them")
 	case d.URL != "":
-		if _, err := parseURL(d.URL); err != nil {
+		if _, err := wire.ParseURL(d.URL); err != nil {
 			f.bad("url", err.Error(), urlFix)
 		}
 	case d.Bus == "":

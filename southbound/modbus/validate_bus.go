@@ -9,7 +9,7 @@ import (
 
 // bus checks one bus.
 func (f *finder) bus(b Bus) {
-	a, err := parseURL(b.URL)
+	a, err := wire.ParseURL(b.URL)
 	switch {
 	case b.URL == "":
 		f.on("a bus without url", urlFix)
@@ -25,13 +25,13 @@ func (f *finder) bus(b Bus) {
 	switch {
 	case b.Pipeline < 1 || b.Pipeline > maxPipeline:
 		f.bad("pipeline", fmt.Sprintf("%d requests at once", b.Pipeline), "use 1 to 16")
-	case b.Pipeline > 1 && a.rtu():
-		f.bad("pipeline", "several requests at once on "+a.scheme+"://", "a line carries one at a time: remove pipeline")
+	case b.Pipeline > 1 && a.RTU():
+		f.bad("pipeline", "several requests at once on "+a.Scheme+"://", "a line carries one at a time: remove pipeline")
 	}
 	f.port(b)
 	if b.RS485 != nil {
-		if a.scheme != "rtu" && err == nil {
-			f.bad("rs485", "a direction to turn on "+a.scheme+"://", "rs485 is for rtu://: remove it")
+		if a.Scheme != "rtu" && err == nil {
+			f.bad("rs485", "a direction to turn on "+a.Scheme+"://", "rs485 is for rtu://: remove it")
 		}
 		for key, d := range map[string]time.Duration{"delay_before": b.RS485.DelayBefore.D(),
 			"delay_after": b.RS485.DelayAfter.D()} {
@@ -71,9 +71,9 @@ func (f *finder) port(b Bus) {
 }
 
 // tls checks who is trusted and who we are.
-func (f *finder) tls(b Bus, a address) {
-	if a.scheme != "tls" && a.scheme != "" {
-		f.bad("tls", "certificates for "+a.scheme+"://", "write tls:// in the url, or remove tls")
+func (f *finder) tls(b Bus, a wire.Address) {
+	if a.Scheme != "tls" && a.Scheme != "" {
+		f.bad("tls", "certificates for "+a.Scheme+"://", "write tls:// in the url, or remove tls")
 	}
 	if b.TLS.Certificate != "" && b.TLS.PrivateKey == "" {
 		f.bad("tls", "a certificate without its private_key", "add private_key")
@@ -82,3 +82,6 @@ func (f *finder) tls(b Bus, a address) {
 		f.bad("tls", "a private_key without its certificate", "add certificate")
 	}
 }
+
+// urlFix says how to write the URL of a bus.
+const urlFix = "write tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT"

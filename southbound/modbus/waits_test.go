@@ -61,7 +61,7 @@ func TestNothingWaits(t *testing.T) {
 		add("deadhost", block)
 		add("unnamed", block)
 		r := newRigDial(t, cfg, &slowDisk{takes: block}, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
-			host, _, _ := strings.Cut(spec.address.host, ":")
+			host, _, _ := strings.Cut(spec.Address.Host, ":")
 			switch host {
 			case "unnamed":
 				time.Sleep(block) // as a resolver that heeds no context

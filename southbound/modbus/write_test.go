@@ -59,7 +59,7 @@ func TestWrite(t *testing.T) {
 		{name: "bit", point: "flag", value: bridge.Bool(true), requests: "[22 3]", holding: [2]int{30, 0xf008}},
 		{name: "bit without function 22", unit: []modbustest.Behaviour{unsupported(22)}, point: "flag",
 			value: bridge.Bool(true),
-			err:   "the device can't write a part of a register", permanent: true, requests: "[22]"},
+			err:   "the device cannot write a part of a register", permanent: true, requests: "[22]"},
 		{name: "bits, written back", unit: []modbustest.Behaviour{unsupported(22)}, point: "stage", value: bridge.Int(5),
 			requests: "[22 3 6 3]", holding: [2]int{31, 0xf05f}},
 		{name: "no such point", point: "spede", err: "the device has no such point", permanent: true, requests: "[]"},

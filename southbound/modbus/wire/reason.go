@@ -1,4 +1,4 @@
-package modbus
+package wire
 
 import (
 	"crypto/tls"
@@ -7,26 +7,25 @@ import (
 	"syscall"
 
 	"fieldbridge/bridge"
-	"fieldbridge/southbound/modbus/wire"
 )
 
-// reasonOf returns why a request failed, and whether its unit did answer: an
+// Reason returns why a request failed, and whether its unit did answer: an
 // exception is an answer, unless a gateway says that the unit gave it none.
-func reasonOf(err error) (reason bridge.Reason, answered bool) {
-	if code, ok := wire.ExceptionCode(err); ok {
+func Reason(err error) (reason bridge.Reason, answered bool) {
+	if code, ok := ExceptionCode(err); ok {
 		return bridge.Exception(code), code != gatewayPathUnavailable && code != gatewayTargetSilent
 	}
 	var (
-		connect    *wire.ConnectError
-		disconnect *wire.DisconnectError
+		connect    *ConnectError
+		disconnect *DisconnectError
 	)
 	switch {
 	case errors.As(err, &connect):
-		return connectReason(connect.Err), false
-	case errors.Is(err, wire.ErrTimeout):
+		return ConnectReason(connect.Err), false
+	case errors.Is(err, ErrTimeout):
 		return bridge.ReasonTimeout, false
 	case errors.As(err, &disconnect):
-		if refused := (*wire.RefusedError)(nil); errors.As(disconnect.Err, &refused) {
+		if refused := (*RefusedError)(nil); errors.As(disconnect.Err, &refused) {
 			return bridge.ReasonCertificate, false // TLS 1.3 tells after the handshake
 		}
 		return bridge.ReasonDisconnected, false
@@ -42,18 +41,19 @@ const (
 	gatewayTargetSilent    = 11
 )
 
-func connectReason(err error) bridge.Reason {
+// ConnectReason returns why there is no connection.
+func ConnectReason(err error) bridge.Reason {
 	var (
 		unknown  x509.UnknownAuthorityError
 		invalid  x509.CertificateInvalidError
 		hostname x509.HostnameError
 		verify   *tls.CertificateVerificationError
-		refused  *wire.RefusedError
+		refused  *RefusedError
 	)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return bridge.ReasonRefused
-	case errors.Is(err, wire.ErrTimeout), errors.Is(err, syscall.ETIMEDOUT):
+	case errors.Is(err, ErrTimeout), errors.Is(err, syscall.ETIMEDOUT):
 		return bridge.ReasonTimeout
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return bridge.ReasonDisconnected
