@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -24,10 +23,7 @@ import (
 func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q := newQueue(cfg, log)
 	q.run = newRunID()
-	var failed error
-	if err := os.MkdirAll(q.shelf.Dir, 0o700); err != nil {
-		failed = err
-	}
+	failed := disk.MakeDir(q.shelf.Dir)
 	file, err := disk.Lock(q.shelf.Dir)
 	if err != nil {
 		return nil, err

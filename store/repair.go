@@ -41,7 +41,7 @@ func (k *keeper) replaceDamaged(path, by string, cause error) error {
 func (k *keeper) setAside(path string, cause error, move func(from, to string) error) bool {
 	dir := filepath.Join(k.shelf.Dir, folder.QuarantineDir)
 	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(k.name(path), "/", "-"), time.Now().UnixMilli()))
-	err := os.MkdirAll(dir, 0o700)
+	err := disk.MakeDir(dir)
 	if err == nil {
 		err = move(path, to)
 	}

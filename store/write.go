@@ -287,11 +287,10 @@ func (k *keeper) start(sh *folder.Shelf, first bridge.Position) error {
 		if err := k.record(true); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(sh.Dir, 0o700); err != nil {
+		if err := disk.MakeDir(sh.Dir); err != nil {
 			return err
 		}
 		k.letters.made = true
-		_ = disk.SyncDir(k.shelf.Dir) // the letters' own folder is synced with each segment
 	}
 	path := folder.SegmentPath(sh.Dir, first)
 	file, err := segment.Create(path, k.segmentSize(sh))

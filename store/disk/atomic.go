@@ -1,8 +1,11 @@
 package disk
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Temporary ends the names of files that are not yet what they will be. What is
@@ -32,6 +35,37 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// MakeDir makes dir, and the folders above it that are missing, so that a power cut
+// takes none of them. A process that was killed may have made the last that is there
+// and not have synced its name: that one is synced once more.
+func MakeDir(dir string) error {
+	var missing []string // the deepest first
+	there := filepath.Clean(dir)
+	for {
+		if _, err := os.Stat(there); !errors.Is(err, fs.ErrNotExist) {
+			break // it is there, or MkdirAll says what is wrong with it
+		}
+		above := filepath.Dir(there)
+		if above == there {
+			break
+		}
+		missing, there = append(missing, there), above
+	}
+	if err := os.MkdirAll(there, 0o700); err != nil {
+		return err
+	}
+	_ = SyncDir(filepath.Dir(there)) // which may not be ours to read
+	for _, path := range slices.Backward(missing) {
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := SyncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SyncDir makes the names in dir durable.

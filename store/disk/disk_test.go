@@ -147,3 +147,28 @@ func TestAdvice(t *testing.T) {
 		t.Error("a quota is no room, a broken disk is something else")
 	}
 }
+
+// TestMakeDir: whatever is missing is made. That its names outlive a power cut is
+// what gateway/crashtest shows.
+func TestMakeDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"a", "a/b/c/d", "a/b", "./e/", filepath.Join(t.TempDir(), "f/g")} {
+		for range 2 {
+			if err := MakeDir(dir); err != nil {
+				t.Errorf("%s: %v", dir, err)
+			}
+			if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+				t.Errorf("%s: %v, %v", dir, info, err)
+			}
+		}
+	}
+	if err := os.WriteFile("file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir("file"); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file: %v", err)
+	}
+	if err := MakeDir("file/a"); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
+	}
+}

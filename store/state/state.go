@@ -49,7 +49,7 @@ const MaxValue = 64 << 10
 // makes it when it does not exist.
 func Open(dir string) (*Files, error) {
 	dir = filepath.Join(dir, "state")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := disk.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	disk.RemoveLeftovers(dir)
