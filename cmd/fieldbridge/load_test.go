@@ -134,7 +134,7 @@ southbound:
 }
 
 // runArgs are the arguments of the gateway that is measured. FIELDBRIDGE_RUN_FLAGS
-// has more flags, as --one-thread.
+// has more flags.
 func runArgs() []string {
 	return append([]string{"run", "load.yaml"}, strings.Fields(os.Getenv("FIELDBRIDGE_RUN_FLAGS"))...)
 }

@@ -7,33 +7,27 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"sync"
 
 	"github.com/spf13/cobra"
 
 	"fieldbridge/gateway"
-	"fieldbridge/store"
 )
 
 func runCommand() *cobra.Command {
-	c := newCommand("run FILE [--gateway NAME] [--one-thread]", "run the gateway", 1)
+	c := newCommand("run FILE [--gateway NAME]", "run the gateway", 1)
 	name := c.Flags().String("gateway", "",
 		"the `NAME` of the gateway in a fleet file; by default its certificate's, else the host's")
-	one := c.Flags().Bool("one-thread", false, "let one thread run the gateway while there is little to do: it spares CPU")
 	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge run FILE'"))
 		}
-		return runGateway(ctx, args[0], *name, *one, stderr)
+		return runGateway(ctx, args[0], *name, stderr)
 	})
 }
 
-// runGateway runs the gateway of a file until ctx ends. one lets one thread do it
-// while there is little to do.
-func runGateway(ctx context.Context, file, name string, one bool, stderr io.Writer) error {
-	if one = one && mayGovern(); one {
-		runtime.GOMAXPROCS(1) // the start needs the least memory so
-	}
+// runGateway runs the gateway of a file until ctx ends.
+func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
+	defer oneThread()()
 	settle := saveMemory()
 	started, err := gateway.Load(file, name)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
@@ -53,19 +47,27 @@ func runGateway(ctx context.Context, file, name string, one bool, stderr io.Writ
 		return err
 	}
 	settle()
-	governed, stop := context.WithCancel(ctx)
-	var governing sync.WaitGroup
-	if one {
-		governing.Go(func() { govern(governed, func() store.Status { return g.Status().Queue }, log) })
-	}
-	err = g.Run(ctx)
-	stop()
-	governing.Wait()
-	if err != nil {
+	if err := g.Run(ctx); err != nil {
 		log.Error("stop was not clean", "err", err)
 		return exit(exitFailed)
 	}
 	return nil
+}
+
+// oneThread lets one thread at a time run the gateway's code, until end is called.
+// Go hands work from one part to the next by waking a second thread, which soon
+// sleeps again: a gateway that sleeps between any two packets pays more for that
+// than for its work. What waits in the system (the disk, the network) gives its
+// place away, and what computes for long is interrupted every 10 ms. A read of a
+// mapped page that is not in memory would not give its place away: a segment is
+// read as a file before it is mapped. The environment variable GOMAXPROCS overrules
+// it.
+func oneThread() (end func()) {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return func() {}
+	}
+	runtime.GOMAXPROCS(1)
+	return runtime.SetDefaultGOMAXPROCS
 }
 
 // saveMemory makes the collector keep the heap small: a gateway has little
