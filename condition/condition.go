@@ -37,7 +37,8 @@ type Kind struct {
 	Sentence, Action string
 }
 
-// Condition is something that is wrong at present.
+// Condition is something that is wrong at present. Code and subject name it: no two
+// that a gateway has at a time share both.
 type Condition struct {
 	Code     string    `json:"code"`
 	Severity Severity  `json:"severity"`

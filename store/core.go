@@ -242,19 +242,18 @@ const noticeDelay = time.Second
 // subject is what the conditions of a queue are of.
 const subject = "queue"
 
-// raise reports a condition; it is logged when it begins with an error.
+// raise reports a condition, which the gateway logs. err is why, in the words of
+// the system.
 func (c *core) raise(k *condition.Kind, err error, args ...any) {
 	if now, began := c.conditions.Raise(k, subject, args...); began && err != nil {
-		c.log.Error(now.Text, "err", err)
+		c.log.Debug(now.Text, "err", err)
 	}
 }
 
-// recover ends conditions; that is logged, too.
+// recover ends conditions.
 func (c *core) recover(kinds ...*condition.Kind) {
 	for _, k := range kinds {
-		if was, ended := c.conditions.Clear(k, subject); ended {
-			c.log.Info("the queue has recovered", "from", was.Text, "after", time.Since(was.Since).Round(time.Millisecond))
-		}
+		c.conditions.Clear(k, subject)
 	}
 }
 

@@ -37,7 +37,7 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) error 
 	logging := gateway.NewLogging(stderr, started.Config.Log)
 	log := logging.Logger
 	if started.FellBack != "" {
-		log.Error("the last good configuration is used instead of the file", "file", file, "why", started.FellBack)
+		log.Debug("the last good configuration is used instead of the file", "file", file, "why", started.FellBack)
 	}
 	for _, w := range started.Warnings {
 		log.Warn("configuration", "warning", w.String())

@@ -352,7 +352,7 @@ func (c *Changer) judge() {
 	if err := c.takeBack(p); err != nil {
 		c.showProblem(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: "+
 			"restart the gateway", refused, why, err))
-		c.o.Log.Error("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
+		c.o.Log.Debug("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
 		return
 	}
 	c.snapshot, c.good = p.snapshot, true
@@ -361,7 +361,7 @@ func (c *Changer) judge() {
 		now.status.Hash, now.status.Origin, now.status.Applied = p.hash, p.origin, time.Now()
 	})
 	c.showProblem(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
-	c.o.Log.Error("configuration taken back", "hash", refused, "why", why)
+	c.o.Log.Debug("configuration taken back", "hash", refused, "why", why)
 }
 
 // takeBack applies what ran before a trial.

@@ -19,9 +19,8 @@ type denied struct {
 // maxDenied bounds what is remembered; one condition is as good as a thousand.
 const maxDenied = 20
 
-// outcome notes the PUBACK's reason of a message to topic. It reports whether
-// the topic is newly denied.
-func (d *denied) outcome(topic string, code byte) (fresh bool) {
+// outcome notes the PUBACK's reason of a message to topic.
+func (d *denied) outcome(topic string, code byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, known := d.topics[topic]
@@ -33,9 +32,7 @@ func (d *denied) outcome(topic string, code byte) (fresh bool) {
 			d.topics = make(map[string]time.Time)
 		}
 		d.topics[topic] = time.Now()
-		return true
 	}
-	return false
 }
 
 func (d *denied) conditions() []condition.Condition {
@@ -43,7 +40,7 @@ func (d *denied) conditions() []condition.Condition {
 	defer d.mu.Unlock()
 	var all []condition.Condition
 	for _, topic := range slices.Sorted(maps.Keys(d.topics)) {
-		all = append(all, condition.TopicDenied.At("uplink", d.topics[topic], topic))
+		all = append(all, condition.TopicDenied.At("topic "+topic, d.topics[topic], topic))
 	}
 	return all
 }

@@ -368,9 +368,7 @@ func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session) b
 
 // noteAnswer notes the PUBACK's reason of a message.
 func (s *Sink) noteAnswer(topic string, code byte) {
-	if s.denied.outcome(topic, code) {
-		s.log.Error("the cloud does not let us publish, the messages wait", "topic", topic, "code", "0x87")
-	}
+	s.denied.outcome(topic, code)
 }
 
 // noteCertificate notes the certificate that was used.
@@ -398,33 +396,27 @@ func (s *Sink) noteConnection(cfg *Config, session *uplink.Session, status *stat
 	if chain := session.TLS.PeerCertificates; len(chain) > 0 {
 		s.link.Server = certificateStatus(chain[0])
 	}
+	why := s.fault.Text // a connection that is back at once began no condition
 	s.fault, s.now, s.status = uplink.Explanation{}, session, status
 	s.mu.Unlock()
 	s.log.Info("connected to the cloud", "endpoint", cfg.Endpoint, "connection", status.number,
-		"tls", tlsStatus(&session.TLS), "window", session.Limits().Window, "receive_maximum", session.ReceiveMaximum())
+		"tls", tlsStatus(&session.TLS), "window", session.Limits().Window, "receive_maximum", session.ReceiveMaximum(),
+		"was_down", why)
 }
 
-// noteFailure notes that there is no connection, and logs it if the reason is new.
+// noteFailure notes that there is no connection.
 func (s *Sink) noteFailure(err error) {
 	e := uplink.Explain(err)
 	now := time.Now()
 	s.mu.Lock()
-	was, repeated := s.link.Connected, s.fault.Text == e.Text
-	if was || s.fault.Text == "" {
+	if s.link.Connected || s.fault.Text == "" {
 		s.link.Since = now
 	}
 	s.link.Connected, s.link.Detail = false, e.Text
 	s.link.TLS, s.link.Server = "", nil
 	s.fault = e
 	s.mu.Unlock()
-	switch {
-	case was:
-		s.log.Warn("connection to the cloud lost", "why", e.Text, "err", err)
-	case repeated:
-		s.log.Debug("still no connection to the cloud", "err", err)
-	default:
-		s.log.Warn("no connection to the cloud", "why", e.Text, "err", err)
-	}
+	s.log.Debug("no connection to the cloud", "why", e.Text, "err", err)
 }
 
 // SwitchCommands turns all commands of the cloud off or on, over restarts; see

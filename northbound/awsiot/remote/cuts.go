@@ -28,20 +28,17 @@ func (c *cuts) allow(now time.Time) bool {
 	return !now.Before(c.until)
 }
 
-// note takes in whether a connection was cut while subscribing, and reports
-// whether the filters are left out from now on.
-func (c *cuts) note(cut bool, now time.Time) bool {
+// note takes in whether a connection was cut while subscribing.
+func (c *cuts) note(cut bool, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !cut {
 		c.inRow = 0
-		return false
+		return
 	}
-	if c.inRow++; c.inRow < cutsAllowed {
-		return false
+	if c.inRow++; c.inRow == cutsAllowed {
+		c.inRow, c.until = 0, now.Add(leaveOutFor)
 	}
-	c.inRow, c.until = 0, now.Add(leaveOutFor)
-	return true
 }
 
 // condition tells that executions are left out; false is that they are not.

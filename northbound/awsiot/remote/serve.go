@@ -42,10 +42,7 @@ func (c *Commander) Serve(ctx context.Context, conn *Connection) {
 		all.Go(func() {
 			c.subscribe(ctx, "executions", func() error {
 				err := c.takeExecutions(ctx, conn)
-				if c.cuts.note(err != nil && conn.Context().Err() != nil, time.Now()) {
-					c.o.Log.Error("connections end while we subscribe to the executions of AWS IoT Commands, leaving them out",
-						"for", leaveOutFor)
-				}
+				c.cuts.note(err != nil && conn.Context().Err() != nil, time.Now())
 				return err
 			})
 		})

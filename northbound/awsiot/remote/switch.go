@@ -67,7 +67,7 @@ func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
 		}
 	}
 	if c.saved.Off {
-		log.Warn("commands are switched off on the machine", "since", time.UnixMilli(c.saved.Since))
+		log.Debug("commands are switched off on the machine", "since", time.UnixMilli(c.saved.Since))
 	}
 }
 

@@ -36,9 +36,8 @@ func (e *Broker) listen(ctx context.Context, p *port) {
 		if ctx.Err() != nil {
 			return
 		}
-		if p.fail(fmt.Errorf("listen on %s: %w", p.address, err)) {
-			e.log.Error("no sensor can connect", "address", p.address, "err", err)
-		}
+		p.fail(fmt.Errorf("listen on %s: %w", p.address, err))
+		e.log.Debug("no sensor can connect", "address", p.address, "err", err)
 		pause.Sleep(ctx, retry.Jittered())
 	}
 }
@@ -118,16 +117,14 @@ func (p *port) set(l net.Listener) {
 	}
 }
 
-// fail remembers why nobody can connect, and reports whether that is news.
-func (p *port) fail(err error) bool {
+// fail remembers why nobody can connect.
+func (p *port) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	news := p.fault == nil || p.fault.Error() != err.Error()
 	if p.fault == nil {
 		p.since = time.Now()
 	}
 	p.fault = err
-	return news
 }
 
 func (p *port) addr() net.Addr {
@@ -156,7 +153,11 @@ func (e *Broker) Health() []condition.Condition {
 	for _, p := range e.ports {
 		p.mu.Lock()
 		if p.fault != nil {
-			all = append(all, condition.SensorsShutOut.At("mqtt "+e.name, p.since, p.fault))
+			subject := "mqtt " + e.name
+			if p.tls != nil {
+				subject += " tls"
+			}
+			all = append(all, condition.SensorsShutOut.At(subject, p.since, p.fault))
 		}
 		p.mu.Unlock()
 	}

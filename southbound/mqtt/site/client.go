@@ -339,15 +339,12 @@ func (s *Client) setConnected(resumed bool) {
 
 func (s *Client) setFault(err error) {
 	s.mu.Lock()
-	news := s.fault == nil || s.fault.Error() != err.Error()
 	if s.fault == nil {
 		s.since = time.Now()
 	}
 	s.fault = err
 	s.mu.Unlock()
-	if news {
-		s.log.Warn("no connection to site broker", "err", err)
-	}
+	s.log.Debug("no connection to site broker", "err", err)
 }
 
 // Counts are what the metrics tell.

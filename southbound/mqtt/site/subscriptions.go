@@ -132,7 +132,7 @@ func (s *Client) noteDenied(subs []Subscription, reasons []byte) {
 		s.mu.Lock()
 		s.denied = append(s.denied, subs[i].Filter)
 		s.mu.Unlock()
-		s.log.Error("the site broker refuses a subscription", "topic", subs[i].Filter,
+		s.log.Debug("the site broker refuses a subscription", "topic", subs[i].Filter,
 			"code", fmt.Sprintf("0x%02x", reason))
 	}
 }
