@@ -30,7 +30,7 @@ type Forwarder struct {
 	log    *slog.Logger
 
 	mu      sync.Mutex
-	session *session // guarded by mu; nil while there is no connection
+	current *connection // guarded by mu; nil while there is no connection
 
 	sent    atomic.Uint64 // messages acknowledged
 	bytes   atomic.Uint64 // their payloads and topics
@@ -55,20 +55,20 @@ func (f *Forwarder) Apply(config ForwardConfig) { f.config.Store(&config) }
 // message is known. It is what [Sink.Run] calls for each connection.
 func (f *Forwarder) Serve(ctx context.Context, link Link) {
 	config := f.config.Load()
-	s := &session{f: f, link: link, gate: newGate(link.Limits(), config.LiveShare), drained: make(chan struct{})}
+	s := &connection{f: f, link: link, gate: newGate(link.Limits(), config.LiveShare), drained: make(chan struct{})}
 	s.drain, s.startDrain = context.WithCancel(context.Background())
 	defer s.startDrain()
 	f.queue.Online()
 	f.mu.Lock()
-	f.session = s
+	f.current = s
 	f.mu.Unlock()
 
 	var lanes sync.WaitGroup
 	if config.OldestFirst {
-		lanes.Go(func() { newLane(s, Fresh, true).run(ctx) })
+		lanes.Go(func() { newPacker(s, Fresh, true).run(ctx) })
 	} else {
-		lanes.Go(func() { newLane(s, Fresh, false).run(ctx) })
-		lanes.Go(func() { newLane(s, Backlog, false).run(ctx) })
+		lanes.Go(func() { newPacker(s, Fresh, false).run(ctx) })
+		lanes.Go(func() { newPacker(s, Backlog, false).run(ctx) })
 	}
 	watched, stopWatch := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
@@ -79,7 +79,7 @@ func (f *Forwarder) Serve(ctx context.Context, link Link) {
 	watch.Wait()
 
 	f.mu.Lock()
-	f.session = nil
+	f.current = nil
 	f.mu.Unlock()
 	f.queue.Offline()
 }
@@ -89,7 +89,7 @@ func (f *Forwarder) Serve(ctx context.Context, link Link) {
 // ends. It is called once, before the connection is given up at a stop.
 func (f *Forwarder) Drain(ctx context.Context) {
 	f.mu.Lock()
-	s := f.session
+	s := f.current
 	f.mu.Unlock()
 	if s == nil {
 		return
@@ -101,8 +101,8 @@ func (f *Forwarder) Drain(ctx context.Context) {
 	}
 }
 
-// session is one connection as the lanes see it.
-type session struct {
+// connection is one connection as the lanes see it.
+type connection struct {
 	f           *Forwarder
 	link        Link
 	gate        *gate
@@ -116,7 +116,7 @@ type session struct {
 
 // publish sends one message of lane with entries, in the place in the window
 // that the caller has taken. t is nil unless it is a trial.
-func (s *session) publish(lane Lane, m Message, entries []Entry, t *trial) {
+func (s *connection) publish(lane Lane, m Message, entries []Entry, t *trial) {
 	size := len(m.Topic) + len(m.Payload) + len(m.ContentType)
 	s.gate.charge(lane, size)
 	positions := make([]Position, len(entries))
@@ -147,7 +147,7 @@ func (s *session) publish(lane Lane, m Message, entries []Entry, t *trial) {
 
 // settle tells the queue what became of a message. The batches of a trial that
 // was not taken stay with their lane.
-func (s *session) settle(err error, topic string, positions []Position, t *trial) {
+func (s *connection) settle(err error, topic string, positions []Position, t *trial) {
 	if t != nil {
 		defer func() { t.outcome(err == nil || IsPermanent(err)) }()
 	}
@@ -197,8 +197,8 @@ func (f *Forwarder) Observe(yield func(Metric)) {
 	counter("fieldbridge_delivery_delay_seconds_count", "Fresh batches acknowledged.", float64(f.delayed.Load()))
 	inFlight := 0
 	f.mu.Lock()
-	if f.session != nil {
-		inFlight = f.session.gate.count()
+	if f.current != nil {
+		inFlight = f.current.gate.count()
 	}
 	f.mu.Unlock()
 	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.",

@@ -47,7 +47,7 @@ func (a *anchors) before(p Position) bool {
 // parks reports whether e is not to be held now: its topic is refused and enough
 // of it that comes before e is held, or a trial is under way, or batches before it
 // are skipped already.
-func (l *lane) parks(topic string, e *Entry) bool {
+func (l *packer) parks(topic string, e *Entry) bool {
 	if l.trials[topic] != nil {
 		return true
 	}
@@ -60,7 +60,7 @@ func (l *lane) parks(topic string, e *Entry) bool {
 }
 
 // park has the queue skip e.
-func (l *lane) park(topic string, e *Entry) {
+func (l *packer) park(topic string, e *Entry) {
 	a := l.parked[topic]
 	if a == nil {
 		a = new(anchors)
@@ -80,7 +80,7 @@ func (l *lane) park(topic string, e *Entry) {
 }
 
 // trim parks the newest of a refused topic while what comes before is enough.
-func (l *lane) trim(topic string, g *Group) {
+func (l *packer) trim(topic string, g *Group) {
 	for g.Len() > 1 && g.size-g.sizeOfNewest() >= l.most() && l.s.pauses.refuses(topic) {
 		e, size := g.dropNewest()
 		l.held--
@@ -90,17 +90,17 @@ func (l *lane) trim(topic string, g *Group) {
 }
 
 // enough reports whether a topic is refused and no more of it is to be held.
-func (l *lane) enough(topic string) bool {
+func (l *packer) enough(topic string) bool {
 	g := l.groups[topic]
 	return g != nil && l.s.pauses.refuses(topic) && g.size >= l.most()
 }
 
 // most is how many bytes of a refused topic are held: a message, or less if very
 // many are refused.
-func (l *lane) most() int { return min(l.room, lookaheadBytes/4/l.s.pauses.count()) }
+func (l *packer) most() int { return min(l.room, lookaheadBytes/4/l.s.pauses.count()) }
 
 // giveBack releases what is held of a topic.
-func (l *lane) giveBack(topic string) {
+func (l *packer) giveBack(topic string) {
 	g := l.groups[topic]
 	l.held -= g.Len()
 	l.size -= g.size
@@ -114,7 +114,7 @@ func (l *lane) giveBack(topic string) {
 
 // unpark has the queue hand out again what it skipped of topics that are refused
 // no more, or of which nothing is held.
-func (l *lane) unpark() {
+func (l *packer) unpark() {
 	for topic := range l.parked {
 		if l.groups[topic] == nil || !l.s.pauses.refuses(topic) {
 			l.unparkTopic(topic)
@@ -122,7 +122,7 @@ func (l *lane) unpark() {
 	}
 }
 
-func (l *lane) unparkTopic(topic string) {
+func (l *packer) unparkTopic(topic string) {
 	for _, p := range l.parked[topic] {
 		if p != 0 {
 			l.s.f.queue.Release(p)
@@ -132,7 +132,7 @@ func (l *lane) unparkTopic(topic string) {
 }
 
 // settleTrials deals with the trials whose outcome is known.
-func (l *lane) settleTrials() {
+func (l *packer) settleTrials() {
 	for topic, t := range l.trials {
 		if !t.over.Load() {
 			continue
@@ -147,6 +147,6 @@ func (l *lane) settleTrials() {
 }
 
 // blocked reports whether a topic's batches cannot be sent now.
-func (l *lane) blocked(topic string) bool {
+func (l *packer) blocked(topic string) bool {
 	return l.trials[topic] != nil || !l.s.pauses.until(topic).IsZero()
 }

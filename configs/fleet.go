@@ -27,7 +27,7 @@ type Fleet struct {
 var fleetKeys = keys.Of(reflect.TypeFor[fleetFile]())
 
 // newFleet checks the frame of a fleet file, of which r read the tree.
-func newFleet(root *tree.Node, r *reader) (*Fleet, error) {
+func newFleet(root *tree.Node, r *inclusion) (*Fleet, error) {
 	if root == nil {
 		return nil, tree.ErrorOf(r.problems...)
 	}

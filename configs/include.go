@@ -9,20 +9,20 @@ import (
 	"fieldbridge/configs/tree"
 )
 
-// reader reads a file and what it includes.
-type reader struct {
+// inclusion reads a file and what it includes.
+type inclusion struct {
 	files    []string // in the order in which they were read
 	open     []string // the chain of files that include one another
 	problems []tree.Problem
 }
 
 // open reads a file of which it is not known yet what it describes.
-func open(file string) (*reader, *tree.Node, error) {
+func open(file string) (*inclusion, *tree.Node, error) {
 	content, p := readFile(file, tree.Position{File: file})
 	if p != nil {
 		return nil, nil, tree.ErrorOf(*p)
 	}
-	r := &reader{}
+	r := &inclusion{}
 	return r, r.read(file, content), nil
 }
 
@@ -31,7 +31,7 @@ var namedSections = map[string]string{"profiles": "profile", "groups": "group", 
 
 // read returns the tree of a file, its includes before what it says itself and
 // its ranges written out; nil if there is none.
-func (r *reader) read(file string, content []byte) *tree.Node {
+func (r *inclusion) read(file string, content []byte) *tree.Node {
 	r.files = append(r.files, file)
 	root, problems := tree.Parse(file, content)
 	r.problems = append(r.problems, problems...)
@@ -60,7 +60,7 @@ func (r *reader) read(file string, content []byte) *tree.Node {
 }
 
 // names returns the text nodes of include.
-func (r *reader) names(n *tree.Node) []*tree.Node {
+func (r *inclusion) names(n *tree.Node) []*tree.Node {
 	names := n.Items
 	if n.Kind == tree.Scalar {
 		names = []*tree.Node{n}
@@ -81,7 +81,7 @@ func (r *reader) names(n *tree.Node) []*tree.Node {
 
 // include reads a file, or all YAML files of a folder in the order of their
 // names.
-func (r *reader) include(name *tree.Node) *tree.Node {
+func (r *inclusion) include(name *tree.Node) *tree.Node {
 	path := resolve(name.Pos.File, name.Text)
 	files := []string{path}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -120,7 +120,7 @@ func (r *reader) include(name *tree.Node) *tree.Node {
 }
 
 // join lays one file upon others. Profiles, groups and gateways are told once.
-func (r *reader) join(base, over *tree.Node) *tree.Node {
+func (r *inclusion) join(base, over *tree.Node) *tree.Node {
 	if base == nil {
 		return over
 	}

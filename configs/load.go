@@ -107,7 +107,7 @@ func QueueDir(file, gateway string) string {
 // Parse is [Load] for content that is at hand. file is what positions name and
 // what paths are relative to.
 func Parse(file string, content []byte) (*Loaded, error) {
-	r := &reader{}
+	r := &inclusion{}
 	root := r.read(file, content)
 	if fleet.Is(root) {
 		f, err := newFleet(root, r)
@@ -124,7 +124,7 @@ func Parse(file string, content []byte) (*Loaded, error) {
 }
 
 // load makes the configuration of a gateway's own file.
-func (r *reader) load(root *tree.Node) (*Loaded, error) {
+func (r *inclusion) load(root *tree.Node) (*Loaded, error) {
 	if root == nil {
 		return nil, tree.ErrorOf(r.problems...)
 	}

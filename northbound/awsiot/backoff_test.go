@@ -126,11 +126,13 @@ func TestUncleanStartWaits(t *testing.T) {
 		stop func(r *rig) // the first process's end
 		want bool         // the second one waits
 	}{
-		{"killed", func(r *rig) { r.cloud.Offline(); _ = r.state.Put(memoryKey, []byte(`{"connection":1,"clean":false}`)) },
-			true},
+		{"killed", func(r *rig) {
+			r.cloud.Offline()
+			_ = r.state.Put(lastLinkKey, []byte(`{"connection":1,"clean":false}`))
+		}, true},
 		{"stopped", func(r *rig) { time.Sleep(time.Minute) }, false},
 		{"stopped at once", func(r *rig) {}, true},
-		{"unreadable", func(r *rig) { _ = r.state.Put(memoryKey, []byte(`?`)) }, true},
+		{"unreadable", func(r *rig) { _ = r.state.Put(lastLinkKey, []byte(`?`)) }, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state := &memoryState{}
@@ -140,9 +142,9 @@ func TestUncleanStartWaits(t *testing.T) {
 				<-r.links
 				tt.stop(r)
 				if tt.name == "killed" || tt.name == "unreadable" {
-					saved, _ := state.Get(memoryKey)
+					saved, _ := state.Get(lastLinkKey)
 					r.stop()
-					_ = state.Put(memoryKey, saved)
+					_ = state.Put(lastLinkKey, saved)
 				}
 			})
 			bubble(t, func(_ *Config, o *Options) { o.State = state }, func(r *rig) {

@@ -56,7 +56,7 @@ type Sink struct {
 	log     *slog.Logger
 	network uplink.Network // the machine's, but in tests
 	format  *currentFormat
-	memory  *memory
+	last    *lastLink
 
 	commander *remote.Commander
 	applied   chan struct{} // one value: the session's configuration has changed
@@ -96,7 +96,7 @@ func New(cfg Config, o Options) (*Sink, error) {
 	}
 	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg,
 		hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
-		memory: newMemory(o.State, o.Log)}
+		last: newLastLink(o.State, o.Log)}
 	s.commander = remote.New(remote.Options{Gateway: o.Gateway, Run: o.Run, Log: o.Log, State: o.State, Writer: o.Writer,
 		Reader: o.Reader, Pacer: o.Pacer, Synced: s.synced, Emit: o.Emit, Report: s.report, Rebirth: s.rebirth})
 	s.format.set(f)
@@ -177,7 +177,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 	defer side.Wait()
 	side.Go(func() { s.commander.Run(ctx) })
 	var back uplink.Schedule
-	if !s.memory.clean() {
+	if !s.last.clean() {
 		// The process before us may have connected just now.
 		back.Sent()
 	}
@@ -192,7 +192,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		status := newStatus(s, &cfg)
 		a := &uplink.Attempt{Config: &cfg.Config, Client: s.clientID(&cfg), Network: s.network, Away: away && !alone,
 			Reached: func() uplink.Will {
-				status.number = s.memory.connecting()
+				status.number = s.last.connecting()
 				return status.will()
 			},
 			Sent: back.Sent}
@@ -225,7 +225,7 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		}
 	}
 	if back.Soonest() == 0 {
-		s.memory.stopped()
+		s.last.stopped()
 	}
 	return nil
 }

@@ -108,7 +108,7 @@ func (s *status) online() (presence, []string) {
 	o := &s.sink.options
 	p := presence{Header: s.header("online"), Connection: s.number, Version: o.Version, Config: s.sink.ConfigHash(),
 		Labels: s.sink.currentLabels()}
-	if m := s.sink.memory; m != nil && !s.sink.born.Load() {
+	if m := s.sink.last; m != nil && !s.sink.born.Load() {
 		p.LastStop = m.lastStop()
 	}
 	var ids []string

@@ -47,7 +47,7 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 	if len(raw) != h.raw {
 		return nil, nil, errPayload
 	}
-	r := NewReader(raw)
+	r := NewParser(raw)
 	r.narrow = h.version == 1
 	entries, mono := r.block(h)
 	if !r.Done() {
@@ -56,29 +56,29 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 	return entries, mono, nil
 }
 
-// Reader takes a payload apart, or other bytes that are written in the same way.
+// Parser takes a payload apart, or other bytes that are written in the same way.
 // After the first mistake all it returns is zero, so that who reads need look only
-// once, at the end: see [Reader.Done].
-type Reader struct {
+// once, at the end: see [Parser.Done].
+type Parser struct {
 	b      []byte
 	bad    bool
 	narrow bool // a reason is one byte, as in version 1
 }
 
-// NewReader returns a reader of b.
-func NewReader(b []byte) *Reader { return &Reader{b: b} }
+// NewParser returns a parser of b.
+func NewParser(b []byte) *Parser { return &Parser{b: b} }
 
 // Done reports whether all was taken apart without a mistake.
-func (r *Reader) Done() bool { return !r.bad && len(r.b) == 0 }
+func (r *Parser) Done() bool { return !r.bad && len(r.b) == 0 }
 
 // Fail notes a mistake that the caller has found.
-func (r *Reader) Fail() {
+func (r *Parser) Fail() {
 	r.bad = true
 	r.b = nil
 }
 
 // Uint reads a uvarint.
-func (r *Reader) Uint() uint64 {
+func (r *Parser) Uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
 		r.Fail()
@@ -89,7 +89,7 @@ func (r *Reader) Uint() uint64 {
 }
 
 // Int reads a varint.
-func (r *Reader) Int() int64 {
+func (r *Parser) Int() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
 		r.Fail()
@@ -100,7 +100,7 @@ func (r *Reader) Int() int64 {
 }
 
 // bytes reads n bytes, which are a part of what is read.
-func (r *Reader) bytes(n uint64) []byte {
+func (r *Parser) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.Fail()
 		return nil
@@ -111,7 +111,7 @@ func (r *Reader) bytes(n uint64) []byte {
 }
 
 // byte reads one byte.
-func (r *Reader) byte() byte {
+func (r *Parser) byte() byte {
 	if b := r.bytes(1); b != nil {
 		return b[0]
 	}
@@ -119,7 +119,7 @@ func (r *Reader) byte() byte {
 }
 
 // Length reads the length of a list whose elements have at least one byte each.
-func (r *Reader) Length() int {
+func (r *Parser) Length() int {
 	n := r.Uint()
 	if n > uint64(len(r.b)) {
 		r.Fail()
@@ -129,7 +129,7 @@ func (r *Reader) Length() int {
 }
 
 // index reads a number below n.
-func (r *Reader) index(n int) int {
+func (r *Parser) index(n int) int {
 	v := r.Uint()
 	if v >= uint64(n) {
 		r.Fail()
@@ -139,7 +139,7 @@ func (r *Reader) index(n int) int {
 }
 
 // block reads a payload. Every number is looked at before memory is taken for it.
-func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
+func (r *Parser) block(h *Header) ([]bridge.Entry, []int64) {
 	names := make([]string, r.Length())
 	for i := range names {
 		names[i] = string(r.bytes(r.Uint()))
@@ -213,7 +213,7 @@ func (r *Reader) block(h *Header) ([]bridge.Entry, []int64) {
 }
 
 // set reads the names of the points of a set.
-func (r *Reader) set(names []string) []string {
+func (r *Parser) set(names []string) []string {
 	set := make([]string, r.Length())
 	previous := int64(-1)
 	for j := range set {
@@ -229,7 +229,7 @@ func (r *Reader) set(names []string) []string {
 
 // batches reads the table of batches into entries and returns when in the run
 // they were appended.
-func (r *Reader) batches(h *Header, entries []bridge.Entry) []int64 {
+func (r *Parser) batches(h *Header, entries []bridge.Entry) []int64 {
 	expected := h.First
 	for i := range entries {
 		p := expected + bridge.Position(r.Uint())
@@ -263,7 +263,7 @@ func (r *Reader) batches(h *Header, entries []bridge.Entry) []int64 {
 }
 
 // column reads the values of one point into the batches that have it.
-func (r *Reader) column(entries []bridge.Entry, batches []int, point int, name string) {
+func (r *Parser) column(entries []bridge.Entry, batches []int, point int, name string) {
 	var of [len(columnKinds)][]int // the batches with a value of each kind, in order
 	next := 0
 	for range r.Length() {
@@ -293,7 +293,7 @@ func (r *Reader) column(entries []bridge.Entry, batches []int, point int, name s
 }
 
 // kind reads n values of kind k.
-func (r *Reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
+func (r *Parser) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	switch k {
 	case bridge.KindBad:
 		for i := 0; i < n && !r.bad; i++ {
@@ -324,7 +324,7 @@ func (r *Reader) kind(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 }
 
 // reason reads why a reading is bad.
-func (r *Reader) reason() bridge.Reason {
+func (r *Parser) reason() bridge.Reason {
 	if r.narrow {
 		return bridge.Reason(r.byte())
 	}
@@ -337,7 +337,7 @@ func (r *Reader) reason() bridge.Reason {
 
 // floats reads n values of kind k as decimals or as differences of bits, whichever
 // the encoder found shorter.
-func (r *Reader) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
+func (r *Parser) floats(k bridge.Kind, n int, put func(i int, v bridge.Value)) {
 	how := r.byte()
 	if how > floatDecimal+maxDecimals {
 		r.Fail()

@@ -99,7 +99,7 @@ func (h *Header) appendTail(b []byte) []byte {
 
 // parseTail reads what is optional. What a later program wrote there is no error.
 func (h *Header) parseTail(b []byte) error {
-	in := NewReader(b)
+	in := NewParser(b)
 	for len(in.b) > 0 {
 		what := in.byte()
 		content := in.bytes(in.Uint())
@@ -109,7 +109,7 @@ func (h *Header) parseTail(b []byte) error {
 		case tailCause:
 			h.Cause = string(content)
 		case tailOrigin:
-			p := NewReader(content)
+			p := NewParser(content)
 			if h.Origin = bridge.Position(p.Uint()); !p.Done() {
 				in.Fail()
 			}

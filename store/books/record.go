@@ -93,7 +93,7 @@ func ParseRecord(head, rest []byte) (r Record, err error) {
 }
 
 func parseRest(data []byte) (r Record, err error) {
-	in := block.NewReader(data)
+	in := block.NewParser(data)
 	r.Number = in.Uint()
 	r.Next = bridge.Position(in.Uint())
 	r.Uptime = int64(in.Uint())

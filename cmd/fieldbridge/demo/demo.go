@@ -21,7 +21,7 @@ import (
 // gateway, and the stand-in for AWS IoT.
 type demo struct {
 	dir     string
-	field   *field
+	field   *plant
 	cloud   *awsiottest.Cloud
 	arrived *arrivals
 	gateway *gateway.Gateway
@@ -82,7 +82,7 @@ func newDemo(o Options) (*demo, error) {
 	if _, err := d.cloud.Device(gatewayName); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
-	if d.field, err = newField(); err != nil {
+	if d.field, err = newPlant(); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
 	if err := d.openGateway(o.Version); err != nil {

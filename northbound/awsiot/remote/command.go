@@ -30,8 +30,8 @@ type command struct {
 	Point   string          `json:"point"`  // of write
 	Value   json.RawMessage `json:"value"`  // of write
 	Points  []string        `json:"points"` // of read; none means all
-	Every   span            `json:"every"`  // of interval; 0 is the usual again
-	For     span            `json:"for"`    // of interval
+	Every   length          `json:"every"`  // of interval; 0 is the usual again
+	For     length          `json:"for"`    // of interval
 }
 
 // action is what a command does.
@@ -49,11 +49,11 @@ const (
 // The others do no harm if they come late.
 func (a action) acts() bool { return a == actionWrite || a == actionInterval }
 
-// span is a length of time in JSON: "200ms", "10m", or 0.
-type span time.Duration
+// length is a length of time in JSON: "200ms", "10m", or 0.
+type length time.Duration
 
 // UnmarshalJSON reads what [setting.Duration] reads, and 0.
-func (s *span) UnmarshalJSON(text []byte) error {
+func (s *length) UnmarshalJSON(text []byte) error {
 	var word string
 	if string(text) == "0" {
 		word = "0"

@@ -19,10 +19,10 @@ const (
 	spacing = 5 * time.Millisecond
 )
 
-// lane forwards the batches of one lane of the queue, or of both in the order
+// packer forwards the batches of one lane of the queue, or of both in the order
 // of the queue. It runs on one goroutine, which owns all of it.
-type lane struct {
-	s    *session
+type packer struct {
+	s    *connection
 	lane Lane // whose share of the rate it uses
 	both bool // oldest-first: the backlog, and when there is none what is fresh
 	room int  // bytes of batches in one message
@@ -41,20 +41,20 @@ type lane struct {
 	calm context.Context // ends when a drain begins, too
 }
 
-func newLane(s *session, which Lane, both bool) *lane {
-	return &lane{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group),
+func newPacker(s *connection, which Lane, both bool) *packer {
+	return &packer{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group),
 		parked: make(map[string]*anchors), trials: make(map[string]*trial)}
 }
 
 // linger is how long a batch waits for company: a backlog has enough.
-func (l *lane) linger() time.Duration {
+func (l *packer) linger() time.Duration {
 	if l.lane != Fresh {
 		return 0
 	}
 	return l.s.f.config.Load().Linger
 }
 
-func (l *lane) run(ctx context.Context) {
+func (l *packer) run(ctx context.Context) {
 	defer l.release()
 	if l.lane == Fresh {
 		defer close(l.s.drained)
@@ -92,7 +92,7 @@ func (l *lane) run(ctx context.Context) {
 
 // claim waits until a message is ready to go, more batches have come, or ctx
 // ends.
-func (l *lane) claim(ctx context.Context) {
+func (l *packer) claim(ctx context.Context) {
 	l.full = l.full && l.anyFull() // a topic may have been paused
 	l.poll(ctx)
 	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
@@ -119,10 +119,10 @@ func (l *lane) claim(ctx context.Context) {
 
 // stuck reports whether no more may be claimed: with nothing ready, all that is
 // held waits for paused topics.
-func (l *lane) stuck() bool { return l.held >= lookaheadBatches || l.size >= lookaheadBytes }
+func (l *packer) stuck() bool { return l.held >= lookaheadBatches || l.size >= lookaheadBytes }
 
 // poll claims what can be had at once, until there is enough for a message.
-func (l *lane) poll(ctx context.Context) {
+func (l *packer) poll(ctx context.Context) {
 	l.dry = false
 	for n := 0; !l.full && !l.stuck() && n < lookaheadBatches && ctx.Err() == nil; n += claimAtOnce {
 		if l.both && l.next(ended, Backlog) > 0 {
@@ -143,7 +143,7 @@ var ended = func() context.Context {
 }()
 
 // next claims batches of one lane of the queue and returns how many.
-func (l *lane) next(ctx context.Context, from Lane) int {
+func (l *packer) next(ctx context.Context, from Lane) int {
 	want := min(max(1, (l.room-l.largest())/l.average+1), claimAtOnce)
 	entries, err := l.s.f.queue.Next(ctx, from, want)
 	if errors.Is(err, ErrClosed) {
@@ -155,7 +155,7 @@ func (l *lane) next(ctx context.Context, from Lane) int {
 	return len(entries)
 }
 
-func (l *lane) hold(e *Entry) {
+func (l *packer) hold(e *Entry) {
 	topic := l.s.f.format.Topic(&e.Batch)
 	if l.parks(topic, e) {
 		l.park(topic, e)
@@ -175,7 +175,7 @@ func (l *lane) hold(e *Entry) {
 }
 
 // dueOf returns when a batch must go, zero if at once.
-func (l *lane) dueOf(e *Entry) time.Time {
+func (l *packer) dueOf(e *Entry) time.Time {
 	linger := l.linger()
 	switch {
 	case linger <= 0 || e.Backlog:
@@ -188,7 +188,7 @@ func (l *lane) dueOf(e *Entry) time.Time {
 
 // largest returns the size of the pile that is nearest to a message, paused
 // topics left out.
-func (l *lane) largest() int {
+func (l *packer) largest() int {
 	n := 0
 	for topic, g := range l.groups {
 		if g.largest > n && !l.blocked(topic) {
@@ -200,7 +200,7 @@ func (l *lane) largest() int {
 
 // anyFull reports whether some group has enough for a message, paused topics
 // left out.
-func (l *lane) anyFull() bool {
+func (l *packer) anyFull() bool {
 	for topic, g := range l.groups {
 		if g.Full() && !l.blocked(topic) {
 			return true
@@ -211,7 +211,7 @@ func (l *lane) anyFull() bool {
 
 // ready returns the topic whose message goes next: of those with enough
 // batches, or with one that has waited long enough, the one with the oldest.
-func (l *lane) ready() (string, *Group) {
+func (l *packer) ready() (string, *Group) {
 	var topic string
 	var next *Group
 	var oldest Position
@@ -229,7 +229,7 @@ func (l *lane) ready() (string, *Group) {
 }
 
 // due returns when the first group must go.
-func (l *lane) due() (first time.Time, ok bool) {
+func (l *packer) due() (first time.Time, ok bool) {
 	for topic, g := range l.groups {
 		if l.trials[topic] != nil {
 			continue
@@ -247,7 +247,7 @@ func (l *lane) due() (first time.Time, ok bool) {
 
 // send packs one message of a group and publishes it. The caller has taken a
 // place in the window.
-func (l *lane) send(topic string, g *Group) {
+func (l *packer) send(topic string, g *Group) {
 	m, sent, err := g.Pack()
 	if err != nil {
 		l.s.gate.leave()
@@ -274,7 +274,7 @@ func (l *lane) send(topic string, g *Group) {
 }
 
 // laneOf returns whose share of the rate a message uses.
-func (l *lane) laneOf(entries []Entry) Lane {
+func (l *packer) laneOf(entries []Entry) Lane {
 	if l.both {
 		return l.lane
 	}
@@ -285,7 +285,7 @@ func (l *lane) laneOf(entries []Entry) Lane {
 }
 
 // drop forgets the first n batches that were packed of a group.
-func (l *lane) drop(topic string, g *Group, n int) {
+func (l *packer) drop(topic string, g *Group, n int) {
 	l.held -= n
 	l.size -= g.Drop(n)
 	if g.Len() == 0 {
@@ -295,7 +295,7 @@ func (l *lane) drop(topic string, g *Group, n int) {
 }
 
 // release gives back what is claimed and not sent.
-func (l *lane) release() {
+func (l *packer) release() {
 	for topic, t := range l.trials {
 		l.drop(topic, l.groups[topic], t.n) // they are in flight
 	}
@@ -310,10 +310,10 @@ func (l *lane) release() {
 
 // draining reports whether to send everything without lingering. The backlog's
 // lane goes on as ever: a stop does not wait for it.
-func (l *lane) draining() bool { return l.lane == Fresh && l.s.drain.Err() != nil }
+func (l *packer) draining() bool { return l.lane == Fresh && l.s.drain.Err() != nil }
 
 // awaitIdle waits until nothing is in flight.
-func (l *lane) awaitIdle(ctx context.Context) {
+func (l *packer) awaitIdle(ctx context.Context) {
 	for l.s.gate.count() > 0 {
 		select {
 		case <-ctx.Done():

@@ -68,14 +68,14 @@ southbound:
 console: {listen: "127.0.0.1:0"}
 `
 
-// field is the simulated field: a PLC with two units, and MQTT sensors.
-type field struct {
+// plant is the simulated field: a PLC with two units, and MQTT sensors.
+type plant struct {
 	plc     *modbustest.Simulator
 	address string
 }
 
-func newField() (*field, error) {
-	f := &field{plc: modbustest.New()}
+func newPlant() (*plant, error) {
+	f := &plant{plc: modbustest.New()}
 	f.plc.Unit(1)
 	f.plc.Unit(2)
 	f.set(0)
@@ -86,7 +86,7 @@ func newField() (*field, error) {
 
 // run runs the field until ctx ends. broker returns where sensors connect to,
 // "" as long as that is not known.
-func (f *field) run(ctx context.Context, broker func() string) {
+func (f *plant) run(ctx context.Context, broker func() string) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { _ = f.plc.Run(ctx) }) // it ends with ctx
@@ -121,7 +121,7 @@ func (f *field) run(ctx context.Context, broker func() string) {
 }
 
 // set lets the machines run for t.
-func (f *field) set(t time.Duration) {
+func (f *plant) set(t time.Duration) {
 	s := t.Seconds()
 	boiler, press := f.plc.Unit(1), f.plc.Unit(2)
 	boiler.Set(modbustest.Input, 0, modbustest.Float32(float32(71+3*math.Sin(s/9)))...)

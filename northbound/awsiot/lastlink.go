@@ -7,10 +7,10 @@ import (
 	"fieldbridge/bridge"
 )
 
-// memory is what the sink remembers over restarts: the number of the last
+// lastLink is what the sink remembers over restarts: the number of the last
 // connection, so that a late last will is told from a newer birth, and whether
 // the last stop was clean.
-type memory struct {
+type lastLink struct {
 	state bridge.State // nil forgets
 	log   *slog.Logger
 	now   remembered
@@ -23,14 +23,14 @@ type remembered struct {
 	Clean      bool   `json:"clean"` // nothing was sent in the last second before the stop
 }
 
-const memoryKey = "awsiot.session"
+const lastLinkKey = "awsiot.session"
 
-func newMemory(state bridge.State, log *slog.Logger) *memory {
-	m := &memory{state: state, log: log, ok: true}
+func newLastLink(state bridge.State, log *slog.Logger) *lastLink {
+	m := &lastLink{state: state, log: log, ok: true}
 	if state == nil {
 		return m
 	}
-	data, err := state.Get(memoryKey)
+	data, err := state.Get(lastLinkKey)
 	if err == nil && data == nil {
 		m.first = true
 		return m
@@ -46,12 +46,12 @@ func newMemory(state bridge.State, log *slog.Logger) *memory {
 }
 
 // clean reports whether no other process of ours can have connected just now.
-func (m *memory) clean() bool { return m.ok }
+func (m *lastLink) clean() bool { return m.ok }
 
 // lastStop returns how the process before this one ended: clean, unclean, or ""
 // if there was none or nothing is remembered. A stop within a second of a CONNECT
 // counts as unclean.
-func (m *memory) lastStop() string {
+func (m *lastLink) lastStop() string {
 	switch {
 	case m.state == nil || m.first:
 		return ""
@@ -62,7 +62,7 @@ func (m *memory) lastStop() string {
 }
 
 // connecting returns the number of the next connection.
-func (m *memory) connecting() uint64 {
+func (m *lastLink) connecting() uint64 {
 	m.now.Connection++
 	m.now.Clean = false
 	m.put()
@@ -70,20 +70,20 @@ func (m *memory) connecting() uint64 {
 }
 
 // stopped notes a clean stop.
-func (m *memory) stopped() {
+func (m *lastLink) stopped() {
 	if m.now.Connection > 0 {
 		m.now.Clean = true
 		m.put()
 	}
 }
 
-func (m *memory) put() {
+func (m *lastLink) put() {
 	if m.state == nil {
 		return
 	}
 	data, err := json.Marshal(m.now)
 	if err == nil {
-		err = m.state.Put(memoryKey, data)
+		err = m.state.Put(lastLinkKey, data)
 	}
 	if err != nil {
 		m.log.Warn("the connection's number is not saved", "err", err)
