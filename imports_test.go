@@ -38,14 +38,17 @@ var (
 // drawn are the rooms of a wing that a room may import, as docs/architecture.md
 // draws them.
 var drawn = map[string][]string{
-	"store/segment":              {"store/block", "store/disk"},
-	"store/books":                {"store/block"},
-	"store/memory":               {"store/block", "store/books"},
-	"store/folder":               {"store/block", "store/books", "store/disk", "store/segment"},
-	"store/state":                {"store/disk"},
-	"southbound/modbus/point":    {"southbound/modbus/wire"},
-	"southbound/modbus/plan":     {"southbound/modbus/point", "southbound/modbus/wire"},
-	"southbound/modbus/set":      {"southbound/modbus/point", "southbound/modbus/wire"},
+	"store/segment":           {"store/block", "store/disk"},
+	"store/books":             {"store/block"},
+	"store/memory":            {"store/block", "store/books"},
+	"store/folder":            {"store/block", "store/books", "store/disk", "store/segment"},
+	"store/state":             {"store/disk"},
+	"southbound/modbus/point": {"southbound/modbus/wire"},
+	"southbound/modbus/plan":  {"southbound/modbus/point", "southbound/modbus/wire"},
+	"southbound/modbus/set":   {"southbound/modbus/point", "southbound/modbus/wire"},
+	"southbound/modbus/poll": {
+		"southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/wire",
+	},
 	"southbound/mqtt/inlet":      {"southbound/mqtt/topic"},
 	"southbound/mqtt/payload":    {"southbound/mqtt/topic"},
 	"southbound/mqtt/sparkplug":  {"southbound/mqtt/payload"},

@@ -25,7 +25,7 @@ func TestTenDevices(t *testing.T) {
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		late := r.source.running()[0].counts.late.Load()
+		late := r.source.running()[0].Status().Late
 		good := 0
 		for _, b := range r.stop() {
 			good += goodIn(b)

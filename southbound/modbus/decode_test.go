@@ -184,37 +184,3 @@ func TestTextThatStaysCostsNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-// manyPoints returns n points of the usual types, in a row.
-func manyPoints(n int) map[string]Point {
-	points := make(map[string]Point)
-	for i := range n {
-		p := Point{Holding: at(i)}
-		switch i % 4 {
-		case 1:
-			p.Type, p.Scale = "int16", &bridge.Decimal{Coef: 1, Exp: -1}
-		case 2:
-			p.Type = "float32"
-		case 3:
-			p.Bit = at(3)
-		}
-		points["p"+string(rune('a'+i/100))+string(rune('a'+i/10%10))+string(rune('a'+i%10))] = p
-	}
-	return points
-}
-
-func BenchmarkDecodeBlock(b *testing.B) {
-	fields, _ := resolveFields(testDevice("", 1, manyPoints(124)))
-	blk := &block{Block: plan.OfTable(fields, plan.Limits{Words: 125, Bits: 2000, Gap: -1}, plan.Cost{Request: 1e9})[0]}
-	d := &device{}
-	j := newJob(d, 1e9, 1e9, fields)
-	j.plan()
-	data := make([]byte, 2*blk.Count)
-	j.readings = make([]bridge.Reading, 0, j.points)
-	b.ReportAllocs()
-	for b.Loop() {
-		j.readings = j.readings[:0]
-		j.decode(blk, data)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(j.points), "ns/point")
-}

@@ -59,15 +59,15 @@ func planWith(cfg Config, facts func(device string) plan.Learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
-		plans[key] = &BusPlan{Bus: b.name, Link: b.Place.String(), Blocks: []BlockPlan{}}
+		plans[key] = &BusPlan{Bus: b.Name, Link: b.Place.String(), Blocks: []BlockPlan{}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]
-		of, bus := plans[d.bus], resolved.buses[d.bus]
+		of, bus := plans[d.Bus], resolved.buses[d.Bus]
 		known := facts(d.Name)
-		price := known.Price(bus.cost(d.Pause))
-		for _, same := range plan.Runs(d.fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
-			every, laid := same[0].Every, known.Lay(same, d.limits, price)
+		price := known.Price(bus.Cost(d.Pause))
+		for _, same := range plan.Runs(d.Fields, func(a, b *point.Field) bool { return a.Every == b.Every }) {
+			every, laid := same[0].Every, known.Lay(same, d.Limits, price)
 			for i := range laid.Blocks {
 				b := &laid.Blocks[i]
 				takes := price.Takes(b.Table, b.Count)
@@ -110,18 +110,4 @@ func (p *BusPlan) fit() {
 	}
 	const step = 100 * time.Millisecond
 	p.Fits = time.Duration(p.Load*float64(shortest))/step*step + step
-}
-
-// block is a block of a plan, or a part of one, and how it did.
-type block struct {
-	plan.Block
-
-	failed int           // reads in a row that failed
-	reason bridge.Reason // why
-	again  time.Time     // when to try again, after silence
-	told   bool          // it was logged
-	took   time.Duration // a read, of late; 0 is not known
-
-	part  *plan.Part // of an inquiry; nil for a block of the plan
-	whole *block     // that the inquiry is about
 }

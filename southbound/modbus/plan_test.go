@@ -55,13 +55,15 @@ func firstRun(url string) Config {
 
 func TestPlanOfFirstRun(t *testing.T) {
 	got := Plan(firstRun("tcp://127.0.0.1:5020"))
-	takes := func(words int) time.Duration { return tcpRequest + time.Duration(words)*tcpWord }
+	takes := func(words int) time.Duration {
+		return (5 * time.Millisecond) + time.Duration(words)*(10*time.Microsecond)
+	}
 	block := func(table string, first, count int, takes time.Duration, points ...string) BlockPlan {
 		return BlockPlan{Device: "boiler", UnitID: 1, Table: table, Address: first, Count: count, Points: points,
 			Every: time.Second, Takes: takes}
 	}
 	want := []BusPlan{{Bus: "plc", Link: "tcp://127.0.0.1:5020",
-		Load: float64(4*tcpRequest+67*tcpWord) / 1e9,
+		Load: float64(4*(5*time.Millisecond)+67*(10*time.Microsecond)) / 1e9,
 		Blocks: []BlockPlan{
 			block("coil", 3, 1, takes(1), "running"),
 			block("discrete", 7, 1, takes(1), "door_open"),

@@ -83,7 +83,7 @@ func (s *Source) learn(device string, l plan.Learnt) {
 	s.mu.Lock()
 	s.lessons[device] = l
 	kept := s.kept[device]
-	if d := s.devices[device]; d != nil && d.survey.wanted {
+	if d := s.devices[device]; d != nil && d.Spec.InModels() {
 		s.o.Catalogue.Put(info(d.spec, l)) // it may have other copies of points
 	}
 	s.mu.Unlock()

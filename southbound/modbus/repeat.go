@@ -1,8 +1,10 @@
 package modbus
 
 import (
-	"fieldbridge/southbound/modbus/point"
 	"fmt"
+
+	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // Bounds of what is resolved.
@@ -48,5 +50,21 @@ func (f *finder) repeated(r *point.Field, p Point, c point.Copy) {
 			"give the registers from one block to the next, 1 to 125")
 	default:
 		r.Address += (int(c.Block) - 1) * stride
+	}
+}
+
+// models finds the SunSpec models that a point is in.
+func (f *finder) models(r *point.Field, p Point, d Device) {
+	r.Models = d.SunSpec
+	if p.SunSpec != nil {
+		r.Models = p.SunSpec
+	}
+	if len(r.Models) == 0 {
+		r.Models = nil
+	}
+	for _, id := range p.SunSpec {
+		if id < 1 || id >= plan.SunSpecEnd {
+			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
+		}
 	}
 }

@@ -10,24 +10,21 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/wire"
 )
 
 // deviceSpec is a device, resolved.
 type deviceSpec struct {
-	wire.Unit
-	bus    string // key of the bus
-	limits plan.Limits
-	fields []*point.Field // by interval, table and address
-	config Device         // what it was made of, but for the points: those are in fields
+	poll.DeviceSpec
+	config Device // what it was made of, but for the points: those are in Fields
 }
 
 // same reports whether s and t make the same device.
 func (s deviceSpec) same(t deviceSpec) bool {
-	return s.bus == t.bus && reflect.DeepEqual(s.config, t.config) &&
-		slices.EqualFunc(s.fields, t.fields, (*point.Field).Equal)
+	return s.Bus == t.Bus && reflect.DeepEqual(s.config, t.config) &&
+		slices.EqualFunc(s.Fields, t.Fields, (*point.Field).Equal)
 }
 
 // finder resolves points and notes what is wrong with them.

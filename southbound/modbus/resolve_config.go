@@ -6,19 +6,20 @@ import (
 	"strings"
 
 	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/wire"
 )
 
 // resolved is a configuration with every default and inheritance applied.
 type resolved struct {
-	buses   map[string]busSpec // by address
+	buses   map[string]poll.BusSpec // by address
 	devices map[string]deviceSpec
 }
 
 // resolve applies defaults and inheritance to a valid configuration. Buses of
 // the same address are one: the first by name gives the settings.
 func resolve(cfg Config) resolved {
-	r := resolved{buses: make(map[string]busSpec), devices: make(map[string]deviceSpec)}
+	r := resolved{buses: make(map[string]poll.BusSpec), devices: make(map[string]deviceSpec)}
 	keys := make(map[string]string) // bus name to key
 	for _, name := range slices.Sorted(maps.Keys(cfg.Buses)) {
 		keys[name] = r.add(name, cfg.Buses[name])
@@ -33,9 +34,9 @@ func resolve(cfg Config) resolved {
 			key = r.add("", b)
 		}
 		bus := r.buses[key]
-		spec := deviceSpec{bus: key, config: d,
-			Unit:   wire.Unit{Name: name, ID: byte(d.UnitID), Timeout: bus.timeout, Retries: bus.retries, Pause: bus.pause},
-			limits: plan.Limits{Words: d.MaxWords, Bits: d.MaxBits, Gap: -1}}
+		spec := deviceSpec{config: d, DeviceSpec: poll.DeviceSpec{Bus: key, Every: d.Every.D(), Way: d.Write,
+			Unit:   wire.Unit{Name: name, ID: byte(d.UnitID), Timeout: bus.Timeout, Retries: bus.Retries, Pause: bus.Pause},
+			Limits: plan.Limits{Words: d.MaxWords, Bits: d.MaxBits, Gap: -1}}}
 		if d.Timeout != nil {
 			spec.Timeout = d.Timeout.D()
 		}
@@ -46,9 +47,9 @@ func resolve(cfg Config) resolved {
 			spec.Pause = d.Pause.D()
 		}
 		if d.MaxGap != nil {
-			spec.limits.Gap = *d.MaxGap
+			spec.Limits.Gap = *d.MaxGap
 		}
-		spec.fields, _ = resolveFields(d)
+		spec.Fields, _ = resolveFields(d)
 		spec.config.Points = nil
 		r.devices[name] = spec
 	}
@@ -68,8 +69,8 @@ func (r *resolved) add(name string, b Bus) string {
 	if name == "" {
 		name = strings.TrimPrefix(key, a.Scheme+"://")
 	}
-	spec := busSpec{name: name, timeout: b.Timeout.D(), retries: b.Retries, pause: b.Pause.D(),
-		idleClose: b.IdleClose.D(), Place: wire.Place{Address: a, ConnectTimeout: b.Timeout.D(),
+	spec := poll.BusSpec{Name: name, Timeout: b.Timeout.D(), Retries: b.Retries, Pause: b.Pause.D(),
+		IdleClose: b.IdleClose.D(), Place: wire.Place{Address: a, ConnectTimeout: b.Timeout.D(),
 			ConnectDelay: b.ConnectDelay.D(), Pipeline: b.Pipeline}}
 	if a.Scheme == "rtu" {
 		spec.Serial = wire.Serial{Device: a.Host, Baud: b.Baud, DataBits: b.DataBits, Parity: wire.Parity(b.Parity),

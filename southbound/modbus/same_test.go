@@ -17,7 +17,7 @@ func TestSame(t *testing.T) {
 		return resolve(Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}).devices["d"]
 	}
 	plain := build(func(*Device, *Point) {})
-	for _, f := range plain.fields {
+	for _, f := range plain.Fields {
 		f.Decode([]byte("abcdefghij")) // what was read does not count
 	}
 	if !plain.same(build(func(*Device, *Point) {})) {

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -52,7 +53,7 @@ func (l *slowLine) Read(b []byte) (int, error) {
 // overSlowLine runs cfg, of which the only bus is a serial line, against sim.
 func overSlowLine(t *testing.T, cfg Config, sim *modbustest.Simulator) *rig {
 	t.Helper()
-	return newRigDial(t, cfg, nil, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
+	return newRigDial(t, cfg, nil, func(ctx context.Context, spec poll.BusSpec) (wire.Stream, error) {
 		conn, err := sim.Dial(ctx)
 		if err != nil {
 			return nil, err
@@ -121,7 +122,7 @@ func TestDeadUnitsOnALine(t *testing.T) {
 		}
 		sim := modbustest.New()
 		sim.Framing = modbustest.RTU
-		sim.Latency = turnaround
+		sim.Latency = 5 * time.Millisecond
 		for i := range 30 {
 			sim.Unit(byte(i + 1))
 		}
@@ -133,14 +134,14 @@ func TestDeadUnitsOnALine(t *testing.T) {
 		time.Sleep(6 * every)
 		synctest.Wait()
 		b := r.source.running()[0]
-		late, busy := b.counts.late.Load(), time.Duration(b.counts.busy.Load())
+		late, busy := b.Status().Late, b.Status().Busy
 		r.mu.Lock()
 		r.batches = nil
 		r.mu.Unlock()
 		const cycles = 100
 		time.Sleep(cycles * every)
 		synctest.Wait()
-		if n := b.counts.late.Load() - late; n != 0 {
+		if n := b.Status().Late - late; n != 0 {
 			t.Errorf("%d late cycles in %d of %v", n, cycles, every)
 		}
 		healthy := make(map[string]int)
@@ -157,18 +158,7 @@ func TestDeadUnitsOnALine(t *testing.T) {
 				t.Errorf("%s: %d good cycles of %d", name, n, cycles)
 			}
 		}
-		spent := time.Duration(b.counts.busy.Load()) - busy
+		spent := b.Status().Busy - busy
 		t.Logf("every %v, line busy for %.1f %%", every, 100*float64(spent)/float64(cycles*every))
 	})
-}
-
-// TestPatience: a probe waits as long as the unit's own answers tell.
-func TestPatience(t *testing.T) {
-	d := &device{spec: deviceSpec{Unit: wire.Unit{Timeout: time.Second}}}
-	for slowest, want := range map[time.Duration]time.Duration{0: time.Second, time.Millisecond: minPatience,
-		100 * time.Millisecond: 400 * time.Millisecond, 900 * time.Millisecond: time.Second} {
-		if d.slowest = slowest; d.patience() != want {
-			t.Errorf("slowest answer %v: %v, want %v", slowest, d.patience(), want)
-		}
-	}
 }

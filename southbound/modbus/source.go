@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -38,15 +39,21 @@ type Source struct {
 	mu      sync.Mutex
 	want    resolved               // guarded by mu
 	devices map[string]*device     // guarded by mu; as want has them
-	buses   map[string]*bus        // guarded by mu; those that run
+	buses   map[string]*poll.Bus   // guarded by mu; those that run
 	lessons map[string]plan.Learnt // guarded by mu; not yet written down, by device
 	kept    map[string]plan.Learnt // guarded by mu; written down, by device
 	changed chan struct{}          // receives when want is new
 	lesson  chan struct{}          // receives when lessons has something
 }
 
+// device is a device that is polled.
+type device struct {
+	*poll.Device
+	spec deviceSpec
+}
+
 // dialFunc returns how to reach a bus.
-type dialFunc func(busSpec) func(context.Context) (wire.Stream, error)
+type dialFunc func(poll.BusSpec) func(context.Context) (wire.Stream, error)
 
 var (
 	_ bridge.Source         = (*Source)(nil)
@@ -64,7 +71,7 @@ func New(cfg Config, o Options) (*Source, error) {
 	if o.Catalogue == nil {
 		o.Catalogue = &bridge.Catalogue{}
 	}
-	s := &Source{o: o, dial: func(b busSpec) func(context.Context) (wire.Stream, error) { return b.Dial },
+	s := &Source{o: o, dial: func(b poll.BusSpec) func(context.Context) (wire.Stream, error) { return b.Dial },
 		lessons: make(map[string]plan.Learnt), kept: make(map[string]plan.Learnt),
 		changed: make(chan struct{}, 1), lesson: make(chan struct{}, 1)}
 	return s, s.Apply(cfg)
@@ -97,10 +104,9 @@ func (s *Source) Apply(cfg Config) error {
 			l = unwritten
 		}
 		spec := want.devices[name]
-		d := newDevice(spec, want.buses[spec.bus].cost(spec.Pause))
-		d.setLearnt(l)
-		devices[name] = d
-		s.o.Catalogue.Put(info(spec, d.learnt))
+		cost := want.buses[spec.Bus].Cost(spec.Pause)
+		devices[name] = &device{poll.NewDevice(spec.DeviceSpec, cost, l), spec}
+		s.o.Catalogue.Put(info(spec, l))
 	}
 	for name := range s.devices {
 		if devices[name] == nil {
@@ -122,7 +128,7 @@ func (s *Source) same(want resolved) map[string]*device {
 	devices := make(map[string]*device)
 	for name, spec := range want.devices {
 		old := s.devices[name]
-		if old != nil && old.spec.same(spec) && s.want.buses[spec.bus] == want.buses[spec.bus] {
+		if old != nil && old.spec.same(spec) && s.want.buses[spec.Bus] == want.buses[spec.Bus] {
 			devices[name] = old
 		}
 	}
@@ -132,7 +138,7 @@ func (s *Source) same(want resolved) map[string]*device {
 // info is what the cloud is told of a device.
 func info(spec deviceSpec, l plan.Learnt) bridge.DeviceInfo {
 	d := bridge.DeviceInfo{Device: spec.Name, Labels: spec.config.Labels}
-	for _, f := range l.Present(spec.fields) {
+	for _, f := range l.Present(spec.Fields) {
 		d.Points = append(d.Points, bridge.PointInfo{Name: f.Name, Type: f.TypeName, Unit: f.Unit, Enum: f.Enum,
 			Delivery: f.Delivery})
 	}
@@ -141,7 +147,7 @@ func info(spec deviceSpec, l plan.Learnt) bridge.DeviceInfo {
 
 // runner is a bus that runs.
 type runner struct {
-	bus    *bus
+	bus    *poll.Bus
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -176,15 +182,15 @@ func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
 func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit bridge.Emit) {
 	s.mu.Lock()
 	want := s.want
-	devices := make(map[string][]*device)
+	devices := make(map[string][]*poll.Device)
 	for _, name := range slices.Sorted(maps.Keys(s.devices)) {
 		d := s.devices[name]
-		devices[d.spec.bus] = append(devices[d.spec.bus], d)
+		devices[d.Spec.Bus] = append(devices[d.Spec.Bus], d.Device)
 	}
 	s.mu.Unlock()
 
 	for key, r := range running {
-		if spec, ok := want.buses[key]; !ok || spec != r.bus.spec || devices[key] == nil {
+		if spec, ok := want.buses[key]; !ok || spec != r.bus.Spec || devices[key] == nil {
 			r.stop()
 			delete(running, key)
 		}
@@ -192,20 +198,20 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 	for key, list := range devices {
 		r, ok := running[key]
 		if !ok {
-			r = runner{bus: newBus(want.buses[key], s.dial, s.o.Log, s.learn), done: make(chan struct{})}
+			r = runner{bus: poll.NewBus(want.buses[key], s.dial(want.buses[key]), s.o.Log, s.learn), done: make(chan struct{})}
 			var bctx context.Context
 			bctx, r.cancel = context.WithCancel(ctx)
-			r.bus.set(list)
+			r.bus.Set(list)
 			go func() {
 				defer close(r.done)
-				r.bus.run(bctx, emit)
+				r.bus.Run(bctx, emit)
 			}()
 			running[key] = r
 		}
-		r.bus.set(list)
+		r.bus.Set(list)
 	}
 
-	buses := make(map[string]*bus)
+	buses := make(map[string]*poll.Bus)
 	for key, r := range running {
 		buses[key] = r.bus
 	}

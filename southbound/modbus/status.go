@@ -8,29 +8,22 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/southbound/modbus/poll"
 )
 
 // Devices returns how each device is doing, sorted by name.
 func (s *Source) Devices() []bridge.DeviceStatus {
 	var all []bridge.DeviceStatus
 	for _, d := range s.sorted() {
-		st := d.snapshot()
-		status := bridge.DeviceStatus{Device: d.spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.spec.ID),
-			Last: st.last, Detail: st.detail}
-		reasons := make(map[bridge.Reason]int)
-		for _, t := range st.tallies {
-			status.Good += t.good
-			status.Bad += t.bad
-			for r, n := range t.reasons {
-				reasons[r] += n
-			}
+		st := d.Status()
+		status := bridge.DeviceStatus{Device: d.Spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.Spec.ID),
+			Last: st.Last, Good: st.Good, Bad: st.Bad, Detail: st.Detail}
+		status.Reason = mostFrequent(st.Reasons)
+		if status.Detail == "" && st.Missing != "" {
+			status.Detail = st.Missing
 		}
-		status.Reason = mostFrequent(reasons)
-		if status.Detail == "" && st.missing != "" {
-			status.Detail = st.missing
-		}
-		if status.Detail == "" && st.learnt.Tells() {
-			status.Detail = "learnt: " + st.learnt.String()
+		if status.Detail == "" && st.Learnt.Tells() {
+			status.Detail = "learnt: " + st.Learnt.String()
 		}
 		all = append(all, status)
 	}
@@ -52,30 +45,30 @@ func (s *Source) sorted() []*device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.devices),
-		func(a, b *device) int { return strings.Compare(a.spec.Name, b.spec.Name) })
+		func(a, b *device) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 }
 
 func (s *Source) busName(d *device) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.want.buses[d.spec.bus].name
+	return s.want.buses[d.Spec.Bus].Name
 }
 
 // running returns the buses that run, by name.
-func (s *Source) running() []*bus {
+func (s *Source) running() []*poll.Bus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.buses),
-		func(a, b *bus) int { return strings.Compare(a.spec.name, b.spec.name) })
+		func(a, b *poll.Bus) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
 }
 
 // Buses returns how each bus is doing, sorted by name.
 func (s *Source) Buses() []bridge.BusStatus {
 	var all []bridge.BusStatus
 	for _, b := range s.running() {
-		st := b.getState()
-		all = append(all, bridge.BusStatus{Bus: b.spec.name, Address: b.spec.Address.String(), Load: st.load,
-			Requests: b.counts.requests.Load(), Late: b.counts.late.Load(), Down: st.since, Detail: st.detail})
+		st := b.Status()
+		all = append(all, bridge.BusStatus{Bus: b.Spec.Name, Address: b.Spec.Address.String(), Load: st.Load,
+			Requests: st.Requests, Late: st.Late, Down: st.Down, Detail: st.Detail})
 	}
 	return all
 }
@@ -84,27 +77,24 @@ func (s *Source) Buses() []bridge.BusStatus {
 func (s *Source) Health() []condition.Condition {
 	var conditions []condition.Condition
 	for _, b := range s.running() {
-		if st := b.getState(); !st.since.IsZero() {
+		if st := b.Status(); !st.Down.IsZero() {
 			conditions = append(conditions,
-				condition.BusDown.At("bus "+b.spec.name, st.since, st.detail, b.spec.Address.String()))
-		} else if !st.over.IsZero() {
-			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.spec.name, st.over, 100*st.load))
+				condition.BusDown.At("bus "+b.Spec.Name, st.Down, st.Detail, b.Spec.Address.String()))
+		} else if !st.Over.IsZero() {
+			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.Spec.Name, st.Over, 100*st.Load))
 		}
 	}
 	for _, d := range s.sorted() {
-		st := d.snapshot()
-		lost := 0
-		for _, t := range st.tallies {
-			lost += t.reasons[bridge.ReasonGivenUp]
+		st := d.Status()
+		lost := st.Reasons[bridge.ReasonGivenUp]
+		if st.Missing != "" {
+			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.Spec.Name, st.Learnt.At, st.Missing))
 		}
-		if st.missing != "" {
-			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.spec.Name, st.learnt.At, st.missing))
+		if lost > 0 && st.Missing == "" {
+			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.Spec.Name, st.Learnt.At, lost, st.Learnt))
 		}
-		if lost > 0 && st.missing == "" {
-			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.spec.Name, st.learnt.At, lost, st.learnt))
-		}
-		if !st.since.IsZero() {
-			conditions = append(conditions, condition.DeviceDown.At("device "+d.spec.Name, st.since, st.detail))
+		if !st.Since.IsZero() {
+			conditions = append(conditions, condition.DeviceDown.At("device "+d.Spec.Name, st.Since, st.Detail))
 		}
 	}
 	return conditions
@@ -113,48 +103,44 @@ func (s *Source) Health() []condition.Condition {
 // Observe yields the metrics of all buses and devices.
 func (s *Source) Observe(yield func(bridge.Metric)) {
 	buses, devices := s.running(), s.sorted()
-	each := func(name, help string, kind bridge.MetricKind, value func(*bus) float64) {
+	each := func(name, help string, kind bridge.MetricKind, value func(*poll.Bus) float64) {
 		for _, b := range buses {
 			yield(bridge.Metric{Name: "fieldbridge_modbus_" + name, Help: help, Kind: kind,
-				Labels: []string{"bus", b.spec.name}, Value: value(b)})
+				Labels: []string{"bus", b.Spec.Name}, Value: value(b)})
 		}
 	}
-	each("connected", "Whether the bus has a connection, as far as is known.", bridge.Gauge, func(b *bus) float64 {
-		if b.getState().since.IsZero() {
+	each("connected", "Whether the bus has a connection, as far as is known.", bridge.Gauge, func(b *poll.Bus) float64 {
+		if b.Status().Down.IsZero() {
 			return 1
 		}
 		return 0
 	})
 	each("requests_total", "Requests sent, with retries.", bridge.Counter,
-		func(b *bus) float64 { return float64(b.counts.requests.Load()) })
+		func(b *poll.Bus) float64 { return float64(b.Status().Requests) })
 	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter,
-		func(b *bus) float64 { return float64(b.counts.late.Load()) })
+		func(b *poll.Bus) float64 { return float64(b.Status().Late) })
 	each("busy_seconds_total", "Time spent on requests.", bridge.Counter,
-		func(b *bus) float64 { return float64(b.counts.busy.Load()) / 1e9 })
-	each("load", "Share of the bus's time that the reads take, as measured; above 1 it can't be done.", bridge.Gauge,
-		func(b *bus) float64 { return b.getState().load })
+		func(b *poll.Bus) float64 { return b.Status().Busy.Seconds() })
+	each("load", "Share of the bus's time that the reads take, as measured; above 1 it cannot be done.", bridge.Gauge,
+		func(b *poll.Bus) float64 { return b.Status().Load })
 	for _, b := range buses {
-		for r := range b.counts.failures {
-			if n := b.counts.failures[r].Load(); n > 0 {
+		for r := range bridge.Reasons {
+			if n := b.Failures(bridge.Reason(r)); n > 0 {
 				yield(bridge.Metric{Name: "fieldbridge_modbus_failures_total", Help: "Requests that failed, with retries.",
 					Kind:   bridge.Counter,
-					Labels: []string{"bus", b.spec.name, "reason", bridge.Reason(r).String()}, Value: float64(n)})
+					Labels: []string{"bus", b.Spec.Name, "reason", bridge.Reason(r).String()}, Value: float64(n)})
 			}
 		}
 	}
 	for _, quality := range []string{"good", "bad"} {
 		for _, d := range devices {
-			n := 0
-			for _, t := range d.snapshot().tallies {
-				if quality == "good" {
-					n += t.good
-				} else {
-					n += t.bad
-				}
+			n := d.Status().Good
+			if quality == "bad" {
+				n = d.Status().Bad
 			}
 			yield(bridge.Metric{Name: "fieldbridge_modbus_points", Help: "Points of a device by their last reading.",
 				Kind:   bridge.Gauge,
-				Labels: []string{"device", d.spec.Name, "quality", quality}, Value: float64(n)})
+				Labels: []string{"device", d.Spec.Name, "quality", quality}, Value: float64(n)})
 		}
 	}
 }

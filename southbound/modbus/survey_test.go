@@ -167,7 +167,7 @@ func TestSurveyMissing(t *testing.T) {
 			t.Error("a point that is nowhere was written")
 		}
 		setInverter(u, listModels(u, 40000, 1, 65, 103, 50))
-		time.Sleep(surveyPause + 3*time.Second)
+		time.Sleep(10*time.Minute + 3*time.Second)
 		expect(t, r, inverterValues)
 		if len(r.source.Health()) > 0 {
 			t.Errorf("health: %v", r.source.Health())
@@ -208,7 +208,7 @@ func TestSurveyAfterRefusal(t *testing.T) {
 		u := sim.Unit(1)
 		setInverter(u, listModels(u, 40000, 1, 65, 103, 50))
 		r := newRig(t, inverter(), map[string]*modbustest.Simulator{"plc": sim})
-		time.Sleep(surveyPause + 3*time.Second)
+		time.Sleep(10*time.Minute + 3*time.Second)
 		expect(t, r, inverterValues)
 		u.Set(modbustest.Holding, 40000, 0, 0)
 		setInverter(u, listModels(u, 50000, 1, 65, 103, 50))

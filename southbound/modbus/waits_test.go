@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -60,7 +61,7 @@ func TestNothingWaits(t *testing.T) {
 		}
 		add("deadhost", block)
 		add("unnamed", block)
-		r := newRigDial(t, cfg, &slowDisk{takes: block}, func(ctx context.Context, spec busSpec) (wire.Stream, error) {
+		r := newRigDial(t, cfg, &slowDisk{takes: block}, func(ctx context.Context, spec poll.BusSpec) (wire.Stream, error) {
 			host, _, _ := strings.Cut(spec.Address.Host, ":")
 			switch host {
 			case "unnamed":

@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 )
 
 // succeeded notes that a block, or a part of one, was read.
-func (b *bus) succeeded(j *job, blk *block) {
+func (b *Bus) succeeded(j *job, blk *block) {
 	d := j.device
 	if bound := d.learnt.Bound(blk.Table); bound.High != 0 && blk.Count > bound.Low && blk.Count < bound.High {
 		l := d.learnt
@@ -24,7 +24,7 @@ func (b *bus) succeeded(j *job, blk *block) {
 }
 
 // concluded ends the inquiry that blk is a part of when all parts are done.
-func (b *bus) concluded(j *job, blk *block) {
+func (b *Bus) concluded(j *job, blk *block) {
 	if blk.part == nil {
 		return
 	}
@@ -63,14 +63,14 @@ func (j *job) ask(blk *block, parts []*plan.Part) {
 }
 
 // teach sets what is known of a device, and keeps it.
-func (b *bus) teach(d *device, l plan.Learnt) {
+func (b *Bus) teach(d *Device, l plan.Learnt) {
 	l.At = time.Now()
 	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High ||
 		l.Bits.High != d.learnt.Bits.High ||
 		!slices.Equal(l.Models, d.learnt.Models)
 	d.setLearnt(l)
-	b.learn(d.spec.Name, l)
+	b.learn(d.Spec.Name, l)
 	if news {
-		b.log.Info("learnt what a device allows", "device", d.spec.Name, "limits", l.String())
+		b.log.Info("learnt what a device allows", "device", d.Spec.Name, "limits", l.String())
 	}
 }

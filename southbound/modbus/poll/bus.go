@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// bus polls the devices of one line or connection. Its goroutine owns all but
+// Bus polls the devices of one line or connection. Its goroutine owns all but
 // what is marked.
 //
 // It works by the earliest deadline: each device and interval is a [job] that
 // becomes due on its grid; of those that are due, the one that must be done
 // first gets the next request. A cycle that is not done when its next is due is
 // late: the next one is left out.
-type bus struct {
-	spec    busSpec
+type Bus struct {
+	Spec    BusSpec // not changed
 	log     *slog.Logger
 	link    wire.Carrier
 	client  *wire.Client
@@ -32,17 +32,17 @@ type bus struct {
 	ran     bool          // the last thing done was an errand
 	ended   chan struct{} // closed when run returns
 
-	devices []*device
+	devices []*Device
 	jobs    []*job
 	down    down
 	used    time.Time // the last request
 	budget  time.Time // sick devices are not probed before, unless all are sick
 
 	mu      sync.Mutex
-	pending []*device     // guarded by mu; what devices should be; nil is no change
+	pending []*Device     // guarded by mu; what devices should be; nil is no change
 	poke    chan struct{} // receives when pending is set
 	counts  counts        // atomic
-	state   busState      // guarded by mu
+	state   BusStatus     // guarded by mu
 }
 
 // down is that there is no connection.
@@ -52,12 +52,15 @@ type down struct {
 	pause  pause.Growing
 }
 
-// busState is what others may know of a bus.
-type busState struct {
-	since  time.Time // when it went down; zero while it is up
-	detail string
-	over   time.Time // since when more is asked than it can do; zero if it can
-	load   float64   // share of its time that the reads take, as measured
+// BusStatus is what others may know of a bus.
+type BusStatus struct {
+	Down     time.Time // when it went down; zero while it is up
+	Detail   string    // why
+	Over     time.Time // since when more is asked than it can do; zero if it can
+	Load     float64   // share of its time that the reads take, as measured
+	Requests uint64    // since it started, with retries
+	Late     uint64    // cycles not done when the next was due
+	Busy     time.Duration
 }
 
 // counts are what a bus did since it started.
@@ -74,20 +77,24 @@ const (
 	maxConnectPause = 10 * time.Second
 )
 
-func newBus(spec busSpec, dial dialFunc, log *slog.Logger, learn func(string, plan.Learnt)) *bus {
-	link := spec.Link(dial(spec))
+// NewBus returns a bus that makes its connections by dial and tells learn what it
+// learnt of a device; learn is called on the bus's goroutine, which it must not
+// hold up. It starts nothing.
+func NewBus(spec BusSpec, dial func(context.Context) (wire.Stream, error), log *slog.Logger,
+	learn func(device string, l plan.Learnt)) *Bus {
+	link := spec.Link(dial)
 	var others []*wire.Client
 	for range spec.Pipeline - 1 {
 		others = append(others, wire.NewClient(link))
 	}
-	return &bus{others: others, spec: spec, log: log.With("bus", spec.name), link: link, client: wire.NewClient(link),
+	return &Bus{others: others, Spec: spec, log: log.With("bus", spec.Name), link: link, client: wire.NewClient(link),
 		learn:   learn,
 		errands: make(chan errand), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 
-// set makes devices what the bus polls, soon. Those that it has already keep
+// Set makes devices what the bus polls, soon. Those that it has already keep
 // their timers. It is safe for concurrent use.
-func (b *bus) set(devices []*device) {
+func (b *Bus) Set(devices []*Device) {
 	b.mu.Lock()
 	b.pending = devices
 	b.mu.Unlock()
@@ -97,8 +104,8 @@ func (b *bus) set(devices []*device) {
 	}
 }
 
-// run polls until ctx ends.
-func (b *bus) run(ctx context.Context, emit bridge.Emit) {
+// Run polls until ctx ends.
+func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
 	b.timer = time.NewTimer(0)
 	defer b.timer.Stop()
 	defer b.link.Close()
@@ -125,7 +132,7 @@ func (b *bus) run(ctx context.Context, emit bridge.Emit) {
 
 // errand does one that waits, a write for instance, and reports whether there
 // was one. A read that is due comes between two.
-func (b *bus) errand(ctx context.Context) bool {
+func (b *Bus) errand(ctx context.Context) bool {
 	if b.ran && b.earliest() != nil {
 		b.ran = false
 		return false
@@ -141,7 +148,7 @@ func (b *bus) errand(ctx context.Context) bool {
 }
 
 // adopt takes over the devices that set left.
-func (b *bus) adopt(now time.Time, emit bridge.Emit) {
+func (b *Bus) adopt(now time.Time, emit bridge.Emit) {
 	b.mu.Lock()
 	devices := b.pending
 	b.pending = nil
@@ -149,7 +156,7 @@ func (b *bus) adopt(now time.Time, emit bridge.Emit) {
 	if devices == nil {
 		return
 	}
-	kept := make(map[*device]bool)
+	kept := make(map[*Device]bool)
 	for _, d := range devices {
 		kept[d] = true
 	}
@@ -183,7 +190,7 @@ func (b *bus) adopt(now time.Time, emit bridge.Emit) {
 const slowPoll = 10 * time.Second
 
 // release begins the cycles that are due.
-func (b *bus) release(now time.Time) {
+func (b *Bus) release(now time.Time) {
 	for _, j := range b.jobs {
 		if now.Before(j.next) {
 			continue
@@ -196,25 +203,16 @@ func (b *bus) release(now time.Time) {
 		} else {
 			j.begin(due)
 		}
-		b.late(j, late)
+		b.counts.late.Add(uint64(late))
 	}
 	if b.down.reason != 0 && !now.Before(b.down.until) {
 		b.again(now)
 	}
 }
 
-// late counts cycles that were not done in time, or left out because another
-// was not.
-func (b *bus) late(j *job, n int) {
-	if n > 0 {
-		b.counts.late.Add(uint64(n))
-		j.device.countLate(n)
-	}
-}
-
 // again begins one cycle that was missed while the bus was down, to see whether
 // it still is.
-func (b *bus) again(now time.Time) {
+func (b *Bus) again(now time.Time) {
 	for _, j := range b.jobs {
 		if j.active {
 			return
@@ -229,7 +227,7 @@ func (b *bus) again(now time.Time) {
 }
 
 // earliest returns the job with the earliest deadline, nil if none is due.
-func (b *bus) earliest() *job {
+func (b *Bus) earliest() *job {
 	var first *job
 	for _, j := range b.jobs {
 		if j.active && (first == nil || j.deadline.Before(first.deadline)) {
@@ -240,7 +238,7 @@ func (b *bus) earliest() *job {
 }
 
 // wait waits until something is due.
-func (b *bus) wait(ctx context.Context) {
+func (b *Bus) wait(ctx context.Context) {
 	now := time.Now()
 	until := now.Add(time.Hour)
 	if at := b.paces(now); !at.IsZero() && at.Before(until) {
@@ -264,8 +262,8 @@ func (b *bus) wait(ctx context.Context) {
 			until = at
 		}
 	}
-	if b.spec.idleClose > 0 && b.link.Connected() {
-		idle := b.used.Add(b.spec.idleClose)
+	if b.Spec.IdleClose > 0 && b.link.Connected() {
+		idle := b.used.Add(b.Spec.IdleClose)
 		if !now.Before(idle) {
 			b.link.Drop()
 		} else if idle.Before(until) {

@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // book keeps the account of a read.
-func (b *bus) book(ctx context.Context, r wire.Fetched) ([]byte, error) {
+func (b *Bus) book(ctx context.Context, r wire.Fetched) ([]byte, error) {
 	b.counts.busy.Add(int64(r.Busy))
 	if r.Err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -26,7 +26,7 @@ func (b *bus) book(ctx context.Context, r wire.Fetched) ([]byte, error) {
 }
 
 // account counts a request, and notes whether the bus is up.
-func (b *bus) account(err error) {
+func (b *Bus) account(err error) {
 	b.used = time.Now()
 	b.counts.requests.Add(1)
 	if err == nil {
@@ -44,7 +44,7 @@ func (b *bus) account(err error) {
 }
 
 // disconnected notes that there is no connection.
-func (b *bus) disconnected(reason bridge.Reason, err error) {
+func (b *Bus) disconnected(reason bridge.Reason, err error) {
 	now := time.Now()
 	if b.down.reason == 0 {
 		b.log.Warn("bus is down", "err", err)
@@ -56,12 +56,12 @@ func (b *bus) disconnected(reason bridge.Reason, err error) {
 
 // connected notes that there is a connection, and begins the cycles that were
 // missed without.
-func (b *bus) connected() {
+func (b *Bus) connected() {
 	if b.down.reason == 0 {
 		return
 	}
 	now := time.Now()
-	b.log.Info("bus is up again", "after", now.Sub(b.getState().since).Round(time.Millisecond))
+	b.log.Info("bus is up again", "after", now.Sub(b.Status().Down).Round(time.Millisecond))
 	b.down = down{}
 	b.setDown(time.Time{}, "")
 	for _, d := range b.devices {
@@ -75,25 +75,33 @@ func (b *bus) connected() {
 }
 
 // setDown tells others that the bus is down since then; zero is that it is up.
-func (b *bus) setDown(since time.Time, detail string) {
+func (b *Bus) setDown(since time.Time, detail string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.since, b.state.detail = since, detail
+	b.state.Down, b.state.Detail = since, detail
 }
 
-func (b *bus) getState() busState {
+// Status returns how the bus is doing. It is safe for concurrent use.
+func (b *Bus) Status() BusStatus {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.state
+	s := b.state
+	b.mu.Unlock()
+	s.Requests, s.Late = b.counts.requests.Load(), b.counts.late.Load()
+	s.Busy = time.Duration(b.counts.busy.Load())
+	return s
 }
+
+// Failures returns how many requests failed for a reason since the bus started,
+// with retries. It is safe for concurrent use.
+func (b *Bus) Failures(r bridge.Reason) uint64 { return b.counts.failures[r].Load() }
 
 // failed notes that a block could not be read. Silence on one block of a device
 // that answers others is not waited for in each cycle.
-func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now time.Time) {
+func (b *Bus) failed(j *job, blk *block, reason bridge.Reason, err error, now time.Time) {
 	_, answered := wire.Reason(err)
 	if !blk.told && blk.part == nil && (answered || j.answered) {
 		blk.told = true
-		b.log.Warn("block is bad", "device", j.device.spec.Name, "err", err)
+		b.log.Warn("block is bad", "device", j.device.Spec.Name, "err", err)
 	}
 	blk.failed++
 	blk.reason = reason
@@ -104,26 +112,26 @@ func (b *bus) failed(j *job, blk *block, reason bridge.Reason, err error, now ti
 }
 
 // recovered notes that a block was read.
-func (b *bus) recovered(d *device, blk *block) {
+func (b *Bus) recovered(d *Device, blk *block) {
 	if blk.told {
 		blk.told = false
-		b.log.Info("block is good again", "device", d.spec.Name, "table", blk.Table.String(), "address", blk.First, "count",
+		b.log.Info("block is good again", "device", d.Spec.Name, "table", blk.Table.String(), "address", blk.First, "count",
 			blk.Count)
 	}
 	blk.failed = 0
 }
 
 // sicken stops polling a device that does not answer; it is probed instead.
-func (b *bus) sicken(d *device, now time.Time) {
+func (b *Bus) sicken(d *Device, now time.Time) {
 	d.sick = true
 	d.pause = pause.Growing{Least: minProbePause, Most: maxProbePause}
 	d.probe = now.Add(d.pause.Next())
 	d.setSince(now)
-	b.log.Warn("device does not answer", "device", d.spec.Name, "unit_id", d.spec.ID, "err", d.err)
+	b.log.Warn("device does not answer", "device", d.Spec.Name, "unit_id", d.Spec.ID, "err", d.err)
 }
 
 // well notes that a device answers.
-func (b *bus) well(d *device) {
+func (b *Bus) well(d *Device) {
 	d.failed = 0
 	if !d.sick {
 		return
@@ -131,7 +139,7 @@ func (b *bus) well(d *device) {
 	d.sick = false
 	d.survey.renew()
 	now := time.Now()
-	b.log.Info("device answers again", "device", d.spec.Name, "after", now.Sub(d.snapshot().since).Round(time.Millisecond))
+	b.log.Info("device answers again", "device", d.Spec.Name, "after", now.Sub(d.Status().Since).Round(time.Millisecond))
 	d.setSince(time.Time{})
 	for _, j := range d.jobs {
 		for _, blk := range j.blocks {

@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"fieldbridge/southbound/modbus/plan"
@@ -24,8 +24,8 @@ const (
 // clock notes how long an answer took, and reports whether the round trip that
 // plans reckon with changed. It counts from the next plan on: what is polled
 // well stays.
-func (d *device) clock(took time.Duration, b *block) bool {
-	if d.cost.Trip == 0 || d.spec.Pause > 0 {
+func (d *Device) clock(took time.Duration, b *block) bool {
+	if d.cost.Trip == 0 || d.Spec.Pause > 0 {
 		return false // no network, or the pause may be in it
 	}
 	t := &d.trip
@@ -55,4 +55,4 @@ func (d *device) clock(took time.Duration, b *block) bool {
 }
 
 // price returns what requests cost by what is known now.
-func (d *device) price() plan.Cost { return d.learnt.Price(d.cost) }
+func (d *Device) price() plan.Cost { return d.learnt.Price(d.cost) }

@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"time"
@@ -10,7 +10,7 @@ import (
 // job is the points of one device with one interval, and the cycle under way.
 // The bus goroutine owns it.
 type job struct {
-	device *device
+	device *Device
 	asked  *asked // nil for a poll
 	every  time.Duration
 	usual  time.Duration // every as configured; see pace
@@ -49,8 +49,8 @@ type tally struct {
 // still: each reading would be dropped as unchanged anyway.
 const quietFor = 10 * time.Second
 
-func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
-	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.spec.Name, base, every)},
+func newJob(d *Device, every, base time.Duration, fields []*point.Field) *job {
+	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.Spec.Name, base, every)},
 		stale: true}
 	return j
 }
@@ -58,7 +58,7 @@ func newJob(d *device, every, base time.Duration, fields []*point.Field) *job {
 // plan makes the blocks.
 func (j *job) plan() {
 	j.stale = false
-	laid := j.device.learnt.Lay(j.fields, j.device.spec.limits, j.device.price())
+	laid := j.device.learnt.Lay(j.fields, j.device.Spec.Limits, j.device.price())
 	j.lost, j.points = laid.Lost, laid.Points
 	j.blocks = make([]*block, len(laid.Blocks))
 	for i, b := range laid.Blocks {
@@ -153,7 +153,7 @@ func (j *job) flush(emit bridge.Emit) {
 	if len(j.readings) == 0 {
 		return
 	}
-	batch := bridge.Batch{Device: j.device.spec.Name, At: j.at, Readings: j.readings}
+	batch := bridge.Batch{Device: j.device.Spec.Name, At: j.at, Readings: j.readings}
 	if j.asked != nil {
 		batch.Whole = true
 		j.asked.readings = append(j.asked.readings, batch.Readings...)

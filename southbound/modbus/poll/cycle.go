@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 )
 
 // step does the next request of a job, or as many at once as the bus takes.
-func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
+func (b *Bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 	if j.surveying {
 		b.walk(ctx, j, emit)
 		return
 	}
-	if b.spec.Pipeline > 1 && b.link.Connected() {
+	if b.Spec.Pipeline > 1 && b.link.Connected() {
 		b.volley(ctx, emit)
 		return
 	}
@@ -33,7 +33,7 @@ func (b *bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 
 // next takes the next block of a job that is to be read now. Nil is that there
 // is none: what can't be read is bad already.
-func (b *bus) next(j *job, emit bridge.Emit) *block {
+func (b *Bus) next(j *job, emit bridge.Emit) *block {
 	now := time.Now()
 	d := j.device
 	switch {
@@ -61,16 +61,16 @@ func (j *job) attempts(blk *block) int {
 	if blk.failed > 0 || j.silent > 0 {
 		return 1
 	}
-	return 1 + j.device.spec.Retries
+	return 1 + j.device.Spec.Retries
 }
 
 // fetch reads a block. It touches nothing of the bus.
 func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) wire.Fetched {
-	return c.Fetch(ctx, j.device.spec.Unit, blk.Table, blk.First, blk.Count, j.attempts(blk))
+	return c.Fetch(ctx, j.device.Spec.Unit, blk.Table, blk.First, blk.Count, j.attempts(blk))
 }
 
 // deal takes in what came of a read.
-func (b *bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
+func (b *Bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
 	data, err := b.book(ctx, r)
 	if ctx.Err() != nil {
 		return
@@ -82,8 +82,8 @@ func (b *bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit
 	blk.measure(r.Busy)
 	if len(r.Failed) == 0 {
 		j.device.slowest = max(j.device.slowest, r.Busy)
-		if b.spec.Pipeline <= 1 && j.device.clock(r.Busy, blk) {
-			b.learn(j.device.spec.Name, j.device.learnt)
+		if b.Spec.Pipeline <= 1 && j.device.clock(r.Busy, blk) {
+			b.learn(j.device.Spec.Name, j.device.learnt)
 		}
 	}
 	j.answered = true
@@ -93,7 +93,7 @@ func (b *bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit
 }
 
 // notRead deals with a block that could not be read.
-func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
+func (b *Bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
 	reason, answered := wire.Reason(err)
 	j.answered = j.answered || answered
 	d := j.device
@@ -130,7 +130,7 @@ func (b *bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 }
 
 // finish ends the cycle of a job.
-func (b *bus) finish(j *job, emit bridge.Emit) {
+func (b *Bus) finish(j *job, emit bridge.Emit) {
 	now := time.Now()
 	d := j.device
 	if len(j.blocks) == 0 && !j.surveying && !d.sick && b.down.reason == 0 {
@@ -149,7 +149,7 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 		d.done(j, now)
 		b.measure(j, now)
 		if now.After(j.deadline) {
-			b.late(j, 1)
+			b.counts.late.Add(1)
 		}
 	}
 	if d.learnt.Known() && now.Sub(d.learnt.At) >= plan.ForgetAfter {
@@ -167,20 +167,20 @@ func (b *bus) finish(j *job, emit bridge.Emit) {
 
 // measure notes what share of the bus's time the reads take. An overload ends
 // only below 95 %, so that it is not told again and again.
-func (b *bus) measure(j *job, now time.Time) {
+func (b *Bus) measure(j *job, now time.Time) {
 	j.load = j.measured()
 	load := 0.0
 	for _, j := range b.jobs {
 		load += j.load
 	}
-	load /= float64(max(1, b.spec.Pipeline))
+	load /= float64(max(1, b.Spec.Pipeline))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.load = load
+	b.state.Load = load
 	switch {
-	case load > 1 && b.state.over.IsZero():
-		b.state.over = now
+	case load > 1 && b.state.Over.IsZero():
+		b.state.Over = now
 	case load < 0.95:
-		b.state.over = time.Time{}
+		b.state.Over = time.Time{}
 	}
 }

@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type shot struct {
 // volley reads several blocks at once, those with the earliest deadlines, and
 // deals with them in that order. The clients do nothing but ask: all else is
 // done here, on the goroutine of the bus.
-func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
+func (b *Bus) volley(ctx context.Context, emit bridge.Emit) {
 	shots := b.load(emit)
 	var wg sync.WaitGroup
 	for i := range shots {
@@ -51,9 +51,9 @@ func (b *bus) volley(ctx context.Context, emit bridge.Emit) {
 }
 
 // load takes the next blocks of the jobs that are due.
-func (b *bus) load(emit bridge.Emit) []shot {
-	shots := make([]shot, 0, b.spec.Pipeline)
-	for len(shots) < b.spec.Pipeline {
+func (b *Bus) load(emit bridge.Emit) []shot {
+	shots := make([]shot, 0, b.Spec.Pipeline)
+	for len(shots) < b.Spec.Pipeline {
 		var j *job
 		for _, k := range b.jobs {
 			if k.active && !k.surveying && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {

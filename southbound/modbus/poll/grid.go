@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"hash/fnv"

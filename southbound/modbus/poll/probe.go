@@ -1,4 +1,4 @@
-package modbus
+package poll
 
 import (
 	"context"
@@ -15,7 +15,7 @@ const probeShare = 10
 
 // nextProbe returns when the next sick device may be probed, zero if there is
 // none.
-func (b *bus) nextProbe() time.Time {
+func (b *Bus) nextProbe() time.Time {
 	d, all := b.sickest()
 	if d == nil {
 		return time.Time{}
@@ -32,7 +32,7 @@ func (b *bus) nextProbe() time.Time {
 
 // sickest returns the sick device whose probe is due first, nil if there is
 // none, and whether all devices are sick.
-func (b *bus) sickest() (first *device, all bool) {
+func (b *Bus) sickest() (first *Device, all bool) {
 	all = true
 	for _, d := range b.devices {
 		all = all && d.sick
@@ -45,7 +45,7 @@ func (b *bus) sickest() (first *device, all bool) {
 
 // probeDue returns the sick device to probe now, nil if there is none or the
 // healthy ones need the time.
-func (b *bus) probeDue(now time.Time) *device {
+func (b *Bus) probeDue(now time.Time) *Device {
 	at := b.nextProbe()
 	if at.IsZero() || now.Before(at) {
 		return nil
@@ -59,7 +59,7 @@ func (b *bus) probeDue(now time.Time) *device {
 
 // slack reports whether the bus may be taken for a while without making a cycle
 // late that would be in time otherwise.
-func (b *bus) slack(now time.Time, taken time.Duration) bool {
+func (b *Bus) slack(now time.Time, taken time.Duration) bool {
 	due := make([]*job, 0, len(b.jobs))
 	for _, j := range b.jobs {
 		if j.device.sick {
@@ -127,16 +127,16 @@ const (
 
 // patience returns how long to wait for the answer to a probe: the device's own
 // answers tell. One that never answered gets its whole timeout.
-func (d *device) patience() time.Duration {
+func (d *Device) patience() time.Duration {
 	if d.slowest == 0 {
-		return d.spec.Timeout
+		return d.Spec.Timeout
 	}
-	return min(d.spec.Timeout, max(minPatience, patienceFactor*d.slowest))
+	return min(d.Spec.Timeout, max(minPatience, patienceFactor*d.slowest))
 }
 
 // sample returns what to ask a sick device for: one value, or whether a SunSpec
 // list is where it was looked for last.
-func (d *device) sample() (t wire.Table, first, count int) {
+func (d *Device) sample() (t wire.Table, first, count int) {
 	f := d.jobs[0].fields[0]
 	if f.Models != nil {
 		return wire.Holding, d.survey.base(), 2
@@ -146,9 +146,9 @@ func (d *device) sample() (t wire.Table, first, count int) {
 }
 
 // probe asks a sick device for one value.
-func (b *bus) probe(ctx context.Context, d *device) {
+func (b *Bus) probe(ctx context.Context, d *Device) {
 	table, first, count := d.sample()
-	unit := d.spec.Unit
+	unit := d.Spec.Unit
 	unit.Timeout = d.patience()
 	r := b.client.Fetch(ctx, unit, table, first, count, 1)
 	_, err := b.book(ctx, r)

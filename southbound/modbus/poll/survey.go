@@ -1,10 +1,9 @@
-package modbus
+package poll
 
 import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -68,7 +67,7 @@ func (j *job) whole() *block {
 }
 
 // walk does the next request of a survey that a cycle waits for.
-func (b *bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
+func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 	d, now := j.device, time.Now()
 	s := &d.survey
 	switch {
@@ -84,7 +83,7 @@ func (b *bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 		if address == 0 {
 			address = s.base()
 		}
-		r := b.client.Fetch(ctx, d.spec.Unit, wire.Holding, address, 2, 1+d.spec.Retries)
+		r := b.client.Fetch(ctx, d.Spec.Unit, wire.Holding, address, 2, 1+d.Spec.Retries)
 		data, err := b.book(ctx, r)
 		if ctx.Err() != nil {
 			return
@@ -100,7 +99,7 @@ func (b *bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 }
 
 // walked takes in an answer to a survey.
-func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
+func (b *Bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 	d := j.device
 	s := &d.survey
 	if err != nil {
@@ -136,7 +135,7 @@ func (b *bus) walked(j *job, data []byte, err error, emit bridge.Emit) {
 }
 
 // surveyed ends a survey.
-func (b *bus) surveyed(d *device, now time.Time) {
+func (b *Bus) surveyed(d *Device, now time.Time) {
 	s := &d.survey
 	l := d.learnt
 	if l.Models == nil || !slices.Equal(l.Models, s.found) {
@@ -145,39 +144,23 @@ func (b *bus) surveyed(d *device, now time.Time) {
 	} else if !l.Known() {
 		b.teach(d, l) // it is so still
 	}
-	missing := l.Missing(d.spec.fields)
+	missing := l.Missing(d.Spec.Fields)
 	s.renew()
 	s.last, s.next = now, now.Add(plan.ForgetAfter)
 	if missing != "" {
 		s.next = now.Add(surveyPause)
-		if missing != d.snapshot().missing {
-			b.log.Warn("SunSpec models are missing", "device", d.spec.Name, "err", errors.New(missing))
+		if missing != d.Status().Missing {
+			b.log.Warn("SunSpec models are missing", "device", d.Spec.Name, "err", errors.New(missing))
 		}
 	}
 	d.setMissing(missing)
 }
 
 // survey begins the requests of a cycle that waited for a survey.
-func (j *job) survey(d *device) {
+func (j *job) survey(d *Device) {
 	j.surveying = false
 	if j.stale {
 		j.plan()
 	}
 	j.queue = append(j.queue[:0], j.blocks...)
-}
-
-// models finds the SunSpec models that a point is in.
-func (f *finder) models(r *point.Field, p Point, d Device) {
-	r.Models = d.SunSpec
-	if p.SunSpec != nil {
-		r.Models = p.SunSpec
-	}
-	if len(r.Models) == 0 {
-		r.Models = nil
-	}
-	for _, id := range p.SunSpec {
-		if id < 1 || id >= plan.SunSpecEnd {
-			f.bad("sunspec", fmt.Sprintf("model %d", id), "SunSpec models are 1 to 65534")
-		}
-	}
 }
