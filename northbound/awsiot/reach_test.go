@@ -78,14 +78,14 @@ func TestFirstPublishAfterOutage(t *testing.T) {
 func TestKnocksWriteNothing(t *testing.T) {
 	state := &countingState{}
 	bubble(t, func(_ *Config, o *Options) { o.State = state }, func(r *rig) {
+		tries := &countingNetwork{Network: r.network}
+		r.sink.network = tries
 		r.start()
 		<-r.links
 		time.Sleep(time.Minute)
 		r.cloud.Offline()
 		<-r.lost
-		tries := &countingNetwork{Network: r.network}
-		r.sink.network = tries
-		time.Sleep(10 * time.Second) // the attempt under way uses the network before
+		time.Sleep(10 * time.Second) // an attempt that was under way is over
 		puts, failures := state.puts.Load(), r.sink.failures.Load()
 		tries.dials.Store(0)
 		time.Sleep(time.Hour)
