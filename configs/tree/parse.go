@@ -226,7 +226,7 @@ func (b *builder) member(key, value *yaml.Node, flow bool) (Member, bool) {
 	m.Value = b.node(value)
 	if m.Value.Kind == Null && !m.Value.Plain {
 		m.Bare = flow && !b.src.colonAfter(at, key)
-		if m.Bare && key.Style == 0 && noSpace.MatchString(m.Key) {
+		if m.Bare && key.Style == 0 && noSpace().MatchString(m.Key) {
 			b.problem(at, "no space after the colon", "write key: value")
 			return m, false
 		}

@@ -4,23 +4,30 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
+// pattern returns a pattern that is made when it is first asked for: a file that
+// parses needs none of them, and a gateway has little memory.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 var (
 	// A value that begins with { and goes on after }, or a {name} within braces.
-	bareBraces = regexp.MustCompile(`\$?\{[A-Za-z_][A-Za-z0-9_.]*\}`)
-	noSpace    = regexp.MustCompile(`^\s*(- )?[A-Za-z_][A-Za-z0-9_-]*:[^\s/]`)
-	unquoted   = regexp.MustCompile(`^\s*(- )?("[^"]*"|'[^']*'|[^\s"'#:]+):\s+[^"'{\[#|>\s][^#]*:\s`)
+	bareBraces = pattern(`\$?\{[A-Za-z_][A-Za-z0-9_.]*\}`)
+	noSpace    = pattern(`^\s*(- )?[A-Za-z_][A-Za-z0-9_-]*:[^\s/]`)
+	unquoted   = pattern(`^\s*(- )?("[^"]*"|'[^']*'|[^\s"'#:]+):\s+[^"'{\[#|>\s][^#]*:\s`)
 )
 
 // Text in quotes that is a value, and what follows it; what is quoted is blanked.
-var afterQuote = regexp.MustCompile(`^[^"']*:\s+("_*"|'_*')\s+[^\s,}\]:#]`)
+var afterQuote = pattern(`^[^"']*:\s+("_*"|'_*')\s+[^\s,}\]:#]`)
 
 // A key with its value begins a line.
 var (
-	keyed    = regexp.MustCompile(`^\s*(- )?[^\s:#{\["']+:(\s|$)`)
-	hasValue = regexp.MustCompile(`^\s*(- )?[^\s:#{\["']+:\s+\S`)
+	keyed    = pattern(`^\s*(- )?[^\s:#{\["']+:(\s|$)`)
+	hasValue = pattern(`^\s*(- )?[^\s:#{\["']+:\s+\S`)
 )
 
 // fault is what the parser complains of.
@@ -71,7 +78,7 @@ func (s *source) explain(f fault) Problem {
 
 // needsQuotes finds text that begins with a sign of YAML's.
 func (s *source) needsQuotes(f fault, code string) (Problem, bool) {
-	braces := bareBraces.FindStringIndex(code)
+	braces := bareBraces().FindStringIndex(code)
 	switch {
 	case f.reading("directive"):
 		return s.percent(f.within), true
@@ -113,14 +120,14 @@ func (s *source) explainStructure(f fault, code string) Problem {
 		return NewProblem(at, "text after ---", "remove the ---: a file holds one configuration")
 	case f.reading("simple key"):
 		text := "a line without a colon"
-		if noSpace.MatchString(s.line(f.within.Line)) {
+		if noSpace().MatchString(s.line(f.within.Line)) {
 			text = "no space after the colon"
 		}
 		return NewProblem(f.within, text, "write key: value")
-	case f.says("mapping values are not allowed") && afterQuote.MatchString(code):
-		at.Column = utf8.RuneCountInString(afterQuote.FindString(code))
+	case f.says("mapping values are not allowed") && afterQuote().MatchString(code):
+		at.Column = utf8.RuneCountInString(afterQuote().FindString(code))
 		return textAfterQuote(at)
-	case f.says("mapping values are not allowed") && unquoted.MatchString(code):
+	case f.says("mapping values are not allowed") && unquoted().MatchString(code):
 		return NewProblem(s.valueOf(at), "a second colon in one line", `put text with ": " in it in double quotes`)
 	case f.says("not allowed in this context"), f.says("did not find expected"):
 		before := strings.TrimSpace(strings.TrimSuffix(s.line(at.Line), rest))
@@ -164,7 +171,7 @@ func (s *source) deeperLine(f fault) (Problem, bool) {
 	}
 	above := withoutComment(s.line(before))
 	deeper := len(indent(line)) > len(indent(above))
-	if !f.says("mapping values are not allowed") || !keyed.MatchString(line) || !hasValue.MatchString(above) || !deeper {
+	if !f.says("mapping values are not allowed") || !keyed().MatchString(line) || !hasValue().MatchString(above) || !deeper {
 		return Problem{}, false
 	}
 	return NewProblem(Position{s.file, f.at.Line, len(indent(line)) + 1},

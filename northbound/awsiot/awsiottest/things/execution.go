@@ -132,7 +132,9 @@ func (s *Executions) Request(topic string, payload []byte) bool {
 	return true
 }
 
-var reasonCode = regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`)
+// reasonCode is made when it is first asked for: the program has the stand-in in
+// it, and a gateway has little memory.
+var reasonCode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z0-9_-]{1,64}$`) })
 
 // update changes an execution, or says why not.
 func (s *Executions) update(id, target string, payload []byte) (code, text string) {
@@ -143,7 +145,7 @@ func (s *Executions) update(id, target string, payload []byte) (code, text strin
 	switch {
 	case !slices.Contains([]ExecutionStatus{InProgress, Succeeded, Failed, Rejected, TimedOut}, u.Status):
 		return "InvalidRequest", "no such status"
-	case u.Reason != nil && (!reasonCode.MatchString(u.Reason.Code) ||
+	case u.Reason != nil && (!reasonCode().MatchString(u.Reason.Code) ||
 		utf8.RuneCountInString(u.Reason.Description) > 1024):
 		return "InvalidRequest", "statusReason"
 	}
