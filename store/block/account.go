@@ -18,6 +18,8 @@ type Account struct {
 }
 
 // Take adds the block with header h, which follows.
+// Cumulative counts are taken from the block and not added up here: so an account is
+// right even if blocks before it were lost, and its neighbours count what is missing.
 func (a *Account) Take(h *Header) {
 	if a.Written.Batches == 0 {
 		a.Oldest, a.Newest = h.Oldest, h.Newest

@@ -7,6 +7,7 @@ import (
 )
 
 // columnKinds are the kinds in the order in which a column writes their values.
+// The order is part of the format: another one needs another version.
 var columnKinds = [...]bridge.Kind{bridge.KindBad, bridge.KindBool, bridge.KindInt, bridge.KindUint,
 	bridge.KindFloat32, bridge.KindFloat64, bridge.KindString}
 
@@ -14,7 +15,7 @@ var columnKinds = [...]bridge.Kind{bridge.KindBad, bridge.KindBool, bridge.KindI
 const (
 	floatBits    = 0 // differences of the bits, byte plane by byte plane
 	floatDecimal = 1 // plus the number of decimals: differences of whole numbers
-	maxDecimals  = 4
+	maxDecimals  = 4 // measured values rarely have more
 )
 
 // pow10 has the powers of ten that decimals are scaled by.
@@ -93,6 +94,7 @@ func (e *Encoder) putKind(k bridge.Kind, values []bridge.Value, n int) {
 }
 
 // putBools writes the n bools among values, a bit each.
+// The unused bits of the last byte are zero, and not looked at.
 func (e *Encoder) putBools(values []bridge.Value, n int) {
 	start := len(e.raw)
 	e.raw = append(e.raw, make([]byte, (n+7)/8)...)
@@ -140,6 +142,8 @@ func decimals(k bridge.Kind, values []bridge.Value) int {
 
 // toDecimal returns v in units of the last of so many decimals, and whether float64
 // holds such numbers exactly.
+// Below 2^53 each whole number has a float64 of its own, so the way there and back
+// loses nothing; the comparison with the value finds everything else.
 func toDecimal(v bridge.Value, digits int) (int64, bool) {
 	f, _ := v.Float()
 	f = math.RoundToEven(f * pow10[digits])
@@ -170,6 +174,7 @@ func (e *Encoder) putDecimals(k bridge.Kind, values []bridge.Value, digits int) 
 
 // putFloatBits writes the differences of the bits, all lowest bytes first: of a
 // noisy value the high ones are nearly constant.
+// zstd shortens those, and leaves the noise of the low ones as it is.
 func (e *Encoder) putFloatBits(k bridge.Kind, values []bridge.Value) {
 	e.raw = append(e.raw, floatBits)
 	for plane := range floatWidth(k) {
@@ -193,6 +198,8 @@ func floatWidth(k bridge.Kind) int {
 
 // zigzag returns the difference of the bits, small for small differences of
 // either sign.
+// It wraps in the width of the kind: the difference of any two has a code, and the
+// way back needs no case of its own.
 func zigzag(k bridge.Kind, bits, previous uint64) uint64 {
 	if k == bridge.KindFloat32 {
 		d := int32(uint32(bits) - uint32(previous))

@@ -17,6 +17,8 @@ import (
 var errPayload = errors.New("its content makes no sense")
 
 // Decoder reads blocks. One goroutine uses it at a time.
+// Its buffer grows to the largest block that it has seen and stays: at most
+// maxPayload, some hundred KiB for what an [Encoder] makes.
 type Decoder struct {
 	zstd *zstd.Decoder // made when first needed
 	raw  []byte
@@ -44,6 +46,7 @@ func (d *Decoder) Decode(h *Header, payload []byte) ([]bridge.Entry, []int64, er
 		}
 		raw = d.raw
 	}
+	// A frame gives what it gives, whatever the header says of it.
 	if len(raw) != h.raw {
 		return nil, nil, errPayload
 	}
@@ -100,6 +103,7 @@ func (r *Parser) Int() int64 {
 }
 
 // bytes reads n bytes, which are a part of what is read.
+// Nothing is copied: who keeps them copies.
 func (r *Parser) bytes(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.Fail()
@@ -119,6 +123,8 @@ func (r *Parser) byte() byte {
 }
 
 // Length reads the length of a list whose elements have at least one byte each.
+// So a length makes who reads take memory in proportion to the bytes that are there,
+// whatever it claims.
 func (r *Parser) Length() int {
 	n := r.Uint()
 	if n > uint64(len(r.b)) {
@@ -140,6 +146,7 @@ func (r *Parser) index(n int) int {
 
 // block reads a payload. Every number is looked at before memory is taken for it.
 func (r *Parser) block(h *Header) ([]bridge.Entry, []int64) {
+	// The order is that of putTables and putBatches, and then the columns.
 	names := make([]string, r.Length())
 	for i := range names {
 		names[i] = string(r.bytes(r.Uint()))
@@ -198,6 +205,7 @@ func (r *Parser) block(h *Header) ([]bridge.Entry, []int64) {
 		}
 	}
 	var column []int
+	// By shape and then in order, as gather has put them.
 	for set, points := range sets {
 		column = column[:0]
 		for s := range shapes {
@@ -230,6 +238,8 @@ func (r *Parser) set(names []string) []string {
 // batches reads the table of batches into entries and returns when in the run
 // they were appended.
 func (r *Parser) batches(h *Header, entries []bridge.Entry) []int64 {
+	// Positions only grow, and the first and the last are those of the header: so a
+	// block can neither claim what is not its own nor give a position twice.
 	expected := h.First
 	for i := range entries {
 		p := expected + bridge.Position(r.Uint())
@@ -272,6 +282,8 @@ func (r *Parser) column(entries []bridge.Entry, batches []int, point int, name s
 			r.Fail()
 			return
 		}
+		// Mostly all are of one kind: then the list of batches serves as it is. Its
+		// capacity ends with it, so that a later append makes a list of its own.
 		if of[k] == nil {
 			of[k] = batches[next : next+int(n) : next+int(n)]
 		} else {

@@ -29,6 +29,8 @@ type Numbered struct {
 
 // Encoder makes blocks. It keeps its buffers from block to block; one goroutine
 // uses it.
+// The buffers are as large as the largest block so far; a block has at most some
+// 32,000 readings (see package store), so they are bounded as well.
 type Encoder struct {
 	zstd   *zstd.Encoder // made when first needed: a gateway whose cloud answers writes nothing
 	raw    []byte
@@ -82,6 +84,7 @@ func (e *Encoder) Encode(h *Header, batches []Numbered) ([]byte, error) {
 			e.putColumn(e.gather(batches, set, point))
 		}
 	}
+	// What a decoder would refuse must not be written.
 	h.raw = len(e.raw)
 	if h.raw > maxPayload || h.Count.Readings > maxBlockReadings {
 		return nil, fmt.Errorf("encode block: %d readings of %d bytes are too many", h.Count.Readings, h.raw)
@@ -95,6 +98,7 @@ func (e *Encoder) reset() {
 		e.names, e.byKey, e.latest = make(map[string]int), make(map[string]int), make(map[string]int)
 		e.byPair = make(map[[2]int]int)
 	}
+	// The maps keep their room: the next block has the same names.
 	clear(e.names)
 	clear(e.byKey)
 	clear(e.byPair)
@@ -121,6 +125,7 @@ func (e *Encoder) finish(h *Header) ([]byte, error) {
 		e.zstd = z
 	}
 	e.out = h.appendTail(append(e.out[:0], make([]byte, fixedSize)...))
+	// The header has its final length here, since the payload follows it in place.
 	h.version, h.size, h.flags = Version, len(e.out), flagZstd
 	if h.size > MaxHeader {
 		return nil, fmt.Errorf("encode block: a header of %d bytes is too long", h.size)

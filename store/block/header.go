@@ -83,6 +83,8 @@ func (h *Header) Length() int { return h.size + h.payload }
 func (h *Header) Payload(block []byte) []byte { return block[h.size:] }
 
 // appendTail appends what is optional.
+// Each is left out when it is empty: the blocks of readings have none, and cost the
+// fixed part alone.
 func (h *Header) appendTail(b []byte) []byte {
 	text := func(what byte, s string) {
 		if s != "" {
@@ -123,6 +125,7 @@ func (h *Header) parseTail(b []byte) error {
 
 // Put writes h over the header that block has, but for what is optional, and the
 // checksum of all of it.
+// A salvaged block gets other counts in Before by it, without being encoded again.
 func (h *Header) Put(block []byte) {
 	le := binary.LittleEndian
 	copy(block, blockMagic)
@@ -148,6 +151,7 @@ func (h *Header) Put(block []byte) {
 }
 
 // checksum returns the CRC-32C of a block but for the four bytes that hold it.
+// It covers the payload, too: a header alone proves nothing.
 func checksum(block []byte) uint32 {
 	return crc32.Update(crc32.Checksum(block[:112], polynomial), polynomial, block[fixedSize:])
 }
@@ -182,6 +186,8 @@ func ParseHeader(b []byte) (h Header, err error) {
 		Newest:   int64(le.Uint64(b[104:])),
 		checksum: le.Uint32(b[112:]),
 	}
+	// The bounds are what keeps numbers from wrapping further on, and memory from being
+	// taken for a length that nobody wrote. In version 1 nothing follows the fixed part.
 	if h.size < fixedSize || h.size > MaxHeader || h.size > len(b) || h.version == 1 && h.size > fixedSize ||
 		h.raw > maxPayload || h.payload > maxPayload ||
 		h.Count.Batches == 0 || h.Count.Batches > maxBlockBatches || h.Count.Readings > maxBlockReadings ||

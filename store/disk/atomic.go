@@ -15,6 +15,7 @@ const Temporary = ".tmp~"
 // Replace puts data at path so that after a power cut there is either the
 // old or the new content: written beside, synced, renamed, folder synced.
 func Replace(path string, data []byte) error {
+	// In the same folder, since no rename crosses file systems.
 	tmp := path + Temporary
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -69,6 +70,7 @@ func MakeDir(dir string) error {
 }
 
 // SyncDir makes the names in dir durable.
+// Without it a power cut may take a file that was itself synced.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -7,6 +7,8 @@ var zeros [16 << 10]byte
 
 // Fill makes the bytes from..to-1 of a file zero, with their place on the disk.
 // If that fails the file has its length of before.
+// The zeros are written and not only allocated: a page that was never written costs
+// a transaction of the file system's journal at its first sync.
 func Fill(path string, from, to int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -23,6 +23,7 @@ func Frame(value []byte) []byte {
 
 // Unframe returns the value of a frame; ok is false when it is not as it was
 // written.
+// The value is a part of data.
 func Unframe(data []byte) (value []byte, ok bool) {
 	rest, ok := bytes.CutPrefix(data, []byte(frameMagic))
 	if !ok || len(rest) < 4 {

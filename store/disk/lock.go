@@ -26,6 +26,8 @@ func (e *LockedError) Error() string {
 
 // Lock takes the folder. On a file system that cannot be written it returns no
 // file and no error: the gateway runs nevertheless.
+// The lock is the kernel's and ends with the process, however that ends: a file that
+// a crash left behind holds nobody up.
 func Lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, LockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -67,6 +69,7 @@ func flock(f *os.File, dir string) error {
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
+		// Some network file systems know no locks: better no lock than no gateway.
 		case !errors.Is(err, syscall.EWOULDBLOCK):
 			return nil
 		}

@@ -11,6 +11,7 @@ import (
 // Allocated returns what a file takes on the disk: segment files are sparse.
 func Allocated(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		// The unit is 512 bytes whatever the file system's own block is (stat(2)).
 		return int64(st.Blocks) * 512
 	}
 	return info.Size()
@@ -27,6 +28,7 @@ func Size(path string) int64 {
 
 // Free returns how much of the file system of dir is left for us, in bytes. A
 // quota does not show in it.
+// What is kept for root is not counted.
 func Free(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

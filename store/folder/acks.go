@@ -15,6 +15,7 @@ const ackHalf = books.MostRecord
 // Acks holds the two newest records, each in its own half of the file, so
 // that a cut while one is written leaves the other. It is of its own so that a
 // damaged segment takes no acknowledgements with it, and a record costs one sync.
+// It is the keeper's alone.
 type Acks struct {
 	path   string
 	f      *os.File
@@ -43,6 +44,8 @@ func OpenAcks(path string) (a *Acks, r books.Record, broken error) {
 
 // newestAcks returns the newest record of a file that is whole, or none. broken
 // says what is wrong when neither is and the file has content.
+// A half that is not whole was being written when the power was cut: the other one is
+// at most one record older, and what was acknowledged since is sent again.
 func newestAcks(f *os.File) (r books.Record, broken error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -65,6 +68,7 @@ func newestAcks(f *os.File) (r books.Record, broken error) {
 	return r, broken
 }
 
+// The length is checked before memory is taken for it.
 func readAcks(f io.Reader) (r books.Record, err error) {
 	var head [books.RecordHead]byte
 	if _, err := io.ReadFull(f, head[:]); err != nil {
@@ -82,6 +86,8 @@ func readAcks(f io.Reader) (r books.Record, err error) {
 }
 
 // Write makes r durable. It returns the bytes written.
+// It overwrites the older record. The number is raised only after the sync: after an
+// error the next record goes to the same half, and the good one stays.
 func (a *Acks) Write(r *books.Record) (int, error) {
 	if a.f == nil {
 		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)

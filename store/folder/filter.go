@@ -8,6 +8,7 @@ import (
 )
 
 // Filter says which batches the entries of a queue gives. Zero fields allow all.
+// Both ends are wall-clock time as the batch has it, right or not.
 type Filter struct {
 	Since, Until time.Time // acquisition, Since <= at < Until
 	Device       string
@@ -21,6 +22,8 @@ func (f *Filter) Allows(e *bridge.Entry) bool {
 
 // Exported says what the entries of a queue has given: all batches in its ranges that
 // the filter allows and that waited then.
+// A queue that forgets is given it, so that only what was exported goes: what came
+// or became readable in between stays.
 type Exported struct {
 	Run    string  `json:"run"` // of the gateway, empty of a stopped one
 	Ranges []Range `json:"ranges"`
@@ -30,6 +33,7 @@ type Exported struct {
 }
 
 // Range is the positions From <= p < To.
+// Positions are the queue's own: they mean nothing in another folder.
 type Range struct {
 	From bridge.Position `json:"from"`
 	To   bridge.Position `json:"to"`

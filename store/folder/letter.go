@@ -11,6 +11,8 @@ import (
 )
 
 // DeadLetter is a batch that the cloud refuses for good.
+// Its identity outside is still (run, seq): a retried letter is sent as the batch that
+// it was.
 type DeadLetter struct {
 	bridge.Entry
 	Cause  string
@@ -19,6 +21,7 @@ type DeadLetter struct {
 
 // EachLetter calls visit with the letters from number p to last of a segment,
 // until it wants no more. It returns where to go on.
+// A number without a letter is passed over.
 func EachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder,
 	visit func(DeadLetter) (bool, error)) (bridge.Position, error) {
 	var buf []byte
@@ -78,6 +81,7 @@ func EachOldLetter(path string, visit func(DeadLetter) error) (total bridge.Coun
 			broken++
 			return nil
 		}
+		// Free leaves have older copies of the same letters.
 		if seen[name{l.Run, l.Seq}] {
 			return nil
 		}
@@ -94,6 +98,7 @@ func EachOldLetter(path string, visit func(DeadLetter) error) (total bridge.Coun
 	return total.Add(Surplus(said, total)), damage, err
 }
 
+// It is whole if the checksum of its block is right; the cause has none.
 func parseOldLetter(v []byte, d *block.Decoder) (DeadLetter, bool) {
 	if len(v) < 2 {
 		return DeadLetter{}, false
@@ -114,6 +119,7 @@ func parseOldLetter(v []byte, d *block.Decoder) (DeadLetter, bool) {
 }
 
 // Surplus returns by how much a is more than b.
+// Batches and readings are counted apart and never below zero.
 func Surplus(a, b bridge.Count) bridge.Count {
 	return bridge.Count{Batches: a.Batches - min(a.Batches, b.Batches), Readings: a.Readings - min(a.Readings, b.Readings)}
 }

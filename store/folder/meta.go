@@ -21,6 +21,7 @@ const Version = 2
 const IndexFile = "meta"
 
 // NewerFormatError is why a folder is refused that a newer program wrote.
+// Going on would write blocks that the newer program may take for damage.
 type NewerFormatError struct {
 	Dir    string
 	Format int
@@ -33,6 +34,8 @@ func (e *NewerFormatError) Error() string {
 }
 
 // ReadIndex returns the index's content; found is false when there is none.
+// An index that is damaged or missing loses no reading: the queue reads its segments
+// instead, which takes as long as reading all of them.
 func ReadIndex(dir string) (m books.Index, found bool, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, IndexFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -55,6 +58,7 @@ func ReadIndex(dir string) (m books.Index, found bool, err error) {
 }
 
 // WriteIndex replaces the index and returns the bytes written.
+// After an error, and after a power cut, there is the old index or the new one.
 func WriteIndex(dir string, m books.Index) (int, error) {
 	value, err := json.Marshal(m)
 	if err != nil {

@@ -43,6 +43,7 @@ func OpenReader(dir string, limits Limits) (*Reader, error) {
 	}
 	r := &Reader{limits: limits, queue: Shelf{Dir: dir}, letters: Shelf{Dir: filepath.Join(dir, DeadDir), Dead: true}}
 	var err error
+	// Held until Close, so that no gateway starts meanwhile and changes what is read.
 	if r.lock, err = disk.Hold(dir); err != nil {
 		return nil, err
 	}
@@ -78,6 +79,8 @@ func (r *Reader) Close() error {
 func (r *Reader) segmentSize() int64 { return r.limits.Segment }
 
 // list finds the segments of a shelf, and reads those that are not in the index.
+// It takes as long as reading those; an index that is up to date leaves the newest one
+// at most.
 func (r *Reader) list(sh *Shelf, index []block.Account) {
 	sh.Segments, _ = sh.List(index)
 	for _, s := range sh.Segments {
@@ -104,6 +107,7 @@ func (r *Reader) countDead() {
 		return s.Last != 0 && s.Last < m.From || r.old != "" && m.Turn != 0 && s.First >= m.Turn
 	})
 	for _, s := range r.letters.Segments {
+		// Letters are purged from the front: in one segment some are gone and some are not.
 		if s.First <= m.From && m.From <= s.Last {
 			s.Done = m.Gone
 		}
@@ -112,6 +116,8 @@ func (r *Reader) countDead() {
 }
 
 // Inspect returns what is in the queue without reading its blocks.
+// What it says is as of the last record of acknowledgements: up to 5 s of them may be
+// missing after a kill.
 func (r *Reader) Inspect() Report {
 	out := Report{Dir: r.queue.Dir, Bytes: Size(r.queue.Dir), Dead: r.dead, MaxSize: r.limits.Size}
 	for _, s := range r.queue.Segments {
@@ -123,6 +129,8 @@ func (r *Reader) Inspect() Report {
 
 // Verify reads every block of every segment, every dead letter, and what can still
 // be read of the files in quarantine, and calls found with each file.
+// It reads everything once, and takes as long as the disk needs for it; ctx ends it
+// between two files.
 func (r *Reader) Verify(ctx context.Context, found func(Verified)) error {
 	for _, sh := range []*Shelf{&r.queue, &r.letters} {
 		for _, s := range sh.Segments {
@@ -191,6 +199,7 @@ func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported,
 		if entries, _, err = d.Decode(&h, h.Payload(buf)); err != nil {
 			break
 		}
+		// A block is acknowledged batch by batch, but stays on disk whole.
 		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.Has(e.Position) || !f.Allows(&e) })
 		if len(entries) > 0 {
 			if err := visit(entries); err != nil {

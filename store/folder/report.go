@@ -24,6 +24,7 @@ type SegmentInfo struct {
 }
 
 // Report is what an inspection finds.
+// Its JSON is what queue inspect --json prints, and so for programs as well.
 type Report struct {
 	Dir             string             `json:"dir"`
 	Segments        []SegmentInfo      `json:"segments"`
@@ -69,6 +70,8 @@ func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
 
 // FullIn returns how long it takes to write left bytes when it took span to
 // write bytes of them; 0 if that cannot be said.
+// It is a straight line through what was written: a rough figure for people, not a
+// limit to act on.
 func FullIn(span time.Duration, bytes, left int64) time.Duration {
 	const least = time.Minute // before, the pages that every file has make most of it
 	if span < least || bytes <= 0 || left <= 0 {

@@ -70,6 +70,7 @@ func (sh *Shelf) List(index []block.Account) (found []*Stored, missing []block.A
 			continue
 		}
 		s := &Stored{Path: filepath.Join(sh.Dir, e.Name()), Account: block.Account{First: first}}
+		// What is left in missing has no file: its batches are damaged, or were done.
 		if i := slices.IndexFunc(missing, func(a block.Account) bool { return a.First == first }); i >= 0 {
 			s.Account = missing[i]
 			missing = slices.Delete(missing, i, i+1)
@@ -118,6 +119,7 @@ func SegmentPath(dir string, first bridge.Position) string {
 }
 
 // SegmentFirst returns the position in a segment's file name.
+// A name that is not exactly as [SegmentPath] makes it is not ours and left alone.
 func SegmentFirst(name string) (bridge.Position, bool) {
 	digits, ok := strings.CutPrefix(name, SegmentPrefix)
 	if !ok {
@@ -133,6 +135,7 @@ func SegmentFirst(name string) (bridge.Position, bool) {
 // CountDone finds how much of a segment is done, and returns what is: all that
 // was, unless the record is of another time than the segment, as when files were
 // restored from a copy. Then what is not sure is sent again.
+// Sending twice is allowed, losing is not: so whatever looks wrong counts as not done.
 func (s *Stored) CountDone(done books.Spans, acks *books.Record) books.Spans {
 	s.Done = acks.Counts[s.First]
 	if len(done.Missing(s.First, s.Last+1)) == 0 {

@@ -58,6 +58,7 @@ func TrimQuarantine(dir string, most int64) (deleted []string) {
 			total += disk.Allocated(info)
 		}
 	}
+	// The newest are of most use to who looks for the cause.
 	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
 	for _, f := range files {
 		if total <= most {

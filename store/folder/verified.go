@@ -26,6 +26,7 @@ type Verified struct {
 }
 
 // VerifyQuarantine lists the files that were set aside.
+// It reads all of each. Nothing is changed: what is there was accounted for.
 func VerifyQuarantine(ctx context.Context, dir string, found func(Verified)) error {
 	dir = filepath.Join(dir, QuarantineDir)
 	entries, err := os.ReadDir(dir)
@@ -54,6 +55,8 @@ func VerifyQuarantine(ctx context.Context, dir string, found func(Verified)) err
 }
 
 // salvageable returns what has a right checksum in a damaged segment.
+// Some of it may be in the queue by now: what could be saved was written to a new
+// segment when the file was set aside.
 func salvageable(path string) (n bridge.Count) {
 	s, err := segment.Salvage(path, 1, block.MaxPosition)
 	if err != nil {

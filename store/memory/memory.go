@@ -223,6 +223,7 @@ func (m *Memory) Commit(p bridge.Position) (safe func(error), ok bool) {
 }
 
 // Given is what was taken out of the memory unsent.
+// The owner calls the safes after it has let go of its lock.
 type Given struct {
 	Gaps  books.Spans
 	Count bridge.Count

@@ -27,6 +27,7 @@ type ring struct {
 	base  bridge.Position // of the first
 }
 
+// Below that growing costs more than the memory that it spares.
 const minRing = 64
 
 // end returns the position after the last.

@@ -19,6 +19,8 @@ const (
 	maxChunks = 1 << 16
 )
 
+// Big endian, so that the order of the keys is that of the positions: bbolt appends to
+// its last leaf, and a search finds the block that holds a position.
 func chunkKey(first bridge.Position, chunk int) []byte {
 	k := make([]byte, keySize)
 	binary.BigEndian.PutUint64(k, uint64(first))
@@ -36,6 +38,8 @@ type Block struct {
 // after those that are there. It returns the bytes written. After an error nobody
 // knows which pages have reached the disk: the file is not to be written again.
 func (f *File) Append(blocks ...Block) (written int64, err error) {
+	// The counts are bbolt's own: what the flash has to take is pages, not bytes of
+	// blocks.
 	before := f.db.Stats()
 	err = guard(func() error {
 		return f.db.Update(func(tx *bolt.Tx) error {
@@ -86,6 +90,8 @@ func (f *File) view(read func(c *bolt.Cursor) error) error {
 
 // blockAt reads the block under the cursor's key k, and moves the cursor to the
 // next one. The block is appended to buf[:0] and verified.
+// Both the key and the header name the position: a chunk that got under another key
+// is found out before the checksum, which alone would not tell whose it is.
 func blockAt(c *bolt.Cursor, k, v, buf []byte) (b []byte, h block.Header, nextKey, nextValue []byte, err error) {
 	if len(k) != keySize || binary.BigEndian.Uint16(k[8:]) != 0 {
 		return buf, h, nil, nil, Damaged("key %x begins no block", k)
@@ -134,6 +140,8 @@ func (f *File) Walk(visit func(h *block.Header, bytes []byte) error) error {
 
 // Find reads the block with the first batch at or after p, appended to buf[:0].
 // It returns no block when there is none.
+// Blocks leave gaps where batches were done before they were written, so p itself may
+// be in none.
 func (f *File) Find(p bridge.Position, buf []byte) (b []byte, h block.Header, err error) {
 	err = f.view(func(c *bolt.Cursor) error {
 		k, _ := c.Seek(chunkKey(p+1, 0))

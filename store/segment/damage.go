@@ -43,6 +43,7 @@ func damagedUnlessPassing(err error) error {
 // faults as damage: bbolt panics on pages that make no sense, and a page that
 // the disk does not give is a fault.
 func guard(f func() error) (err error) {
+	// Of this goroutine alone, and put back at the end.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {

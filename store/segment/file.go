@@ -150,6 +150,8 @@ func (f *File) Limit(size int64) int64 { return min(size, int64(f.db.MaxSize)-sl
 
 // Fits reports whether a block of n bytes still goes into the file when segments
 // are to have size bytes.
+// The pages beside the block's own are those that a commit writes anew: leaf,
+// branch, freelist and meta.
 func (f *File) Fits(n int, size int64) bool { return f.Used()+int64(n)+4*PageSize <= f.Limit(size) }
 
 // check looks at a file before bbolt maps it: bbolt trusts the length that the

@@ -66,6 +66,7 @@ type meta struct{ root, freelist, high, tx uint64 }
 // readMetas verifies both meta pages of a file of size bytes, and returns the
 // newer one and how much of the file is in use. bbolt itself is content with one,
 // and silently takes the state before the last commit.
+// That state lacks the newest blocks, so one bad page is damage here.
 func readMetas(f io.ReaderAt, size int64) (newest meta, used int64, err error) {
 	if size < 2*PageSize {
 		return newest, 0, Damaged("it has only %d bytes", size)
@@ -102,6 +103,7 @@ func readMetas(f io.ReaderAt, size int64) (newest meta, used int64, err error) {
 }
 
 // checker follows the tree of a file that was not mapped yet.
+// Its memory is a byte for each page and the pages on the way down.
 type checker struct {
 	f    io.ReaderAt
 	seen []bool // by page
@@ -120,6 +122,8 @@ func checkPages(f io.ReaderAt, m meta) error {
 	if err := c.tree(m.root, nil, nil, mostDepth); err != nil {
 		return err
 	}
+	// A lost page harms nobody, but no commit of bbolt's leaves one: the file is not as
+	// it was written.
 	for id, seen := range c.seen {
 		if !seen {
 			return Damaged("page %d is lost", id)
@@ -138,6 +142,8 @@ func (c *checker) take(id uint64) error {
 }
 
 // page reads a page with those that belong to it, for the first time.
+// A page that is met twice is a circle or a branch that is shared, so the walk ends: it
+// reads no more than the file has.
 func (c *checker) page(id uint64) (page []byte, err error) {
 	if err := c.take(id); err != nil {
 		return nil, err
@@ -164,6 +170,7 @@ func (c *checker) page(id uint64) (page []byte, err error) {
 	return page, nil
 }
 
+// A page both free and in use is what bbolt would write over.
 func (c *checker) freelist(id uint64) error {
 	page, err := c.page(id)
 	if err != nil {
@@ -244,6 +251,7 @@ func (c *checker) leaf(page []byte, keys keyOrder, depth int) error {
 	return nil
 }
 
+// depth also bounds buckets within buckets, which our files do not have.
 func (c *checker) bucket(v []byte, depth int) error {
 	if len(v) < bucketHead {
 		return Damaged("a bucket has %d bytes", len(v))
@@ -293,6 +301,7 @@ func (c *checker) branch(page []byte, order keyOrder, depth int) error {
 }
 
 // slice returns length bytes of page from at on, or nil if they are not in it.
+// All that a page says of itself goes through here.
 func slice(page []byte, at, length uint64) []byte {
 	if at > uint64(len(page)) || length > uint64(len(page))-at {
 		return nil

@@ -46,6 +46,7 @@ func Pairs(path string, visit func(key, value []byte) error) (damage, err error)
 
 // scanPairs visits every leaf of a file, also those that are free. What the disk
 // does not give is left out.
+// A long value of which the disk gives a part is left out as a whole.
 func scanPairs(f io.ReaderAt, size int64, visit func(key, value []byte) error) (err error) {
 	var page [PageSize]byte
 	for offset := int64(0); offset < size && err == nil; offset += PageSize {

@@ -52,6 +52,8 @@ func (f *File) Reserve(n int, most int64, tight bool) (written int64, err error)
 
 // reservedOf returns how far a file has its place on the disk, as far as can be
 // told from outside.
+// Zeros that were written have blocks; a hole that another program left has none, so
+// the smaller of both is sure.
 func reservedOf(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {

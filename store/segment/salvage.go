@@ -113,6 +113,8 @@ func (s *Salvaged) scanPage(page []byte, offset int64) {
 }
 
 // assemble puts the block at p together from the versions of its chunks.
+// The newest versions are tried first: pages are reused from the front, so later in the
+// file mostly is later in time. It is a guess; the checksum decides.
 func (s *Salvaged) assemble(p bridge.Position, pieces []piece) (b Found, ok bool) {
 	versions := make(map[int][]piece)
 	for _, x := range slices.Backward(pieces) {
@@ -139,6 +141,8 @@ func (s *Salvaged) assemble(p bridge.Position, pieces []piece) (b Found, ok bool
 
 // complete tries the versions of the chunks after those in b, until the checksum
 // is right or tries are used up.
+// The tries are shared out among the versions of each chunk, since all combinations of
+// many would take for ever.
 func (s *Salvaged) complete(b *Found, versions map[int][]piece, tries int) bool {
 	length := 0
 	for _, x := range b.pieces {
@@ -195,12 +199,14 @@ func (s *Salvaged) Read(b *Found) ([]byte, error) {
 // Rebuild writes the blocks into a new file at path. Their cumulative counts are
 // put right, so that the file is whole in itself. It returns the new file's
 // account.
+// After an error the new file is worth nothing; the caller removes it.
 func (s *Salvaged) Rebuild(path string, size int64) (a block.Account, err error) {
 	f, err := Create(path, size)
 	if err != nil {
 		return a, err
 	}
 	a.Total = s.Blocks[0].Before
+	// Not all in one transaction, which would hold all of them in memory.
 	for some := range slices.Chunk(s.Blocks, 64) {
 		blocks := make([]Block, 0, len(some))
 		for i := range some {

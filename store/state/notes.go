@@ -49,6 +49,7 @@ func (s *Files) Note(key string, value []byte) error {
 	return nil
 }
 
+// The timer runs from the first note, not the last: many in a row do not put it off.
 func (s *Files) dueLocked() {
 	if s.due == nil {
 		s.due = time.AfterFunc(NoteWithin, func() { _ = s.writeNotes() }) // Health tells of an error
@@ -56,6 +57,8 @@ func (s *Files) dueLocked() {
 }
 
 // writeNotes puts the notes on disk, if they are not.
+// It is called by the timer, by Put and by Close, and does nothing if another call has
+// written all meanwhile.
 func (s *Files) writeNotes() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -66,6 +69,7 @@ func (s *Files) writeNotes() error {
 	}
 	s.due.Stop()
 	s.due = nil
+	// Packed under the lock, written without it: who notes or reads waits for no disk.
 	data, moved := packNotes(s.notes), s.moved
 	s.moved = nil
 	s.mu.Unlock()
@@ -81,6 +85,7 @@ func (s *Files) writeNotes() error {
 		s.conditions.Clear(condition.StateUnsaved, "state")
 		return nil
 	}
+	// It is tried again in NoteWithin; what is noted is in memory until then.
 	s.moved = append(s.moved, moved...)
 	s.conditions.Raise(condition.StateUnsaved, "state", disk.Advice(err))
 	if !s.closed {
@@ -92,6 +97,8 @@ func (s *Files) writeNotes() error {
 // packNotes returns the notes as the content of their file: of each the length of
 // its frame (4 bytes, little endian) and the frame, whose value is the length of
 // the key (uvarint), the key and the value.
+// Each has a checksum of its own, so that damage to one takes no other with it, as
+// long as the lengths are right.
 func packNotes(notes map[string][]byte) []byte {
 	var data, one []byte
 	for _, key := range slices.Sorted(maps.Keys(notes)) {

@@ -80,6 +80,7 @@ func (s *Files) Get(key string) ([]byte, error) {
 	if noted {
 		return bytes.Clone(value), nil
 	}
+	// Without the lock: a file is replaced whole, so there is the old or the new one.
 	value, err := s.read(key)
 	if err == nil || s.readOnly || !s.writing.TryLock() {
 		return value, nil // while something is written it may be this key
@@ -110,6 +111,7 @@ func (s *Files) read(key string) ([]byte, error) {
 var errChecksum = errors.New("its checksum is wrong")
 
 // setAside moves what is damaged out of the way. The caller holds writing.
+// What is lost is learnt again; keeping the gateway from its work would be worse.
 func (s *Files) setAside(name string, cause error) {
 	path := filepath.Join(s.dir, name)
 	why := cause.Error()
@@ -143,6 +145,8 @@ func (s *Files) Put(key string, value []byte) error {
 }
 
 // replace writes a file. The caller holds writing.
+// disk.Replace leaves the old content when it fails, so a full disk costs the news
+// alone.
 func (s *Files) replace(name string, data []byte) error {
 	path := filepath.Join(s.dir, name)
 	err := disk.Replace(path, data)
@@ -163,6 +167,7 @@ func (s *Files) Health() []condition.Condition { return s.conditions.Health() }
 
 // Close writes the notes that are not on disk yet. Afterwards nothing can be put
 // or noted.
+// After a kill what was noted in the last [NoteWithin] is lost, what was put is not.
 func (s *Files) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -189,6 +194,8 @@ func (s *Files) check(key string, value []byte) error {
 	return nil
 }
 
+// A key is a file's name: nothing in it leads out of the folder, or into our own names,
+// which have a ~.
 func checkKey(key string) error {
 	for i := range len(key) {
 		if c := key[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' && (c != '.' || i == 0) {
