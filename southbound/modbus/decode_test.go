@@ -8,7 +8,6 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/plan"
-	"fieldbridge/southbound/modbus/point"
 )
 
 func decimal(t testing.TB, s string) *bridge.Decimal {
@@ -173,14 +172,5 @@ func TestRawNumbers(t *testing.T) {
 		if err := new(Raw).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was taken", text)
 		}
-	}
-}
-
-func TestTextThatStaysCostsNothing(t *testing.T) {
-	f := point.Field{Kind: point.KindString, Words: 4, Special: &point.Special{Length: 8}}
-	data := []byte("FB-50\x00\x00\x00")
-	f.Decode(data)
-	if n := testing.AllocsPerRun(100, func() { f.Decode(data) }); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

@@ -202,7 +202,7 @@ func (f *finder) decoding(r *point.Field, p Point, d Device) {
 	r.Load = point.Loader(t.Bits, o)
 	f.part(r, p, name)
 	if t.Kind == point.KindString {
-		r.Length, r.Text = p.Length, new(string)
+		r.Length = p.Length
 		if p.Length < 1 || p.Length > 2*point.MaxWords {
 			f.bad("length", "a string without its length", "give length in bytes, 1 to 250")
 			r.Length = 2

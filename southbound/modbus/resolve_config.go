@@ -21,6 +21,7 @@ type resolved struct {
 func resolve(cfg Config) resolved {
 	r := resolved{buses: make(map[string]poll.BusSpec), devices: make(map[string]deviceSpec)}
 	keys := make(map[string]string) // bus name to key
+	points := newShelf()
 	for _, name := range slices.Sorted(maps.Keys(cfg.Buses)) {
 		keys[name] = r.add(name, cfg.Buses[name])
 	}
@@ -49,7 +50,7 @@ func resolve(cfg Config) resolved {
 		if d.MaxGap != nil {
 			spec.Limits.Gap = *d.MaxGap
 		}
-		spec.Fields, _ = resolveFields(d)
+		spec.Fields = points.fields(d)
 		spec.config.Points = nil
 		r.devices[name] = spec
 	}

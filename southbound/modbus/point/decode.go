@@ -90,7 +90,8 @@ func (s Placed) Decode(data []byte) bridge.Value {
 		return bridge.Bool(data[s.At>>3]>>(s.At&7)&1 != 0)
 	}
 	if f.Kind == KindString {
-		return f.decodeText(data[s.At:][:2*f.Words])
+		var none string
+		return s.DecodeText(data, &none)
 	}
 	raw := f.raw(data[s.At:])
 	if f.Simple {
@@ -204,8 +205,12 @@ func decodeBCD(raw uint64) bridge.Value {
 	return bridge.Uint(n)
 }
 
-// decodeText returns the string in data without its padding.
-func (f *Field) decodeText(data []byte) bridge.Value {
+// DecodeText returns the string of a field of [KindString] from its block's data,
+// without its padding. last is the string that was there before, and is set to
+// this one: a string that stays costs no memory.
+func (s Placed) DecodeText(data []byte, last *string) bridge.Value {
+	f := s.Field
+	data = data[s.At:][:2*f.Words]
 	var buf [2 * MaxWords]byte
 	text := append(buf[:0], data...)
 	if f.Load == load16Swapped {
@@ -220,17 +225,14 @@ func (f *Field) decodeText(data []byte) bridge.Value {
 	for len(text) > 0 && (text[len(text)-1] == 0xff || text[len(text)-1] == ' ') {
 		text = text[:len(text)-1]
 	}
-	if f.Text == nil {
-		f.Text = new(string) // of a field that was not resolved
-	}
 	switch {
-	case string(text) == *f.Text: // no allocation
+	case string(text) == *last: // no allocation
 	case utf8.Valid(text):
-		*f.Text = string(text)
+		*last = string(text)
 	default:
-		*f.Text = latin1(text)
+		*last = latin1(text)
 	}
-	return bridge.String(*f.Text)
+	return bridge.String(*last)
 }
 
 func latin1(text []byte) string {

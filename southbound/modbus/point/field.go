@@ -10,9 +10,9 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// Field is a point, resolved: where it is and how it is decoded. Fields are
-// read-only but for what text points to, which the bus that owns the field keeps.
-// A gateway may have tens of thousands of them.
+// Field is a point, resolved: where it is and how it is decoded. Once settled it
+// is read-only: the devices of a profile share their fields, and buses decode by
+// them at the same time. A gateway may have tens of thousands of them.
 type Field struct {
 	Name  string
 	Kind  Kind
@@ -40,9 +40,8 @@ type Special struct {
 	Straight *Straight
 	Invalid  []uint64
 	Enum     map[int64]string
-	Length   int     // of a string, in bytes
-	Text     *string // of a string: the last one, so that one that stays costs nothing
-	Models   []int   // of SunSpec: the first of them that the device has
+	Length   int   // of a string, in bytes
+	Models   []int // of SunSpec: the first of them that the device has
 
 	Writable      *Writable // nil is read-only
 	Scale, Offset float64   // of what is writable, to undo scaling
@@ -60,16 +59,17 @@ func (f *Field) Settle() {
 	f.Simple = s.Straight == nil && s.Invalid == nil && s.Enum == nil && !f.Scaling.Active() && f.Kind != KindString
 }
 
-// Equal reports whether f and g are the same point. It may be called while a bus
-// reads them.
+// Equal reports whether f and g are the same point.
 func (f *Field) Equal(g *Field) bool {
+	if f == g {
+		return true
+	}
 	if (f.Factor == nil) != (g.Factor == nil) || f.Factor != nil && f.Factor.Name != g.Factor.Name {
 		return false // the factors themselves are points of the device, too
 	}
 	a, b := *f, *g
 	x, y := *f.Special, *g.Special
 	a.Factor, a.Special, b.Factor, b.Special = nil, nil, nil, nil
-	x.Text, y.Text = nil, nil
 	return reflect.DeepEqual(a, b) && reflect.DeepEqual(x, y)
 }
 

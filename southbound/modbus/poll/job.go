@@ -102,14 +102,22 @@ func (j *job) arrive(now time.Time, emit bridge.Emit) {
 
 // decode adds the values of a block.
 func (j *job) decode(b *block, data []byte) {
+	texts := b.lastTexts()
 	for i := range b.Fields {
-		v := b.Fields[i].Decode(data)
+		f := &b.Fields[i]
+		var v bridge.Value
+		if f.Kind == point.KindString {
+			v = f.DecodeText(data, &texts[0])
+			texts = texts[1:]
+		} else {
+			v = f.Decode(data)
+		}
 		if v.Good() {
 			j.tally.good++
 		} else {
 			j.tally.add(v.Reason(), 1)
 		}
-		j.readings = append(j.readings, bridge.Reading{Point: b.Fields[i].Name, Value: v})
+		j.readings = append(j.readings, bridge.Reading{Point: f.Name, Value: v})
 	}
 }
 
