@@ -101,6 +101,9 @@ func parseCommand(payload []byte, by way) (command, error) {
 	case cmd.At == 0:
 		return cmd, errors.New("a command needs at, its time in epoch milliseconds")
 	}
+	if cmd.At < 0 || cmd.Expires < 0 {
+		return cmd, errors.New("a time before 1970: at and expires are epoch milliseconds")
+	}
 	if cmd.Action == "" {
 		cmd.Action = actionWrite
 	}

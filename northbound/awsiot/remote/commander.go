@@ -209,7 +209,7 @@ func (c *Commander) forbids(cmd *command) string {
 	switch {
 	case c.off.status().Off:
 		return "commands are switched off on the machine"
-	case !c.o.Synced() && cmd.At+cmd.Expires != 0 && cmd.Action.acts():
+	case !c.o.Synced() && (cmd.At != 0 || cmd.Expires != 0) && cmd.Action.acts():
 		return "the gateway's clock is not known to be right, so it cannot tell how old the command is"
 	}
 	return ""

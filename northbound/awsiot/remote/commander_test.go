@@ -205,10 +205,33 @@ func TestCommandsThatParse(t *testing.T) {
 		`,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
 		`,"action":"interval","device":"d","for":0`:                       true,
 		`,"action":"interval","device":"d","every":"often"`:               false,
+		setSetpoint + `,"expires":-1`: false, setSetpoint + `,"at":-1`: false,
 		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
 	} {
 		if _, err := parseCommand([]byte(commandNow("1", rest)), viaTopic); (err == nil) != valid {
 			t.Errorf("%s is parsed: %v", rest, err)
+		}
+	}
+}
+
+// TestUnknownClock: with a clock that is not known to be right nothing acts that
+// has a time, whatever its times add up to.
+func TestUnknownClock(t *testing.T) {
+	for i, times := range []string{`"at":1000,"expires":-1000`, `"at":-5,"expires":5`, `"at":1000`, `"expires":1000`,
+		`"at":-1`} {
+		for _, by := range []way{viaTopic, viaExecution, viaShadow} {
+			w := &fakeWriter{}
+			o := testOptions(w, &memoryState{})
+			o.Synced = func() bool { return false }
+			id := fmt.Sprintf(`"id":"%d",`, i)
+			if by == viaExecution {
+				id = ""
+			}
+			a := New(o).carryOut(t.Context(), request{by: by, id: "1", maxAge: time.Hour,
+				payload: []byte("{" + id + times + setSetpoint + "}")})
+			if a.Outcome != outcomeRefused || w.count() != 0 {
+				t.Errorf("%s by %s: %+v, %d writes", times, by, a, w.count())
+			}
 		}
 	}
 }
