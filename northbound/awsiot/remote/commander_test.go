@@ -205,7 +205,7 @@ func TestCommandsThatParse(t *testing.T) {
 		`,"action":"interval","device":"d","every":"200ms","for":"1d12h"`: true,
 		`,"action":"interval","device":"d","for":0`:                       true,
 		`,"action":"interval","device":"d","every":"often"`:               false,
-		setSetpoint + `,"expires":-1`: false, setSetpoint + `,"at":-1`: false,
+		setSetpoint + `,"expires":-1`:                                     false, setSetpoint + `,"at":-1`: false,
 		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
 	} {
 		if _, err := parseCommand([]byte(commandNow("1", rest)), viaTopic); (err == nil) != valid {
