@@ -136,19 +136,17 @@ func (d *decoder) decodeKnown(n *tree.Node, v reflect.Value, p *place) {
 		d.fail(p, n.Pos, p.name()+" has no value", "give it one, or remove the key")
 		return
 	}
+	if n.Kind == tree.Scalar && setting.IsPEM(n.Text) && v.Type() != pathType && v.Kind() != reflect.Pointer {
+		d.fail(p, n.Pos, p.name()+" is PEM text", "that is for certificate, private_key and ca alone")
+		return
+	}
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.fresh(n, v.Elem(), p)
 		return
 	}
 	if v.Type() == pathType {
-		if d.text(n, v, p) {
-			v.SetString(resolve(n.Pos.File, v.String()))
-			d.paths = append(d.paths, n)
-			if p.name() != "dir" {
-				d.files = append(d.files, fileRef{p.name(), v.String(), n.Pos})
-			}
-		}
+		d.path(n, v, p)
 		return
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && (n.Kind == tree.Scalar || !hasOwnForm(v.Type())) {
@@ -169,6 +167,61 @@ func (d *decoder) decodeKnown(n *tree.Node, v reflect.Value, p *place) {
 	default:
 		d.scalar(n, v, p)
 	}
+}
+
+// path fills a path. What is from a file or the environment stays there until the
+// file is read; of a folder, whose name is no secret, it is taken now.
+func (d *decoder) path(n *tree.Node, v reflect.Value, p *place) {
+	if !d.text(n, v, p) {
+		return
+	}
+	d.paths = append(d.paths, n)
+	key := p.name()
+	pem := setting.IsPEM(n.Text)
+	switch {
+	case pem && !slices.Contains([]string{"certificate", "private_key", "ca"}, key):
+		v.SetString("")
+		d.fail(p, n.Pos, key+" is PEM text", "give the path of a file")
+		return
+	case n.Secret == nil && setting.IsReference(n.Text):
+		d.fail(p, n.Pos, key+" has ${ in the name of a file", "rename the file")
+		return
+	case isDER(n.Text):
+		v.SetString("")
+		d.fail(p, n.Pos, key+" is what a file holds, not its path", "give the path, or PEM text with its -----BEGIN line")
+		return
+	case key == "dir":
+		v.SetString(resolve(n.Pos.File, n.Text))
+		return
+	case n.Here:
+		v.SetString(n.Text)
+	case n.Secret != nil:
+		v.SetString(later(n))
+	default:
+		v.SetString(resolve(n.Pos.File, n.Text))
+	}
+	d.files = append(d.files, fileRef{key, setting.Path(v.String()), n.Pos})
+}
+
+// later returns a path of which parts are looked up when the file is read.
+func later(n *tree.Node) string {
+	text := sourceOf(n)
+	if !setting.IsPEM(n.Text) && n.Text != "" && !filepath.IsAbs(n.Text) {
+		return filepath.Join(filepath.Dir(n.Pos.File), text)
+	}
+	return text
+}
+
+// isDER reports whether a text is a key or certificate in base64, without the lines
+// that say so.
+func isDER(text string) bool {
+	if len(text) < 100 || !strings.HasPrefix(text, "MI") {
+		return false
+	}
+	return !strings.ContainsFunc(text, func(r rune) bool {
+		letter := r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("+/=\n\r ", r)
+	})
 }
 
 // hasOwnForm reports whether a type with UnmarshalText is also written as a map

@@ -10,12 +10,13 @@ import (
 	"syscall"
 
 	"fieldbridge/configs/tree"
+	"fieldbridge/setting"
 )
 
 // fileRef is a file that the configuration names.
 type fileRef struct {
 	key  string
-	path string
+	path setting.Path
 	at   tree.Position
 }
 
@@ -31,20 +32,21 @@ func (d *decoder) missingFiles() []tree.Problem {
 }
 
 func unreadable(f fileRef) (text, fix string) {
-	file, err := os.Open(f.path)
+	_, err := f.path.Read()
 	switch {
+	case err == nil:
+		return "", ""
+	case errors.Is(err, fs.ErrNotExist) && setting.IsReference(string(f.path)):
+		return fmt.Sprintf("%s %s does not exist", f.key, f.path),
+			"what ${...} holds must be the path of a file; or write the path itself"
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("%s %s does not exist", f.key, f.path), "put it there before 'fieldbridge run'"
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%s %s: permission denied", f.key, f.path), "let the user who runs fieldbridge read it"
-	case err != nil:
-		return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check it before 'fieldbridge run'"
-	}
-	defer func() { _ = file.Close() }() // it was only looked at
-	if info, err := file.Stat(); err == nil && info.IsDir() {
+	case errors.Is(err, syscall.EISDIR):
 		return fmt.Sprintf("%s %s is a folder", f.key, f.path), "name the file in it"
 	}
-	return "", ""
+	return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check it before 'fieldbridge run'"
 }
 
 // checkQueueDir warns of a queue folder that cannot be made or written.

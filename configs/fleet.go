@@ -160,7 +160,11 @@ func commonName(path *tree.Node) string {
 	if path == nil || path.Kind != tree.Scalar || path.Dynamic {
 		return ""
 	}
-	content, err := os.ReadFile(resolve(path.Pos.File, path.Text))
+	name := setting.Path(path.Text)
+	if !setting.IsPEM(path.Text) {
+		name = setting.Path(resolve(path.Pos.File, path.Text))
+	}
+	content, err := name.Read()
 	if err != nil {
 		return ""
 	}

@@ -117,15 +117,15 @@ func (r *renderer) scalar(n *tree.Node) string {
 	switch {
 	case n.Kind == tree.Null:
 		return "null"
+	case n.Here && r.absolute != nil:
+		return quoteYAML(strings.ReplaceAll(n.Text, "${", "$${")) // a snapshot must mean the same
 	case n.Secret != nil || n.Unknown:
 		text := n.Source()
 		if text == "" {
 			text = n.Text
 		}
 		if r.absolute != nil {
-			text = fileVariable.ReplaceAllStringFunc(text, func(v string) string {
-				return "${file:" + absolute(n.Pos.File, v[len("${file:"):len(v)-1]) + "}"
-			})
+			text = absoluteFiles(n.Pos.File, text)
 		}
 		return quoteYAML(text)
 	}
@@ -134,6 +134,16 @@ func (r *renderer) scalar(n *tree.Node) string {
 		text = absolute(n.Pos.File, text)
 	}
 	return yamlText(text, n.Plain)
+}
+
+// sourceOf returns what a text is from, with absolute paths.
+func sourceOf(n *tree.Node) string { return absoluteFiles(n.Pos.File, n.Source()) }
+
+// absoluteFiles makes the paths in each ${file:...} absolute.
+func absoluteFiles(file, text string) string {
+	return fileVariable.ReplaceAllStringFunc(text, func(v string) string {
+		return "${file:" + absolute(file, v[len("${file:"):len(v)-1]) + "}"
+	})
 }
 
 var fileVariable = regexp.MustCompile(`\$\{file:[^}]*\}`)

@@ -58,12 +58,22 @@ func (s *substituter) resolve(n *tree.Node) *tree.Node {
 		for i, m := range n.Members {
 			key := &tree.Node{Kind: tree.Scalar, Pos: m.Pos, Text: m.Key, Dynamic: tree.HasVariable(m.Key)}
 			if key.Dynamic {
-				key = s.scalar(key)
+				key = s.key(m.Key, s.scalar(key))
 			}
 			out.Members[i] = tree.Member{Key: key.Text, Pos: m.Pos, Bare: m.Bare, Value: s.resolve(m.Value)}
 		}
 	}
 	return &out
+}
+
+// key refuses what is not to be shown as a key: keys are names, which are shown
+// everywhere.
+func (s *substituter) key(written string, n *tree.Node) *tree.Node {
+	if n.Secret == nil {
+		return n
+	}
+	s.fail(n.Pos, "a key can't be from "+n.Source()+": keys are shown to anyone", "write it out, or take it from vars")
+	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: written, Unknown: true}
 }
 
 // maxText is the most bytes of a text with variables: nothing that is configured
@@ -82,7 +92,7 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 		return v
 	}
 	out := &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Plain: true}
-	secret := false
+	secret, here := false, false
 	text, unknown := tree.Substitute(n.Text, func(name string) (string, bool) {
 		v := s.lookup(name, n)
 		if v == nil {
@@ -94,7 +104,7 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 			out.Unknown = true
 			return "", true
 		}
-		secret = secret || v.Secret != nil
+		secret, here = secret || v.Secret != nil, here || v.Here
 		out.Unknown = out.Unknown || v.Unknown
 		return v.Text, true
 	}, false)
@@ -118,7 +128,7 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 			}
 			return "", true
 		}, true)
-		out.Secret = &source
+		out.Secret, out.Here = &source, here
 	}
 	if strings.Contains(n.Text, "$${") && tree.UnknownVariables(n.Text) == 0 {
 		out.Plain = n.Plain // an escape only

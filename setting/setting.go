@@ -133,10 +133,6 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-// Path is a file or folder. The loader makes it relative to the folder of the
-// file that names it.
-type Path string
-
 // Named is an element of an [Ordered] map.
 type Named[T any] struct {
 	Name  string

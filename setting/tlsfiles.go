@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -36,16 +35,16 @@ type FileError struct {
 	Err  error
 }
 
-func (e *FileError) Error() string { return fmt.Sprintf("%s %s: %v", e.Key, e.Path, e.Err) }
+func (e *FileError) Error() string { return fmt.Sprintf("%s %s: %v", e.Key, e.Path, bare(e.Err)) }
 func (e *FileError) Unwrap() error { return e.Err }
 
 // Pair reads the certificate and its key. Its errors are of type *[FileError].
 func (f TLSFiles) Pair() (tls.Certificate, error) {
-	certificate, err := os.ReadFile(string(f.Certificate))
+	certificate, err := f.Certificate.Read()
 	if err != nil {
 		return tls.Certificate{}, f.badCertificate(err)
 	}
-	key, err := os.ReadFile(string(f.PrivateKey))
+	key, err := f.PrivateKey.Read()
 	if err != nil {
 		return tls.Certificate{}, f.badKey(err)
 	}
@@ -89,7 +88,7 @@ func (f TLSFiles) Pool() (*x509.CertPool, error) {
 	if f.CA == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(string(f.CA))
+	b, err := f.CA.Read()
 	if err != nil {
 		return nil, &FileError{"ca", f.CA, err}
 	}
@@ -102,15 +101,7 @@ func (f TLSFiles) Pool() (*x509.CertPool, error) {
 
 // Stamp returns a text that changes when one of the files does.
 func (f TLSFiles) Stamp() string {
-	var b strings.Builder
-	for _, path := range []Path{f.Certificate, f.PrivateKey, f.CA} {
-		if info, err := os.Stat(string(path)); err == nil {
-			fmt.Fprintf(&b, "%d %d;", info.ModTime().UnixNano(), info.Size())
-		} else {
-			b.WriteString("-;")
-		}
-	}
-	return b.String()
+	return f.Certificate.stamp() + f.PrivateKey.stamp() + f.CA.stamp()
 }
 
 // findPEM returns the first block whose type is or ends in kind; nil if there is

@@ -29,12 +29,15 @@ type Node struct {
 	Unknown bool // what text stands for could not be read here
 	Pos     Position
 	Text    string  // of a scalar: as written if plain, else without its quotes
-	Secret  *string // the ${file:...} or ${env:...} that text is from, or nil
+	Secret  *string // what to show in place of text that nobody is to see, or nil
+	Here    bool    // Secret stands in the configuration itself: it is PEM text
 	Members []Member
 	Items   []*Node
 }
 
-// Source returns the ${file:...} or ${env:...} that a text is from, or "".
+// Source returns what to show in place of text that nobody is to see: the
+// ${file:...} or ${env:...} that it is from, or where PEM text stands. It returns ""
+// of all other text.
 func (n *Node) Source() string {
 	if n.Secret == nil {
 		return ""
@@ -179,7 +182,7 @@ func (n *Node) HasUnknown() bool {
 		slices.ContainsFunc(n.Members, func(m Member) bool { return m.Value.HasUnknown() })
 }
 
-// HasSecret reports whether something in n is from a file or the environment.
+// HasSecret reports whether something in n is not to be shown.
 func (n *Node) HasSecret() bool {
 	if n == nil {
 		return false
@@ -204,6 +207,9 @@ func (n *Node) Show() string {
 		return "a map"
 	case List:
 		return "a list"
+	}
+	if n.Secret != nil {
+		return "what " + n.Source() + " holds"
 	}
 	return Quote(n.Text)
 }

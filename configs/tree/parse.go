@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"fieldbridge/setting"
 )
 
 // Parse reads a YAML document that is a mapping. A syntax error comes alone;
@@ -174,7 +176,11 @@ func (b *builder) node(n *yaml.Node) *Node {
 	if isEmpty(n) {
 		return &Node{Kind: Null, Pos: at, Plain: n.Value != ""}
 	}
-	return &Node{Kind: Scalar, Pos: at, Text: b.keep(n.Value), Plain: n.Style&quoted == 0, Dynamic: HasVariable(n.Value)}
+	out := &Node{Kind: Scalar, Pos: at, Text: b.keep(n.Value), Plain: n.Style&quoted == 0, Dynamic: HasVariable(n.Value)}
+	if setting.IsPEM(n.Value) {
+		out.Secret, out.Here = new(fmt.Sprintf("(PEM text in %s:%d)", at.File, at.Line)), true
+	}
+	return out
 }
 
 func (b *builder) mapping(n *yaml.Node, at Position) *Node {
@@ -222,6 +228,10 @@ func (b *builder) member(key, value *yaml.Node, flow bool) (Member, bool) {
 		b.problem(at, "a "+what+" cannot be a key", "put text with { or [ in it in double quotes")
 		return m, false
 	}
+	if setting.IsPEM(key.Value) {
+		b.problem(at, "PEM text is no key", "put it after private_key:, certificate: or ca: and its colon")
+		return m, false
+	}
 	m.Key = b.keep(key.Value)
 	m.Value = b.node(value)
 	if m.Value.Kind == Null && !m.Value.Plain {
@@ -266,6 +276,9 @@ func excerpt(text string) string {
 // Quote quotes what a user wrote, shortened.
 func Quote(text string) string {
 	const most = 60
+	if setting.IsPEM(text) {
+		return "PEM text"
+	}
 	if utf8.RuneCountInString(text) > most {
 		text = string([]rune(text)[:most]) + "…"
 	}

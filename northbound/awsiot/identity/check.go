@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/setting"
 )
 
 // Options is what is checked and how. Config, Gateway and StatusTopic are required.
@@ -244,8 +244,8 @@ func (c *check) mustBeLater() string {
 	if later(c.o.Built) {
 		return "this program was made on " + day(c.o.Built)
 	}
-	for _, path := range []string{string(c.o.Config.Certificate), string(c.o.Config.PrivateKey), string(c.o.Config.CA)} {
-		if info, err := os.Stat(path); err == nil && later(info.ModTime()) {
+	for _, path := range []setting.Path{c.o.Config.Certificate, c.o.Config.PrivateKey, c.o.Config.CA} {
+		if info, err := path.Stat(); err == nil && info != nil && later(info.ModTime()) {
 			return fmt.Sprintf("%s was written on %s", path, day(info.ModTime()))
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -56,7 +55,7 @@ func (c *check) files() bool {
 // readCertificates returns the certificates of a PEM file, as far as they can be
 // read.
 func readCertificates(path setting.Path) ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(string(path))
+	data, err := path.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +112,13 @@ func (c *check) names(leaf *x509.Certificate) string {
 // tellKey notes what our key is, never what it contains.
 func (c *check) tellKey(s *Step) {
 	path := c.o.Config.PrivateKey
-	info, err := os.Stat(string(path))
+	info, err := path.Stat()
 	if err != nil {
 		s.fact("private key", "%s: %s", path, cause(err, ""))
+		return
+	}
+	if info == nil {
+		s.fact("private key", "%s", path)
 		return
 	}
 	s.fact("private key", "%s, mode %#o", path, info.Mode().Perm())
@@ -128,7 +131,7 @@ func (c *check) tellKey(s *Step) {
 // keyOf returns the place of the certificate in our file that the key belongs
 // to, -1 if there is none.
 func (c *check) keyOf() int {
-	key, err := os.ReadFile(string(c.o.Config.PrivateKey))
+	key, err := c.o.Config.PrivateKey.Read()
 	if err != nil {
 		return -1
 	}

@@ -2,7 +2,6 @@ package inlet
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"fieldbridge/setting"
@@ -10,7 +9,7 @@ import (
 
 // ReadPassword returns the first line of a file. It waits for the disk.
 func ReadPassword(path setting.Path) ([]byte, error) {
-	b, err := os.ReadFile(string(path))
+	b, err := path.Read()
 	if err != nil {
 		return nil, fmt.Errorf("read password: %w", err)
 	}
