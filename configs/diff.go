@@ -61,6 +61,9 @@ func Diff(old, new *Loaded) []string {
 	d := differ{old: old, new: new}
 	d.value(reflect.ValueOf(&old.Config).Elem(), reflect.ValueOf(&new.Config).Elem(), nil)
 	d.loads()
+	for i, line := range d.lines {
+		d.lines[i] = old.Hidden.In(new.Hidden.In(line))
+	}
 	return d.lines
 }
 

@@ -24,6 +24,8 @@ type Loaded struct {
 	Hash string
 	// Files are what was read: the file and those that it includes.
 	Files []string
+	// Hidden is what is not to be shown of it to anyone.
+	Hidden *setting.Hidden
 
 	incomplete bool // some values are not known on this machine
 
@@ -156,11 +158,12 @@ func (l *Loaded) fill(root *tree.Node, problems []tree.Problem) error {
 	for _, p := range l.Config.Validate() {
 		l.judge(&d, p)
 	}
-	if err := tree.ErrorOf(d.problems...); err != nil {
+	l.Hidden = hiddenIn(l.root, s.held)
+	if err := tree.ErrorOf(hide(l.Hidden, d.problems)...); err != nil {
 		return err
 	}
-	l.Missing = tree.Sorted(append(d.missingFiles(), s.missing...))
-	l.Warnings = tree.Sorted(append(l.Warnings, l.checkQueueDir()...))
+	l.Missing = tree.Sorted(hide(l.Hidden, append(d.missingFiles(), s.missing...)))
+	l.Warnings = tree.Sorted(hide(l.Hidden, append(l.Warnings, l.checkQueueDir()...)))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fieldbridge/configs/tree"
+	"fieldbridge/setting"
 )
 
 // Render writes what the gateway runs as YAML: merged, with variables and
@@ -130,8 +131,11 @@ func (r *renderer) scalar(n *tree.Node) string {
 		return quoteYAML(text)
 	}
 	text := strings.ReplaceAll(n.Text, "${", "$${")
-	if r.absolute[n] {
+	switch {
+	case r.absolute[n]:
 		text = absolute(n.Pos.File, text)
+	case r.absolute == nil && strings.Contains(text, "://"):
+		text = setting.MaskUserinfo(text)
 	}
 	return yamlText(text, n.Plain)
 }

@@ -16,7 +16,8 @@ type substituter struct {
 	vars      map[string]*tree.Node
 	resolving map[string]bool // variables that are being looked up
 	problems  []tree.Problem
-	missing   []tree.Problem // environment variables and files that are not here
+	missing   []tree.Problem    // environment variables and files that are not here
+	held      map[string]string // what environment variables and files hold, to where it is
 }
 
 func newSubstituter(vars *tree.Node) *substituter {
@@ -145,7 +146,7 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env),
 				"set it where fieldbridge runs")
 		}
-		return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + name + "}")}
+		return s.hold(n, text, name)
 	}
 	if file, ok := strings.CutPrefix(name, "file:"); ok {
 		return s.file(file, n, name)
@@ -184,7 +185,17 @@ func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Nod
 		return s.notHere(n, variable, path+": "+p.Text, p.Fix)
 	}
 	text := strings.TrimRight(string(content), "\r\n")
-	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: new("${" + variable + "}")}
+	return s.hold(n, text, variable)
+}
+
+// hold returns the value of an environment variable or file.
+func (s *substituter) hold(n *tree.Node, text, variable string) *tree.Node {
+	source := "${" + variable + "}"
+	if s.held == nil {
+		s.held = make(map[string]string)
+	}
+	s.held[text] = source
+	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: text, Plain: true, Secret: &source}
 }
 
 // notHere notes what this machine does not have; the value stays unknown.

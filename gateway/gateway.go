@@ -81,13 +81,14 @@ func New(s change.Started, o Options) (*Gateway, error) {
 	config := &s.Config
 	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version,
 		logging: o.Logging, log: o.Logging.Logger, started: time.Now()}
+	g.hide(s.Hidden)
 	queue, err := store.Open(config.Store, g.log.With("part", "queue"))
 	if err != nil {
-		return nil, err
+		return nil, s.Hidden.Error(err)
 	}
 	g.queue = queue
 	if err := g.build(s, o); err != nil {
-		return nil, errors.Join(err, queue.Close())
+		return nil, s.Hidden.Error(errors.Join(err, queue.Close()))
 	}
 	return g, nil
 }
@@ -116,7 +117,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		Log: g.log.With("part", "uplink"), Notices: g.queue, Catalogue: g.catalogue, State: saved,
 		Writer: all, Reader: all, Pacer: all, Synced: clock.Synced,
 		Emit:   func(b bridge.Batch, safe func(error)) { g.collector.Emit(b, safe) },
-		Report: func() map[string]any { return shadowReport(g.Status()) },
+		Report: func() map[string]any { return g.logging.shown(shadowReport(g.Status())).(map[string]any) },
 		Health: func() []condition.Condition { return g.view.Conditions() },
 	})
 	if err != nil {
@@ -124,14 +125,16 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	}
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), g.catalogue, clock.Synced, g.log)
 	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), forwardConfig(config), g.log.With("part", "uplink"))
-	g.change = change.New(s, change.Options{File: o.File, Gateway: o.Name, Apply: g.apply, Vital: g.vital, State: saved,
+	g.change = change.New(s, change.Options{File: o.File, Gateway: o.Name, Apply: g.apply, Hide: g.hide, Vital: g.vital, State: saved,
 		Log: g.log.With("part", "configuration")})
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt,
 			process{g.started, g.version}},
-		Health: []condition.Reporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change},
-		Status: func() any { return g.Status() },
+		Status: g.shownStatus,
 		Device: func(name string) (any, error) { return g.values(name) },
+	}
+	for _, part := range []condition.Reporter{g.queue, saved, g.sink, g.modbus, g.mqtt, g.change} {
+		g.view.Health = append(g.view.Health, shownReporter{part, g.logging})
 	}
 	g.console = &movable{view: g.view, listen: make(chan console.Config, 1), log: g.log}
 	g.console.move(config.Console)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"fieldbridge/configs"
+	"fieldbridge/setting"
 )
 
 // Logging is how a gateway logs. Level and format may change while it runs.
@@ -14,12 +15,15 @@ type Logging struct {
 	Logger *slog.Logger
 	level  slog.LevelVar
 	json   atomic.Bool
+	hidden atomic.Pointer[setting.Hidden] // what no line shows; may be nil
+	last   *setting.Hidden                // given to Hide; of who changes the configuration
 }
 
 // NewLogging returns logging to w as c asks for.
 func NewLogging(w io.Writer, c configs.Log) *Logging {
 	l := new(Logging)
 	l.Apply(c)
+	w = hiding{l, w}
 	options := &slog.HandlerOptions{Level: &l.level}
 	l.Logger = slog.New(eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)})
 	return l
@@ -34,6 +38,20 @@ func (l *Logging) Apply(c configs.Log) {
 	l.level.Set(level)
 	l.json.Store(c.Format == "json")
 }
+
+// Hide makes no line show what h hides, nor what was hidden last.
+func (l *Logging) Hide(h *setting.Hidden) {
+	l.hidden.Store(h.With(l.last))
+	l.last = h
+}
+
+// hiding writes lines as anyone may see them.
+type hiding struct {
+	l *Logging
+	w io.Writer
+}
+
+func (h hiding) Write(line []byte) (int, error) { return h.l.hidden.Load().Writer(h.w).Write(line) }
 
 // eitherHandler writes text or JSON, as useJSON says at the moment.
 type eitherHandler struct {

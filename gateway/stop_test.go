@@ -98,6 +98,12 @@ store: {dir: queue}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return r.run(t, file, log)
+}
+
+// run runs the gateway of a file.
+func (r *stopRig) run(t *testing.T, file string, log io.Writer) *Gateway {
+	t.Helper()
 	started, err := Load(file, "")
 	if err != nil {
 		t.Fatal(err)

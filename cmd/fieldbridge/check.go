@@ -59,6 +59,9 @@ func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer)
 			err = &configtree.Error{Problems: refused}
 		}
 	}
+	if loaded != nil {
+		stdout = loaded.Hidden.Writer(stdout)
+	}
 	if asJSON {
 		return printCheckJSON(stdout, rest[0], loaded, err)
 	}

@@ -35,6 +35,7 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) error 
 		return wrongFile(err)
 	}
 	logging := gateway.NewLogging(stderr, started.Config.Log)
+	logging.Hide(started.Hidden)
 	log := logging.Logger
 	if started.FellBack != "" {
 		log.Debug("the last good configuration is used instead of the file", "file", file, "why", started.FellBack)

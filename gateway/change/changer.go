@@ -14,6 +14,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/configs"
 	"fieldbridge/configs/tree"
+	"fieldbridge/setting"
 )
 
 const (
@@ -30,6 +31,9 @@ type Options struct {
 	// Apply makes a running gateway another one, whose configuration has a hash.
 	// On an error nothing has changed.
 	Apply func(old, new *configs.Config, hash string) error
+	// Hide is told, before anything of a configuration is applied, what is not to be
+	// shown of it. It may be nil.
+	Hide func(*setting.Hidden)
 	// Vital tells how the gateway is doing.
 	Vital func() Vital
 	State bridge.State
@@ -228,7 +232,11 @@ func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64)
 	}
 	before := c.o.Vital()
 	config := l.Config
+	if c.o.Hide != nil {
+		c.o.Hide(l.Hidden)
+	}
 	if err := c.o.Apply(old, &config, l.Hash); err != nil {
+		err = l.Hidden.Error(err)
 		_ = save(c.o.State, trialKey, trial{Hash: l.Hash, Refused: err.Error()}) // it is told anyway
 		return err
 	}

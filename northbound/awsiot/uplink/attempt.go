@@ -112,7 +112,7 @@ func (a *Attempt) Open(ctx context.Context) (*Session, error) {
 	}
 	dial := dialer(a.dial)
 	if a.Config.Proxy != "" {
-		proxy, err := parseProxy(a.Config.Proxy)
+		proxy, err := a.Config.proxy()
 		if err != nil {
 			fail.err = err
 			return nil, fail

@@ -22,7 +22,7 @@ func Through(cfg *Config, dial func(ctx context.Context, network, address string
 	if cfg.Proxy == "" {
 		return dial, "", nil
 	}
-	u, err := parseProxy(cfg.Proxy)
+	u, err := cfg.proxy()
 	if err != nil {
 		return nil, "", err
 	}

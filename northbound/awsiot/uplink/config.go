@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -41,9 +42,12 @@ type Config struct {
 	// are Amazon Root CA 1 to 4 and Starfield Services G2, built in.
 	CA setting.Path `yaml:"ca"`
 	// Proxy is the URL of a proxy to go through: http://host:3128, by CONNECT,
-	// or socks5://host:1080; user:password@ before the host if it asks. The
-	// default is none; the environment is not asked.
+	// or socks5://host:1080; user@ before the host if it asks for one, and
+	// proxy_password_file. The default is none; the environment is not asked.
 	Proxy string `yaml:"proxy"`
+	// ProxyPasswordFile holds the password for the proxy on its first line; the
+	// user's name stands in proxy, as http://user@host:3128.
+	ProxyPasswordFile setting.Path `yaml:"proxy_password_file"`
 	// Window is the most messages in flight, 1 to 100.
 	Window int `yaml:"window"`
 	// Rate is the most that is published per second.
@@ -131,6 +135,7 @@ func (v *validator) session(c *Config) {
 			v.Add(err.Error(), "use http://host:port or socks5://host:port", "proxy")
 		}
 	}
+	v.proxyPassword(c)
 	if id := c.ClientID; len(id) > maxClientID || strings.HasPrefix(id, "$") {
 		v.Add(fmt.Sprintf("AWS refuses the client id %q", id), "use at most 128 bytes, not beginning with $", "client_id")
 	} else if strings.ContainsAny(id, "#+") {
@@ -139,6 +144,27 @@ func (v *validator) session(c *Config) {
 	if c.ClientID == "" && (len(v.gateway) > maxClientID || strings.HasPrefix(v.gateway, "$")) {
 		v.Add(fmt.Sprintf("AWS refuses the gateway's name %q as client id", v.gateway),
 			"give a client_id of at most 128 bytes, not beginning with $", "client_id")
+	}
+}
+
+// proxyPassword checks where the proxy's password is.
+func (v *validator) proxyPassword(c *Config) {
+	var who *url.Userinfo
+	if u, err := parseProxy(c.Proxy); err == nil {
+		who = u.User
+	} else if c.Proxy != "" {
+		return // told already
+	}
+	_, inURL := who.Password()
+	switch {
+	case c.ProxyPasswordFile == "" && inURL:
+		v.Warn("the proxy's password stands in the configuration", "put it into a file and name that in "+
+			"proxy_password_file", "proxy")
+	case c.ProxyPasswordFile == "":
+	case inURL:
+		v.Add("the proxy's password is given twice", "remove it from proxy", "proxy_password_file")
+	case who.Username() == "":
+		v.Add("the proxy's password is nobody's", "write proxy: http://user@host:port", "proxy_password_file")
 	}
 }
 

@@ -15,14 +15,32 @@ import (
 	"syscall"
 
 	"golang.org/x/net/proxy"
+
+	"fieldbridge/setting"
 )
+
+// proxy returns where the proxy is and who we are to it. It reads the password's
+// file, so that a new one is used at the next connection.
+func (c *Config) proxy() (*url.URL, error) {
+	u, err := parseProxy(c.Proxy)
+	if err != nil || c.ProxyPasswordFile == "" {
+		return u, err
+	}
+	data, err := c.ProxyPasswordFile.Read()
+	if err != nil {
+		return nil, &setting.FileError{Key: "proxy_password_file", Path: c.ProxyPasswordFile, Err: err}
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	u.User = url.UserPassword(u.User.Username(), strings.TrimSuffix(line, "\r"))
+	return u, nil
+}
 
 // parseProxy reads the URL of a proxy. Its port is 3128 for HTTP and 1080 for
 // SOCKS unless given.
 func parseProxy(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
-		return nil, fmt.Errorf("the proxy %q is not a URL like http://host:3128", text)
+		return nil, errors.New("the proxy is not a URL like http://host:3128")
 	}
 	port := map[string]string{"http": "3128", "socks5": "1080"}[u.Scheme]
 	if port == "" {
