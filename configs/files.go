@@ -32,7 +32,7 @@ func (d *decoder) missingFiles() []tree.Problem {
 }
 
 func unreadable(f fileRef) (text, fix string) {
-	_, err := f.path.Read()
+	err := f.path.Check()
 	switch {
 	case err == nil:
 		return "", ""

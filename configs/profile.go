@@ -191,7 +191,7 @@ func (p *profiler) find(s shelf, name *tree.Node) *tree.Node {
 	if len(names) > 0 {
 		fix += "; there are " + strings.Join(names, ", ")
 	}
-	p.fail(name.Pos, "there is no profile " + name.Show(), setting.Meant(name.Text, names, fix))
+	p.fail(name.Pos, "there is no profile "+name.Show(), setting.Meant(name.Text, names, fix))
 	return nil
 }
 

@@ -39,9 +39,10 @@ func TestCanaryRuns(t *testing.T) {
 	write("word", word+"\n")
 	write("wrong.key", pem)
 	t.Setenv("FB_CA", read("certs/ca.pem"))
-	t.Setenv("FB_HOST", word+".invalid")
+	t.Setenv("FB_HOST", word+"..invalid")
 	t.Setenv("FB_WORD", word)
 	text := fmt.Sprintf(`gateway: g
+log: {level: debug}
 northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: %q, private_key: "${file:certs/g.key}",
     ca: "${env:FB_CA}", topic: t, linger: 0s, shadow: {name: gateway, every: 10s}}}
 southbound:

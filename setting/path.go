@@ -58,7 +58,7 @@ func (p Path) name() (string, error) {
 			}
 			return text
 		}
-		text, err := readRegular(m[2])
+		text, err := readFile(m[2], syscall.O_NONBLOCK)
 		if err != nil {
 			failed = fmt.Errorf("%s: %w", m[2], bare(err))
 		}
@@ -68,9 +68,18 @@ func (p Path) name() (string, error) {
 }
 
 // Read returns what the file has, or the PEM text that stands in its place: at
-// most 1 MiB, of a regular file. Its errors, of type [*fs.PathError], name the file
+// most 1 MiB of a file, which is no device. Its errors, of type [*fs.PathError], name the file
 // as the configuration does and say nothing of what a ${...} in it holds.
-func (p Path) Read() ([]byte, error) {
+func (p Path) Read() ([]byte, error) { return p.read(0) }
+
+// Check returns what [Path.Read] would, if it is not a regular file that can be
+// read. It never waits for the other end of a pipe.
+func (p Path) Check() error {
+	_, err := p.read(syscall.O_NONBLOCK)
+	return err
+}
+
+func (p Path) read(flags int) ([]byte, error) {
 	name, err := p.name()
 	if err != nil {
 		return nil, p.failed("open", err)
@@ -78,7 +87,7 @@ func (p Path) Read() ([]byte, error) {
 	if IsPEM(name) {
 		return []byte(name), nil
 	}
-	data, err := readRegular(name)
+	data, err := readFile(name, flags)
 	if err != nil {
 		return nil, p.failed("open", err)
 	}
@@ -120,9 +129,9 @@ var (
 	errTooLarge   = errors.New("is larger than 1 MiB")
 )
 
-// readRegular reads a file. It never waits for the other end of a pipe.
-func readRegular(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// readFile reads a file that is regular; with the flags 0 a pipe is, too.
+func readFile(name string, flags int) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|flags, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +142,7 @@ func readRegular(name string) ([]byte, error) {
 		return nil, err
 	case info.IsDir():
 		return nil, syscall.EISDIR
-	case !info.Mode().IsRegular():
+	case !info.Mode().IsRegular() && (flags != 0 || info.Mode()&fs.ModeNamedPipe == 0):
 		return nil, errNotRegular
 	}
 	data, err := io.ReadAll(io.LimitReader(f, mostFile+1))

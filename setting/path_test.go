@@ -42,7 +42,11 @@ func TestPath(t *testing.T) {
 		"kanarek\nkanarek":         "open (15 bytes that are no path): no such file or directory",
 	} {
 		p := Path(path)
-		data, err := p.Read()
+		err := p.Check()
+		var data []byte
+		if err == nil {
+			data, err = p.Read()
+		}
 		got := string(data)
 		if err != nil {
 			var at *fs.PathError

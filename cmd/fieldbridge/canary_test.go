@@ -101,8 +101,7 @@ func TestCanaries(t *testing.T) {
 			}
 			file := write("planted.yaml", planted(lines, leaf, text))
 			for _, args := range [][]string{{"check", file}, {"check", file, "--json"},
-				{"fleet", "render", file, "--gateway", "press-line-2", "--origin"},,
-				{"fleet", "diff", whole, file}} {
+				{"fleet", "render", file, "--gateway", "press-line-2", "--origin"}, {"fleet", "diff", whole, file}} {
 				var out bytes.Buffer
 				dispatch(t.Context(), args, strings.NewReader(""), &out, &out)
 				if part := seen(out.String()); part != "" {
