@@ -61,7 +61,8 @@ func newRigDial(t *testing.T, cfg Config, state bridge.Notebook,
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	var err error
-	r.source, err = New(cfg, Options{State: state, Log: slog.New(slog.NewTextHandler(lockedWriter{r}, nil))})
+	r.source, err = New(cfg, Options{State: state, Log: slog.New(slog.NewTextHandler(lockedWriter{r},
+		&slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}

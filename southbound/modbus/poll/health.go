@@ -47,7 +47,7 @@ func (b *Bus) account(err error) {
 func (b *Bus) disconnected(reason bridge.Reason, err error) {
 	now := time.Now()
 	if b.down.reason == 0 {
-		b.log.Warn("bus is down", "err", err)
+		b.log.Debug("bus is down", "err", err)
 		b.down.pause = pause.Growing{Least: minConnectPause, Most: maxConnectPause}
 		b.setDown(now, err.Error())
 	}
@@ -61,7 +61,7 @@ func (b *Bus) connected() {
 		return
 	}
 	now := time.Now()
-	b.log.Info("bus is up again", "after", now.Sub(b.Status().Down).Round(time.Millisecond))
+	b.log.Debug("bus is up again", "after", now.Sub(b.Status().Down).Round(time.Millisecond))
 	b.down = down{}
 	b.setDown(time.Time{}, "")
 	for _, d := range b.devices {
@@ -127,7 +127,7 @@ func (b *Bus) sicken(d *Device, now time.Time) {
 	d.pause = pause.Growing{Least: minProbePause, Most: maxProbePause}
 	d.probe = now.Add(d.pause.Next())
 	d.setSince(now)
-	b.log.Warn("device does not answer", "device", d.Spec.Name, "unit_id", d.Spec.ID, "err", d.err)
+	b.log.Debug("device does not answer", "device", d.Spec.Name, "unit_id", d.Spec.ID, "err", d.err)
 }
 
 // well notes that a device answers.
@@ -139,7 +139,7 @@ func (b *Bus) well(d *Device) {
 	d.sick = false
 	d.survey.renew()
 	now := time.Now()
-	b.log.Info("device answers again", "device", d.Spec.Name, "after", now.Sub(d.Status().Since).Round(time.Millisecond))
+	b.log.Debug("device answers again", "device", d.Spec.Name, "after", now.Sub(d.Status().Since).Round(time.Millisecond))
 	d.setSince(time.Time{})
 	for _, j := range d.jobs {
 		for _, blk := range j.blocks {

@@ -57,7 +57,7 @@ func (s *survey) silent() {
 	}
 }
 
-// whole returns all points of a job as one block that can't be read.
+// whole returns all points of a job as one block that cannot be read.
 func (j *job) whole() *block {
 	b := &block{Block: plan.Block{Table: wire.Holding}}
 	for _, f := range j.device.learnt.Present(j.fields) {
@@ -150,7 +150,7 @@ func (b *Bus) surveyed(d *Device, now time.Time) {
 	if missing != "" {
 		s.next = now.Add(surveyPause)
 		if missing != d.Status().Missing {
-			b.log.Warn("SunSpec models are missing", "device", d.Spec.Name, "err", errors.New(missing))
+			b.log.Debug("SunSpec models are missing", "device", d.Spec.Name, "err", errors.New(missing))
 		}
 	}
 	d.setMissing(missing)
