@@ -102,7 +102,7 @@ func regionOf(endpoint string) (string, error) {
 	if len(parts) >= 5 && parts[1] == "iot" && parts[3] == "amazonaws" {
 		return parts[2], nil
 	}
-	return "", fmt.Errorf("endpoint %s names no region", endpoint)
+	return "", fmt.Errorf("endpoint %s does not name a region", endpoint)
 }
 
 // partition is the part of AWS that a region is in.

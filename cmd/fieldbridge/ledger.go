@@ -63,7 +63,7 @@ func judge(ctx context.Context, l ledger.Ledger, files []string, asJSON bool, st
 	}
 	switch {
 	case len(r.Runs) == 0:
-		return errors.New("there is no message of a gateway: it reads payloads as they were sent, one a line")
+		return errors.New("there are no messages of a gateway: this reads payloads as they were sent, one a line")
 	case !r.Kept:
 		return exit(exitFailed)
 	}

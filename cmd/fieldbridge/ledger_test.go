@@ -72,7 +72,7 @@ func TestLedgerCommand(t *testing.T) {
 		args        []string
 		code        int
 	}{
-		{"", "there is no message of a gateway", nil, exitFailed},
+		{"", "there are no messages of a gateway", nil, exitFailed},
 		{"", "no such file", []string{"nothing.jsonl"}, exitFailed},
 		{"", "unknown flag: --jsn: did you mean --json?", []string{"--jsn"}, exitUsage},
 		{`{"v":1,"gateway":"g","run":"r","batches":[{"seq":7,"device":"d","at":1}]}`, "", []string{"--partial"}, exitDone},

@@ -171,7 +171,8 @@ func (s *source) deeperLine(f fault) (Problem, bool) {
 	}
 	above := withoutComment(s.line(before))
 	deeper := len(indent(line)) > len(indent(above))
-	if !f.says("mapping values are not allowed") || !keyed().MatchString(line) || !hasValue().MatchString(above) || !deeper {
+	if !f.says("mapping values are not allowed") || !keyed().MatchString(line) ||
+		!hasValue().MatchString(above) || !deeper {
 		return Problem{}, false
 	}
 	return NewProblem(Position{s.file, f.at.Line, len(indent(line)) + 1},

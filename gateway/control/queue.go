@@ -121,7 +121,7 @@ func (r *Queue) do(ctx context.Context, q viewed, gateway string, w io.Writer) (
 	case DeadPurge:
 		answer, err = queue.PurgeDead(ctx)
 	default:
-		return x, fmt.Errorf("%q is nothing to do with a queue", r.Op)
+		return x, fmt.Errorf("%q cannot be done with a queue", r.Op)
 	}
 	if err != nil {
 		return x, err

@@ -210,7 +210,8 @@ southbound:
     buses:
       plc: {url: "tcp://%s"}
     devices:
-      press: {bus: plc, unit_id: 1, every: 100ms, points: {a: {holding: 0}, b: {holding: 1, scale: 0.1}, c: {holding: %d}}}
+      press: {bus: plc, unit_id: 1, every: 100ms,
+        points: {a: {holding: 0}, b: {holding: 1, scale: 0.1}, c: {holding: %d}}}
       oven: {bus: plc, unit_id: 2, every: 100ms, points: {a: {holding: 0, type: uint32}}}
 %s  mqtt:
     brokers:

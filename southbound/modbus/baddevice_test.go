@@ -18,7 +18,7 @@ import (
 )
 
 // misbehaviour is a way to misbehave, and what readings of a unit that does so
-// all the time are: "good", or reasons. "" is none on such a line.
+// all the time are: "good", or reasons. "" means none on such a line.
 type misbehaviour struct {
 	act      modbustest.Behaviour
 	tcp, rtu string
@@ -156,7 +156,8 @@ func badRig(t *testing.T, framing modbustest.Framing) (*rig, *modbustest.Simulat
 	bad.MaxGap = new(int)
 	good.Every = setting.Duration(2 * time.Second)
 	cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"bad": bad, "good": good}}
-	return newRigDial(t, cfg, nil, func(ctx context.Context, _ poll.BusSpec) (wire.Stream, error) { return sim.Dial(ctx) }), sim
+	dial := func(ctx context.Context, _ poll.BusSpec) (wire.Stream, error) { return sim.Dial(ctx) }
+	return newRigDial(t, cfg, nil, dial), sim
 }
 
 func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Behaviour, want string, spoilt int) {

@@ -41,7 +41,7 @@ func TestTenDevices(t *testing.T) {
 	})
 }
 
-// TestRetries: one lost answer is no bad reading.
+// TestRetries: one lost answer is not a bad reading.
 func TestRetries(t *testing.T) {
 	for _, retries := range []int{0, 1, 2} {
 		synctest.Test(t, func(t *testing.T) {

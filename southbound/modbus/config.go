@@ -42,7 +42,7 @@ type Device struct {
 	SunSpec []int `yaml:"sunspec"`
 	// Instances is how many of the same SunSpec models are read at most, 1 to 20,
 	// where a device has several, meters for instance: the points of the second
-	// end in _2. Those that the device has not are left out. Default 1.
+	// end in _2. Those that the device lacks are left out. Default 1.
 	Instances int `yaml:"instances"`
 	// Timeout is how long to wait for an answer. Default: the bus's.
 	Timeout *setting.Duration `yaml:"timeout"`

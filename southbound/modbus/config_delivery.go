@@ -20,7 +20,7 @@ func (d *Deadband) UnmarshalText(text []byte) error {
 	number, percent := strings.CutSuffix(string(text), "%")
 	var v bridge.Decimal
 	if err := v.UnmarshalText([]byte(strings.TrimSpace(number))); err != nil || v.Coef < 0 {
-		return fmt.Errorf("%q is no deadband: write a number that is not negative, as 0.2, or a percentage, as 1%%", text)
+		return fmt.Errorf("%q is not a deadband: write a number that is not negative, as 0.2, or a percentage, as 1%%", text)
 	}
 	*d = Deadband{v, percent}
 	return nil

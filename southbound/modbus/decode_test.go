@@ -97,7 +97,7 @@ func TestDecode(t *testing.T) {
 		{"int8 high", Point{Type: "int8", Byte: "high"}, "ff12", bridge.Int(-1)},
 		{"bcd16", Point{Type: "bcd16"}, "1234", bridge.Uint(1234)},
 		{"bcd32", Point{Type: "bcd32", Order: "CDAB"}, "56781234", bridge.Uint(12345678)},
-		{"bcd that is none", Point{Type: "bcd16"}, "12a4", bad(bridge.ReasonOutOfRange)},
+		{"not bcd", Point{Type: "bcd16"}, "12a4", bad(bridge.ReasonOutOfRange)},
 		{"string", Point{Type: "string", Length: 6}, "464235300000", bridge.String("FB50")},
 		{"string, spaces and FF", Point{Type: "string", Length: 6}, "4642352020ff", bridge.String("FB5")},
 		{"string after NUL", Point{Type: "string", Length: 6}, "464200313233", bridge.String("FB")},

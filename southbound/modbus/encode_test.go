@@ -61,7 +61,7 @@ func FuzzEncodeDecode(f *testing.F) {
 			if kind.Kind == point.KindString {
 				return // Latin-1 may be longer as UTF-8
 			}
-			t.Fatalf("%s %s: % x is %v, which can't be encoded: %v", p.Type, p.Order, data, v, err)
+			t.Fatalf("%s %s: % x is %v, which cannot be encoded: %v", p.Type, p.Order, data, v, err)
 		}
 		if again := field.Decode(encoded); again != v {
 			t.Fatalf("%s %s: % x is %v, encoded % x, which is %v", p.Type, p.Order, data, v, encoded, again)
@@ -101,12 +101,12 @@ func TestEncode(t *testing.T) {
 		{"enum by number", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Float64(2), "\x00\x02"},
 		{"out of the enum", Point{Enum: map[int64]string{2: "cooling"}}, bridge.Int(3), "3 is not in the enum"},
 		{"sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, bridge.Int(-32768),
-			"-32768 is what the device says for no value"},
+			"-32768 means to the device that there is no value"},
 		{"range", Point{Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, bridge.Int(5),
 			"\x36\x00"},
 		{"text", Point{Type: "string", Length: 4}, bridge.String("ab"), "ab\x00\x00"},
 		{"long text", Point{Type: "string", Length: 4}, bridge.String("abcde"), `"abcde" is longer than 4 bytes`},
-		{"text for a number", Point{}, bridge.String("7"), "7 is no number"},
+		{"text for a number", Point{}, bridge.String("7"), "7 is not a number"},
 	}
 	for _, test := range tests {
 		p := test.point

@@ -266,7 +266,7 @@ func TestPortInUse(t *testing.T) {
 	port.Close()
 	spec.Turns = true // a pseudo-terminal has no direction
 	if _, err := spec.Dial(t.Context()); err == nil ||
-		!strings.Contains(err.Error(), "rs485: the driver can't turn the direction") {
+		!strings.Contains(err.Error(), "rs485: the driver cannot turn the direction") {
 		t.Errorf("rs485: %v", err)
 	}
 	spec.Turns, spec.Serial.Baud, spec.Serial.StopBits, spec.Serial.DataBits, spec.Serial.Parity = false, 250_000, 2, 7,

@@ -84,7 +84,7 @@ func tracing(p wire.Place, tell func(string)) func(context.Context) (wire.Stream
 	}
 }
 
-// first returns the first problem that is none to live with.
+// first returns the first problem that is more than a warning.
 func first(problems []setting.Problem) error {
 	for _, p := range problems {
 		if !p.Warning {

@@ -167,7 +167,7 @@ func TestMbpoll(t *testing.T) {
 	}
 }
 
-// TestScanSettingPassesNoise: what answers, but not by the protocol, is no unit
+// TestScanSettingPassesNoise: what answers, but not by the protocol, is not a unit
 // at these settings of a line.
 func TestScanSettingPassesNoise(t *testing.T) {
 	sim := modbustest.New()

@@ -16,14 +16,14 @@ func ParseAddress(s string) (Point, error) {
 	table, number, ok := strings.Cut(s, ":")
 	if !ok {
 		if _, _, err := parseRef(s); err != nil {
-			return Point{}, fmt.Errorf("%q is no address: "+
+			return Point{}, fmt.Errorf("%q is not an address: "+
 				"write holding:100, input:0, coil:3, discrete:7 or a reference as 40101", s)
 		}
 		return Point{Ref: Ref(s)}, nil
 	}
 	n, err := strconv.ParseUint(number, 0, 16)
 	if octal := len(number) > 1 && number[0] == '0' && number[1] >= '0' && number[1] <= '9'; octal || err != nil {
-		return Point{}, fmt.Errorf("%q is no address from 0 to 65535", number)
+		return Point{}, fmt.Errorf("%q is not an address from 0 to 65535", number)
 	}
 	address := int(n)
 	for t := wire.Coil; t <= wire.Holding; t++ {
@@ -31,7 +31,7 @@ func ParseAddress(s string) (Point, error) {
 			return [...]Point{{Coil: &address}, {Discrete: &address}, {Input: &address}, {Holding: &address}}[t], nil
 		}
 	}
-	return Point{}, fmt.Errorf("%q is no table: %s", table,
+	return Point{}, fmt.Errorf("%q is not a table: %s", table,
 		suggest(table, []string{"coil", "discrete", "input", "holding"}))
 }
 

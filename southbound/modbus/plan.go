@@ -16,7 +16,7 @@ type BusPlan struct {
 	Bus  string `json:"bus"`  // its name, or the URL where a device names its own
 	Link string `json:"link"` // what it is, for people: "tcp://10.0.0.5:502"
 	// Load is the estimated share of the bus's time that the reads take: 0.25
-	// is a quarter; above 1 it can't be done.
+	// is a quarter; above 1 it cannot be done.
 	Load float64 `json:"load"`
 	// Fits is, where Load is above 1, the interval that the one asked for most
 	// often would have to be: all intervals that much longer.
@@ -59,7 +59,7 @@ func planWith(cfg Config, facts func(device string) plan.Learnt) []BusPlan {
 	resolved := resolve(cfg)
 	plans := make(map[string]*BusPlan)
 	for key, b := range resolved.buses {
-		plans[key] = &BusPlan{Bus: b.Name, Link: b.Place.String(), Blocks: []BlockPlan{}}
+		plans[key] = &BusPlan{Bus: b.Name, Link: b.String(), Blocks: []BlockPlan{}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(resolved.devices)) {
 		d := resolved.devices[name]

@@ -20,7 +20,7 @@ func stateKey(device string) string {
 	return "modbus.learnt." + hex.EncodeToString(h.Sum(nil))
 }
 
-// recall returns what is remembered of a device. What is too old or can't be
+// recall returns what is remembered of a device. What is too old or cannot be
 // read is forgotten: it will be learnt again.
 func recall(s bridge.State, device string, now time.Time) plan.Learnt {
 	if s == nil {
@@ -71,7 +71,7 @@ func (s *Source) save() {
 		s.kept[device] = l
 		s.mu.Unlock()
 		if err != nil {
-			s.o.Log.Warn("what was learnt of a device can't be kept", "device", device, "err", err)
+			s.o.Log.Debug("what was learnt of a device cannot be kept", "device", device, "err", err)
 		}
 	}
 }

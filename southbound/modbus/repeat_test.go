@@ -157,7 +157,7 @@ func TestCopiesProblems(t *testing.T) {
 		"no stride": {map[string]Point{"a": {Holding: at(1), Repeat: &none}}, "points/a/repeat: a block of 0 registers"},
 		"a name twice": {map[string]Point{"a": {Holding: at(1), Repeat: &twenty}, "a_2": {Holding: at(9)}},
 			"points/a_2: its copy is called a_2, as another point is"},
-		"a mark without blocks": {map[string]Point{"a{n}": {Holding: at(1)}}, `points/a{n}: "a{n}" can't name a point`},
+		"a mark without blocks": {map[string]Point{"a{n}": {Holding: at(1)}}, `points/a{n}: "a{n}" cannot name a point`},
 	} {
 		d := testDevice("plc", 1, tt.points)
 		d.SunSpec = []int{160}
@@ -172,7 +172,7 @@ func TestCopiesProblems(t *testing.T) {
 	}
 }
 
-// TestCopiesWrite: a copy that the device has not can't be written.
+// TestCopiesWrite: a copy that the device lacks cannot be written.
 func TestCopiesWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()

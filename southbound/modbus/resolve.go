@@ -98,7 +98,7 @@ func resolveFields(d Device) ([]*point.Field, []setting.Problem) {
 func (f *finder) point(key string, c point.Copy, d Device) *point.Field {
 	name, p := c.Of(key), d.Points[key]
 	if !bridge.ValidPoint(name) {
-		f.on(fmt.Sprintf("%q can't name a point", name),
+		f.on(fmt.Sprintf("%q cannot name a point", name),
 			"use [a-z][a-z0-9_]*, at most 64 bytes: "+bridge.PointName(name))
 	}
 	r := &point.Field{Name: name, Unit: p.Unit, Every: d.Every.D(), Special: &point.Special{}}
@@ -123,7 +123,7 @@ func (f *finder) point(key string, c point.Copy, d Device) *point.Field {
 			"addresses are 0 to 65535 on the wire")
 	}
 	if most := d.MaxWords; !r.Table.Bits() && r.Words > most {
-		f.bad("", fmt.Sprintf("%d registers don't fit in one request of max_words %d", r.Words, most),
+		f.bad("", fmt.Sprintf("%d registers do not fit in one request of max_words %d", r.Words, most),
 			"raise max_words or shorten the point")
 	}
 	return r
@@ -194,7 +194,7 @@ func (f *finder) decoding(r *point.Field, p Point, d Device) {
 	}
 	t, ok := point.Types[name]
 	if !ok {
-		f.bad("type", fmt.Sprintf("%q is no type", p.Type), suggest(p.Type, slices.Sorted(maps.Keys(point.Types))))
+		f.bad("type", fmt.Sprintf("%q is not a type", p.Type), suggest(p.Type, slices.Sorted(maps.Keys(point.Types))))
 		t, name = point.Types["uint16"], "uint16"
 	}
 	r.TypeName, r.Kind, r.Bits = name, t.Kind, uint8(t.Bits)
@@ -218,7 +218,7 @@ func (f *finder) bitTable(r *point.Field, p Point) {
 	r.TypeName, r.Kind, r.Load, r.Bits = "bool", point.KindBool, point.LoadBit, 1
 	what := "a " + r.Table.String() + " is a single bit: "
 	if p.Type != "" && p.Type != "bool" {
-		f.bad("type", what+"it can't be "+p.Type, "remove type, or read the register that has the number (input or holding)")
+		f.bad("type", what+"it cannot be "+p.Type, "remove type, or read the register that has the number (input or holding)")
 	}
 	for _, k := range []struct {
 		key   string
@@ -241,7 +241,7 @@ func (f *finder) order(p Point, d Device, t point.Type) point.Order {
 	case p.Order == "":
 		return o // the device's was checked there
 	case !ok:
-		f.bad("order", fmt.Sprintf("%q is no order", p.Order), "use ABCD, DCBA, BADC or CDAB")
+		f.bad("order", fmt.Sprintf("%q is not an order", p.Order), "use ABCD, DCBA, BADC or CDAB")
 	case len(name) == 2 && t.Bits > 16, len(name) == 8 && t.Bits != 64:
 		f.bad("order", fmt.Sprintf("order %s does not suit %s", p.Order, typeName(p)),
 			"four letters mean the same order at any width: use ABCD, DCBA, BADC or CDAB")
@@ -265,7 +265,7 @@ func (f *finder) part(r *point.Field, p Point, name string) {
 			return
 		}
 		if name != "bool" {
-			f.bad("type", "one bit can't be "+name, "remove type: a bit is bool; or use bits for a number")
+			f.bad("type", "one bit cannot be "+name, "remove type: a bit is bool; or use bits for a number")
 		}
 		if p.Bits != "" {
 			f.bad("bits", "bit and bits together", "keep one of them")
@@ -274,11 +274,11 @@ func (f *finder) part(r *point.Field, p Point, name string) {
 	case p.Bits != "":
 		first, last, ok := parseBits(p.Bits)
 		if !ok {
-			f.bad("bits", fmt.Sprintf("%q are no bits", p.Bits), `write the first and the last, from 0 to 15: "4-7"`)
+			f.bad("bits", fmt.Sprintf("%q are not bits", p.Bits), `write the first and the last, from 0 to 15: "4-7"`)
 			return
 		}
 		if name != "uint16" {
-			f.bad("type", "some bits can't be "+name, "remove type: bits are an unsigned number")
+			f.bad("type", "some bits cannot be "+name, "remove type: bits are an unsigned number")
 		}
 		r.Shift, r.Mask = uint8(first), 1<<(last-first+1)-1
 	case r.Bits == 8:
@@ -288,7 +288,7 @@ func (f *finder) part(r *point.Field, p Point, name string) {
 		case "high":
 			r.Shift = 8
 		default:
-			f.bad("byte", fmt.Sprintf("%q is no half of a register", p.Byte), "use low or high")
+			f.bad("byte", fmt.Sprintf("%q is not a half of a register", p.Byte), "use low or high")
 		}
 		return
 	}

@@ -52,7 +52,7 @@ func (f *finder) report(r *point.Field, p *Report, number bool) *bridge.Report {
 		s := bridge.Statistic(as)
 		switch {
 		case !slices.Contains(bridge.Statistics, s):
-			f.bad(fmt.Sprintf("report/as/%d", i), fmt.Sprintf("%q is no statistic", as),
+			f.bad(fmt.Sprintf("report/as/%d", i), fmt.Sprintf("%q is not a statistic", as),
 				suggest(as, []string{"mean", "min", "max", "last"}))
 		case !number && s != bridge.Last:
 			f.bad(fmt.Sprintf("report/as/%d", i), "the "+as+" of a "+r.TypeName, "only numbers have one: use last")
@@ -89,9 +89,9 @@ func (f *finder) writable(r *point.Field, p Point) {
 	number := r.Kind != point.KindBool && r.Kind != point.KindString
 	switch {
 	case r.Table != wire.Coil && r.Table != wire.Holding:
-		f.bad("writable", "a "+r.Table.String()+" can't be written", "only coils and holding registers can: remove writable")
+		f.bad("writable", "a "+r.Table.String()+" cannot be written", "only coils and holding registers can: remove writable")
 	case p.ScalePoint != "":
-		f.bad("writable", "a point with a scale_point can't be written", "its factor may change meanwhile: remove writable")
+		f.bad("writable", "a point with a scale_point cannot be written", "its factor may change meanwhile: remove writable")
 	}
 	for _, k := range []struct {
 		key   string

@@ -69,7 +69,7 @@ func (f *finder) straight(r *point.Field, p *Range) {
 // factor finds the point that holds the power of ten for r: of the same block if
 // it is in blocks, too, and of the same model.
 func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Field, d Device) {
-	factor := fields[r.Copy.Of(name)]
+	factor := fields[r.Of(name)]
 	if outside := (point.Copy{Block: 0, Instance: r.Instance}).Of(name); factor == nil {
 		factor = fields[outside]
 	}
@@ -82,7 +82,7 @@ func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Fi
 		return
 	case factor.Kind != point.KindInt && factor.Kind != point.KindUint || factor.Bits > 16 ||
 		d.Points[name].ScalePoint != "" || factor.Scaling.Active():
-		f.bad("scale_point", name+" can't be a power of ten", "a scale point is an unscaled int16")
+		f.bad("scale_point", name+" cannot be a power of ten", "a scale point is an unscaled int16")
 		return
 	case factor.Table != r.Table:
 		f.bad("scale_point", name+" is in another table", "both must be read by one request")

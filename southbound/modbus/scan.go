@@ -33,7 +33,7 @@ func (f Found) String() string {
 
 // ScanUnits asks the units first to last, and tells found of those that answer,
 // in any way. progress is told each unit before it is asked. It ends early with
-// ctx, or when the bus can't be reached at all.
+// ctx, or when the bus cannot be reached at all.
 func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(unit int), found func(Found)) error {
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
@@ -197,7 +197,7 @@ func parseTable(name string) (wire.Table, error) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no table: %s", name, suggest(name, []string{"coil", "discrete", "input", "holding"}))
+	return 0, fmt.Errorf("%q is not a table: %s", name, suggest(name, []string{"coil", "discrete", "input", "holding"}))
 }
 
 // answers reports whether a unit answers a read of s with values.

@@ -149,7 +149,7 @@ func TestSurveyAfterAbsence(t *testing.T) {
 	})
 }
 
-// TestSurveyMissing: a model that a device has not makes its points bad, with a
+// TestSurveyMissing: a model that a device lacks makes its points bad, with a
 // text that says what it has; when the device is told to have it they are good.
 func TestSurveyMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

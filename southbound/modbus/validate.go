@@ -43,7 +43,7 @@ const maxRetries = 10
 func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	f := finder{path: []string{"devices", name}}
 	if !bridge.ValidDevice(name) {
-		f.on(fmt.Sprintf("%q can't name a device", name), "use 1 to 64 letters, digits, '.', '_' or '-'")
+		f.on(fmt.Sprintf("%q cannot name a device", name), "use 1 to 64 letters, digits, '.', '_' or '-'")
 	}
 	c.validateBus(&f, d)
 	if c.serial(d) && (d.UnitID < 1 || d.UnitID > 247) {
@@ -55,13 +55,13 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 		f.bad("every", "an interval of "+d.Every.String(), "use at least 10ms")
 	}
 	if _, ok := point.Orders[strings.ToUpper(d.Order)]; !ok || len(d.Order) != 4 {
-		f.bad("order", fmt.Sprintf("%q is no order", d.Order), "use ABCD, DCBA, BADC or CDAB: it holds at any width")
+		f.bad("order", fmt.Sprintf("%q is not an order", d.Order), "use ABCD, DCBA, BADC or CDAB: it holds at any width")
 	}
 	if d.Base != 0 && d.Base != 1 {
 		f.bad("base", fmt.Sprintf("addresses from %d", d.Base), "use 0, or 1 where the manual counts from 1")
 	}
 	if ways := []string{set.Auto, set.Single, set.Multiple}; !slices.Contains(ways, d.Write) {
-		f.bad("write", fmt.Sprintf("%q is no way of writing", d.Write), suggest(d.Write, ways))
+		f.bad("write", fmt.Sprintf("%q is not a way of writing", d.Write), suggest(d.Write, ways))
 	}
 	if d.Timeout != nil && *d.Timeout <= 0 {
 		f.bad("timeout", "no time for an answer", "use 1s, or what the device needs")

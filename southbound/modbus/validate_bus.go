@@ -63,7 +63,7 @@ func (f *finder) port(b Bus) {
 	switch wire.Parity(b.Parity) {
 	case wire.NoParity, wire.EvenParity, wire.OddParity:
 	default:
-		f.bad("parity", fmt.Sprintf("%q is no parity", b.Parity), suggest(b.Parity, []string{"even", "none", "odd"}))
+		f.bad("parity", fmt.Sprintf("%q is not a parity", b.Parity), suggest(b.Parity, []string{"even", "none", "odd"}))
 	}
 	if b.StopBits != 1 && b.StopBits != 2 {
 		f.bad("stop_bits", fmt.Sprintf("%d stop bits", b.StopBits), "use 1 or 2")

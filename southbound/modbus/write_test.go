@@ -109,9 +109,9 @@ func TestWrite(t *testing.T) {
 				if bridge.IsPermanent(err) != test.permanent {
 					t.Errorf("permanent: %v, want %v", !test.permanent, test.permanent)
 				}
-				functions := []byte{}
+				functions := []int{}
 				for _, q := range u.Requests() {
-					functions = append(functions, q.Function)
+					functions = append(functions, int(q.Function))
 				}
 				if got := fmt.Sprint(functions); got != test.requests {
 					t.Errorf("functions %s, want %s", got, test.requests)

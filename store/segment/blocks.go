@@ -94,7 +94,7 @@ func (f *File) view(read func(c *bolt.Cursor) error) error {
 // is found out before the checksum, which alone would not tell whose it is.
 func blockAt(c *bolt.Cursor, k, v, buf []byte) (b []byte, h block.Header, nextKey, nextValue []byte, err error) {
 	if len(k) != keySize || binary.BigEndian.Uint16(k[8:]) != 0 {
-		return buf, h, nil, nil, Damaged("key %x begins no block", k)
+		return buf, h, nil, nil, Damaged("key %x does not begin a block", k)
 	}
 	first := binary.BigEndian.Uint64(k)
 	if h, err = block.ParseHeader(v); err != nil {

@@ -24,7 +24,7 @@ func ParseTopic(text, gateway string, labels map[string]string) (Topic, error) {
 		add(text[:open])
 		name, rest, ok := strings.Cut(text[open+1:], "}")
 		if text[open] == '}' || !ok {
-			return Topic{}, fmt.Errorf("a brace has no partner in the topic")
+			return Topic{}, fmt.Errorf("a brace of the topic is not closed, or not opened")
 		}
 		label, isLabel := strings.CutPrefix(name, "label.")
 		value, known := labels[label]

@@ -63,7 +63,7 @@ func (c *session) sendLater(ctx context.Context, a Answer) {
 	own := &session{sim: c.sim, conn: c.conn}
 	c.later.Go(func() {
 		if !own.send(ctx, &a) {
-			c.conn.Close()
+			_ = c.conn.Close()
 		}
 	})
 }
@@ -113,12 +113,12 @@ func (c *session) readRTU() (byte, error) {
 			return 0, err
 		}
 		if crc(frame[:n-2]) != binary.LittleEndian.Uint16(frame[n-2:]) {
-			c.r.Discard(1)
+			_, _ = c.r.Discard(1)
 			continue
 		}
 		unit := frame[0]
 		c.pdu = append(c.pdu[:0], frame[1:n-2]...)
-		c.r.Discard(n)
+		_, _ = c.r.Discard(n)
 		return unit, nil
 	}
 }
@@ -153,7 +153,7 @@ func (c *session) send(ctx context.Context, a *Answer) bool {
 		return false
 	}
 	if tcp, ok := c.conn.(*net.TCPConn); ok && a.Reset {
-		tcp.SetLinger(0)
+		_ = tcp.SetLinger(0)
 	}
 	return !a.Close && !a.Reset
 }

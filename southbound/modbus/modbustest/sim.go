@@ -78,7 +78,7 @@ func (s *Simulator) Refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener != nil {
-		s.listener.Close()
+		_ = s.listener.Close()
 		s.listener = nil
 	}
 	s.refusing = true
@@ -169,9 +169,9 @@ func (s *Simulator) ServeConn(ctx context.Context, conn net.Conn) {
 		s.mu.Lock()
 		delete(s.conns, conn)
 		s.mu.Unlock()
-		conn.Close()
+		_ = conn.Close()
 	}()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if full {
 		return
@@ -191,7 +191,7 @@ func (s *Simulator) frozenLocked() <-chan struct{} {
 
 func (s *Simulator) closeAllLocked() {
 	for c := range s.conns {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -219,7 +219,7 @@ func (s *Simulator) Start(t TB) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { s.Run(ctx) })
+	wg.Go(func() { _ = s.Run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	return address
 }

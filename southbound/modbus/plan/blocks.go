@@ -24,7 +24,7 @@ type layout struct {
 }
 
 // Lay makes the blocks for fields of one interval, sorted by table and address,
-// within what the configuration allows. Points that can't be read without
+// within what the configuration allows. Points that cannot be read without
 // touching what the device refuses are left out.
 func (l Learnt) Lay(fields []*point.Field, allowed Limits, c Cost) layout {
 	within := l.limits(allowed)
@@ -146,7 +146,7 @@ func (b *Block) piece(slots []point.Placed) Block {
 }
 
 // cut returns where to split b's fields: at one of its widest gaps, near the
-// middle; 0 if it can't be split.
+// middle; 0 if it cannot be split.
 func (b *Block) cut() int {
 	best, widest := 0, 0
 	end := 0

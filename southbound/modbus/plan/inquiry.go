@@ -13,7 +13,7 @@ import (
 type inquiry struct {
 	open  int // parts not yet read
 	holes []point.Span
-	high  int // the smallest run that was refused though its parts are not; 0 is none
+	high  int // the smallest run that was refused though its parts are not; 0 if none
 	low   int // the longest part that was read
 }
 
@@ -69,7 +69,7 @@ func (p *Part) Answered() []*Part {
 	return p.settle()
 }
 
-// settle notes that a part was read, or can't be. What its parent was refused for
+// settle notes that a part was read, or cannot be. What its parent was refused for
 // is then known when both halves were read.
 func (p *Part) settle() []*Part {
 	in := p.inquiry

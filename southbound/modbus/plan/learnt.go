@@ -132,7 +132,7 @@ func (l Learnt) find(models []int, instance int) (SunSpecModel, bool) {
 }
 
 // Placed returns fields with their addresses on the device, and the names of
-// those that it should have and has not; copies that it has not are neither.
+// those that it should have and lacks; copies that it lacks are neither.
 // While its models are not known the fields are returned as they are.
 func (l Learnt) Placed(fields []*point.Field) (placed []*point.Field, lost []string) {
 	fields = l.Present(fields)
@@ -169,7 +169,7 @@ func (l Learnt) Placed(fields []*point.Field) (placed []*point.Field, lost []str
 	return placed, lost
 }
 
-// Missing says, for people, which models the device has not; "" is none.
+// Missing says, for people, which models the device lacks; "" if none.
 func (l Learnt) Missing(fields []*point.Field) string {
 	if len(l.Models) == 0 {
 		return NoSunSpec + ": check its unit id, and that SunSpec is switched on in it"
@@ -202,7 +202,7 @@ func list(numbers []int, between string) string {
 }
 
 // Present returns those of fields that the device has as far as is known: copies
-// for which its models have no block, and those of models that it has not so
+// for which its models have no block, and those of models that it lacks so
 // often, are not there.
 func (l Learnt) Present(fields []*point.Field) []*point.Field {
 	here := make([]*point.Field, 0, len(fields))
@@ -247,5 +247,5 @@ func (l Learnt) Price(c Cost) Cost {
 	return c
 }
 
-// NoSunSpec says, for people, why a unit is no SunSpec device.
+// NoSunSpec says, for people, why a unit is not a SunSpec device.
 const NoSunSpec = `there is no "SunS" at holding 40000, 50000 or 0`

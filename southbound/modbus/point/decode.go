@@ -154,7 +154,7 @@ func (f *Field) named(v bridge.Value) bool {
 }
 
 // scaled multiplies by ten to the power of the factor, which begins at data. A
-// factor that is no value leaves none.
+// factor that is not a value leaves none.
 func (f *Field) scaled(v bridge.Value, data []byte) bridge.Value {
 	factor := f.Factor.Decode(data)
 	if !factor.Good() {

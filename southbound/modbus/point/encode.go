@@ -22,7 +22,7 @@ func (f *Field) Encode(v bridge.Value) ([]byte, error) {
 	}
 	for _, sentinel := range f.Invalid {
 		if raw == sentinel {
-			return nil, fmt.Errorf("%v is what the device says for no value", v)
+			return nil, fmt.Errorf("%v means to the device that there is no value", v)
 		}
 	}
 	if f.Load == LoadBit {
@@ -50,7 +50,7 @@ func (f *Field) encodeRaw(v bridge.Value) (uint64, error) {
 	}
 	number, ok := v.Float()
 	if !ok {
-		return 0, fmt.Errorf("%v is no number", v)
+		return 0, fmt.Errorf("%v is not a number", v)
 	}
 	if f.Enum != nil && !f.inEnum(number) {
 		return 0, fmt.Errorf("%v is not in the enum", v)
@@ -67,7 +67,7 @@ func (f *Field) encodeRaw(v bridge.Value) (uint64, error) {
 		fallthrough
 	case f.Kind == KindBCD:
 		if number != math.Trunc(number) {
-			return 0, fmt.Errorf("%v is no whole number, and %s has no others", v, f.TypeName)
+			return 0, fmt.Errorf("%v is not a whole number, and %s has no others", v, f.TypeName)
 		}
 	}
 	return f.encodeFloat(number, v)
@@ -192,7 +192,7 @@ func toFloat16(v float64) (uint16, bool) {
 
 func (f *Field) encodeText(v bridge.Value) ([]byte, error) {
 	if v.Kind() != bridge.KindString {
-		return nil, fmt.Errorf("%v is no text", v)
+		return nil, fmt.Errorf("%v is not text", v)
 	}
 	if len(v.Str()) > f.Length {
 		return nil, fmt.Errorf("%q is longer than %d bytes", v.Str(), f.Length)

@@ -92,7 +92,7 @@ type Straight struct{ Num, Add, Den float64 }
 // Copy are how a point of a SunSpec model may stand for several: one for each
 // block of the model that repeats, one for each model of the kind. How many
 // there are is known when the device's list was walked, so the most that there
-// may be are resolved, and those that the device has not are left out.
+// may be are resolved, and those that the device lacks are left out.
 type Copy struct{ Block, Instance uint8 } // from 1; block 0 is a point outside of blocks
 
 // First reports whether c is there on every device that has the model.
@@ -131,7 +131,7 @@ func (f *Field) Reach() Span {
 // Own is where the field is, without its scale point.
 func (f *Field) Own() Span { return Span{f.Address, f.End()} }
 
-// Writable say within which limits a point may be set, in its unit; nil is none.
+// Writable say within which limits a point may be set, in its unit; nil means none.
 type Writable struct {
 	Min, Max, MaxStep *bridge.Decimal
 	ReadModifyWrite   bool // a part of a register may be set by writing it whole

@@ -39,13 +39,13 @@ type Bus struct {
 	budget  time.Time // sick devices are not probed before, unless all are sick
 
 	mu      sync.Mutex
-	pending []*Device     // guarded by mu; what devices should be; nil is no change
+	pending []*Device     // guarded by mu; what devices should be; nil if nothing changes
 	poke    chan struct{} // receives when pending is set
 	counts  counts        // atomic
 	state   BusStatus     // guarded by mu
 }
 
-// down is that there is no connection.
+// down says that there is no connection.
 type down struct {
 	reason bridge.Reason // ReasonUnknown while there is one, or none was tried
 	until  time.Time     // when to try again

@@ -31,8 +31,8 @@ func (b *Bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 	}
 }
 
-// next takes the next block of a job that is to be read now. Nil is that there
-// is none: what can't be read is bad already.
+// next takes the next block of a job that is to be read now. Nil means that there
+// is none: what cannot be read is bad already.
 func (b *Bus) next(j *job, emit bridge.Emit) *block {
 	now := time.Now()
 	d := j.device

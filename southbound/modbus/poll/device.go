@@ -47,9 +47,9 @@ type Status struct {
 	Detail    string                // the last error
 	Since     time.Time             // when it ceased to answer; zero while it does
 	Learnt    plan.Learnt
-	Missing   string        // models that it has not, for people
+	Missing   string        // models that it lacks, for people
 	Every     time.Duration // another interval for a while
-	Until     time.Time     // when that ends; zero is that there is none
+	Until     time.Time     // when that ends; zero if there is none
 }
 
 // sickAfter is how many polls in a row without an answer make a device sick.

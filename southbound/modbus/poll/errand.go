@@ -11,7 +11,7 @@ import (
 	"fieldbridge/southbound/modbus/set"
 )
 
-// ErrStopped is why a write can't be done any more.
+// ErrStopped is why a write cannot be done any more.
 var ErrStopped = errors.New("the bus was stopped")
 
 // errand is something to do on a bus between polls, on its way to the bus's

@@ -48,7 +48,7 @@ func (g grid) off(wall int64) time.Duration {
 }
 
 // next returns when to poll after the poll that was due at last, and how many
-// polls before it can't be made any more because now is too late.
+// polls before it cannot be made any more because now is too late.
 //
 // It counts on the monotonic clock and moves toward the grid by at most a tenth
 // of the interval: so a step of the wall clock neither skips nor doubles a poll.

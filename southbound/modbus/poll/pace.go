@@ -14,7 +14,7 @@ const maxPaceLoad = 0.95
 // pace is another interval for a while.
 type pace struct {
 	every time.Duration
-	until time.Time // on the monotonic clock; zero is that there is none
+	until time.Time // on the monotonic clock; zero if there is none
 }
 
 // SetInterval changes the interval of a device for a while; every 0 is back to

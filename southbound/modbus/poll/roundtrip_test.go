@@ -44,7 +44,8 @@ func TestTripSteps(t *testing.T) {
 func TestTripJoins(t *testing.T) {
 	far := NewDevice(DeviceSpec{Limits: plan.Limits{Words: 2000, Gap: -1}, Fields: []*point.Field{
 		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain},
-		{Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, BusSpec{}.Cost(0), plan.Learnt{})
+		{Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, BusSpec{}.Cost(0),
+		plan.Learnt{})
 	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
 		far.learnt.Trip = trip
 		if far.jobs[0].plan(); len(far.jobs[0].blocks) != want {

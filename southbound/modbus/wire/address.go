@@ -25,23 +25,23 @@ func (a Address) RTU() bool { return a.Scheme == "rtu" || a.Scheme == "rtu+tcp" 
 func ParseURL(s string) (Address, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return Address{}, fmt.Errorf("%q is no URL of a bus", s)
+		return Address{}, fmt.Errorf("%q is not a URL of a bus", s)
 	}
 	port, known := ports[u.Scheme]
 	switch {
 	case u.Scheme == "" || u.Opaque != "":
-		return Address{}, fmt.Errorf("%q is no URL of a bus", s)
+		return Address{}, fmt.Errorf("%q is not a URL of a bus", s)
 	case !known:
-		return Address{}, fmt.Errorf("%q is no kind of bus", u.Scheme)
+		return Address{}, fmt.Errorf("%q is not a kind of bus", u.Scheme)
 	case u.RawQuery != "" || u.User != nil || u.Fragment != "":
 		return Address{}, fmt.Errorf("%q has more than a place", s)
 	case u.Scheme == "rtu":
 		if u.Host != "" || len(u.Path) < 2 {
-			return Address{}, fmt.Errorf("%q names no serial port", s)
+			return Address{}, fmt.Errorf("%q does not name a serial port", s)
 		}
 		return Address{"rtu", path.Clean(u.Path)}, nil
 	case u.Hostname() == "" || u.Path != "":
-		return Address{}, fmt.Errorf("%q is no host and port", s)
+		return Address{}, fmt.Errorf("%q is not a host and port", s)
 	}
 	if u.Port() != "" {
 		port = u.Port()

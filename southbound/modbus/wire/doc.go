@@ -5,7 +5,7 @@
 //
 // A [Link] is one connection with one request outstanding: it dials when it has
 // to, matches answers to requests, throws away what is late or foreign, and
-// closes what it can't trust any more. A [Client] is goburrow's client on a
+// closes what it cannot trust any more. A [Client] is goburrow's client on a
 // link.
 //
 // After any error of a link the next request is safe: an answer is never taken

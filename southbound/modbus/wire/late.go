@@ -86,7 +86,7 @@ func (l *Link) unanswered(request []byte, timeout time.Duration) error {
 	if len(have) == 0 {
 		return ErrTimeout
 	}
-	return protocolErrorf("%d bytes that are no answer: % x", len(have), have[:min(len(have), 16)])
+	return protocolErrorf("%d bytes that are not an answer: % x", len(have), have[:min(len(have), 16)])
 }
 
 // expect says that so many more answers to request may come, and reports whether

@@ -73,7 +73,7 @@ func (l *Link) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stream != nil {
-		l.stream.Close()
+		_ = l.stream.Close()
 	}
 }
 
@@ -85,7 +85,7 @@ func (l *Link) drop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stream != nil {
-		l.stream.Close()
+		_ = l.stream.Close()
 		l.stream = nil
 	}
 	l.have = nil
@@ -176,7 +176,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 			l.drop()
 		}
 	case errors.Is(err, errNoAnswer):
-		err = protocolErrorf("%d bytes that are no answer, or have a wrong checksum: % x", len(l.have),
+		err = protocolErrorf("%d bytes that are not an answer, or have a wrong checksum: % x", len(l.have),
 			l.have[:min(len(l.have), 16)])
 		l.have = nil
 		if l.silent++; l.silent >= silences || l.flooded() {
@@ -220,7 +220,7 @@ func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
 			// still comes, comes soon.
 			soon := time.Now().Add(endOfFrame)
 			if soon.Before(deadline) {
-				l.stream.SetDeadline(soon)
+				_ = l.stream.SetDeadline(soon)
 			}
 		}
 		if err := l.fill(); enough && errors.Is(err, os.ErrDeadlineExceeded) {

@@ -16,7 +16,7 @@ type framing interface {
 	stamp(frame []byte)
 	// cut looks for the answer to request in what was received. It returns the
 	// answer, nil if there is none yet, and how many bytes are of no more use.
-	// An error says that the bytes can't be trusted.
+	// An error says that the bytes cannot be trusted.
 	cut(request, received []byte) (answer []byte, used int, err error)
 	// parts takes a frame apart.
 	parts(frame []byte) (unit byte, pdu []byte)
@@ -66,7 +66,7 @@ func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error
 func frameID(frame []byte) uint16 { return binary.BigEndian.Uint16(frame) }
 
 // next returns the frame that received begins with, and its length; nil if it is
-// not whole. An error says that it can't be an answer to anything asked.
+// not whole. An error says that it cannot be an answer to anything asked.
 func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 	if len(received) < 6 {
 		return nil, 0, nil

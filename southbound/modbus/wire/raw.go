@@ -11,7 +11,7 @@ import (
 // exception; then the error is nil. The answer is valid until the next call.
 func (c *Client) Raw(pdu []byte) ([]byte, error) {
 	if len(pdu) < 1 || len(pdu) > maxPDU || pdu[0]&0x80 != 0 {
-		return nil, errors.New("no request: 1 to 253 bytes that begin with a function below 128")
+		return nil, errors.New("not a request: 1 to 253 bytes that begin with a function below 128")
 	}
 	request, err := c.h.Encode(&modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]})
 	if err != nil {

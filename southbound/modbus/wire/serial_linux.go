@@ -23,7 +23,7 @@ func OpenSerial(s Serial) (Stream, error) {
 		return nil, describe(s.Device, err)
 	}
 	if err := set(fd, s); err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, fmt.Errorf("%s: %w", s.Device, err)
 	}
 	return socket.WrapFile(os.NewFile(uintptr(fd), s.Device)), nil
@@ -103,7 +103,7 @@ func (r *RS485) kernel() rs485 {
 func setRS485(fd int, r *RS485) error {
 	v := r.kernel()
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&v))); errno != 0 {
-		return fmt.Errorf("rs485: the driver can't turn the direction: %w: remove rs485 if the adapter does it by itself",
+		return fmt.Errorf("rs485: the driver cannot turn the direction: %w: remove rs485 if the adapter does it by itself",
 			errno)
 	}
 	return nil

@@ -19,7 +19,7 @@ type Shared struct {
 
 	mu      sync.Mutex
 	mbap    mbap     // guarded by mu
-	conn    *shareOf // guarded by mu; nil is none
+	conn    *shareOf // guarded by mu; nil if there is none
 	dialing *attempt // guarded by mu; nil is that nobody connects
 }
 
