@@ -42,6 +42,7 @@ var drawn = map[string][]string{
 	"store/books":             {"store/block"},
 	"store/memory":            {"store/block", "store/books"},
 	"store/folder":            {"store/block", "store/books", "store/disk", "store/segment"},
+	"store/journal":           {"store/block", "store/disk"},
 	"store/state":             {"store/disk"},
 	"southbound/modbus/point": {"southbound/modbus/wire"},
 	"southbound/modbus/plan":  {"southbound/modbus/point", "southbound/modbus/wire"},

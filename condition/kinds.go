@@ -12,6 +12,8 @@ var (
 	// QueueDamaged: the damage, and the file that was set aside.
 	QueueDamaged = declare("queue_damaged", Warning,
 		"%v", "%s is kept for a closer look; check the disk")
+	// QueueJournal: why it is not as it should be, and what to do.
+	QueueJournal     = declare("queue_journal", Warning, "%v", "%s")
 	QueueDropsOldest = declare("queue_drops_oldest", Alarm,
 		"the queue is full and drops its oldest readings", "restore the uplink, or raise store.max_size")
 	QueueRefusesNew = declare("queue_refuses_new", Alarm,

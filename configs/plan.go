@@ -56,6 +56,10 @@ type NorthPlan struct {
 type QueuePlan struct {
 	Dir         string `json:"dir"`
 	CommitEvery string `json:"commit_every"` // the most that a power cut takes
+	// Journal is the setting, and NoJournal why there will be none on this machine,
+	// if that was looked at: then a crash takes as much as a power cut.
+	Journal   string `json:"journal"`
+	NoJournal string `json:"no_journal,omitempty"`
 }
 
 // Plan returns what the gateway will do. Devices and buses that need values which
@@ -84,7 +88,7 @@ func (c *Config) plan() Plan {
 	p := Plan{
 		Gateway: c.Gateway,
 		Buses:   modbus.Plan(c.Southbound.Modbus),
-		Queue:   QueuePlan{string(c.Store.Dir), c.Store.CommitEvery.String()},
+		Queue:   QueuePlan{Dir: string(c.Store.Dir), CommitEvery: c.Store.CommitEvery.String(), Journal: c.Store.Journal},
 		Console: c.Console.Listen,
 	}
 	for _, s := range c.Southbound.MQTT.Sensors {

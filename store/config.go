@@ -2,9 +2,11 @@ package store
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"fieldbridge/setting"
+	"fieldbridge/store/journal"
 )
 
 // Config is the section store.
@@ -29,6 +31,11 @@ type Config struct {
 	// What the cloud acknowledges before is never written. 0s commits every
 	// batch before it is sent.
 	CommitEvery setting.Duration `yaml:"commit_every"`
+	// Journal is where readings that are not on disk yet also lie, in memory that
+	// outlives the process (tmpfs), so that a crash takes none: auto (default) is
+	// the runtime directory of the unit, else /run/fieldbridge for root, else
+	// $XDG_RUNTIME_DIR/fieldbridge; off; or an absolute path. It takes 4 MiB.
+	Journal string `yaml:"journal"`
 	// SegmentSize is how large one file of the queue grows, 1MiB to 1GiB and at
 	// most an eighth of max_size. The default is 32MiB, or that eighth.
 	SegmentSize setting.Size `yaml:"segment_size"`
@@ -71,6 +78,7 @@ func (c *Config) SetDefaults() {
 	c.MaxAge = setting.Duration(DefaultMaxAge)
 	c.WhenFull = DropOldest
 	c.CommitEvery = setting.Duration(DefaultCommitEvery)
+	c.Journal = journal.Auto
 	c.MinFree = DefaultMinFree
 }
 
@@ -95,6 +103,9 @@ func (c Config) Validate() []setting.Problem {
 	if c.CommitEvery.D() > mostCommitEvery {
 		add("commit_every", "a power cut could take "+c.CommitEvery.String()+" of readings",
 			"use 10m or less; 3s is the default")
+	}
+	if j := c.Journal; j != "" && j != journal.Auto && j != journal.Off && !filepath.IsAbs(j) {
+		add("journal", fmt.Sprintf("%q is not an absolute path", j), "use auto, off or a folder as /run/fieldbridge")
 	}
 	switch s := c.SegmentSize; {
 	case s == 0:

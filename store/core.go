@@ -3,7 +3,6 @@ package store
 import (
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,9 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
+	"fieldbridge/store/figures"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
 	"fieldbridge/store/memory"
 )
 
@@ -35,6 +36,10 @@ const (
 	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
 	// beyond that is dropped, the oldest first. It is some 100,000 readings.
 	memoryMost = 8 << 20
+
+	// journalMost bounds the journal, in bytes: what waits for a commit at the most,
+	// twice over. What does not fit is committed at once.
+	journalMost = 4 << 20
 )
 
 // core is what the queue and its keeper share: the account and the memory under one
@@ -51,8 +56,8 @@ type core struct {
 	stop   chan struct{}    // closed by Close
 	nudges [2]chan struct{} // one value per lane: there may be something to claim
 	notice chan struct{}    // one value: there may be a new notice
-	files  sync.Mutex       // guards the open files of segments but the writer's, and the readers below
-	read   reading          // guarded by files
+	files  sync.Mutex       // guards the open files of segments but the writer's
+	read   folder.Blocks    // guarded by files
 
 	conditions condition.List // what is wrong, with a lock of its own
 
@@ -61,14 +66,15 @@ type core struct {
 	online   bool
 	mem      *memory.Memory // what is not on disk, and who holds what
 	books    books.Books    // the account
+	journal  *journal.Log   // what is in mem, where a kill leaves it
 	full     bool           // and what is new is dropped
 	rereadAt int64          // when to try again what could not be read; 0: nothing
 	alarm    int64          // when the keeper looks next, ns since started; 0: not set
 	ackDue   int64          // when the record of acknowledgements is due; 0: it is up to date
-	dead     []burial       // not yet on disk
+	dead     folder.Burials // not yet on disk
 	metaDue  bool           // meta is to be written
 	noticeAt int64          // when to tell of dead letters; 0: not
-	stats    stats
+	stats    figures.Stats
 }
 
 // now returns the time since the run began, in ns.
@@ -136,30 +142,6 @@ func (c *core) acksDueLocked() {
 	c.alarmLocked(c.ackDue)
 }
 
-// stats are counted since the start.
-type stats struct {
-	commits       uint64 // blocks
-	records       uint64 // of acknowledgements
-	indexes       uint64
-	syncs         uint64
-	bytes         uint64 // written to the disk, in whole pages
-	blockBytes    uint64
-	blockReadings uint64
-	quarantined   uint64
-	refused       uint64 // batches of sensors that wait
-}
-
-// burial is a dead letter that is not yet on disk.
-type burial struct {
-	position bridge.Position
-	batch    bridge.Batch // if it was in memory, else it is in a segment
-	inMemory bool
-	counted  bool // in what is done of its segment
-	cause    string
-	count    bridge.Count
-	safe     func(error)
-}
-
 // segmentSize returns how large a segment of a shelf grows, in bytes. Dead letters
 // are dropped a segment at a time, so theirs have a quarter of what they may take.
 func (c *core) segmentSize(sh *folder.Shelf) int64 {
@@ -216,6 +198,9 @@ func (c *core) noticeLaterLocked() {
 // cause.
 func (c *core) dropLocked(gaps []books.Span, n bridge.Count, cause string, since, until int64) {
 	c.books.Drop(gaps, n, cause, since, until)
+	for _, g := range gaps {
+		c.journal.Done(g.From, g.To)
+	}
 	c.lostLocked(n)
 }
 
@@ -232,6 +217,15 @@ func (c *core) lostLocked(n bridge.Count) {
 	if n.Batches > 0 {
 		c.mem.Lose(c.books.Done)
 	}
+	c.trimLocked()
+}
+
+// trimLocked gives back what is done or on disk, in the memory and in the journal.
+// A dead letter that is not on disk yet stays in the journal.
+func (c *core) trimLocked() {
+	c.mem.Trim()
+	base := c.mem.Base()
+	c.journal.Release(c.dead.Floor(c.mem.Place(base, c.journal.Head()), base))
 }
 
 // noticeDelay is how long a dead letter waits before the cloud is told, so that
@@ -278,7 +272,7 @@ func (c *core) refuseLocked(b *bridge.Batch, safe func(error)) bool {
 		return false
 	}
 	if safe != nil {
-		c.stats.refused++
+		c.stats.Refused++
 		return true
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
@@ -288,34 +282,4 @@ func (c *core) refuseLocked(b *bridge.Batch, safe func(error)) bool {
 	at := b.At.UnixMilli()
 	c.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
 	return true
-}
-
-// buryingLocked reports whether a segment has a batch that is to become a dead
-// letter and is not one on disk yet. Until then it must stay.
-func (c *core) buryingLocked(s *folder.Stored) bool {
-	return slices.ContainsFunc(c.dead, func(d burial) bool {
-		return d.counted && d.position >= s.First && d.position <= s.Last
-	})
-}
-
-// settledLocked returns what may be recorded as done: not what is on its way to
-// the dead letters, which a kill would take.
-func (c *core) settledLocked() (done books.Spans, counts map[bridge.Position]bridge.Count) {
-	buried := make([]bridge.Position, len(c.dead))
-	for i := range c.dead {
-		buried[i] = c.dead[i].position
-	}
-	done = c.books.Done.Without(buried...)
-	counts = make(map[bridge.Position]bridge.Count, len(c.shelf.Segments))
-	for _, s := range c.shelf.Segments {
-		if s.Done.Batches > 0 {
-			counts[s.First] = s.Done
-		}
-	}
-	for i := range c.dead {
-		if s := c.shelf.Of(c.dead[i].position); s != nil && c.dead[i].counted {
-			counts[s.First] = counts[s.First].Sub(c.dead[i].count)
-		}
-	}
-	return done, counts
 }

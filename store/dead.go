@@ -78,7 +78,7 @@ func (l *letters) burySome() (int, error) {
 	for n < len(some) && w.room() {
 		entry, err := l.entryOf(&some[n])
 		if err == nil {
-			err = w.add(&entry, some[n].cause)
+			err = w.add(&entry, some[n].Cause)
 		} else if segment.IsDamage(err) {
 			lost, err = append(lost, n), nil
 		}
@@ -96,26 +96,30 @@ func (l *letters) burySome() (int, error) {
 	if len(l.k.dead) == 0 {
 		l.k.dead = nil
 	}
+	for i := range some {
+		l.k.journal.Done(some[i].Position, some[i].Position+1)
+	}
+	l.k.trimLocked()
 	l.k.acksDueLocked() // they are on disk now: what was done may be recorded
 	for _, i := range lost {
-		l.k.books.LoseDead(some[i].count)
-		l.k.books.StoneAt(some[i].position, some[i].count, books.Damaged, 0)
+		l.k.books.LoseDead(some[i].Count)
+		l.k.books.StoneAt(some[i].Position, some[i].Count, books.Damaged, 0)
 	}
 	l.k.mu.Unlock()
 	for i := range some {
-		if some[i].safe != nil {
-			some[i].safe(nil)
+		if some[i].Safe != nil {
+			some[i].Safe(nil)
 		}
 	}
 	return n, nil
 }
 
 // entryOf returns the batch that is to be buried.
-func (l *letters) entryOf(d *burial) (bridge.Entry, error) {
-	if d.inMemory {
-		return bridge.Entry{Batch: d.batch, Position: d.position, Run: l.k.run, Seq: l.k.mem.Seq(d.position)}, nil
+func (l *letters) entryOf(d *folder.Burial) (bridge.Entry, error) {
+	if d.InMemory {
+		return bridge.Entry{Batch: d.Batch, Position: d.Position, Run: l.k.run, Seq: l.k.mem.Seq(d.Position)}, nil
 	}
-	return l.k.readEntry(d.position)
+	return l.k.readEntry(d.Position)
 }
 
 // letterWriter writes dead letters, those that are added before a flush in one

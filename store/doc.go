@@ -15,7 +15,8 @@
 // done is recorded in a file of its own, and a segment is removed when all of it
 // is done. So disk space always comes back, a start does not depend on the
 // backlog, and damage is confined to one segment, from which every block with a
-// right checksum is saved. The format is described in format.md.
+// right checksum is saved. What is in memory also lies in a journal in shared
+// memory, for a crash of the process. The format is described in format.md.
 //
 // What the package guarantees: the ledger of [Queue.Ledger] adds up at every
 // instant; (gateway, run, seq) means the same readings for ever; a batch
@@ -34,10 +35,11 @@
 // what the goroutine owns: it writes (write.go), keeps the limits, repairs, and
 // restores what a start finds; beside it are the dead letters. core is what both
 // sides share and knows neither. Below them lie books (the account), memory (what
-// is not on disk), folder (the files by name), segment, block and disk.
+// is not on disk), journal (the same, where a kill leaves it), folder (the files by name), segment, block and disk.
 //
 //   - core.mu guards the account, the memory and the lists of segments, so that
-//     the ledger adds up at every instant. It is never held over I/O, and never
+//     the ledger adds up at every instant, and the journal, which is a copy of that
+//     memory: to write it is no I/O. It is never held over I/O, and never
 //     while a batch's safe is called.
 //   - core.files guards the files that are open for reading. It is held while a
 //     block is read and while a segment is opened and checked: by Next, Entries,

@@ -11,6 +11,7 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
@@ -33,6 +34,10 @@ type keeper struct {
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
 	repairAt int64
+	// owed is what a process that was killed has left in the journal, until it is
+	// on disk.
+	owed     []block.Numbered
+	owedFrom *journal.Found
 }
 
 const (
@@ -99,7 +104,10 @@ func (k *keeper) tend(all bool) error {
 
 	mayWrite, committed := all || now >= k.retry, false
 	var failed error
-	if commit && mayWrite {
+	if mayWrite {
+		failed = k.restore()
+	}
+	if commit && mayWrite && failed == nil {
 		if k.makeRoom() {
 			failed = k.commit(upTo)
 			committed = failed == nil
@@ -124,6 +132,7 @@ func (k *keeper) tend(all bool) error {
 	k.noticeDue()
 	k.noLongerFull(committed)
 	k.calm()
+	k.tellJournal()
 	k.setAlarm()
 	return failed
 }
@@ -185,7 +194,7 @@ func (k *keeper) setAlarm() {
 	} else if len(k.dead) > 0 {
 		write(k.now())
 	}
-	if k.metaDue {
+	if k.metaDue || len(k.owed) > 0 {
 		write(k.now())
 	}
 	k.alarm = next
@@ -197,7 +206,7 @@ func (k *keeper) commitDueLocked() int64 {
 	if pending.Batches == 0 {
 		return 0
 	}
-	if pending.Readings >= fullReadings || pending.Batches >= fullBatches {
+	if k.crowdedLocked() {
 		return 1
 	}
 	due := k.mem.Oldest() + int64(k.cfg.Load().CommitEvery)
@@ -205,6 +214,12 @@ func (k *keeper) commitDueLocked() int64 {
 		due = min(due, k.mem.OldestWaiter()+int64(k.waitLocked()))
 	}
 	return max(due, 1)
+}
+
+// crowdedLocked reports whether more waits in memory than should.
+func (c *core) crowdedLocked() bool {
+	pending := c.mem.Pending()
+	return pending.Readings >= fullReadings || pending.Batches >= fullBatches || c.journal.Full()
 }
 
 // shut makes everything safe and closes the files.
@@ -217,21 +232,20 @@ func (k *keeper) shut() error {
 	k.ackDue = 1 // so that the next run knows how far this one got
 	k.mu.Unlock()
 	failed = errors.Join(failed, k.record(true), k.writeMeta())
-	k.endReading()
+	k.files.Lock()
+	k.read.End()
+	k.files.Unlock()
 	k.refuseAll()
+	k.mu.Lock()
+	failed = errors.Join(failed, k.journal.Close(len(k.owed) > 0 || len(k.dead) > 0 || k.mem.Pending().Batches > 0))
+	k.mu.Unlock()
 	return errors.Join(failed, k.closeFiles())
 }
 
 // refuseAll tells sensors that wait in vain.
 func (k *keeper) refuseAll() {
 	k.mu.Lock()
-	safes := k.mem.Safes()
-	for i := range k.dead {
-		if k.dead[i].safe != nil {
-			safes = append(safes, k.dead[i].safe)
-			k.dead[i].safe = nil
-		}
-	}
+	safes := append(k.mem.Safes(), k.dead.Safes()...)
 	k.mu.Unlock()
 	for _, safe := range safes {
 		safe(bridge.ErrClosed)

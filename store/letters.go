@@ -147,7 +147,9 @@ func (l *letters) retrySome() (bridge.Count, error) {
 	r := &books.Retry{From: some[0].Number, First: l.k.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
-		l.k.mem.Push(&some[i].Batch, nil, l.k.now())
+		p := l.k.mem.End() // it is not in the journal: until it is on disk it is a dead letter
+		l.k.mem.Push(&some[i].Batch, nil, l.k.now(), l.k.journal.Head())
+		l.k.journal.Done(p, p+1)
 		l.k.books.Retry(some[i].Letter())
 	}
 	l.k.postLocked()

@@ -188,7 +188,7 @@ func (k *keeper) findIdle() *folder.Stored {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.shelf.Segments {
-		if s.Written.Batches > 0 && !k.buryingLocked(s) && !k.mem.ClaimedWithin(s.First, s.Last) {
+		if s.Written.Batches > 0 && !k.dead.In(s) && !k.mem.ClaimedWithin(s.First, s.Last) {
 			return s
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/figures"
 	"fieldbridge/store/folder"
 )
 
@@ -44,7 +45,7 @@ func (q *Queue) Status() Status {
 	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(),
 		Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments),
-		Commits: q.stats.commits, Syncs: q.stats.syncs, Written: q.stats.bytes}
+		Commits: q.stats.Commits, Syncs: q.stats.Syncs, Written: q.stats.Bytes}
 	for i, seg := range q.shelf.Segments {
 		s.Bytes += seg.Bytes
 		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
@@ -61,74 +62,14 @@ func (q *Queue) Status() Status {
 // Observe implements [bridge.Observable]. All values are of one instant.
 func (q *Queue) Observe(yield func(bridge.Metric)) {
 	q.mu.Lock()
-	l, backlog, pending, st := q.books.Ledger(), q.books.Backlog(), q.mem.Pending(), q.stats
-	segments, bytes := len(q.shelf.Segments), int64(0)
+	f := figures.Figures{Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Memory: q.mem.Pending(),
+		Segments: len(q.shelf.Segments), Journal: q.journal.Size(), For: time.Since(q.started), Stats: q.stats,
+		Writable: !q.conditions.Has(condition.QueueUnwritable, subject)}
 	for _, s := range q.shelf.Segments {
-		bytes += s.Bytes
+		f.Bytes += s.Bytes
 	}
-	healthy := !q.conditions.Has(condition.QueueUnwritable, subject)
 	q.mu.Unlock()
-
-	states := []struct {
-		name string
-		kind bridge.MetricKind
-		help string
-		n    bridge.Count
-	}{
-		{"accepted", bridge.Counter, "appended since the start", l.Accepted},
-		{"restored", bridge.Counter, "found at the start", l.Restored},
-		{"acknowledged", bridge.Counter, "acknowledged by the cloud", l.Acked},
-		{"dropped", bridge.Counter, "dropped by the limits or the user", l.Dropped},
-		{"damaged", bridge.Counter, "that could not be read back", l.Damaged},
-		{"dead", bridge.Gauge, "set aside as dead letters", l.Dead},
-		{"waiting", bridge.Gauge, "not yet acknowledged", l.Waiting},
-	}
-	for _, unit := range []string{"batches", "readings"} {
-		for _, s := range states {
-			name, v := "fieldbridge_queue_"+s.name+"_"+unit, s.n.Batches
-			if unit == "readings" {
-				v = s.n.Readings
-			}
-			help := "Readings " + s.help + "."
-			if unit == "batches" {
-				help = "Batches " + s.help + "."
-			}
-			if s.kind == bridge.Counter {
-				name += "_total"
-			}
-			yield(bridge.Metric{Name: name, Help: help, Kind: s.kind, Value: float64(v)})
-		}
-	}
-	gauge := func(name, help string, v float64) {
-		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Gauge, Value: v})
-	}
-	counter := func(name, help string, v uint64) {
-		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Counter, Value: float64(v)})
-	}
-	gauge("fieldbridge_queue_backlog_readings", "Waiting readings queued before the current connection.",
-		float64(backlog.Readings))
-	gauge("fieldbridge_queue_memory_readings", "Waiting readings that are not on disk.", float64(pending.Readings))
-	gauge("fieldbridge_queue_segments", "Segment files.", float64(segments))
-	gauge("fieldbridge_queue_disk_bytes", "Disk space of the segment files.", float64(bytes))
-	writable := 0.0
-	if healthy {
-		writable = 1
-	}
-	gauge("fieldbridge_queue_writable", "1 if the last write to the disk succeeded.", writable)
-	counter("fieldbridge_queue_data_blocks_total", "Blocks of readings written to the disk.", st.commits)
-	counter("fieldbridge_queue_commits_total", "What was made durable: blocks, records of acknowledgements, the index.",
-		st.commits+st.records+st.indexes)
-	counter("fieldbridge_queue_committed_readings_total", "Readings committed to the disk.", st.blockReadings)
-	counter("fieldbridge_queue_committed_bytes_total", "Bytes of the blocks committed.", st.blockBytes)
-	counter("fieldbridge_queue_ack_records_total", "Records of acknowledgements written.", st.records)
-	counter("fieldbridge_queue_syncs_total", "Syncs of files of the queue.", st.syncs)
-	counter("fieldbridge_queue_written_bytes_total", "Bytes written to the disk, in whole pages.", st.bytes)
-	counter("fieldbridge_queue_quarantined_files_total", "Damaged files set aside.", st.quarantined)
-	counter("fieldbridge_queue_refused_batches_total", "Batches of waiting sensors refused because the queue was full.",
-		st.refused)
-	yearly := float64(st.bytes) / max(time.Since(q.started).Hours(), 0.1) * 24 * 365
-	gauge("fieldbridge_queue_wear_bytes_per_year", "Bytes written to the disk in a year at the rate since the start.",
-		yearly)
+	f.Observe(yield)
 }
 
 // unixMilli returns ms as a time in UTC.
@@ -200,7 +141,7 @@ func (q *Queue) verifySegment(s *folder.Stored) error {
 	defer q.files.Unlock()
 	if s.File == nil {
 		s.Verified = false
-		return q.openForReading(s) // which verifies
+		return q.read.Open(s, q.segmentSize(&q.shelf)) // which verifies
 	}
 	return s.File.Walk(func(*block.Header, []byte) error { return nil })
 }

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
 	"fieldbridge/store/memory"
 )
 
@@ -29,19 +30,20 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 		return nil, err
 	}
 	q.keep.lock = file
-	found, err := q.keep.openMeta()
+	indexed, err := q.keep.openMeta()
 	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
 	disk.RemoveLeftovers(q.shelf.Dir)
 	acks := q.keep.openAcks()
-	q.keep.openSegments(&acks, found)
+	q.keep.openSegments(&acks, indexed)
 	q.books.Index.Removed = nil
 	q.keep.letters.openLetters()
-	q.keep.begin(&acks)
+	found := q.keep.openJournal()
+	q.keep.begin(&acks, found)
 	q.metaDue = true
-	failed = errors.Join(failed, q.keep.writeMeta())
+	failed = errors.Join(failed, q.keep.writeMeta(), q.keep.restore())
 	q.keep.wrote(true, failed)
 	q.noticeNew() // the run record
 	go q.keep.keeping()
@@ -51,7 +53,8 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 func newQueue(cfg Config, log *slog.Logger) *Queue {
 	c := &core{log: log, shelf: folder.Shelf{Dir: string(cfg.Dir)}, started: time.Now(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), notice: make(chan struct{}, 1),
-		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}, mem: memory.New("", 0)}
+		nudges: [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
+		mem:    memory.New("", 0), journal: new(journal.Log)}
 	k := &keeper{core: c, asks: make(chan func()), ended: make(chan struct{}),
 		blockReadings: mostReadings, letters: letters{most: lettersCost}}
 	k.letters.k = k

@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
 )
@@ -46,14 +47,15 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 		return
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
-	q.mem.Push(&b, safe, now)
+	p := q.mem.End()
+	q.mem.Push(&b, safe, now, q.journal.Note(p, q.mem.Seq(p), now/1e6, &b))
 	q.books.Accept(n)
 	due := now + int64(q.cfg.Load().CommitEvery)
 	if safe != nil {
 		due = min(due, now+int64(q.waitLocked()))
 	}
 	pending := q.mem.Pending()
-	if pending.Readings >= fullReadings || pending.Batches >= fullBatches {
+	if q.crowdedLocked() {
 		due = now
 	}
 	q.alarmLocked(due)
@@ -100,13 +102,14 @@ func (q *Queue) Ack(positions ...bridge.Position) {
 	for _, p := range positions {
 		if n, safe, ok := q.mem.Settle(p); ok {
 			q.books.Ack(p, n)
+			q.journal.Done(p, p+1)
 			q.doneOnDiskLocked(p, n)
 			if safe != nil {
 				safes = append(safes, safe)
 			}
 		}
 	}
-	q.mem.Trim()
+	q.trimLocked()
 	q.mu.Unlock()
 	for _, safe := range safes {
 		safe(nil)
@@ -140,24 +143,24 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range positions {
-		b := burial{position: p, cause: cause}
+		b := folder.Burial{Position: p, Cause: cause}
 		at := int64(0)
 		if batch := q.mem.Batch(p); batch != nil {
-			b.batch, b.inMemory = *batch, true
+			b.Batch, b.InMemory, b.Place = *batch, true, q.mem.Place(p, 0)
 			at = batch.At.UnixMilli()
 		}
 		n, safe, ok := q.mem.Settle(p)
 		if !ok {
 			continue
 		}
-		b.safe, b.count, b.counted = safe, n, !b.inMemory
+		b.Safe, b.Count, b.Counted = safe, n, !b.InMemory
 		q.dead = append(q.dead, b)
 		q.books.Bury(p, n, at)
 		q.doneOnDiskLocked(p, n)
 		q.alarmLocked(q.now())
 	}
 	q.postLocked()
-	q.mem.Trim()
+	q.trimLocked()
 }
 
 // Ledger implements [bridge.Queue].
@@ -195,8 +198,8 @@ func (q *Queue) Close() error {
 // The folder stays: a cfg that names another one is an error and changes
 // nothing.
 func (q *Queue) Apply(cfg Config) error {
-	if cfg.Dir != q.cfg.Load().Dir {
-		return errors.New("the folder of the queue changes only with a restart")
+	if was := q.cfg.Load(); cfg.Dir != was.Dir || cfg.Journal != was.Journal {
+		return errors.New("the folders of the queue and of its journal change only with a restart")
 	}
 	q.cfg.Store(&cfg)
 	q.mu.Lock()

@@ -37,6 +37,7 @@ func testConfig(dir string) Config {
 	c.SetDefaults()
 	c.Dir = setting.Path(dir)
 	c.CommitEvery = setting.Duration(time.Hour)
+	c.Journal = "off"
 	return c
 }
 

@@ -55,7 +55,7 @@ func (k *keeper) setAside(path string, cause error, move func(from, to string) e
 	k.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
 	k.limits.counted = false
 	k.mu.Lock()
-	k.stats.quarantined++
+	k.stats.Quarantined++
 	k.mu.Unlock()
 	k.raise(condition.QueueDamaged, nil, cause, to)
 	return true
@@ -109,9 +109,7 @@ var errUnread = fmt.Errorf("the disk does not give all of it: %w", syscall.EIO)
 func (k *keeper) mended(sh *folder.Shelf, s *folder.Stored) (bool, error) {
 	k.files.Lock()
 	defer k.files.Unlock()
-	if k.read.open == s {
-		k.closeReading()
-	}
+	k.read.Close(s)
 	file, err := segment.Open(s.Path, k.segmentSize(sh))
 	if err == nil {
 		err = file.Check(&s.Account)

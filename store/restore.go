@@ -2,17 +2,20 @@ package store
 
 import (
 	"errors"
-	"fieldbridge/bridge"
-	"fieldbridge/store/block"
-	"fieldbridge/store/books"
-	"fieldbridge/store/folder"
-	"fieldbridge/store/memory"
-	"fieldbridge/store/segment"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/condition"
+	"fieldbridge/store/block"
+	"fieldbridge/store/books"
+	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
+	"fieldbridge/store/memory"
+	"fieldbridge/store/segment"
 )
 
 // openMeta reads the index. Without one, or with one that is damaged, the
@@ -135,14 +138,15 @@ func (k *keeper) openWriter(sh *folder.Shelf, s *folder.Stored) {
 	sh.Writer = s
 }
 
-// begin numbers on from what was found and begins the run.
-func (k *keeper) begin(acks *books.Record) {
+// begin numbers on from what was found, here and in the journal, and begins the run.
+func (k *keeper) begin(acks *books.Record, found *journal.Found) {
 	last := bridge.Position(0)
 	if e := k.books.Done.End(); e > 0 {
 		last = e - 1
 	}
-	if n := len(k.shelf.Segments); n > 0 {
-		last = max(last, k.shelf.Segments[n-1].Last)
+	// The journal knows how far the run got.
+	if end := max(k.shelf.End(), found.End); end > 0 {
+		last = max(last, end-1)
 	}
 	base := last
 	if acks.Next > 0 {
@@ -151,15 +155,24 @@ func (k *keeper) begin(acks *books.Record) {
 	if n := len(k.books.Index.Runs); n > 0 {
 		base = max(base, k.books.Index.Runs[n-1].Base)
 	}
-	// Between the segments there is nothing.
+	// Between what was found there is nothing.
 	from := bridge.Position(0)
+	upTo := func(p bridge.Position) {
+		k.nameUncommitted(acks, found, from, p)
+		k.books.Forget(from, p)
+	}
 	for _, s := range k.shelf.Segments {
-		k.nameUncommitted(acks, from, s.First)
-		k.books.Forget(from, s.First)
+		upTo(s.First)
 		from = s.Last + 1
 		k.books.Find(s.Waiting())
 	}
-	k.nameUncommitted(acks, from, last+1)
+	for i := range found.Batches {
+		b := &found.Batches[i]
+		upTo(b.Position)
+		from = b.Position + 1
+		k.books.Find(bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))})
+	}
+	k.nameUncommitted(acks, found, from, last+1)
 	k.books.Forget(from, base+1)
 	k.mem = memory.New(k.run, base)
 	k.books.SetMark(k.mem.Base())
@@ -167,12 +180,140 @@ func (k *keeper) begin(acks *books.Record) {
 }
 
 // nameUncommitted leaves tombstones for positions from..to-1 that are neither
-// done nor on disk, although later ones are: a crash took them out of the
-// memory. Without a record of acknowledgements nothing is known of them.
-func (k *keeper) nameUncommitted(acks *books.Record, from, to bridge.Position) {
-	if acks.Next != 0 && from < to {
-		k.books.NameUncommitted(from, to)
-		k.postLocked()
+// done nor found, although later ones are: a crash took them out of the memory.
+// Without a record of acknowledgements nothing is known of them; with a journal it
+// is known of those below its base that they are done.
+func (k *keeper) nameUncommitted(acks *books.Record, found *journal.Found, from, to bridge.Position) {
+	name := func(from, to bridge.Position) {
+		if acks.Next != 0 && from < to {
+			k.books.NameUncommitted(from, to)
+			k.postLocked()
+		}
+	}
+	run := k.books.Index.Runs.Named(found.Run)
+	if run == nil || found.Base <= run.Base {
+		name(from, to)
+		return
+	}
+	name(from, min(to, run.Base+1))
+	name(max(from, found.Base), to)
+}
+
+// openJournal opens the journal and returns what a process that was killed has
+// left there and is neither done nor on disk.
+func (k *keeper) openJournal() *journal.Found {
+	setting := k.cfg.Load().Journal
+	l, found, err := journal.OpenLog(k.shelf.Dir, setting, journalMost)
+	k.journal = l
+	if err != nil {
+		if setting == journal.Auto && found.Aside == "" {
+			k.log.Info("there is no journal: a kill takes readings that are not on disk yet", "why", err)
+		} else {
+			k.raise(condition.QueueJournal, err, err, "check store.journal")
+		}
+	}
+	if found.Run != "" && !k.ours(&found) {
+		path, err := l.Aside()
+		found = journal.Found{Aside: "it is of another copy of this queue", Path: path}
+		if err != nil {
+			k.raise(condition.QueueJournal, err, err, "check store.journal")
+		}
+	}
+	if found.Aside != "" {
+		err := fmt.Errorf("the journal of the queue cannot be used: %s", found.Aside)
+		k.raise(condition.QueueJournal, err, err, found.Path+" is kept for a closer look")
+	}
+	end := k.shelf.End()
+	for p := range found.Done {
+		if p >= end {
+			k.books.Forget(p, p+1)
+		}
+	}
+	found.Batches = slices.DeleteFunc(found.Batches, func(b block.Numbered) bool {
+		return b.Position < end || k.books.Done.Has(b.Position)
+	})
+	if found.Run != "" {
+		k.ackDue = 1
+	}
+	k.owed, k.owedFrom = found.Batches, &found
+	return &found
+}
+
+// ours reports whether the batches in the journal are of the run that numbered
+// their positions here. A run that is in no index yet is added to it.
+func (k *keeper) ours(found *journal.Found) bool {
+	runs := &k.books.Index.Runs
+	if n := len(found.Batches); n > 0 {
+		b := &found.Batches[0]
+		if runs.Named(found.Run) == nil && k.shelf.End() > found.Before+1 {
+			return false // what is on disk there is of another run
+		}
+		runs.Learn(found.Run, found.Before, b.At.UnixMilli()-b.Mono)
+		first, last := runs.At(b.Position), runs.At(found.Batches[n-1].Position)
+		return first == last && first.Run == found.Run && first.Base == found.Before
+	}
+	return true
+}
+
+// encodeOwed makes the blocks of what is to be restored.
+func (k *keeper) encodeOwed() (blocks []encoded, err error) {
+	before := k.shelf.Total()
+	for left := k.owed; len(left) > 0; {
+		n := 0
+		for readings := 0; n < min(len(left), blockBatches) && readings < k.blockReadings; n++ {
+			readings += len(left[n].Readings)
+		}
+		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(left[0].Position - k.owedFrom.Before), Wall: time.Now().UnixMilli(),
+			Uptime: k.uptime(), Mono: left[n-1].Mono, Before: before}
+		data, err := k.encoder.Encode(&h, left[:n])
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, encoded{h, slices.Clone(data)})
+		before = h.Before.Add(h.Count)
+		left = left[n:]
+	}
+	return blocks, nil
+}
+
+// restore makes durable what was found in the journal, all of it at once, before
+// anything else is written. From then on the journal is used again.
+func (k *keeper) restore() error {
+	if len(k.owed) > 0 {
+		blocks, err := k.encodeOwed()
+		if err == nil {
+			err = k.append(&k.shelf, blocks...)
+		}
+		if err != nil {
+			return fmt.Errorf("restore what a kill has left: %w", err)
+		}
+		k.log.Info("what a kill has left in the journal is restored", "batches", len(k.owed))
+		k.owed, k.owedFrom = nil, nil
+	}
+	k.mu.Lock()
+	begun := k.journal.Begun()
+	k.mu.Unlock()
+	if begun {
+		return nil
+	}
+	if err := k.record(true); err != nil { // what the journal alone knows to be done
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.mem.Rewind(k.books.Mark())
+	k.journal.Begin(k.run, k.mem.Base())
+	k.nudgeBoth()
+	return nil
+}
+
+// tellJournal tells of a journal that cannot be used any more.
+func (k *keeper) tellJournal() {
+	k.mu.Lock()
+	err := k.journal.Err()
+	k.mu.Unlock()
+	if err != nil {
+		k.raise(condition.QueueJournal, err, err, "restart the gateway: until then a kill takes what is not on disk")
 	}
 }
 

@@ -88,11 +88,7 @@ func (k *keeper) committed(h *block.Header, batches []block.Numbered) {
 		safe, ok := k.mem.Commit(p)
 		if !ok {
 			s.Done = s.Done.Add(n) // meanwhile
-			for j := range k.dead {
-				if k.dead[j].position == p {
-					k.dead[j].counted = true
-				}
-			}
+			k.dead.Written(p)
 			k.acksDueLocked()
 			continue
 		}
@@ -100,7 +96,7 @@ func (k *keeper) committed(h *block.Header, batches []block.Numbered) {
 			safes = append(safes, safe)
 		}
 	}
-	k.mem.Trim()
+	k.trimLocked()
 	k.mu.Unlock()
 	for _, safe := range safes {
 		safe(nil)
@@ -118,7 +114,7 @@ func (k *keeper) record(now bool) error {
 		return nil
 	}
 	r := books.Record{Next: k.mem.End(), Uptime: k.uptime()}
-	r.Done, r.Counts = k.settledLocked()
+	r.Done, r.Counts = k.dead.Settled(k.books.Done, &k.shelf)
 	due := k.ackDue
 	k.ackDue = 0
 	k.mu.Unlock()
@@ -129,9 +125,9 @@ func (k *keeper) record(now bool) error {
 		k.ackDue = due
 		return err
 	}
-	k.stats.records++
-	k.stats.syncs++
-	k.stats.bytes += uint64(n+segment.PageSize-1) / segment.PageSize * segment.PageSize
+	k.stats.Records++
+	k.stats.Syncs++
+	k.stats.Bytes += uint64(n+segment.PageSize-1) / segment.PageSize * segment.PageSize
 	return nil
 }
 
@@ -152,9 +148,9 @@ func (k *keeper) writeMeta() error {
 		k.metaDue = true
 		return err
 	}
-	k.stats.indexes++
-	k.stats.syncs += 2
-	k.stats.bytes += uint64(n+2*segment.PageSize-1) / segment.PageSize * segment.PageSize
+	k.stats.Indexes++
+	k.stats.Syncs += 2
+	k.stats.Bytes += uint64(n+2*segment.PageSize-1) / segment.PageSize * segment.PageSize
 	return nil
 }
 
@@ -212,7 +208,7 @@ func (k *keeper) doneSegment() *folder.Stored {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.shelf.Segments {
-		if s.Done == s.Written && s.Suspect == nil && (s != k.shelf.Writer || s.Bytes > keepBelow) && !k.buryingLocked(s) {
+		if s.Done == s.Written && s.Suspect == nil && (s != k.shelf.Writer || s.Bytes > keepBelow) && !k.dead.In(s) {
 			return s
 		}
 	}
@@ -265,17 +261,17 @@ func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
 	for i := range some {
 		s.Take(&some[i].header)
 		if !sh.Dead {
-			k.stats.commits++
-			k.stats.blockBytes += uint64(len(some[i].bytes))
-			k.stats.blockReadings += some[i].header.Count.Readings
+			k.stats.Commits++
+			k.stats.BlockBytes += uint64(len(some[i].bytes))
+			k.stats.BlockReadings += some[i].header.Count.Readings
 		}
 	}
 	s.Bytes = s.File.Size()
-	k.stats.syncs += 2
+	k.stats.Syncs += 2
 	if reserved > 0 {
-		k.stats.syncs++
+		k.stats.Syncs++
 	}
-	k.stats.bytes += uint64(written)
+	k.stats.Bytes += uint64(written)
 	return nil
 }
 
@@ -304,10 +300,10 @@ func (k *keeper) start(sh *folder.Shelf, first bridge.Position) error {
 	sh.Writer = s
 	sh.Segments = append(sh.Segments, s)
 	k.metaDue = true
-	k.stats.syncs += segment.CreateSyncs
-	k.stats.bytes += segment.CreateBytes
+	k.stats.Syncs += segment.CreateSyncs
+	k.stats.Bytes += segment.CreateBytes
 	if sh.Dead {
-		k.stats.syncs++
+		k.stats.Syncs++
 	}
 	return nil
 }
@@ -336,9 +332,7 @@ func (k *keeper) seal(sh *folder.Shelf) {
 // remove deletes a segment's file.
 func (k *keeper) remove(sh *folder.Shelf, s *folder.Stored) {
 	k.files.Lock()
-	if k.read.open == s {
-		k.closeReading()
-	}
+	k.read.Close(s)
 	k.files.Unlock()
 	if s == sh.Writer {
 		k.seal(sh)

@@ -12,6 +12,7 @@ import (
 	"fieldbridge/configs"
 	configtree "fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/store/journal"
 	"fieldbridge/store/state"
 )
 
@@ -94,6 +95,9 @@ func planned(l *configs.Loaded) configs.Plan {
 		}
 	}
 	p.Buses = modbus.PlanLearnt(cfg, state.Read(string(l.Config.Store.Dir)))
+	if err := journal.Usable(l.Config.Store.Journal); err != nil {
+		p.Queue.NoJournal = err.Error()
+	}
 	return p
 }
 

@@ -62,6 +62,7 @@ AWS IoT Core at 127.0.0.1:8883, as press-line-2
 
 Queue in queue
   a power cut takes at most 3s of polled readings
+  a crash takes nothing, what is not on disk is in shared memory, too
 
 Console at http://127.0.0.1:8080/
 `

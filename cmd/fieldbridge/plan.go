@@ -12,6 +12,7 @@ import (
 	"fieldbridge/configs"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/store/journal"
 )
 
 // printPlan tells a person what the gateway will do.
@@ -22,9 +23,21 @@ func printPlan(w io.Writer, p configs.Plan) {
 	}
 	printRules(w, p.Rules)
 	printNorth(w, p.North)
-	fmt.Fprintf(w, "\nQueue in %s\n  a power cut takes at most %s of polled readings\n", p.Queue.Dir, p.Queue.CommitEvery)
+	printQueuePlan(w, p.Queue)
 	if p.Console != "" {
 		fmt.Fprintf(w, "\nConsole at http://%s/\n", p.Console)
+	}
+}
+
+func printQueuePlan(w io.Writer, q configs.QueuePlan) {
+	fmt.Fprintf(w, "\nQueue in %s\n  a power cut takes at most %s of polled readings\n", q.Dir, q.CommitEvery)
+	switch {
+	case q.NoJournal != "":
+		fmt.Fprintf(w, "  a crash takes as much, there is no journal here: %s\n", q.NoJournal)
+	case q.Journal == journal.Off:
+		fmt.Fprintln(w, "  a crash takes as much, store.journal is off")
+	default:
+		fmt.Fprintln(w, "  a crash takes nothing, what is not on disk is in shared memory, too")
 	}
 }
 

@@ -47,6 +47,15 @@ func (sh *Shelf) From(p bridge.Position) *Stored {
 	return sh.Segments[i]
 }
 
+// End returns the position after the last one on disk, 0 if there is none. The
+// caller holds mu, or is the keeper.
+func (sh *Shelf) End() bridge.Position {
+	if n := len(sh.Segments); n > 0 {
+		return sh.Segments[n-1].Last + 1
+	}
+	return 0
+}
+
 // Total returns what is in all blocks so far. The caller holds mu, or is the
 // keeper.
 func (sh *Shelf) Total() bridge.Count {

@@ -14,6 +14,8 @@
 //	32   id of the boot, 16 bytes
 //	48   CRC-32C of the bytes before
 //	64   tail, uint64: where the first record begins that is still needed
+//	72   base, uint64: every batch of the run below this position is done or on disk
+//	80   id of the run whose batches follow, 8 bytes; zeros before the first
 //
 // Places in the ring are counted from the file's beginning on and never start
 // anew: place p is at byte p modulo the ring's size. A record begins at a
@@ -26,5 +28,11 @@
 // The place is under the checksum, so that what an earlier lap left is never
 // taken for a record. The checksum is written last, and cleared first: a process
 // that is killed leaves whole records and at most one that is torn, which ends
-// the journal. Nothing but the tail is ever changed in place.
+// the journal. Nothing but tail, base and run is ever changed in place, each in one
+// step: the base before the tail, since it also says of what is left behind the
+// tail that it is done, and the run only while there are no records.
+//
+// A [Log] is what the queue has of it: it finds the place, reads what a process
+// that was killed has left, and notes batches and what is done. It is used under
+// the queue's lock; none of its methods waits for anything.
 package journal

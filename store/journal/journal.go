@@ -14,6 +14,9 @@ var (
 	// ErrGone is of a file that was cut short while it was in use. The journal
 	// must not be used any more.
 	ErrGone = errors.New("the journal's file was taken away")
+	// ErrInUse is of a journal that another process has open: a copy of the
+	// queue's folder runs beside it.
+	ErrInUse = errors.New("another process uses the journal, is this queue's folder a copy?")
 	// ErrUnsupported is of systems that have no tmpfs.
 	ErrUnsupported = errors.New("there is no shared-memory journal on this system")
 )

@@ -69,6 +69,8 @@ func Open(path string, queue [16]byte, size int, yield func(place uint64, body [
 	j, err := open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, ErrInUse):
+		return nil, left, err
 	case err != nil:
 		left.Aside = err.Error()
 	default:
@@ -108,7 +110,26 @@ func open(path string) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	if err := lock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	return mapFile(f, int(info.Size()))
+}
+
+// lock takes the file for as long as it is open.
+func lock(f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrInUse
+		case err != nil:
+			return fmt.Errorf("lock the journal: %w", err)
+		}
+		return nil
+	}
 }
 
 // create makes a file of its full size, under another name until it is whole.
@@ -135,6 +156,9 @@ func create(path string, queue, boot [16]byte, size int) (*Journal, error) {
 		return give(fmt.Errorf("make a journal of %d KiB in %s: %w", size>>10, filepath.Dir(path), ErrNoRoom))
 	} else if err != nil {
 		return give(fmt.Errorf("make a journal: %w", err))
+	}
+	if err := lock(f); err != nil {
+		return give(err)
 	}
 	j, err := mapFile(f, headerSize+size)
 	if err != nil {
@@ -203,6 +227,27 @@ func (j *Journal) Release(place uint64) (err error) {
 	j.release(place)
 	return nil
 }
+
+// Rebase says that every batch of the run below a position is done or on disk. It
+// comes before the Release of their records.
+func (j *Journal) Rebase(position uint64) (err error) {
+	defer guard(debug.SetPanicOnFault(true), &err)
+	j.store(baseAt, position)
+	return nil
+}
+
+// Base returns the position of the last Rebase.
+func (j *Journal) Base() uint64 { return j.base() }
+
+// Begin says whose batches follow. There are no records: all are released.
+func (j *Journal) Begin(run [8]byte) (err error) {
+	defer guard(debug.SetPanicOnFault(true), &err)
+	j.store(runAt, binary.LittleEndian.Uint64(run[:]))
+	return nil
+}
+
+// Run returns what the last Begin said, "" if there was none.
+func (j *Journal) Run() string { return j.run() }
 
 // Head returns the place of the next record.
 func (j *Journal) Head() uint64 { return j.head }

@@ -19,6 +19,18 @@ func (*Journal) Append([]byte) (uint64, error) { return 0, ErrUnsupported }
 // Release fails.
 func (*Journal) Release(uint64) error { return ErrUnsupported }
 
+// Rebase fails.
+func (*Journal) Rebase(uint64) error { return ErrUnsupported }
+
+// Base returns 0.
+func (*Journal) Base() uint64 { return 0 }
+
+// Begin fails.
+func (*Journal) Begin([8]byte) error { return ErrUnsupported }
+
+// Run returns "".
+func (*Journal) Run() string { return "" }
+
 // Head returns 0.
 func (*Journal) Head() uint64 { return 0 }
 

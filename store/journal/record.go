@@ -12,7 +12,6 @@ import (
 
 // Kinds of records. The numbers are part of the format.
 const (
-	kindRun   = 1 // a run begins
 	kindBatch = 2
 	kindDone  = 3 // positions that are acknowledged, dropped or buried
 )
@@ -25,18 +24,14 @@ type Entry struct {
 	bridge.Batch
 }
 
-// Record is one of the three: exactly one field is set.
+// Record is one of the two: exactly one field is set.
 type Record struct {
-	Run   string            // a run begins; its id
-	Entry *Entry            // a batch of the run that began last
+	Entry *Entry            // a batch of the journal's run
 	Done  []bridge.Position // positions that need not be kept
 }
 
 // ErrRecord is of a record that was not written by this format.
 var ErrRecord = errors.New("the journal holds a record of another format")
-
-// AppendRun appends the record of a run's beginning to b.
-func AppendRun(b []byte, run string) []byte { return append(append(b, kindRun), run...) }
 
 // AppendDone appends the record of positions that are done to b.
 func AppendDone(b []byte, positions []bridge.Position) []byte {
@@ -97,11 +92,6 @@ func (d *Decoder) Decode(b []byte) (Record, error) {
 	}
 	r := reader{rest: b[1:]}
 	switch b[0] {
-	case kindRun:
-		if len(b) == 1 {
-			return Record{}, ErrRecord
-		}
-		return Record{Run: string(b[1:])}, nil
 	case kindDone:
 		var done []bridge.Position
 		var last int64

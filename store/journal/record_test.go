@@ -28,7 +28,6 @@ func TestRecords(t *testing.T) {
 		body []byte
 		want Record
 	}{
-		"run":   {AppendRun(nil, "3k7q9x2m"), Record{Run: "3k7q9x2m"}},
 		"batch": {AppendEntry(nil, 1<<40, 7, 99, &batch), Record{Entry: &Entry{1 << 40, 7, 99, batch}}},
 		"empty batch": {AppendEntry(nil, 1, 1, 0, &bridge.Batch{Device: "d", At: time.UnixMilli(-5)}),
 			Record{Entry: &Entry{1, 1, 0, bridge.Batch{Device: "d", At: time.UnixMilli(-5), Readings: []bridge.Reading{}}}}},
@@ -54,7 +53,6 @@ func TestRecords(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(AppendRun(nil, "run"))
 	f.Add(AppendDone(nil, []bridge.Position{1, 2}))
 	f.Add(AppendEntry(nil, 1, 2, 3, &bridge.Batch{Device: "d", At: time.UnixMilli(4), Readings: []bridge.Reading{
 		{Point: "p", Value: bridge.Float64(1)}, {Point: "q", Value: bridge.String("x")}}}))

@@ -12,6 +12,9 @@ const (
 	recordHead = 8
 	skipMark   = 0xffffffff
 	tailAt     = 64
+	baseAt     = 72
+	runAt      = 80
+	runLength  = 8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -85,14 +88,27 @@ func (r *ring) release(place uint64) {
 		return
 	}
 	r.tail = min(place, r.head)
-	r.storeTail()
+	r.store(tailAt, r.tail)
 }
 
-// storeTail writes the tail in one step: a kill leaves the old one or the new.
-func (r *ring) storeTail() {
+// store writes a number of the header in one step: a kill leaves the old one or
+// the new.
+func (r *ring) store(at int, v uint64) {
 	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], r.tail)
-	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.header[tailAt])), binary.NativeEndian.Uint64(b[:]))
+	binary.LittleEndian.PutUint64(b[:], v)
+	atomic.StoreUint64((*uint64)(unsafe.Pointer(&r.header[at])), binary.NativeEndian.Uint64(b[:]))
+}
+
+// base returns the position below which everything is done or on disk.
+func (r *ring) base() uint64 { return binary.LittleEndian.Uint64(r.header[baseAt:]) }
+
+// run returns the id of the run whose batches are in the ring, "" for none.
+func (r *ring) run() string {
+	id := r.header[runAt : runAt+runLength]
+	if id[0] == 0 {
+		return ""
+	}
+	return string(id)
 }
 
 // scan calls yield with the records from the tail on, and sets head behind the
@@ -102,7 +118,7 @@ func (r *ring) scan(yield func(place uint64, body []byte)) (torn bool) {
 	r.tail = binary.LittleEndian.Uint64(r.header[tailAt:])
 	if r.tail%8 != 0 || r.tail > 1<<62 { // damaged: no record can begin there
 		r.head, r.tail = 0, 0
-		r.storeTail()
+		r.store(tailAt, r.tail)
 		return false
 	}
 	place := r.tail

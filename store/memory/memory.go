@@ -59,10 +59,11 @@ func (m *Memory) Pending() bridge.Count { return m.pending }
 // Waiters returns for how many batches in memory a sensor waits.
 func (m *Memory) Waiters() int { return m.waiters }
 
-// Push takes a batch in, appended at, in ns since the start of the run.
-func (m *Memory) Push(b *bridge.Batch, safe func(error), at int64) {
+// Push takes a batch in, appended at, in ns since the start of the run, which is at
+// place in the journal.
+func (m *Memory) Push(b *bridge.Batch, safe func(error), at int64, place uint64) {
 	it := m.ring.push()
-	it.batch, it.safe, it.at = *b, safe, at
+	it.batch, it.safe, it.at, it.place = *b, safe, at, place
 	m.pending = m.pending.Add(countOf(b))
 	if safe != nil {
 		m.waiters++
@@ -110,6 +111,15 @@ func (m *Memory) Batch(p bridge.Position) *bridge.Batch {
 		return nil
 	}
 	return &m.ring.at(p).batch
+}
+
+// Place returns the place in the journal of a batch from Base on; end is that of
+// the next batch.
+func (m *Memory) Place(p bridge.Position, end uint64) uint64 {
+	if p >= m.ring.end() {
+		return end
+	}
+	return m.ring.at(p).place
 }
 
 // Settle lets go of a claimed batch and returns who waits for it; ok is false if

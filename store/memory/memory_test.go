@@ -34,7 +34,7 @@ func TestLanes(t *testing.T) {
 	var done books.Spans
 	done.Add(0, 11)
 	for i := range 6 {
-		m.Push(batchOf(i+1), nil, int64(i))
+		m.Push(batchOf(i+1), nil, int64(i), 0)
 	}
 	m.Rewind(14) // 11, 12 and 13 are backlog
 	fresh, _ := m.Claim(bridge.Fresh, 2, m.End(), done)
@@ -96,7 +96,7 @@ func TestWhoWaits(t *testing.T) {
 		if i%2 == 1 {
 			safe = func(error) { told = append(told, i) }
 		}
-		m.Push(batchOf(10), safe, int64(100*i))
+		m.Push(batchOf(10), safe, int64(100*i), 0)
 	}
 	if m.Waiters() != 2 || m.Oldest() != 0 || m.OldestWaiter() != 100 {
 		t.Errorf("%d wait, the oldest since %d, a waiter since %d", m.Waiters(), m.Oldest(), m.OldestWaiter())
@@ -148,7 +148,7 @@ func TestEveryBatchOnce(t *testing.T) {
 		for range 2000 {
 			switch rnd.IntN(6) {
 			case 0, 1:
-				m.Push(batchOf(rnd.IntN(4)), nil, int64(pushed))
+				m.Push(batchOf(rnd.IntN(4)), nil, int64(pushed), 0)
 				pushed++
 			case 2:
 				limit := min(m.End(), m.Base()+64)

@@ -7,6 +7,7 @@ type item struct {
 	batch bridge.Batch
 	safe  func(error) // nil once called, or if nobody waits
 	at    int64       // when it was appended: ns since the start of the run
+	place uint64      // in the journal
 	state itemState
 }
 

@@ -1,0 +1,299 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"fieldbridge/bridge"
+	"fieldbridge/store/block"
+)
+
+// Log is the journal of a queue that runs. The zero Log is of a queue that has
+// none: all its methods do nothing. It is used under the queue's lock.
+type Log struct {
+	j         *Journal
+	path      string
+	queue     [16]byte
+	size      int
+	last      bool   // it is only read: there is to be none any more
+	begun     bool   // what was found in it is on disk: it may be written
+	buf       []byte // of the record that is being made
+	base      bridge.Position
+	full      bool
+	err       error // why it is not used any more
+	positions []bridge.Position
+}
+
+// Found is what a process that was killed has left.
+type Found struct {
+	// Run is the run whose batches these are, "" if there was no journal.
+	Run string
+	// Base is the position below which all of that run is done or on disk.
+	Base bridge.Position
+	// End is the position after the last that the run has given.
+	End bridge.Position
+	// Before is the position of the run's seq 0.
+	Before bridge.Position
+	// Batches are those that are not noted as done, in order.
+	Batches []block.Numbered
+	// Done are positions from Base on that are noted as done.
+	Done map[bridge.Position]bool
+	// Aside says why what was there cannot be used, "" if it can, and Path where
+	// it is kept for a closer look.
+	Aside, Path string
+}
+
+// OpenLog opens the journal of the queue in queueDir in the folder that setting
+// means, at most size bytes of it, and reads what a process left there, or where
+// an earlier setting had it. Nothing is changed until [Log.Begin]. The caller owns
+// the queue's folder.
+//
+// On an error the Log is a zero one, and the queue runs without a journal; what is
+// in the queue's journal stays there for a later start.
+func OpenLog(queueDir, setting string, size int) (l *Log, found Found, err error) {
+	l = new(Log)
+	dir, err := Folder(setting)
+	if err == nil && dir != "" {
+		err = prepare(dir)
+	}
+	id, known := readIdentity(queueDir)
+	if known && id.Path != "" && (dir == "" || err != nil || id.Path != id.in(dir)) {
+		if _, e := os.Lstat(id.Path); e == nil {
+			l.path, l.last = id.Path, dir == "" || err != nil
+		}
+	}
+	if l.path == "" {
+		if err != nil || dir == "" {
+			return new(Log), found, err
+		}
+		if id, err = identify(queueDir, dir); err != nil {
+			return new(Log), found, err
+		}
+		l.path = id.in(dir)
+	}
+	l.queue, l.size = id.Queue, align(size)-headerSize
+	found, failed := l.open()
+	if failed != nil {
+		return new(Log), found, errors.Join(err, failed)
+	}
+	return l, found, err
+}
+
+// prepare makes the folder, if the one above it is there.
+func prepare(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("journal in %s: %w", dir, err)
+	}
+	return Check(dir)
+}
+
+// open opens the file and reads it.
+func (l *Log) open() (found Found, err error) {
+	var d Decoder
+	var wrong error
+	found.Done = make(map[bridge.Position]bool)
+	collect := func(_ uint64, body []byte) {
+		r, err := d.Decode(body)
+		switch {
+		case wrong != nil:
+		case err != nil:
+			wrong = err
+		case r.Entry != nil:
+			wrong = found.add(r.Entry)
+		default:
+			for _, p := range r.Done {
+				found.Done[p] = true
+			}
+		}
+	}
+	j, left, err := Open(l.path, l.queue, l.size, collect)
+	if err != nil {
+		return Found{Aside: left.Aside, Path: left.Path}, err
+	}
+	l.j = j
+	if wrong == nil && len(found.Batches) > 0 && j.Run() == "" {
+		wrong = ErrRecord
+	}
+	if wrong != nil {
+		left.Aside = wrong.Error()
+		left.Path, err = l.Aside()
+	}
+	if left.Aside != "" {
+		return Found{Aside: left.Aside, Path: left.Path}, err
+	}
+	found.finish(j)
+	return found, nil
+}
+
+// Aside sets what was found aside, which cannot be used, and begins with an empty
+// journal. It returns where the other one is.
+func (l *Log) Aside() (path string, err error) {
+	path = l.path + ".aside"
+	err = errors.Join(l.j.Close(), os.Rename(l.path, path))
+	l.j = nil
+	if err == nil {
+		l.j, _, err = Open(l.path, l.queue, l.size, func(uint64, []byte) {})
+	}
+	return path, err
+}
+
+// add takes a batch; the positions of a run grow with its seqs.
+func (f *Found) add(e *Entry) error {
+	before := e.Position - bridge.Position(e.Seq)
+	if n := len(f.Batches); e.Seq == 0 || uint64(e.Position) < e.Seq ||
+		n > 0 && (before != f.Before || e.Position <= f.Batches[n-1].Position) {
+		return ErrRecord
+	}
+	f.Before = before
+	f.Batches = append(f.Batches, block.Numbered{Batch: e.Batch, Position: e.Position, Mono: e.Mono})
+	return nil
+}
+
+// finish leaves out what is done.
+func (f *Found) finish(j *Journal) {
+	f.Run, f.Base = j.Run(), bridge.Position(j.Base())
+	f.End = f.Base
+	if n := len(f.Batches); n > 0 {
+		f.End = max(f.End, f.Batches[n-1].Position+1)
+	}
+	f.Batches = slices.DeleteFunc(f.Batches, func(b block.Numbered) bool { return b.Position < f.Base || f.Done[b.Position] })
+}
+
+// Begin lets the journal be written: what was found in it is on disk, and run
+// numbers its batches from base on.
+func (l *Log) Begin(run string, base bridge.Position) {
+	if l.Begun() {
+		return
+	}
+	if l.last {
+		l.failed(errors.Join(l.j.Close(), os.Remove(l.path)))
+		l.j = nil
+		return
+	}
+	var id [runLength]byte
+	copy(id[:], run)
+	err := l.j.Rebase(uint64(base))
+	if err == nil {
+		err = l.j.Release(l.j.Head())
+	}
+	if err == nil {
+		err = l.j.Begin(id)
+	}
+	l.base, l.begun = base, err == nil
+	l.failed(err)
+}
+
+// Begun reports whether nothing is left to begin: there is no journal, or it is in
+// use, or given up.
+func (l *Log) Begun() bool { return l.j == nil || l.err != nil || l.begun }
+
+// failed gives the journal up after an error, unless it is just full.
+func (l *Log) failed(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrFull):
+		l.full = true
+	default:
+		l.err = err
+	}
+}
+
+// writable reports whether records may be written.
+func (l *Log) writable() bool { return l.begun && l.err == nil }
+
+// Note takes a batch in and returns its place.
+func (l *Log) Note(position bridge.Position, seq uint64, mono int64, b *bridge.Batch) (place uint64) {
+	if !l.writable() {
+		return 0
+	}
+	l.buf = AppendEntry(l.buf[:0], position, seq, mono, b)
+	place, err := l.j.Append(l.buf)
+	if err != nil {
+		l.failed(err)
+		return l.j.Head()
+	}
+	return place
+}
+
+// Head returns the place of the next record.
+func (l *Log) Head() uint64 {
+	if !l.writable() {
+		return 0
+	}
+	return l.j.Head()
+}
+
+// Done notes that the batches of from..to-1 need not be kept. Those below the base
+// are known to be.
+func (l *Log) Done(from, to bridge.Position) {
+	if !l.writable() {
+		return
+	}
+	for p := max(from, l.base); p < to; p++ {
+		l.positions = append(l.positions, p)
+	}
+}
+
+// Release says that all below base are done or on disk, the first of the others
+// is at place, and writes what was noted by [Log.Done] of those.
+func (l *Log) Release(place uint64, base bridge.Position) {
+	if !l.writable() {
+		return
+	}
+	if base > l.base {
+		l.base, l.full = base, false
+		err := l.j.Rebase(uint64(base))
+		if err == nil {
+			err = l.j.Release(place)
+		}
+		l.failed(err)
+	}
+	kept := l.positions[:0]
+	for _, p := range l.positions {
+		if p >= base {
+			kept = append(kept, p)
+		}
+	}
+	if len(kept) > 0 && l.err == nil {
+		l.buf = AppendDone(l.buf[:0], kept)
+		if _, err := l.j.Append(l.buf); err != nil && !errors.Is(err, ErrFull) {
+			l.failed(err)
+		}
+	}
+	l.positions = kept[:0]
+}
+
+// Full reports whether a batch did not fit since the last release.
+func (l *Log) Full() bool { return l.full }
+
+// Err returns why the journal is not used any more, nil if it is.
+func (l *Log) Err() error { return l.err }
+
+// Path returns where the journal is, "" for none.
+func (l *Log) Path() string { return l.path }
+
+// Size returns how much memory it takes, in bytes.
+func (l *Log) Size() int {
+	if l.j == nil {
+		return 0
+	}
+	return l.j.Size()
+}
+
+// Close lets go of the journal. If nothing in it is needed any more its file is
+// removed: it takes memory.
+func (l *Log) Close(needed bool) error {
+	if l.j == nil {
+		return nil
+	}
+	if l.err == nil {
+		l.err = os.ErrClosed
+	}
+	err := l.j.Close()
+	if !needed && l.begun {
+		err = errors.Join(err, os.Remove(l.path))
+	}
+	return err
+}

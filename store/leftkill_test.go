@@ -1,0 +1,128 @@
+//go:build linux
+
+package store
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/setting"
+)
+
+// TestLosesNothingChild appends as fast as it can, and says how far it got.
+func TestLosesNothingChild(t *testing.T) {
+	dir := os.Getenv(journalDir + "_KILL")
+	if dir == "" {
+		t.Skip("only as a child")
+	}
+	c := leftConfig(dir, os.Getenv(journalDir))
+	c.CommitEvery = setting.Duration([]time.Duration{time.Hour, 5 * time.Millisecond}[rand.IntN(2)])
+	q, err := Open(c, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewWriter(os.Stdout)
+	fmt.Printf("run %s\n", q.Run())
+	if l := q.Ledger(); !l.Balanced() {
+		fmt.Printf("bad the ledger at the start: %+v\n", l)
+	}
+	go func() {
+		q.Online()
+		for {
+			entries, err := q.Next(t.Context(), bridge.Lane(rand.IntN(2)), 20)
+			if err != nil {
+				return
+			}
+			rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+			for i := range entries[:len(entries)*3/4] {
+				fmt.Printf("cloud %s %d\n", entries[i].Run, entries[i].Seq)
+				q.Ack(entries[i].Position)
+			}
+			for i := len(entries) * 3 / 4; i < len(entries); i++ {
+				q.Release(entries[i].Position)
+			}
+		}
+	}()
+	for seq := uint64(1); ; seq++ {
+		q.Append(content(q.Run(), seq), nil)
+		fmt.Fprintf(out, "in %s %d\n", q.Run(), seq)
+		out.Flush()
+		if seq%20 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// TestKillLosesNothing kills gateways at random instants, commits among them:
+// every batch that Append had returned for is there.
+func TestKillLosesNothing(t *testing.T) {
+	t.Parallel()
+	base := tempDir(t)
+	dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
+	in, cloud := map[string]uint64{}, map[string]bool{}
+	for range soak(30) {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestLosesNothingChild$")
+		cmd.Env = append(os.Environ(), journalDir+"_KILL="+dir, journalDir+"="+journal)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		killed := time.AfterFunc(time.Duration(10+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			kind, rest, _ := strings.Cut(lines.Text(), " ")
+			var run string
+			var seq uint64
+			fmt.Sscanf(rest, "%s %d", &run, &seq)
+			switch kind {
+			case "in":
+				in[run] = max(in[run], seq)
+			case "cloud":
+				cloud[rest] = true
+			case "run":
+			default:
+				t.Error(lines.Text())
+			}
+		}
+		killed.Stop()
+		cmd.Wait()
+	}
+	q := openQueue(t, leftConfig(dir, journal))
+	q.Online()
+	entries := take(t, q, bridge.Backlog)
+	for i := range entries {
+		key := fmt.Sprintf("%s %d", entries[i].Run, entries[i].Seq)
+		if !sameContent(&entries[i]) {
+			t.Errorf("%s has another content", key)
+		}
+		cloud[key] = true
+	}
+	total := uint64(0)
+	for run, last := range in {
+		total += last
+		for seq := uint64(1); seq <= last; seq++ {
+			if !cloud[fmt.Sprintf("%s %d", run, seq)] {
+				t.Errorf("%s %d of %d is lost", run, seq, last)
+			}
+		}
+	}
+	for _, r := range q.Runs() {
+		if last := in[r.Previous]; r.PreviousLast < last {
+			t.Errorf("the record says that %s ended at %d, it got to %d at least", r.Previous, r.PreviousLast, last)
+		}
+	}
+	if l := q.Ledger(); !l.Balanced() || len(q.Tombstones()) > 0 || total == 0 {
+		t.Errorf("ledger %+v, tombstones %+v", l, q.Tombstones())
+	}
+	t.Logf("%d runs, %d batches, none lost", len(in), total)
+}
