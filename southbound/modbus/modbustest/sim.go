@@ -176,7 +176,7 @@ func (s *Simulator) ServeConn(ctx context.Context, conn net.Conn) {
 	if full {
 		return
 	}
-	c := &session{sim: s, conn: conn, frozen: frozen}
+	c := &peer{sim: s, conn: conn, frozen: frozen}
 	c.serve(ctx)
 }
 

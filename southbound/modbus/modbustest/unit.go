@@ -23,7 +23,7 @@ const (
 type Unit struct {
 	mu     sync.Mutex
 	words  [4][]uint16     // guarded by mu; by table, 65,536 once used; bits are 0 or 1
-	only   [4][]span       // guarded by mu
+	only   [4][]extent     // guarded by mu
 	script []Behaviour     // guarded by mu; consumed one a request
 	always []Behaviour     // guarded by mu
 	seen   []Request       // guarded by mu; a ring of the last requests
@@ -32,7 +32,7 @@ type Unit struct {
 	id     [][]byte        // guarded by mu; objects of function 43/14
 }
 
-type span struct{ first, count int }
+type extent struct{ first, count int }
 
 const remembered = 4096 // requests a unit remembers
 
@@ -65,7 +65,7 @@ func (u *Unit) Get(t Table, address, count int) []uint16 {
 func (u *Unit) Only(t Table, first, count int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.only[t] = append(u.only[t], span{first, count})
+	u.only[t] = append(u.only[t], extent{first, count})
 }
 
 // Identify sets what function 43/14 answers: the objects 0 (vendor), 1 (product
@@ -165,7 +165,7 @@ func (u *Unit) legal(t Table, address, count int) bool {
 		return true
 	}
 	for a := address; a < address+count; a++ {
-		if !slices.ContainsFunc(u.only[t], func(s span) bool { return a >= s.first && a < s.first+s.count }) {
+		if !slices.ContainsFunc(u.only[t], func(s extent) bool { return a >= s.first && a < s.first+s.count }) {
 			return false
 		}
 	}

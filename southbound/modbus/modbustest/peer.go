@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// session is one connection.
-type session struct {
+// peer is one connection.
+type peer struct {
 	sim    *Simulator
 	conn   net.Conn
 	frozen <-chan struct{}
@@ -23,7 +23,7 @@ type session struct {
 	later  sync.WaitGroup
 }
 
-func (c *session) serve(ctx context.Context) {
+func (c *peer) serve(ctx context.Context) {
 	c.r = bufio.NewReaderSize(c.conn, 512)
 	defer c.later.Wait()
 	for ctx.Err() == nil {
@@ -58,9 +58,9 @@ func (c *session) serve(ctx context.Context) {
 }
 
 // sendLater sends an answer when its time has come, and lets others go before.
-func (c *session) sendLater(ctx context.Context, a Answer) {
+func (c *peer) sendLater(ctx context.Context, a Answer) {
 	a.PDU = append([]byte(nil), a.PDU...)
-	own := &session{sim: c.sim, conn: c.conn}
+	own := &peer{sim: c.sim, conn: c.conn}
 	c.later.Go(func() {
 		if !own.send(ctx, &a) {
 			_ = c.conn.Close()
@@ -69,7 +69,7 @@ func (c *session) sendLater(ctx context.Context, a Answer) {
 }
 
 // read reads one request.
-func (c *session) read() (transaction uint16, unit byte, err error) {
+func (c *peer) read() (transaction uint16, unit byte, err error) {
 	if c.sim.Framing == RTU {
 		unit, err = c.readRTU()
 		return 0, unit, err
@@ -88,7 +88,7 @@ func (c *session) read() (transaction uint16, unit byte, err error) {
 }
 
 // readRTU reads a frame by its structure and drops what has a wrong CRC.
-func (c *session) readRTU() (byte, error) {
+func (c *peer) readRTU() (byte, error) {
 	for {
 		head, err := c.r.Peek(2)
 		if err != nil {
@@ -124,7 +124,7 @@ func (c *session) readRTU() (byte, error) {
 }
 
 // send sends an answer and reports whether the connection goes on.
-func (c *session) send(ctx context.Context, a *Answer) bool {
+func (c *peer) send(ctx context.Context, a *Answer) bool {
 	if a.Delay > 0 && !wait(ctx, a.Delay) {
 		return false
 	}
@@ -158,7 +158,7 @@ func (c *session) send(ctx context.Context, a *Answer) bool {
 	return !a.Close && !a.Reset
 }
 
-func (c *session) write(ctx context.Context, a *Answer) bool {
+func (c *peer) write(ctx context.Context, a *Answer) bool {
 	if len(c.frame) == 0 {
 		return true
 	}
