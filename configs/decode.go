@@ -170,7 +170,7 @@ func (d *decoder) decodeKnown(n *tree.Node, v reflect.Value, p *place) {
 }
 
 // path fills a path. What is from a file or the environment stays there until the
-// file is read; of a folder, whose name is no secret, it is taken now.
+// file is read; of a folder, whose name is not a secret, it is taken now.
 func (d *decoder) path(n *tree.Node, v reflect.Value, p *place) {
 	if !d.text(n, v, p) {
 		return

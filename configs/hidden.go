@@ -8,7 +8,7 @@ import (
 )
 
 // published are the values that a gateway tells the cloud by their purpose: they
-// are no secrets, wherever they are from.
+// are not secrets, wherever they are from.
 var published = [][]string{
 	{"gateway"}, {"labels"}, {"northbound", "awsiot", "client_id"}, {"northbound", "awsiot", "topic"},
 	{"northbound", "awsiot", "basic_ingest"}, {"northbound", "awsiot", "status_topic"},

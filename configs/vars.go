@@ -73,7 +73,7 @@ func (s *substituter) key(written string, n *tree.Node) *tree.Node {
 	if n.Secret == nil {
 		return n
 	}
-	s.fail(n.Pos, "a key can't be from "+n.Source()+": keys are shown to anyone", "write it out, or take it from vars")
+	s.fail(n.Pos, "a key cannot be from "+n.Source()+": keys are shown to anyone", "write it out, or take it from vars")
 	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: written, Unknown: true}
 }
 

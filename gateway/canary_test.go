@@ -15,7 +15,8 @@ import (
 // TestCanaryRuns runs gateways that have secrets wherever they may be, right ones and
 // wrong ones, and looks for them in all that leaves the process.
 func TestCanaryRuns(t *testing.T) {
-	const word, pem = "kanarek-7f3a91c2", "-----BEGIN PRIVATE KEY-----\nkanarek7f3a91c2MIGHAgEAMBMG\n-----END PRIVATE KEY-----\n"
+	const word, pem = "kanarek-7f3a91c2",
+		"-----BEGIN PRIVATE KEY-----\nkanarek7f3a91c2MIGHAgEAMBMG\n-----END PRIVATE KEY-----\n"
 	r := newStopRig(t)
 	var out logText // all that leaves
 	r.cloud.Script(func(m *awsiottest.Message) awsiottest.Verdict {
@@ -81,7 +82,9 @@ store: {dir: queue}
 		}
 		fmt.Fprintln(&out, shadowReport(g.Status()))
 	}
-	wait(t, "the cloud is there", func() bool { return g.Status().Link.Connected && strings.Contains(out.String(), "/shadow/") })
+	wait(t, "the cloud is there", func() bool {
+		return g.Status().Link.Connected && strings.Contains(out.String(), "/shadow/")
+	})
 	wait(t, "all else is wrong", func() bool {
 		down := 0
 		for _, b := range g.Status().Buses {

@@ -125,8 +125,8 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	}
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), g.catalogue, clock.Synced, g.log)
 	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), forwardConfig(config), g.log.With("part", "uplink"))
-	g.change = change.New(s, change.Options{File: o.File, Gateway: o.Name, Apply: g.apply, Hide: g.hide, Vital: g.vital, State: saved,
-		Log: g.log.With("part", "configuration")})
+	g.change = change.New(s, change.Options{File: o.File, Gateway: o.Name, Apply: g.apply, Hide: g.hide, Vital: g.vital,
+		State: saved, Log: g.log.With("part", "configuration")})
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt,
 			process{g.started, g.version}},

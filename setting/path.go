@@ -32,7 +32,7 @@ func (p Path) String() string {
 	case IsPEM(string(p)):
 		return "(PEM text)"
 	case strings.ContainsAny(string(p), "\n\x00"):
-		return fmt.Sprintf("(%d bytes that are no path)", len(p))
+		return fmt.Sprintf("(%d bytes that are not path)", len(p))
 	}
 	return string(p)
 }
@@ -68,7 +68,7 @@ func (p Path) name() (string, error) {
 }
 
 // Read returns what the file has, or the PEM text that stands in its place: at
-// most 1 MiB of a file, which is no device. Its errors, of type [*fs.PathError], name the file
+// most 1 MiB of a file, which is not a device. Its errors, of type [*fs.PathError], name the file
 // as the configuration does and say nothing of what a ${...} in it holds.
 func (p Path) Read() ([]byte, error) { return p.read(0) }
 

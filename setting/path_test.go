@@ -35,11 +35,12 @@ func TestPath(t *testing.T) {
 		"${file:" + word + "}":     "open ${file:" + word + "}: no such file or directory",
 		"${file:" + long + "}":     "open ${file:" + long + "}: file name too long",
 		"${file:/none}":            "open ${file:/none}: /none: no such file or directory",
-		"${env:FB_TEST_NONE}":      "open ${env:FB_TEST_NONE}: the environment variable FB_TEST_NONE is not set: file does not exist",
+		"${env:FB_TEST_NONE}": "open ${env:FB_TEST_NONE}: the environment variable FB_TEST_NONE is not set: " +
+			"file does not exist",
 		filepath.Join(dir, "pipe"): "open " + dir + "/pipe: is not a regular file",
 		"/dev/zero":                "open /dev/zero: is not a regular file",
 		dir:                        "open " + dir + ": is a directory",
-		"kanarek\nkanarek":         "open (15 bytes that are no path): no such file or directory",
+		"kanarek\nkanarek":         "open (15 bytes that are not path): no such file or directory",
 	} {
 		p := Path(path)
 		err := p.Check()
@@ -79,7 +80,8 @@ func TestTextsAsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("FB_TEST_CERTIFICATE", string(certificate))
-	f := TLSFiles{Certificate: "${env:FB_TEST_CERTIFICATE}", PrivateKey: Path("${file:" + file + "}"), CA: Path(certificate)}
+	f := TLSFiles{Certificate: "${env:FB_TEST_CERTIFICATE}", PrivateKey: Path("${file:" + file + "}"),
+		CA: Path(certificate)}
 	if _, err := f.Pair(); err != nil {
 		t.Error(err)
 	}

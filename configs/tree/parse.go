@@ -229,7 +229,7 @@ func (b *builder) member(key, value *yaml.Node, flow bool) (Member, bool) {
 		return m, false
 	}
 	if setting.IsPEM(key.Value) {
-		b.problem(at, "PEM text is no key", "put it after private_key:, certificate: or ca: and its colon")
+		b.problem(at, "PEM text is not a key", "put it after private_key:, certificate: or ca: and its colon")
 		return m, false
 	}
 	m.Key = b.keep(key.Value)
