@@ -32,7 +32,7 @@ func (p Path) String() string {
 	case IsPEM(string(p)):
 		return "(PEM text)"
 	case strings.ContainsAny(string(p), "\n\x00"):
-		return fmt.Sprintf("(%d bytes that are not path)", len(p))
+		return fmt.Sprintf("(%d bytes that are not a path)", len(p))
 	}
 	return string(p)
 }

@@ -40,7 +40,7 @@ func TestPath(t *testing.T) {
 		filepath.Join(dir, "pipe"): "open " + dir + "/pipe: is not a regular file",
 		"/dev/zero":                "open /dev/zero: is not a regular file",
 		dir:                        "open " + dir + ": is a directory",
-		"kanarek\nkanarek":         "open (15 bytes that are not path): no such file or directory",
+		"kanarek\nkanarek":         "open (15 bytes that are not a path): no such file or directory",
 	} {
 		p := Path(path)
 		err := p.Check()

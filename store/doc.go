@@ -39,7 +39,7 @@
 //
 //   - core.mu guards the account, the memory and the lists of segments, so that
 //     the ledger adds up at every instant, and the journal, which is a copy of that
-//     memory: to write it is not an I/O. It is never held over I/O, and never
+//     memory: writing it is not I/O. It is never held over I/O, and never
 //     while a batch's safe is called.
 //   - core.files guards the files that are open for reading. It is held while a
 //     block is read and while a segment is opened and checked: by Next, Entries,

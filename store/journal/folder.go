@@ -45,7 +45,7 @@ func Folder(setting string) (string, error) {
 	return "", errNowhere
 }
 
-// Usable reports why there will be not a journal with a setting, nil if there will
+// Usable reports why there will be no journal with a setting, nil if there will
 // be one or none is asked for. Nothing is made.
 func Usable(setting string) error {
 	dir, err := Folder(setting)
