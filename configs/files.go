@@ -82,7 +82,7 @@ func readFile(file string, at tree.Position) ([]byte, *tree.Problem) {
 		p := tree.NewProblem(at, text, fix)
 		return nil, &p
 	}
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return refuse("no such file", fixNoFile)
@@ -92,8 +92,12 @@ func readFile(file string, at tree.Position) ([]byte, *tree.Problem) {
 		return refuse("cannot be opened: "+cause(err), "check the name")
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if info, err := f.Stat(); err == nil && info.IsDir() {
+	info, err := f.Stat()
+	switch {
+	case err == nil && info.IsDir():
 		return refuse("is a folder", "name the YAML file in it")
+	case err == nil && !info.Mode().IsRegular():
+		return refuse("is not a regular file", "name a file on a disk: pipes and devices are not read")
 	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {

@@ -24,7 +24,7 @@ func TestUnreadableFiles(t *testing.T) {
 		if name == "secret.yaml" && os.Getuid() == 0 {
 			continue // root may read everything
 		}
-		if _, err := Load(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Load(t.Context(), filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}
 	}

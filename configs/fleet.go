@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -21,6 +22,8 @@ type Fleet struct {
 	*fleet.File
 	// Files are what was read: the file and those that it includes.
 	Files []string
+
+	ctx context.Context // ends the loads of gateways, too
 }
 
 // fleetKeys are the keys of a fleet file.
@@ -35,19 +38,19 @@ func newFleet(root *tree.Node, r *inclusion) (*Fleet, error) {
 	if err := tree.ErrorOf(slices.Concat(r.problems, problems, unusedProfiles(root))...); err != nil {
 		return nil, err
 	}
-	return &Fleet{f, r.files}, nil
+	return &Fleet{f, r.files, r.ctx}, nil
 }
 
 // IsFleet reports whether a file can be read and describes a fleet.
-func IsFleet(file string) bool {
-	_, root, err := open(file)
+func IsFleet(ctx context.Context, file string) bool {
+	_, root, err := open(ctx, file)
 	return err == nil && fleet.Is(root)
 }
 
 // LoadFleet reads a fleet file. Its error tells what is wrong with the file
 // itself; [Fleet.Load] and [Fleet.LoadAll] tell what is wrong with gateways.
-func LoadFleet(file string) (*Fleet, error) {
-	r, root, err := open(file)
+func LoadFleet(ctx context.Context, file string) (*Fleet, error) {
+	r, root, err := open(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func (f *Fleet) Load(name string) (*Loaded, error) {
 	}
 	root, warnings := f.Tree(name)
 	l := &Loaded{Files: f.Files, Warnings: warnings}
-	if err := l.fill(root, nil); err != nil {
+	if err := l.fill(f.ctx, root, nil); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -111,8 +114,8 @@ func (f *Fleet) LoadAll() ([]*Loaded, error) {
 
 // LoadEach loads all gateways of a fleet file, or the one of a gateway's own
 // file, by name.
-func LoadEach(file string) (map[string]*Loaded, error) {
-	r, root, err := open(file)
+func LoadEach(ctx context.Context, file string) (map[string]*Loaded, error) {
+	r, root, err := open(ctx, file)
 	if err != nil {
 		return nil, err
 	}

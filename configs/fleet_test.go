@@ -14,7 +14,7 @@ import (
 
 func loadFleet(t testing.TB, file string) *Fleet {
 	t.Helper()
-	f, err := LoadFleet(file)
+	f, err := LoadFleet(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestSecrets(t *testing.T) {
 	if text := l.Render(true); strings.Contains(text, "plc-1") || !strings.Contains(text, "${file:host}") {
 		t.Errorf("rendered:\n%s", text)
 	}
-	_, err := Load(filepath.Join(dir, "wrong.yaml"))
+	_, err := Load(t.Context(), filepath.Join(dir, "wrong.yaml"))
 	if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Count(err.Error(), "${env:FB_TEST_WRONG}") != 2 {
 		t.Errorf("%v", err)
 	}
@@ -180,7 +180,7 @@ func TestHash(t *testing.T) {
 }
 
 func TestWhichGateway(t *testing.T) {
-	if l, err := LoadGateway("examples/fleet.yaml", "brno-2"); err != nil || l.Config.Gateway != "brno-2" {
+	if l, err := LoadGateway(t.Context(), "examples/fleet.yaml", "brno-2"); err != nil || l.Config.Gateway != "brno-2" {
 		t.Error(err)
 	}
 	tests := map[string]struct{ file, gateway, want string }{
@@ -189,7 +189,7 @@ func TestWhichGateway(t *testing.T) {
 		"other": {"examples/first-run.yaml", "x", `this is the file of gateway "press-line-2", not of "x"`},
 	}
 	for name, test := range tests {
-		if _, err := LoadGateway(test.file, test.gateway); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := LoadGateway(t.Context(), test.file, test.gateway); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestWhichGateway(t *testing.T) {
 	}
 	dir := write(t, map[string]string{"fleet.yaml": "fleet: f\ndefaults: {" + strings.TrimPrefix(north, "gateway: g\n") +
 		"}\ngateways: {\"" + host + "\": {}}\n"})
-	if l, err := Load(filepath.Join(dir, "fleet.yaml")); err != nil || l.Config.Gateway != host {
+	if l, err := Load(t.Context(), filepath.Join(dir, "fleet.yaml")); err != nil || l.Config.Gateway != host {
 		t.Errorf("%v", err)
 	}
 }

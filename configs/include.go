@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,16 +15,28 @@ type inclusion struct {
 	files    []string // in the order in which they were read
 	open     []string // the chain of files that include one another
 	problems []tree.Problem
+	ctx      context.Context       // of the load
+	trees    map[string]*tree.Node // what was read, with what it includes; by file
+	bytes    int                   // read so far
+	over     bool                  // a budget is used up, which is told
 }
 
 // open reads a file of which it is not known yet what it describes.
-func open(file string) (*inclusion, *tree.Node, error) {
+func open(ctx context.Context, file string) (*inclusion, *tree.Node, error) {
 	content, p := readFile(file, tree.Position{File: file})
 	if p != nil {
 		return nil, nil, tree.ErrorOf(*p)
 	}
-	r := &inclusion{}
-	return r, r.read(file, content), nil
+	r := newInclusion(ctx)
+	root := r.read(file, content)
+	if p := interrupted(ctx, tree.Position{File: file}); p != nil {
+		return nil, nil, tree.ErrorOf(*p)
+	}
+	return r, root, nil
+}
+
+func newInclusion(ctx context.Context) *inclusion {
+	return &inclusion{ctx: ctx, trees: make(map[string]*tree.Node)}
 }
 
 // sections whose names must be unique over all files.
@@ -33,6 +46,7 @@ var namedSections = map[string]string{"profiles": "profile", "groups": "group", 
 // its ranges written out; nil if there is none.
 func (r *inclusion) read(file string, content []byte) *tree.Node {
 	r.files = append(r.files, file)
+	r.bytes += len(content)
 	root, problems := tree.Parse(file, content)
 	r.problems = append(r.problems, problems...)
 	if root == nil {
@@ -103,6 +117,15 @@ func (r *inclusion) include(name *tree.Node) *tree.Node {
 				"remove it from include"))
 			continue
 		}
+		if one, ok := r.trees[filepath.Clean(file)]; ok {
+			if one != nil {
+				joined = r.join(joined, one)
+			}
+			continue
+		}
+		if !r.mayRead(name.Pos) {
+			return joined
+		}
 		content, p := readFile(file, name.Pos)
 		if p != nil {
 			p.Text = file + ": " + p.Text
@@ -112,11 +135,31 @@ func (r *inclusion) include(name *tree.Node) *tree.Node {
 			r.problems = append(r.problems, *p)
 			continue
 		}
-		if one := r.read(file, content); one != nil {
+		one := r.read(file, content)
+		r.trees[filepath.Clean(file)] = one
+		if one != nil {
 			joined = r.join(joined, one)
 		}
 	}
 	return joined
+}
+
+// mayRead reports whether another file may be read, and tells once why not.
+func (r *inclusion) mayRead(at tree.Position) bool {
+	switch {
+	case r.over:
+	case r.ctx.Err() != nil:
+		r.over = true
+	case len(r.files) >= maxFiles:
+		r.over = true
+		r.problems = append(r.problems, tree.NewProblem(at, fmt.Sprintf("more than %d files are included", maxFiles),
+			"join some of them"))
+	case r.bytes > maxRead:
+		r.over = true
+		r.problems = append(r.problems, tree.NewProblem(at,
+			fmt.Sprintf("the files that are included have more than %d MiB", maxRead>>20), "include less"))
+	}
+	return !r.over
 }
 
 // join lays one file upon others. Profiles, groups and gateways are told once.

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
@@ -35,14 +36,14 @@ type Loaded struct {
 
 // Load reads and checks the file of one gateway, or a fleet file for the gateway
 // that this machine is (see [LoadGateway]). The error is an [*tree.Error] with
-// everything that is wrong.
-func Load(file string) (*Loaded, error) { return LoadGateway(file, "") }
+// everything that is wrong. When ctx ends, so does the load.
+func Load(ctx context.Context, file string) (*Loaded, error) { return LoadGateway(ctx, file, "") }
 
 // LoadGateway reads and checks the file of one gateway, or what a fleet file
 // says of one. The name may be empty: then the certificate of the fleet's
 // defaults names the gateway, else the host's name does.
-func LoadGateway(file, gateway string) (*Loaded, error) {
-	r, root, err := open(file)
+func LoadGateway(ctx context.Context, file, gateway string) (*Loaded, error) {
+	r, root, err := open(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +70,8 @@ func LoadGateway(file, gateway string) (*Loaded, error) {
 
 // QueueDir returns the folder of the queue that a file names, "" if that cannot be
 // told. The file may be wrong elsewhere.
-func QueueDir(file, gateway string) string {
-	r, root, err := open(file)
+func QueueDir(ctx context.Context, file, gateway string) string {
+	r, root, err := open(ctx, file)
 	if err != nil {
 		return ""
 	}
@@ -90,7 +91,7 @@ func QueueDir(file, gateway string) string {
 	if root == nil {
 		return ""
 	}
-	s := newSubstituter(root.At("vars"))
+	s := newSubstituter(ctx, root.At("vars"))
 	if name := root.At("gateway"); name != nil {
 		s.vars["gateway"] = name
 	}
@@ -109,7 +110,7 @@ func QueueDir(file, gateway string) string {
 // Parse is [Load] for content that is at hand. file is what positions name and
 // what paths are relative to.
 func Parse(file string, content []byte) (*Loaded, error) {
-	r := &inclusion{}
+	r := newInclusion(context.Background()) // what is at hand is soon read
 	root := r.read(file, content)
 	if fleet.Is(root) {
 		f, err := newFleet(root, r)
@@ -131,21 +132,30 @@ func (r *inclusion) load(root *tree.Node) (*Loaded, error) {
 		return nil, tree.ErrorOf(r.problems...)
 	}
 	l := &Loaded{Files: r.files}
-	if err := l.fill(root, append(r.problems, unusedProfiles(root)...)); err != nil {
+	if err := l.fill(r.ctx, root, append(r.problems, unusedProfiles(root)...)); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // fill replaces variables and profiles, decodes and validates the tree.
-func (l *Loaded) fill(root *tree.Node, problems []tree.Problem) error {
-	s := newSubstituter(root.At("vars"))
+func (l *Loaded) fill(ctx context.Context, root *tree.Node, problems []tree.Problem) error {
+	s := newSubstituter(ctx, root.At("vars"))
 	if name := root.At("gateway"); name != nil && s.vars["gateway"] == nil {
 		s.vars["gateway"] = name
 	}
 	root = s.resolve(root.Without("vars"))
+	if p := interrupted(ctx, root.Pos); p != nil {
+		return tree.ErrorOf(*p)
+	}
+	if s.over { // what is left is not worth a look, and may be large
+		return tree.ErrorOf(append(problems, s.problems...)...)
+	}
 	profiles := profiler{}
 	l.root = profiles.apply(root)
+	if p := tooMany(l.root); p != nil {
+		return tree.ErrorOf(append(problems, *p)...)
+	}
 	l.incomplete = len(s.missing) > 0
 	l.Hash = l.root.Hash()
 

@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write what the tests expect")
 
 func load(t *testing.T, file string) *Loaded {
 	t.Helper()
-	l, err := Load(file)
+	l, err := Load(t.Context(), file)
 	if err != nil {
 		t.Fatalf("%s does not load:\n%v", file, err)
 	}
@@ -64,7 +64,7 @@ func TestFirstRun(t *testing.T) {
 // The copies in this repository are what the acceptance tests use, and all load.
 func TestExamples(t *testing.T) {
 	for _, name := range []string{"first-run.yaml", "every-key.yaml", "fleet.yaml"} {
-		if _, err := LoadEach("examples/" + name); err != nil {
+		if _, err := LoadEach(t.Context(), "examples/"+name); err != nil {
 			t.Errorf("%s does not load:\n%v", name, err)
 		}
 		shared, err := os.ReadFile("../../shared/acceptance/" + name)
@@ -89,7 +89,7 @@ func TestWrongFiles(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.yaml"), func(t *testing.T) {
-			_, err := LoadEach(file)
+			_, err := LoadEach(t.Context(), file)
 			var wrong *tree.Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("%s loads: %v", file, err)

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -18,10 +19,18 @@ type substituter struct {
 	problems  []tree.Problem
 	missing   []tree.Problem    // environment variables and files that are not here
 	held      map[string]string // what environment variables and files hold, to where it is
+
+	ctx     context.Context
+	read    map[string]string // what files hold, by their paths
+	weights weights
+	nodes   int  // that variables have made
+	bytes   int  // of texts that they have made
+	over    bool // a budget is used up, which is told
 }
 
-func newSubstituter(vars *tree.Node) *substituter {
-	s := &substituter{vars: make(map[string]*tree.Node), resolving: make(map[string]bool)}
+func newSubstituter(ctx context.Context, vars *tree.Node) *substituter {
+	s := &substituter{ctx: ctx, weights: make(weights), read: make(map[string]string),
+		vars: make(map[string]*tree.Node), resolving: make(map[string]bool)}
 	if vars == nil {
 		return s
 	}
@@ -87,7 +96,7 @@ const maxText = 64 << 10
 func (s *substituter) scalar(n *tree.Node) *tree.Node {
 	if name, ok := tree.SoleVariable(n.Text); ok {
 		v := s.lookup(name, n)
-		if v == nil {
+		if v == nil || !s.afford(n.Pos, s.weights.of(v), len(v.Text)) {
 			return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: n.Text, Plain: true, Unknown: true}
 		}
 		return v
@@ -113,6 +122,9 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 		s.fail(n.Pos, fmt.Sprintf("%s is not closed", tree.Quote(unknown)), "write ${name}, or $${ for the two characters")
 		out.Unknown = true
 	}
+	if !s.afford(n.Pos, 1, len(text)) {
+		out.Unknown = true
+	}
 	if len(text) > maxText {
 		s.fail(n.Pos, fmt.Sprintf("the text becomes longer than %d bytes", maxText), "use less of the variables")
 		out.Unknown = true
@@ -135,6 +147,24 @@ func (s *substituter) scalar(n *tree.Node) *tree.Node {
 		out.Plain = n.Plain // an escape only
 	}
 	return out
+}
+
+// afford takes from the budgets of variables, and tells once that one is used up.
+func (s *substituter) afford(at tree.Position, nodes, bytes int) bool {
+	s.nodes += min(nodes, maxNodes+1)
+	s.bytes += bytes
+	switch {
+	case s.over:
+	case s.ctx.Err() != nil:
+		s.over = true
+	case s.nodes > maxNodes:
+		s.over = true
+		s.fail(at, fmt.Sprintf("variables make more than %d values", maxNodes), "use less of them here, or in what they are made of")
+	case s.bytes > maxReplaced:
+		s.over = true
+		s.fail(at, fmt.Sprintf("variables make more than %d MiB of text", maxReplaced>>20), "use less of them")
+	}
+	return !s.over
 }
 
 // lookup returns the value of a variable that n uses, or nil after telling why
@@ -180,11 +210,15 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 // file returns what a file has, without the newline at its end.
 func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Node {
 	path := resolve(n.Pos.File, name)
-	content, p := readFile(path, n.Pos)
-	if p != nil {
-		return s.notHere(n, variable, path+": "+p.Text, p.Fix)
+	text, ok := s.read[path]
+	if !ok {
+		content, p := readFile(path, n.Pos)
+		if p != nil {
+			return s.notHere(n, variable, path+": "+p.Text, p.Fix)
+		}
+		text = strings.TrimRight(string(content), "\r\n")
+		s.read[path] = text
 	}
-	text := strings.TrimRight(string(content), "\r\n")
 	return s.hold(n, text, variable)
 }
 

@@ -70,8 +70,8 @@ const (
 // Load chooses what the gateway of a file starts with: the file's configuration, or
 // the last good one. name is that of the gateway in a fleet file; may be empty. The
 // error is the file's.
-func Load(file, name string) (change.Started, error) {
-	return change.Start(file, name, func(dir string) (bridge.State, error) { return state.Open(dir) })
+func Load(ctx context.Context, file, name string) (change.Started, error) {
+	return change.Start(ctx, file, name, func(dir string) (bridge.State, error) { return state.Open(dir) })
 }
 
 // New opens the queue and builds the parts of a gateway that starts with s;

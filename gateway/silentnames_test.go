@@ -47,7 +47,7 @@ store: {dir: queue}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	started, err := Load(file, "")
+	started, err := Load(t.Context(), file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ store: {dir: queue}
 // run runs the gateway of a file.
 func (r *stopRig) run(t *testing.T, file string, log io.Writer) *Gateway {
 	t.Helper()
-	started, err := Load(file, "")
+	started, err := Load(t.Context(), file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,19 +42,19 @@ func checkCommand() *cobra.Command {
 		"check a configuration: every error, or what the gateway will do", 1)
 	asJSON := c.Flags().Bool("json", false, "print for programs")
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway in a fleet file")
-	return does(c, func(_ context.Context, rest []string, stdout, stderr io.Writer) error {
-		return check(rest, *gateway, *asJSON, stdout, stderr)
+	return does(c, func(ctx context.Context, rest []string, stdout, stderr io.Writer) error {
+		return check(ctx, rest, *gateway, *asJSON, stdout, stderr)
 	})
 }
 
-func check(rest []string, gateway string, asJSON bool, stdout, stderr io.Writer) error {
+func check(ctx context.Context, rest []string, gateway string, asJSON bool, stdout, stderr io.Writer) error {
 	if len(rest) == 0 {
 		return misuse(errors.New("which file? 'fieldbridge check FILE'"))
 	}
-	if gateway == "" && configs.IsFleet(rest[0]) {
-		return fleetCheck(rest[0], stdout, stderr)
+	if gateway == "" && configs.IsFleet(ctx, rest[0]) {
+		return fleetCheck(ctx, rest[0], stdout, stderr)
 	}
-	loaded, err := configs.LoadGateway(rest[0], gateway)
+	loaded, err := configs.LoadGateway(ctx, rest[0], gateway)
 	if err == nil {
 		if refused := loaded.Refusals(); len(refused) > 0 {
 			err = &configtree.Error{Problems: refused}

@@ -36,7 +36,7 @@ southbound:
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := configs.Load(file)
+	loaded, err := configs.Load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func commandsCommand() *cobra.Command {
 		if len(args) > 1 {
 			return misuse(fmt.Errorf("%q is neither off nor on", args[0]))
 		}
-		dir, err := queueDir(args)
+		dir, err := queueDir(ctx, args)
 		if err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ southbound:
 
 // policy returns the policy of the configuration as the stand-in takes it.
 func (r *commandRig) policy() (p rules.Policy) {
-	loaded, err := configs.Load(r.file)
+	loaded, err := configs.Load(r.t.Context(), r.file)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -32,8 +32,8 @@ func wants(c *cobra.Command, files int, do run) *cobra.Command {
 }
 
 // loadAll loads a fleet file and all its gateways.
-func loadAll(file string) (*configs.Fleet, []*configs.Loaded, error) {
-	fleet, err := configs.LoadFleet(file)
+func loadAll(ctx context.Context, file string) (*configs.Fleet, []*configs.Loaded, error) {
+	fleet, err := configs.LoadFleet(ctx, file)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,13 +43,13 @@ func loadAll(file string) (*configs.Fleet, []*configs.Loaded, error) {
 
 func fleetCheckCommand() *cobra.Command {
 	c := newCommand("check FILE", "check all gateways: every error, told once", 1)
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-		return fleetCheck(args[0], stdout, stderr)
+	return wants(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+		return fleetCheck(ctx, args[0], stdout, stderr)
 	})
 }
 
-func fleetCheck(file string, stdout, stderr io.Writer) error {
-	fleet, gateways, err := loadAll(file)
+func fleetCheck(ctx context.Context, file string, stdout, stderr io.Writer) error {
+	fleet, gateways, err := loadAll(ctx, file)
 	if err != nil {
 		return wrongFile(err)
 	}
@@ -79,13 +79,13 @@ type fleetRow struct {
 func fleetListCommand() *cobra.Command {
 	c := newCommand("list FILE [--json]", "list the gateways with their groups, points and messages", 1)
 	asJSON := c.Flags().Bool("json", false, "print for programs")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-		return fleetList(args[0], *asJSON, stdout, stderr)
+	return wants(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+		return fleetList(ctx, args[0], *asJSON, stdout, stderr)
 	})
 }
 
-func fleetList(file string, asJSON bool, stdout, stderr io.Writer) error {
-	fleet, gateways, err := loadAll(file)
+func fleetList(ctx context.Context, file string, asJSON bool, stdout, stderr io.Writer) error {
+	fleet, gateways, err := loadAll(ctx, file)
 	if err != nil {
 		return wrongFile(err)
 	}
@@ -117,8 +117,8 @@ func fleetRenderCommand() *cobra.Command {
 	c := newCommand("render FILE --gateway NAME [--origin]", "print what one gateway runs, as YAML", 1)
 	gateway := c.Flags().String("gateway", "", "the `NAME` of the gateway")
 	origin := c.Flags().Bool("origin", false, "show the file and line of each value")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-		loaded, err := configs.LoadGateway(args[0], *gateway)
+	return wants(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+		loaded, err := configs.LoadGateway(ctx, args[0], *gateway)
 		if err != nil {
 			return wrongFile(err)
 		}
@@ -131,10 +131,10 @@ func fleetDiffCommand() *cobra.Command {
 	return wants(newCommand("diff OLD NEW", "tell in words what changes, per gateway", 2), 2, fleetDiff)
 }
 
-func fleetDiff(_ context.Context, files []string, stdout, stderr io.Writer) error {
+func fleetDiff(ctx context.Context, files []string, stdout, stderr io.Writer) error {
 	var sides [2]map[string]*configs.Loaded
 	for i, file := range files {
-		gateways, err := configs.LoadEach(file)
+		gateways, err := configs.LoadEach(ctx, file)
 		if err != nil {
 			return wrongFile(err)
 		}
@@ -162,11 +162,11 @@ func fleetPolicyCommand() *cobra.Command {
 		"print the AWS IoT policy that exactly fits the fleet", 1)
 	account := c.Flags().String("account", "", "the `ID` of the AWS account, 12 digits")
 	region := c.Flags().String("region", "", "the AWS `REGION`, if the endpoint does not name it")
-	return wants(c, 1, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	return wants(c, 1, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if len(*account) != 12 || strings.Trim(*account, "0123456789") != "" {
 			return misuse(errors.New("say --account ID, the 12 digits of the AWS account"))
 		}
-		each, err := configs.LoadEach(args[0])
+		each, err := configs.LoadEach(ctx, args[0])
 		if err != nil {
 			return wrongFile(err)
 		}

@@ -40,7 +40,7 @@ func identityCheckCommand() *cobra.Command {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge identity check FILE'"))
 		}
-		loaded, err := configs.LoadGateway(args[0], *gateway)
+		loaded, err := configs.LoadGateway(ctx, args[0], *gateway)
 		if err != nil {
 			return wrongFile(err)
 		}

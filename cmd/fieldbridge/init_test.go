@@ -21,7 +21,7 @@ func TestInit(t *testing.T) {
 		return stderr.String()
 	}
 	run(exitDone, "", file, "--gateway", "g-1", "--endpoint", "x.example", "--modbus", "10.0.0.9:1502")
-	l, err := configs.Load(file)
+	l, err := configs.Load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestInit(t *testing.T) {
 		t.Error(text)
 	}
 	run(exitDone, "g-3\ny.example\n\nyes\n", file, "--force")
-	if l, err = configs.Load(file); err != nil || l.Config.Gateway != "g-3" {
+	if l, err = configs.Load(t.Context(), file); err != nil || l.Config.Gateway != "g-3" {
 		t.Fatal(err, l)
 	}
 	if c := l.Config; c.Northbound.AWSIoT.Endpoint != "y.example" || len(c.Southbound.Modbus.Devices) != 0 ||
@@ -45,7 +45,7 @@ func TestInit(t *testing.T) {
 		t.Error(text)
 	}
 	run(exitDone, "", file, "--force") // nothing given: proposals
-	if l, err = configs.Load(file); err != nil || len(l.Warnings) != 2 ||
+	if l, err = configs.Load(t.Context(), file); err != nil || len(l.Warnings) != 2 ||
 		!strings.Contains(l.Warnings[0].Text, "endpoint of an example") {
 		t.Error(err, l)
 	}

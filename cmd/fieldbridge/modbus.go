@@ -78,11 +78,11 @@ func (f *modbusFlags) does(c *cobra.Command, least int, do run) *cobra.Command {
 }
 
 // master returns a master for the bus at url.
-func (f *modbusFlags) master(url string) (*modbus.Master, error) {
+func (f *modbusFlags) master(ctx context.Context, url string) (*modbus.Master, error) {
 	if f.unit < 0 || f.unit > 255 {
 		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", f.unit)
 	}
-	o, err := f.options(url)
+	o, err := f.options(ctx, url)
 	if err != nil {
 		return nil, err
 	}
@@ -95,13 +95,13 @@ func (f *modbusFlags) master(url string) (*modbus.Master, error) {
 	return m, nil
 }
 
-func (f *modbusFlags) options(bus string) (modbus.MasterOptions, error) {
+func (f *modbusFlags) options(ctx context.Context, bus string) (modbus.MasterOptions, error) {
 	var o modbus.MasterOptions
 	if f.trace {
 		o.Trace = func(line string) { fmt.Fprintln(f.stderr, line) }
 	}
 	if f.via != "" {
-		dir, err := queueDir([]string{f.via})
+		dir, err := queueDir(ctx, []string{f.via})
 		if err != nil {
 			return o, err
 		}
@@ -181,7 +181,7 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 	if err != nil {
 		return misuse(err)
 	}
-	m, err := f.master(args[0])
+	m, err := f.master(ctx, args[0])
 	if err != nil {
 		return misuse(err)
 	}
@@ -253,7 +253,7 @@ func modbusWriteCommand() *cobra.Command {
 
 // write writes to p; args are a URL, an address and the value.
 func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, way string, stderr io.Writer) error {
-	m, err := f.master(args[0])
+	m, err := f.master(ctx, args[0])
 	if err != nil {
 		return misuse(err)
 	}
@@ -303,7 +303,7 @@ func (f *modbusFlags) registers(ctx context.Context, url, address string, count 
 	if err != nil {
 		return nil, misuse(err)
 	}
-	m, err := f.master(url)
+	m, err := f.master(ctx, url)
 	if err != nil {
 		return nil, misuse(err)
 	}

@@ -82,7 +82,7 @@ func (s *scanning) tell(format string, args ...any) {
 }
 
 func (s *scanning) units(ctx context.Context, url string, first, last int) error {
-	m, err := s.f.master(url)
+	m, err := s.f.master(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *scanning) units(ctx context.Context, url string, first, last int) error
 }
 
 func (s *scanning) sunSpec(ctx context.Context, url string) error {
-	m, err := s.f.master(url)
+	m, err := s.f.master(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 	if !strings.HasPrefix(url, "rtu:") {
 		return errors.New("--line is for rtu:// serial ports")
 	}
-	o, err := s.f.options(url)
+	o, err := s.f.options(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *scanning) addresses(ctx context.Context, url, what string) error {
 	if err != nil {
 		return fmt.Errorf("addresses: %w", err)
 	}
-	m, err := s.f.master(url)
+	m, err := s.f.master(ctx, url)
 	if err != nil {
 		return err
 	}

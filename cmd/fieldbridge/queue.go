@@ -54,7 +54,7 @@ func queueDoes(op control.Op, name, summary string) *cobra.Command {
 // queueDo does everything but export.
 func queueDo(ctx context.Context, r control.Queue, args []string, gateway string, asJSON, yes bool, stdout,
 	stderr io.Writer) error {
-	at, err := findQueue(args, gateway)
+	at, err := findQueue(ctx, args, gateway)
 	if err != nil {
 		return misuse(err)
 	}
@@ -219,7 +219,7 @@ func printReport(w io.Writer, r folder.Report) {
 
 // findQueue returns the queue that the argument names: a configuration, the
 // folder itself, or nothing for ./queue.
-func findQueue(args []string, gateway string) (at control.At, err error) {
+func findQueue(ctx context.Context, args []string, gateway string) (at control.At, err error) {
 	at.Store.SetDefaults()
 	at.Gateway = gateway
 	if len(args) == 0 {
@@ -233,10 +233,10 @@ func findQueue(args []string, gateway string) (at control.At, err error) {
 		at.Store.Dir = setting.Path(args[0])
 		return at, nil
 	}
-	if loaded, err := configs.LoadGateway(args[0], gateway); err == nil {
+	if loaded, err := configs.LoadGateway(ctx, args[0], gateway); err == nil {
 		return control.At{Gateway: loaded.Config.Gateway, Store: loaded.Config.Store, Limits: true}, nil
 	}
-	dir := configs.QueueDir(args[0], gateway) // the file may be wrong elsewhere
+	dir := configs.QueueDir(ctx, args[0], gateway) // the file may be wrong elsewhere
 	if dir == "" {
 		return at, fmt.Errorf("%s: it does not say where the queue is: run 'fieldbridge check %s'", args[0], args[0])
 	}

@@ -52,7 +52,7 @@ func queueExportCommand() *cobra.Command {
 }
 
 func queueExport(ctx context.Context, args []string, r control.Queue, x exporting, stdout, stderr io.Writer) error {
-	at, err := findQueue(args, x.gateway)
+	at, err := findQueue(ctx, args, x.gateway)
 	for t, text := range map[*time.Time]string{&r.Filter.Since: x.since, &r.Filter.Until: x.until} {
 		if text != "" && err == nil {
 			*t, err = parseTime(text, time.Now())

@@ -26,7 +26,7 @@ func reloadCommand() *cobra.Command {
 		if err := errors.Join(wait.UnmarshalText([]byte(*confirm)), share.UnmarshalText([]byte(*good))); err != nil {
 			return misuse(err)
 		}
-		dir, err := queueDir(args)
+		dir, err := queueDir(ctx, args)
 		if err != nil {
 			return err
 		}

@@ -143,7 +143,7 @@ type runningGateway struct {
 // command run does.
 func startGateway(t *testing.T, file string, log io.Writer) *runningGateway {
 	t.Helper()
-	started, err := gateway.Load(file, "")
+	started, err := gateway.Load(t.Context(), file, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,11 @@ func runCommand() *cobra.Command {
 func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
 	defer oneThread()()
 	settle := saveMemory()
-	started, err := gateway.Load(file, name)
+	started, err := gateway.Load(ctx, file, name)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
+	if ctx.Err() != nil {
+		return nil // stopped before it began
+	}
 	if err != nil {
 		return wrongFile(err)
 	}

@@ -50,7 +50,7 @@ func asksGateway[T any](c *cobra.Command, page string, print func(w io.Writer, a
 
 // askGateway asks the gateway that the arguments of a command name for a page.
 func askGateway(ctx context.Context, page string, args []string) ([]byte, error) {
-	dir, err := queueDir(args)
+	dir, err := queueDir(ctx, args)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func askGateway(ctx context.Context, page string, args []string) ([]byte, error)
 
 // queueDir returns the queue directory that the argument names: a
 // configuration, the directory itself, or nothing for ./queue.
-func queueDir(args []string) (string, error) {
+func queueDir(ctx context.Context, args []string) (string, error) {
 	if len(args) == 0 {
 		return "queue", nil
 	}
@@ -73,10 +73,10 @@ func queueDir(args []string) (string, error) {
 		return args[0], nil
 	}
 	// The gateway may run although the file has become wrong.
-	if dir := configs.QueueDir(args[0], ""); dir != "" {
+	if dir := configs.QueueDir(ctx, args[0], ""); dir != "" {
 		return dir, nil
 	}
-	loaded, err := configs.Load(args[0])
+	loaded, err := configs.Load(ctx, args[0])
 	if err != nil {
 		return "", wrongFile(err)
 	}

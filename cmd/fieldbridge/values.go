@@ -27,7 +27,7 @@ func valuesCommand() *cobra.Command {
 		if len(args) == 0 {
 			return misuse(errors.New("of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them"))
 		}
-		dir, err := queueDir(args[1:])
+		dir, err := queueDir(ctx, args[1:])
 		if err != nil {
 			return err
 		}

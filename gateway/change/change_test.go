@@ -77,7 +77,7 @@ func (b *bench) open(string) (bridge.State, error) { return b.state, nil }
 // start is a start of the gateway.
 func (b *bench) start() (*Changer, Started) {
 	b.t.Helper()
-	s, err := Start(b.file, "", b.open)
+	s, err := Start(b.t.Context(), b.file, "", b.open)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -338,7 +338,7 @@ func TestStartWithoutAnythingGood(t *testing.T) {
 	b := newBench(t)
 	for _, content := range []string{"gateway: [", "colour: red\n"} {
 		b.write(content)
-		if _, err := Start(b.file, "", b.open); err == nil {
+		if _, err := Start(t.Context(), b.file, "", b.open); err == nil {
 			t.Errorf("%q starts", content)
 		}
 	}
@@ -348,7 +348,7 @@ func TestStartWithoutAnythingGood(t *testing.T) {
 	if c, _ := b.start(); topic(c) != "one" {
 		t.Error("a damaged state is in the way")
 	}
-	if _, err := Start(b.file, "", func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }); err != nil {
+	if _, err := Start(t.Context(), b.file, "", func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }); err != nil {
 		t.Errorf("without a state: %v", err)
 	}
 }

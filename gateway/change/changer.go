@@ -173,18 +173,22 @@ func (c *Changer) Reload(ctx context.Context, confirm time.Duration, share float
 		return "", fmt.Errorf("another reload is under way: %w", err)
 	}
 	defer c.end()
-	return c.reload(confirm, share)
+	return c.reload(ctx, confirm, share)
 }
 
 // reload is Reload for who holds turn.
-func (c *Changer) reload(confirm time.Duration, share float64) (text string, err error) {
+func (c *Changer) reload(ctx context.Context, confirm time.Duration, share float64) (text string, err error) {
 	if c.pending != nil {
 		return "", ErrOnTrial
 	}
 	c.seen = look(c.files)
-	l, err := configs.LoadGateway(c.o.File, c.o.Gateway)
+	l, err := configs.LoadGateway(ctx, c.o.File, c.o.Gateway)
 	if err == nil && len(l.Missing) > 0 {
 		err = &tree.Error{Problems: l.Missing}
+	}
+	if err != nil && ctx.Err() != nil {
+		c.seen = "" // it is read again
+		return "", err
 	}
 	if err != nil {
 		c.refuse("the file is wrong and was not applied: "+firstLine(err), err)
@@ -298,7 +302,7 @@ func (c *Changer) Run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if c.begin(ctx) == nil {
-			c.tick()
+			c.tick(ctx)
 			c.end()
 		}
 	}
@@ -315,7 +319,7 @@ func (c *Changer) stopped() {
 }
 
 // tick does what is due.
-func (c *Changer) tick() {
+func (c *Changer) tick(ctx context.Context) {
 	s := c.Status()
 	now := time.Now()
 	switch {
@@ -326,7 +330,7 @@ func (c *Changer) tick() {
 	}
 	if c.pending == nil && c.Config().Watch && look(c.files) != c.seen {
 		// The error is in the log and in the health.
-		_, _ = c.reload(0, 1)
+		_, _ = c.reload(ctx, 0, 1)
 	}
 }
 

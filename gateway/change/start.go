@@ -1,6 +1,7 @@
 package change
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -35,13 +36,13 @@ func start(l *configs.Loaded, fellBack string) Started {
 // what it returns is released. open opens
 // the state of a queue's folder. The error is the file's, where there is no good
 // configuration to fall back to.
-func Start(file, gateway string, open func(dir string) (bridge.State, error)) (Started, error) {
-	l, err := configs.LoadGateway(file, gateway)
+func Start(ctx context.Context, file, gateway string, open func(dir string) (bridge.State, error)) (Started, error) {
+	l, err := configs.LoadGateway(ctx, file, gateway)
 	if err == nil && len(l.Missing) > 0 {
 		err = &tree.Error{Problems: l.Missing}
 	}
 	if err != nil {
-		return fallBack(file, gateway, open, err)
+		return fallBack(ctx, file, gateway, open, err)
 	}
 	state, err := open(string(l.Config.Store.Dir))
 	if err != nil {
@@ -80,8 +81,12 @@ func Start(file, gateway string, open func(dir string) (bridge.State, error)) (S
 }
 
 // fallBack is for a file that is wrong or not there.
-func fallBack(file, gateway string, open func(dir string) (bridge.State, error), wrong error) (Started, error) {
-	dir := configs.QueueDir(file, gateway)
+func fallBack(ctx context.Context, file, gateway string, open func(dir string) (bridge.State, error),
+	wrong error) (Started, error) {
+	if ctx.Err() != nil {
+		return Started{}, wrong
+	}
+	dir := configs.QueueDir(ctx, file, gateway)
 	if dir == "" {
 		return Started{}, wrong
 	}

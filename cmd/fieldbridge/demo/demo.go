@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, o.For)
 		defer cancel()
 	}
-	d, err := newDemo(o)
+	d, err := newDemo(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 }
 
 // newDemo sets everything up; nothing but the cloud runs yet.
-func newDemo(o Options) (*demo, error) {
+func newDemo(ctx context.Context, o Options) (*demo, error) {
 	d := &demo{dir: o.Dir, arrived: newArrivals()}
 	var err error
 	d.cloud, err = awsiottest.Start(awsiottest.Options{Dir: filepath.Join(o.Dir, "certs"), OnPublish: d.arrived.add})
@@ -85,20 +85,20 @@ func newDemo(o Options) (*demo, error) {
 	if d.field, err = newPlant(); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
-	if err := d.openGateway(o.Version); err != nil {
+	if err := d.openGateway(ctx, o.Version); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
 	return d, nil
 }
 
 // openGateway writes the demo's configuration and opens it as `run` would.
-func (d *demo) openGateway(version string) error {
+func (d *demo) openGateway(ctx context.Context, version string) error {
 	file := filepath.Join(d.dir, "demo.yaml")
 	text := fmt.Sprintf(configText, d.cloud.Addr(), d.field.address)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	started, err := gateway.Load(file, "")
+	started, err := gateway.Load(ctx, file, "")
 	if err != nil {
 		return err
 	}
