@@ -198,8 +198,8 @@ func (c *core) noticeLaterLocked() {
 // cause.
 func (c *core) dropLocked(gaps []books.Span, n bridge.Count, cause string, since, until int64) {
 	c.books.Drop(gaps, n, cause, since, until)
-	for _, g := range gaps {
-		c.journal.Done(g.From, g.To)
+	if n.Batches > 0 {
+		c.journal.Hold() // until the tombstone is on disk
 	}
 	c.lostLocked(n)
 }

@@ -184,19 +184,19 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found) {
 // Without a record of acknowledgements nothing is known of them; with a journal it
 // is known of those below its base that they are done.
 func (k *keeper) nameUncommitted(acks *books.Record, found *journal.Found, from, to bridge.Position) {
-	name := func(from, to bridge.Position) {
-		if acks.Next != 0 && from < to {
+	name := func(from, to bridge.Position, known bool) {
+		if known && from < to {
 			k.books.NameUncommitted(from, to)
 			k.postLocked()
 		}
 	}
 	run := k.books.Index.Runs.Named(found.Run)
 	if run == nil || found.Base <= run.Base {
-		name(from, to)
+		name(from, to, acks.Next != 0)
 		return
 	}
-	name(from, min(to, run.Base+1))
-	name(max(from, found.Base), to)
+	name(from, min(to, run.Base+1), acks.Next != 0)
+	name(max(from, found.Base), to, true)
 }
 
 // openJournal opens the journal and returns what a process that was killed has

@@ -149,6 +149,10 @@ func (k *keeper) writeMeta() error {
 		return err
 	}
 	k.stats.Indexes++
+	if !k.metaDue {
+		k.journal.Unhold()
+		k.trimLocked()
+	}
 	k.stats.Syncs += 2
 	k.stats.Bytes += uint64(n+2*segment.PageSize-1) / segment.PageSize * segment.PageSize
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/store/journal"
 )
 
 // longestLife is how many deaths there are at most until everything is compared and
@@ -102,7 +103,8 @@ func (a *account) String() string {
 
 // TestKillsOfGateway kills whole gateways at random instants, among sensors, polls,
 // reloads, a cloud that is mostly away and a file system that is now and then full.
-// What was acknowledged to a sensor arrives, and the ledger's tool says kept.
+// What was acknowledged to a sensor arrives, and the ledger's tool says kept, and with
+// a journal no reading is missing that entered the queue.
 func TestKillsOfGateway(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -117,6 +119,9 @@ func TestKillsOfGateway(t *testing.T) {
 		}
 	}
 	t.Log(&r.total)
+	if journal.Check(r.runtime()) == nil && r.total.uncommitted > 0 {
+		t.Errorf("%d batches were lost with the memory, although there is a journal", r.total.uncommitted)
+	}
 }
 
 // TestPowerCutsOfGateway cuts the power of whole gateways in the same weather: the

@@ -82,6 +82,7 @@ type rig struct {
 	rnd     *rand.Rand
 	dir     string // configuration and certificates
 	queue   string
+	run     string // see runtime
 	sensors []*sensor
 	cloud   *awsiottest.Cloud
 	modbus  string // address of the simulator
@@ -240,8 +241,19 @@ func (r *rig) reload() {
 	_ = r.process.cmd.Process.Signal(syscall.SIGHUP)
 }
 
-// runtime is the folder of what outlives the process and no power cut.
-func (r *rig) runtime() string { return filepath.Join(r.dir, "run") }
+// runtime is the folder of what outlives the process and no power cut: on tmpfs, if
+// there is one.
+func (r *rig) runtime() string {
+	if r.run == "" {
+		dir, err := os.MkdirTemp("/dev/shm", "fieldbridge-crash")
+		if err != nil {
+			dir = r.t.TempDir()
+		}
+		r.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		r.run = dir
+	}
+	return r.run
+}
 
 // start starts the gateway.
 func (r *rig) start(wrapped ...string) {

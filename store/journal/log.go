@@ -22,6 +22,7 @@ type Log struct {
 	buf       []byte // of the record that is being made
 	base      bridge.Position
 	full      bool
+	held      bool
 	err       error // why it is not used any more
 	positions []bridge.Position
 }
@@ -242,7 +243,7 @@ func (l *Log) Release(place uint64, base bridge.Position) {
 	if !l.writable() {
 		return
 	}
-	if base > l.base {
+	if base > l.base && !l.held {
 		l.base, l.full = base, false
 		err := l.j.Rebase(uint64(base))
 		if err == nil {
@@ -252,7 +253,7 @@ func (l *Log) Release(place uint64, base bridge.Position) {
 	}
 	kept := l.positions[:0]
 	for _, p := range l.positions {
-		if p >= base {
+		if p >= l.base {
 			kept = append(kept, p)
 		}
 	}
@@ -264,6 +265,13 @@ func (l *Log) Release(place uint64, base bridge.Position) {
 	}
 	l.positions = kept[:0]
 }
+
+// Hold keeps what is in the journal, until [Log.Unhold] and a Release: of what is
+// given up nothing is on disk yet, not even that it was.
+func (l *Log) Hold() { l.held = true }
+
+// Unhold ends a Hold.
+func (l *Log) Unhold() { l.held = false }
 
 // Full reports whether a batch did not fit since the last release.
 func (l *Log) Full() bool { return l.full }
