@@ -99,6 +99,24 @@ func maySubscribe(topics []topic.Filter, wanted string) bool {
 	return err == nil && slices.ContainsFunc(topics, func(allowed topic.Filter) bool { return allowed.Covers(&f) })
 }
 
+// sessionID returns the name under which the session of a client is kept: the
+// client id within its user, if users are asked for. Two users who give the same
+// id have two sessions: neither gets what waits for the other, nor throws the
+// other out, nor can keep the other away by being there first. No client can
+// make the name up, since its text cannot have a zero (MQTT-1.5.4-2).
+func (a *access) sessionID(connect packets.ConnectParams, id string) string {
+	if len(a.users) == 0 || !connect.UsernameFlag {
+		return id
+	}
+	return string(connect.Username) + userEnd + id
+}
+
+// userEnd ends the user's name in the name of a session.
+const userEnd = "\x00"
+
+// clientID returns the id that a client gave, for people.
+func clientID(cl *mochi.Client) string { return cl.ID[strings.Index(cl.ID, userEnd)+1:] }
+
 // OnConnectAuthenticate says who may connect.
 func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	c, ok := cl.Net.Conn.(*conn)
@@ -111,6 +129,7 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 		return false
 	}
 	c.topics = topics
+	cl.ID = h.broker.access.sessionID(pk.Connect, cl.ID)
 	if !h.broker.mayStay(cl.ID) {
 		cl.Properties.Clean = true // of MQTT 3.1.1
 		cl.Properties.Props.SessionExpiryInterval = 0

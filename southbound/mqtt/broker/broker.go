@@ -229,7 +229,7 @@ func (e *Broker) mayStay(id string) bool {
 func (e *Broker) denied(user string, cl *mochi.Client, cause error) {
 	e.unwelcome.Add(1)
 	if e.mayTell(&e.deniedAt) {
-		e.log.Warn("client refused", "client", cl.ID, "user", user, "remote", cl.Net.Remote, "cause", cause)
+		e.log.Warn("client refused", "client", clientID(cl), "user", user, "remote", cl.Net.Remote, "cause", cause)
 	}
 }
 

@@ -48,6 +48,17 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 	if pk.Connect.Clean {
 		h.broker.repeats.forget(cl.ID)
 	}
+	old, known := h.broker.server.Clients.Get(cl.ID)
+	if !known || pk.Connect.Clean {
+		return
+	}
+	// What waits was allowed when it came; the broker sends it again without asking.
+	for _, waits := range old.State.Inflight.GetAll(false) {
+		if waits.FixedHeader.Type == packets.Publish && waits.TopicName != "" &&
+			!h.OnACLCheck(cl, waits.TopicName, false) && old.State.Inflight.Delete(waits.PacketID) {
+			atomic.AddInt64(&h.broker.server.Info.Inflight, -1)
+		}
+	}
 }
 
 // OnSessionEstablished is called when a client has been let in, before its first
@@ -79,7 +90,7 @@ func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.repeats.forget(cl.ID
 // OnSubscribe ends a client that wants too much.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
-		h.broker.log.Warn("client disconnected: it has too many subscriptions", "client", cl.ID, "max", maxSubscriptions)
+		h.broker.log.Warn("client disconnected: it has too many subscriptions", "client", clientID(cl), "max", maxSubscriptions)
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}
