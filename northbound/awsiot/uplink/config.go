@@ -76,8 +76,9 @@ type Rate struct {
 }
 
 // Backoff is how long to wait between attempts to connect that the cloud
-// refuses: it doubles from min to max, and a random part of it is waited. A port
-// that does not answer is tried every one to two seconds instead.
+// refuses: it doubles from min to 8s, stays there for 30 attempts, which is two
+// minutes, and then doubles to max; a random part of it is waited. A port that does
+// not answer is tried every one to two seconds instead.
 type Backoff struct {
 	// Min is the first wait, at least 1s: AWS takes one CONNECT per second. After
 	// a start the gateway connects within min.

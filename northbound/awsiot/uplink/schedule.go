@@ -15,6 +15,11 @@ const (
 	// TakeoverMemory is how long a takeover counts: two gateways with one identity
 	// take the session from each other again and again.
 	TakeoverMemory = time.Hour
+	// soon is the longest wait for the first patience attempts in a row, of two
+	// minutes together: a cloud that is well again finds us back within 10 s. Beyond,
+	// each attempt costs 5 KB of a metered line for nothing.
+	soon     = 8 * time.Second
+	patience = 30
 	// takeoverPause is the least wait after another client took over ours:
 	// coming back at once would throw that one out, and so on. It doubles each
 	// time up to mostTakeover, so that two gateways with one identity do not keep
@@ -23,7 +28,8 @@ const (
 	mostTakeover  = 15 * time.Minute
 )
 
-// Schedule says when to try next: exponential from min to max with full jitter,
+// Schedule says when to try next: exponential from min to max, with a rest between
+// them and with full jitter,
 // and with a memory over connections that did not last. The first attempt after a
 // start comes within min: after a power cut many start at once, too, but not
 // within the same second, and someone may stand in front of this one. Attempts
@@ -43,10 +49,7 @@ type Schedule struct {
 func (s *Schedule) Next(cfg Backoff, now time.Time) time.Duration {
 	wait := knockPause() - now.Sub(s.began)
 	if !s.away {
-		limit := cfg.Max.D()
-		if shift := max(s.attempt-1, 0); shift < 30 {
-			limit = min(limit, cfg.Min.D()<<shift)
-		}
+		limit := s.limit(cfg)
 		if s.lost {
 			limit = max(limit, cfg.spread())
 		}
@@ -56,6 +59,24 @@ func (s *Schedule) Next(cfg Backoff, now time.Time) time.Duration {
 		wait = max(wait, ConnectPause-now.Sub(s.last))
 	}
 	return max(wait, 0)
+}
+
+// limit returns the longest wait after so many attempts: it doubles up to soon, stays
+// there for the next ones, and then doubles up to cfg.Max.
+func (s *Schedule) limit(cfg Backoff) time.Duration {
+	least, most := cfg.Min.D(), cfg.Max.D()
+	shift := max(s.attempt-1, 0)
+	if patient := max(soon, cfg.spread()); most > patient {
+		if s.attempt <= patience {
+			most = patient
+		} else {
+			least, shift = max(patient, least), s.attempt-patience
+		}
+	}
+	if shift < 30 {
+		return min(most, least<<shift)
+	}
+	return most
 }
 
 // Soonest returns how long to wait at least, whatever has changed: AWS's pause.

@@ -23,8 +23,8 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		}
 		return longest
 	}
-	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 5: 16 * time.Second,
-		20: 2 * time.Minute, 100: 2 * time.Minute} {
+	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 4: soon, 20: soon, patience: soon,
+		patience + 1: 2 * soon, patience + 4: 2 * time.Minute, 10_000: 2 * time.Minute} {
 		if got := largest(attempt); got > limit || got < limit*8/10 {
 			t.Errorf("attempt %d waits up to %v, want %v", attempt, got, limit)
 		}
@@ -54,6 +54,29 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 	b.Ended(time.Hour, true, true, false)
 	if d := b.Next(testBackoff, now); d < takeoverPause {
 		t.Errorf("after a takeover: %v", d)
+	}
+}
+
+// TestBackoffOfOtherSettings: what is set counts, and a large fleet is spread.
+func TestBackoffOfOtherSettings(t *testing.T) {
+	backoff := func(least, most time.Duration, gateways int) Backoff {
+		return Backoff{Min: setting.Duration(least), Max: setting.Duration(most), Gateways: gateways}
+	}
+	for _, tt := range []struct {
+		cfg     Backoff
+		attempt int
+		want    time.Duration
+	}{
+		{backoff(time.Second, 3*time.Second, 1), 20, 3 * time.Second},
+		{backoff(time.Second, 3*time.Second, 1), 1000, 3 * time.Second},
+		{backoff(time.Minute, time.Hour, 1), 1, time.Minute},
+		{backoff(time.Minute, time.Hour, 1), patience + 2, 4 * time.Minute},
+		{backoff(time.Second, time.Hour, 10_000), 20, 40 * time.Second},
+		{backoff(time.Second, time.Hour, 10_000), patience + 1, 80 * time.Second},
+	} {
+		if got := (&Schedule{attempt: tt.attempt}).limit(tt.cfg); got != tt.want {
+			t.Errorf("%+v, attempt %d: %v, want %v", tt.cfg, tt.attempt, got, tt.want)
+		}
 	}
 }
 
