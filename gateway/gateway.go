@@ -50,6 +50,7 @@ type Gateway struct {
 	view      *console.View
 	console   *movable
 	change    *change.Changer
+	hangups   <-chan os.Signal
 }
 
 // Options say how a gateway runs, beside its configuration.
@@ -58,6 +59,9 @@ type Options struct {
 	Name    string // of the gateway in a fleet file; may be empty
 	Version string // of the program, for people
 	Logging *Logging
+	// Hangups are signals to reload. Whoever builds the gateway asks for them before
+	// it is built, so that none ends the process.
+	Hangups <-chan os.Signal
 }
 
 // Of the five seconds that a stop may take, so much goes to sending what is
@@ -80,7 +84,7 @@ func Load(ctx context.Context, file, name string) (change.Started, error) {
 func New(s change.Started, o Options) (*Gateway, error) {
 	config := &s.Config
 	g := &Gateway{name: config.Gateway, dir: string(config.Store.Dir), version: o.Version,
-		logging: o.Logging, log: o.Logging.Logger, started: time.Now()}
+		logging: o.Logging, log: o.Logging.Logger, started: time.Now(), hangups: o.Hangups}
 	g.hide(s.Hidden)
 	queue, err := store.Open(config.Store, g.log.With("part", "queue"))
 	if err != nil {
@@ -157,7 +161,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sides.Go(func() { g.serveControl(side) })
 	sides.Go(func() { g.change.Run(side) })
 	sides.Go(func() { condition.Log(side, g.view.Conditions, g.log) })
-	sides.Go(func() { onSignal(side, syscall.SIGHUP, func() { g.hangup(side) }) })
+	sides.Go(func() { onEach(side, g.hangups, func() { g.hangup(side) }) })
 	sides.Go(func() { onSignal(side, syscall.SIGPWR, func() { g.powerFails(side) }) })
 	uplink.Go(func() {
 		serve := func(ctx context.Context, link bridge.Link) {
@@ -205,6 +209,11 @@ func onSignal(ctx context.Context, s os.Signal, do func()) {
 	arrived := make(chan os.Signal, 1)
 	signal.Notify(arrived, s)
 	defer signal.Stop(arrived)
+	onEach(ctx, arrived, do)
+}
+
+// onEach calls do for each signal that arrives, until ctx ends.
+func onEach(ctx context.Context, arrived <-chan os.Signal, do func()) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +30,9 @@ func runCommand() *cobra.Command {
 // runGateway runs the gateway of a file until ctx ends.
 func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
 	defer oneThread()()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from now on: it would end a process that starts
+	defer signal.Stop(hangups)
 	settle := saveMemory()
 	started, err := gateway.Load(ctx, file, name)
 	debug.FreeOSMemory() // of the file's tree, before the gateway is built
@@ -46,7 +51,8 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) error 
 	for _, w := range started.Warnings {
 		log.Warn("configuration", "warning", w.String())
 	}
-	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging})
+	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging,
+		Hangups: hangups})
 	if err != nil {
 		return err
 	}
