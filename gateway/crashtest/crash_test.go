@@ -42,7 +42,11 @@ func (r *rig) weather(full func(on bool)) {
 	if !starting && r.rnd.IntN(4) == 0 {
 		reloads = 1 + r.rnd.IntN(3)
 	}
+	if isFull || reloads > 0 {
+		r.awaitStart() // before main a SIGHUP ends the process
+	}
 	if isFull {
+		// A run that begins on a full disk and dies on it leaves no trace of its begin.
 		full(true)
 		defer full(false)
 		r.total.full++

@@ -7,8 +7,8 @@ package crashtest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +24,6 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/ledger"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
 )
@@ -31,7 +31,16 @@ import (
 // program is the gateway's, built once for all tests.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// sideBySide is how many tests wait side by side.
+const sideBySide = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < sideBySide {
+		_ = flag.Set("test.parallel", strconv.Itoa(sideBySide)) // they mostly wait for other processes
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "fieldbridge-crash")
@@ -84,9 +93,11 @@ type rig struct {
 	queue   string
 	run     string // see runtime
 	sensors []*sensor
-	cloud   *awsiottest.Cloud
-	modbus  string // address of the simulator
-	broker  string // address of the gateway's own
+	cloud   *awsiottest.Cloud // nil with a cloud of a test's own
+	server  string            // address of the cloud
+	ca      string            // its authority's file
+	modbus  string            // address of the simulator
+	broker  string            // address of the gateway's own
 	console string
 	device  awsiottest.Identity
 	variant int // of the configuration
@@ -96,6 +107,7 @@ type rig struct {
 	mu      sync.Mutex
 	log     *bytes.Buffer   // guarded by mu; each message that arrived, since the last account
 	arrived map[string]bool // guarded by mu; "sensor value"
+	polls   map[int64]bool  // guarded by mu; when the device press was polled
 }
 
 // process is one gateway.
@@ -126,16 +138,31 @@ func (o *output) String() string {
 // newRig starts everything but the gateway, whose queue is going to be in the folder.
 func newRig(t *testing.T, queue string, sensors int) *rig {
 	t.Helper()
-	r := &rig{t: t, rnd: random(t), dir: t.TempDir(), queue: queue, log: new(bytes.Buffer), arrived: map[string]bool{}}
-	var err error
-	r.cloud, err = awsiottest.Start(awsiottest.Options{Dir: filepath.Join(r.dir, "cloud"), OnPublish: r.note})
+	r := emptyRig(t, queue)
+	r.rnd = random(t)
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(r.dir, "cloud"),
+		OnPublish: func(m awsiottest.Message) { r.note(m.Topic, m.Payload) }})
 	if err == nil {
-		t.Cleanup(func() { _ = r.cloud.Close() })
-		r.device, err = r.cloud.Device("gateway-1")
+		t.Cleanup(func() { _ = cloud.Close() })
+		r.device, err = cloud.Device("gateway-1")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.cloud, r.server, r.ca = cloud, cloud.Addr(), cloud.CA()
+	r.furnish(sensors)
+	return r
+}
+
+func emptyRig(t *testing.T, queue string) *rig {
+	return &rig{t: t, dir: t.TempDir(), queue: queue, log: new(bytes.Buffer), arrived: map[string]bool{},
+		polls: map[int64]bool{}}
+}
+
+// furnish starts devices and sensors, and writes the configuration.
+func (r *rig) furnish(sensors int) {
+	t := r.t
+	t.Helper()
 	sim := modbustest.New()
 	for unit := range byte(3) {
 		sim.Unit(unit+1).Set(modbustest.Holding, 0, make([]uint16, 100)...)
@@ -152,7 +179,6 @@ func newRig(t *testing.T, queue string, sensors int) *rig {
 			r.kill()
 		}
 	})
-	return r
 }
 
 // change lets the values of the devices change.
@@ -200,19 +226,21 @@ northbound:
   awsiot:
     endpoint: %s
     server_name: localhost
-    certificate: %s
-    private_key: %s
-    ca: %s
+    certificate: "%s"
+    private_key: "%s"
+    ca: "%s"
     topic: plant/{gateway}
-    ack_timeout: 2s
-store: {dir: %s, max_size: 16MiB, min_free: 256KiB, when_full: drop-newest, commit_every: 300ms, segment_size: 1MiB}
+    ack_timeout: %s
+    connect_timeout: %s
+store: {dir: "%s", max_size: 16MiB, min_free: 256KiB, when_full: drop-newest, commit_every: 300ms,
+        segment_size: 1MiB}
 southbound:
   modbus:
     buses:
       plc: {url: "tcp://%s"}
     devices:
       press: {bus: plc, unit_id: 1, every: 100ms,
-        points: {a: {holding: 0}, b: {holding: 1, scale: 0.1}, c: {holding: %d}}}
+              points: {a: {holding: 0}, b: {holding: 1, scale: 0.1}, c: {holding: %d}}}
       oven: {bus: plc, unit_id: 2, every: 100ms, points: {a: {holding: 0, type: uint32}}}
 %s  mqtt:
     brokers:
@@ -220,8 +248,8 @@ southbound:
     sensors:
       hall: {broker: local, topic: "hall/{device}/temperature", point: temperature}
 console: {listen: "%s"}
-`, r.variant, r.cloud.Addr(), r.device.Certificate, r.device.PrivateKey, r.cloud.CA(), r.queue, r.modbus, 2+r.variant%2,
-		extra, r.broker, r.console)
+`, r.variant, r.server, r.device.Certificate, r.device.PrivateKey, r.ca, ackTimeout, ackTimeout, r.queue,
+		r.modbus, 2+r.variant%2, extra, r.broker, r.console)
 	path := r.file()
 	err := os.WriteFile(path+"~", []byte(text), 0o600)
 	if err == nil {
@@ -280,7 +308,7 @@ func (r *rig) kill() {
 	r.process = nil
 	select {
 	case <-p.ended:
-		r.t.Errorf("the gateway has ended by itself:\n%s", tail(p.stderr.String()))
+		r.t.Errorf("the gateway has ended by itself: %v:\n%s", p.cmd.ProcessState, tail(p.stderr.String()))
 	default:
 	}
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
@@ -302,127 +330,6 @@ func (r *rig) listen(p *process) {
 }
 
 func tail(s string) string { return s[max(0, len(s)-6000):] }
-
-// note takes a message that the cloud has got.
-func (r *rig) note(m awsiottest.Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fmt.Fprintf(r.log, "%s %s\n", m.Topic, m.Payload)
-	if m.Topic != "plant/gateway-1" {
-		return
-	}
-	var message struct {
-		Batches []struct {
-			Device string
-			Points map[string]json.Number
-		}
-	}
-	if err := json.Unmarshal(m.Payload, &message); err != nil {
-		r.t.Errorf("a message that cannot be read: %v: %s", err, m.Payload)
-	}
-	for _, b := range message.Batches {
-		if v, ok := b.Points["temperature"]; ok {
-			r.arrived[b.Device+" "+v.String()] = true
-		}
-	}
-}
-
-// account is what one or several lives of a gateway come to.
-type account struct {
-	deaths, lives                                           int // kills or cuts; accounts that were made
-	acknowledged, batches, duplicates, uncommitted, runs    int
-	slowestStart                                            time.Duration
-	reloads, full, starting, twice, namesLost, filesDamaged int
-}
-
-// settle brings the cloud back, lets the gateway send everything, stops it and
-// compares what was promised with what has arrived.
-func (r *rig) settle() {
-	r.t.Helper()
-	r.cloud.Script(func(*awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{} })
-	r.online(true)
-	for _, s := range r.sensors {
-		s.pause(true)
-	}
-	r.eventually("every sensor is acknowledged", 30*time.Second, func() bool {
-		for _, s := range r.sensors {
-			if sent, acked := s.counts(); sent != acked {
-				return false
-			}
-		}
-		return true
-	})
-	r.eventually("the queue is empty", 30*time.Second, func() bool {
-		m := r.metrics()
-		return m != nil && m["fieldbridge_queue_backlog_readings"] == 0 && m["fieldbridge_queue_waiting_readings"] < 40
-	})
-	p := r.process
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.ended:
-	case <-time.After(15 * time.Second):
-		r.t.Errorf("the gateway does not stop")
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	}
-	r.process = nil
-	r.listen(p)
-	r.judge()
-	for _, s := range r.sensors {
-		s.pause(false)
-	}
-}
-
-// judge has the ledger's tool judge what arrived, and asks each sensor.
-func (r *rig) judge() {
-	r.t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	file := filepath.Join(r.dir, "arrived")
-	if err := os.WriteFile(file, r.log.Bytes(), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	r.log.Reset()
-	lost, acknowledged := 0, 0
-	for _, s := range r.sensors {
-		_, acked := s.counts()
-		acknowledged += acked
-		for value := range acked {
-			if key := s.name + " " + strconv.Itoa(value); !r.arrived[key] {
-				if lost++; lost < 5 {
-					r.t.Errorf("%s was acknowledged and never arrived", key)
-				}
-			}
-		}
-	}
-	if lost > 0 {
-		r.t.Errorf("%d acknowledged messages are lost", lost)
-	}
-	r.total.acknowledged = acknowledged
-	r.total.lives++
-	out, err := exec.Command(program, "ledger", "--json", file).Output()
-	var report ledger.Report
-	if e := json.Unmarshal(out, &report); e != nil {
-		r.t.Fatalf("fieldbridge ledger: %v, %v: %s", err, e, out)
-	}
-	for _, run := range report.Runs {
-		r.total.runs++
-		r.total.batches += int(run.Batches)
-		r.total.duplicates += int(run.Duplicates)
-		r.total.uncommitted += int(run.Missing()[ledger.Uncommitted])
-	}
-	if err != nil || !report.Kept || report.Unread > 0 {
-		text, e := exec.Command(program, "ledger", file).Output()
-		r.t.Errorf("fieldbridge ledger: %v (%v):\n%s", err, e, text)
-	}
-	if r.t.Failed() {
-		kept, err := os.MkdirTemp("", "fieldbridge-crash-failed-")
-		if err == nil {
-			err = os.CopyFS(kept, os.DirFS(r.dir))
-		}
-		r.t.Logf("what arrived is kept in %s (%v)", kept, err)
-	}
-}
 
 // acknowledged returns how many messages were.
 func (r *rig) acknowledged() (n int) {

@@ -27,6 +27,9 @@ type sensor struct {
 	sent   int  // guarded by mu; so many, the first ones
 	acked  int  // guarded by mu; so many, the first ones
 	wrong  int  // guarded by mu; acknowledgements that were not next
+
+	published []time.Time   // guarded by mu; of those without an acknowledgement
+	slowest   time.Duration // guarded by mu; from the first publish to the acknowledgement
 }
 
 const (
@@ -64,6 +67,14 @@ func (s *sensor) counts() (sent, acked int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sent, s.acked
+}
+
+// forget returns the slowest acknowledgement since the last call.
+func (s *sensor) forget() (slowest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slowest, s.slowest = s.slowest, 0
+	return slowest
 }
 
 // session is one connection.
@@ -124,6 +135,7 @@ func (s *sensor) next() (value int, ok bool) {
 		return 0, false
 	}
 	s.sent++
+	s.published = append(s.published, time.Now())
 	return s.sent - 1, true
 }
 
@@ -147,6 +159,8 @@ func (s *sensor) read(in io.Reader) {
 		right := packet[0] == 0x40 && s.acked < s.sent && binary.BigEndian.Uint16(packet[2:]) == packetID(s.acked)
 		if right {
 			s.acked++
+			s.slowest = max(s.slowest, time.Since(s.published[0]))
+			s.published = s.published[1:]
 		} else {
 			s.wrong++ // MQTT-4.6.0-2
 		}

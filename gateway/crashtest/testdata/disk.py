@@ -10,6 +10,7 @@ It takes one command a line on standard input and answers each with one line:
                  answer says what was lost.
   size BYTES     how large the file system is; 0 is without an end
   slow SECONDS   how long each sync takes
+  fail on|off    whether writes, syncs and changes of names give EIO
   used           bytes in files
   save FILE      the state before the last cut, for replay
   wipe           an empty disk
@@ -208,7 +209,7 @@ def serve(mountpoint):
     from fusepy import FUSE, FuseOSError, Operations
 
     lock = threading.RLock()
-    options = {"size": 0, "slow": 0.0}
+    options = {"size": 0, "slow": 0.0, "fail": False}
     state = {"disk": Disk(), "before": None}
     handles = {}
     hidden = {}  # files that are open and have no name any more, by the one that libfuse gives them
@@ -233,8 +234,13 @@ def serve(mountpoint):
         return node, name
 
     def room(size):
+        sick()
         if options["size"] and size > 0 and state["disk"].used() + size > options["size"]:
             fail(errno.ENOSPC)
+
+    def sick():
+        if options["fail"]:
+            fail(errno.EIO)
 
     def locked(f):
         def call(*args, **kwargs):
@@ -324,17 +330,20 @@ def serve(mountpoint):
                 began, data = len(node.pending), bytes(node.data)
                 pending = node.pending
             time.sleep(options["slow"])
+            sick()
             with lock:
                 if node.pending is pending:  # neither cut nor synced meanwhile
                     node.safe, node.pending = data, pending[began:]
 
         def fsyncdir(self, path, datasync, fh):
             time.sleep(options["slow"])
+            sick()
             with lock:
                 state["disk"].sync_folder(find(path))
 
         @locked
         def rename(self, old, new):
+            sick()
             (a, was), (b, name) = parent(old), parent(new)
             node = find(old)
             if name.startswith(".fuse_hidden"):
@@ -385,6 +394,8 @@ def serve(mountpoint):
             options["size"] = int(words[1])
         elif words[0] == "slow":
             options["slow"] = float(words[1])
+        elif words[0] == "fail":
+            options["fail"] = words[1] == "on"
         elif words[0] == "used":
             return state["disk"].used()
         elif words[0] == "wipe":

@@ -1,0 +1,169 @@
+//go:build linux
+
+package crashtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"fieldbridge/ledger"
+	"fieldbridge/northbound/awsiot/awsiottest"
+)
+
+// readings is the topic of the gateway.
+const readings = "plant/gateway-1"
+
+// note takes a message that the cloud has got.
+func (r *rig) note(topic string, payload []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.log, "%s %s\n", topic, payload)
+	if topic != readings {
+		return
+	}
+	var message struct {
+		Batches []struct {
+			Device string
+			At     int64
+			Points map[string]json.Number
+		}
+	}
+	if err := json.Unmarshal(payload, &message); err != nil {
+		r.t.Errorf("a message that cannot be read: %v: %s", err, payload)
+	}
+	for _, b := range message.Batches {
+		if v, ok := b.Points["temperature"]; ok {
+			r.arrived[b.Device+" "+v.String()] = true
+		}
+		if b.Device == "press" {
+			r.polls[b.At] = true
+		}
+	}
+}
+
+// account is what one or several lives of a gateway come to.
+type account struct {
+	deaths, lives                                           int // kills or cuts; accounts that were made
+	acknowledged, batches, duplicates, uncommitted, runs    int
+	slowestStart                                            time.Duration
+	reloads, full, starting, twice, namesLost, filesDamaged int
+}
+
+// settle brings the cloud back, lets the gateway send everything, stops it and
+// compares what was promised with what has arrived.
+func (r *rig) settle() {
+	r.t.Helper()
+	if r.cloud != nil {
+		r.cloud.Script(func(*awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{} })
+		r.online(true)
+	}
+	for _, s := range r.sensors {
+		s.pause(true)
+	}
+	r.eventually("every sensor is acknowledged", 30*time.Second, func() bool {
+		for _, s := range r.sensors {
+			if sent, acked := s.counts(); sent != acked {
+				return false
+			}
+		}
+		return true
+	})
+	r.mu.Lock()
+	clear(r.polls)
+	r.mu.Unlock()
+	r.eventually("something arrives", 30*time.Second, func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.polls) > 0
+	})
+	for range 3 {
+		r.eventually("the queue is empty", 30*time.Second, func() bool {
+			m := r.metrics()
+			return m != nil && m["fieldbridge_queue_backlog_readings"] == 0 && m["fieldbridge_queue_waiting_readings"] < 40
+		})
+		if r.stop() {
+			break
+		}
+		r.start() // something was in flight, and is sent again
+		r.eventually("the gateway listens", 20*time.Second, r.listening)
+	}
+	r.judge()
+	for _, s := range r.sensors {
+		s.pause(false)
+	}
+}
+
+// stop stops the gateway, and reports whether nothing waits in its queue.
+func (r *rig) stop() bool {
+	r.t.Helper()
+	p := r.process
+	r.process = nil
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(15 * time.Second):
+		r.t.Errorf("the gateway does not stop")
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+	r.listen(p)
+	return strings.Contains(p.stderr.String(), " waiting=0 ")
+}
+
+// judge has the ledger's tool judge what arrived, and asks each sensor.
+func (r *rig) judge() {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	file := filepath.Join(r.dir, "arrived")
+	if err := os.WriteFile(file, r.log.Bytes(), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	r.log.Reset()
+	lost, acknowledged := 0, 0
+	for _, s := range r.sensors {
+		_, acked := s.counts()
+		acknowledged += acked
+		for value := range acked {
+			if key := s.name + " " + strconv.Itoa(value); !r.arrived[key] {
+				if lost++; lost < 5 {
+					r.t.Errorf("%s was acknowledged and never arrived", key)
+				}
+			}
+		}
+	}
+	if lost > 0 {
+		r.t.Errorf("%d acknowledged messages are lost", lost)
+	}
+	r.total.acknowledged = acknowledged
+	r.total.lives++
+	out, err := exec.Command(program, "ledger", "--json", file).Output()
+	var report ledger.Report
+	if e := json.Unmarshal(out, &report); e != nil {
+		r.t.Fatalf("fieldbridge ledger: %v, %v: %s", err, e, out)
+	}
+	for _, run := range report.Runs {
+		r.total.runs++
+		r.total.batches += int(run.Batches)
+		r.total.duplicates += int(run.Duplicates)
+		r.total.uncommitted += int(run.Missing()[ledger.Uncommitted])
+	}
+	if err != nil || !report.Kept || report.Unread > 0 {
+		text, e := exec.Command(program, "ledger", file).Output()
+		r.t.Errorf("fieldbridge ledger: %v (%v):\n%s", err, e, text)
+	}
+	if r.t.Failed() {
+		kept, err := os.MkdirTemp("", "fieldbridge-crash-failed-")
+		if err == nil {
+			err = os.CopyFS(kept, os.DirFS(r.dir))
+		}
+		r.t.Logf("what arrived is kept in %s (%v)", kept, err)
+	}
+}
