@@ -277,15 +277,9 @@ func TestRooms(t *testing.T) {
 	t.Logf("\n%s", table.String())
 }
 
-// halls are the packages that are not cut into rooms yet.
-var halls = []string{"southbound/modbus/poll"}
-
 // check holds a room to the ratchet.
 func (r *room) check(t *testing.T) {
 	name := strings.TrimPrefix(r.path, "fieldbridge/")
-	if slices.Contains(halls, name) {
-		return
-	}
 	if r.lines > mostLines || r.files > mostFiles {
 		t.Errorf("%s has %d files with %d lines, of at most %d and %d: cut it",
 			name, r.files, r.lines, mostFiles, mostLines)

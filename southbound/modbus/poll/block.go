@@ -17,12 +17,17 @@ type block struct {
 	again  time.Time     // when to try again, after silence
 	told   bool          // it was logged
 	took   time.Duration // a read, of late; 0 is not known
-
-	texts []string // that its fields of strings had last, in their order
+	texts  []string      // that its fields of strings had last, in their order
 
 	part  *plan.Part // of an inquiry; nil for a block of the plan
 	whole *block     // that the inquiry is about
 }
+
+// Pauses between probes of a sick device, and of a silent block.
+const (
+	minProbePause = time.Second
+	maxProbePause = time.Minute
+)
 
 // lastTexts returns the strings that the fields of b had last, one for each field
 // of a string: one that stays costs no memory.
@@ -37,4 +42,33 @@ func (b *block) lastTexts() []string {
 		b.texts = make([]string, n)
 	}
 	return b.texts
+}
+
+// takes returns how long a read of the block took of late, or what it is
+// reckoned to take.
+func (b *block) takes(c plan.Cost) time.Duration {
+	if b.took > 0 {
+		return b.took
+	}
+	return c.Takes(b.Table, b.Count)
+}
+
+// measure notes how long a read took.
+func (b *block) measure(took time.Duration) {
+	if b.took == 0 {
+		b.took = took
+		return
+	}
+	b.took += (took - b.took) / 8
+}
+
+// fail notes that a read failed. Silence on one block of a device that answers
+// others is not waited for in each cycle.
+func (b *block) fail(reason bridge.Reason, answered bool, now time.Time) {
+	b.failed++
+	b.reason = reason
+	b.again = time.Time{}
+	if !answered {
+		b.again = now.Add(min(minProbePause<<min(b.failed, 10), maxProbePause))
+	}
 }

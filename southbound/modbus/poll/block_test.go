@@ -31,7 +31,7 @@ func TestTextThatStaysCostsNothing(t *testing.T) {
 	}
 	read := func(j *job, data string) {
 		j.readings = j.readings[:0]
-		j.decode(j.blocks[0], []byte(data))
+		j.take(j.blocks[0], []byte(data), time.Time{}, nil)
 	}
 	here, there := lay(), lay()
 	n := testing.AllocsPerRun(100, func() {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -22,7 +20,6 @@ import (
 // late: the next one is left out.
 type Bus struct {
 	Spec    BusSpec // not changed
-	log     *slog.Logger
 	link    wire.Carrier
 	client  *wire.Client
 	others  []*wire.Client // for pipeline
@@ -34,48 +31,18 @@ type Bus struct {
 
 	devices []*Device
 	jobs    []*job
-	down    down
-	used    time.Time // the last request
 	budget  time.Time // sick devices are not probed before, unless all are sick
 
+	account
+	pending pending
+	poke    chan struct{} // receives when something is pending
+}
+
+// pending is what devices a bus should poll.
+type pending struct {
 	mu      sync.Mutex
-	pending []*Device     // guarded by mu; what devices should be; nil if nothing changes
-	poke    chan struct{} // receives when pending is set
-	counts  counts        // atomic
-	state   BusStatus     // guarded by mu
+	devices []*Device // guarded by mu; nil if nothing changes
 }
-
-// down says that there is no connection.
-type down struct {
-	reason bridge.Reason // ReasonUnknown while there is one, or none was tried
-	until  time.Time     // when to try again
-	pause  pause.Growing
-}
-
-// BusStatus is what others may know of a bus.
-type BusStatus struct {
-	Down     time.Time // when it went down; zero while it is up
-	Detail   string    // why
-	Over     time.Time // since when more is asked than it can do; zero if it can
-	Load     float64   // share of its time that the reads take, as measured
-	Requests uint64    // since it started, with retries
-	Late     uint64    // cycles not done when the next was due
-	Busy     time.Duration
-}
-
-// counts are what a bus did since it started.
-type counts struct {
-	requests atomic.Uint64
-	failures [bridge.Reasons]atomic.Uint64 // by reason
-	late     atomic.Uint64                 // cycles
-	busy     atomic.Int64                  // ns of waiting for answers
-}
-
-// Pauses between attempts to connect.
-const (
-	minConnectPause = time.Second
-	maxConnectPause = 10 * time.Second
-)
 
 // NewBus returns a bus that makes its connections by dial and tells learn what it
 // learnt of a device; learn is called on the bus's goroutine, which it must not
@@ -87,17 +54,17 @@ func NewBus(spec BusSpec, dial func(context.Context) (wire.Stream, error), log *
 	for range spec.Pipeline - 1 {
 		others = append(others, wire.NewClient(link))
 	}
-	return &Bus{others: others, Spec: spec, log: log.With("bus", spec.Name), link: link, client: wire.NewClient(link),
-		learn:   learn,
+	return &Bus{Spec: spec, account: account{log: log.With("bus", spec.Name)},
+		link: link, client: wire.NewClient(link), others: others, learn: learn,
 		errands: make(chan errand), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
 }
 
 // Set makes devices what the bus polls, soon. Those that it has already keep
 // their timers. It is safe for concurrent use.
 func (b *Bus) Set(devices []*Device) {
-	b.mu.Lock()
-	b.pending = devices
-	b.mu.Unlock()
+	b.pending.mu.Lock()
+	b.pending.devices = devices
+	b.pending.mu.Unlock()
 	select {
 	case b.poke <- struct{}{}:
 	default:
@@ -149,10 +116,10 @@ func (b *Bus) errand(ctx context.Context) bool {
 
 // adopt takes over the devices that set left.
 func (b *Bus) adopt(now time.Time, emit bridge.Emit) {
-	b.mu.Lock()
-	devices := b.pending
-	b.pending = nil
-	b.mu.Unlock()
+	b.pending.mu.Lock()
+	devices := b.pending.devices
+	b.pending.devices = nil
+	b.pending.mu.Unlock()
 	if devices == nil {
 		return
 	}
@@ -203,10 +170,22 @@ func (b *Bus) release(now time.Time) {
 		} else {
 			j.begin(due)
 		}
-		b.counts.late.Add(uint64(late))
+		b.late.Add(uint64(late))
 	}
 	if b.down.reason != 0 && !now.Before(b.down.until) {
 		b.again(now)
+	}
+}
+
+// resume begins the cycles that were missed while there was no connection.
+func (b *Bus) resume(now time.Time) {
+	for _, d := range b.devices {
+		d.survey.renew() // another device may be there now
+	}
+	for _, j := range b.jobs {
+		if j.missed && !j.active {
+			j.begin(now)
+		}
 	}
 }
 

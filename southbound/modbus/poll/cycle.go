@@ -4,64 +4,122 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// step does the next request of a job, or as many at once as the bus takes.
+// step does the next request of a job, or as many at once as the bus takes. The
+// way of a reading goes forward from here: next → fetch → take → emit.
 func (b *Bus) step(ctx context.Context, j *job, emit bridge.Emit) {
-	if j.surveying {
+	switch {
+	case j.surveying:
 		b.walk(ctx, j, emit)
-		return
-	}
-	if b.Spec.Pipeline > 1 && b.link.Connected() {
+	case b.Spec.Pipeline > 1 && b.link.Connected():
 		b.volley(ctx, emit)
 		return
+	default:
+		if blk := b.next(j, emit); blk != nil {
+			b.take(ctx, j, blk, j.fetch(ctx, b.client, blk), emit)
+		}
 	}
-	if blk := b.next(j, emit); blk != nil {
-		if b.deal(ctx, j, blk, j.fetch(ctx, b.client, blk), emit); ctx.Err() != nil {
+	if ctx.Err() == nil && len(j.queue) == 0 {
+		b.finish(j, emit)
+	}
+}
+
+// shot is one of several reads at once.
+type shot struct {
+	job   *job
+	block *block
+	wire.Fetched
+}
+
+// volley reads several blocks at once, those with the earliest deadlines, and
+// takes them in in that order. The clients do nothing but ask: all else is done
+// here, on the goroutine of the bus.
+func (b *Bus) volley(ctx context.Context, emit bridge.Emit) {
+	shots := b.load(emit)
+	var wg sync.WaitGroup
+	for i := range shots {
+		s := &shots[i]
+		c := b.client
+		if i > 0 {
+			c = b.others[i-1]
+		}
+		ask := func() {
+			s.Fetched = s.job.fetch(ctx, c, s.block)
+		}
+		if i < len(shots)-1 {
+			wg.Go(ask)
+		} else {
+			ask()
+		}
+	}
+	wg.Wait()
+	for i := range shots {
+		s := &shots[i]
+		if b.take(ctx, s.job, s.block, s.Fetched, emit); ctx.Err() != nil {
 			return
 		}
 	}
-	if len(j.queue) == 0 {
-		b.finish(j, emit)
+	for _, j := range b.jobs {
+		if j.active && len(j.queue) == 0 {
+			b.finish(j, emit)
+		}
 	}
+}
+
+// load takes the next blocks of the jobs that are due.
+func (b *Bus) load(emit bridge.Emit) []shot {
+	shots := make([]shot, 0, b.Spec.Pipeline)
+	for len(shots) < b.Spec.Pipeline {
+		var j *job
+		for _, k := range b.jobs {
+			if k.active && !k.surveying && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
+				j = k
+			}
+		}
+		if j == nil {
+			break
+		}
+		if blk := b.next(j, emit); blk != nil {
+			shots = append(shots, shot{job: j, block: blk})
+		}
+	}
+	return shots
 }
 
 // next takes the next block of a job that is to be read now. Nil means that there
 // is none: what cannot be read is bad already.
 func (b *Bus) next(j *job, emit bridge.Emit) *block {
 	now := time.Now()
-	d := j.device
-	switch {
-	case b.down.reason != 0 && now.Before(b.down.until):
-		j.abandon(now, b.down.reason, emit)
+	if b.spare(j, now, emit) || len(j.queue) == 0 { // with none, all its points were given up
 		return nil
-	case d.sick:
-		j.abandon(now, d.reason, emit)
-		return nil
-	case len(j.queue) == 0:
-		return nil // all its points were given up
 	}
 	blk := j.queue[0]
 	j.queue = slices.Delete(j.queue, 0, 1)
 	if blk.failed > 1 && now.Before(blk.again) {
-		j.arrive(now, emit)
-		j.spoil(blk, blk.reason)
+		j.spoil(blk.reason, now, emit, blk)
 		return nil
 	}
 	return blk
 }
 
-// attempts returns how often to ask for a block before it is bad.
-func (j *job) attempts(blk *block) int {
-	if blk.failed > 0 || j.silent > 0 {
-		return 1
+// spare abandons a cycle whose device is not to be asked now, and reports whether
+// it did.
+func (b *Bus) spare(j *job, now time.Time, emit bridge.Emit) bool {
+	switch {
+	case b.down.reason != 0 && now.Before(b.down.until):
+		j.abandon(now, b.down.reason, emit)
+	case j.device.sick:
+		j.abandon(now, j.device.reason, emit)
+	default:
+		return false
 	}
-	return 1 + j.device.Spec.Retries
+	return true
 }
 
 // fetch reads a block. It touches nothing of the bus.
@@ -69,33 +127,41 @@ func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) wire.Fetche
 	return c.Fetch(ctx, j.device.Spec.Unit, blk.Table, blk.First, blk.Count, j.attempts(blk))
 }
 
-// deal takes in what came of a read.
-func (b *Bus) deal(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
-	data, err := b.book(ctx, r)
-	if ctx.Err() != nil {
-		return
+// counted keeps the account of a read; false means that ctx ended meanwhile and
+// nothing is to be made of it.
+func (b *Bus) counted(ctx context.Context, r wire.Fetched) bool {
+	b.busy.Add(int64(r.Busy))
+	if r.Err != nil && ctx.Err() != nil {
+		return false
 	}
-	if err != nil {
-		b.notRead(j, blk, err, r.At, emit)
-		return
+	if b.book(r) {
+		b.resume(time.Now())
 	}
-	blk.measure(r.Busy)
-	if len(r.Failed) == 0 {
-		j.device.slowest = max(j.device.slowest, r.Busy)
-		if b.Spec.Pipeline <= 1 && j.device.clock(r.Busy, blk) {
-			b.learn(j.device.Spec.Name, j.device.learnt)
-		}
-	}
-	j.answered = true
-	j.arrive(r.At, emit)
-	j.decode(blk, data)
-	b.succeeded(j, blk)
+	return ctx.Err() == nil
 }
 
-// notRead deals with a block that could not be read.
-func (b *Bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
+// take takes in what came of a read.
+func (b *Bus) take(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
+	if !b.counted(ctx, r) {
+		return
+	}
+	if r.Err != nil {
+		b.miss(j, blk, r.Err, r.At, emit)
+		return
+	}
+	j.heard = true
+	j.take(blk, r.Data, r.At, emit)
+	blk.measure(r.Busy)
+	if len(r.Failed) == 0 && j.device.answered(r.Busy, blk, b.Spec.Pipeline <= 1) {
+		b.learn(j.device.Spec.Name, j.device.learnt)
+	}
+	b.proved(j, blk)
+}
+
+// miss takes in that a block could not be read.
+func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
 	reason, answered := wire.Reason(err)
-	j.answered = j.answered || answered
+	j.heard = j.heard || answered
 	d := j.device
 	d.note(err)
 	var connect *wire.ConnectError
@@ -104,29 +170,62 @@ func (b *Bus) notRead(j *job, blk *block, err error, now time.Time, emit bridge.
 		j.abandon(now, reason, emit)
 		return
 	}
-	b.failed(j, blk, reason, err, now)
-	if code, ok := wire.ExceptionCode(err); ok && refusal(code) {
-		d.survey.doubt(now)
-		if j.dissect(blk) {
-			b.concluded(j, blk)
-			return
-		}
-		if blk.part == nil && blk.failed > 1 {
-			b.teach(d, d.learnt.WithHoles(blk.Table, blk.Fields[0].Own()))
-		}
+	if !blk.told && blk.part == nil && j.heard {
+		blk.told = true
+		b.log.Warn("block is bad", "device", d.Spec.Name, "err", err)
+	}
+	blk.fail(reason, answered, now)
+	if code, ok := wire.ExceptionCode(err); ok && refusal(code) && b.refused(j, blk, now) {
+		return
 	}
 	if !answered {
 		j.silent++
 	}
 	d.reason, d.err = reason, err
-	if !j.answered && (j.silent > 1 || len(j.queue) == 0) {
+	if !j.heard && (j.silent > 1 || len(j.queue) == 0) {
 		j.queue = slices.Insert(j.queue, 0, blk)
 		j.abandon(now, reason, emit)
 		return
 	}
-	j.arrive(now, emit)
-	j.spoil(blk, reason)
-	b.concluded(j, blk)
+	j.spoil(reason, now, emit, blk)
+	b.conclude(j, blk)
+}
+
+// refusal reports whether an exception means that a request asks for what is not
+// there, or for too much: then its parts may be well.
+func refusal(code byte) bool { return code == 2 || code == 3 }
+
+// walk does the next request of a survey that a cycle waits for.
+func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
+	d, now := j.device, time.Now()
+	if b.spare(j, now, emit) {
+		return
+	}
+	s := &d.survey
+	if !s.due(now) {
+		j.enqueue() // another job of the device had it walked
+		return
+	}
+	head := s.head
+	r := b.client.Fetch(ctx, d.Spec.Unit, wire.Holding, s.address(), 2, 1+d.Spec.Retries)
+	if !b.counted(ctx, r) || s.head != head {
+		return // the connection was made anew meanwhile, and so is the survey
+	}
+	if r.Err != nil {
+		reason, answered := wire.Reason(r.Err)
+		if _, exception := wire.ExceptionCode(r.Err); !exception || !answered {
+			s.silent()
+			d.note(r.Err)
+			d.reason, d.err = reason, r.Err
+			j.abandon(time.Now(), reason, emit)
+			return
+		}
+		r.Data = nil
+	}
+	if s.take(r.Data) {
+		b.surveyed(d, time.Now())
+		j.enqueue()
+	}
 }
 
 // finish ends the cycle of a job.
@@ -134,53 +233,33 @@ func (b *Bus) finish(j *job, emit bridge.Emit) {
 	now := time.Now()
 	d := j.device
 	if len(j.blocks) == 0 && !j.surveying && !d.sick && b.down.reason == 0 {
-		j.answered = true // nothing to ask: all points were given up
+		j.heard = true // nothing to ask: all points were given up
 	}
-	if j.answered {
-		j.arrive(now, emit)
-		j.giveUp()
+	if j.heard {
+		j.giveUp(j.lost, now, emit)
 	}
 	j.flush(emit)
-	j.active = false
-	j.missed = !j.answered
+	j.active, j.missed = false, !j.heard
 	if j.asked != nil {
 		b.retire(j)
 	} else {
 		d.done(j, now)
-		b.measure(j, now)
-		if now.After(j.deadline) {
-			b.counts.late.Add(1)
-		}
+		b.weigh(j, now)
 	}
-	if d.learnt.Known() && now.Sub(d.learnt.At) >= plan.ForgetAfter {
-		b.teach(d, plan.Learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})
-	}
-	switch {
-	case j.answered:
-		b.well(d)
-	case b.down.reason == 0 && !d.sick:
-		if d.failed++; d.failed >= sickAfter {
-			b.sicken(d, now)
-		}
-	}
+	b.forget(d, now)
+	b.judge(j, now)
 }
 
-// measure notes what share of the bus's time the reads take. An overload ends
-// only below 95 %, so that it is not told again and again.
-func (b *Bus) measure(j *job, now time.Time) {
+// weigh measures what share of the bus's time the reads take, and counts a cycle
+// that is late.
+func (b *Bus) weigh(j *job, now time.Time) {
 	j.load = j.measured()
 	load := 0.0
 	for _, j := range b.jobs {
 		load += j.load
 	}
-	load /= float64(max(1, b.Spec.Pipeline))
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Load = load
-	switch {
-	case load > 1 && b.state.Over.IsZero():
-		b.state.Over = now
-	case load < 0.95:
-		b.state.Over = time.Time{}
+	b.measure(load/float64(max(1, b.Spec.Pipeline)), now)
+	if now.After(j.deadline) {
+		b.late.Add(1)
 	}
 }

@@ -4,20 +4,19 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // job is the points of one device with one interval, and the cycle under way.
 // The bus goroutine owns it.
 type job struct {
 	device *Device
-	asked  *asked // nil for a poll
-	every  time.Duration
-	usual  time.Duration // every as configured; see pace
+	usual  time.Duration // the interval as configured; see pace
 	fields []*point.Field
 	blocks []*block // of the plan; empty until the first cycle
 	grid   grid
-	points int
 	lost   []string // points that the device refuses
 	stale  bool     // the blocks are to be made anew
 	load   float64  // share of the bus's time, as measured
@@ -29,20 +28,12 @@ type job struct {
 	deadline  time.Time // when it should be done
 	queue     []*block  // to be read in this cycle, the next first
 	surveying bool      // it waits for the walk of the model list, see survey
-	answered  bool      // some block was answered in this cycle
+	heard     bool      // some block was answered in this cycle
 	silent    int       // blocks without an answer in this cycle
-	at        time.Time // of the batch being filled: arrival of its first block
-	readings  []bridge.Reading
-	tally     tally // of the cycle
+	batch
 
 	quiet       time.Time // a whole cycle of bad readings was emitted: not again before
 	quietReason bridge.Reason
-}
-
-// tally is how the points of a job did in its last cycle.
-type tally struct {
-	good, bad int
-	reasons   map[bridge.Reason]int // of the bad ones
 }
 
 // quietFor is how long a job that stays bad as a whole for one reason keeps
@@ -50,9 +41,8 @@ type tally struct {
 const quietFor = 10 * time.Second
 
 func newJob(d *Device, every, base time.Duration, fields []*point.Field) *job {
-	j := &job{device: d, every: every, usual: every, fields: fields, grid: grid{every, phaseOf(d.Spec.Name, base, every)},
-		stale: true}
-	return j
+	return &job{device: d, usual: every, fields: fields, grid: grid{every, phaseOf(d.Spec.Name, base, every)},
+		stale: true, batch: batch{device: d.Spec.Name, every: every}}
 }
 
 // plan makes the blocks.
@@ -68,83 +58,72 @@ func (j *job) plan() {
 
 // begin starts a cycle.
 func (j *job) begin(now time.Time) {
-	j.surveying = j.device.survey.due(now)
-	if j.stale && !j.surveying {
-		j.plan()
-	}
-	j.active, j.answered, j.silent = true, false, 0
-	if j.queue = j.queue[:0]; j.surveying {
-		j.queue = append(j.queue, j.whole())
-	} else {
-		j.queue = append(j.queue, j.blocks...)
-	}
+	j.active, j.heard, j.silent = true, false, 0
 	j.deadline = now.Add(j.every)
 	j.tally = tally{}
+	if j.surveying = j.device.survey.due(now); j.surveying {
+		j.queue = append(j.queue[:0], j.whole())
+		return
+	}
+	j.enqueue()
 }
 
-// late is how long after the first block of a batch another may arrive and be
-// in it.
-func (j *job) late() time.Duration { return j.every / 10 }
-
-// arrive makes room for readings that arrived at now: a batch whose first block
-// is too old is emitted first.
-func (j *job) arrive(now time.Time, emit bridge.Emit) {
-	if len(j.readings) > 0 && now.Sub(j.at) > j.late() {
-		j.flush(emit)
+// enqueue has all blocks read in this cycle.
+func (j *job) enqueue() {
+	j.surveying = false
+	if j.stale {
+		j.plan()
 	}
-	if len(j.readings) == 0 {
-		j.at = now
-		if j.readings == nil {
-			j.readings = make([]bridge.Reading, 0, max(0, j.points-j.tally.good-j.tally.bad))
-		}
-	}
+	j.queue = append(j.queue[:0], j.blocks...)
 }
 
-// decode adds the values of a block.
-func (j *job) decode(b *block, data []byte) {
-	texts := b.lastTexts()
-	for i := range b.Fields {
-		f := &b.Fields[i]
-		var v bridge.Value
-		if f.Kind == point.KindString {
-			v = f.DecodeText(data, &texts[0])
-			texts = texts[1:]
-		} else {
-			v = f.Decode(data)
-		}
-		if v.Good() {
-			j.tally.good++
-		} else {
-			j.tally.add(v.Reason(), 1)
-		}
-		j.readings = append(j.readings, bridge.Reading{Point: f.Name, Value: v})
+// whole returns all points of a job as one block that cannot be read.
+func (j *job) whole() *block {
+	b := &block{Block: plan.Block{Table: wire.Holding}}
+	for _, f := range j.device.learnt.Present(j.fields) {
+		b.Fields = append(b.Fields, point.Placed{Field: f})
 	}
+	return b
 }
 
-// spoil adds the points of a block as bad.
-func (j *job) spoil(b *block, r bridge.Reason) {
-	for i := range b.Fields {
-		j.readings = append(j.readings, bridge.Reading{Point: b.Fields[i].Name, Value: bridge.Bad(r)})
-	}
-	j.tally.add(r, len(b.Fields))
+// follow gives a job another interval. The poll that is due next is the first.
+func (j *job) follow(every time.Duration, now time.Time) {
+	base := min(every, j.device.Spec.Fields[0].Every)
+	j.every, j.grid = every, grid{every, phaseOf(j.device.Spec.Name, base, every)}
+	j.next = j.grid.first(instantOf(now))
 }
 
-func (t *tally) add(r bridge.Reason, n int) {
-	if t.reasons == nil {
-		t.reasons = make(map[bridge.Reason]int)
+// attempts returns how often to ask for a block before it is bad.
+func (j *job) attempts(blk *block) int {
+	if blk.failed > 0 || j.silent > 0 {
+		return 1
 	}
-	t.reasons[r] += n
-	t.bad += n
+	return 1 + j.device.Spec.Retries
 }
 
-// giveUp adds the points that the device refuses.
-func (j *job) giveUp() {
-	for _, name := range j.lost {
-		j.readings = append(j.readings, bridge.Reading{Point: name, Value: bridge.Bad(bridge.ReasonGivenUp)})
+// until returns when the cycle under way, or else the next, should be done.
+func (j *job) until() time.Time {
+	if j.active {
+		return j.deadline
 	}
-	if len(j.lost) > 0 {
-		j.tally.add(bridge.ReasonGivenUp, len(j.lost))
+	return j.next.Add(j.every)
+}
+
+// rest returns how long the requests that are left of the cycle will take.
+func (j *job) rest() time.Duration {
+	if j.active {
+		return j.takes(j.queue)
 	}
+	return j.takes(j.blocks)
+}
+
+// takes returns how long reads of blocks will take.
+func (j *job) takes(blocks []*block) time.Duration {
+	var sum time.Duration
+	for _, blk := range blocks {
+		sum += blk.takes(j.device.price())
+	}
+	return sum
 }
 
 // measured returns the share of the bus's time that the job takes.
@@ -156,35 +135,18 @@ func (j *job) measured() float64 {
 	return float64(sum) / float64(j.every)
 }
 
-// flush emits what there is.
-func (j *job) flush(emit bridge.Emit) {
-	if len(j.readings) == 0 {
-		return
-	}
-	batch := bridge.Batch{Device: j.device.Spec.Name, At: j.at, Readings: j.readings}
-	if j.asked != nil {
-		batch.Whole = true
-		j.asked.readings = append(j.asked.readings, batch.Readings...)
-	}
-	j.readings = nil
-	emit(batch, nil)
-}
-
 // abandon ends the cycle: the blocks not yet read are bad.
 func (j *job) abandon(now time.Time, r bridge.Reason, emit bridge.Emit) {
 	rest := j.queue
 	j.queue = j.queue[:0]
-	if !j.answered && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {
+	if !j.heard && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {
 		for _, b := range rest {
 			j.tally.add(r, len(b.Fields))
 		}
 		return
 	}
-	j.arrive(now, emit)
-	for _, b := range rest {
-		j.spoil(b, r)
-	}
-	if !j.answered {
+	j.spoil(r, now, emit, rest...)
+	if !j.heard {
 		j.quietReason, j.quiet = r, now.Add(quietFor)
 	}
 }

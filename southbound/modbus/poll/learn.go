@@ -1,30 +1,50 @@
 package poll
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"fieldbridge/southbound/modbus/plan"
 )
 
-// succeeded notes that a block, or a part of one, was read.
-func (b *Bus) succeeded(j *job, blk *block) {
+// proved notes what a block that was read, or a part of one, tells of the device.
+func (b *Bus) proved(j *job, blk *block) {
 	d := j.device
 	if bound := d.learnt.Bound(blk.Table); bound.High != 0 && blk.Count > bound.Low && blk.Count < bound.High {
 		l := d.learnt
 		l.Bound(blk.Table).Low = blk.Count
 		b.teach(d, l)
 	}
-	if blk.part == nil {
-		b.recovered(d, blk)
+	if blk.part != nil {
+		j.inquire(blk, blk.part.Answered())
+		b.conclude(j, blk)
 		return
 	}
-	j.ask(blk, blk.part.Answered())
-	b.concluded(j, blk)
+	if blk.told {
+		blk.told = false
+		b.log.Info("block is good again", "device", d.Spec.Name, "table", blk.Table.String(), "address", blk.First, "count",
+			blk.Count)
+	}
+	blk.failed = 0
 }
 
-// concluded ends the inquiry that blk is a part of when all parts are done.
-func (b *Bus) concluded(j *job, blk *block) {
+// refused notes that a device refuses a block, and reports whether its parts are
+// asked for: otherwise what it has is bad.
+func (b *Bus) refused(j *job, blk *block, now time.Time) bool {
+	j.device.survey.doubt(now)
+	if j.dissect(blk) {
+		b.conclude(j, blk)
+		return true
+	}
+	if blk.part == nil && blk.failed > 1 {
+		b.teach(j.device, j.device.learnt.WithHoles(blk.Table, blk.Fields[0].Own()))
+	}
+	return false
+}
+
+// conclude ends the inquiry that blk is a part of when all parts are done.
+func (b *Bus) conclude(j *job, blk *block) {
 	if blk.part == nil {
 		return
 	}
@@ -33,26 +53,22 @@ func (b *Bus) concluded(j *job, blk *block) {
 	}
 }
 
-// refusal reports whether an exception means that a request asks for what is not
-// there, or for too much: then its parts may be well.
-func refusal(code byte) bool { return code == 2 || code == 3 }
-
 // dissect asks for the parts of a refused block, and reports false if it has
-// none: then what it has is bad.
+// none.
 func (j *job) dissect(blk *block) bool {
 	if blk.part != nil {
 		next, bad := blk.part.Refused()
-		j.ask(blk, next)
+		j.inquire(blk, next)
 		return !bad
 	}
 	next := blk.Dissect()
-	j.ask(blk, next)
+	j.inquire(blk, next)
 	return next != nil
 }
 
-// ask puts parts of an inquiry that blk belongs to, or begins, in front of the
-// queue.
-func (j *job) ask(blk *block, parts []*plan.Part) {
+// inquire puts parts of an inquiry that blk belongs to, or begins, in front of
+// the queue.
+func (j *job) inquire(blk *block, parts []*plan.Part) {
 	whole := blk
 	if blk.part != nil {
 		whole = blk.whole
@@ -62,7 +78,36 @@ func (j *job) ask(blk *block, parts []*plan.Part) {
 	}
 }
 
-// teach sets what is known of a device, and keeps it.
+// surveyed notes what the walk of a device's models found.
+func (b *Bus) surveyed(d *Device, now time.Time) {
+	s := &d.survey
+	l := d.learnt
+	if l.Models == nil || !slices.Equal(l.Models, s.found) {
+		l = plan.Learnt{Models: append([]plan.SunSpecModel{}, s.found...), Trip: l.Trip} // what it refused was elsewhere, too
+		b.teach(d, l)
+	} else if !l.Known() {
+		b.teach(d, l) // it is so still
+	}
+	missing := l.Missing(d.Spec.Fields)
+	s.renew()
+	s.last, s.next = now, now.Add(plan.ForgetAfter)
+	if missing != "" {
+		s.next = now.Add(surveyPause)
+		if missing != d.Status().Missing {
+			b.log.Debug("SunSpec models are missing", "device", d.Spec.Name, "err", errors.New(missing))
+		}
+	}
+	d.tell(func(s *Status) { s.Missing = missing })
+}
+
+// forget has a device tried again after a day: it may be another by now.
+func (b *Bus) forget(d *Device, now time.Time) {
+	if d.learnt.Known() && now.Sub(d.learnt.At) >= plan.ForgetAfter {
+		b.teach(d, plan.Learnt{At: now, Models: d.learnt.Models, Trip: d.learnt.Trip})
+	}
+}
+
+// teach sets what is known of a device, and has it kept.
 func (b *Bus) teach(d *Device, l plan.Learnt) {
 	l.At = time.Now()
 	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High ||

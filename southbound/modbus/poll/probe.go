@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -80,97 +80,74 @@ func (b *Bus) slack(now time.Time, taken time.Duration) bool {
 	return true
 }
 
-// until returns when the cycle under way, or else the next, should be done.
-func (j *job) until() time.Time {
-	if j.active {
-		return j.deadline
-	}
-	return j.next.Add(j.every)
-}
-
-// rest returns how long the requests that are left of the cycle will take.
-func (j *job) rest() time.Duration {
-	blocks := j.blocks
-	if j.active {
-		blocks = j.queue
-	}
-	var sum time.Duration
-	for _, blk := range blocks {
-		sum += blk.takes(j.device.price())
-	}
-	return sum
-}
-
-// takes returns how long a read of the block took of late, or what it is
-// reckoned to take.
-func (b *block) takes(c plan.Cost) time.Duration {
-	if b.took > 0 {
-		return b.took
-	}
-	return c.Takes(b.Table, b.Count)
-}
-
-// measure notes how long a read took.
-func (b *block) measure(took time.Duration) {
-	if b.took == 0 {
-		b.took = took
-		return
-	}
-	b.took += (took - b.took) / 8
-}
-
-// Bounds of how long a probe waits for an answer.
-const (
-	minPatience    = 50 * time.Millisecond
-	patienceFactor = 4 // times the slowest answer of the device so far
-)
-
-// patience returns how long to wait for the answer to a probe: the device's own
-// answers tell. One that never answered gets its whole timeout.
-func (d *Device) patience() time.Duration {
-	if d.slowest == 0 {
-		return d.Spec.Timeout
-	}
-	return min(d.Spec.Timeout, max(minPatience, patienceFactor*d.slowest))
-}
-
-// sample returns what to ask a sick device for: one value, or whether a SunSpec
-// list is where it was looked for last.
-func (d *Device) sample() (t wire.Table, first, count int) {
-	f := d.jobs[0].fields[0]
-	if f.Models != nil {
-		return wire.Holding, d.survey.base(), 2
-	}
-	reach := f.Reach()
-	return f.Table, reach.First, reach.End - reach.First
-}
-
 // probe asks a sick device for one value.
 func (b *Bus) probe(ctx context.Context, d *Device) {
 	table, first, count := d.sample()
 	unit := d.Spec.Unit
 	unit.Timeout = d.patience()
 	r := b.client.Fetch(ctx, unit, table, first, count, 1)
-	_, err := b.book(ctx, r)
+	counted := b.counted(ctx, r)
 	now := time.Now()
 	b.budget = now.Add((probeShare - 1) * r.Busy)
-	if ctx.Err() != nil {
+	if !counted {
 		return
 	}
-	if err == nil {
-		b.well(d)
-		return
-	}
-	reason, answered := wire.Reason(err)
-	if answered {
+	reason, answered := wire.Reason(r.Err)
+	if r.Err == nil || answered {
 		b.well(d)
 		return
 	}
 	d.survey.silent()
-	d.note(err)
-	d.reason, d.err = reason, err
+	d.note(r.Err)
+	d.reason, d.err = reason, r.Err
 	if b.down.reason == 0 {
 		d.pause.Next()
 	}
 	d.probe = now.Add(d.pause.Last())
+}
+
+// judge makes of a device's cycle whether it is sick or well.
+func (b *Bus) judge(j *job, now time.Time) {
+	d := j.device
+	switch {
+	case j.heard:
+		b.well(d)
+	case b.down.reason == 0 && !d.sick:
+		if d.failed++; d.failed >= sickAfter {
+			b.sicken(d, now)
+		}
+	}
+}
+
+// sickAfter is how many polls in a row without an answer make a device sick.
+const sickAfter = 2
+
+// sicken stops polling a device that does not answer; it is probed instead.
+func (b *Bus) sicken(d *Device, now time.Time) {
+	d.sick = true
+	d.pause = pause.Growing{Least: minProbePause, Most: maxProbePause}
+	d.probe = now.Add(d.pause.Next())
+	d.tell(func(s *Status) { s.Since = now })
+	b.log.Debug("device does not answer", "device", d.Spec.Name, "unit_id", d.Spec.ID, "err", d.err)
+}
+
+// well notes that a device answers.
+func (b *Bus) well(d *Device) {
+	d.failed = 0
+	if !d.sick {
+		return
+	}
+	d.sick = false
+	d.survey.renew()
+	now := time.Now()
+	b.log.Debug("device answers again", "device", d.Spec.Name, "after", now.Sub(d.Status().Since).Round(time.Millisecond))
+	d.tell(func(s *Status) { s.Since = time.Time{} })
+	for _, j := range d.jobs {
+		for _, blk := range j.blocks {
+			blk.failed = 0
+		}
+		if j.missed && !j.active {
+			j.begin(now)
+		}
+	}
 }

@@ -11,7 +11,7 @@ import (
 func TestTripSteps(t *testing.T) {
 	d := NewDevice(DeviceSpec{}, plan.Cost{}, plan.Learnt{})
 	blk := &block{Block: plan.Block{Count: 1}}
-	if d.clock(time.Second, blk); d.learnt.Trip != 0 {
+	if d.answered(time.Second, blk, true); d.learnt.Trip != 0 {
 		t.Error("a serial line has a round trip")
 	}
 	d.cost = BusSpec{}.Cost(0)
@@ -28,7 +28,7 @@ func TestTripSteps(t *testing.T) {
 		{time.Millisecond, time.Millisecond},
 	} {
 		for range 200 {
-			d.clock(step.took, blk)
+			d.answered(step.took, blk, true)
 		}
 		if d.learnt.Trip != step.want {
 			t.Errorf("%v is taken for %v, want %v", step.took, d.learnt.Trip, step.want)
@@ -44,8 +44,8 @@ func TestTripSteps(t *testing.T) {
 func TestTripJoins(t *testing.T) {
 	far := NewDevice(DeviceSpec{Limits: plan.Limits{Words: 2000, Gap: -1}, Fields: []*point.Field{
 		{Name: "a", Address: 0, Words: 1, Every: time.Second, Table: 3, Special: point.Plain},
-		{Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}}, BusSpec{}.Cost(0),
-		plan.Learnt{})
+		{Name: "b", Address: 900, Words: 1, Every: time.Second, Table: 3, Special: point.Plain}}},
+		BusSpec{}.Cost(0), plan.Learnt{})
 	for trip, want := range map[time.Duration]int{0: 2, time.Millisecond: 2, 64 * time.Millisecond: 1} {
 		far.learnt.Trip = trip
 		if far.jobs[0].plan(); len(far.jobs[0].blocks) != want {

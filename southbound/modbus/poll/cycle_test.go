@@ -116,7 +116,7 @@ func BenchmarkDecodeBlock(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		j.readings = j.readings[:0]
-		j.decode(blk, data)
+		j.take(blk, data, time.Time{}, nil)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(j.points), "ns/point")
 }

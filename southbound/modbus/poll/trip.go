@@ -1,9 +1,6 @@
 package poll
 
-import (
-	"fieldbridge/southbound/modbus/plan"
-	"time"
-)
+import "time"
 
 // trip is the round trip to a device over a network, smoothed. The read plan
 // reckons with it in steps of a factor of two and not before it is well beyond
@@ -21,23 +18,17 @@ const (
 	tripProof = 16 // answers before it counts
 )
 
-// clock notes how long an answer took, and reports whether the round trip that
-// plans reckon with changed. It counts from the next plan on: what is polled
-// well stays.
-func (d *Device) clock(took time.Duration, b *block) bool {
-	if d.cost.Trip == 0 || d.Spec.Pause > 0 {
-		return false // no network, or the pause may be in it
-	}
-	t := &d.trip
-	took = max(0, took-(d.cost.Takes(b.Table, b.Count)-d.cost.Request))
+// note notes how long an answer was on its way, and returns the step that plans
+// are to reckon with; step is the present one, 0 if there is none.
+func (t *trip) note(took, step time.Duration) time.Duration {
+	took = max(0, took)
 	if t.n++; t.n == 1 {
 		t.smooth = took
 	}
 	t.smooth += (took - t.smooth) / 8
 	if t.n < tripProof {
-		return false
+		return step
 	}
-	step := d.learnt.Trip
 	if step == 0 {
 		step = minTrip
 	}
@@ -47,12 +38,5 @@ func (d *Device) clock(took time.Duration, b *block) bool {
 	for step > minTrip && t.smooth < step*3/5 {
 		step /= 2
 	}
-	if step == d.learnt.Trip {
-		return false
-	}
-	d.learnt.Trip = step
-	return true
+	return step
 }
-
-// price returns what requests cost by what is known now.
-func (d *Device) price() plan.Cost { return d.learnt.Price(d.cost) }
