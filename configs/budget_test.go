@@ -57,9 +57,10 @@ func TestBombs(t *testing.T) {
 		"bytes read": {"include: large\n", "have more than 64 MiB"},
 		"profiles": {profile + "southbound: {modbus: {devices: {\"d{1..9000}\": {profile: p}}}}\n",
 			"becomes more than 4000000 values"},
-		"pipe":            {"include: pipe.yaml\n", "is not a regular file"},
-		"device":          {"include: /dev/zero\n", "is not a regular file"},
-		"pipe as a value": {strings.TrimPrefix(north, "gateway: g\n") + "labels: {a: \"${file:pipe.yaml}\"}\n", "is not a regular file"},
+		"pipe":   {"include: pipe.yaml\n", "is not a regular file"},
+		"device": {"include: /dev/zero\n", "is not a regular file"},
+		"pipe as a value": {strings.TrimPrefix(north, "gateway: g\n") + "labels: {a: \"${file:pipe.yaml}\"}\n",
+			"is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(strings.ReplaceAll(name, " ", "-")+"-bomb.yaml", "gateway: g\n"+tt.text)

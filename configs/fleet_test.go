@@ -189,7 +189,8 @@ func TestWhichGateway(t *testing.T) {
 		"other": {"examples/first-run.yaml", "x", `this is the file of gateway "press-line-2", not of "x"`},
 	}
 	for name, test := range tests {
-		if _, err := LoadGateway(t.Context(), test.file, test.gateway); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := LoadGateway(t.Context(), test.file, test.gateway); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -159,7 +159,8 @@ func (s *substituter) afford(at tree.Position, nodes, bytes int) bool {
 		s.over = true
 	case s.nodes > maxNodes:
 		s.over = true
-		s.fail(at, fmt.Sprintf("variables make more than %d values", maxNodes), "use less of them here, or in what they are made of")
+		s.fail(at, fmt.Sprintf("variables make more than %d values", maxNodes),
+			"use fewer of them here, or in what they are made of")
 	case s.bytes > maxReplaced:
 		s.over = true
 		s.fail(at, fmt.Sprintf("variables make more than %d MiB of text", maxReplaced>>20), "use less of them")

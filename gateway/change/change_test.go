@@ -348,7 +348,8 @@ func TestStartWithoutAnythingGood(t *testing.T) {
 	if c, _ := b.start(); topic(c) != "one" {
 		t.Error("a damaged state is in the way")
 	}
-	if _, err := Start(t.Context(), b.file, "", func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }); err != nil {
+	noState := func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }
+	if _, err := Start(t.Context(), b.file, "", noState); err != nil {
 		t.Errorf("without a state: %v", err)
 	}
 }

@@ -90,7 +90,8 @@ func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.repeats.forget(cl.ID
 // OnSubscribe ends a client that wants too much.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
-		h.broker.log.Warn("client disconnected: it has too many subscriptions", "client", clientID(cl), "max", maxSubscriptions)
+		h.broker.log.Warn("client disconnected: it has too many subscriptions",
+			"client", clientID(cl), "max", maxSubscriptions)
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}

@@ -132,6 +132,7 @@ func (e *Broker) forward(c *conn, pk packets.Packet) {
 // flooded ends a client that knows how many messages may wait for their
 // acknowledgement and sends more.
 func (e *Broker) flooded(cl *mochi.Client) {
-	e.log.Warn("client disconnected: it has too many unacknowledged messages", "client", clientID(cl), "max", maxUnacknowledged)
+	e.log.Warn("client disconnected: it has too many unacknowledged messages",
+		"client", clientID(cl), "max", maxUnacknowledged)
 	_ = e.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
 }
