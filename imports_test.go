@@ -47,6 +47,9 @@ var drawn = map[string][]string{
 	"southbound/modbus/point": {"southbound/modbus/wire"},
 	"southbound/modbus/plan":  {"southbound/modbus/point", "southbound/modbus/wire"},
 	"southbound/modbus/set":   {"southbound/modbus/point", "southbound/modbus/wire"},
+	"southbound/modbus/commission": {
+		"southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/wire",
+	},
 	"southbound/modbus/poll": {
 		"southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/wire",
 	},

@@ -19,7 +19,9 @@ import (
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // modbusNotes are shown by 'fieldbridge help modbus'.
@@ -78,7 +80,7 @@ func (f *modbusFlags) does(c *cobra.Command, least int, do run) *cobra.Command {
 }
 
 // master returns a master for the bus at url.
-func (f *modbusFlags) master(ctx context.Context, url string) (*modbus.Master, error) {
+func (f *modbusFlags) master(ctx context.Context, url string) (*commission.Master, error) {
 	if f.unit < 0 || f.unit > 255 {
 		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", f.unit)
 	}
@@ -88,15 +90,18 @@ func (f *modbusFlags) master(ctx context.Context, url string) (*modbus.Master, e
 	}
 	f.bus.URL = url
 	f.bus.Timeout = setting.Duration(f.timeout)
-	m, err := modbus.NewMaster(f.bus, o)
+	if o.Relay != nil {
+		return commission.Open(wire.Place{}, f.timeout, o), nil
+	}
+	place, err := f.bus.Place()
 	if err != nil {
 		return nil, fmt.Errorf("bus %w", err)
 	}
-	return m, nil
+	return commission.Open(place, f.timeout, o), nil
 }
 
-func (f *modbusFlags) options(ctx context.Context, bus string) (modbus.MasterOptions, error) {
-	var o modbus.MasterOptions
+func (f *modbusFlags) options(ctx context.Context, bus string) (commission.Options, error) {
+	var o commission.Options
 	if f.trace {
 		o.Trace = func(line string) { fmt.Fprintln(f.stderr, line) }
 	}
@@ -114,7 +119,7 @@ func (f *modbusFlags) options(ctx context.Context, bus string) (modbus.MasterOpt
 
 // advised adds to an error of asking the bus at url what to do about it.
 func advised(err error, url string) error {
-	if advice := modbus.Advice(err, url); advice != "" {
+	if advice := commission.Advice(err, url); advice != "" {
 		return fmt.Errorf("%w: %s", err, advice)
 	}
 	return err
@@ -186,7 +191,11 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 		return misuse(err)
 	}
 	defer m.Close()
-	values, err := m.Read(ctx, f.unit, p, count)
+	field, err := p.Field()
+	if err != nil {
+		return advised(err, args[0])
+	}
+	values, err := m.Read(ctx, f.unit, field, count)
 	if f.asJSON {
 		out := []map[string]any{}
 		for _, v := range values {
@@ -209,11 +218,12 @@ func (f *modbusFlags) read(ctx context.Context, args []string, count int, point 
 // valuesTo returns how many values like p there are from address to last, which
 // is the last register and counts as address does.
 func valuesTo(p modbus.Point, address string, last int) (int, error) {
-	words, err := modbus.Words(p)
+	f, err := p.Field()
 	if err != nil {
 		return 0, err
 	}
-	base := 10 // a reference, with its leading zeros
+	words := f.Words // 1 of a coil or discrete input
+	base := 10       // a reference, with its leading zeros
 	if _, number, ok := strings.Cut(address, ":"); ok {
 		address, base = number, 0
 	}
@@ -258,7 +268,11 @@ func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, 
 		return misuse(err)
 	}
 	defer m.Close()
-	if err := m.Write(ctx, f.unit, p, modbus.ParseValue(args[2]), way); err != nil {
+	field, err := p.Field()
+	if err != nil {
+		return advised(err, args[0])
+	}
+	if err := m.Write(ctx, f.unit, field, modbus.ParseValue(args[2]), way); err != nil {
 		return advised(err, args[0])
 	}
 	fmt.Fprintln(stderr, "written, read back and the same")
@@ -308,7 +322,11 @@ func (f *modbusFlags) registers(ctx context.Context, url, address string, count 
 		return nil, misuse(err)
 	}
 	defer m.Close()
-	values, err := m.Read(ctx, f.unit, p, count)
+	field, err := p.Field()
+	if err != nil {
+		return nil, advised(err, url)
+	}
+	values, err := m.Read(ctx, f.unit, field, count)
 	if err != nil {
 		return nil, advised(err, url)
 	}

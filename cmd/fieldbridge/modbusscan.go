@@ -12,7 +12,7 @@ import (
 
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/commission"
 )
 
 // scan is what a scan is asked for.
@@ -23,7 +23,7 @@ type scan struct {
 
 func modbusScanCommand() *cobra.Command {
 	c := newCommand("scan URL [flags]", "which units answer, and what they are, or which settings and addresses", 1)
-	f := newModbusFlags(c, modbus.ScanTimeout)
+	f := newModbusFlags(c, commission.ScanTimeout)
 	var what scan
 	f.StringVar(&what.units, "units", "1-247", "the `FIRST-LAST` unit ids to ask")
 	f.BoolVar(&what.line, "line", false, "try the usual baud rates and parities of a serial line")
@@ -89,7 +89,7 @@ func (s *scanning) units(ctx context.Context, url string, first, last int) error
 	defer m.Close()
 	return m.ScanUnits(ctx, first, last,
 		func(unit int) { s.progress.show("unit %d of %d to %d, %d found", unit, first, last, s.found) },
-		func(f modbus.Found) { s.tell("%v", f) })
+		func(f commission.Found) { s.tell("%v", f) })
 }
 
 func (s *scanning) sunSpec(ctx context.Context, url string) error {
@@ -115,8 +115,12 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 	}
 	b := s.f.bus
 	b.URL, b.Timeout = url, setting.Duration(s.f.timeout)
-	settings, unit, ok, err := modbus.ScanLine(ctx, b, o, modbus.CommonLines(), first, last,
-		func(l modbus.LineSettings, unit int) {
+	place, err := b.Place()
+	if err != nil {
+		return err
+	}
+	settings, unit, ok, err := commission.ScanLine(ctx, place, s.f.timeout, o, commission.CommonLines(), first, last,
+		func(l commission.LineSettings, unit int) {
 			s.progress.show("%v, unit %d of %d to %d", l, unit, first, last)
 		})
 	if ok {

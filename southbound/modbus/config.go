@@ -83,12 +83,8 @@ func (d *Device) SetDefaults() {
 	d.Instances = 1
 	d.Write = set.Auto
 	d.MaxWords = point.MaxWords
-	d.MaxBits = MaxBits
+	d.MaxBits = point.MaxBits
 }
-
-// MaxBits is the most bits in one request, Modbus Application Protocol V1.1b3,
-// sections 6.1 and 6.2.
-const MaxBits = 2000
 
 // minEvery is the shortest interval: below it a wall-clock grid means nothing.
 const minEvery = 10 * time.Millisecond

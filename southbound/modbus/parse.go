@@ -1,11 +1,14 @@
 package modbus
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"fieldbridge/bridge"
+	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -54,11 +57,49 @@ func ParseValue(s string) bridge.Value {
 
 // Place returns the table and the zero-based wire address of a point.
 func (p Point) Place() (table string, address int, err error) {
-	f, err := onePoint(p)
+	f, err := p.Field()
 	if err != nil {
 		return "", 0, err
 	}
 	return f.Table.String(), f.Address, nil
+}
+
+// Field resolves a point that is in no device.
+func (p Point) Field() (*point.Field, error) {
+	var d Device
+	d.SetDefaults()
+	f := finder{}
+	d.Points = map[string]Point{"value": p}
+	r := f.point("value", point.Copy{}, d)
+	if p.ScalePoint != "" {
+		return nil, errors.New("a scale point is read with its device only")
+	}
+	return r, first(f.problems)
+}
+
+// Place returns where b is and how it is reached, or the first thing that is
+// wrong with b.
+func (b Bus) Place() (wire.Place, error) {
+	f := finder{}
+	f.bus(b)
+	if err := first(f.problems); err != nil {
+		return wire.Place{}, err
+	}
+	r := resolve(Config{Buses: map[string]Bus{"": b}})
+	for _, spec := range r.buses {
+		return spec.Place, nil
+	}
+	return wire.Place{}, nil // cannot be: a valid bus is one
+}
+
+// first returns the first problem that is more than a warning.
+func first(problems []setting.Problem) error {
+	for _, p := range problems {
+		if !p.Warning {
+			return fmt.Errorf("%s: %s: %s", strings.Join(p.Path, "."), p.Text, p.Fix)
+		}
+	}
+	return nil
 }
 
 // parseRef reads an address as manuals print it: a digit for the table, then

@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/commission"
+	"fieldbridge/southbound/modbus/modbustest"
 )
 
 // needPeer skips the test when a program that it talks to is missing, except
@@ -125,9 +128,14 @@ func TestWritePymodbus(t *testing.T) {
 	start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", "tcp", port)
 	b := testBus("127.0.0.1:" + port)
 	b.Timeout *= 10
-	m := newMaster(t, b, MasterOptions{})
+	place, err := b.Place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := commission.Open(place, b.Timeout.D(), commission.Options{})
+	defer m.Close()
 	eventually(t, "the server", func() bool {
-		_, err := m.Read(t.Context(), 1, Point{Holding: at(0)}, 1)
+		_, err := m.Read(t.Context(), 1, fieldOf(t, Point{Holding: at(0)}), 1)
 		return err == nil
 	})
 	for _, test := range []struct {
@@ -144,8 +152,28 @@ func TestWritePymodbus(t *testing.T) {
 		{Point{Coil: at(9)}, bridge.Bool(true), "auto"},
 		{Point{Coil: at(10)}, bridge.Bool(true), "multiple"},
 	} {
-		if err := m.Write(t.Context(), 1, test.point, test.value, test.way); err != nil {
+		test.point.Writable = &Writable{}
+		if err := m.Write(t.Context(), 1, fieldOf(t, test.point), test.value, test.way); err != nil {
 			t.Errorf("%v, %s: %v", test.value, test.way, err)
 		}
+	}
+}
+
+// TestMbpoll: the simulator and libmodbus agree, with mbpoll as the master.
+func TestMbpoll(t *testing.T) {
+	needPeer(t, "mbpoll", "mbpoll", "-V")
+	sim := modbustest.New()
+	u := sim.Unit(1)
+	u.Set(modbustest.Holding, 100, modbustest.Float32(21.5)...)
+	host, port, _ := strings.Cut(sim.Start(t), ":")
+	out, err := exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "100", "-0", "-t", "4:float", "-B", "-1",
+		"-c", "1", host).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "[100]: \t21.5") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = exec.Command("mbpoll", "-m", "tcp", "-p", port, "-a", "1", "-r", "7", "-0", "-t", "4", host,
+		"4660").CombinedOutput()
+	if err != nil || u.Get(modbustest.Holding, 7, 1)[0] != 4660 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

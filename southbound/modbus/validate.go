@@ -72,7 +72,7 @@ func (c Config) validateDevice(name string, d Device) []setting.Problem {
 	if d.MaxWords < 1 || d.MaxWords > point.MaxWords {
 		f.bad("max_words", fmt.Sprintf("%d registers in one request", d.MaxWords), "use 1 to 125")
 	}
-	if d.MaxBits < 1 || d.MaxBits > MaxBits {
+	if d.MaxBits < 1 || d.MaxBits > point.MaxBits {
 		f.bad("max_bits", fmt.Sprintf("%d bits in one request", d.MaxBits), "use 1 to 2000")
 	}
 	if d.MaxGap != nil && *d.MaxGap < 0 {

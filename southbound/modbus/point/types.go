@@ -4,6 +4,10 @@ package point
 // V1.1b3, sections 6.3 and 6.4.
 const MaxWords = 125
 
+// MaxBits is the most bits in one request, Modbus Application Protocol V1.1b3,
+// sections 6.1 and 6.2.
+const MaxBits = 2000
+
 // Kind is how the raw bits of a point become a value.
 type Kind uint8
 

@@ -1,4 +1,4 @@
-package modbus
+package commission
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -14,9 +15,8 @@ import (
 // Found is a unit that a scan found.
 type Found struct {
 	Unit int
-	// Answer is what it said to a read of its first holding register: "value" or
-	// the name of an exception.
-	Answer string
+	// Answer is what it said to a read of its first holding register.
+	Answer Answer
 	// Identification is its vendor, product code and revision, if it knows
 	// function 43/14.
 	Identification []string
@@ -24,7 +24,7 @@ type Found struct {
 
 // String says it for people.
 func (f Found) String() string {
-	s := fmt.Sprintf("unit %d: %s", f.Unit, f.Answer)
+	s := fmt.Sprintf("unit %d: %v", f.Unit, f.Answer)
 	if f.Identification != nil {
 		s += " (" + strings.Join(f.Identification, ", ") + ")"
 	}
@@ -37,11 +37,11 @@ func (f Found) String() string {
 func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(unit int), found func(Found)) error {
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
-		is, answer, err := m.look(ctx, unit)
+		answer, err := m.look(ctx, unit)
 		if err != nil {
 			return err
 		}
-		if is == absent {
+		if answer.Presence == Absent {
 			continue
 		}
 		f := Found{Unit: unit, Answer: answer}
@@ -53,71 +53,99 @@ func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(u
 	return nil
 }
 
-// presence is what a scan found of a unit.
-type presence uint8
+// Presence is what a scan found of a unit.
+type Presence uint8
 
+// What a unit is to a scan.
 const (
-	absent presence = iota
-	noise           // something answers, but not by the protocol
-	here
+	Absent    Presence = iota
+	Noise              // something answers, but not by the protocol
+	Excepting          // it answers with an exception
+	Reading            // it has holding register 0
 )
 
-// look asks whether a unit answers; answer says, for people, what.
-func (m *Master) look(ctx context.Context, unit int) (p presence, answer string, err error) {
+// Answer is what came back from a unit.
+type Answer struct {
+	Presence  Presence
+	Exception byte  // its code, if Excepting
+	Err       error // what breaks the protocol, if Noise
+}
+
+// Speaks reports whether a unit answered by the protocol.
+func (a Answer) Speaks() bool { return a.Presence >= Excepting }
+
+// String says it for people.
+func (a Answer) String() string {
+	switch a.Presence {
+	case Noise:
+		return "something answers, but not by the protocol: " + a.Err.Error()
+	case Excepting:
+		return fmt.Sprintf("it answers with exception %d", a.Exception)
+	case Reading:
+		return "it has holding 0"
+	}
+	return "no answer"
+}
+
+// look asks whether a unit answers. Its error is that there is no bus to ask, or
+// that ctx is over.
+func (m *Master) look(ctx context.Context, unit int) (Answer, error) {
 	m.client.To(ctx, byte(unit), m.timeout)
-	_, err = m.client.Read(wire.Holding, 0, 1)
+	_, err := m.client.Read(wire.Holding, 0, 1)
 	if ctx.Err() != nil {
-		return absent, "", ctx.Err()
+		return Answer{}, ctx.Err()
 	}
 	if err == nil {
-		return here, "it has holding 0", nil
+		return Answer{Presence: Reading}, nil
 	}
 	var (
 		connect  *wire.ConnectError
 		protocol *wire.ProtocolError
 	)
 	if errors.As(err, &connect) {
-		return absent, "", err
+		return Answer{}, err
 	}
 	if _, answered := wire.Reason(err); answered {
 		code, _ := wire.ExceptionCode(err)
-		return here, fmt.Sprintf("it answers with exception %d", code), nil
+		return Answer{Presence: Excepting, Exception: code}, nil
 	}
 	if errors.As(err, &protocol) {
-		return noise, "something answers, but not by the protocol: " + err.Error(), nil
+		return Answer{Presence: Noise, Err: err}, nil
 	}
-	return absent, "", nil
+	return Answer{}, nil
 }
 
 // LineSettings are those of a serial line that a scan tries.
 type LineSettings struct {
 	Baud     int
-	Parity   string
+	Parity   wire.Parity
 	StopBits int
 }
 
 // String writes them as 9600 8E1.
 func (l LineSettings) String() string {
-	return fmt.Sprintf("%d 8%c%d", l.Baud, strings.ToUpper(l.Parity)[0], l.StopBits)
+	return fmt.Sprintf("%d 8%c%d", l.Baud, strings.ToUpper(string(l.Parity))[0], l.StopBits)
 }
 
 // CommonLines are the settings that devices come with, the most frequent first.
 func CommonLines() []LineSettings {
 	var all []LineSettings
 	for _, baud := range []int{9600, 19200, 38400, 115200, 57600, 4800, 2400, 1200} {
-		all = append(all, LineSettings{baud, "none", 1}, LineSettings{baud, "even", 1}, LineSettings{baud, "none", 2},
-			LineSettings{baud, "odd", 1})
+		all = append(all, LineSettings{baud, wire.NoParity, 1}, LineSettings{baud, wire.EvenParity, 1},
+			LineSettings{baud, wire.NoParity, 2},
+			LineSettings{baud, wire.OddParity, 1})
 	}
 	return all
 }
 
-// ScanLine tries settings of the serial line b, and on each the units first to
-// last, until a unit answers; it returns those settings, and false if none does.
-func ScanLine(ctx context.Context, b Bus, o MasterOptions, settings []LineSettings, first, last int,
-	progress func(LineSettings, int)) (LineSettings, int, bool, error) {
+// ScanLine tries settings of the serial line at p, and on each the units first to
+// last, until a unit answers within timeout; it returns those settings, and false
+// if none does.
+func ScanLine(ctx context.Context, p wire.Place, timeout time.Duration, o Options, settings []LineSettings,
+	first, last int, progress func(LineSettings, int)) (LineSettings, int, bool, error) {
 	for _, s := range settings {
-		b.Baud, b.Parity, b.StopBits = s.Baud, s.Parity, s.StopBits
-		unit, err := scanSetting(ctx, b, o, first, last, func(unit int) { progress(s, unit) })
+		p.Serial.Baud, p.Serial.Parity, p.Serial.StopBits = s.Baud, s.Parity, s.StopBits
+		unit, err := scanSetting(ctx, Open(p, timeout, o), first, last, func(unit int) { progress(s, unit) })
 		if err != nil || unit >= 0 {
 			return s, unit, unit >= 0, err
 		}
@@ -125,20 +153,17 @@ func ScanLine(ctx context.Context, b Bus, o MasterOptions, settings []LineSettin
 	return LineSettings{}, 0, false, nil
 }
 
-// scanSetting returns the first unit that answers by the protocol, -1 if none.
-func scanSetting(ctx context.Context, b Bus, o MasterOptions, first, last int, progress func(int)) (int, error) {
-	m, err := NewMaster(b, o)
-	if err != nil {
-		return -1, err
-	}
+// scanSetting returns the first unit that answers by the protocol, -1 if none,
+// and closes m.
+func scanSetting(ctx context.Context, m *Master, first, last int, progress func(int)) (int, error) {
 	defer m.Close()
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
-		is, _, err := m.look(ctx, unit)
+		answer, err := m.look(ctx, unit)
 		if err != nil {
 			return -1, err
 		}
-		if is == here { // at a wrong speed there is noise
+		if answer.Speaks() { // at a wrong speed there is noise
 			return unit, nil
 		}
 	}
@@ -153,10 +178,6 @@ func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, firs
 	t, err := parseTable(table)
 	if err != nil {
 		return err
-	}
-	most := point.MaxWords
-	if t.Bits() {
-		most = MaxBits
 	}
 	// Runs that answer are read in ever longer pieces; where nothing answers,
 	// each address has to be asked for.
@@ -180,7 +201,7 @@ func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, firs
 			}
 			at += n
 			run.End = at
-			n = min(2*n, most)
+			n = min(2*n, mostOf(t))
 		case n > 1:
 			n /= 2
 		default:
@@ -191,13 +212,17 @@ func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, firs
 	return nil
 }
 
+// tables are the words for them.
+var tables = []string{"coil", "discrete", "input", "holding"}
+
 func parseTable(name string) (wire.Table, error) {
 	for t := wire.Coil; t <= wire.Holding; t++ {
 		if t.String() == name {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("%q is not a table: %s", name, suggest(name, []string{"coil", "discrete", "input", "holding"}))
+	return 0, fmt.Errorf("%q is not a table: %s", name,
+		setting.Meant(name, tables, "use one of "+strings.Join(tables, ", ")))
 }
 
 // answers reports whether a unit answers a read of s with values.

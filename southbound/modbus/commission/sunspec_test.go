@@ -1,9 +1,10 @@
-package modbus
+package commission
 
 import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/plan"
@@ -18,9 +19,7 @@ func TestSunSpec(t *testing.T) {
 		u.Set(modbustest.Holding, base+70, 103, 50)
 		u.Set(modbustest.Holding, base+122, 64001, 3)
 		u.Set(modbustest.Holding, base+127, 0xffff, 0)
-		b := testBus(sim.Start(t))
-		b.Timeout *= 50
-		m := newMaster(t, b, MasterOptions{})
+		m := testMaster(t, sim.Start(t), 5*time.Second, Options{})
 		models, err := m.SunSpec(t.Context(), 1)
 		if err != nil || len(models) != 3 ||
 			models[1] != (plan.SunSpecModel{ID: 103, Name: "three-phase inverter", Address: base + 70, Length: 50}) {
@@ -41,9 +40,7 @@ func TestSunSpec(t *testing.T) {
 func TestSunSpecListWithoutEnd(t *testing.T) {
 	sim := modbustest.New()
 	sim.Unit(1).Set(modbustest.Holding, 40000, 0x5375, 0x6e53)
-	b := testBus(sim.Start(t))
-	b.Timeout *= 50
-	m := newMaster(t, b, MasterOptions{})
+	m := testMaster(t, sim.Start(t), 5*time.Second, Options{})
 	if models, err := m.SunSpec(t.Context(), 1); err == nil || len(models) != plan.SunSpecMost {
 		t.Errorf("%d models, %v", len(models), err)
 	}
