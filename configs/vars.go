@@ -163,7 +163,7 @@ func (s *substituter) afford(at tree.Position, nodes, bytes int) bool {
 			"use fewer of them here, or in what they are made of")
 	case s.bytes > maxReplaced:
 		s.over = true
-		s.fail(at, fmt.Sprintf("variables make more than %d MiB of text", maxReplaced>>20), "use less of them")
+		s.fail(at, fmt.Sprintf("variables make more than %d MiB of text", maxReplaced>>20), "use fewer of them")
 	}
 	return !s.over
 }

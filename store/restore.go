@@ -263,8 +263,8 @@ func (k *keeper) encodeOwed() (blocks []encoded, err error) {
 		for readings := 0; n < min(len(left), blockBatches) && readings < k.blockReadings; n++ {
 			readings += len(left[n].Readings)
 		}
-		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(left[0].Position - k.owedFrom.Before), Wall: time.Now().UnixMilli(),
-			Uptime: k.uptime(), Mono: left[n-1].Mono, Before: before}
+		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(left[0].Position - k.owedFrom.Before),
+			Wall: time.Now().UnixMilli(), Uptime: k.uptime(), Mono: left[n-1].Mono, Before: before}
 		data, err := k.encoder.Encode(&h, left[:n])
 		if err != nil {
 			return nil, err

@@ -159,7 +159,8 @@ func (f *Found) finish(j *Journal) {
 	if n := len(f.Batches); n > 0 {
 		f.End = max(f.End, f.Batches[n-1].Position+1)
 	}
-	f.Batches = slices.DeleteFunc(f.Batches, func(b block.Numbered) bool { return b.Position < f.Base || f.Done[b.Position] })
+	f.Batches = slices.DeleteFunc(f.Batches,
+		func(b block.Numbered) bool { return b.Position < f.Base || f.Done[b.Position] })
 }
 
 // Begin lets the journal be written: what was found in it is on disk, and run

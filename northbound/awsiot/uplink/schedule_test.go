@@ -23,7 +23,8 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		}
 		return longest
 	}
-	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 4: soon, 20: soon, patience: soon,
+	for attempt, limit := range map[int]time.Duration{1: ConnectPause, 3: 4 * time.Second, 4: soon, 20: soon,
+		patience:     soon,
 		patience + 1: 2 * soon, patience + 4: 2 * time.Minute, 10_000: 2 * time.Minute} {
 		if got := largest(attempt); got > limit || got < limit*8/10 {
 			t.Errorf("attempt %d waits up to %v, want %v", attempt, got, limit)
