@@ -32,7 +32,7 @@ var (
 	UplinkDown = declare("uplink_down", Warning, "%s", "")
 	// UplinkRefused: why, with what someone must do.
 	UplinkRefused = declare("uplink_refused", Alarm, "%s", "")
-	UplinkSilent  = declare("uplink_silent", Warning,
+	UplinkSilent  = declare("uplink_silent", Alarm,
 		"connected again, but the cloud acknowledges nothing",
 		"lower northbound.awsiot.rate if it goes on, else ask AWS")
 	// SessionTaken: when.

@@ -47,7 +47,7 @@ func TestSilenceAfterReconnecting(t *testing.T) {
 		<-r.links // its birth is not acknowledged, and so it ends
 		link := <-r.links
 		synctest.Wait()
-		if got := subjects(r.sink); got != "warning uplink" {
+		if got := subjects(r.sink); got != "alarm uplink" {
 			t.Errorf("connected again, nothing acknowledged: %s", got)
 		}
 		r.cloud.Script(nil)
