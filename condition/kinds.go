@@ -13,7 +13,10 @@ var (
 	QueueDamaged = declare("queue_damaged", Warning,
 		"%v", "%s is kept for a closer look; check the disk")
 	// QueueJournal: why it is not as it should be, and what to do.
-	QueueJournal     = declare("queue_journal", Warning, "%v", "%s")
+	QueueJournal = declare("queue_journal", Warning, "%v", "%s")
+	QueueOverrun = declare("queue_overrun", Alarm,
+		"more comes than the disk takes, the oldest readings in memory are dropped",
+		"poll fewer points or less often, or give the queue a faster disk")
 	QueueDropsOldest = declare("queue_drops_oldest", Alarm,
 		"the queue is full and drops its oldest readings", "restore the uplink, or raise store.max_size")
 	QueueRefusesNew = declare("queue_refuses_new", Alarm,

@@ -12,9 +12,15 @@ import (
 // BenchmarkHealthy is the way of batches that the cloud acknowledges before
 // they are due on disk.
 func BenchmarkHealthy(b *testing.B) {
-	for _, readings := range []int{1, 20, 1000} {
-		b.Run(fmt.Sprintf("readings=%d", readings), func(b *testing.B) {
-			q := openQueue(b, testConfig(tempDir(b)))
+	for _, readings := range []int{1, 20, 1000, -1, -20, -1000} {
+		journal := readings > 0
+		readings = max(readings, -readings)
+		b.Run(fmt.Sprintf("readings=%d/journal=%v", readings, journal), func(b *testing.B) {
+			c := testConfig(tempDir(b))
+			if journal {
+				c.Journal = tempDir(b)
+			}
+			q := openQueue(b, c)
 			q.Online()
 			batch := testBatch(0, readings)
 			batch.At = time.Now()

@@ -67,6 +67,7 @@ type core struct {
 	mem      *memory.Memory // what is not on disk, and who holds what
 	books    books.Books    // the account
 	journal  *journal.Log   // what is in mem, where a kill leaves it
+	overrun  int64          // when memory was last full; ns since started, 0: not
 	full     bool           // and what is new is dropped
 	rereadAt int64          // when to try again what could not be read; 0: nothing
 	alarm    int64          // when the keeper looks next, ns since started; 0: not set
@@ -261,6 +262,8 @@ func (c *core) troubledByLimits() bool {
 func (c *core) shedLocked() []func(error) {
 	g := c.mem.Shed(memoryMost * 15 / 16)
 	c.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
+	c.overrun = max(c.now(), 1)
+	c.raise(condition.QueueOverrun, nil)
 	return g.Safes
 }
 

@@ -132,7 +132,7 @@ func (k *keeper) tend(all bool) error {
 	k.noticeDue()
 	k.noLongerFull(committed)
 	k.calm()
-	k.tellJournal()
+	k.tell()
 	k.setAlarm()
 	return failed
 }
@@ -177,6 +177,9 @@ func (k *keeper) setAlarm() {
 	at(k.ageDueLocked())
 	at(k.rereadAt)
 	at(k.noticeAt)
+	if k.overrun != 0 {
+		at(k.overrun + int64(dropTrouble))
+	}
 	for _, sh := range k.shelves() {
 		for _, s := range sh.Segments {
 			if s.Suspect != nil {

@@ -81,7 +81,22 @@ func TestLeftChild(t *testing.T) {
 			}
 		}
 	}
+	if do == "bury" || do == "drop" { // the keeper is held up by a slow disk
+		stuck := make(chan struct{})
+		go func() { _ = q.keep.ask(t.Context(), func() error { close(stuck); select {} }) }()
+		<-stuck
+	}
+	if do == "drop" {
+		q.keep.dropPending(q.mem.End())
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	entries := take(t, q, bridge.Fresh)
+	if do == "bury" {
+		for i := range entries {
+			q.Bury("no", entries[i].Position)
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
 	for _, i := range []int{20, 21, 50, 98, 99} {
 		q.Ack(entries[i].Position)
 	}
@@ -153,6 +168,22 @@ func TestKilledLeavesAll(t *testing.T) {
 				t.Errorf("%d batches are in memory, not on disk", m.Batches)
 			}
 			isLeft(t, q)
+		})
+	}
+}
+
+// TestKilledBeforeDiskKnows kills a gateway whose disk has not yet taken the dead
+// letters, or the tombstones of what was dropped: the batches are there.
+func TestKilledBeforeDiskKnows(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"bury", "drop"} {
+		t.Run(what, func(t *testing.T) {
+			dir, journal := dieWith(t, what)
+			q := openQueue(t, leftConfig(dir, journal))
+			seqs, _ := leftSeqs(t, q)
+			if l := q.Ledger(); len(seqs) != 100 || !l.Balanced() || l.Waiting.Batches != 100 {
+				t.Errorf("%d batches are left of 100, ledger %+v", len(seqs), l)
+			}
 		})
 	}
 }

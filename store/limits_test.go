@@ -260,3 +260,31 @@ func TestTombstonesSurviveAndMerge(t *testing.T) {
 		t.Errorf("after a crash: %+v, want %+v", got, after[1])
 	}
 }
+
+// TestOverrunIsTold: what is dropped while the disk is slow is told at once, before
+// the disk has taken anything, and it ends a minute after the last.
+func TestOverrunIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, q *Queue) {
+		slow := make(chan struct{})
+		go func() { _ = q.keep.ask(t.Context(), func() error { <-slow; return nil }) }()
+		synctest.Wait()
+		for i := 0; q.Ledger().Dropped.Batches == 0; i++ {
+			q.Append(testBatch(i, 1000), nil)
+			if i > 1000 {
+				t.Fatal("nothing is dropped")
+			}
+		}
+		if !q.conditions.Has(condition.QueueOverrun, subject) {
+			t.Errorf("health: %+v", q.Health())
+		}
+		if s := q.Tombstones(); len(s) != 1 || s[0].Cause != books.DroppedDisk || s[0].First != 1 {
+			t.Errorf("tombstones: %+v", s)
+		}
+		close(slow)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if q.conditions.Has(condition.QueueOverrun, subject) {
+			t.Errorf("a minute later: %+v", q.Health())
+		}
+	})
+}

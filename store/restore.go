@@ -307,11 +307,19 @@ func (k *keeper) restore() error {
 	return nil
 }
 
-// tellJournal tells of a journal that cannot be used any more.
-func (k *keeper) tellJournal() {
+// tell tells of a journal that cannot be used any more, and that nothing is dropped
+// any more for want of memory.
+func (k *keeper) tell() {
 	k.mu.Lock()
-	err := k.journal.Err()
+	err, overrun := k.journal.Err(), k.overrun
+	if overrun != 0 && k.now()-overrun >= int64(dropTrouble) {
+		k.overrun = 0
+	}
+	ended := overrun != 0 && k.overrun == 0
 	k.mu.Unlock()
+	if ended {
+		k.recover(condition.QueueOverrun)
+	}
 	if err != nil {
 		k.raise(condition.QueueJournal, err, err, "restart the gateway: until then a kill takes what is not on disk")
 	}

@@ -266,7 +266,9 @@ func (r *rig) file() string { return filepath.Join(r.dir, "gateway.yaml") }
 func (r *rig) reload() {
 	r.t.Helper()
 	r.configure()
-	_ = r.process.cmd.Process.Signal(syscall.SIGHUP)
+	if r.listening() { // before, SIGHUP would end it
+		_ = r.process.cmd.Process.Signal(syscall.SIGHUP)
+	}
 }
 
 // runtime is the folder of what outlives the process and no power cut: on tmpfs, if

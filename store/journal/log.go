@@ -37,7 +37,7 @@ type Found struct {
 	End bridge.Position
 	// Before is the position of the run's seq 0.
 	Before bridge.Position
-	// Batches are those that are not noted as done, in order.
+	// Batches are those from Base on, in order; some are in Done.
 	Batches []block.Numbered
 	// Done are positions from Base on that are noted as done.
 	Done map[bridge.Position]bool
@@ -159,8 +159,7 @@ func (f *Found) finish(j *Journal) {
 	if n := len(f.Batches); n > 0 {
 		f.End = max(f.End, f.Batches[n-1].Position+1)
 	}
-	f.Batches = slices.DeleteFunc(f.Batches,
-		func(b block.Numbered) bool { return b.Position < f.Base || f.Done[b.Position] })
+	f.Batches = slices.DeleteFunc(f.Batches, func(b block.Numbered) bool { return b.Position < f.Base })
 }
 
 // Begin lets the journal be written: what was found in it is on disk, and run
