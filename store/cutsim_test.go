@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/store/folder"
 )
 
@@ -249,20 +250,17 @@ func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
 // a folder in an environment variable, and returns what it did there.
 func traceChild(t *testing.T, test, env string) (ops []diskOp, dir string) {
 	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("strace is missing: install the Debian package strace")
-		}
-		t.Skip("strace is missing")
-	}
+	strace := needtest.Program(t, "strace")
 	dir = tempDir(t)
 	trace := filepath.Join(tempDir(t), "trace")
 	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "200000", "-o", trace,
-		"-e", "trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink", os.Args[0], "-test.run=^"+test+"$")
+		"-e", "trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink", os.Args[0], "-test.v", "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), env+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("strace does not work here: %v\n%s", err, out[max(0, len(out)-500):])
+		if bytes.Contains(out, []byte(test)) {
+			t.Fatalf("%s: %v\n%.2000s", test, err, out)
+		}
+		needtest.Missing(t, "strace does not work here: %v\n%s", err, out[max(0, len(out)-500):])
 	}
 	return readTrace(t, trace, dir), dir
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 )
 
 // injectDir is the environment variable that makes the test binary the gateway
@@ -86,13 +87,7 @@ func c2(dir string, c Config) Config {
 // TestFailingWrites makes system calls fail, some in a row and then again.
 func TestFailingWrites(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("strace is missing: install the Debian package strace")
-		}
-		t.Skip("strace is missing")
-	}
+	strace := needtest.Program(t, "strace")
 	for _, inject := range []string{
 		"fdatasync:error=EIO:when=30..33",
 		"fdatasync:error=EIO:when=25+17",
@@ -114,7 +109,7 @@ func TestFailingWrites(t *testing.T) {
 				if strings.Contains(string(out), "TestInjectChild") {
 					t.Fatalf("%v\n%.2000s", err, out)
 				}
-				t.Skipf("strace does not work here: %v\n%.500s", err, out)
+				needtest.Missing(t, "strace does not work here: %v\n%.500s", err, out)
 			}
 			for line := range strings.Lines(string(out)) {
 				if strings.Contains(line, "commits failed") {

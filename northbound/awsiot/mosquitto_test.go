@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/setting"
 )
@@ -99,17 +100,7 @@ func TestRealMosquitto(t *testing.T) {
 // peer returns the path of a program that must be installed in CI.
 func peer(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if _, err = os.Stat("/usr/sbin/" + name); err == nil {
-			return "/usr/sbin/" + name
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing", name)
-		}
-		t.Skipf("%s is missing", name)
-	}
-	return path
+	return needtest.Program(t, name)
 }
 
 func freePort(t *testing.T) int {

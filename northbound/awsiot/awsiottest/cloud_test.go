@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"fieldbridge/needtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,14 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fails it in CI.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing", name)
-		}
-		t.Skipf("%s is missing", name)
-	}
-	return path
+	return needtest.Program(t, name)
 }
 
 func start(t *testing.T, change func(*Options)) *Cloud {

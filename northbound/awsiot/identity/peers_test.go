@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -23,15 +24,7 @@ import (
 // until it listens.
 func (r *rig) peer(name string, args func(port string) []string) {
 	r.t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + name); err != nil {
-			if os.Getenv("CI") == "true" {
-				r.t.Fatalf("%s is not installed", name)
-			}
-			r.t.Skipf("%s is not installed", name)
-		}
-	}
+	path := needtest.Program(r.t, name)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		r.t.Fatal(err)

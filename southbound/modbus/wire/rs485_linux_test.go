@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fieldbridge/needtest"
 )
 
 // TestRS485Bytes: what the kernel is told, byte by byte. No port that turns the
@@ -35,13 +37,7 @@ func TestRS485Bytes(t *testing.T) {
 // TestRS485Header compares the structure and the numbers with the C header of
 // the kernel.
 func TestRS485Header(t *testing.T) {
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no C compiler")
-		}
-		t.Skip("there is no C compiler")
-	}
+	cc := needtest.Program(t, "cc")
 	dir := t.TempDir()
 	program := `#include <stddef.h>
 #include <stdio.h>
@@ -60,7 +56,7 @@ int main(void) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(cc, "-o", binary, source).CombinedOutput(); err != nil {
-		t.Skipf("the kernel's headers do not compile: %v: %s", err, out)
+		needtest.Missing(t, "the kernel's headers do not compile: %v: %s", err, out)
 	}
 	out, err := exec.Command(binary).Output()
 	if err != nil {

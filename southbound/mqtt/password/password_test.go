@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"fieldbridge/needtest"
 )
 
 func mustParse(t *testing.T, text string) Hash {
@@ -59,13 +61,7 @@ const sha512Base64 = "uO70IuFyyPqX/uGZRFyw6CPcINGSvJH5t84tq35ljj6JbAYrSyWjDhf1vn
 
 // TestMosquitto reads what mosquitto_passwd writes.
 func TestMosquitto(t *testing.T) {
-	tool, err := exec.LookPath("mosquitto_passwd")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("needs mosquitto_passwd")
-	}
+	tool := needtest.Program(t, "mosquitto_passwd")
 	for _, kind := range []string{"sha512", "sha512-pbkdf2"} {
 		file := filepath.Join(t.TempDir(), "passwords")
 		out, err := exec.Command(tool, "-H", kind, "-c", "-b", file, "hall", "s3cret").CombinedOutput()

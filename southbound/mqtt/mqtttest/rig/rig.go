@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fieldbridge/needtest"
 	"fieldbridge/setting"
 )
 
@@ -34,17 +35,7 @@ func Until(t testing.TB, what string, ok func() bool) {
 // Need returns the path of a program of another package.
 func Need(t testing.TB, program string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if path, err = exec.LookPath("/usr/sbin/" + program); err == nil {
-			return path
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", program)
-		}
-		t.Skipf("%s is not installed", program)
-	}
-	return path
+	return needtest.Program(t, program)
 }
 
 // Mosquitto runs mosquitto_pub or mosquitto_sub against a broker.
