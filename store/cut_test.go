@@ -1,11 +1,14 @@
 package store
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/state"
 )
 
 // cutDir is the environment variable that makes the test binary the gateway
@@ -23,10 +26,14 @@ func TestCutChild(t *testing.T) {
 	say := func(what string, run string, seq uint64) {
 		os.Stdout.WriteString("@" + what + " " + run + " " + itoa(seq) + "\n")
 	}
-	for range 2 {
-		c := killConfig(dir)
+	for life := range uint64(2) {
+		c := killConfig(cutQueue(dir))
 		c.SegmentSize = 96 << 10
 		q, err := Open(c, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		notes, err := state.Open(string(c.Dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +50,12 @@ func TestCutChild(t *testing.T) {
 			})
 			if seq%15 == 0 {
 				commitNow(t, q)
+			}
+			if n := 1000*life + seq; seq%25 == 5 {
+				if err := notes.Put("counter", []byte(itoa(n))); err != nil {
+					t.Fatal(err)
+				}
+				say("put", "counter", n)
 			}
 			if seq%100 == 0 {
 				entries := take(t, q, bridge.Fresh)
@@ -63,11 +76,44 @@ func TestCutChild(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}
-		if err := q.Close(); err != nil {
+		if err := errors.Join(notes.Close(), q.Close()); err != nil {
 			t.Fatal(err)
 		}
 		s := q.Status()
 		say("counted", itoa(s.Written), s.Syncs)
+	}
+}
+
+// cutQueue is where the queue is: in a folder that has to be made, too.
+func cutQueue(dir string) string { return filepath.Join(dir, "data", "queue") }
+
+// restartDir is cutDir for a gateway that starts after a cut.
+const restartDir = "FIELDBRIDGE_CUT_RESTART_DIR"
+
+// TestCutRestartChild is that gateway: it starts, repairs what is damaged, and
+// delivers half of what it has.
+func TestCutRestartChild(t *testing.T) {
+	dir := os.Getenv(restartDir)
+	if dir == "" {
+		t.Skip("only as a child of TestPowerCuts")
+	}
+	q, err := Open(roomyConfig(cutQueue(dir)), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Online()
+	for range 3 {
+		entries := take(t, q, bridge.Backlog)
+		for i := range entries[:len(entries)/2] {
+			os.Stdout.WriteString("@cloud " + entries[i].Run + " " + itoa(entries[i].Seq) + "\n")
+			q.Ack(entries[i].Position)
+		}
+		commitNow(t, q) // which waits for a repair
+		q.Offline()
+		q.Online()
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -12,17 +12,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"fieldbridge/bridge"
 	"fieldbridge/needtest"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/state"
 )
 
 // diskOp is one thing that was done to the disk, or said on stdout.
 type diskOp struct {
-	what   string // open, write, truncate, sync, rename, unlink, say
+	what   string // open, write, truncate, sync, rename, mkdir, unlink, say
 	path   string
 	to     string // of a rename
 	data   []byte // of a write; nil with open is a new file
@@ -123,138 +125,55 @@ func parseCall(line, dir string) (op diskOp, ok bool) {
 		op, ok = diskOp{what: "sync", path: fd}, below(fd)
 	case "renameat", "renameat2", "rename":
 		op, ok = diskOp{what: "rename", path: string(texts[0]), to: string(texts[1])}, below(string(texts[0]))
+	case "mkdirat", "mkdir":
+		op, ok = diskOp{what: "mkdir", path: string(texts[0])}, below(string(texts[0]))
 	case "unlinkat", "unlink":
 		op, ok = diskOp{what: "unlink", path: string(texts[0])}, below(string(texts[0]))
 	}
 	return op, ok
 }
 
-// simDisk is a disk with a cache: what was not synced may be missing or torn
-// when the power is cut. Names are safe when their folder was synced.
-type simDisk struct {
-	dir     string
-	names   map[string]*simFile // as programs see it
-	durable map[string]*simFile // as it is after a cut
-	pending []nameChange
-}
-
-// nameChange is one in a folder.
-type nameChange struct {
-	dir string
-	do  func(map[string]*simFile)
-}
-
-type simFile struct {
-	now     []byte
-	durable []byte
-	pending []diskOp // writes and truncates since the last sync
-}
-
-func apply(b []byte, op diskOp) []byte {
-	if op.what == "truncate" {
-		if int(op.offset) <= len(b) {
-			return b[:op.offset]
-		}
-		return append(b, make([]byte, int(op.offset)-len(b))...)
-	}
-	if end := int(op.offset) + len(op.data); end > len(b) {
-		b = append(b, make([]byte, end-len(b))...)
-	}
-	copy(b[op.offset:], op.data)
-	return b
-}
-
-func (d *simDisk) do(op diskOp) {
-	change := func(f func(map[string]*simFile)) {
-		f(d.names)
-		d.pending = append(d.pending, nameChange{filepath.Dir(op.path), f})
-	}
-	switch op.what {
-	case "open":
-		if f := d.names[op.path]; f == nil {
-			f = &simFile{}
-			change(func(m map[string]*simFile) { m[op.path] = f })
-		} else if op.offset == -1 {
-			f.write(diskOp{what: "truncate"})
-		}
-	case "write", "truncate":
-		if f := d.names[op.path]; f != nil {
-			if op.offset == -1 {
-				op.offset = int64(len(f.now))
-			}
-			f.write(op)
-		}
-	case "sync":
-		if op.path == d.dir || op.path == filepath.Join(d.dir, folder.DeadDir) {
-			d.pending = slices.DeleteFunc(d.pending, func(c nameChange) bool {
-				if c.dir == op.path {
-					c.do(d.durable)
-				}
-				return c.dir == op.path
-			})
-		} else if f := d.names[op.path]; f != nil {
-			f.durable, f.pending = slices.Clone(f.now), nil
-		}
-	case "rename":
-		f := d.names[op.path]
-		change(func(m map[string]*simFile) { delete(m, op.path); m[op.to] = f })
-	case "unlink":
-		change(func(m map[string]*simFile) { delete(m, op.path) })
-	}
-}
-
-func (f *simFile) write(op diskOp) {
-	f.now = apply(f.now, op)
-	f.pending = append(f.pending, op)
-}
-
-// cut writes to the folder to what the disk may hold after a cut right now.
-func (d *simDisk) cut(t *testing.T, rnd *rand.Rand, to string) {
+// traceChild runs a test of this binary as a process of its own, with the name of a
+// new folder in an environment variable, and returns what it did there.
+//
+// A test that fails tells how it is played again: from the same record, which is
+// kept then, and with the same seed.
+func traceChild(t *testing.T, test, env string) (ops []diskOp, dir string) {
 	t.Helper()
-	names := maps.Clone(d.durable)
-	for _, f := range d.pending[:rnd.IntN(len(d.pending)+1)] {
-		f.do(names) // the journal of names is in order
-	}
-	for path, f := range names {
-		b := slices.Clone(f.durable)
-		how := rnd.IntN(4) // all, none, each one by chance, torn
-		for _, op := range f.pending {
-			switch {
-			case op.what == "truncate" || how == 0:
-				b = apply(b, op)
-			case how == 2 && rnd.IntN(2) == 0:
-				b = apply(b, op)
-			case how == 3:
-				for at := 0; at < len(op.data); at += 512 {
-					if rnd.IntN(2) == 0 {
-						piece := diskOp{what: "write", offset: op.offset + int64(at), data: op.data[at:min(at+512, len(op.data))]}
-						b = apply(b, piece)
-					}
-				}
-			}
-		}
-		name, err := filepath.Rel(d.dir, path)
-		if err == nil {
-			err = os.MkdirAll(filepath.Join(to, filepath.Dir(name)), 0o700)
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(to, name), b, 0o600)
-		}
+	if kept := os.Getenv("FIELDBRIDGE_CUT_TRACE"); kept != "" {
+		name, err := os.ReadFile(kept + ".dir")
 		if err != nil {
 			t.Fatal(err)
 		}
+		return readTrace(t, kept, string(name)), string(name)
 	}
+	dir = tempDir(t)
+	trace := traceIn(t, test, env, dir)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		kept := filepath.Join(os.TempDir(), "fieldbridge-"+test+".trace")
+		data, err := os.ReadFile(trace)
+		if err == nil {
+			err = os.WriteFile(kept, data, 0o600)
+		}
+		if err == nil {
+			err = os.WriteFile(kept+".dir", []byte(dir), 0o600)
+		}
+		t.Logf("the record is kept for FIELDBRIDGE_CUT_TRACE=%s, error %v", kept, err)
+	})
+	return readTrace(t, trace, dir), dir
 }
 
-// traceChild runs a test of this binary as a process of its own, with the name of
-// a folder in an environment variable, and returns what it did there.
-func traceChild(t *testing.T, test, env string) (ops []diskOp, dir string) {
+// traceIn is traceChild in a folder that is there; it returns the name of the record.
+func traceIn(t *testing.T, test, env, dir string) (trace string) {
 	t.Helper()
 	strace := needtest.Program(t, "strace")
-	dir = tempDir(t)
-	trace := filepath.Join(tempDir(t), "trace")
-	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "200000", "-o", trace,
-		"-e", "trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink", os.Args[0], "-test.v", "-test.run=^"+test+"$")
+	trace = filepath.Join(tempDir(t), "trace")
+	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "200000", "-o", trace, "-e",
+		"trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink,/^mkdir",
+		os.Args[0], "-test.v", "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), env+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if bytes.Contains(out, []byte(test)) {
@@ -262,18 +181,102 @@ func traceChild(t *testing.T, test, env string) (ops []diskOp, dir string) {
 		}
 		needtest.Missing(t, "strace does not work here: %v\n%s", err, out[max(0, len(out)-500):])
 	}
-	return readTrace(t, trace, dir), dir
+	return trace
 }
 
-// TestPowerCuts records every write and sync of a queue and rebuilds what the
-// disk may hold after a power cut, at many instants. The queue must start, and
+// cutRand returns what chance does, by a seed that a failure tells.
+func cutRand(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if given := os.Getenv("FIELDBRIDGE_CUT_SEED"); given != "" {
+		n, err := strconv.ParseUint(given, 10, 64)
+		if err != nil {
+			t.Fatalf("FIELDBRIDGE_CUT_SEED: %v", err)
+		}
+		seed = n
+	}
+	t.Logf("FIELDBRIDGE_CUT_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// heard is what the gateway has said until a cut.
+type heard struct {
+	safe, cloud map[string]bool // by "run seq"
+	put         uint64          // the state
+}
+
+func newHeard() *heard { return &heard{safe: map[string]bool{}, cloud: map[string]bool{}} }
+
+func (h *heard) hear(op *diskOp) {
+	words := strings.Fields(string(op.data))
+	if op.what != "say" || len(words) != 3 {
+		return
+	}
+	switch words[0] {
+	case "@safe":
+		h.safe[words[1]+" "+words[2]] = true
+	case "@cloud":
+		h.cloud[words[1]+" "+words[2]] = true
+	case "@put":
+		fmt.Sscan(words[2], &h.put)
+	}
+}
+
+// TestPowerCuts records every write and sync of a queue and its state and rebuilds
+// what the disk may hold after a power cut, at many instants: of a new folder, of
+// a life, of a start after another cut, and of a repair. The queue must start, and
 // nothing that was reported safe before the cut may be missing.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
+	rnd := cutRand(t)
 	ops, dir := traceChild(t, "TestCutChild", cutDir)
-	syncs, written, pages := 0, int64(0), int64(0)
-	var countedSyncs, countedBytes int64
+	countSyncs(t, ops, cutQueue(dir))
+	cuts := make([]int, soak(50))
+	for i := range cuts {
+		cuts[i] = rnd.IntN(len(ops))
+		if i%5 == 0 {
+			cuts[i] = rnd.IntN(min(len(ops), 80)) // the folder is new
+		}
+	}
+	for i, op := range ops { // a segment goes
+		if op.what == "unlink" && len(cuts) < soak(50)+20 {
+			cuts = append(cuts, i+1)
+		}
+	}
+	slices.Sort(cuts)
+	disk := newSimDisk(dir)
+	says := newHeard()
+	done := 0
+	for i, at := range cuts {
+		for ; done < at; done++ {
+			disk.do(ops[done])
+			says.hear(&ops[done])
+		}
+		to := cutTo(t, disk, rnd)
+		what := fmt.Sprintf("cut %d at %d", i, at)
+		if i > len(cuts)/4 && i%(max(4, len(cuts)/4)) == 1 {
+			cutAgain(t, rnd, to, what, says)
+		} else {
+			afterCut(t, to, what, says, false)
+		}
+		os.RemoveAll(to)
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d cuts in %d operations; %d batches were reported safe", len(cuts), len(ops), len(says.safe))
+}
+
+// countSyncs compares what was done with what the metrics say of it: a file of dead
+// letters grows by itself now and then, and the folder of the state is made.
+func countSyncs(t *testing.T, ops []diskOp, dir string) {
+	t.Helper()
+	var syncs, written, pages, countedSyncs, countedBytes int64
 	for _, op := range ops {
+		if op.what != "say" && (op.path != dir && !strings.HasPrefix(op.path, dir+"/") ||
+			strings.HasPrefix(op.path, dir+"/state")) {
+			continue
+		}
 		switch op.what {
 		case "sync":
 			syncs++
@@ -288,57 +291,81 @@ func TestPowerCuts(t *testing.T) {
 			}
 		}
 	}
-	// What the metrics say of it: a file of dead letters grows by itself now and then.
 	t.Logf("%d syncs, %d counted; %d bytes written, %d in pages, %d counted", syncs, countedSyncs, written, pages,
 		countedBytes)
-	if d := int64(syncs) - countedSyncs; d < 0 || d > 4 || countedBytes < pages*95/100 || countedBytes > pages*105/100 {
+	if d := syncs - countedSyncs; d < 0 || d > 6 || countedBytes < pages*95/100 || countedBytes > pages*105/100 {
 		t.Errorf("%d syncs are counted of %d, %d bytes of %d", countedSyncs, syncs, countedBytes, pages)
 	}
 	if syncs < 50 {
 		t.Fatalf("only %d syncs were recorded", syncs)
 	}
-	rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
-	cuts := make([]int, soak(50))
+}
+
+// cutAgain cuts the power once more while the gateway starts after a cut, and, with
+// a damaged segment, while it repairs.
+func cutAgain(t *testing.T, rnd *rand.Rand, dir, what string, says *heard) {
+	t.Helper()
+	damaged := rnd.IntN(2) == 0 && damageOldest(t, rnd, cutQueue(dir))
+	disk := newSimDisk(dir)
+	disk.load(t)
+	ops := readTrace(t, traceIn(t, "TestCutRestartChild", restartDir, dir), dir)
+	again := &heard{maps.Clone(says.safe), maps.Clone(says.cloud), says.put}
+	cuts := make([]int, soak(50)/5)
 	for i := range cuts {
-		cuts[i] = rnd.IntN(len(ops))
+		cuts[i] = rnd.IntN(len(ops) + 1)
 	}
 	slices.Sort(cuts)
-	disk := &simDisk{dir: dir, names: map[string]*simFile{}, durable: map[string]*simFile{}}
-	safe, cloud := map[string]bool{}, map[string]bool{}
 	done := 0
 	for _, at := range cuts {
 		for ; done < at; done++ {
-			op := ops[done]
-			disk.do(op)
-			if words := strings.Fields(string(op.data)); op.what == "say" && len(words) == 3 {
-				switch words[0] {
-				case "@safe":
-					safe[words[1]+" "+words[2]] = true
-				case "@cloud":
-					cloud[words[1]+" "+words[2]] = true
-				}
-			}
+			disk.do(ops[done])
+			again.hear(&ops[done])
 		}
-		afterCut(t, disk, rnd, at, safe, cloud)
-		if t.Failed() {
-			return
-		}
+		to := cutTo(t, disk, rnd)
+		afterCut(t, to, fmt.Sprintf("%s, started and cut at %d of %d, damaged %v", what, at, len(ops), damaged), again, damaged)
+		os.RemoveAll(to)
 	}
-	t.Logf("%d cuts in %d operations with %d syncs; %d batches were reported safe", len(cuts), len(ops), syncs, len(safe))
 }
 
-// afterCut starts the queue as a cut leaves it, and drains it.
-func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud map[string]bool) {
+// damageOldest flips bits of the oldest segment; it reports whether there is one.
+func damageOldest(t *testing.T, rnd *rand.Rand, dir string) bool {
 	t.Helper()
-	dir, err := os.MkdirTemp(filepath.Dir(disk.dir), "fieldbridge-test-cut-")
+	names, _ := filepath.Glob(filepath.Join(dir, "*"+filepath.Ext(folder.SegmentPath("", 1))))
+	if len(names) == 0 {
+		return false
+	}
+	b, err := os.ReadFile(names[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	disk.cut(t, rnd, dir)
-	q, err := Open(roomyConfig(dir), quiet)
+	for range 3 {
+		b[rnd.IntN(len(b))] ^= 0x10
+	}
+	if err := os.WriteFile(names[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// cutTo returns a new folder as a cut leaves it.
+func cutTo(t *testing.T, disk *simDisk, rnd *rand.Rand) string {
+	t.Helper()
+	to, err := os.MkdirTemp(filepath.Dir(disk.dir), "fieldbridge-test-cut-")
 	if err != nil {
-		t.Fatalf("cut at %d: %v", at, err)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(to) })
+	disk.cut(t, rnd, to)
+	return to
+}
+
+// afterCut starts the queue as a cut leaves it, and drains it. What was damaged
+// beside the cut may be missing, if it is named.
+func afterCut(t *testing.T, dir, what string, says *heard, damaged bool) {
+	t.Helper()
+	q, err := Open(roomyConfig(cutQueue(dir)), quiet)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 	defer q.Close()
 	q.Online()
@@ -347,7 +374,7 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 	for _, e := range drainSlowly(t, q) {
 		want := content(e.Run, e.Seq)
 		if len(e.Readings) < 3 || e.Readings[0] != want.Readings[0] || e.Readings[1] != want.Readings[1] {
-			t.Errorf("cut at %d: %s %d has another content", at, e.Run, e.Seq)
+			t.Errorf("%s: %s %d has another content", what, e.Run, e.Seq)
 		}
 		have[e.Run+" "+itoa(e.Seq)], arrived[e.Run+" "+itoa(e.Seq)] = true, true
 	}
@@ -356,17 +383,24 @@ func afterCut(t *testing.T, disk *simDisk, rnd *rand.Rand, at int, safe, cloud m
 		return nil
 	})
 	judge.named(arrived)
-	judge.named(cloud)
+	judge.named(says.cloud)
 	judge.notices(q)
 	judge.kept()
 	missing := 0
-	for key := range safe {
-		if !have[key] && !cloud[key] {
+	for key := range says.safe {
+		if !have[key] && !says.cloud[key] {
 			missing++
 		}
 	}
-	if l := q.Ledger(); missing > 0 || !l.Balanced() || l.Damaged != (bridge.Count{}) || len(lostFromDisk(q)) > 0 {
-		t.Errorf("cut at %d: %d batches that were safe are missing; ledger %+v, tombstones %+v", at, missing, l,
+	l := q.Ledger()
+	lost := missing > 0 || l.Damaged != (bridge.Count{}) || len(lostFromDisk(q)) > 0
+	if !l.Balanced() || lost && !damaged {
+		t.Errorf("%s: %d batches that were safe are missing; ledger %+v, tombstones %+v", what, missing, l,
 			q.Tombstones())
+	}
+	var put uint64
+	value, err := state.Read(cutQueue(dir)).Get("counter")
+	if fmt.Sscan(string(value), &put); err != nil || put < says.put {
+		t.Errorf("%s: the state has %q, error %v; %d was put", what, value, err, says.put)
 	}
 }

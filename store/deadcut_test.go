@@ -98,14 +98,14 @@ func TestDeadCutChild(t *testing.T) {
 // what was being purged at most once; and the ledger adds up.
 func TestDeadLettersSurviveCuts(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
+	rnd := cutRand(t)
 	ops, dir := traceChild(t, "TestDeadCutChild", deadCutDir)
-	rnd := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	cuts := make([]int, soak(60))
 	for i := range cuts {
 		cuts[i] = rnd.IntN(len(ops))
 	}
 	slices.Sort(cuts)
-	disk := &simDisk{dir: dir, names: map[string]*simFile{}, durable: map[string]*simFile{}}
+	disk := newSimDisk(dir)
 	dead := map[string]bool{} // true if it must be there
 	done, both := 0, 0
 	for _, at := range cuts {
