@@ -36,7 +36,7 @@ import (
 
 func main() {
 	only := flag.String("run", "", "only the faults whose names match this regular expression")
-	each := flag.Duration("timeout", 5*time.Minute, "how long the tests of one fault may take; longer counts as noticed")
+	each := flag.Duration("timeout", 40*time.Second, "how long the tests of one fault may take; longer counts as noticed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -222,21 +222,25 @@ func (f *fault) try(ctx context.Context, dir string, each time.Duration) (notice
 	return false, nil
 }
 
-// test reports whether tests fail, or take too long. What does not build, and
+// mostBuild is how long a build and its tests may take together.
+const mostBuild = 5 * time.Minute
+
+// test reports whether tests fail, or take longer than each. What does not build, and
 // tests that are not there, are errors of the list.
 func test(ctx context.Context, dir string, each time.Duration, t tests) (failed bool, err error) {
-	limited, cancel := context.WithTimeout(ctx, each)
+	limited, cancel := context.WithTimeout(ctx, each+mostBuild)
 	defer cancel()
-	out, err := command(limited, dir, "test", "-vet=off", "-count=1", "-failfast", "-run", t.names, t.dir)
+	out, err := command(limited, dir, "test", "-vet=off", "-count=1", "-failfast", "-timeout", each.String(),
+		"-run", t.names, t.dir)
 	switch {
-	case ctx.Err() != nil:
-		return false, ctx.Err()
+	case limited.Err() != nil:
+		return false, limited.Err()
 	case bytes.Contains(out, []byte("[build failed]")), bytes.Contains(out, []byte("[setup failed]")):
 		return false, fmt.Errorf("does not build: %s", out)
 	case bytes.Contains(out, []byte("[no tests to run]")), bytes.Contains(out, []byte("[no test files]")):
 		return false, fmt.Errorf("there is no test %s in %s", t.names, t.dir)
 	}
-	return err != nil || limited.Err() != nil, nil
+	return err != nil, nil
 }
 
 func command(ctx context.Context, dir string, args ...string) ([]byte, error) {
