@@ -23,6 +23,10 @@ type Batch struct {
 	// Size is about how many bytes the batch takes in a message in company of
 	// others, as [Measure] says; 0 if it was not measured. It is not kept on disk.
 	Size int32
+	// Held is how many messages of its sender wait for their acknowledgement with
+	// this one, if it sends no more until then; 0 if it may send more. It is not
+	// kept with the batch.
+	Held int32
 	// Readings has each point at most once. Who receives the batch owns the
 	// slice; nobody changes it afterwards.
 	Readings []Reading

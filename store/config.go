@@ -31,6 +31,10 @@ type Config struct {
 	// What the cloud acknowledges before is never written. 0s commits every
 	// batch before it is sent.
 	CommitEvery setting.Duration `yaml:"commit_every"`
+	// AckWithin is how long a sensor waits for its acknowledgement at most while
+	// there is no connection, 0s to 10s: those who come within it share one commit.
+	// When all who wait send no more until they have theirs, it comes at once.
+	AckWithin setting.Duration `yaml:"ack_within"`
 	// Journal is where readings that are not on disk yet also lie, in memory that
 	// outlives the process (tmpfs), so that a crash takes none: auto (default) is
 	// the runtime directory of the unit, else /run/fieldbridge for root, else
@@ -58,6 +62,7 @@ const (
 	DefaultMaxSize     = 1 << 30
 	DefaultMaxAge      = 30 * 24 * time.Hour
 	DefaultCommitEvery = 3 * time.Second
+	DefaultAckWithin   = 200 * time.Millisecond
 	DefaultSegmentSize = 32 << 20
 	DefaultMinFree     = 64 << 20
 )
@@ -66,6 +71,7 @@ const (
 	leastMaxSize     = 16 << 20
 	leastSegmentSize = 1 << 20
 	mostSegmentSize  = 1 << 30
+	mostAckWithin    = 10 * time.Second
 	mostCommitEvery  = 10 * time.Minute
 	segmentsInSize   = 8 // so that dropping the oldest drops an eighth at most
 )
@@ -78,6 +84,7 @@ func (c *Config) SetDefaults() {
 	c.MaxAge = setting.Duration(DefaultMaxAge)
 	c.WhenFull = DropOldest
 	c.CommitEvery = setting.Duration(DefaultCommitEvery)
+	c.AckWithin = setting.Duration(DefaultAckWithin)
 	c.Journal = journal.Auto
 	c.MinFree = DefaultMinFree
 }
@@ -103,6 +110,9 @@ func (c Config) Validate() []setting.Problem {
 	if c.CommitEvery.D() > mostCommitEvery {
 		add("commit_every", "a power cut could take "+c.CommitEvery.String()+" of readings",
 			"use 10m or less; 3s is the default")
+	}
+	if c.AckWithin.D() > mostAckWithin {
+		add("ack_within", "a sensor would wait "+c.AckWithin.String()+" for its acknowledgement", "use 10s or less")
 	}
 	if j := c.Journal; j != "" && j != journal.Auto && j != journal.Off && !filepath.IsAbs(j) {
 		add("journal", fmt.Sprintf("%q is not an absolute path", j), "use auto, off or a folder as /run/fieldbridge")

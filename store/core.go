@@ -17,11 +17,9 @@ import (
 )
 
 const (
-	// A batch with a waiting sensor is committed this long after Append, so that
-	// those of this time share a commit: while there is a connection the cloud's
-	// acknowledgement mostly comes first.
-	waitOnline  = 250 * time.Millisecond
-	waitOffline = 20 * time.Millisecond
+	// A batch with a waiting sensor is committed at least this long after Append
+	// while there is a connection: the cloud's acknowledgement mostly comes first.
+	waitOnline = 250 * time.Millisecond
 
 	// fullReadings and fullBatches are how much may wait in memory before it is
 	// committed without regard to its age.
@@ -68,6 +66,7 @@ type core struct {
 	books    books.Books    // the account
 	journal  *journal.Log   // what is in mem, where a kill leaves it
 	overrun  int64          // when memory was last full; ns since started, 0: not
+	held     int            // of those who wait, at least so many are all that their senders send for now
 	full     bool           // and what is new is dropped
 	rereadAt int64          // when to try again what could not be read; 0: nothing
 	alarm    int64          // when the keeper looks next, ns since started; 0: not set
@@ -86,10 +85,11 @@ func (c *core) uptime() int64 { return c.before + time.Since(c.started).Millisec
 
 // waitLocked returns how long a waiting sensor's batch waits for a commit.
 func (c *core) waitLocked() time.Duration {
+	within := c.cfg.Load().AckWithin.D()
 	if c.online {
-		return waitOnline
+		return max(within, waitOnline)
 	}
-	return waitOffline
+	return within
 }
 
 // alarmLocked makes the keeper look at time at or before.

@@ -93,6 +93,9 @@ func (k *keeper) tend(all bool) error {
 	now, upTo := k.now(), k.mem.End()
 	due := k.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
+	if commit {
+		k.held = 0
+	}
 	reread := k.rereadAt != 0 && k.rereadAt <= now
 	if reread {
 		k.rereadAt = 0
@@ -204,17 +207,17 @@ func (k *keeper) setAlarm() {
 }
 
 // commitDueLocked returns when what is in memory must be committed, 0 for never.
-func (k *keeper) commitDueLocked() int64 {
-	pending := k.mem.Pending()
-	if pending.Batches == 0 {
+func (c *core) commitDueLocked() int64 {
+	if c.mem.Pending().Batches == 0 {
 		return 0
 	}
-	if k.crowdedLocked() {
+	waiters := c.mem.Waiters()
+	if c.crowdedLocked() || waiters > 0 && c.held >= waiters && !c.online {
 		return 1
 	}
-	due := k.mem.Oldest() + int64(k.cfg.Load().CommitEvery)
-	if k.mem.Waiters() > 0 {
-		due = min(due, k.mem.OldestWaiter()+int64(k.waitLocked()))
+	due := c.mem.Oldest() + int64(c.cfg.Load().CommitEvery)
+	if waiters > 0 {
+		due = min(due, c.mem.OldestWaiter()+int64(c.waitLocked()))
 	}
 	return max(due, 1)
 }

@@ -50,17 +50,10 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	p := q.mem.End()
 	q.mem.Push(&b, safe, now, q.journal.Note(p, q.mem.Seq(p), now/1e6, &b))
 	q.books.Accept(n)
-	due := now + int64(q.cfg.Load().CommitEvery)
-	if safe != nil {
-		due = min(due, now+int64(q.waitLocked()))
-	}
-	pending := q.mem.Pending()
-	if q.crowdedLocked() {
-		due = now
-	}
-	q.alarmLocked(due)
+	q.held += int(b.Held)
+	q.alarmLocked(q.commitDueLocked())
 	var shed []func(error)
-	if memory.Cost(pending) > memoryMost {
+	if memory.Cost(q.mem.Pending()) > memoryMost {
 		shed = q.shedLocked()
 	}
 	q.mu.Unlock()

@@ -56,6 +56,7 @@ func inBubble(t *testing.T, test func(t *testing.T, q *Queue)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(dir)
 		c.CommitEvery = setting.Duration(3 * time.Second)
+		c.AckWithin = setting.Duration(waitOffline)
 		q, err := Open(c, quiet)
 		if err != nil {
 			t.Fatal(err)
@@ -110,6 +111,38 @@ func TestHealthyUplinkWritesNothing(t *testing.T) {
 		}
 		if l := after.Ledger; l.Acked.Batches != 1000 {
 			t.Errorf("ledger: %+v", l)
+		}
+	})
+}
+
+// waitOffline is ack_within here.
+const waitOffline = 20 * time.Millisecond
+
+// TestHeldSensorsAreCommittedAtOnce: when all who wait can send no more, the commit
+// comes at once; when one can, it comes after ack_within.
+func TestHeldSensorsAreCommittedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, q *Queue) {
+		start := time.Now()
+		var at [4]time.Duration
+		add := func(i int, held int32) {
+			b := testBatch(i, 1)
+			b.Held = held
+			q.Append(b, func(err error) { at[i] = time.Since(start) })
+		}
+		add(0, 0)
+		time.Sleep(5 * time.Millisecond)
+		add(1, 2) // of the same sender
+		synctest.Wait()
+		if at[1] != 5*time.Millisecond || at[0] != at[1] || commits(q) != 1 {
+			t.Errorf("all were held: safe after %v and %v, %d commits", at[0], at[1], commits(q))
+		}
+		start = time.Now()
+		add(2, 0)
+		add(3, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if at[2] != waitOffline || at[3] != waitOffline || commits(q) != 2 {
+			t.Errorf("one may send more: safe after %v and %v, %d commits", at[2], at[3], commits(q))
 		}
 	})
 }

@@ -18,16 +18,17 @@ func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(
 	case to.rule.sparkplug && to.fault == payload.FaultNone:
 		batches, f := r.readSparkplug(to, m)
 		s.judge(to, m, f, batches...)
-		emitAll(batches, emit, safe)
+		emitAll(batches, m.Held, emit, safe)
 		return
 	case to.rule.payload.Lines() && to.fault == payload.FaultNone:
 		results, f := to.rule.payload.ReadLines(m.Payload, m.At)
 		batches, f := r.batches(to, m.At, results, f)
 		s.judge(to, m, f, batches...)
-		emitAll(batches, emit, safe)
+		emitAll(batches, m.Held, emit, safe)
 		return
 	default:
 		if b := s.read(r, to, m); len(b.Readings) > 0 {
+			b.Held = m.Held
 			emit(b, safe)
 			return
 		}

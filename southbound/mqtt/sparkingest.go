@@ -59,8 +59,8 @@ func (r *router) offline(dead []binding, at time.Time) []bridge.Batch {
 }
 
 // emitAll emits the batches of one message; safe is called when all are safe,
-// with the first error.
-func emitAll(batches []bridge.Batch, emit bridge.Emit, safe func(error)) {
+// with the first error. held is that of the message.
+func emitAll(batches []bridge.Batch, held int32, emit bridge.Emit, safe func(error)) {
 	switch {
 	case safe != nil && len(batches) == 0:
 		safe(nil)
@@ -68,6 +68,7 @@ func emitAll(batches []bridge.Batch, emit bridge.Emit, safe func(error)) {
 		safe = bridge.JoinSafe(len(batches), safe)
 	}
 	for _, b := range batches {
+		b.Held = held
 		emit(b, safe)
 	}
 }

@@ -29,6 +29,7 @@ type ack struct {
 	client string
 	id     uint16
 	qos    byte
+	held   int32    // see [inlet.Message]
 	state  ackState // guarded by conn.mu
 	heir   *ack     // guarded by conn.mu; the same message on a later connection
 }
@@ -92,6 +93,7 @@ func (c *conn) expect(client string, id uint16, qos byte) *ack {
 	a := &ack{conn: c, client: client, id: id, qos: qos}
 	if !c.closed {
 		c.acks.push(a)
+		a.held = c.pace.came(c.acks.len(), time.Now())
 	}
 	if qos == 2 {
 		c.broker.repeats.put(client, a)
@@ -167,6 +169,9 @@ func (c *conn) advanceLocked() {
 		sent = true
 	}
 	if sent {
+		if c.acks.len() == 0 {
+			c.pace.answered(time.Now())
+		}
 		c.sendLocked()
 		c.room.Broadcast()
 	}

@@ -53,6 +53,7 @@ type conn struct {
 	cause   error         // guarded by mu; why it was closed by us
 
 	acks acks // guarded by mu
+	pace pace // guarded by mu
 	room sync.Cond
 
 	stream

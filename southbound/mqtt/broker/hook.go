@@ -138,6 +138,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	if pk.FixedHeader.Retain || atomic.LoadInt64(&h.broker.server.Info.Subscriptions) > 0 {
 		h.broker.forward(c, pk)
 	}
+	m.Held = a.held
 	h.broker.ingest(m, a.safe)
 	return pk, packets.ErrRejectPacket
 }

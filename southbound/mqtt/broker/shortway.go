@@ -55,7 +55,7 @@ func (c *conn) take(packet []byte) (taken bool, err error) {
 			e.flooded(c.self)
 			return false, net.ErrClosed
 		}
-		safe = a.safe
+		safe, m.Held = a.safe, a.held
 	}
 	if atomic.LoadInt64(&e.server.Info.Subscriptions) > 0 {
 		// Subscribers may get it later: the buffer is used again by then.

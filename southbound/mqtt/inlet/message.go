@@ -7,6 +7,7 @@ type Message struct {
 	Topic   string // good until the call that hands it over returns
 	Payload []byte // read-only, and good until that call returns
 	At      time.Time
+	Held    int32 // as [bridge.Batch] has it
 }
 
 // Ingest takes a message. It does not wait. safe, if not nil, is called exactly
