@@ -163,7 +163,7 @@ func printUsage(c *cobra.Command, w io.Writer) {
 	if c.Long != "" {
 		fmt.Fprintf(w, "\n%s\n", c.Long)
 	}
-	if c.HasAvailableLocalFlags() && !c.HasAvailableSubCommands() {
+	if c.HasAvailableLocalFlags() && !isGroup(c) {
 		fmt.Fprintf(w, "\n%s", c.LocalFlags().FlagUsagesWrapped(120))
 	}
 	if !c.HasParent() {
@@ -231,7 +231,7 @@ func normal(root *cobra.Command, args []string) []string {
 		}
 		c, words, args = next, append(words, args[0]), args[1:]
 	}
-	if c.HasSubCommands() {
+	if isGroup(c) {
 		if len(args) > 0 && args[0] == "-help" {
 			args = append([]string{"--help"}, args[1:]...)
 		}
@@ -279,6 +279,14 @@ func subcommand(c *cobra.Command, name string) *cobra.Command {
 		}
 	}
 	return nil
+}
+
+// isGroup reports whether c is there for its commands alone: it has no flag of its
+// own.
+func isGroup(c *cobra.Command) bool {
+	own := false
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { own = own || f.Name != "help" })
+	return c.HasSubCommands() && !own
 }
 
 // isNegative reports whether an argument is a number below zero.

@@ -22,6 +22,7 @@ import (
 func sensorsCommand() *cobra.Command {
 	c := newCommand("sensors [FILE | DIR] [--json]",
 		"list the topics that sensors used: which rule took them, the last payload, and those that no rule takes", 1)
+	c.AddCommand(sensorsPasswordCommand())
 	return asksGateway(c, "/sensors", func(w io.Writer, seen []mqtt.Seen) { printSensors(w, seen, time.Now()) })
 }
 
