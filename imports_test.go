@@ -180,6 +180,8 @@ func TestForbidden(t *testing.T) {
 		{"southbound/modbus/wire", "github.com/goburrow/modbus", true},
 		{"southbound/modbus/poll", "github.com/goburrow/modbus", false},
 		{"southbound/modbus/poll", "fieldbridge/southbound/modbus", false},
+		{"southbound/modbus/poll", "fieldbridge/southbound/modbus/set", true},
+		{"southbound/modbus/poll", "fieldbridge/southbound/modbus/commission", false},
 		{"southbound/modbus/plan", "fieldbridge/southbound/modbus/poll", false},
 		{"southbound/modbus/plan", "fieldbridge/southbound/mqtt/topic", false},
 		{"southbound/modbus/modbustest", "fieldbridge/southbound/modbus/wire", true},

@@ -217,3 +217,20 @@ func TestStrictDevice(t *testing.T) {
 		}
 	})
 }
+
+// TestTheOnlyPoint: a point that is alone in its block and refused is asked for
+// twice, and then left alone for a day.
+func TestTheOnlyPoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		u.Only(modbustest.Holding, 0, 1)
+		batches, last, _ := study(t, u, sim, map[string]Point{"a": {Holding: at(7)}}, 6, nil)
+		if n := u.Count(); n != 2 || len(last) != 0 {
+			t.Errorf("%d requests in 6 cycles, want 2", n)
+		}
+		if got := values(batches[len(batches)-1]); got != "a=bad: given_up" {
+			t.Errorf("at last %s", got)
+		}
+	})
+}

@@ -90,8 +90,7 @@ func (s Placed) Decode(data []byte) bridge.Value {
 		return bridge.Bool(data[s.At>>3]>>(s.At&7)&1 != 0)
 	}
 	if f.Kind == KindString {
-		var none string
-		return s.DecodeText(data, &none)
+		return s.DecodeText(data, new(string))
 	}
 	raw := f.raw(data[s.At:])
 	if f.Simple {

@@ -44,21 +44,23 @@ func (b *batch) take(blk *block, data []byte, now time.Time, emit bridge.Emit) {
 	b.arrive(now, emit)
 	texts := blk.lastTexts()
 	for i := range blk.Fields {
-		f := &blk.Fields[i]
-		var v bridge.Value
-		if f.Kind == point.KindString {
-			v = f.DecodeText(data, &texts[0])
+		if len(texts) > 0 && blk.Fields[i].Kind == point.KindString {
+			b.add(blk.Fields[i].Name, blk.Fields[i].DecodeText(data, &texts[0]))
 			texts = texts[1:]
-		} else {
-			v = f.Decode(data)
+			continue
 		}
-		if v.Good() {
-			b.tally.good++
-		} else {
-			b.tally.add(v.Reason(), 1)
-		}
-		b.readings = append(b.readings, bridge.Reading{Point: f.Name, Value: v})
+		b.add(blk.Fields[i].Name, blk.Fields[i].Decode(data))
 	}
+}
+
+// add adds a value.
+func (b *batch) add(name string, v bridge.Value) {
+	if v.Good() {
+		b.tally.good++
+	} else {
+		b.tally.add(v.Reason(), 1)
+	}
+	b.readings = append(b.readings, bridge.Reading{Point: name, Value: v})
 }
 
 // spoil adds the points of blocks as bad.
