@@ -322,7 +322,8 @@ func cutAgain(t *testing.T, rnd *rand.Rand, dir, what string, says *heard) {
 			again.hear(&ops[done])
 		}
 		to := cutTo(t, disk, rnd)
-		afterCut(t, to, fmt.Sprintf("%s, started and cut at %d of %d, damaged %v", what, at, len(ops), damaged), again, damaged)
+		afterCut(t, to, fmt.Sprintf("%s, started and cut at %d of %d, damaged %v", what, at, len(ops), damaged), again,
+			damaged)
 		os.RemoveAll(to)
 	}
 }

@@ -37,7 +37,8 @@ func TestSensorsPassword(t *testing.T) {
 			continue
 		}
 		hash, e := password.Parse(strings.TrimSpace(out.String()))
-		if code != exitDone || e != nil || !strings.HasPrefix(out.String(), "$7$") || strings.Contains(out.String(), tt.word) {
+		if code != exitDone || e != nil || !strings.HasPrefix(out.String(), "$7$") ||
+			strings.Contains(out.String(), tt.word) {
 			t.Errorf("%s: exit %d, %v: %s%s", name, code, e, &out, &err)
 			continue
 		}
