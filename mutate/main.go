@@ -68,14 +68,18 @@ func run(ctx context.Context, only string, each time.Duration) error {
 		return err
 	}
 	tried, lived := 0, 0
+	var wrong []error // in the lists
 	for _, f := range faults {
 		start := time.Now()
 		noticed, err := f.try(ctx, dir, each)
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
-		}
 		word := "noticed"
-		if tried++; !noticed {
+		switch tried++; {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("%s: %w", f.name, err))
+			word = "WRONG"
+		case !noticed:
 			word = "NOT NOTICED"
 			lived++
 		}
@@ -83,9 +87,9 @@ func run(ctx context.Context, only string, each time.Duration) error {
 	}
 	fmt.Printf("%d faults, %d not noticed\n", tried, lived)
 	if lived > 0 {
-		return errors.New("the tests are blind to some faults")
+		wrong = append(wrong, errors.New("the tests are blind to some faults"))
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // sound checks that all tests pass as long as nothing is broken: one that fails

@@ -182,7 +182,9 @@ func TestCommandsEndToEnd(t *testing.T) {
 			t.Errorf("status for people: %s is not in\n%s", want, text.String())
 		}
 	}
-	eventually(t, "the shadow tells the interval and the load", 20*time.Second, func() bool {
+	// It is told every 10 s; a change of others in between costs one more turn, or a
+	// retry.
+	eventually(t, "the shadow tells the interval and the load", 35*time.Second, func() bool {
 		intervals, _ := r.reported()["intervals"].(map[string]any)
 		buses, _ := r.reported()["buses"].(map[string]any)
 		return intervals["boiler"] != nil && len(buses) == 1

@@ -86,7 +86,8 @@ func TestJSONFault(t *testing.T) {
 // and values that can be sent on.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"a":1,"b":{"c":"x"}}`, `21.5`, `[1]`, `{"a":1e400}`, "\xff\xfe", `{"b":{"c":true}}`,
-		`{"a":18446744073709551616}`} {
+		`{"a":18446744073709551616}`, `{"a":-1,"b":{"c":null}}`, `{"a":"7","b":{}}`, `[[1,2],[true]]`, `true`, `"on"`,
+		`-0.5e-3`, `0x1F`, ` 12 `, `1,5`, `NaN`, `{"a":{"a":1}}`, `{"a":1,"a":2}`, `{"a":[1]`, `null`, ``} {
 		f.Add([]byte(s))
 	}
 	rules := []*Rule{compile(f, Settings{Points: Points{
