@@ -30,7 +30,7 @@ func misbehaviours() map[string]misbehaviour {
 		"silence": {modbustest.Silence, "timeout", "timeout"},
 		// by RTU it may be a repeated request's
 		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"},
-		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "protocol timeout"},
+		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "good protocol timeout"},
 		"wrong transaction":     {modbustest.WrongTransaction, "protocol", ""},
 		"wrong unit":            {modbustest.WrongUnit, "protocol", "protocol"},
 		"wrong function":        {modbustest.WrongFunction, "protocol", "protocol"},
@@ -46,6 +46,8 @@ func misbehaviours() map[string]misbehaviour {
 		"crc error":             {modbustest.CRCError, "", "protocol"},
 		"echo":                  {modbustest.Echo, "", "good"},
 		"two answers":           {modbustest.Twice, "good", "good"},
+		"two answers apart":     {modbustest.TwiceApart(20 * time.Millisecond), "good", "good"},
+		"two answers far apart": {modbustest.TwiceApart(80 * time.Millisecond), "good timeout", "good protocol timeout"},
 		"at most one register":  {modbustest.AtMost(1), "good", "good"},
 		"close after each":      {modbustest.CloseAfter, "good", "good"},
 		"reset after each":      {modbustest.ResetAfter, "good", "good"},
@@ -182,6 +184,10 @@ func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Be
 					t.Fatalf("bad %s is %v, want %s", reading.Point, reading.Value, want)
 				}
 			}
+		}
+		limits := strings.Contains(want, "given_up") || strings.HasSuffix(t.Name(), "at_most_one_register")
+		if !limits && strings.Contains(r.logged(), "learnt") {
+			t.Errorf("it allows all, and the log is:\n%s", r.logged())
 		}
 		cycles := 0
 		for _, batch := range r.of("good") {

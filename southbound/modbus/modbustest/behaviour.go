@@ -94,6 +94,11 @@ func AtMost(n int) Behaviour {
 // Twice sends the answer two times.
 func Twice(_ Request, a *Answer) { a.Copies = 2 }
 
+// TwiceApart sends the answer two times, the second d after the first.
+func TwiceApart(d time.Duration) Behaviour {
+	return func(_ Request, a *Answer) { a.Copies, a.Gap = 2, d }
+}
+
 // CloseAfter closes the connection after the answer: one request a connection.
 func CloseAfter(_ Request, a *Answer) { a.Close = true }
 

@@ -44,7 +44,8 @@ type Link struct {
 	ended   time.Time       // when the last request was over
 	silent  int             // failures in a row without a sign of life
 	got     int             // bytes received since the last request
-	late    map[byte][]late // by unit, where answers have no transaction id
+	late    map[byte][]late // by unit, in the order asked, where answers have no transaction id
+	heard   map[byte]heard  // by unit, there
 
 	stream  Stream // the owner's; also guarded by mu for interrupt
 	mu      sync.Mutex
@@ -59,7 +60,9 @@ const silences = 3
 // NewRTU returns a link that frames with CRCs, for a serial line or a converter
 // behind TCP. It does not connect. On a serial line o.Silence is that of
 // the specification, [Serial.Silence].
-func NewRTU(o Options) *Link { return &Link{o: o, framing: &rtu{}, late: make(map[byte][]late)} }
+func NewRTU(o Options) *Link {
+	return &Link{o: o, framing: &rtu{}, late: make(map[byte][]late), heard: make(map[byte]heard)}
+}
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
 func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
@@ -158,14 +161,17 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 		timeout += l.o.Char * time.Duration(len(request)+wanted(request))
 	}
 	l.framing.stamp(request)
-	answer, err := l.transact(request, time.Now().Add(timeout))
+	sent := time.Now()
+	answer, err := l.transact(request, sent.Add(timeout))
+	if err == nil && l.late != nil {
+		answer, err = l.own(ctx, request, answer, timeout, time.Since(sent))
+	}
 	l.ended = time.Now()
 	switch {
 	case err == nil:
 		l.silent = 0
-		if l.late != nil {
-			l.expect(request, 0, timeout) // it may have been an earlier one's
-		}
+	case err == errDoubt:
+		l.silent, l.have = 0, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = ErrTimeout
 		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come
