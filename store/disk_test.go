@@ -128,7 +128,7 @@ func TestReadOnly(t *testing.T) {
 		for i := range 100_000 { // more than memory takes
 			q.Append(testBatch(i, 2), nil)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute) // that more came is told for one
 		synctest.Wait()
 		s := q.Status()
 		if memory.Cost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() ||
