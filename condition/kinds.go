@@ -83,6 +83,14 @@ var (
 	// SensorsShutOut: why, with what to do.
 	SensorsShutOut = declare("sensors_shut_out", Alarm, "no sensor can connect", "%s")
 
+	// SensorTakesMemory: the client, and what it has too much of.
+	SensorTakesMemory = declare("sensor_takes_memory", Warning,
+		"the client %s has asked for more memory than there is for %s", "see what it is and what it sends")
+	// SensorsRefused: how many.
+	SensorsRefused = declare("sensors_refused", Warning,
+		"%d logins of sensors were refused in the last minute",
+		"the log names user and address; if nobody changed a password, somebody guesses")
+
 	// FileNotUsed: why, with what to do.
 	FileNotUsed = declare("file_not_used", Warning, "%s", "")
 )

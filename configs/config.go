@@ -26,6 +26,11 @@ type Config struct {
 	// Watch applies the file, and those that it includes, when it changes.
 	// Otherwise 'fieldbridge reload' or SIGHUP does.
 	Watch bool `yaml:"watch"`
+	// Memory is how much memory the gateway may use, 32MiB or more. The default is the
+	// limit of the control group (systemd's MemoryMax, a container's), or a quarter of
+	// the machine's memory. What sensors may make it keep is a quarter of it, of the
+	// default 32 MiB at most.
+	Memory setting.Size `yaml:"memory"`
 	// Labels say where the gateway is or whose, as site: brno. {label.site} in
 	// topics stands for the value. Names are [a-z][a-z0-9_]*.
 	Labels map[string]string `yaml:"labels"`
@@ -94,6 +99,9 @@ func (c *Config) Validate() []setting.Problem {
 	}
 	c.checkName(&found)
 	c.checkLabels(&found)
+	if c.Memory != 0 && c.Memory < 32<<20 {
+		found.Add(fmt.Sprintf("memory is %s", c.Memory), "use 32MiB or more, or leave it out", "memory")
+	}
 	section(c.Log.Validate(), "log")
 	if reflect.DeepEqual(c.Northbound.AWSIoT, northDefaults()) {
 		found.Add("nothing says where readings go",

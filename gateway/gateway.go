@@ -111,7 +111,8 @@ func (g *Gateway) build(s change.Started, o Options) error {
 		return fmt.Errorf("southbound.modbus: %w", err)
 	}
 	g.mqtt, err = mqtt.New(config.Southbound.MQTT,
-		mqtt.Options{Gateway: g.name, Log: g.log.With("part", "mqtt"), Catalogue: g.catalogue, State: saved})
+		mqtt.Options{Gateway: g.name, Log: g.log.With("part", "mqtt"), Catalogue: g.catalogue, State: saved,
+			Memory: g.limitMemory(int64(config.Memory))})
 	if err != nil {
 		return fmt.Errorf("southbound.mqtt: %w", err)
 	}

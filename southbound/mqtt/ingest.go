@@ -10,7 +10,7 @@ import (
 // called exactly once: when the readings are safe, or at once if the message
 // gives none, since sending it again would not help.
 func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(error)) {
-	to := r.route(m.Topic)
+	to := r.route(m.Topic, m.From)
 	switch {
 	case to.rule == nil:
 		s.unmatched.Add(1)

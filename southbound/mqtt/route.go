@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/budget"
+	"fieldbridge/condition"
+	"fieldbridge/southbound/mqtt/broker"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug"
 )
@@ -20,12 +24,17 @@ type route struct {
 	single string        // name of the single point
 	spark  sparkplug.Topic
 
+	from string               // who published there first
 	feed atomic.Pointer[feed] // nil until a message could be read
 	sight
 }
 
-// maxRoutes bounds the topics that are remembered for one broker.
+// maxRoutes bounds the topics that are remembered for one broker; the router's
+// budget bounds their bytes.
 const maxRoutes = 20000
+
+// routeCost is about what a route takes beside its topic, in bytes.
+const routeCost = 600
 
 // router finds the routes of the messages of one broker. It is safe for
 // concurrent use.
@@ -36,17 +45,21 @@ type router struct {
 	publish func(topic string, payload []byte) // to the broker; does not wait
 	nodes   *sparkplug.Nodes[binding]
 
-	mu     sync.RWMutex
-	routes map[string]*route // guarded by mu; by topic
+	mu      sync.RWMutex
+	routes  map[string]*route // guarded by mu; by topic
+	crowded crowded           // guarded by mu
+	bytes   *budget.Pool      // of routes, by who published there first
 }
 
-func newRouter(broker string, rules []*rule, ds *devices, publish func(topic string, payload []byte)) *router {
+func newRouter(broker string, rules []*rule, ds *devices, publish func(topic string, payload []byte),
+	memory int64) *router {
 	return &router{broker: broker, rules: rules, devices: ds, publish: publish,
-		routes: make(map[string]*route), nodes: sparkplug.NewNodes[binding]()}
+		routes: make(map[string]*route), nodes: sparkplug.NewNodes[binding](),
+		bytes: budget.NewPool(memory)}
 }
 
-// route returns the route of topic.
-func (r *router) route(topic string) *route {
+// route returns the route of topic, on which from has published.
+func (r *router) route(topic, from string) *route {
 	r.mu.RLock()
 	to := r.routes[topic]
 	r.mu.RUnlock()
@@ -55,6 +68,10 @@ func (r *router) route(topic string) *route {
 	}
 	topic = strings.Clone(topic) // or it keeps the packet
 	to = r.find(topic)
+	to.from = from
+	if len(topic) > inlet.MaxTopic {
+		return to // of a site broker: not worth the memory
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if other := r.routes[topic]; other != nil {
@@ -62,11 +79,47 @@ func (r *router) route(topic string) *route {
 	}
 	// A publisher that invents topics would fill memory; those in use are soon
 	// found again.
-	if len(r.routes) >= maxRoutes {
-		clear(r.routes)
+	if cost := routeCost + int64(len(topic)); len(r.routes) >= maxRoutes || !r.bytes.Take(from, cost) {
+		r.forgetLocked()
+		r.bytes.Force(from, cost)
 	}
 	r.routes[topic] = to
 	return to
+}
+
+// forgetLocked drops the routes of the publisher that has most of them.
+func (r *router) forgetLocked() {
+	who, n := r.bytes.Largest()
+	for topic, to := range r.routes {
+		if to.from == who {
+			delete(r.routes, topic)
+		}
+	}
+	r.bytes.Give(who, n)
+	if time.Since(r.crowded.at) > crowdedFor {
+		r.crowded.since = time.Now()
+	}
+	r.crowded.at, r.crowded.who = time.Now(), who
+}
+
+// crowded is who published on so many topics last that they were forgotten.
+type crowded struct {
+	who       string
+	since, at time.Time
+}
+
+// crowdedFor is how long somebody is named after that.
+const crowdedFor = time.Minute
+
+// health names who publishes on too many topics.
+func (r *router) health() (all []condition.Condition) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if time.Since(r.crowded.at) < crowdedFor {
+		all = append(all, condition.SensorTakesMemory.At("mqtt "+r.broker+" topics", r.crowded.since,
+			broker.SessionName(r.crowded.who), "topics"))
+	}
+	return all
 }
 
 // find tries the rules in order.

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -25,6 +26,7 @@ type Options struct {
 	Log       *slog.Logger      // nil discards
 	Catalogue *bridge.Catalogue // told of devices and points as they appear; may be nil
 	State     bridge.State      // remembers subscriptions at site brokers; may be nil
+	Memory    int64             // bytes that clients and topics may make the source keep; 0 is 32 MiB
 }
 
 // Source reads what sensors publish. Its methods are safe for concurrent use.
@@ -32,6 +34,7 @@ type Source struct {
 	gateway   string
 	log       *slog.Logger
 	state     bridge.State
+	memory    int64 // guarded by mu; bytes
 	devices   *devices
 	unmatched atomic.Uint64
 
@@ -77,7 +80,7 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, devices: newDevices(o.Catalogue),
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, memory: cmp.Or(o.Memory, 32<<20), devices: newDevices(o.Catalogue),
 		brokers:      make(map[string]*way),
 		rulesChanged: make(chan struct{}, 1)}
 	if s.log == nil {
@@ -158,7 +161,10 @@ func (s *Source) Apply(cfg Config) error {
 			}
 			s.brokers[name] = b
 		}
-		s.devices.expectKnown(name, b.setRules(name, s.rules, s.devices), time.Now())
+		if b.embedded != nil {
+			b.embedded.Limit(s.memory / 8 * 7 / int64(len(cfg.Brokers)))
+		}
+		s.devices.expectKnown(name, b.setRules(name, s.rules, s.devices, s.memory/8/int64(len(cfg.Brokers))), time.Now())
 		if b.stop == nil {
 			s.startLocked(b)
 		}
@@ -168,6 +174,14 @@ func (s *Source) Apply(cfg Config) error {
 	default:
 	}
 	return nil
+}
+
+// SetMemory says how many bytes clients and topics may make the source keep, from
+// the next Apply on.
+func (s *Source) SetMemory(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory = bytes
 }
 
 // replace takes over the rules, and stops the brokers that are not as in cfg.
@@ -223,7 +237,7 @@ func (s *Source) newWay(name string, config inlet.Broker) (*way, error) {
 }
 
 // setRules gives b those of the rules that are for it, and returns them.
-func (b *way) setRules(name string, all []*rule, ds *devices) []*rule {
+func (b *way) setRules(name string, all []*rule, ds *devices, memory int64) []*rule {
 	var rules []*rule
 	for _, r := range all {
 		if r.config.Broker == name {
@@ -231,9 +245,10 @@ func (b *way) setRules(name string, all []*rule, ds *devices) []*rule {
 		}
 	}
 	if now := b.router.Load(); now != nil && slices.Equal(now.rules, rules) {
+		now.bytes.Resize(memory)
 		return rules // what was seen stays
 	}
-	b.router.Store(newRouter(name, rules, ds, b.Publish))
+	b.router.Store(newRouter(name, rules, ds, b.Publish, memory))
 	if b.site != nil {
 		b.site.Want(subscriptions(rules))
 	}

@@ -20,6 +20,7 @@ func (s *Source) Health() []condition.Condition {
 	_, brokers, _ := s.snapshot()
 	for _, b := range brokers {
 		all = append(all, b.Health()...)
+		all = append(all, b.router.Load().health()...)
 	}
 	return all
 }

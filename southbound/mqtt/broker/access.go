@@ -39,12 +39,16 @@ func newAccess(b inlet.Broker) (access, error) {
 var (
 	errAnonymous = errors.New("it gives no user name: add it to the client, or set anonymous: true")
 	errPassword  = errors.New("unknown user or wrong password")
+	errWillTopic = errors.New("its last will is to a topic of more than 1 KiB")
 	errWill      = errors.New("its last will is to a topic that the user may not publish to")
 )
 
 // admit says whether a client may connect, and the topics that it may use, nil
 // for all.
 func (a *access) admit(connect packets.ConnectParams) ([]topic.Filter, error) {
+	if connect.WillFlag && len(connect.WillTopic) > inlet.MaxTopic {
+		return nil, errWillTopic
+	}
 	if !connect.UsernameFlag && a.anonymous {
 		return nil, nil
 	}
@@ -129,11 +133,30 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 		return false
 	}
 	c.topics = topics
+	c.mu.Lock()
 	cl.ID = h.broker.access.sessionID(pk.Connect, cl.ID)
+	c.mu.Unlock()
+	if !h.broker.mayLogin(c, cl) {
+		return false
+	}
 	if !h.broker.mayStay(cl.ID) {
 		cl.Properties.Clean = true // of MQTT 3.1.1
 		cl.Properties.Props.SessionExpiryInterval = 0
 	}
+	return true
+}
+
+// mayLogin reports whether there is memory for what the client's CONNECT packet
+// said, its last will above all, as long as its session lives.
+func (e *Broker) mayLogin(c *conn, cl *mochi.Client) bool {
+	e.memory.logins.Drop(cl.ID)
+	if c.first > 1<<10 && !fair(e.memory.logins, cl.ID, int64(c.first)) {
+		e.blame(tooMuchLogin, clientName(cl))
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.strangers.remove(c)
 	return true
 }
 
@@ -142,6 +165,9 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	c, ok := cl.Net.Conn.(*conn)
 	switch {
+	case len(topic) > inlet.MaxTopic:
+		h.broker.blame(tooLongTopic, clientName(cl))
+		return false
 	case strings.Count(topic, "/") >= maxLevels:
 		return false
 	case !ok || c.topics == nil:

@@ -17,10 +17,11 @@ const maxUnreleased = 4 * maxUnacknowledged
 
 // Control packets (MQTT 5, section 2.1.2), as their first byte.
 const (
-	publish    = 0x30
-	puback     = 0x40
-	pubrec     = 0x50
-	disconnect = 0xe0
+	publish      = 0x30
+	puback       = 0x40
+	pubrec       = 0x50
+	subscription = 0x80
+	disconnect   = 0xe0
 )
 
 // ack is the acknowledgement that a client waits for.

@@ -47,6 +47,10 @@ type Broker struct {
 	server  *mochi.Server
 	ports   []*port
 	repeats repeats
+	memory  *memory
+	blamed  culprits
+	hoard   hoard
+	queues  queues
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
 
@@ -56,14 +60,16 @@ type Broker struct {
 	flushing sync.WaitGroup
 	quiet    chan struct{} // closed to end the flusher
 
-	mu       sync.Mutex
-	conns    map[*conn]struct{} // guarded by mu; all connections
-	full     bool               // guarded by mu; the limit of clients was logged
-	deniedAt time.Time          // guarded by mu; the last line about a refused client
-	brokeAt  time.Time          // guarded by mu; the last line about one that made the broker panic
+	mu    sync.Mutex
+	conns map[*conn]struct{} // guarded by mu; all connections
+	full  bool               // guarded by mu; the limit of clients was logged
+
+	strangers strangers // guarded by mu; those of conns that have not logged in
+
+	deniedAt time.Time // guarded by mu; the last line about a refused client
+	brokeAt  time.Time // guarded by mu; the last line about one that made the broker panic
 
 	stopping atomic.Bool // last wills are ours to blame now
-	hoarded  atomic.Bool // the limit of retained messages was logged
 
 	messages, refused, slow, unwelcome atomic.Uint64
 }
@@ -71,7 +77,8 @@ type Broker struct {
 // New returns a broker called name. It starts nothing.
 func New(name string, config inlet.Broker, log *slog.Logger) (*Broker, error) {
 	e := &Broker{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}),
-		connectTimeout: 10 * time.Second}
+		connectTimeout: 10 * time.Second, memory: newMemory()}
+	e.Limit(defaultMemory)
 	if config.Listen != "" {
 		e.ports = append(e.ports, &port{address: config.Listen})
 	}
@@ -141,9 +148,39 @@ func (e *Broker) establish(c *conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+			e.clean(c)
 		}
 	}()
 	return e.server.EstablishConnection(e.name, c)
+}
+
+// clean does what the broker's library does at the end of a connection, after it
+// panicked in the middle: the last will is sent, and nothing of the session stays.
+func (e *Broker) clean(c *conn) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("a client could not be cleared away", "remote", c.remote, "err", p)
+		}
+	}()
+	if c.self == nil {
+		return
+	}
+	cl := c.self
+	if now, ok := e.server.Clients.Get(cl.ID); !ok || now != cl {
+		return // another connection has the session
+	}
+	h := &hook{broker: e}
+	if will := cl.Properties.Will; atomic.LoadUint32(&cl.Properties.Will.Flag) != 0 && !e.stopping.Load() {
+		pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: will.Qos,
+			Retain: will.Retain && e.mayRetain(cl.ID, will.TopicName, will.Payload)},
+			TopicName: will.TopicName, Payload: will.Payload}
+		e.forward(c, pk)
+		h.OnWillSent(cl, pk)
+	}
+	cl.ClearInflights()
+	e.server.UnsubscribeClient(cl)
+	e.server.Clients.Delete(cl.ID)
+	h.OnDisconnect(cl, errPanic, true)
 }
 
 var errPanic = errors.New("the broker panicked")
@@ -159,24 +196,37 @@ func (e *Broker) Publish(topic string, payload []byte) {
 	}
 }
 
-// admit takes a connection in, unless there are too many.
+// admit takes a connection in. Only clients that have logged in count against
+// max_clients; the others have a few places of their own.
 func (e *Broker) admit(nc, raw net.Conn) *conn {
 	c := newConn(nc, raw, e)
 	e.mu.Lock()
-	full := len(e.conns) >= e.config.ClientLimit()
-	news := full && !e.full
-	e.full = full
-	if !full {
-		e.conns[c] = struct{}{}
-	}
+	e.conns[c] = struct{}{}
+	out := e.strangers.add(c)
 	e.mu.Unlock()
-	if news {
-		e.log.Warn("too many connections: more are refused", "max_clients", e.config.ClientLimit())
-	}
-	if full {
-		return nil
+	if out != nil {
+		e.blame(tooManySilent, host(out))
+		out.abort(errStranger)
 	}
 	return c
+}
+
+// asks is told that a connection has sent CONNECT.
+func (e *Broker) asks(c *conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.strangers.asks(c)
+}
+
+// tellFull logs once that there are as many clients as may be.
+func (e *Broker) tellFull(full bool) {
+	e.mu.Lock()
+	news := full && !e.full
+	e.full = full
+	e.mu.Unlock()
+	if news {
+		e.log.Warn("too many clients: more are refused", "max_clients", e.config.ClientLimit())
+	}
 }
 
 // attend serves one connection until it ends.
@@ -185,6 +235,8 @@ func (e *Broker) attend(c *conn) {
 	err := e.establish(c)
 	_ = c.Close()
 	cause := c.why()
+	e.tellFull(errors.Is(err, packets.ErrServerBusy))
+	e.leave(c)
 	switch {
 	case errors.Is(cause, errSlowReader):
 		e.slow.Add(1)
@@ -197,24 +249,23 @@ func (e *Broker) attend(c *conn) {
 	default:
 		e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", cause)
 	}
-	e.mu.Lock()
-	delete(e.conns, c)
-	e.mu.Unlock()
 }
 
-// mayRetain reports whether a message on topic may be retained: a publisher that
-// invents topics must not fill memory.
-func (e *Broker) mayRetain(topic string, payload []byte) bool {
-	if len(payload) == 0 || e.server.Topics.Retained.Len() < maxRetained {
-		return true
+// leave is the end of a connection. Its session may stay: what is of the
+// connection alone does not.
+func (e *Broker) leave(c *conn) {
+	e.mu.Lock()
+	delete(e.conns, c)
+	e.strangers.remove(c)
+	e.mu.Unlock()
+	e.memory.arriving.give(c)
+	c.buffer, c.known = nil, nil
+	c.mu.Lock()
+	cl := c.client
+	c.mu.Unlock()
+	if cl != nil {
+		e.recount(cl.ID)
 	}
-	if _, ok := e.server.Topics.Retained.Get(topic); ok {
-		return true
-	}
-	if !e.hoarded.Swap(true) {
-		e.log.Warn("too many topics have a retained message: more are not retained", "max", maxRetained, "topic", topic)
-	}
-	return false
 }
 
 // mayStay reports whether the broker may keep the session of a new client when

@@ -44,8 +44,12 @@ type conn struct {
 	limit  int              // bytes that may wait to be sent
 	broker *Broker
 
+	remote string // the client's address
+
 	mu      sync.Mutex
 	client  *mochi.Client // guarded by mu; nil until CONNECT
+	writing int           // guarded by mu; bytes that are being sent, beside out
+	charged int64         // guarded by mu; what is taken of the budget for unsent bytes
 	out     []byte        // guarded by mu; to be sent
 	spare   []byte        // guarded by mu; the buffer that was sent last
 	sending bool          // guarded by mu; somebody sends, or will
@@ -65,7 +69,8 @@ type conn struct {
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *Broker) *conn {
-	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e}
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e,
+		remote: c.RemoteAddr().String()}
 	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu
 	return nc
@@ -81,13 +86,67 @@ func (c *conn) Write(b []byte) (int, error) {
 	if len(b) > 0 && b[0] == disconnect && c.versionLocked() < 5 {
 		return len(b), nil // only clients send it in MQTT 3.1.1; closing the connection follows
 	}
-	if len(c.out)+len(b) > c.limit {
+	if len(c.out)+c.writing+len(b) > c.limit || !c.chargeLocked(len(b)) {
 		c.abortLocked(errSlowReader)
 		return 0, errSlowReader
 	}
 	c.out = append(c.out, b...)
 	c.sendLocked()
 	return len(b), nil
+}
+
+// freeUnsent is how many unsent bytes of each connection are not counted: what
+// is sent at once costs no look at the budget.
+const freeUnsent = 16 << 10
+
+// chargeLocked takes what waits to be sent, and more that will, from the budget of
+// all clients. If that is used up, the client with most goes: if that is this
+// one, chargeLocked returns false.
+func (c *conn) chargeLocked(more int) bool {
+	want := max(int64(len(c.out)+c.writing+more)-freeUnsent, 0)
+	pool, n := c.broker.memory.unsent, want-c.charged
+	if n == 0 {
+		return true
+	}
+	if n < 0 {
+		pool.Give(c.remote, -n)
+	} else if !pool.Take(c.remote, n) {
+		worst, has := pool.Largest()
+		if worst == c.remote || has <= want {
+			c.broker.blame(tooMuchUnsent, c.nameLocked())
+			return false
+		}
+		pool.Force(c.remote, n)
+		c.broker.endReader(worst)
+	}
+	c.charged = want
+	return true
+}
+
+// endReader ends the connection of an address: it does not read.
+func (e *Broker) endReader(remote string) {
+	e.writers.Go(func() {
+		for _, c := range e.connections() {
+			if c.remote == remote {
+				e.blame(tooMuchUnsent, c.name())
+				c.abort(errSlowReader)
+			}
+		}
+	})
+}
+
+// name returns who the client is, for people.
+func (c *conn) name() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nameLocked()
+}
+
+func (c *conn) nameLocked() string {
+	if c.client == nil {
+		return c.remote
+	}
+	return clientName(c.client)
 }
 
 // sendLocked sees to it that what is in out is sent.
@@ -126,6 +185,7 @@ func (c *conn) sentLocked() {
 		c.out = nil
 	}
 	c.sending = false
+	c.chargeLocked(0)
 	if c.closed {
 		_ = c.raw.Close()
 	}
@@ -138,10 +198,12 @@ func (c *conn) send() {
 	defer c.mu.Unlock()
 	for len(c.out) > 0 {
 		b := c.out
-		c.out, c.spare = c.spare[:0], nil
+		c.out, c.spare, c.writing = c.spare[:0], nil, len(b)
 		c.mu.Unlock()
 		_, err := c.Conn.Write(b) // ends when the connection is closed, for one reason or another
 		c.mu.Lock()
+		c.writing = 0
+		c.chargeLocked(0)
 		if cap(b) <= 64<<10 {
 			c.spare = b
 		}
@@ -192,6 +254,7 @@ func (c *conn) closeLocked(cause error) {
 	c.closed, c.cause = true, cause
 	c.acks.clear()
 	c.room.Broadcast()
+	c.broker.memory.arriving.give(c)
 	if c.sending {
 		_ = c.SetWriteDeadline(time.Now().Add(farewell))
 		return
@@ -202,8 +265,21 @@ func (c *conn) closeLocked(cause error) {
 // abortLocked closes the connection at once.
 func (c *conn) abortLocked(cause error) {
 	c.out = nil
+	c.chargeLocked(0)
 	c.closeLocked(cause)
 	_ = c.raw.Close()
+}
+
+func (c *conn) abort(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abortLocked(cause)
+}
+
+func (c *conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // why returns why the connection was closed by us, nil if it was not.

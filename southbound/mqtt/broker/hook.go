@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,8 @@ func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent,
 		mochi.OnPacketEncode,
-		mochi.OnSubscribe, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnClientExpired:
+		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnQosPublish, mochi.OnQosComplete,
+		mochi.OnQosDropped, mochi.OnWill, mochi.OnRetainedExpired, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -35,10 +37,12 @@ func (h *hook) Provides(b byte) bool {
 
 // OnConnect is called when CONNECT has been read.
 func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
+	cl.Properties.Props.User, cl.Properties.Props.AuthenticationData = nil, nil // nobody reads them
 	if c, ok := cl.Net.Conn.(*conn); ok {
 		c.mu.Lock()
 		c.client = cl
 		c.mu.Unlock()
+		h.broker.asks(c)
 	}
 	return nil
 }
@@ -80,12 +84,22 @@ func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 // session.
 func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {
 	if expire && !cl.IsTakenOver() {
-		h.broker.repeats.forget(cl.ID)
+		h.broker.forget(cl.ID)
 	}
 }
 
+// forget is the end of a session.
+func (e *Broker) forget(session string) {
+	e.repeats.forget(session)
+	e.memory.logins.Drop(session)
+}
+
 // OnClientExpired is called when a session has ended.
-func (h *hook) OnClientExpired(cl *mochi.Client) { h.broker.repeats.forget(cl.ID) }
+func (h *hook) OnClientExpired(cl *mochi.Client) {
+	cl.ClearInflights()
+	h.broker.server.UnsubscribeClient(cl) // the broker's library does not
+	h.broker.forget(cl.ID)
+}
 
 // OnSubscribe ends a client that wants too much.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
@@ -94,9 +108,49 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 			"client", clientID(cl), "max", maxSubscriptions)
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
+		return pk
+	}
+	wanted := int64(0)
+	for _, f := range pk.Filters {
+		if len(f.Filter) <= inlet.MaxTopic && strings.Count(f.Filter, "/") < maxLevels { // others are refused
+			wanted += weight(f.Filter)
+		}
+	}
+	if pool := h.broker.memory.subscribed; !fair(pool, cl.ID, wanted) {
+		h.broker.blame(tooMuchSubscribed, clientName(cl))
+		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
+		pk.Filters = nil
 	}
 	return pk
 }
+
+// OnSubscribed counts what a client has subscribed to.
+func (h *hook) OnSubscribed(cl *mochi.Client, _ packets.Packet, _ []byte) { h.countSubscriptions(cl) }
+
+// OnUnsubscribed counts what a client is still subscribed to.
+func (h *hook) OnUnsubscribed(cl *mochi.Client, _ packets.Packet) { h.countSubscriptions(cl) }
+
+func (h *hook) countSubscriptions(cl *mochi.Client) {
+	sum := int64(0)
+	for filter := range cl.State.Subscriptions.GetAll() {
+		sum += weight(filter)
+	}
+	h.broker.memory.subscribed.Drop(cl.ID)
+	if sum > 0 {
+		h.broker.memory.subscribed.Force(cl.ID, sum)
+	}
+}
+
+// OnWill is called when a last will is about to be sent.
+func (h *hook) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
+	if will.Retain {
+		will.Retain = h.broker.mayRetain(cl.ID, will.TopicName, will.Payload)
+	}
+	return will, nil
+}
+
+// OnRetainedExpired is called when a retained message has ended.
+func (h *hook) OnRetainedExpired(topic string) { h.broker.notRetained(topic) }
 
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it
@@ -119,11 +173,9 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		return pk, packets.ErrRejectPacket
 	}
 	h.broker.messages.Add(1)
-	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now()}
-	if pk.FixedHeader.Retain && !h.broker.mayRetain(pk.TopicName, pk.Payload) {
-		pk.FixedHeader.Retain = false
-	}
+	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), From: cl.ID}
 	if pk.FixedHeader.Qos == 0 {
+		pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.broker.mayRetain(cl.ID, pk.TopicName, pk.Payload)
 		h.broker.ingest(m, nil)
 		return pk, nil
 	}
@@ -135,6 +187,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		h.broker.flooded(cl)
 		return pk, packets.ErrRejectPacket
 	}
+	pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.broker.mayRetain(cl.ID, pk.TopicName, pk.Payload)
 	if pk.FixedHeader.Retain || atomic.LoadInt64(&h.broker.server.Info.Subscriptions) > 0 {
 		h.broker.forward(c, pk)
 	}
@@ -146,12 +199,12 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 // OnWillSent takes a client's last will: it is a message as any other, but
 // nobody waits for its acknowledgement. When the broker stops, no client has
 // died.
-func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
+func (h *hook) OnWillSent(cl *mochi.Client, pk packets.Packet) {
 	if h.broker.stopping.Load() {
 		return
 	}
 	h.broker.messages.Add(1)
-	h.broker.ingest(inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now()}, nil)
+	h.broker.ingest(inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), From: cl.ID}, nil)
 }
 
 // OnPacketEncode mends what the broker is about to send: CONNACK lacks its

@@ -86,10 +86,6 @@ func (e *Broker) accept(ctx context.Context, l net.Listener, secure *tls.Config)
 			nc = tls.Server(raw, secure)
 		}
 		c := e.admit(nc, raw)
-		if c == nil {
-			_ = raw.Close()
-			continue
-		}
 		e.running.Go(func() { e.attend(c) })
 	}
 }
@@ -161,5 +157,5 @@ func (e *Broker) Health() []condition.Condition {
 		}
 		p.mu.Unlock()
 	}
-	return all
+	return append(all, e.blamed.conditions(e.name)...)
 }

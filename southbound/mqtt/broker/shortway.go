@@ -14,8 +14,11 @@ import (
 	"fieldbridge/southbound/mqtt/topic"
 )
 
-// maxKnown is how many topics of a client are remembered.
-const maxKnown = 256
+// How many topics of a client are remembered, and how many bytes of them.
+const (
+	maxKnown      = 256
+	maxKnownBytes = 16 << 10
+)
 
 // publisher is what is known about a client that publishes. It is of the
 // goroutine that reads.
@@ -23,13 +26,16 @@ type publisher struct {
 	self  *mochi.Client       // nil until the client has been let in
 	voice *mochi.Client       // publishes to local subscribers
 	known map[string]struct{} // topics that the broker has let through
+
+	knownBytes int // of known
 }
 
 // learn remembers that the client may publish to topic.
 func (c *conn) learn(topic string) {
-	if c.known == nil || len(c.known) >= maxKnown {
-		c.known = make(map[string]struct{})
+	if c.known == nil || len(c.known) >= maxKnown || c.knownBytes+len(topic) > maxKnownBytes {
+		c.known, c.knownBytes = make(map[string]struct{}), 0
 	}
+	c.knownBytes += len(topic)
 	c.known[strings.Clone(topic)] = struct{}{} // or it keeps the packet
 }
 
@@ -47,7 +53,7 @@ func (c *conn) take(packet []byte) (taken bool, err error) {
 	c.extend()
 	e := c.broker
 	e.messages.Add(1)
-	m := inlet.Message{Topic: p.topic, Payload: p.payload, At: c.now}
+	m := inlet.Message{Topic: p.topic, Payload: p.payload, At: c.now, From: c.self.ID}
 	var safe func(error)
 	if p.qos > 0 {
 		a := c.expect(c.self.ID, p.id, p.qos)

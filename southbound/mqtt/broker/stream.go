@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"time"
 )
@@ -10,6 +11,8 @@ const (
 	// streamBuffer is how much of what a client sends is read at once, in bytes.
 	// Longer packets are the broker's.
 	streamBuffer = 4 << 10
+	// longestConnect is how long CONNECT may be: it may hold a last will.
+	longestConnect = 72 << 10
 	// everythingElse is the length of a packet whose length cannot be read: the
 	// broker refuses it.
 	everythingElse = math.MaxInt
@@ -22,19 +25,41 @@ type stream struct {
 	r, w   int // what of buffer is not yet used
 	pass   int // bytes of a packet that the broker has read a part of
 	now    time.Time
+	whole  int  // how much of a SUBSCRIBE packet must be there before the broker gets it
+	held   bool // memory for the packet that the broker reads is taken
+	first  int  // how long CONNECT was
 }
+
+var (
+	errLongConnect = errors.New("its CONNECT packet is longer than 72 KiB")
+	errSubscribe   = errors.New("its SUBSCRIBE packet has a filter without options")
+)
 
 // Read gives the broker what the client sends, but for the messages that are
 // taken at once: the broker copies a message several times and asks all its
 // hooks about it, and most messages are as simple as those before.
 func (c *conn) Read(b []byte) (int, error) {
 	for c.pass == 0 {
+		if c.held && c.whole == 0 { // the broker has done with the packet before
+			c.held = false
+			c.broker.memory.arriving.give(c)
+		}
 		size, ready := c.packet()
+		if size > 0 {
+			if err := c.hold(size); err != nil {
+				return 0, err
+			}
+		}
 		switch {
 		case !ready:
 			if err := c.fill(); err != nil {
 				return 0, err
 			}
+		case c.whole > 0:
+			if c.self.Properties.ProtocolVersion >= 5 && !subscribeHasOptions(c.buffer[c.r:c.r+size]) {
+				return 0, errSubscribe
+			}
+			c.whole, c.pass = 0, size
 		case size <= c.w-c.r:
 			taken, err := c.take(c.buffer[c.r : c.r+size])
 			if err != nil {
@@ -69,8 +94,66 @@ func (c *conn) packet() (size int, ready bool) {
 		return everythingElse, true
 	}
 	size = 1 + n + int(length)
+	if have[0]&0xf0 == subscription && c.self != nil && size <= c.broker.config.PacketLimit() {
+		c.whole = size
+		return size, size <= len(have)
+	}
 	simple := have[0]&^0x0a == publish && size <= len(c.buffer)
 	return size, !simple || size <= len(have)
+}
+
+// hold takes memory for a packet of size bytes that is longer than what each
+// connection has. It waits while others have it.
+func (c *conn) hold(size int) error {
+	if size > c.broker.config.PacketLimit() {
+		return nil // the broker refuses it by its length
+	}
+	if c.first == 0 {
+		if c.first = size; size > longestConnect {
+			return errLongConnect
+		}
+	}
+	if c.held || size <= streamBuffer {
+		return nil
+	}
+	// The broker reads it, and then makes a copy of it.
+	if err := c.broker.memory.arriving.take(c, 2*int64(size)); err != nil {
+		return err
+	}
+	c.held = true
+	if c.patience > 0 {
+		c.now = time.Now()
+		c.extend()
+	}
+	return nil
+}
+
+// subscribeHasOptions reports whether each filter of an MQTT 5 SUBSCRIBE packet
+// has its options (section 3.8.3): the broker's library takes that for granted.
+// What else is wrong the library finds itself.
+func subscribeHasOptions(packet []byte) bool {
+	_, n := binary.Uvarint(packet[1:])
+	rest := packet[1+n:]
+	if len(rest) < 3 {
+		return true
+	}
+	rest = rest[2:]
+	properties, n := binary.Uvarint(rest)
+	if n <= 0 || uint64(len(rest)-n) < properties {
+		return true
+	}
+	rest = rest[n+int(properties):]
+	for len(rest) >= 2 {
+		length := 2 + int(binary.BigEndian.Uint16(rest))
+		if len(rest) < length {
+			return true
+		}
+		if len(rest) == length {
+			return false
+		}
+		rest = rest[length+1:]
+	}
+	return true
 }
 
 // fill reads what the client has sent.
@@ -81,6 +164,12 @@ func (c *conn) fill() error {
 	if c.r > 0 {
 		c.w = copy(c.buffer, c.buffer[c.r:c.w])
 		c.r = 0
+	}
+	switch {
+	case c.whole > len(c.buffer):
+		c.buffer = append(make([]byte, 0, c.whole), c.buffer[:c.w]...)[:c.whole]
+	case c.whole == 0 && len(c.buffer) > streamBuffer && c.w <= streamBuffer:
+		c.buffer = append(make([]byte, 0, streamBuffer), c.buffer[:c.w]...)[:streamBuffer]
 	}
 	n, err := c.Conn.Read(c.buffer[c.w:])
 	c.w += n

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -34,11 +35,15 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sent []byte, piece, read uint8) {
 		from := &rig.Pieces{Rest: sent, Piece: 1 + int(piece)*16}
 		c := newConn(from, from, e)
+		defer e.leave(c)
 		var got []byte
 		b := make([]byte, 1+int(read)*8)
 		for {
 			n, err := c.Read(b)
 			got = append(got, b[:n]...)
+			if errors.Is(err, errLongConnect) {
+				return
+			}
 			if err != nil {
 				break
 			}

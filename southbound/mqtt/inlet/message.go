@@ -8,6 +8,7 @@ type Message struct {
 	Payload []byte // read-only, and good until that call returns
 	At      time.Time
 	Held    int32 // as [bridge.Batch] has it
+	From    string // the session at the embedded broker; "" from a broker of the site
 }
 
 // Ingest takes a message. It does not wait. safe, if not nil, is called exactly
@@ -33,3 +34,7 @@ func Grace(unacknowledged func() int) {
 		}
 	}
 }
+
+// MaxTopic is how long a topic may be, in bytes: what is remembered of topics has
+// a bound.
+const MaxTopic = 1 << 10

@@ -13,7 +13,7 @@ func (a *Collector) Write(b []byte) (int, error)      { *a.To = append(*a.To, b.
 func (*Collector) Read([]byte) (int, error)           { return 0, io.EOF }
 func (*Collector) Close() error                       { return nil }
 func (*Collector) LocalAddr() net.Addr                { return nil }
-func (*Collector) RemoteAddr() net.Addr               { return nil }
+func (*Collector) RemoteAddr() net.Addr               { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
 func (*Collector) SetDeadline(time.Time) error        { return nil }
 func (*Collector) SetReadDeadline(time.Time) error    { return nil }
 func (*Collector) SetWriteDeadline(t time.Time) error { return nil }
