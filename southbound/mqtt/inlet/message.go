@@ -7,7 +7,7 @@ type Message struct {
 	Topic   string // good until the call that hands it over returns
 	Payload []byte // read-only, and good until that call returns
 	At      time.Time
-	Held    int32 // as [bridge.Batch] has it
+	Held    int32  // as [bridge.Batch] has it
 	From    string // the session at the embedded broker; "" from a broker of the site
 }
 
