@@ -27,7 +27,7 @@ func (g *Gateway) apply(old, new *configs.Config, hash string) (err error) {
 	parts := []func(c *configs.Config) error{
 		func(c *configs.Config) error { return g.modbus.Apply(c.Southbound.Modbus) },
 		func(c *configs.Config) error {
-			g.mqtt.SetMemory(g.limitMemory(int64(c.Memory)))
+			g.mqtt.SetMemory(limitMemory(int64(c.Memory), g.log))
 			return g.mqtt.Apply(c.Southbound.MQTT)
 		},
 		func(c *configs.Config) error { g.forwarder.Apply(forwardConfig(c)); return nil }, // before a new connection

@@ -112,7 +112,7 @@ func (g *Gateway) build(s change.Started, o Options) error {
 	}
 	g.mqtt, err = mqtt.New(config.Southbound.MQTT,
 		mqtt.Options{Gateway: g.name, Log: g.log.With("part", "mqtt"), Catalogue: g.catalogue, State: saved,
-			Memory: g.limitMemory(int64(config.Memory))})
+			Memory: limitMemory(int64(config.Memory), g.log)})
 	if err != nil {
 		return fmt.Errorf("southbound.mqtt: %w", err)
 	}

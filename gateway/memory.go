@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -15,7 +16,7 @@ const mostForSensors = 32 << 20
 // three quarters of the memory that it may use, and returns how much of that
 // sensors may take: a quarter. What is beyond is for the queue's mapped files and
 // what the runtime does not count. GOMEMLIMIT overrules the first.
-func (g *Gateway) limitMemory(configured int64) int64 {
+func limitMemory(configured int64, log *slog.Logger) int64 {
 	limit := budget.Detect(configured)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(limit.Bytes / 4 * 3)
@@ -24,6 +25,6 @@ func (g *Gateway) limitMemory(configured int64) int64 {
 	if configured == 0 {
 		sensors = min(sensors, mostForSensors)
 	}
-	g.log.Debug("memory", "limit", limit.Bytes, "from", limit.From, "sensors", sensors)
+	log.Debug("memory", "limit", limit.Bytes, "from", limit.From, "sensors", sensors)
 	return sensors
 }

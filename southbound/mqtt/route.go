@@ -9,10 +9,10 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/budget"
 	"fieldbridge/condition"
-	"fieldbridge/southbound/mqtt/broker"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 // route is what becomes of the messages of one topic: it is found once and
@@ -117,7 +117,7 @@ func (r *router) health() (all []condition.Condition) {
 	defer r.mu.RUnlock()
 	if time.Since(r.crowded.at) < crowdedFor {
 		all = append(all, condition.SensorTakesMemory.At("mqtt "+r.broker+" topics", r.crowded.since,
-			broker.SessionName(r.crowded.who), "topics"))
+			weigh.SessionName(r.crowded.who), "topics"))
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 // access says who may connect to an embedded broker, and to which topics.
@@ -112,14 +113,11 @@ func (a *access) sessionID(connect packets.ConnectParams, id string) string {
 	if len(a.users) == 0 || !connect.UsernameFlag {
 		return id
 	}
-	return string(connect.Username) + userEnd + id
+	return string(connect.Username) + weigh.UserEnd + id
 }
 
-// userEnd ends the user's name in the name of a session.
-const userEnd = "\x00"
-
 // clientID returns the id that a client gave, for people.
-func clientID(cl *mochi.Client) string { return cl.ID[strings.Index(cl.ID, userEnd)+1:] }
+func clientID(cl *mochi.Client) string { return cl.ID[strings.Index(cl.ID, weigh.UserEnd)+1:] }
 
 // OnConnectAuthenticate says who may connect.
 func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
@@ -136,7 +134,7 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	c.mu.Lock()
 	cl.ID = h.broker.access.sessionID(pk.Connect, cl.ID)
 	c.mu.Unlock()
-	if !h.broker.mayLogin(c, cl) {
+	if !h.mayLogin(c, cl) {
 		return false
 	}
 	if !h.broker.mayStay(cl.ID) {
@@ -148,17 +146,21 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 
 // mayLogin reports whether there is memory for what the client's CONNECT packet
 // said, its last will above all, as long as its session lives.
-func (e *Broker) mayLogin(c *conn, cl *mochi.Client) bool {
-	e.memory.logins.Drop(cl.ID)
-	if c.first > 1<<10 && !fair(e.memory.logins, cl.ID, int64(c.first)) {
-		e.blame(tooMuchLogin, clientName(cl))
+func (h *hook) mayLogin(c *conn, cl *mochi.Client) bool {
+	e := h.broker
+	e.memory.Logins.Drop(cl.ID)
+	if c.first > 1<<10 && !weigh.Fair(e.memory.Logins, cl.ID, int64(c.first)) {
+		e.memory.Blame(weigh.TooMuchLogin, clientName(cl))
 		return false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.strangers.remove(c)
+	e.strangers.Remove(c)
 	return true
 }
+
+// clientName returns the name of a client for people, with its address.
+func clientName(cl *mochi.Client) string { return weigh.SessionName(cl.ID) + " at " + cl.Net.Remote }
 
 // OnACLCheck says what a client may publish and subscribe to. A message under an
 // alias has no topic yet: OnPublish checks it.
@@ -166,7 +168,7 @@ func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	c, ok := cl.Net.Conn.(*conn)
 	switch {
 	case len(topic) > inlet.MaxTopic:
-		h.broker.blame(tooLongTopic, clientName(cl))
+		h.broker.memory.Blame(weigh.TooLongTopic, clientName(cl))
 		return false
 	case strings.Count(topic, "/") >= maxLevels:
 		return false

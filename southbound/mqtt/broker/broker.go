@@ -15,14 +15,13 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 const (
 	// sessionExpiry is how long the broker keeps the session of a client that
 	// is away, in seconds.
 	sessionExpiry = 24 * 60 * 60
-	// maxRetained is how many topics may have a retained message.
-	maxRetained = 10000
 	// maxSubscriptions is how many a client may have.
 	maxSubscriptions = 1000
 	// maxLevels is how many levels a topic may have: the broker has a node in
@@ -47,10 +46,7 @@ type Broker struct {
 	server  *mochi.Server
 	ports   []*port
 	repeats repeats
-	memory  *memory
-	blamed  culprits
-	hoard   hoard
-	queues  queues
+	memory  *weigh.Memory
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
 
@@ -64,7 +60,7 @@ type Broker struct {
 	conns map[*conn]struct{} // guarded by mu; all connections
 	full  bool               // guarded by mu; the limit of clients was logged
 
-	strangers strangers // guarded by mu; those of conns that have not logged in
+	strangers weigh.Strangers[*conn] // guarded by mu; those of conns that have not logged in
 
 	deniedAt time.Time // guarded by mu; the last line about a refused client
 	brokeAt  time.Time // guarded by mu; the last line about one that made the broker panic
@@ -77,8 +73,8 @@ type Broker struct {
 // New returns a broker called name. It starts nothing.
 func New(name string, config inlet.Broker, log *slog.Logger) (*Broker, error) {
 	e := &Broker{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}),
-		connectTimeout: 10 * time.Second, memory: newMemory()}
-	e.Limit(defaultMemory)
+		connectTimeout: 10 * time.Second}
+	e.memory = weigh.New(e.log)
 	if config.Listen != "" {
 		e.ports = append(e.ports, &port{address: config.Listen})
 	}
@@ -172,7 +168,7 @@ func (e *Broker) clean(c *conn) {
 	h := &hook{broker: e}
 	if will := cl.Properties.Will; atomic.LoadUint32(&cl.Properties.Will.Flag) != 0 && !e.stopping.Load() {
 		pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: will.Qos,
-			Retain: will.Retain && e.mayRetain(cl.ID, will.TopicName, will.Payload)},
+			Retain: will.Retain && h.mayRetain(cl, will.TopicName, will.Payload)},
 			TopicName: will.TopicName, Payload: will.Payload}
 		e.forward(c, pk)
 		h.OnWillSent(cl, pk)
@@ -202,20 +198,13 @@ func (e *Broker) admit(nc, raw net.Conn) *conn {
 	c := newConn(nc, raw, e)
 	e.mu.Lock()
 	e.conns[c] = struct{}{}
-	out := e.strangers.add(c)
+	out, full := e.strangers.Add(c, host(c))
 	e.mu.Unlock()
-	if out != nil {
-		e.blame(tooManySilent, host(out))
+	if full {
+		e.memory.Blame(weigh.TooManySilent, host(out))
 		out.abort(errStranger)
 	}
 	return c
-}
-
-// asks is told that a connection has sent CONNECT.
-func (e *Broker) asks(c *conn) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.strangers.asks(c)
 }
 
 // tellFull logs once that there are as many clients as may be.
@@ -256,9 +245,9 @@ func (e *Broker) attend(c *conn) {
 func (e *Broker) leave(c *conn) {
 	e.mu.Lock()
 	delete(e.conns, c)
-	e.strangers.remove(c)
+	e.strangers.Remove(c)
 	e.mu.Unlock()
-	e.memory.arriving.give(c)
+	e.memory.Arrivals.Give(c)
 	c.buffer, c.known = nil, nil
 	c.mu.Lock()
 	cl := c.client
@@ -267,6 +256,68 @@ func (e *Broker) leave(c *conn) {
 		e.recount(cl.ID)
 	}
 }
+
+// endReader ends the connection of an address: it does not read.
+func (e *Broker) endReader(remote string) {
+	e.writers.Go(func() {
+		for _, c := range e.connections() {
+			if c.remote == remote {
+				e.memory.Blame(weigh.TooMuchUnsent, c.name())
+				c.abort(errSlowReader)
+			}
+		}
+	})
+}
+
+// forget is the end of a session.
+func (e *Broker) forget(session string) {
+	e.repeats.forget(session)
+	e.memory.Logins.Drop(session)
+}
+
+// Limit sets how many bytes clients may make the broker keep. It may be called at
+// any time.
+func (e *Broker) Limit(bytes int64) { e.memory.Limit(bytes) }
+
+// shed makes a session lose what waits for it. A client that is there goes: it
+// does not acknowledge.
+func (e *Broker) shed(cl *mochi.Client) {
+	if c, ok := cl.Net.Conn.(*conn); ok {
+		e.writers.Go(func() { c.abort(errSlowReader) })
+	}
+	cl.State.Inflight.ResetSendQuota(0) // or the broker puts the message back that it holds now
+	for _, waits := range cl.State.Inflight.GetAll(false) {
+		if waits.FixedHeader.Type == packets.Publish && cl.State.Inflight.Delete(waits.PacketID) {
+			atomic.AddInt64(&e.server.Info.Inflight, -1)
+		}
+	}
+	e.recount(cl.ID)
+}
+
+// recount puts right what is counted of a session: the broker's library does not
+// tell of each message that it forgets.
+func (e *Broker) recount(session string) {
+	sizes := make(map[uint16]int)
+	if cl, ok := e.server.Clients.Get(session); ok {
+		for _, pk := range cl.State.Inflight.GetAll(false) {
+			if pk.FixedHeader.Type == packets.Publish {
+				sizes[pk.PacketID] = len(pk.Payload) + len(pk.TopicName)
+			}
+		}
+	}
+	e.memory.Recount(session, sizes)
+}
+
+// host returns the address of a client without its port.
+func host(c net.Conn) string {
+	h, _, err := net.SplitHostPort(c.RemoteAddr().String())
+	if err != nil {
+		return c.RemoteAddr().String()
+	}
+	return h
+}
+
+var errStranger = errors.New("the connection has not logged in, and others want to")
 
 // mayStay reports whether the broker may keep the session of a new client when
 // it goes: no more than there may be clients.

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/socket"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 const (
@@ -104,7 +105,7 @@ const freeUnsent = 16 << 10
 // one, chargeLocked returns false.
 func (c *conn) chargeLocked(more int) bool {
 	want := max(int64(len(c.out)+c.writing+more)-freeUnsent, 0)
-	pool, n := c.broker.memory.unsent, want-c.charged
+	pool, n := c.broker.memory.Unsent, want-c.charged
 	if n == 0 {
 		return true
 	}
@@ -113,7 +114,7 @@ func (c *conn) chargeLocked(more int) bool {
 	} else if !pool.Take(c.remote, n) {
 		worst, has := pool.Largest()
 		if worst == c.remote || has <= want {
-			c.broker.blame(tooMuchUnsent, c.nameLocked())
+			c.broker.memory.Blame(weigh.TooMuchUnsent, c.nameLocked())
 			return false
 		}
 		pool.Force(c.remote, n)
@@ -121,18 +122,6 @@ func (c *conn) chargeLocked(more int) bool {
 	}
 	c.charged = want
 	return true
-}
-
-// endReader ends the connection of an address: it does not read.
-func (e *Broker) endReader(remote string) {
-	e.writers.Go(func() {
-		for _, c := range e.connections() {
-			if c.remote == remote {
-				e.blame(tooMuchUnsent, c.name())
-				c.abort(errSlowReader)
-			}
-		}
-	})
 }
 
 // name returns who the client is, for people.
@@ -254,7 +243,7 @@ func (c *conn) closeLocked(cause error) {
 	c.closed, c.cause = true, cause
 	c.acks.clear()
 	c.room.Broadcast()
-	c.broker.memory.arriving.give(c)
+	c.broker.memory.Arrivals.Give(c)
 	if c.sending {
 		_ = c.SetWriteDeadline(time.Now().Add(farewell))
 		return

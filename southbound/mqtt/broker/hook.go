@@ -10,6 +10,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 var errRefused = errors.New("the queue refused a message of the client")
@@ -42,7 +43,9 @@ func (h *hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
 		c.mu.Lock()
 		c.client = cl
 		c.mu.Unlock()
-		h.broker.asks(c)
+		h.broker.mu.Lock()
+		h.broker.strangers.Asks(c)
+		h.broker.mu.Unlock()
 	}
 	return nil
 }
@@ -88,12 +91,6 @@ func (h *hook) OnDisconnect(cl *mochi.Client, _ error, expire bool) {
 	}
 }
 
-// forget is the end of a session.
-func (e *Broker) forget(session string) {
-	e.repeats.forget(session)
-	e.memory.logins.Drop(session)
-}
-
 // OnClientExpired is called when a session has ended.
 func (h *hook) OnClientExpired(cl *mochi.Client) {
 	cl.ClearInflights()
@@ -113,11 +110,11 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	wanted := int64(0)
 	for _, f := range pk.Filters {
 		if len(f.Filter) <= inlet.MaxTopic && strings.Count(f.Filter, "/") < maxLevels { // others are refused
-			wanted += weight(f.Filter)
+			wanted += weigh.Weight(f.Filter)
 		}
 	}
-	if pool := h.broker.memory.subscribed; !fair(pool, cl.ID, wanted) {
-		h.broker.blame(tooMuchSubscribed, clientName(cl))
+	if pool := h.broker.memory.Subscribed; !weigh.Fair(pool, cl.ID, wanted) {
+		h.broker.memory.Blame(weigh.TooMuchSubscribed, clientName(cl))
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}
@@ -133,24 +130,24 @@ func (h *hook) OnUnsubscribed(cl *mochi.Client, _ packets.Packet) { h.countSubsc
 func (h *hook) countSubscriptions(cl *mochi.Client) {
 	sum := int64(0)
 	for filter := range cl.State.Subscriptions.GetAll() {
-		sum += weight(filter)
+		sum += weigh.Weight(filter)
 	}
-	h.broker.memory.subscribed.Drop(cl.ID)
+	h.broker.memory.Subscribed.Drop(cl.ID)
 	if sum > 0 {
-		h.broker.memory.subscribed.Force(cl.ID, sum)
+		h.broker.memory.Subscribed.Force(cl.ID, sum)
 	}
 }
 
 // OnWill is called when a last will is about to be sent.
 func (h *hook) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
 	if will.Retain {
-		will.Retain = h.broker.mayRetain(cl.ID, will.TopicName, will.Payload)
+		will.Retain = h.mayRetain(cl, will.TopicName, will.Payload)
 	}
 	return will, nil
 }
 
 // OnRetainedExpired is called when a retained message has ended.
-func (h *hook) OnRetainedExpired(topic string) { h.broker.notRetained(topic) }
+func (h *hook) OnRetainedExpired(topic string) { h.broker.memory.Ended(topic) }
 
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it
@@ -175,7 +172,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	h.broker.messages.Add(1)
 	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), From: cl.ID}
 	if pk.FixedHeader.Qos == 0 {
-		pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.broker.mayRetain(cl.ID, pk.TopicName, pk.Payload)
+		pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.mayRetain(cl, pk.TopicName, pk.Payload)
 		h.broker.ingest(m, nil)
 		return pk, nil
 	}
@@ -187,7 +184,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		h.broker.flooded(cl)
 		return pk, packets.ErrRejectPacket
 	}
-	pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.broker.mayRetain(cl.ID, pk.TopicName, pk.Payload)
+	pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.mayRetain(cl, pk.TopicName, pk.Payload)
 	if pk.FixedHeader.Retain || atomic.LoadInt64(&h.broker.server.Info.Subscriptions) > 0 {
 		h.broker.forward(c, pk)
 	}
@@ -222,4 +219,42 @@ func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet
 		}
 	}
 	return pk
+}
+
+// mayRetain reports whether a client's message may be retained.
+func (h *hook) mayRetain(cl *mochi.Client, topic string, payload []byte) bool {
+	may := h.broker.memory.Retain(cl.ID, topic, payload)
+	if !may {
+		h.broker.memory.Blame(weigh.TooMuchRetained, clientName(cl))
+	}
+	return may
+}
+
+// OnQosPublish is called when a message begins to wait for a client, and when it
+// is sent again. If there is no room for it, the session that has most loses what
+// it has: if that is another's, the message stays.
+func (h *hook) OnQosPublish(cl *mochi.Client, pk packets.Packet, _ int64, _ int) {
+	if pk.FixedHeader.Type != packets.Publish {
+		return
+	}
+	greedy := h.broker.memory.Queue(cl.ID, pk.PacketID, len(pk.Payload)+len(pk.TopicName))
+	if greedy == "" {
+		return
+	}
+	victim := cl
+	if other, ok := h.broker.server.Clients.Get(greedy); ok && greedy != cl.ID {
+		victim = other
+	}
+	h.broker.memory.Blame(weigh.TooMuchQueued, clientName(victim))
+	h.broker.shed(victim)
+}
+
+// OnQosComplete is called when a message was acknowledged.
+func (h *hook) OnQosComplete(cl *mochi.Client, pk packets.Packet) {
+	h.broker.memory.Unqueue(cl.ID, pk.PacketID)
+}
+
+// OnQosDropped is called when a message is forgotten.
+func (h *hook) OnQosDropped(cl *mochi.Client, pk packets.Packet) {
+	h.broker.memory.Unqueue(cl.ID, pk.PacketID)
 }

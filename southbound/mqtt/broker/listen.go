@@ -157,5 +157,5 @@ func (e *Broker) Health() []condition.Condition {
 		}
 		p.mu.Unlock()
 	}
-	return append(all, e.blamed.conditions(e.name)...)
+	return append(all, e.memory.Conditions(e.name)...)
 }

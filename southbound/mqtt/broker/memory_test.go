@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 // named fails unless a condition names a client.
@@ -47,17 +48,17 @@ func TestRetainedHasABudget(t *testing.T) {
 	for _, pk := range s.server.Topics.Retained.GetAll() {
 		sum += len(pk.Payload)
 	}
-	if used, most := s.memory.retained.Used(); used > most || sum > int(most) || sum < int(most)/2 {
+	if used, most := s.memory.Retained.Used(); used > most || sum > int(most) || sum < int(most)/2 {
 		t.Errorf("%d bytes of %d, counted as %d", sum, most, used)
 	}
-	named(t, s, tooMuchRetained, `"greedy"`)
+	named(t, s, weigh.TooMuchRetained, `"greedy"`)
 	for i := range uint16(100) { // an empty one takes it away, and its bytes are free again
 		greedy.Publish(3, i+1, fmt.Sprint("r/", i), "")
 		greedy.Expect(puback, i+1)
 	}
 	modest.Publish(3, 2, "modest", "")
 	modest.Expect(puback, 2)
-	if used, _ := s.memory.retained.Used(); used != 0 {
+	if used, _ := s.memory.Retained.Used(); used != 0 {
 		t.Errorf("%d bytes of nothing", used)
 	}
 }
@@ -78,7 +79,7 @@ func TestWillsAreWeighed(t *testing.T) {
 	if _, ok := s.server.Topics.Retained.Get("will"); ok {
 		t.Error("it is retained")
 	}
-	named(t, s, tooMuchRetained, `"c"`)
+	named(t, s, weigh.TooMuchRetained, `"c"`)
 }
 
 // TestQueuedHasABudget: what waits for clients that are away has a bound, and the
@@ -110,10 +111,10 @@ func TestQueuedHasABudget(t *testing.T) {
 				sum += len(pk.Payload)
 			}
 		}
-		if used, most := s.memory.queued.Used(); used > most || sum > int(most) {
+		if used, most := s.memory.Queued.Pool.Used(); used > most || sum > int(most) {
 			t.Errorf("%d bytes of %d, counted as %d", sum, most, used)
 		}
-		named(t, s, tooMuchQueued, `"greedy`)
+		named(t, s, weigh.TooMuchQueued, `"greedy`)
 		modest := rig.Open(t, addr, version)
 		modest.Connect("modest", 0)
 		modest.Read()
@@ -126,7 +127,7 @@ func TestQueuedHasABudget(t *testing.T) {
 			c.Read()
 			_ = c.Conn.Close()
 		}
-		rig.Until(t, "nothing is counted", func() bool { used, _ := s.memory.queued.Used(); return used == 0 })
+		rig.Until(t, "nothing is counted", func() bool { used, _ := s.memory.Queued.Pool.Used(); return used == 0 })
 	}
 }
 
@@ -148,12 +149,12 @@ func TestUnsentHasABudget(t *testing.T) {
 		n++
 		c.Publish(2, n, "t/a/p", payload)
 		c.Expect(puback, n)
-		if used, most := s.memory.unsent.Used(); used > 2*most {
+		if used, most := s.memory.Unsent.Used(); used > 2*most {
 			t.Fatalf("%d of %d", used, most)
 		}
 		return s.Counts().Slow >= 10
 	})
-	named(t, s, tooMuchUnsent, `"slow`)
+	named(t, s, weigh.TooMuchUnsent, `"slow`)
 }
 
 // TestSubscriptionsHaveABudget: filters cost memory for each of their levels.
@@ -167,12 +168,12 @@ func TestSubscriptionsHaveABudget(t *testing.T) {
 		if _, _, err := c.TryRead(); err != nil {
 			break
 		}
-		if used, most := s.memory.subscribed.Used(); used > most {
+		if used, most := s.memory.Subscribed.Used(); used > most {
 			t.Fatalf("%d of %d after %d", used, most, i)
 		}
 	}
-	named(t, s, tooMuchSubscribed, `"greedy"`)
-	rig.Until(t, "nothing is counted", func() bool { used, _ := s.memory.subscribed.Used(); return used == 0 })
+	named(t, s, weigh.TooMuchSubscribed, `"greedy"`)
+	rig.Until(t, "nothing is counted", func() bool { used, _ := s.memory.Subscribed.Used(); return used == 0 })
 }
 
 // TestLongTopics: topics and filters have at most 1 KiB.
@@ -186,7 +187,7 @@ func TestLongTopics(t *testing.T) {
 	}
 	c.Publish(2, 2, strings.Repeat("x", inlet.MaxTopic), "1")
 	c.Expect(puback, 2)
-	named(t, s, tooLongTopic, `"c"`)
+	named(t, s, weigh.TooLongTopic, `"c"`)
 	r.wait(t, 1)
 }
 
@@ -205,12 +206,11 @@ func TestUnfinishedPackets(t *testing.T) {
 		}
 	}
 	rig.Until(t, "they hold all", func() bool {
-		s.memory.arriving.mu.Lock()
-		defer s.memory.arriving.mu.Unlock()
-		if s.memory.arriving.used > s.memory.arriving.most {
-			t.Fatalf("%d of %d", s.memory.arriving.used, s.memory.arriving.most)
+		used, most, waiting := s.memory.Arriving()
+		if used > most {
+			t.Fatalf("%d of %d", used, most)
 		}
-		return len(s.memory.arriving.waiting) > 0
+		return waiting > 0
 	})
 	for i := range uint16(10) {
 		begin := time.Now()
@@ -220,7 +220,7 @@ func TestUnfinishedPackets(t *testing.T) {
 			t.Errorf("another client waited %v", took)
 		}
 	}
-	named(t, s, tooMuchArriving, `"half`)
+	named(t, s, weigh.TooMuchArriving, `"half`)
 	r.wait(t, 10)
 }
 
@@ -229,13 +229,13 @@ func TestSilentCrowd(t *testing.T) {
 	s := start(t, inlet.Broker{Listen: "127.0.0.1:0", MaxClients: 5}, newRecorder().ingest)
 	addr := address(t, s)
 	good := rig.Dial(t, addr, 4, "good")
-	for range 3 * maxStrangers {
+	for range 3 * weigh.MaxStrangers {
 		rig.Open(t, addr, 4)
 	}
 	for i := range 4 {
 		rig.Dial(t, addr, 4, fmt.Sprint("new", i)).Silent()
 	}
-	if n := s.Counts().Clients; n > 5+maxStrangers {
+	if n := s.Counts().Clients; n > 5+weigh.MaxStrangers {
 		t.Errorf("%d connections", n)
 	}
 	c := rig.Open(t, addr, 4)
@@ -243,35 +243,8 @@ func TestSilentCrowd(t *testing.T) {
 	if kind, body := c.Read(); kind != 0x20 || body[1] != 3 {
 		t.Errorf("got %#x %x, want CONNACK 3", kind, body)
 	}
-	named(t, s, tooManySilent, "127.0.0.1")
+	named(t, s, weigh.TooManySilent, "127.0.0.1")
 	good.Silent()
-}
-
-// TestStrangersByAddress: the address that has most connections loses one.
-func TestStrangersByAddress(t *testing.T) {
-	var s strangers
-	conns := make([]*conn, 0, maxStrangers+1)
-	for i := range maxStrangers {
-		from := "192.0.2.1"
-		if i < 2 {
-			from = "192.0.2.2" // older
-		}
-		c := new(conn)
-		conns = append(conns, c)
-		s = append(s, stranger{conn: c, from: from})
-	}
-	s.asks(conns[2])
-	e, err := New("local", plain, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newConn(&rig.Pieces{}, nil, e)
-	if out := s.add(c); out != conns[3] {
-		t.Error("it is not the oldest of the address with most that has asked for nothing")
-	}
-	if len(s) != maxStrangers {
-		t.Errorf("%d are left", len(s))
-	}
 }
 
 // TestPanicLeavesNothing: a client on which the broker panicked is dead: its last

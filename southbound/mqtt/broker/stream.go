@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"net"
 	"time"
+
+	"fieldbridge/southbound/mqtt/weigh"
 )
 
 const (
@@ -32,6 +35,7 @@ type stream struct {
 
 var (
 	errLongConnect = errors.New("its CONNECT packet is longer than 72 KiB")
+	errHolds       = errors.New("others wait for the memory of a packet that the client does not finish")
 	errSubscribe   = errors.New("its SUBSCRIBE packet has a filter without options")
 )
 
@@ -42,7 +46,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	for c.pass == 0 {
 		if c.held && c.whole == 0 { // the broker has done with the packet before
 			c.held = false
-			c.broker.memory.arriving.give(c)
+			c.broker.memory.Arrivals.Give(c)
 		}
 		size, ready := c.packet()
 		if size > 0 {
@@ -117,8 +121,8 @@ func (c *conn) hold(size int) error {
 		return nil
 	}
 	// The broker reads it, and then makes a copy of it.
-	if err := c.broker.memory.arriving.take(c, 2*int64(size)); err != nil {
-		return err
+	if !c.broker.memory.Arrivals.Take(c, 2*int64(size), c.endsNot, c.isClosed) {
+		return net.ErrClosed
 	}
 	c.held = true
 	if c.patience > 0 {
@@ -126,6 +130,13 @@ func (c *conn) hold(size int) error {
 		c.extend()
 	}
 	return nil
+}
+
+// endsNot ends a client that does not finish its packet, for whose memory others
+// wait.
+func (c *conn) endsNot() {
+	c.broker.memory.Blame(weigh.TooMuchArriving, c.name())
+	c.abort(errHolds)
 }
 
 // subscribeHasOptions reports whether each filter of an MQTT 5 SUBSCRIBE packet

@@ -1,25 +1,25 @@
-package broker
+package weigh
 
 import (
-	"errors"
 	"sync"
 	"time"
 )
 
-// arrivals is the memory for packets that clients are sending: the broker takes
+// Arrivals is the memory for packets that clients are sending: the broker takes
 // all that a packet needs when its length is known. Who asks for least is served
 // first, and if somebody waits, who holds most goes.
-type arrivals struct {
+type Arrivals struct {
 	mu      sync.Mutex
-	most    int64              // guarded by mu, as all below
-	used    int64              //
-	holders map[*conn]*arrival // that are being received
-	waiting []*arrival         // in the order of their asking
-	timer   *time.Timer        // looks again
+	most    int64            // guarded by mu, as all below
+	used    int64            //
+	holders map[any]*arrival // that are being received
+	waiting []*arrival       // in the order of their asking
+	timer   *time.Timer      // looks again
 }
 
 type arrival struct {
-	conn  *conn
+	key   any
+	end   func() // ends the connection; waits for nothing
 	bytes int64
 	since time.Time
 	done  chan struct{} // closed when it has what it asked for, or was ended
@@ -29,39 +29,33 @@ type arrival struct {
 // arrivalGrace is how long a packet may take, if others wait.
 const arrivalGrace = 100 * time.Millisecond
 
-var (
-	errHolds   = errors.New("others wait for the memory of a packet that the client does not finish")
-	errArrival = errors.New("the connection was closed before its packet could be received")
-)
-
-func (a *arrivals) resize(most int64) {
+func (a *Arrivals) resize(most int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.most = most
 }
 
-// take waits until c may receive a packet that takes n bytes of memory, in the
-// goroutine that reads. cancel and give end that.
-func (a *arrivals) take(c *conn, n int64) error {
-	w := &arrival{conn: c, bytes: n, done: make(chan struct{})}
+// Take waits until key, a connection, may receive a packet that takes n bytes of
+// memory. It reports false if [Arrivals.Give] ended that before. end is called, in a
+// goroutine of its own, if others wait and it does not finish; gone reports whether
+// the connection has ended already.
+func (a *Arrivals) Take(key any, n int64, end func(), gone func() bool) bool {
+	w := &arrival{key: key, end: end, bytes: n, done: make(chan struct{})}
 	a.mu.Lock()
 	a.waiting = append(a.waiting, w)
 	a.settleLocked()
 	a.mu.Unlock()
-	if c.isClosed() {
-		a.give(c)
+	if gone() {
+		a.Give(key)
 	}
 	<-w.done
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !w.given {
-		return errArrival
-	}
-	return nil
+	return w.given
 }
 
 // settleLocked serves those who wait.
-func (a *arrivals) settleLocked() {
+func (a *Arrivals) settleLocked() {
 	now := time.Now()
 	for len(a.waiting) > 0 {
 		least := 0
@@ -82,13 +76,13 @@ func (a *arrivals) settleLocked() {
 		}
 		a.waiting = append(a.waiting[:least], a.waiting[least+1:]...)
 		a.used += w.bytes
-		a.holders[w.conn] = w
+		a.holders[w.key] = w
 		w.since, w.given = now, true
 		close(w.done)
 	}
 }
 
-func (a *arrivals) again() {
+func (a *Arrivals) again() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.timer = nil
@@ -97,7 +91,7 @@ func (a *arrivals) again() {
 
 // evictLocked ends the one that holds most, the longest if several do, unless
 // none has had its time.
-func (a *arrivals) evictLocked(now time.Time) bool {
+func (a *Arrivals) evictLocked(now time.Time) bool {
 	var worst *arrival
 	for _, h := range a.holders {
 		if now.Sub(h.since) >= arrivalGrace && (worst == nil || h.bytes > worst.bytes ||
@@ -109,29 +103,32 @@ func (a *arrivals) evictLocked(now time.Time) bool {
 		return false
 	}
 	a.used -= worst.bytes
-	delete(a.holders, worst.conn)
-	e, c := worst.conn.broker, worst.conn
-	e.writers.Go(func() {
-		c.abort(errHolds)
-		e.blame(tooMuchArriving, c.name())
-	})
+	delete(a.holders, worst.key)
+	go worst.end()
 	return true
 }
 
-// give ends what c has or waits for. It does not wait.
-func (a *arrivals) give(c *conn) {
+// Give ends what key has or waits for.
+func (a *Arrivals) Give(key any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if h := a.holders[c]; h != nil {
+	if h := a.holders[key]; h != nil {
 		a.used -= h.bytes
-		delete(a.holders, c)
+		delete(a.holders, key)
 	}
 	for i, w := range a.waiting {
-		if w.conn == c {
+		if w.key == key {
 			a.waiting = append(a.waiting[:i], a.waiting[i+1:]...)
 			close(w.done)
 			break
 		}
 	}
 	a.settleLocked()
+}
+
+// Arriving returns how many bytes are held, how many there are, and how many wait.
+func (a *Arrivals) Arriving() (used, most int64, waiting int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used, a.most, len(a.waiting)
 }
