@@ -422,5 +422,5 @@ func TestApplyKeepsTheOthers(t *testing.T) {
 func phase(device string) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(device))
-	return time.Duration(h.Sum64() % uint64(time.Second))
+	return time.Duration(h.Sum64()%10) * 100 * time.Millisecond
 }

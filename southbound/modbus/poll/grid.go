@@ -9,15 +9,21 @@ import (
 // a fixed phase.
 type grid struct{ every, phase time.Duration }
 
-// phaseOf returns the phase of a device's polls at an interval. It depends on
-// the name alone, so that devices are spread over the interval and stay where
-// they are when others come and go. The polls of longer intervals coincide with
-// some of the shortest, base, where they are multiples of it.
+// instants is how many phases there are in an interval. Devices that share one
+// wake the gateway once, and a wake-up costs more than a poll; a tenth of the
+// interval is no more than a poll may be off its grid.
+const instants = 10
+
+// phaseOf returns the phase of a device's polls at an interval: one of a few
+// instants. It depends on the name alone, so that devices are spread over the
+// interval and stay where they are when others come and go. The polls of longer
+// intervals coincide with some of the shortest, base, where they are multiples of
+// it.
 func phaseOf(device string, base, every time.Duration) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(device))
 	sum := h.Sum64()
-	phase := time.Duration(sum % uint64(base))
+	phase := time.Duration(sum%instants) * (base / instants)
 	if every%base == 0 {
 		phase += time.Duration(sum>>32%uint64(every/base)) * base
 	}

@@ -59,6 +59,15 @@ func TestPhasesSpread(t *testing.T) {
 			t.Fatalf("phase %v at 1s, %v at 1m: they never meet", p, long)
 		}
 	}
+	for _, every := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 7 * time.Second} {
+		phases := map[time.Duration]bool{}
+		for i := range n {
+			phases[phaseOf(string(rune('a'+i)), every, every)] = true
+		}
+		if len(phases) != instants {
+			t.Errorf("at %v %d devices wake the gateway %d times, want %d", every, n, len(phases), instants)
+		}
+	}
 	for i, got := range slots {
 		if got < n/10/2 || got > n/10*2 {
 			t.Errorf("%d of %d devices in tenth %d of the second", got, n, i)
