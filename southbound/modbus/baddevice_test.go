@@ -31,8 +31,8 @@ func misbehaviours() map[string]misbehaviour {
 		// by RTU it may be a repeated request's
 		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"},
 		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "good protocol timeout"},
-		"wrong transaction":     {modbustest.WrongTransaction, "protocol", ""},
-		"wrong unit":            {modbustest.WrongUnit, "protocol", "protocol"},
+		"wrong transaction":     {modbustest.WrongTransaction, "timeout", ""},
+		"wrong unit":            {modbustest.WrongUnit, "timeout", "protocol"},
 		"wrong function":        {modbustest.WrongFunction, "protocol", "protocol"},
 		"wrong length":          {modbustest.WrongLength, "protocol", ""},
 		"byte count disagrees":  {modbustest.WrongByteCount, "protocol", "protocol"},
@@ -45,6 +45,9 @@ func misbehaviours() map[string]misbehaviour {
 		"bytes after":           {modbustest.Noise("", "\x00\x01\x02\x03"), "good", "good"},
 		"crc error":             {modbustest.CRCError, "", "protocol"},
 		"echo":                  {modbustest.Echo, "", "good"},
+		"stray transaction":     {modbustest.StrayBefore(1000, 0), "good", ""},
+		"stray of last request": {modbustest.StrayBefore(0xffff, 0), "good", ""},
+		"stray unit":            {modbustest.StrayBefore(0, 1), "good", ""},
 		"two answers":           {modbustest.Twice, "good", "good"},
 		"two answers apart":     {modbustest.TwiceApart(20 * time.Millisecond), "good", "good"},
 		"two answers far apart": {modbustest.TwiceApart(80 * time.Millisecond), "good timeout", "good protocol timeout"},
@@ -54,7 +57,7 @@ func misbehaviours() map[string]misbehaviour {
 		"restart in mid-answer": {modbustest.Restart, "disconnected", "disconnected"},
 		"garbage for ever":      {modbustest.Garbage, "protocol", "protocol"},
 	}
-	for code := byte(1); code <= 11; code++ {
+	for _, code := range []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x7f, 0x80, 0x81, 0xff} {
 		reason := fmt.Sprintf("exception_%d", code)
 		if code == 2 || code == 3 {
 			reason += " given_up" // it is taken at its word

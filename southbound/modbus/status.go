@@ -119,6 +119,8 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 		func(b *poll.Bus) float64 { return float64(b.Status().Requests) })
 	each("late_cycles_total", "Cycles not done when the next was due.", bridge.Counter,
 		func(b *poll.Bus) float64 { return float64(b.Status().Late) })
+	each("stray_answers_total", "Answers of another transaction or unit that were thrown away (Modbus TCP).",
+		bridge.Counter, func(b *poll.Bus) float64 { return float64(b.Status().Strays) })
 	each("busy_seconds_total", "Time spent on requests.", bridge.Counter,
 		func(b *poll.Bus) float64 { return b.Status().Busy.Seconds() })
 	each("load", "Share of the bus's time that the reads take, as measured; above 1 it cannot be done.", bridge.Gauge,

@@ -40,6 +40,19 @@ func WrongTransaction(_ Request, a *Answer) { a.Transaction += 1000 }
 // WrongUnit answers as another unit.
 func WrongUnit(_ Request, a *Answer) { a.Unit++ }
 
+// StrayBefore sends a frame that nobody asked for before the answer: an answer of
+// another transaction, or of another unit with the right one (TCP).
+func StrayBefore(transaction uint16, unit byte) Behaviour {
+	return func(_ Request, a *Answer) {
+		stray := *a
+		stray.PDU = append([]byte(nil), a.PDU...)
+		stray.PDU[len(stray.PDU)-1] ^= 0x55
+		stray.Transaction += transaction
+		stray.Unit += unit
+		a.Before = TCP.append(nil, &stray)
+	}
+}
+
 // WrongFunction answers with function 4 for 3 and so on.
 func WrongFunction(_ Request, a *Answer) { a.PDU[0]++ }
 

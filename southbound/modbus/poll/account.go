@@ -43,6 +43,7 @@ type BusStatus struct {
 	Load     float64   // share of its time that the reads take, as measured
 	Requests uint64    // since it started, with retries
 	Late     uint64    // cycles not done when the next was due
+	Strays   uint64    // answers of another transaction or unit, thrown away (TCP)
 	Busy     time.Duration
 }
 

@@ -259,3 +259,10 @@ func (b *Bus) wait(ctx context.Context) {
 	case <-b.timer.C:
 	}
 }
+
+// Status returns how the bus is doing. It is safe for concurrent use.
+func (b *Bus) Status() BusStatus {
+	s := b.account.Status()
+	s.Strays = b.link.Strays()
+	return s
+}

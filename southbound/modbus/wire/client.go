@@ -18,6 +18,9 @@ type Client struct {
 type Carrier interface {
 	// Connected reports whether there is a connection, as far as is known.
 	Connected() bool
+	// Strays returns how many answers of another transaction or unit were thrown
+	// away. It is safe for concurrent use.
+	Strays() uint64
 	// Drop closes and forgets the connection; the next request makes a new one.
 	Drop()
 	// Unwatch makes the end of the last request's context, when the request is

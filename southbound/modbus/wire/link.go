@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -69,6 +70,15 @@ func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
 
 // Connected reports whether there is a connection, as far as is known.
 func (l *Link) Connected() bool { return l.stream != nil }
+
+// Strays returns how many answers of another transaction or unit were thrown
+// away. It is safe for concurrent use.
+func (l *Link) Strays() uint64 {
+	if m, ok := l.framing.(*mbap); ok {
+		return m.strays.Load()
+	}
+	return 0
+}
 
 // Close ends the connection; the next request makes a new one. It interrupts a
 // request under way.
@@ -161,7 +171,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 		timeout += l.o.Char * time.Duration(len(request)+wanted(request))
 	}
 	l.framing.stamp(request)
-	sent := time.Now()
+	strays, sent := l.Strays(), time.Now()
 	answer, err := l.transact(request, sent.Add(timeout))
 	if err == nil && l.late != nil {
 		answer, err = l.own(ctx, request, answer, timeout, time.Since(sent))
@@ -173,7 +183,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	case err == errDoubt:
 		l.silent, l.have = 0, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = ErrTimeout
+		err = l.missed(strays)
 		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come
 		if l.late != nil {
 			err = l.unanswered(request, timeout)
@@ -195,6 +205,15 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 		}
 	}
 	return answer, err
+}
+
+// missed is that no answer came in time, and what came instead since there were
+// so many strays.
+func (l *Link) missed(strays uint64) error {
+	if n := l.Strays() - strays; n > 0 {
+		return fmt.Errorf("%w; of another transaction or unit %d came", ErrTimeout, n)
+	}
+	return ErrTimeout
 }
 
 // flooded reports whether more was received than any answer and its echo: noise

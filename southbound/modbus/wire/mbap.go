@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 const (
 	mbapSize = 7   // transaction, protocol, length, unit
@@ -27,13 +30,9 @@ type framing interface {
 // mbap is Modbus/TCP: each frame has a header with a transaction id that the
 // answer repeats.
 type mbap struct {
-	id   uint16 // of the last request
-	sent int    // requests on this connection, up to lateIDs
+	id     uint16        // of the last request
+	strays atomic.Uint64 // answers of another transaction or unit, since ever
 }
-
-// lateIDs is how many requests back an answer may be for. Anything else is not
-// ours.
-const lateIDs = 1 << 14
 
 func (m *mbap) encode(buf []byte, unit, function byte, data []byte) []byte {
 	buf = append(buf[:0], 0, 0, 0, 0, 0, 0, unit, function)
@@ -44,11 +43,11 @@ func (m *mbap) encode(buf []byte, unit, function byte, data []byte) []byte {
 
 func (m *mbap) stamp(frame []byte) {
 	m.id++
-	m.sent = min(m.sent+1, lateIDs)
 	binary.BigEndian.PutUint16(frame, m.id)
 }
 
-// cut skips answers to earlier requests: they came too late.
+// cut skips answers to other requests and of other units: they came too late, or
+// were never asked for.
 func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error) {
 	want := binary.BigEndian.Uint16(request)
 	for {
@@ -57,16 +56,17 @@ func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error
 			return nil, used, err
 		}
 		used += n
-		if frameID(frame) == want {
+		if frameID(frame) == want && frame[6] == request[6] {
 			return frame, used, nil
 		}
+		m.strays.Add(1)
 	}
 }
 
 func frameID(frame []byte) uint16 { return binary.BigEndian.Uint16(frame) }
 
 // next returns the frame that received begins with, and its length; nil if it is
-// not whole. An error says that it cannot be an answer to anything asked.
+// not whole. An error says that it is no frame.
 func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 	if len(received) < 6 {
 		return nil, 0, nil
@@ -78,10 +78,6 @@ func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 	if length < 3 || length > maxPDU+1 {
 		return nil, 0, protocolErrorf("answer with a length of %d", length)
 	}
-	id := frameID(received)
-	if age := m.id - id; int(age) >= m.sent {
-		return nil, 0, protocolErrorf("answer to transaction %d, which was never asked", id)
-	}
 	if len(received) < 6+length {
 		return nil, 0, nil
 	}
@@ -90,4 +86,4 @@ func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 
 func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }
 
-func (m *mbap) reset() { m.sent = 0 }
+func (*mbap) reset() {}

@@ -74,6 +74,7 @@ func NewRelay(send func(ctx context.Context, unit byte, pdu []byte) ([]byte, err
 }
 
 func (*relay) Connected() bool { return true }
+func (*relay) Strays() uint64  { return 0 }
 func (*relay) Drop()           {}
 func (*relay) Unwatch()        {}
 func (*relay) Close()          {}

@@ -18,7 +18,7 @@ type Shared struct {
 	receivers sync.WaitGroup
 
 	mu      sync.Mutex
-	mbap    mbap     // guarded by mu
+	mbap    mbap     // guarded by mu, but for its count
 	conn    *shareOf // guarded by mu; nil if there is none
 	dialing *attempt // guarded by mu; nil is that nobody connects
 }
@@ -42,6 +42,7 @@ type shareOf struct {
 
 // waiter is a request that waits for its answer.
 type waiter struct {
+	unit   byte
 	answer []byte
 	err    error
 	done   chan struct{}
@@ -57,6 +58,10 @@ func (s *Shared) Connected() bool {
 	defer s.mu.Unlock()
 	return s.conn != nil
 }
+
+// Strays returns how many answers of another transaction or unit were thrown
+// away. It is safe for concurrent use.
+func (s *Shared) Strays() uint64 { return s.mbap.strays.Load() }
 
 // Close ends the connection and returns when its receiver has ended.
 func (s *Shared) Close() {
@@ -155,7 +160,6 @@ func (s *Shared) connect(ctx context.Context, a *attempt) (*shareOf, error) {
 	s.dialing, a.err = nil, err
 	if c != nil {
 		s.conn = c
-		s.mbap.reset()
 		s.receivers.Go(func() { s.receive(c) })
 	}
 	close(a.done)
@@ -184,7 +188,7 @@ func (s *Shared) dial(ctx context.Context) (Stream, error) {
 
 // ask sends a request on c and waits for its answer.
 func (s *Shared) ask(ctx context.Context, c *shareOf, request []byte, timeout time.Duration) ([]byte, error) {
-	w := &waiter{done: make(chan struct{})}
+	w := &waiter{unit: request[6], done: make(chan struct{})}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -301,7 +305,9 @@ func (s *Shared) handOut(c *shareOf, received []byte) (used int, err error) {
 		used += n
 		c.used, c.silent = true, 0
 		id := frameID(frame)
-		if w := c.waiting[id]; w != nil {
+		if w := c.waiting[id]; w == nil || w.unit != frame[6] {
+			s.mbap.strays.Add(1)
+		} else {
 			delete(c.waiting, id)
 			w.answer = append([]byte(nil), frame...)
 			close(w.done)
