@@ -38,6 +38,7 @@ type keeper struct {
 	// on disk.
 	owed     []block.Numbered
 	owedFrom *journal.Found
+	reached  bridge.Position // the last of the run before, once that is on disk; 0 if the index says so
 }
 
 const (

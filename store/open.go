@@ -40,9 +40,12 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q.keep.openSegments(&acks, indexed)
 	q.books.Index.Removed = nil
 	q.keep.letters.openLetters()
+	safe := q.keep.safeEnd()
 	found := q.keep.openJournal()
-	q.keep.begin(&acks, found)
+	q.keep.begin(&acks, found, safe)
 	q.metaDue = true
+	// What is restored is of a run that the index must know; how far that run got is
+	// said once it is on disk.
 	failed = errors.Join(failed, q.keep.writeMeta(), q.keep.restore())
 	q.keep.wrote(true, failed)
 	q.noticeNew() // the run record

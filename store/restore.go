@@ -138,8 +138,14 @@ func (k *keeper) openWriter(sh *folder.Shelf, s *folder.Stored) {
 	sh.Writer = s
 }
 
+// safeEnd returns the position after the last that is known to be durable, before
+// the journal is looked at.
+func (k *keeper) safeEnd() bridge.Position { return max(k.books.Done.End(), k.shelf.End()) }
+
 // begin numbers on from what was found, here and in the journal, and begins the run.
-func (k *keeper) begin(acks *books.Record, found *journal.Found) {
+// A power cut may still take what the journal alone has, so the record of the run says
+// no more of the one before than safe, an end, until that is restored.
+func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Position) {
 	last := bridge.Position(0)
 	if e := k.books.Done.End(); e > 0 {
 		last = e - 1
@@ -176,7 +182,10 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found) {
 	k.books.Forget(from, base+1)
 	k.mem = memory.New(k.run, base)
 	k.books.SetMark(k.mem.Base())
-	k.books.Index.Runs.Begin(k.run, base, last, time.Now().UnixMilli())
+	if found.End > 0 {
+		k.reached = found.End - 1
+	}
+	k.books.Index.Runs.Begin(k.run, base, min(last, max(safe, 1)-1), time.Now().UnixMilli())
 }
 
 // nameUncommitted leaves tombstones for positions from..to-1 that are neither
@@ -293,14 +302,24 @@ func (k *keeper) restore() error {
 	k.mu.Lock()
 	begun := k.journal.Begun()
 	k.mu.Unlock()
-	if begun {
+	if begun && k.reached == 0 {
 		return nil
 	}
 	if err := k.record(true); err != nil { // what the journal alone knows to be done
 		return err
 	}
 	k.mu.Lock()
+	if k.books.Index.Runs.Reach(k.reached) {
+		k.metaDue = true
+		k.noticeNew()
+	}
+	k.mu.Unlock()
+	if err := k.writeMeta(); err != nil {
+		return err
+	}
+	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.reached = 0
 	k.mem.Rewind(k.books.Mark())
 	k.journal.Begin(k.run, k.mem.Base())
 	k.nudgeBoth()

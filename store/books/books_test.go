@@ -255,3 +255,23 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestReach: what turns out to be durable is said by the run after the one it is of.
+func TestReach(t *testing.T) {
+	var r Runs
+	r.Begin("a", 0, 0, 1)
+	r.Begin("b", 20, 10, 2) // what the journal had of a, 11 to 20, is not on disk yet
+	r.Begin("c", 20, 10, 3)
+	r[1].Acked = true
+	for _, tt := range []struct {
+		last bridge.Position
+		want uint64
+	}{{0, 10}, {9, 10}, {15, 15}, {25, 15}, {20, 20}} {
+		if r.Reach(tt.last); r[1].PreviousLast != tt.want || r[2].PreviousLast != 0 {
+			t.Errorf("%d: %+v", tt.last, r)
+		}
+	}
+	if r[1].Acked {
+		t.Error("the cloud is not told again")
+	}
+}

@@ -61,6 +61,22 @@ func (r *Runs) Begin(run string, base, last bridge.Position, started int64) {
 	*r = append(*r, next)
 }
 
+// Reach notes that last is known to be durable or acknowledged: the run after the one
+// that numbered it says so. It reports whether that is new.
+func (r Runs) Reach(last bridge.Position) bool {
+	for i := len(r) - 2; i >= 0; i-- {
+		if r[i].Base >= last {
+			continue
+		}
+		if next := &r[i+1]; last <= next.Base && uint64(last-r[i].Base) > next.PreviousLast {
+			next.PreviousLast, next.Acked = uint64(last-r[i].Base), false
+			return true
+		}
+		break
+	}
+	return false
+}
+
 // Learn adds a run that is known from a block alone, if it is not known yet.
 // Whether the cloud has its record is not known: it is told once more.
 func (r *Runs) Learn(run string, base bridge.Position, started int64) {
