@@ -51,6 +51,8 @@ func (r *rig) note(topic string, payload []byte) {
 // account is what one or several lives of a gateway come to.
 type account struct {
 	deaths, lives                                           int // kills or cuts; accounts that were made
+	kills, damaged, noRoom                                  int // beside cuts; of the journal; for the journal
+	quiet, lastPolls                                        int // lives; ends of runs that were looked at
 	acknowledged, batches, duplicates, uncommitted, runs    int
 	slowestStart                                            time.Duration
 	reloads, full, starting, twice, namesLost, filesDamaged int
@@ -60,6 +62,7 @@ type account struct {
 // compares what was promised with what has arrived.
 func (r *rig) settle() {
 	r.t.Helper()
+	began := time.Now()
 	if r.cloud != nil {
 		r.cloud.Script(func(*awsiottest.Message) awsiottest.Verdict { return awsiottest.Verdict{} })
 		r.online(true)
@@ -75,24 +78,31 @@ func (r *rig) settle() {
 		}
 		return true
 	})
-	r.mu.Lock()
-	clear(r.polls)
-	r.mu.Unlock()
-	r.eventually("something arrives", 30*time.Second, func() bool {
+	r.eventually("a poll of now arrives", 30*time.Second, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(r.polls) > 0
+		for at := range r.polls {
+			if at > began.UnixMilli() {
+				return true
+			}
+		}
+		return false
 	})
 	for range 3 {
 		r.eventually("the queue is empty", 30*time.Second, func() bool {
 			m := r.metrics()
 			return m != nil && m["fieldbridge_queue_backlog_readings"] == 0 && m["fieldbridge_queue_waiting_readings"] < 40
 		})
-		if r.stop() {
+		if r.stop() && r.kept() {
 			break
 		}
-		r.start() // something was in flight, and is sent again
+		// Something was in flight, or a tombstone is still to be told.
+		r.start()
 		r.eventually("the gateway listens", 20*time.Second, r.listening)
+		time.Sleep(2 * time.Second) // tombstones come within a second or two
+	}
+	if r.process != nil {
+		r.stop()
 	}
 	r.judge()
 	for _, s := range r.sensors {
@@ -117,16 +127,31 @@ func (r *rig) stop() bool {
 	return strings.Contains(p.stderr.String(), " waiting=0 ")
 }
 
+// save writes what has arrived to a file.
+func (r *rig) save() (file string) {
+	r.t.Helper()
+	file = filepath.Join(r.dir, "arrived")
+	if err := os.WriteFile(file, r.log.Bytes(), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+	return file
+}
+
+// kept reports whether nothing is missing of what has arrived so far.
+func (r *rig) kept() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return exec.Command(program, "ledger", r.save()).Run() == nil
+}
+
 // judge has the ledger's tool judge what arrived, and asks each sensor.
 func (r *rig) judge() {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	file := filepath.Join(r.dir, "arrived")
-	if err := os.WriteFile(file, r.log.Bytes(), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
+	file := r.save()
 	r.log.Reset()
+	defer clear(r.polls)
 	lost, acknowledged := 0, 0
 	for _, s := range r.sensors {
 		_, acked := s.counts()
@@ -149,7 +174,23 @@ func (r *rig) judge() {
 	if e := json.Unmarshal(out, &report); e != nil {
 		r.t.Fatalf("fieldbridge ledger: %v, %v: %s", err, e, out)
 	}
+	for _, killed := range r.killed {
+		r.total.lastPolls++
+		last := int64(0)
+		for at := range r.polls {
+			if at <= killed.UnixMilli() {
+				last = max(last, at)
+			}
+		}
+		if age := killed.Sub(time.UnixMilli(last)); age > time.Second {
+			r.t.Errorf("of a gateway that was killed the last poll that arrived is %v older", age)
+		}
+	}
+	r.killed = nil
 	for _, run := range report.Runs {
+		if n := run.Missing()[ledger.Uncommitted]; n > 0 && r.exact {
+			r.t.Errorf("%d batches of run %s are missing though there is a journal", n, run.Run)
+		}
 		r.total.runs++
 		r.total.batches += int(run.Batches)
 		r.total.duplicates += int(run.Duplicates)

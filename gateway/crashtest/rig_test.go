@@ -91,7 +91,6 @@ type rig struct {
 	rnd     *rand.Rand
 	dir     string // configuration and certificates
 	queue   string
-	run     string // see runtime
 	sensors []*sensor
 	cloud   *awsiottest.Cloud // nil with a cloud of a test's own
 	server  string            // address of the cloud
@@ -103,6 +102,12 @@ type rig struct {
 	variant int // of the configuration
 	process *process
 	total   account
+	started time.Time // the process
+
+	runtime string      // the folder of what outlives the process and no power cut
+	exact   bool        // nothing may be missing at all: there is a journal
+	quiet   bool        // no sensors, and hardly a commit: the journal alone keeps polls
+	killed  []time.Time // when quiet gateways were, that had run for a while
 
 	mu      sync.Mutex
 	log     *bytes.Buffer   // guarded by mu; each message that arrived, since the last account
@@ -155,8 +160,10 @@ func newRig(t *testing.T, queue string, sensors int) *rig {
 }
 
 func emptyRig(t *testing.T, queue string) *rig {
-	return &rig{t: t, dir: t.TempDir(), queue: queue, log: new(bytes.Buffer), arrived: map[string]bool{},
+	r := &rig{t: t, dir: t.TempDir(), queue: queue, log: new(bytes.Buffer), arrived: map[string]bool{},
 		polls: map[int64]bool{}}
+	r.runtime = filepath.Join(r.dir, "run")
+	return r
 }
 
 // furnish starts devices and sensors, and writes the configuration.
@@ -220,6 +227,10 @@ func (r *rig) configure() {
 	if r.variant%2 == 0 {
 		extra = fmt.Sprintf("      extra-%d: {bus: plc, unit_id: 3, every: 200ms, points: {x: {holding: 2}}}\n", r.variant%3)
 	}
+	commit := "300ms"
+	if r.quiet {
+		commit = "30s"
+	}
 	text := fmt.Sprintf(`gateway: gateway-1
 labels: {variant: "%d"}
 northbound:
@@ -232,7 +243,7 @@ northbound:
     topic: plant/{gateway}
     ack_timeout: %s
     connect_timeout: %s
-store: {dir: "%s", max_size: 16MiB, min_free: 256KiB, when_full: drop-newest, commit_every: 300ms,
+store: {dir: "%s", max_size: 16MiB, min_free: 256KiB, when_full: drop-newest, commit_every: %s,
         segment_size: 1MiB}
 southbound:
   modbus:
@@ -248,7 +259,7 @@ southbound:
     sensors:
       hall: {broker: local, topic: "hall/{device}/temperature", point: temperature}
 console: {listen: "%s"}
-`, r.variant, r.server, r.device.Certificate, r.device.PrivateKey, r.ca, ackTimeout, ackTimeout, r.queue,
+`, r.variant, r.server, r.device.Certificate, r.device.PrivateKey, r.ca, ackTimeout, ackTimeout, r.queue, commit,
 		r.modbus, 2+r.variant%2, extra, r.broker, r.console)
 	path := r.file()
 	err := os.WriteFile(path+"~", []byte(text), 0o600)
@@ -271,36 +282,22 @@ func (r *rig) reload() {
 	}
 }
 
-// runtime is the folder of what outlives the process and no power cut: on tmpfs, if
-// there is one.
-func (r *rig) runtime() string {
-	if r.run == "" {
-		dir, err := os.MkdirTemp("/dev/shm", "fieldbridge-crash")
-		if err != nil {
-			dir = r.t.TempDir()
-		}
-		r.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		r.run = dir
-	}
-	return r.run
-}
-
 // start starts the gateway.
 func (r *rig) start(wrapped ...string) {
 	r.t.Helper()
-	if err := os.MkdirAll(r.runtime(), 0o700); err != nil {
+	if err := os.MkdirAll(r.runtime, 0o700); err != nil {
 		r.t.Fatal(err)
 	}
 	args := append(wrapped, program, "run", r.file())
 	p := &process{cmd: exec.Command(args[0], args[1:]...), stderr: &output{}, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+r.runtime())
+	p.cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+r.runtime)
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	go func() { _ = p.cmd.Wait(); close(p.ended) }()
-	r.process = p
+	r.process, r.started = p, time.Now()
 }
 
 // kill kills the gateway, which must have been running still.
@@ -308,6 +305,9 @@ func (r *rig) kill() {
 	r.t.Helper()
 	p := r.process
 	r.process = nil
+	if now := time.Now(); r.quiet && now.Sub(r.started) > 1500*time.Millisecond {
+		r.killed = append(r.killed, now)
+	}
 	select {
 	case <-p.ended:
 		r.t.Errorf("the gateway has ended by itself: %v:\n%s", p.cmd.ProcessState, tail(p.stderr.String()))
