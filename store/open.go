@@ -40,12 +40,11 @@ func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q.keep.openSegments(&acks, indexed)
 	q.books.Index.Removed = nil
 	q.keep.letters.openLetters()
-	safe := q.keep.safeEnd()
+	safe := max(q.books.Done.End(), q.shelf.End()) // of what is durable
 	found := q.keep.openJournal()
 	q.keep.begin(&acks, found, safe)
 	q.metaDue = true
-	// What is restored is of a run that the index must know; how far that run got is
-	// said once it is on disk.
+	// The index knows a run before its batches are restored, and how far it got after.
 	failed = errors.Join(failed, q.keep.writeMeta(), q.keep.restore())
 	q.keep.wrote(true, failed)
 	q.noticeNew() // the run record

@@ -138,13 +138,9 @@ func (k *keeper) openWriter(sh *folder.Shelf, s *folder.Stored) {
 	sh.Writer = s
 }
 
-// safeEnd returns the position after the last that is known to be durable, before
-// the journal is looked at.
-func (k *keeper) safeEnd() bridge.Position { return max(k.books.Done.End(), k.shelf.End()) }
-
 // begin numbers on from what was found, here and in the journal, and begins the run.
-// A power cut may still take what the journal alone has, so the record of the run says
-// no more of the one before than safe, an end, until that is restored.
+// A power cut may still take what the journal alone has: until that is restored the
+// record of the run says no more of the one before than safe, an end.
 func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Position) {
 	last := bridge.Position(0)
 	if e := k.books.Done.End(); e > 0 {
@@ -221,7 +217,8 @@ func (k *keeper) openJournal() *journal.Found {
 			k.raise(condition.QueueJournal, err, err, "check store.journal")
 		}
 	}
-	if found.Run != "" && !k.ours(&found) {
+	if n := len(found.Batches); n > 0 && !k.books.Index.Runs.Own(found.Run, found.Before, found.Batches[0].Position,
+		found.Batches[n-1].Position, k.shelf.End(), found.Batches[0].At.UnixMilli()-found.Batches[0].Mono) {
 		path, err := l.Aside()
 		found = journal.Found{Aside: "it is of another copy of this queue", Path: path}
 		if err != nil {
@@ -248,39 +245,18 @@ func (k *keeper) openJournal() *journal.Found {
 	return &found
 }
 
-// ours reports whether the batches in the journal are of the run that numbered
-// their positions here. A run that is in no index yet is added to it.
-func (k *keeper) ours(found *journal.Found) bool {
-	runs := &k.books.Index.Runs
-	if n := len(found.Batches); n > 0 {
-		b := &found.Batches[0]
-		if runs.Named(found.Run) == nil && k.shelf.End() > found.Before+1 {
-			return false // what is on disk there is of another run
-		}
-		runs.Learn(found.Run, found.Before, b.At.UnixMilli()-b.Mono)
-		first, last := runs.At(b.Position), runs.At(found.Batches[n-1].Position)
-		return first == last && first.Run == found.Run && first.Base == found.Before
-	}
-	return true
-}
-
 // encodeOwed makes the blocks of what is to be restored.
 func (k *keeper) encodeOwed() (blocks []encoded, err error) {
 	before := k.shelf.Total()
-	for left := k.owed; len(left) > 0; {
-		n := 0
-		for readings := 0; n < min(len(left), blockBatches) && readings < k.blockReadings; n++ {
-			readings += len(left[n].Readings)
-		}
-		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(left[0].Position - k.owedFrom.Before),
-			Wall: time.Now().UnixMilli(), Uptime: k.uptime(), Mono: left[n-1].Mono, Before: before}
-		data, err := k.encoder.Encode(&h, left[:n])
+	for part := range journal.Parts(k.owed, blockBatches, k.blockReadings) {
+		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(part[0].Position - k.owedFrom.Before),
+			Wall: time.Now().UnixMilli(), Uptime: k.uptime(), Mono: part[len(part)-1].Mono, Before: before}
+		data, err := k.encoder.Encode(&h, part)
 		if err != nil {
 			return nil, err
 		}
 		blocks = append(blocks, encoded{h, slices.Clone(data)})
 		before = h.Before.Add(h.Count)
-		left = left[n:]
 	}
 	return blocks, nil
 }

@@ -90,6 +90,18 @@ func (r *Runs) Learn(run string, base bridge.Position, started int64) {
 	*r = slices.Insert(*r, at, Run{Run: run, Base: base, Started: started})
 }
 
+// Own reports whether the positions first to last are of a run that numbered from
+// base. One that is not known yet is added, unless another has batches before end that
+// would be its own.
+func (r *Runs) Own(run string, base, first, last, end bridge.Position, started int64) bool {
+	if r.Named(run) == nil && end > base+1 {
+		return false
+	}
+	r.Learn(run, base, started)
+	a, b := r.At(first), r.At(last)
+	return a == b && a.Run == run && a.Base == base
+}
+
 // Untold returns the records that the cloud has not acknowledged.
 func (r Runs) Untold() (out []bridge.RunRecord) {
 	for i := range r {

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 
@@ -160,6 +161,23 @@ func (f *Found) finish(j *Journal) {
 		f.End = max(f.End, f.Batches[n-1].Position+1)
 	}
 	f.Batches = slices.DeleteFunc(f.Batches, func(b block.Numbered) bool { return b.Position < f.Base })
+}
+
+// Parts cuts batches where one more would exceed so many of them, or where so many
+// readings are reached.
+func Parts(batches []block.Numbered, most, readings int) iter.Seq[[]block.Numbered] {
+	return func(yield func([]block.Numbered) bool) {
+		for len(batches) > 0 {
+			n := 0
+			for sum := 0; n < min(len(batches), most) && sum < readings; n++ {
+				sum += len(batches[n].Readings)
+			}
+			if !yield(batches[:n]) {
+				return
+			}
+			batches = batches[n:]
+		}
+	}
 }
 
 // Begin lets the journal be written: what was found in it is on disk, and run
