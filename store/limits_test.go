@@ -182,6 +182,13 @@ func TestDropNewest(t *testing.T) {
 		t.Fatalf("%d fresh entries", len(fresh))
 	}
 	ackAll(q, fresh)
+	// One that nobody sends meanwhile is dropped, and its sensor is told.
+	var told error
+	q.Append(testBatch(3, 2), func(err error) { told = err })
+	commitNow(t, q)
+	if told != bridge.ErrFull {
+		t.Errorf("a sensor of what is dropped was told %v", told)
+	}
 	// Drained, it takes new ones.
 	ackAll(q, entries)
 	commitNow(t, q)
