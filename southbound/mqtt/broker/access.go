@@ -1,8 +1,7 @@
 package broker
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/password"
 	"fieldbridge/southbound/mqtt/topic"
 	"fieldbridge/southbound/mqtt/weigh"
 )
@@ -21,10 +21,19 @@ type access struct {
 	users     map[string]inlet.User
 	topics    map[string][]topic.Filter // by user; nil is all
 	anonymous bool
+	guard     *password.Guard
+	decoy     string // the user whose password is looked at in place of an unknown one's
 }
 
 func newAccess(b inlet.Broker) (access, error) {
 	a := access{users: b.Users, topics: make(map[string][]topic.Filter), anonymous: b.Anonymous || len(b.Users) == 0}
+	var err error
+	if a.guard, err = password.NewGuard(); err != nil {
+		return a, err
+	}
+	for name := range b.Users {
+		a.decoy = max(a.decoy, name)
+	}
 	for name, u := range b.Users {
 		for _, t := range u.Topics {
 			f, err := topic.Parse(t)
@@ -44,9 +53,10 @@ var (
 	errWill      = errors.New("its last will is to a topic that the user may not publish to")
 )
 
-// admit says whether a client may connect, and the topics that it may use, nil
-// for all.
-func (a *access) admit(connect packets.ConnectParams) ([]topic.Filter, error) {
+// admit says whether a client from address may connect, and the topics that it may
+// use, nil for all. It may wait, for the disk or since somebody guesses, until ctx
+// ends.
+func (a *access) admit(ctx context.Context, address string, connect packets.ConnectParams) ([]topic.Filter, error) {
 	if connect.WillFlag && len(connect.WillTopic) > inlet.MaxTopic {
 		return nil, errWillTopic
 	}
@@ -59,17 +69,22 @@ func (a *access) admit(connect packets.ConnectParams) ([]topic.Filter, error) {
 	if len(a.users) == 0 {
 		return nil, nil // nobody asks for names
 	}
-	user, known := a.users[string(connect.Username)]
+	name := string(connect.Username)
+	user, known := a.users[name]
 	if !known {
-		return nil, errPassword
+		user = a.users[a.decoy] // so that the time it takes does not tell who is known
 	}
-	password, err := inlet.ReadPassword(user.PasswordFile)
-	if err != nil {
+	text, err := inlet.ReadPassword(user.PasswordFile)
+	var hash password.Hash
+	if err == nil {
+		hash, err = password.Parse(string(text))
+	}
+	if !known {
+		hash = hash.Decoy()
+	} else if err != nil {
 		return nil, err
 	}
-	// Of equal length, so that the time it takes tells nothing.
-	want, got := sha256.Sum256(password), sha256.Sum256(connect.Password)
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+	if !a.guard.Check(ctx, address, name, connect.Password, hash) {
 		return nil, errPassword
 	}
 	topics := a.topics[string(connect.Username)]
@@ -125,7 +140,7 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	if !ok {
 		return false
 	}
-	topics, err := h.broker.access.admit(pk.Connect)
+	topics, err := h.broker.access.admit(c.ctx, host(c), pk.Connect)
 	if err != nil {
 		h.broker.denied(string(pk.Connect.Username), cl, err)
 		return false

@@ -56,9 +56,10 @@ type Broker struct {
 	flushing sync.WaitGroup
 	quiet    chan struct{} // closed to end the flusher
 
-	mu    sync.Mutex
-	conns map[*conn]struct{} // guarded by mu; all connections
-	full  bool               // guarded by mu; the limit of clients was logged
+	mu        sync.Mutex
+	guessedAt time.Time          // guarded by mu; when the last run of refused logins began
+	conns     map[*conn]struct{} // guarded by mu; all connections
+	full      bool               // guarded by mu; the limit of clients was logged
 
 	strangers weigh.Strangers[*conn] // guarded by mu; those of conns that have not logged in
 
@@ -330,6 +331,11 @@ func (e *Broker) mayStay(id string) bool {
 // many clients come back every second.
 func (e *Broker) denied(user string, cl *mochi.Client, cause error) {
 	e.unwelcome.Add(1)
+	e.mu.Lock()
+	if e.access.guard.Refused() < manyRefused {
+		e.guessedAt = time.Now()
+	}
+	e.mu.Unlock()
 	if e.mayTell(&e.deniedAt) {
 		e.log.Warn("client refused", "client", clientID(cl), "user", user, "remote", cl.Net.Remote, "cause", cause)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
@@ -46,6 +47,8 @@ type conn struct {
 	broker *Broker
 
 	remote string // the client's address
+	ctx    context.Context
+	cancel context.CancelFunc // ends ctx with the connection
 
 	mu      sync.Mutex
 	client  *mochi.Client // guarded by mu; nil until CONNECT
@@ -72,6 +75,7 @@ type conn struct {
 func newConn(c, raw net.Conn, e *Broker) *conn {
 	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e,
 		remote: c.RemoteAddr().String()}
+	nc.ctx, nc.cancel = context.WithCancel(context.Background())
 	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu
 	return nc
@@ -241,6 +245,7 @@ func (c *conn) closeLocked(cause error) {
 		return
 	}
 	c.closed, c.cause = true, cause
+	c.cancel()
 	c.acks.clear()
 	c.room.Broadcast()
 	c.broker.memory.Arrivals.Give(c)

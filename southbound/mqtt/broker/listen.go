@@ -157,5 +157,18 @@ func (e *Broker) Health() []condition.Condition {
 		}
 		p.mu.Unlock()
 	}
+	if n := e.access.guard.Refused(); n >= manyRefused {
+		all = append(all, condition.SensorsRefused.At("mqtt "+e.name, e.refusedSince(), n))
+	}
 	return append(all, e.memory.Conditions(e.name)...)
+}
+
+// manyRefused logins in a minute are worth a look.
+const manyRefused = 5
+
+// refusedSince returns when the last run of refused logins began.
+func (e *Broker) refusedSince() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.guessedAt
 }

@@ -61,8 +61,8 @@ type TLS struct {
 
 // User is who may connect to the embedded broker.
 type User struct {
-	// PasswordFile holds the password on its first line. It is read when the
-	// user connects.
+	// PasswordFile holds the password on its first line, or its hash as Mosquitto
+	// writes it ($7$ or $6$). It is read when the user connects.
 	PasswordFile setting.Path `yaml:"password_file"`
 	// Topics are the topic filters that the user may publish and subscribe to;
 	// the default is all.

@@ -88,6 +88,20 @@ func Parse(text string) (Hash, error) {
 	return h, nil
 }
 
+// decoy is what no password gives.
+var decoy = func() []byte {
+	b := make([]byte, sha512.Size)
+	_, _ = rand.Read(b) // never fails
+	return b
+}()
+
+// Decoy returns a hash that matches nothing and takes as long as h to say so: for
+// a user that does not exist, beside one that does.
+func (h Hash) Decoy() Hash {
+	h.sum = decoy
+	return h
+}
+
 // Clear reports whether h is a password that stands in clear text.
 func (h Hash) Clear() bool { return h.kind == 'c' }
 
