@@ -5,7 +5,7 @@ package condition
 var (
 	// QueueUnwritable: advice.
 	QueueUnwritable = declare("queue_unwritable", Alarm,
-		"the queue cannot be written, the newest readings are kept in memory", "%s")
+		"the queue cannot be written, the newest readings are kept in memory, what is more is dropped", "%s")
 	// QueueUnreadable: advice.
 	QueueUnreadable = declare("queue_unreadable", Alarm,
 		"a segment of the queue cannot be read or repaired, trying again", "%s")

@@ -263,7 +263,9 @@ func (c *core) shedLocked() []func(error) {
 	g := c.mem.Shed(memoryMost * 15 / 16)
 	c.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
 	c.overrun = max(c.now(), 1)
-	c.raise(condition.QueueOverrun, nil)
+	if !c.conditions.Has(condition.QueueUnwritable, subject) { // which says so
+		c.raise(condition.QueueOverrun, nil)
+	}
 	return g.Safes
 }
 

@@ -40,6 +40,28 @@ func BenchmarkSensorsInOutage(b *testing.B) {
 	}
 }
 
+// TestKernelCountsWhatIsTold: what the queue says that it writes is what the kernel
+// counts. Large folios in the page cache made it twice as much.
+func TestKernelCountsWhatIsTold(t *testing.T) {
+	q := openQueue(t, testConfig(filepath.Join(t.TempDir(), "q")))
+	before, told := writtenBytes(t), q.Status().Written
+	for i := range 60 {
+		for j := range 200 {
+			q.Append(testBatch(200*i+j, 1), nil)
+		}
+		if err := q.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wrote, says := writtenBytes(t)-before, int64(q.Status().Written-told)
+	if wrote == 0 {
+		t.Skip("no disk here")
+	}
+	if wrote > says*5/4 {
+		t.Errorf("the kernel counts %d bytes, %d are told", wrote, says)
+	}
+}
+
 // writtenBytes returns what this process has made the kernel write to disks.
 func writtenBytes(tb testing.TB) (n int64) {
 	tb.Helper()

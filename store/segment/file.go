@@ -25,7 +25,7 @@ const (
 	// bucket in a leaf and a freelist of its own, a meta page; the syncs with
 	// that of the folder.
 	bornPages   = 4
-	CreateBytes = (bornPages + growFirst/PageSize + 3) * PageSize
+	CreateBytes = (2*bornPages + growFirst/PageSize + 3) * PageSize
 	CreateSyncs = 5
 )
 
@@ -58,6 +58,12 @@ func Create(path string, size int64) (*File, error) {
 	_ = os.Remove(tmp)
 	f := &File{path: path}
 	err := guard(func() (err error) {
+		if f.db, err = bolt.Open(tmp, 0o600, options(size)); err != nil {
+			return err
+		}
+		if err := errors.Join(f.db.Close(), disk.Repage(tmp)); err != nil {
+			return err
+		}
 		if f.db, err = bolt.Open(tmp, 0o600, options(size)); err != nil {
 			return err
 		}
