@@ -152,6 +152,8 @@ func (g *Gateway) build(s change.Started, o Options) error {
 // runs any more.
 func (g *Gateway) Run(ctx context.Context) error {
 	g.log.Info("gateway started", "gateway", g.name, "run", g.queue.Run(), "version", g.version, "queue", g.dir)
+	ctx, stopAll := context.WithCancelCause(ctx)
+	defer stopAll(nil)
 	side, stopSide := context.WithCancel(context.WithoutCancel(ctx)) // console, control socket, signals
 	up, stopUp := context.WithCancel(context.WithoutCancel(ctx))     // the uplink
 	defer stopSide()
@@ -159,7 +161,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var sides, uplink sync.WaitGroup
 
 	sides.Go(func() { g.console.serve(side) })
-	sides.Go(func() { g.serveControl(side) })
+	sides.Go(func() { g.serveControl(side, stopAll) })
 	sides.Go(func() { g.change.Run(side) })
 	sides.Go(func() { condition.Log(side, g.view.Conditions, g.log) })
 	sides.Go(func() { onEach(side, g.hangups, func() { g.hangup(side) }) })
@@ -190,6 +192,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	uplink.Wait()
 	sides.Wait()
 	err := errors.Join(g.queue.Close(), g.state.Close())
+	if errors.Is(context.Cause(ctx), errFolderTaken) {
+		err = errors.Join(errFolderTaken, err)
+	}
 	l := g.queue.Ledger()
 	g.log.Info("gateway stopped", "acknowledged", l.Acked.Readings, "waiting", l.Waiting.Readings, "dropped",
 		l.Dropped.Readings)

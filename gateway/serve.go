@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
 
 	"fieldbridge/console"
 	"fieldbridge/gateway/control"
@@ -12,14 +16,54 @@ import (
 	"fieldbridge/southbound/mqtt"
 )
 
-// serveControl serves the control socket until ctx ends.
-func (g *Gateway) serveControl(ctx context.Context) {
-	l, err := control.Listen(g.dir)
-	if err != nil {
-		g.log.Error("control socket: 'fieldbridge status' will not find this gateway", "err", err)
-		return
+// lookEvery is how often the control socket and the queue's folder are looked at.
+const lookEvery = 2 * time.Second
+
+// errFolderTaken ends a gateway whose folder vanished and then was another's.
+var errFolderTaken = errors.New("the queue's folder was replaced, and another gateway has it now: this one stops")
+
+// serveControl serves the control socket until ctx ends, and makes it again when
+// someone removed it with the folder. It calls stop when the folder is another
+// gateway's: never are there two in one.
+func (g *Gateway) serveControl(ctx context.Context, stop context.CancelCauseFunc) {
+	looking := time.NewTicker(lookEvery)
+	defer looking.Stop()
+	for told := false; ctx.Err() == nil; {
+		told = g.serveSocket(ctx, looking.C, told)
+		if !g.queue.Holds() {
+			g.log.Error(errFolderTaken.Error())
+			stop(errFolderTaken)
+			return
+		}
 	}
-	console.ServeOn(ctx, l, g.controlHandler())
+}
+
+// serveSocket serves one control socket until it is gone, the queue's folder is not
+// ours, or ctx ends. Why it cannot be made is told once.
+func (g *Gateway) serveSocket(ctx context.Context, looking <-chan time.Time, told bool) bool {
+	here, end := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer end()
+	l, err := control.Listen(g.dir)
+	if err != nil && !told {
+		g.log.Error("control socket: 'fieldbridge status' will not find this gateway", "err", err)
+	}
+	if err == nil {
+		serving.Go(func() { console.ServeOn(here, l, g.controlHandler()) })
+	}
+	made, _ := os.Lstat(filepath.Join(g.dir, control.Socket))
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-looking:
+		}
+		now, e := os.Lstat(filepath.Join(g.dir, control.Socket))
+		if err != nil || e != nil || made == nil || !os.SameFile(made, now) || !g.queue.Holds() {
+			return err != nil
+		}
+	}
 }
 
 // controlHandler answers what the console answers and, on the control socket

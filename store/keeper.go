@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -12,6 +13,7 @@ import (
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/journal"
+	"fieldbridge/store/state"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
@@ -28,8 +30,9 @@ type keeper struct {
 	// blockReadings is when a block is full; what waits beyond goes into the next.
 	blockReadings int
 	acks          *folder.Acks
-	lock          *os.File // nil where it could not be made
-	retry         int64    // no writing before, after a failure; ns since the start of the run
+	foreign       atomic.Bool // another process has the folder
+	lock          *os.File    // nil where it could not be made
+	retry         int64       // no writing before, after a failure; ns since the start of the run
 	pause         time.Duration
 	limits        limits
 	// A repair that failed is not tried again before; ns since the start.
@@ -56,6 +59,7 @@ func (k *keeper) keeping() {
 	defer close(k.ended)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	look := time.Tick(2 * time.Second)
 	// What tend could not do it has raised as a condition, and the alarm is set for the next try.
 	_ = k.tend(false)
 	for {
@@ -68,6 +72,8 @@ func (k *keeper) keeping() {
 			if k.untilAlarm() <= 0 {
 				_ = k.tend(false)
 			}
+		case <-look:
+			k.keepFolder()
 		case do := <-k.asks:
 			do()
 		case <-k.stop:
@@ -75,6 +81,27 @@ func (k *keeper) keeping() {
 			return
 		}
 	}
+}
+
+// keepFolder takes the folder again that somebody removed or replaced.
+func (k *keeper) keepFolder() {
+	lock, again, err := disk.Retake(k.lock, k.shelf.Dir, state.Folder)
+	k.lock = lock
+	if k.foreign.Store(err != nil); err != nil {
+		k.raise(condition.QueueUnwritable, err, err)
+	}
+	if again {
+		k.acks.Abandon() // the next record goes into the new folder
+		k.owe()
+		_ = k.tend(true) // what fails is a condition
+	}
+}
+
+// owe has index and acknowledgements written.
+func (k *keeper) owe() {
+	k.mu.Lock()
+	k.metaDue, k.ackDue = true, 1
+	k.mu.Unlock()
 }
 
 func (k *keeper) untilAlarm() time.Duration {
@@ -91,6 +118,10 @@ func (k *keeper) untilAlarm() time.Duration {
 func (k *keeper) tend(all bool) error {
 	k.mu.Lock()
 	k.alarm = 0
+	if k.foreign.Load() { // keepFolder looks whether it stays so
+		k.mu.Unlock()
+		return bridge.ErrClosed
+	}
 	now, upTo := k.now(), k.mem.End()
 	due := k.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
@@ -231,13 +262,14 @@ func (c *core) crowdedLocked() bool {
 
 // shut makes everything safe and closes the files.
 func (k *keeper) shut() error {
+	if k.keepFolder(); k.foreign.Load() {
+		k.refuseAll()
+		return errors.Join(bridge.ErrClosed, k.closeFiles())
+	}
 	failed := k.tend(true)
 	k.seal(&k.shelf)
 	k.seal(&k.letters.shelf)
-	k.mu.Lock()
-	k.metaDue = true
-	k.ackDue = 1 // so that the next run knows how far this one got
-	k.mu.Unlock()
+	k.owe() // so that the next run knows how far this one got
 	failed = errors.Join(failed, k.record(true), k.writeMeta())
 	k.files.Lock()
 	k.read.End()

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -61,15 +60,8 @@ func (k *keeper) makeRoom() bool {
 		if k.limits.tight {
 			k.limits.credit += freed
 		}
-		k.raise(condition.QueueDropsOldest, errFull(over))
+		k.raise(condition.QueueDropsOldest, bridge.ErrFull)
 	}
-}
-
-func errFull(over bool) error {
-	if over {
-		return errors.New("max_size is reached")
-	}
-	return errors.New("less than min_free is free on the disk")
 }
 
 // setFull turns the policy drop-newest on or off.
@@ -217,7 +209,7 @@ func (k *keeper) dropSegment(s *folder.Stored, cause string) int64 {
 	k.books.Index.Removed = slices.DeleteFunc(k.books.Index.Removed, func(p bridge.Position) bool { return p == s.First })
 	k.mu.Unlock()
 	k.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
-		"from", unixMilli(s.Oldest).Format(time.RFC3339), "to", unixMilli(s.Newest).Format(time.RFC3339))
+		"from", time.UnixMilli(s.Oldest).UTC().Format(time.RFC3339), "to", time.UnixMilli(s.Newest).UTC().Format(time.RFC3339))
 	return bytes
 }
 

@@ -46,15 +46,7 @@ func (q *Queue) Status() Status {
 		Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments),
 		Commits: q.stats.Commits, Syncs: q.stats.Syncs, Written: q.stats.Bytes}
-	for i, seg := range q.shelf.Segments {
-		s.Bytes += seg.Bytes
-		if oldest := unixMilli(seg.Oldest); i == 0 || oldest.Before(s.Oldest) {
-			s.Oldest = oldest
-		}
-		if newest := unixMilli(seg.Newest); i == 0 || newest.After(s.Newest) {
-			s.Newest = newest
-		}
-	}
+	s.Bytes, s.Oldest, s.Newest = q.shelf.Extent()
 	s.FullIn = folder.FullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
 	return s
 }
@@ -65,15 +57,10 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	f := figures.Figures{Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Memory: q.mem.Pending(),
 		Segments: len(q.shelf.Segments), Journal: q.journal.Size(), For: time.Since(q.started), Stats: q.stats,
 		Writable: !q.conditions.Has(condition.QueueUnwritable, subject)}
-	for _, s := range q.shelf.Segments {
-		f.Bytes += s.Bytes
-	}
+	f.Bytes, _, _ = q.shelf.Extent()
 	q.mu.Unlock()
 	f.Observe(yield)
 }
-
-// unixMilli returns ms as a time in UTC.
-func unixMilli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // Inspect returns what is in the queue without reading its blocks.
 func (q *Queue) Inspect() folder.Report {

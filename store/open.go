@@ -1,11 +1,8 @@
 package store
 
 import (
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"fieldbridge/store/disk"
@@ -23,7 +20,7 @@ import (
 // Open starts the goroutine that commits; [Queue.Close] ends it.
 func Open(cfg Config, log *slog.Logger) (*Queue, error) {
 	q := newQueue(cfg, log)
-	q.run = newRunID()
+	q.run = folder.NewRun()
 	failed := disk.MakeDir(q.shelf.Dir)
 	file, err := disk.Lock(q.shelf.Dir)
 	if err != nil {
@@ -62,12 +59,4 @@ func newQueue(cfg Config, log *slog.Logger) *Queue {
 	k.letters.k = k
 	c.cfg.Store(&cfg)
 	return &Queue{core: c, keep: k}
-}
-
-// newRunID returns 40 random bits as 8 letters and digits: unique without a
-// clock, a counter or a disk.
-func newRunID() string {
-	var b [5]byte
-	rand.Read(b[:]) // never fails
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
 }

@@ -25,6 +25,9 @@ var (
 	_ condition.Reporter = (*Queue)(nil)
 )
 
+// Holds reports whether nobody else has taken the folder since it vanished.
+func (q *Queue) Holds() bool { return !q.keep.foreign.Load() }
+
 // Run returns the id of this run: 8 letters and digits.
 func (q *Queue) Run() string { return q.run }
 

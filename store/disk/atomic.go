@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // Temporary ends the names of files that are not yet what they will be. What is
@@ -17,7 +18,7 @@ const Temporary = ".tmp~"
 func Replace(path string, data []byte) error {
 	// In the same folder, since no rename crosses file systems.
 	tmp := path + Temporary
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,12 @@ func (e *LockedError) Error() string {
 // a crash left behind holds nobody up.
 func Lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, LockFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		if info, e := os.Lstat(path); e == nil && !info.Mode().IsRegular() {
 			// If it cannot be moved, opening it fails again and says why.
 			_ = os.Rename(path, path+fmt.Sprintf(".foreign-%d", time.Now().UnixMilli()))
-			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		}
 		if err != nil {
 			return nil, nil

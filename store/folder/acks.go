@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
@@ -27,7 +28,7 @@ type Acks struct {
 // [newestAcks] says of it.
 func OpenAcks(path string) (a *Acks, r books.Record, broken error) {
 	a = &Acks{path: path}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		// Perhaps it can be read at least, on a file system that is read-only.
 		if f, err = os.Open(path); err != nil {
@@ -90,7 +91,7 @@ func readAcks(f io.Reader) (r books.Record, err error) {
 // error the next record goes to the same half, and the good one stays.
 func (a *Acks) Write(r *books.Record) (int, error) {
 	if a.f == nil {
-		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return 0, fmt.Errorf("record acknowledgements: %w", err)
 		}

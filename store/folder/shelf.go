@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
@@ -25,6 +26,21 @@ type Shelf struct {
 	Dead     bool      // of the dead letters, whose positions are numbers of their own
 	Segments []*Stored // in order; guarded by mu
 	Writer   *Stored   // the last one, while it is written to; the keeper's
+}
+
+// Extent returns what the segments take on the disk, and the times of their oldest and
+// newest batches, zero if there are none. The caller holds mu.
+func (sh *Shelf) Extent() (bytes int64, oldest, newest time.Time) {
+	for i, s := range sh.Segments {
+		bytes += s.Bytes
+		if at := time.UnixMilli(s.Oldest).UTC(); i == 0 || at.Before(oldest) {
+			oldest = at
+		}
+		if at := time.UnixMilli(s.Newest).UTC(); i == 0 || at.After(newest) {
+			newest = at
+		}
+	}
+	return bytes, oldest, newest
 }
 
 // Of returns the segment with position p, nil if there is none. The caller holds

@@ -45,10 +45,13 @@ var (
 // MaxValue is the largest value that is taken, in bytes.
 const MaxValue = 64 << 10
 
+// Folder is the name of the folder, in that of the queue.
+const Folder = "state"
+
 // Open opens the state in the folder "state" of dir, the folder of the queue, and
 // makes it when it does not exist.
 func Open(dir string) (*Files, error) {
-	dir = filepath.Join(dir, "state")
+	dir = filepath.Join(dir, Folder)
 	if err := disk.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
@@ -62,7 +65,7 @@ func Open(dir string) (*Files, error) {
 // gateway that may be running: nothing is made, changed or set aside. What does
 // not exist or is damaged is as if it was never put.
 func Read(dir string) *Files {
-	s := &Files{dir: filepath.Join(dir, "state"), readOnly: true}
+	s := &Files{dir: filepath.Join(dir, Folder), readOnly: true}
 	s.readNotes()
 	return s
 }
