@@ -248,10 +248,14 @@ func (k *keeper) survey(sh *folder.Shelf, found *segment.Salvaged) (kept survivo
 func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, account block.Account) bridge.Count {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	lost := s.Waiting().Sub(kept.waiting)
+	lost := folder.Surplus(s.Waiting(), kept.waiting)
+	// What was recorded as done may be among what is lost: then more waits.
+	more := folder.Surplus(kept.waiting, s.Waiting())
 	if sh.Dead {
+		k.books.FindDead(more)
 		k.books.LoseDead(lost)
 	} else {
+		k.books.Find(more)
 		var gaps []books.Span
 		for _, g := range k.books.Done.Missing(s.First, s.Last+1) {
 			gaps = append(gaps, kept.positions.Missing(g.From, g.To)...)

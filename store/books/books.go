@@ -77,8 +77,9 @@ func (b *Books) Accept(n bridge.Count) {
 	b.ledger.Waiting = b.ledger.Waiting.Add(n)
 }
 
-// Find takes in what was found waiting at the start.
+// Find takes in what was found waiting at the start, or in what was found then.
 func (b *Books) Find(n bridge.Count) {
+	b.backlog = b.backlog.Add(n)
 	b.ledger.Restored = b.ledger.Restored.Add(n)
 	b.ledger.Waiting = b.ledger.Waiting.Add(n)
 }

@@ -275,3 +275,18 @@ func TestReach(t *testing.T) {
 		t.Error("the cloud is not told again")
 	}
 }
+
+// TestFindIsBacklog: what a repair finds after the connection began was there before.
+func TestFindIsBacklog(t *testing.T) {
+	var b Books
+	n := bridge.Count{Batches: 2, Readings: 5}
+	b.Find(n)
+	b.SetMark(3)
+	b.Find(n)
+	if b.Backlog() != n.Add(n) || b.Fresh() != (bridge.Count{}) || b.Ledger().Waiting != n.Add(n) {
+		t.Errorf("backlog %v, fresh %v, ledger %+v", b.Backlog(), b.Fresh(), b.Ledger())
+	}
+	if l := b.Ledger(); !l.Balanced() {
+		t.Errorf("ledger %+v", l)
+	}
+}
