@@ -224,7 +224,7 @@ func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Ent
 	if s == nil {
 		return nil, 0, nil
 	}
-	entries, h, err := q.readBlock(s, p)
+	entries, h, err := q.read.Read(s, p, q.segmentSize(&q.shelf))
 	if err != nil {
 		q.unreadable(s, err)
 		return nil, last + 1, err // it is repaired, or reported by Verify

@@ -296,7 +296,7 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 	if suspect != nil {
 		return false
 	}
-	entries, h, err := q.readBlock(s, p)
+	entries, h, err := q.read.Read(s, p, q.segmentSize(&q.shelf))
 	if err == nil && h == nil || err == nil && h.First > last {
 		err = segment.Damaged("batch %d to %d should be in it", p, last)
 	}

@@ -3,18 +3,11 @@ package store
 import (
 	"errors"
 	"fieldbridge/bridge"
-	"fieldbridge/store/block"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
 	"os"
 	"time"
 )
-
-// readBlock reads from s the block with the first batch at or after p. The
-// caller holds files.
-func (c *core) readBlock(s *folder.Stored, p bridge.Position) ([]bridge.Entry, *block.Header, error) {
-	return c.read.Read(s, p, c.segmentSize(&c.shelf))
-}
 
 // unreadable calls the keeper: to repair a damaged segment, or to let the lanes
 // try again when what is wrong may pass.
@@ -44,7 +37,7 @@ func (c *core) readEntry(p bridge.Position) (bridge.Entry, error) {
 	}
 	c.files.Lock()
 	defer c.files.Unlock()
-	entries, _, err := c.readBlock(s, p)
+	entries, _, err := c.read.Read(s, p, c.segmentSize(&c.shelf))
 	if err != nil {
 		c.unreadable(s, err)
 		return bridge.Entry{}, err
