@@ -76,10 +76,10 @@ func startWild(t *testing.T, r *rig) *wildCloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &wildCloud{rig: r, address: freePort(t), conns: map[net.Conn]struct{}{}}
+	c := &wildCloud{rig: r, address: "127.0.0.1:0", conns: map[net.Conn]struct{}{}}
 	c.tls.Certificates, c.tls.ClientAuth = []tls.Certificate{pair}, tls.RequireAnyClientCert
-	r.server, r.ca = c.address, ca.File
 	c.listen()
+	r.server, r.ca = c.address, ca.File
 	t.Cleanup(func() {
 		c.close()
 		c.breakAll()
@@ -111,7 +111,7 @@ func (c *wildCloud) listen() {
 		c.rig.t.Error(err)
 		return
 	}
-	c.listener = l
+	c.listener, c.address = l, l.Addr().String()
 	c.running.Go(func() {
 		for {
 			conn, err := l.Accept()
