@@ -80,7 +80,14 @@ func (b Broker) validateListen(r *setting.Problems, address string, path ...stri
 		return
 	}
 	guarded := b.Anonymous || len(b.Users) > 0 || b.TLS != nil && b.TLS.CA != "" && path[0] == "tls"
-	if ip := net.ParseIP(host); !guarded && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	ip := net.ParseIP(host)
+	beyond := host != "localhost" && (ip == nil || !ip.IsLoopback())
+	if beyond && path[0] != "tls" {
+		*r = append(*r, setting.Problem{Path: path, Warning: true,
+			Text: fmt.Sprintf("readings and passwords travel to %s in clear text", address),
+			Fix:  "let sensors use tls: listen, or see that nobody else is on that network"})
+	}
+	if !guarded && beyond {
 		r.Add(fmt.Sprintf("anyone who reaches %s could publish readings, since the broker has no users", address),
 			"add users, or listen on 127.0.0.1, or set anonymous: true if that is meant", path...)
 	}

@@ -32,10 +32,23 @@ func TestValidateGuarded(t *testing.T) {
 		problems := c.broker.Validate()
 		var got []string
 		for _, p := range problems {
+			if p.Warning {
+				continue
+			}
 			got = append(got, strings.Join(p.Path, "."))
 		}
 		if len(got) > 0 && (len(got) > 1 || got[0] != c.want) || len(got) == 0 && c.want != "" {
 			t.Errorf("%+v: got problems at %v, want %q", c.broker, got, c.want)
+		}
+	}
+}
+
+// TestPlainBeyondLoopback: what travels in clear text over a network is warned of.
+func TestPlainBeyondLoopback(t *testing.T) {
+	for listen, want := range map[string]int{"127.0.0.1:1883": 0, "localhost:1883": 0, "0.0.0.0:1883": 1, ":1883": 1} {
+		b := Broker{Listen: listen, Users: map[string]User{"u": {PasswordFile: "f"}}}
+		if got := b.Validate(); len(got) != want || want == 1 && !got[0].Warning {
+			t.Errorf("%s: %v", listen, got)
 		}
 	}
 }
