@@ -73,7 +73,7 @@ var (
 	DeviceLacksModels = declare("device_lacks_models", Warning, "%s", "")
 	// PointsGivenUp: how many, and what was learnt of the device.
 	PointsGivenUp = declare("points_given_up", Warning,
-		"%d of its points are not read any more, it %v", "check their addresses; they are tried again daily")
+		"%d of its points are not read any more, it %v", "check their addresses; they are tried again, ever more seldom")
 
 	// SiteDown: why, with what to do.
 	SiteDown = declare("site_broker_down", Warning, "%s", "")

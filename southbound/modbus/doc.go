@@ -12,7 +12,7 @@
 // vain costs its characters on the line (see [Plan]). What a device refuses, an
 // address or a length, is found in few requests while the rest arrives in the
 // same cycle; it counts from the second time on, is remembered over restarts
-// and tried again daily. Points of SunSpec models are where the device's own list
+// and tried again later. Points of SunSpec models are where the device's own list
 // says (see survey).
 //
 // Time. One goroutine owns each bus; buses never wait for each other. Polls are

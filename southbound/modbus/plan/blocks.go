@@ -18,9 +18,10 @@ type Block struct {
 
 // layout is how points of one interval are read.
 type layout struct {
-	Blocks []Block
-	Lost   []string // points that the device refuses
-	Points int      // that it has, the lost ones with them
+	Blocks  []Block
+	Lost    []string       // points that the device refuses
+	Refused []*point.Field // those of the lost that could be asked for alone
+	Points  int            // that it has, the lost ones with them
 }
 
 // Lay makes the blocks for fields of one interval, sorted by table and address,
@@ -32,18 +33,29 @@ func (l Learnt) Lay(fields []*point.Field, allowed Limits, c Cost) layout {
 	made := layout{Lost: lost, Points: len(placed) + len(lost)}
 	var readable []*point.Field
 	for _, f := range placed {
-		most := within.Words
+		most, may := within.Words, allowed.Words
 		if f.Table.Bits() {
-			most = within.Bits
+			most, may = within.Bits, allowed.Bits
 		}
 		if r := f.Reach(); within.hole(f.Table, r) || r.End-r.First > most {
 			made.Lost = append(made.Lost, f.Name)
+			if r.End-r.First <= may {
+				made.Refused = append(made.Refused, f)
+			}
 		} else {
 			readable = append(readable, f)
 		}
 	}
 	made.Blocks = divide(readable, within, c)
 	return made
+}
+
+// Alone returns the block of one point.
+func Alone(f *point.Field) Block {
+	r := f.Reach()
+	b := Block{Table: f.Table, First: r.First, Count: r.End - r.First}
+	b.take([]*point.Field{f})
+	return b
 }
 
 // Models returns the SunSpec models that b's address counts in, nil where it is

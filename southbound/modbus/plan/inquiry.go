@@ -109,6 +109,12 @@ func (in *inquiry) tooLong(count int) {
 	}
 }
 
+// Done reports whether all parts of p's inquiry are.
+func (p *Part) Done() bool { return p.inquiry.open == 0 }
+
+// Proved reports whether any part of p's inquiry was read.
+func (p *Part) Proved() bool { return p.inquiry.low > 0 }
+
 // Conclude returns what is known when all parts of p's inquiry are done, and
 // whether it counts: again is that the block was refused before, as one error
 // proves nothing.
@@ -132,6 +138,18 @@ func (l Learnt) WithHoles(t wire.Table, holes ...point.Span) Learnt {
 	l.Holes = slices.Clone(l.Holes)
 	for _, h := range holes {
 		l.add(t, h)
+	}
+	return l
+}
+
+// Without returns what is known when a device allows a run of addresses after
+// all.
+func (l Learnt) Without(t wire.Table, s point.Span) Learnt {
+	l.Holes = slices.DeleteFunc(slices.Clone(l.Holes), func(h Refused) bool {
+		return h.Table == t && h.First < s.End && s.First < h.End
+	})
+	if b := l.Bound(t); b.High != 0 && s.End-s.First >= b.High {
+		*b = Bound{}
 	}
 	return l
 }

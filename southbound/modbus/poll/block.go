@@ -16,6 +16,10 @@ type block struct {
 	reason bridge.Reason // why
 	again  time.Time     // when to try again, after silence
 	told   bool          // it was logged
+	since  time.Time     // the first of these reads
+	split  time.Time     // not taken apart before
+	proved bool          // it was read once
+	trial  bool          // of a point that is given up
 	took   time.Duration // a read, of late; 0 is not known
 	texts  []string      // that its fields of strings had last, in their order
 
@@ -65,10 +69,20 @@ func (b *block) measure(took time.Duration) {
 // fail notes that a read failed. Silence on one block of a device that answers
 // others is not waited for in each cycle.
 func (b *block) fail(reason bridge.Reason, answered bool, now time.Time) {
-	b.failed++
+	if b.failed++; b.failed == 1 {
+		b.since = now
+	}
 	b.reason = reason
 	b.again = time.Time{}
 	if !answered {
 		b.again = now.Add(min(minProbePause<<min(b.failed, 10), maxProbePause))
 	}
+}
+
+// all returns the block of the plan that b is, or is a part of.
+func (b *block) all() *block {
+	if b.part != nil {
+		return b.whole
+	}
+	return b
 }

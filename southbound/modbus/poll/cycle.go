@@ -170,13 +170,16 @@ func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emi
 		j.abandon(now, reason, emit)
 		return
 	}
-	if !blk.told && blk.part == nil && j.heard {
-		blk.told = true
-		b.log.Warn("block is bad", "device", d.Spec.Name, "err", err)
-	}
 	blk.fail(reason, answered, now)
 	if code, ok := wire.ExceptionCode(err); ok && refusal(code) && b.refused(j, blk, now) {
 		return
+	}
+	if blk.trial {
+		return
+	}
+	if whole := blk.all(); !whole.told && j.heard {
+		whole.told = true
+		b.log.Warn("block is bad", "device", d.Spec.Name, "err", err)
 	}
 	if !answered {
 		j.silent++
@@ -191,9 +194,16 @@ func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emi
 	b.conclude(j, blk)
 }
 
-// refusal reports whether an exception means that a request asks for what is not
-// there, or for too much: then its parts may be well.
-func refusal(code byte) bool { return code == 2 || code == 3 }
+// refusal reports whether an exception may mean that a request asks for what is
+// not there, or for too much: then its parts may be well. An illegal function, a
+// device that is busy, and a gateway's exceptions mean something else.
+func refusal(code byte) bool {
+	switch code {
+	case 1, 5, 6, 10, 11:
+		return false
+	}
+	return true
+}
 
 // walk does the next request of a survey that a cycle waits for.
 func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
@@ -236,7 +246,9 @@ func (b *Bus) finish(j *job, emit bridge.Emit) {
 		j.heard = true // nothing to ask: all points were given up
 	}
 	if j.heard {
-		j.giveUp(j.lost, now, emit)
+		j.giveUp(slices.DeleteFunc(slices.Clone(j.lost), func(name string) bool {
+			return slices.Contains(j.absolved, name)
+		}), now, emit)
 	}
 	j.flush(emit)
 	j.active, j.missed = false, !j.heard

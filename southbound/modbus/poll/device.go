@@ -23,6 +23,7 @@ type Device struct {
 	slowest time.Duration // answer so far; 0 before the first
 	trip    trip
 
+	proof  time.Time     // of the last answer with values
 	failed int           // polls in a row without an answer
 	sick   bool          // not polled, only probed
 	probe  time.Time     // when to probe a sick device next

@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"slices"
 	"time"
 
 	"fieldbridge/bridge"
@@ -12,14 +13,17 @@ import (
 // job is the points of one device with one interval, and the cycle under way.
 // The bus goroutine owns it.
 type job struct {
-	device *Device
-	usual  time.Duration // the interval as configured; see pace
-	fields []*point.Field
-	blocks []*block // of the plan; empty until the first cycle
-	grid   grid
-	lost   []string // points that the device refuses
-	stale  bool     // the blocks are to be made anew
-	load   float64  // share of the bus's time, as measured
+	device   *Device
+	usual    time.Duration // the interval as configured; see pace
+	fields   []*point.Field
+	blocks   []*block // of the plan; empty until the first cycle
+	grid     grid
+	lost     []string          // points that the device refuses
+	trials   map[string]*trial // of those, by name
+	good     map[string]bool   // of those, were so before
+	absolved []string          // of those, read in this cycle
+	stale    bool              // the blocks are to be made anew
+	load     float64           // share of the bus's time, as measured
 
 	next   time.Time // when the next cycle is due, on the monotonic clock
 	missed bool      // the last cycle failed as a whole
@@ -50,6 +54,7 @@ func (j *job) plan() {
 	j.stale = false
 	laid := j.device.learnt.Lay(j.fields, j.device.Spec.Limits, j.device.price())
 	j.lost, j.points = laid.Lost, laid.Points
+	j.keepTrials(laid.Refused, time.Now())
 	j.blocks = make([]*block, len(laid.Blocks))
 	for i, b := range laid.Blocks {
 		j.blocks[i] = &block{Block: b}
@@ -75,6 +80,8 @@ func (j *job) enqueue() {
 		j.plan()
 	}
 	j.queue = append(j.queue[:0], j.blocks...)
+	j.absolved = j.absolved[:0]
+	j.try(time.Now())
 }
 
 // whole returns all points of a job as one block that cannot be read.
@@ -137,7 +144,7 @@ func (j *job) measured() float64 {
 
 // abandon ends the cycle: the blocks not yet read are bad.
 func (j *job) abandon(now time.Time, r bridge.Reason, emit bridge.Emit) {
-	rest := j.queue
+	rest := slices.DeleteFunc(j.queue, func(blk *block) bool { return blk.trial }) // they are given up already
 	j.queue = j.queue[:0]
 	if !j.heard && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {
 		for _, b := range rest {

@@ -11,6 +11,11 @@ import (
 // proved notes what a block that was read, or a part of one, tells of the device.
 func (b *Bus) proved(j *job, blk *block) {
 	d := j.device
+	d.proof = time.Now()
+	if blk.trial {
+		b.absolve(j, blk)
+		return
+	}
 	if bound := d.learnt.Bound(blk.Table); bound.High != 0 && blk.Count > bound.Low && blk.Count < bound.High {
 		l := d.learnt
 		l.Bound(blk.Table).Low = blk.Count
@@ -26,18 +31,27 @@ func (b *Bus) proved(j *job, blk *block) {
 		b.log.Info("block is good again", "device", d.Spec.Name, "table", blk.Table.String(), "address", blk.First, "count",
 			blk.Count)
 	}
-	blk.failed = 0
+	blk.failed, blk.proved = 0, true
 }
 
 // refused notes that a device refuses a block, and reports whether its parts are
 // asked for: otherwise what it has is bad.
 func (b *Bus) refused(j *job, blk *block, now time.Time) bool {
-	j.device.survey.doubt(now)
+	if blk.trial {
+		return true // it stays given up
+	}
+	if hard(blk.reason) {
+		j.device.survey.doubt(now)
+	}
+	if blk.part == nil && now.Before(blk.split) {
+		return false
+	}
 	if j.dissect(blk) {
 		b.conclude(j, blk)
 		return true
 	}
-	if blk.part == nil && blk.failed > 1 {
+	if blk.part == nil && blk.failed > 1 && hard(blk.reason) && j.device.trusted(blk) {
+		j.suspect(blk)
 		b.teach(j.device, j.device.learnt.WithHoles(blk.Table, blk.Fields[0].Own()))
 	}
 	return false
@@ -48,10 +62,29 @@ func (b *Bus) conclude(j *job, blk *block) {
 	if blk.part == nil {
 		return
 	}
-	if l, news := blk.part.Conclude(j.device.learnt, blk.whole.failed >= 2); news {
+	whole := blk.whole
+	if !blk.part.Done() {
+		return
+	}
+	if !blk.part.Proved() {
+		// All of it is refused: is it there no more, or does the device refuse all?
+		whole.split = time.Now().Add(min(time.Duration(whole.failed)*inquiryPause, maxProbePause))
+		if whole.failed < 2 {
+			whole.split = time.Time{}
+		}
+		if !hard(whole.reason) || !j.device.trusted(whole) {
+			return
+		}
+	}
+	if l, news := blk.part.Conclude(j.device.learnt, whole.failed >= 2); news {
+		j.suspect(whole)
 		b.teach(j.device, l)
 	}
 }
+
+// inquiryPause is the least time between two inquiries of a block of which all
+// parts were refused; it grows with each.
+const inquiryPause = 2 * time.Second
 
 // dissect asks for the parts of a refused block, and reports false if it has
 // none.
@@ -118,4 +151,10 @@ func (b *Bus) teach(d *Device, l plan.Learnt) {
 	if news {
 		b.log.Info("learnt what a device allows", "device", d.Spec.Name, "limits", l.String())
 	}
+}
+
+// absolve has a point read again that its device allows after all.
+func (b *Bus) absolve(j *job, blk *block) {
+	j.absolved = append(j.absolved, blk.Fields[0].Name)
+	b.teach(j.device, j.device.learnt.Without(blk.Table, blk.Fields[0].Reach()))
 }
