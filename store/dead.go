@@ -233,7 +233,7 @@ func (l *letters) settleLetters() {
 			return nil
 		}
 		l.k.books.Forget(p, p+1)
-		if s := l.k.shelf.Of(p); s != nil {
+		if s := l.k.shelf.Of(p); s != nil && l.k.read.Has(s, p, l.k.segmentSize(&l.k.shelf)) {
 			s.Done = s.Done.Add(h.Count)
 		}
 		return nil

@@ -1,6 +1,8 @@
 package folder
 
 import (
+	"slices"
+
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/segment"
@@ -70,4 +72,11 @@ func (b *Blocks) Close(s *Stored) {
 func (b *Blocks) End() {
 	b.Close(b.open)
 	b.ended = true
+}
+
+// Has reports whether a segment has the batch at a position. One that was done with
+// before it was ever written is not there, though its position lies between others'.
+func (b *Blocks) Has(s *Stored, p bridge.Position, size int64) bool {
+	entries, _, err := b.Read(s, p, size)
+	return err == nil && slices.ContainsFunc(entries, func(e bridge.Entry) bool { return e.Position == p })
 }
