@@ -22,11 +22,11 @@ func FuzzMBAP(f *testing.F) {
 			t.Fatalf("used %d of %d bytes", used, len(received))
 		}
 		if whole != nil {
-			if !bytes.Equal(whole[:2], request[:2]) || len(whole) < 9 || len(whole) > maxADU {
+			if !bytes.Equal(whole[:2], request[:2]) || whole[6] != 1 || len(whole) < 9 || len(whole) > maxADU {
 				t.Fatalf("answer % x to request % x", whole, request)
 			}
 			_, pdu := m.parts(whole)
-			_ = verify(1, request[mbapSize:], whole[6], pdu)
+			_ = verify(request[mbapSize:], pdu)
 		}
 		// In two pieces it is the same.
 		if split < 0 || split > len(received) {

@@ -55,6 +55,6 @@ func FuzzRTU(f *testing.F) {
 			t.Fatalf("answer % x", answer)
 		}
 		_, pdu := r.parts(answer)
-		_ = verify(1, request[1:len(request)-2], answer[0], pdu)
+		_ = verify(request[1:len(request)-2], pdu)
 	})
 }

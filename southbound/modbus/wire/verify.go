@@ -5,13 +5,10 @@ import (
 	"encoding/binary"
 )
 
-// verify says what is wrong with the answer got of unit from to the request
-// asked of unit: goburrow itself takes answers of any function and length. Both
-// PDUs have a function code and the request's is complete.
-func verify(unit byte, asked []byte, from byte, got []byte) error {
-	if from != unit {
-		return protocolErrorf("answer of unit %d to a request for unit %d", from, unit)
-	}
+// verify says what is wrong with the answer got to the request asked: goburrow
+// itself takes answers of any function and length. Both PDUs have a function code
+// and the request's is complete. The carrier threw away what is of another unit.
+func verify(asked, got []byte) error {
 	function := asked[0]
 	if got[0] == function|0x80 {
 		if len(got) != 2 { // vendors have codes of their own, 0 and 128 among them
