@@ -126,3 +126,54 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 	t.Logf("%d runs, %d batches, none lost", len(in), total)
 }
+
+// TestKilledCommits kills a gateway at each write and sync of a commit: all that was
+// appended before is there.
+func TestKilledCommits(t *testing.T) {
+	t.Parallel()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("strace is missing")
+	}
+	killed := 0
+	for _, call := range []string{"pwrite64", "fdatasync", "fsync"} {
+		for when := 1; when <= 14; when++ {
+			base := tempDir(t)
+			dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
+			cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e",
+				fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), os.Args[0], "-test.run=^TestLeftChild$")
+			cmd.Env = append(os.Environ(), leftDir+"="+dir, journalDir+"="+journal, "FIELDBRIDGE_LEFT_DO=commit")
+			out, _ := cmd.CombinedOutput()
+			if !strings.Contains(string(out), "appended") {
+				continue // killed before
+			}
+			killed++
+			q := openQueue(t, leftConfig(dir, journal))
+			if seqs, _ := leftSeqs(t, q); len(seqs) != 100 {
+				t.Errorf("killed at %s %d: %d batches are left of 100", call, when, len(seqs))
+			}
+		}
+	}
+	if killed == 0 {
+		t.Error("no commit was killed")
+	}
+}
+
+// TestCleanStopLeavesNoJournal gives the memory back.
+func TestCleanStopLeavesNoJournal(t *testing.T) {
+	base := tempDir(t)
+	q, err := Open(leftConfig(filepath.Join(base, "q"), filepath.Join(base, "j")), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Append(content(q.Run(), 1), nil)
+	if files, _ := filepath.Glob(filepath.Join(base, "j", "*")); len(files) != 1 {
+		t.Errorf("%v", files)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(base, "j", "*")); len(files) != 0 {
+		t.Errorf("%v is left", files)
+	}
+}
