@@ -209,7 +209,8 @@ func (k *keeper) dropSegment(s *folder.Stored, cause string) int64 {
 	k.books.Index.Removed = slices.DeleteFunc(k.books.Index.Removed, func(p bridge.Position) bool { return p == s.First })
 	k.mu.Unlock()
 	k.log.Warn("readings are dropped", "cause", cause, "readings", lost.Readings, "batches", lost.Batches,
-		"from", time.UnixMilli(s.Oldest).UTC().Format(time.RFC3339), "to", time.UnixMilli(s.Newest).UTC().Format(time.RFC3339))
+		"from", time.UnixMilli(s.Oldest).UTC().Format(time.RFC3339), "to",
+		time.UnixMilli(s.Newest).UTC().Format(time.RFC3339))
 	return bytes
 }
 

@@ -75,7 +75,8 @@ func TestFolderOfAnother(t *testing.T) {
 	}
 	defer func() { _ = other.Close() }()
 	eventually(t, "it notices", func() bool { return !q.Holds() })
-	q.Append(bridge.Batch{Device: "d", At: time.Now(), Readings: []bridge.Reading{{Point: "p", Value: bridge.Int(1)}}}, nil)
+	q.Append(bridge.Batch{Device: "d", At: time.Now(), Readings: []bridge.Reading{{Point: "p", Value: bridge.Int(1)}}},
+		nil)
 	if err := q.Close(); err == nil {
 		t.Error("it closes as if all were well")
 	}

@@ -82,7 +82,8 @@ func TestRecordThatFails(t *testing.T) {
 	}
 	a, r, err := folder.OpenAcks(path)
 	_ = a.Close()
-	if err != nil || !r.Done.Has(entries[2].Position) || !r.Done.Has(entries[5].Position) || r.Done.Has(entries[3].Position) {
+	if err != nil || !r.Done.Has(entries[2].Position) || !r.Done.Has(entries[5].Position) ||
+		r.Done.Has(entries[3].Position) {
 		t.Errorf("recorded: %+v, %v", r.Done, err)
 	}
 }

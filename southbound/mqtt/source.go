@@ -80,7 +80,8 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, memory: cmp.Or(o.Memory, 32<<20), devices: newDevices(o.Catalogue),
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, memory: cmp.Or(o.Memory, 32<<20),
+		devices:      newDevices(o.Catalogue),
 		brokers:      make(map[string]*way),
 		rulesChanged: make(chan struct{}, 1)}
 	if s.log == nil {

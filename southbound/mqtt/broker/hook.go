@@ -30,7 +30,8 @@ func (h *hook) Provides(b byte) bool {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent,
 		mochi.OnPacketEncode,
 		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnQosPublish, mochi.OnQosComplete,
-		mochi.OnQosDropped, mochi.OnWill, mochi.OnRetainedExpired, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect, mochi.OnClientExpired:
+		mochi.OnQosDropped, mochi.OnWill, mochi.OnRetainedExpired, mochi.OnSessionEstablish, mochi.OnSessionEstablished,
+		mochi.OnDisconnect, mochi.OnClientExpired:
 		return true
 	}
 	return false
