@@ -67,7 +67,7 @@ func TestList(t *testing.T) {
 			!strings.HasPrefix(c.Text, "refused") {
 			t.Errorf("again: %v, %v", c, began)
 		}
-		l.Raise(QueueRefusesNew, "queue")
+		l.Raise(QueueRefusesNew, "queue", "restore the uplink, or raise store.max_size")
 		var got []string
 		for _, c := range l.Health() {
 			got = append(got, fmt.Sprint(c.Severity, " ", c, " ", c.Since.Sub(start)))

@@ -17,10 +17,12 @@ var (
 	QueueOverrun = declare("queue_overrun", Alarm,
 		"more comes than the disk takes, the oldest readings in memory are dropped",
 		"poll fewer points or less often, or give the queue a faster disk")
+	// QueueDropsOldest: what to do; it depends on what is full.
 	QueueDropsOldest = declare("queue_drops_oldest", Alarm,
-		"the queue is full and drops its oldest readings", "restore the uplink, or raise store.max_size")
+		"the queue is full and drops its oldest readings", "%s")
+	// QueueRefusesNew: what to do, as before.
 	QueueRefusesNew = declare("queue_refuses_new", Alarm,
-		"the queue is full and takes no new readings", "restore the uplink, or raise store.max_size")
+		"the queue is full and takes no new readings", "%s")
 	// DeadLetters: how many batches.
 	DeadLetters = declare("dead_letters", Warning,
 		"%d batches were refused by the cloud for good",

@@ -24,7 +24,7 @@ func TestShadowReport(t *testing.T) {
 		Devices:    []bridge.DeviceStatus{{Device: "boiler", Good: 3}, {Device: "press", Bad: 1, Reason: "timeout"}},
 		Commands:   remote.CommandStatus{Off: true},
 		Intervals:  []bridge.IntervalStatus{{Device: "boiler", Every: time.Second, Until: start.Add(time.Minute)}},
-		Conditions: []condition.Condition{condition.QueueRefusesNew.At("queue", start)},
+		Conditions: []condition.Condition{condition.QueueRefusesNew.At("queue", start, "make room")},
 	})
 	want := map[string]any{
 		"started":  start.UnixMilli(),
@@ -37,7 +37,7 @@ func TestShadowReport(t *testing.T) {
 		"devices":   map[string]any{"boiler": "good", "press": "timeout"},
 		"commands":  "off",
 		"intervals": map[string]any{"boiler": map[string]any{"every_ms": int64(1000), "until": start.UnixMilli() + 60_000}},
-		"problems":  []any{"queue: the queue is full and takes no new readings: restore the uplink, or raise store.max_size"},
+		"problems":  []any{"queue: the queue is full and takes no new readings: make room"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

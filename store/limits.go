@@ -60,7 +60,7 @@ func (k *keeper) makeRoom() bool {
 		if k.limits.tight {
 			k.limits.credit += freed
 		}
-		k.raise(condition.QueueDropsOldest, bridge.ErrFull)
+		k.raise(condition.QueueDropsOldest, bridge.ErrFull, disk.FullAdvice(k.shelf.Dir, k.limits.tight))
 	}
 }
 
@@ -72,7 +72,7 @@ func (k *keeper) setFull(full bool) {
 	k.mu.Unlock()
 	switch {
 	case full && !was:
-		k.raise(condition.QueueRefusesNew, bridge.ErrFull)
+		k.raise(condition.QueueRefusesNew, bridge.ErrFull, disk.FullAdvice(k.shelf.Dir, k.limits.tight))
 	case !full && was:
 		k.limits.hopeful = k.now() // the next write will tell
 	}

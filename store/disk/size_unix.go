@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -35,4 +36,16 @@ func Free(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// FullAdvice says what to do about a queue that is full: tight says that it is the
+// file system of dir that has no room, and not the queue's own limit.
+func FullAdvice(dir string, tight bool) string {
+	var st syscall.Statfs_t
+	if !tight || syscall.Statfs(dir, &st) != nil {
+		return "restore the uplink, or raise store.max_size"
+	}
+	mib := func(blocks uint64) int64 { return int64(blocks) * int64(st.Bsize) >> 20 }
+	return fmt.Sprintf("the file system of %s is full (%d MiB free of %d MiB): make room on it, or move store.dir to a "+
+		"larger one; store.min_free says how much is left for others", dir, mib(st.Bavail), mib(st.Blocks))
 }
