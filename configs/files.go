@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"fieldbridge/configs/tree"
@@ -49,7 +50,28 @@ func unreadable(f fileRef) (text, fix string) {
 	return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check it before 'fieldbridge run'"
 }
 
-// checkQueueDir warns of a queue folder that cannot be made or written.
+// secretKeys name files that nobody but their owner, and a group that reads, has
+// business with.
+var secretKeys = []string{"private_key", "password_file", "proxy_password_file"}
+
+// looseFiles warns of secrets that others on the machine can read or change.
+func (d *decoder) looseFiles() []tree.Problem {
+	var problems []tree.Problem
+	for _, f := range d.files {
+		if !slices.Contains(secretKeys, f.key) || setting.IsPEM(string(f.path)) {
+			continue
+		}
+		if info, err := f.path.Stat(); err == nil && info.Mode().Perm()&^0o640 != 0 {
+			problems = append(problems, tree.NewProblem(f.at,
+				fmt.Sprintf("%s %s is open to others on this machine (mode %#o)", f.key, f.path, info.Mode().Perm()),
+				"chmod 600 it, or 640 for a group that may read it"))
+		}
+	}
+	return problems
+}
+
+// checkQueueDir warns of a queue folder that cannot be made or written, or that
+// others can change.
 func (l *Loaded) checkQueueDir() []tree.Problem {
 	at := l.Position("store", "dir")
 	dir := string(l.Config.Store.Dir)
@@ -67,6 +89,10 @@ func (l *Loaded) checkQueueDir() []tree.Problem {
 		case syscall.Access(probe, 2) != nil: // W_OK, access(2)
 			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s cannot be written by this user", probe),
 				"let the user who runs fieldbridge write there")}
+		case probe == dir && info.Mode().Perm()&0o022 != 0:
+			return []tree.Problem{tree.NewProblem(at,
+				fmt.Sprintf("others on this machine can change the queue's folder %s (mode %#o)", dir, info.Mode().Perm()),
+				"chmod 700 it")}
 		}
 		return nil
 	}

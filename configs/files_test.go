@@ -79,3 +79,42 @@ func TestOverload(t *testing.T) {
 		t.Errorf("warnings: %s", all)
 	}
 }
+
+// TestLooseModes: what others on the machine can read or change is told, for
+// secrets and for the queue's folder.
+func TestLooseModes(t *testing.T) {
+	dir := write(t, map[string]string{
+		"g.yaml": `gateway: g
+northbound: {awsiot: {endpoint: "x:8883", certificate: c.pem, private_key: k.pem, topic: t}}
+store: {dir: queue}
+southbound:
+  mqtt:
+    brokers: {local: {listen: "127.0.0.1:1883", users: {hall: {password_file: pass}}}}
+    sensors: {s: {broker: local, topic: "a/{device}", point: p}}
+`, "c.pem": "", "k.pem": "", "pass": "x", "queue/x": ""})
+	file := filepath.Join(dir, "g.yaml")
+	modes := func(key, password, queue os.FileMode) string {
+		for name, mode := range map[string]os.FileMode{"k.pem": key, "pass": password, "queue": queue, "c.pem": 0o644} {
+			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all []string
+		for _, p := range load(t, file).Warnings {
+			all = append(all, p.String())
+		}
+		return strings.Join(all, "\n")
+	}
+	if got := modes(0o600, 0o640, 0o700); strings.Contains(got, "mode") {
+		t.Errorf("right modes: %s", got)
+	}
+	got := modes(0o644, 0o660, 0o770)
+	for _, want := range []string{"private_key " + filepath.Join(dir, "k.pem") +
+		" is open to others on this machine (mode 0644)",
+		"password_file " + filepath.Join(dir, "pass") + " is open to others on this machine (mode 0660)",
+		"others on this machine can change the queue's folder " + filepath.Join(dir, "queue") + " (mode 0770)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"fieldbridge/configs/fleet"
@@ -173,7 +174,7 @@ func (l *Loaded) fill(ctx context.Context, root *tree.Node, problems []tree.Prob
 		return err
 	}
 	l.Missing = tree.Sorted(hide(l.Hidden, append(d.missingFiles(), s.missing...)))
-	l.Warnings = tree.Sorted(hide(l.Hidden, append(l.Warnings, l.checkQueueDir()...)))
+	l.Warnings = tree.Sorted(hide(l.Hidden, slices.Concat(l.Warnings, l.checkQueueDir(), d.looseFiles())))
 	return nil
 }
 
