@@ -25,7 +25,8 @@ func NewLogging(w io.Writer, c configs.Log) *Logging {
 	l.Apply(c)
 	w = hiding{l, w}
 	options := &slog.HandlerOptions{Level: &l.level}
-	l.Logger = slog.New(eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)})
+	l.Logger = slog.New(newDam(
+		eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)}))
 	return l
 }
 
