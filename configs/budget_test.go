@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"fieldbridge/configs/tree"
 )
@@ -64,11 +63,8 @@ func TestBombs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(strings.ReplaceAll(name, " ", "-")+"-bomb.yaml", "gateway: g\n"+tt.text)
-			begin := time.Now()
+			// Without its budget most of these would take hours, and the test its timeout.
 			l, err := Load(t.Context(), file)
-			if took := time.Since(begin); took > 20*time.Second {
-				t.Errorf("it took %v", took)
-			}
 			if err == nil {
 				err = tree.ErrorOf(l.Missing...)
 			}

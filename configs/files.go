@@ -61,7 +61,7 @@ func (d *decoder) looseFiles() []tree.Problem {
 		if !slices.Contains(secretKeys, f.key) || setting.IsPEM(string(f.path)) {
 			continue
 		}
-		if info, err := f.path.Stat(); err == nil && info.Mode().Perm()&^0o640 != 0 {
+		if info, err := f.path.Stat(); err == nil && info != nil && info.Mode().Perm()&^0o640 != 0 {
 			problems = append(problems, tree.NewProblem(f.at,
 				fmt.Sprintf("%s %s is open to others on this machine (mode %#o)", f.key, f.path, info.Mode().Perm()),
 				"chmod 600 it, or 640 for a group that may read it"))

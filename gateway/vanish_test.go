@@ -20,9 +20,7 @@ func TestFolderVanishes(t *testing.T) {
 	g := r.startLogging(t, r.cloud.Addr(), r.device, io.Discard)
 	defer r.cancel()
 	wait(t, "it is connected", func() bool { return g.Status().Link.Connected })
-	if err := os.RemoveAll(g.dir); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, "all of it is removed", func() bool { return os.RemoveAll(g.dir) == nil }) // it is written to meanwhile
 	wait(t, "the control socket answers", func() bool {
 		_, err := control.Get(t.Context(), g.dir, "/status")
 		return err == nil
