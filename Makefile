@@ -45,9 +45,13 @@ rooms: ## print the table of the packages: files, lines, comments, tests, knots
 
 FUZZTIME ?= 20s
 fuzz: ## run each fuzz test for FUZZTIME (20s)
-	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+# Go's fuzzer now and then fails by its own deadline, with no failing input: that is no finding.
+	@mkdir -p bin; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		echo "$$p $$f"; \
-		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$p > bin/fuzz.log 2>&1 || \
+			{ grep -q '^ *context deadline exceeded$$' bin/fuzz.log && ! grep -q 'Failing input' bin/fuzz.log; } || \
+			{ cat bin/fuzz.log; exit 1; }; \
+		tail -1 bin/fuzz.log; \
 	done; done
 
 mutate: ## break the program on purpose, fault by fault, and see that the tests notice; takes half an hour
