@@ -1,7 +1,6 @@
 package setting
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +66,7 @@ func (p Path) name() (string, error) {
 	return name, failed
 }
 
-// Read returns what the file has, or the PEM text that stands in its place: at
+// Read returns what the file has as [Text], or the PEM text that stands in its place: at
 // most 1 MiB of a file, which is not a device. Its errors, of type [*fs.PathError], name the file
 // as the configuration does and say nothing of what a ${...} in it holds.
 func (p Path) Read() ([]byte, error) { return p.read(0) }
@@ -146,24 +145,11 @@ func readFile(name string, flags int) ([]byte, error) {
 		return nil, errNotRegular
 	}
 	data, err := io.ReadAll(io.LimitReader(f, mostFile+1))
-	if err == nil && len(data) > mostFile {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > mostFile:
 		return nil, errTooLarge
 	}
-	return data, err
-}
-
-// stamp returns a text that changes with the file, and says nothing of it.
-func (p Path) stamp() string {
-	if !IsPEM(string(p)) && !IsReference(string(p)) {
-		info, err := os.Stat(string(p))
-		if err != nil {
-			return "-;"
-		}
-		return fmt.Sprintf("%d %d;", info.ModTime().UnixNano(), info.Size())
-	}
-	data, err := p.Read()
-	if err != nil {
-		return "-;"
-	}
-	return fmt.Sprintf("%x;", sha256.Sum256(data))
+	return Text(data)
 }

@@ -82,6 +82,9 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // D returns d as time.Duration.
 func (d Duration) D() time.Duration { return time.Duration(d) }
 
+// MarshalText writes d as it is read.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // String writes d as it is read.
 func (d Duration) String() string {
 	v := time.Duration(d)

@@ -2,6 +2,7 @@ package setting
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,20 @@ func Meant(given string, candidates []string, otherwise string) string {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return otherwise
+}
+
+// Choice lists names for a person who gave another: lead, then the first ten of
+// them in alphabetical order.
+func Choice(lead string, names []string) string {
+	const most = 10
+	if len(names) == 0 {
+		return lead + " none"
+	}
+	names = slices.Sorted(slices.Values(names))
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s %s and %d more", lead, strings.Join(names[:most], ", "), more)
+	}
+	return lead + " " + strings.Join(names, ", ")
 }
 
 // plainWord drops what people write differently: unitId, unit-id, UNIT_ID.

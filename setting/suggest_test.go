@@ -1,6 +1,9 @@
 package setting
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestSuggest(t *testing.T) {
 	words := []string{"certificate", "every", "float32", "holding", "type", "unit_id", "url"}
@@ -33,5 +36,16 @@ func TestSuggest(t *testing.T) {
 	}
 	if d := distance("ab", "ba"); d != 1 {
 		t.Errorf("distance of a swap %d, want 1", d)
+	}
+}
+
+func TestChoice(t *testing.T) {
+	for want, names := range map[string][]string{
+		"it has none": nil, "it has a": {"a"}, "it has a, b": {"b", "a"},
+		"it has a, b, c, d, e, f, g, h, i, j and 2 more": strings.Split("lkjihgfedcba", ""),
+	} {
+		if got := Choice("it has", names); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

@@ -101,7 +101,7 @@ func (f TLSFiles) Pool() (*x509.CertPool, error) {
 
 // Stamp returns a text that changes when one of the files does.
 func (f TLSFiles) Stamp() string {
-	return f.Certificate.stamp() + f.PrivateKey.stamp() + f.CA.stamp()
+	return LookAt(f.Certificate, f.PrivateKey, f.CA).text
 }
 
 // findPEM returns the first block whose type is or ends in kind; nil if there is

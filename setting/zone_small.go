@@ -1,0 +1,5 @@
+//go:build small
+
+package setting
+
+const zonesBuilt = false
