@@ -30,27 +30,34 @@ func detect(root fs.FS, configured int64) Limit {
 	if configured > 0 {
 		return Limit{configured, "memory"}
 	}
-	if group := groupLimit(root); group < math.MaxInt64 {
-		return Limit{group, "the control group"}
+	if least, ok := leastGroup(root); ok {
+		return Limit{least.limit, "the control group"}
 	}
 	return Limit{max(machineMemory(root)/4, smallest), "a quarter of the machine"}
 }
 
-// groupLimit returns the least limit of the process's control groups;
-// [math.MaxInt64] if there is none.
-func groupLimit(root fs.FS) int64 {
-	least := int64(math.MaxInt64)
+// group is a control group that limits memory.
+type group struct {
+	dir   string // of its files
+	old   bool   // version 1
+	limit int64
+}
+
+// leastGroup returns that of the process's control groups, and of those above them, that
+// has the least limit.
+func leastGroup(root fs.FS) (least group, ok bool) {
+	least.limit = math.MaxInt64
 	b, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
-		return least
+		return least, false
 	}
 	for line := range strings.SplitSeq(string(b), "\n") {
 		parts := strings.SplitN(line, ":", 3)
 		if len(parts) != 3 {
 			continue
 		}
-		base, file := "sys/fs/cgroup", "memory.max"
-		if parts[1] != "" { // version 1: a hierarchy of its own for each controller
+		base, file, old := "sys/fs/cgroup", "memory.max", parts[1] != ""
+		if old { // a hierarchy of its own for each controller
 			if !strings.Contains(","+parts[1]+",", ",memory,") {
 				continue
 			}
@@ -59,18 +66,18 @@ func groupLimit(root fs.FS) int64 {
 		// Within a container the path may be that of the host, which is not there:
 		// then the root of what is mounted is the group.
 		for dir := path.Clean("/" + parts[2]); ; dir = path.Dir(dir) {
-			if n, ok := number(root, path.Join(base, dir, file)); ok {
-				least = min(least, n)
+			if n, ok := number(root, path.Join(base, dir, file)); ok && n < least.limit {
+				least = group{path.Join(base, dir), old, n}
 			}
 			if dir == "/" {
 				break
 			}
 		}
 	}
-	if machine := machineMemory(root); machine > 0 && least >= machine {
-		return math.MaxInt64 // "unlimited" of version 1 is a huge number
+	if machine := machineMemory(root); machine > 0 && least.limit >= machine {
+		return least, false // "unlimited" of version 1 is a huge number
 	}
-	return least
+	return least, least.limit < math.MaxInt64
 }
 
 // number reads a file that holds a number of bytes; "max" means no limit.
