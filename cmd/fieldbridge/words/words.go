@@ -3,13 +3,13 @@
 package words
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -26,6 +26,22 @@ func Ago(d time.Duration) string {
 		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// Millis writes a number of milliseconds.
+func Millis(ms float64) string {
+	if ms < 10 {
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}
+
+// Days writes a time span in whole days, a short one as [Ago] does.
+func Days(d time.Duration) string {
+	if d < 48*time.Hour {
+		return Ago(d)
+	}
+	return Thousands(uint64(d.Hours()/24)) + " days"
 }
 
 // Thousands writes n with a comma after each three digits.
@@ -51,17 +67,41 @@ func Bytes(n int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(math.Round(v*10)/10, 'f', digits, 64), ".0") + " " + units[i]
 }
 
+// Printable quotes what a terminal could mistake for something else: a client
+// chooses its topics.
+func Printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
 // Terminal reports whether w is one.
 func Terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// Asks reports whether somebody can answer at in: a file is asked only if it is a
+// terminal.
+func Asks(in io.Reader) bool {
+	f, file := in.(*os.File)
+	return !file || term.IsTerminal(int(f.Fd()))
+}
+
+// JSON prints a value for programs.
+func JSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
 // Table prints aligned columns, indented; a long last column is wrapped.
-type Table struct{ w *tabwriter.Writer }
+type Table struct{ w *Columns }
 
 // NewTable returns a table that is written to w when it is flushed.
-func NewTable(w io.Writer) Table { return Table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+func NewTable(w io.Writer) Table { return Table{NewColumns(w)} }
 
 // Row adds a row; all have as many cells.
 func (t Table) Row(cells ...string) {
