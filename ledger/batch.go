@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"strconv"
+	"strings"
 )
 
 // maxSeq bounds the numbers that are believed: no run counts so far.
@@ -59,7 +60,7 @@ func (l *Ledger) addRows(m *message) error {
 		}
 		c := start(b.Device, b.At)
 		for point, value := range b.Points {
-			c.add('p', point, string(value))
+			c.add('p', strings.TrimPrefix(point, flatMark), string(value))
 		}
 		for point, reason := range b.Bad {
 			c.add('b', point, reason)
@@ -142,9 +143,12 @@ func (g *group) contents() ([]content, error) {
 	return all, nil
 }
 
-// flatKeys are the members of a message in format flat that are not points.
+// flatKeys are the members of a message in format flat that are not points. A point
+// called like one of them has flatMark before its name.
 var flatKeys = map[string]bool{"backlog": true, "bad": true, "clock": true, "device": true, "gateway": true,
 	"labels": true, "run": true, "seq": true, "timestamp": true, "v": true}
+
+const flatMark = "_"
 
 // addFlat takes a message in format flat.
 func (l *Ledger) addFlat(m *message, payload []byte) error {
@@ -164,11 +168,11 @@ func (l *Ledger) addFlat(m *message, payload []byte) error {
 	c := start(b.Device, *b.Timestamp)
 	for point, value := range members {
 		if !flatKeys[point] {
-			c.add('p', point, string(value))
+			c.add('p', strings.TrimPrefix(point, flatMark), string(value))
 		}
 	}
 	for point, reason := range b.Bad {
-		c.add('b', point, reason)
+		c.add('b', strings.TrimPrefix(point, flatMark), reason)
 	}
 	return l.note(m, b.Seq, c)
 }

@@ -17,14 +17,19 @@
 //     the reader has said so ([Ledger.Partial]);
 //   - unnamed otherwise: something was lost silently.
 //
-// The same (run, seq) with two contents is a conflict. Unnamed gaps and conflicts
+// The same (run, seq) with two contents is a conflict, but where a tombstone of cause
+// "thinned" covers it: there aggregates may have come for what had arrived, and was not
+// acknowledged, before. Unnamed gaps and conflicts
 // break the promise.
 package ledger
 
 import (
 	"cmp"
+	"maps"
 	"math/bits"
 	"slices"
+
+	"fieldbridge/order"
 )
 
 // chunkSize is how many neighbouring seqs are kept together.
@@ -43,8 +48,8 @@ type run struct {
 	chunks     map[uint64]*chunk // by seq / chunkSize
 	batches    uint64
 	duplicates uint64
-	conflicts  []uint64 // seqs, no more than maxConflicts
-	conflicted uint64
+	conflicts  map[uint64]uint64 // how often, by seq; no more than keptConflicts
+	conflicted uint64            // that of others
 	first      uint64
 	last       uint64
 
@@ -63,6 +68,9 @@ type stone struct {
 
 // maxConflicts is how many conflicting seqs of one run are told one by one.
 const maxConflicts = 100
+
+// keptConflicts is of how many it is known that a tombstone covers them.
+const keptConflicts = 10_000
 
 // name is a run's.
 type name struct{ gateway, run string }
@@ -118,9 +126,32 @@ func (r *run) add(seq uint64, content uint32) {
 	if c.content[i] == content {
 		return
 	}
-	if r.conflicted++; len(r.conflicts) < maxConflicts && !slices.Contains(r.conflicts, seq) {
-		r.conflicts = append(r.conflicts, seq)
+	if _, known := r.conflicts[seq]; !known && len(r.conflicts) >= keptConflicts {
+		r.conflicted++
+		return
 	}
+	if r.conflicts == nil {
+		r.conflicts = make(map[uint64]uint64)
+	}
+	r.conflicts[seq]++
+}
+
+// conflicting returns the first seqs that arrived with two contents and were not thinned,
+// and how often that happened.
+func (r *run) conflicting() (seqs []uint64, n uint64) {
+	seqs, n = []uint64{}, r.conflicted
+	for _, seq := range slices.Sorted(maps.Keys(r.conflicts)) {
+		if slices.ContainsFunc(r.stones, func(s stone) bool {
+			return s.cause == Thinned && s.first <= seq && seq <= s.last
+		}) {
+			continue
+		}
+		n += r.conflicts[seq]
+		if len(seqs) < maxConflicts {
+			seqs = append(seqs, seq)
+		}
+	}
+	return seqs, n
 }
 
 // span is seqs from first to last.
@@ -172,6 +203,9 @@ const (
 // gateway keeps them, until its owner retries or purges them.
 const Dead = "dead"
 
+// Thinned is the cause of a gap between aggregates that stand for its readings.
+const Thinned = "thinned"
+
 // Gap is batches of one run that did not arrive.
 type Gap struct {
 	First uint64 `json:"first"` // seq
@@ -220,7 +254,7 @@ func (r *run) kind(seq uint64, partial bool) Kind {
 
 // gaps returns all that is missing, in order.
 func (r *run) gaps(partial bool) (gaps []Gap) {
-	slices.SortFunc(r.stones, func(a, b stone) int {
+	order.By(r.stones, func(a, b stone) int {
 		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.last, b.last))
 	})
 	// What became of a dead letter says more than that it was one.

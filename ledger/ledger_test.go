@@ -107,6 +107,24 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestBacklogOfAnotherGateway: a gateway that was renamed, or that got another's queue,
+// delivers what that one measured, and tells of its runs and tombstones.
+func TestBacklogOfAnotherGateway(t *testing.T) {
+	of := func(line string) string { return strings.Replace(line, `"gateway":"g"`, `"gateway":"old"`, 1) }
+	told := func(line, where, more string) string { return strings.Replace(line, where, where+more, 1) }
+	next := told(birth("b", "a", 4), `"previous":"a",`, `"previous_gateway":"old",`)
+	next = strings.Replace(next, `"runs":[`, `"runs":[{"run":"a","gateway":"old","started":1},`, 1)
+	l := read(t, false, of(rows("a", 1, 2)), next, rows("b", 1, 2),
+		told(lost("a", 3, 4, "purged"), `"lost":{`, `"gateway":"old",`))
+	if !l.Kept || len(l.Runs) != 2 || l.Runs[1].Gateway != "old" || l.Runs[1].Missing()[Named] != 2 || !l.Runs[1].Began {
+		t.Errorf("the ledger is not exact: %+v", l)
+	}
+	// As it was: the same without a word of whose it is.
+	if l := read(t, false, of(rows("a", 1, 2)), birth("b", "a", 4), rows("b", 1)); l.Kept {
+		t.Errorf("a run of one gateway is taken for that of another: %+v", l)
+	}
+}
+
 func seqs(first, last uint64) (all []uint64) {
 	for s := first; s <= last; s++ {
 		all = append(all, s)
@@ -273,4 +291,27 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*5000/b.Elapsed().Seconds(), "batches/s")
+}
+
+// TestThinned: a batch that arrived whole, and again as what was left of it, is no conflict
+// where a tombstone says that there are aggregates.
+func TestThinned(t *testing.T) {
+	for cause, kept := range map[string]bool{"thinned": true, "dropped_full": false} {
+		var l Ledger
+		for _, m := range []string{
+			`{"v":1,"gateway":"g","run":"r","batches":[{"seq":1,"device":"d","at":1,"points":{"t":1}},` +
+				`{"seq":2,"device":"d","at":2,"points":{"t":2}}]}`,
+			`{"v":1,"gateway":"g","run":"r","batches":[{"seq":2,"device":"d","at":2,"points":{"t_n":2,"t_mean":1.5}}]}`,
+			`{"v":1,"gateway":"g","run":"r","batches":[{"seq":9,"device":"d","at":2,"points":{"t_n":6,"t_mean":1.5}}]}`,
+			`{"v":1,"gateway":"g","run":"r","type":"lost","at":3,"lost":{"run":"r","first":1,"last":9,` +
+				`"count":{"batches":7,"readings":8},"cause":"` + cause + `"}}`,
+		} {
+			if err := l.Add([]byte(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if r := l.Report(); r.Kept != kept || r.Runs[0].Missing()[Named] != 6 {
+			t.Errorf("%s: %+v", cause, r)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -167,9 +168,11 @@ func (l *Ledger) addStatus(m *message, payload []byte) error {
 	case "online":
 		var birth struct {
 			Runs []struct {
-				Run          string `json:"run"`
-				Previous     string `json:"previous"`
-				PreviousLast uint64 `json:"previous_last"`
+				Run             string `json:"run"`
+				Gateway         string `json:"gateway"` // whose it is, if not the teller's; so below
+				Previous        string `json:"previous"`
+				PreviousGateway string `json:"previous_gateway"`
+				PreviousLast    uint64 `json:"previous_last"`
 			} `json:"runs"`
 		}
 		if err := json.Unmarshal(payload, &birth); err != nil {
@@ -179,9 +182,9 @@ func (l *Ledger) addStatus(m *message, payload []byte) error {
 			if record.Run == "" {
 				return errors.New("birth: a run record without run")
 			}
-			l.run(m.Gateway, record.Run).recorded = true
+			l.run(cmp.Or(record.Gateway, m.Gateway), record.Run).recorded = true
 			if record.Previous != "" {
-				p := l.run(m.Gateway, record.Previous)
+				p := l.run(cmp.Or(record.PreviousGateway, m.Gateway), record.Previous)
 				p.followed, p.previousLast = true, max(p.previousLast, min(record.PreviousLast, maxSeq))
 			}
 		}
@@ -195,10 +198,11 @@ func (l *Ledger) addStatus(m *message, payload []byte) error {
 func (l *Ledger) addStone(m *message, payload []byte) error {
 	var lost struct {
 		Lost *struct {
-			Run   string `json:"run"`
-			First uint64 `json:"first"`
-			Last  uint64 `json:"last"`
-			Cause string `json:"cause"`
+			Run     string `json:"run"`
+			Gateway string `json:"gateway"` // whose it is, if not the teller's
+			First   uint64 `json:"first"`
+			Last    uint64 `json:"last"`
+			Cause   string `json:"cause"`
 		} `json:"lost"`
 	}
 	if err := json.Unmarshal(payload, &lost); err != nil {
@@ -211,7 +215,7 @@ func (l *Ledger) addStone(m *message, payload []byte) error {
 	if t.Last == 0 {
 		t.Last = math.MaxUint64
 	}
-	r := l.run(m.Gateway, t.Run)
+	r := l.run(cmp.Or(t.Gateway, m.Gateway), t.Run)
 	s := stone{first: max(t.First, 1), last: t.Last, cause: t.Cause}
 	for _, old := range r.stones {
 		if old == s {

@@ -3,7 +3,8 @@ package ledger
 import (
 	"cmp"
 	"maps"
-	"slices"
+
+	"fieldbridge/order"
 )
 
 // Run is the account of one run of a gateway.
@@ -60,7 +61,7 @@ type Unreadable struct {
 func (l *Ledger) Report() Report {
 	report := Report{Kept: true, Messages: l.messages, Status: l.status, Others: l.others, Unreadable: l.bad,
 		Unread: l.unread, Runs: []Run{}}
-	names := slices.SortedFunc(maps.Keys(l.runs), func(a, b name) int {
+	names := order.Sorted(maps.Keys(l.runs), func(a, b name) int {
 		return cmp.Or(cmp.Compare(a.gateway, b.gateway), cmp.Compare(l.runs[a].order, l.runs[b].order))
 	})
 	for _, n := range names {
@@ -68,8 +69,9 @@ func (l *Ledger) Report() Report {
 		account := Run{Gateway: n.gateway, Run: n.run, Batches: r.batches, Duplicates: r.duplicates, First: r.first,
 			Last:        r.last,
 			DurableLast: r.previousLast, Began: r.recorded, Gaps: append([]Gap{}, r.gaps(l.Partial)...),
-			Conflicts: append([]uint64{}, r.conflicts...), Conflicted: r.conflicted}
-		if account.Missing()[Unnamed] > 0 || r.conflicted > 0 {
+		}
+		account.Conflicts, account.Conflicted = r.conflicting()
+		if account.Missing()[Unnamed] > 0 || account.Conflicted > 0 {
 			report.Kept = false
 		}
 		report.Runs = append(report.Runs, account)
