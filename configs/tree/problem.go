@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fieldbridge/order"
 )
 
 // Position is a place in a file. Line and Column count from 1, the column in
@@ -73,7 +75,7 @@ const samePlace = 3
 
 // Sorted orders by place; what is said twice is kept once.
 func Sorted(problems []Problem) []Problem {
-	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Position.compare(b.Position) })
+	order.Stably(problems, func(a, b Problem) int { return a.Position.compare(b.Position) })
 	problems = slices.Compact(problems)
 	var out []Problem
 	for len(problems) > 0 {

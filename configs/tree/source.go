@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"fieldbridge/setting"
 )
 
 // maxDepth of brackets and dashes bounds the parser's recursion.
@@ -20,16 +22,15 @@ type source struct {
 
 // newSource checks what the YAML parser takes for granted.
 func newSource(file string, content []byte) (*source, *Problem) {
-	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+	content, err := setting.Text(content)
+	if err != nil {
+		return nil, &Problem{Position{file, 1, 1}, "the file " + err.Error(), setting.FixUTF16}
+	}
 	if bytes.IndexByte(content, '\r') >= 0 {
 		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
 		content = bytes.ReplaceAll(content, []byte("\r"), []byte("\n"))
 	}
 	s := &source{file: file, text: string(content)}
-	if bytes.HasPrefix(content, []byte("\xff\xfe")) || bytes.HasPrefix(content, []byte("\xfe\xff")) {
-		return nil, &Problem{Position{file, 1, 1}, "the file is UTF-16",
-			"save it as UTF-8 (in Notepad: Save as, Encoding UTF-8)"}
-	}
 	if p := s.badCharacter(); p != nil {
 		return nil, p
 	}
