@@ -135,6 +135,32 @@ func (f *Filter) String() string {
 	return b.String()
 }
 
+// Meets reports whether there is a topic that both f and g match.
+func (f *Filter) Meets(g *Filter) bool {
+	if !f.startsLike(g) || !g.startsLike(f) {
+		return false
+	}
+	for i := range min(len(f.levels), len(g.levels)) {
+		if l, m := f.levels[i], g.levels[i]; !l.any && !m.any && l.text != m.text {
+			return false
+		}
+	}
+	switch {
+	case len(f.levels) < len(g.levels):
+		return f.rest
+	case len(f.levels) > len(g.levels):
+		return g.rest
+	}
+	return true
+}
+
+// startsLike reports whether f can match topics of the broker itself, if those of
+// g are such.
+func (f *Filter) startsLike(g *Filter) bool {
+	system := len(g.levels) > 0 && strings.HasPrefix(g.levels[0].text, "$")
+	return !system || len(f.levels) > 0 && !f.levels[0].any
+}
+
 // Covers reports whether f matches every topic that g matches.
 func (f *Filter) Covers(g *Filter) bool {
 	if len(g.levels) > 0 && len(f.levels) == 0 && strings.HasPrefix(g.levels[0].text, "$") {

@@ -6,13 +6,19 @@ import (
 	"strings"
 )
 
-// Template is a text with {name} for what a topic captured.
+// Template is a text with {name} for what a topic captured, and {.path} for what
+// is in the payload, there. {@key} is for the name of an element of the payload.
 type Template []part
 
 type part struct {
-	text    string
-	capture int // index of the capture, -1 for text
+	text    string // or the path
+	capture int    // index of the capture, or one of the following
 }
+
+const (
+	literal = -1
+	inside  = -2 // of the payload
+)
 
 // ParseTemplate reads s, whose names must be captures of f.
 func ParseTemplate(s string, f *Filter) (Template, error) {
@@ -23,7 +29,7 @@ func ParseTemplate(s string, f *Filter) (Template, error) {
 			if strings.Contains(text, "}") {
 				return nil, errors.New("} without {")
 			}
-			t = append(t, part{text: text, capture: -1})
+			t = append(t, part{text: text, capture: literal})
 		}
 		if !found {
 			break
@@ -31,6 +37,11 @@ func ParseTemplate(s string, f *Filter) (Template, error) {
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
 			return nil, errors.New("{ without }")
+		}
+		if path, is := strings.CutPrefix(name, "."); is && path != "" || name == Key {
+			t = append(t, part{text: path, capture: inside})
+			s = after
+			continue
 		}
 		i := f.index(name)
 		if i < 0 {
@@ -50,31 +61,51 @@ func (f *Filter) describe() string {
 	return "(it captures {" + strings.Join(f.names, "}, {") + "})"
 }
 
-// Fixed reports whether t does not depend on the topic.
+// Key is the path of the name of an element: its key in an object, or its index.
+const Key = "@key"
+
+// Paths returns where in the payload is what t needs of it, in order.
+func (t Template) Paths() (paths []string) {
+	for _, p := range t {
+		if p.capture == inside {
+			paths = append(paths, p.text)
+		}
+	}
+	return paths
+}
+
+// Fixed reports whether t depends on neither topic nor payload.
 func (t Template) Fixed() bool {
 	for _, p := range t {
-		if p.capture >= 0 {
+		if p.capture != literal {
 			return false
 		}
 	}
 	return true
 }
 
-// Expand fills in what was captured.
-func (t Template) Expand(captures []string) string {
+// Expand fills in what was captured, and what was read at the paths of t.
+func (t Template) Expand(captures []string, read ...string) string {
 	if len(t) == 1 {
-		if t[0].capture < 0 {
-			return t[0].text
-		}
-		return captures[t[0].capture]
+		text, _ := t[0].expand(captures, read)
+		return text
 	}
 	var b strings.Builder
 	for _, p := range t {
-		if p.capture < 0 {
-			b.WriteString(p.text)
-		} else {
-			b.WriteString(captures[p.capture])
-		}
+		var text string
+		text, read = p.expand(captures, read)
+		b.WriteString(text)
 	}
 	return b.String()
+}
+
+// expand returns the text of p, and what is left of read.
+func (p part) expand(captures, read []string) (string, []string) {
+	switch p.capture {
+	case literal:
+		return p.text, read
+	case inside:
+		return read[0], read[1:]
+	}
+	return captures[p.capture], read
 }
