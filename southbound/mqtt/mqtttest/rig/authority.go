@@ -38,13 +38,16 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue returns files with a certificate for name that ends after life.
+// Issue returns files with a certificate for name that ends after life. Without
+// a name it has none but a common name, as devices make for themselves.
 func (a *Authority) Issue(name string, life time.Duration) (cert, key setting.Path) {
 	a.t.Helper()
 	k, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
-		DNSNames:  []string{name},
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"},
 		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(life)}
+	if name != "" {
+		template.Subject.CommonName, template.DNSNames = name, []string{name}
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &k.PublicKey, a.key)
 	if err != nil {
 		a.t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 )
 
 // Patience is how long tests wait for what must happen.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // Until waits for a condition that other goroutines make true.
 func Until(t testing.TB, what string, ok func() bool) {
