@@ -1,0 +1,105 @@
+package upkeep
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/point"
+)
+
+var start = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func one(keep Keep) *Keeper {
+	keep.Field = &point.Field{Name: "x"}
+	return New(Spec{Keeps: []Keep{keep}})
+}
+
+// TestRetries: how long after the end of a keep that failed it is tried again.
+func TestRetries(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		every    time.Duration
+		answered bool
+		busy     time.Duration
+		want     []time.Duration
+	}{
+		{"a quarter", 2 * time.Second, false, 10 * time.Millisecond,
+			[]time.Duration{500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond}},
+		{"at most a second", time.Minute, false, 10 * time.Millisecond, []time.Duration{time.Second, time.Second}},
+		{"silence has a tenth of the line", 2 * time.Second, false, time.Second,
+			[]time.Duration{500 * time.Millisecond, 500 * time.Millisecond, 9 * time.Second, 9 * time.Second}},
+		{"a refusal ever more seldom, up to every", 2 * time.Second, true, time.Second,
+			[]time.Duration{500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second,
+				2 * time.Second}},
+		{"no storm", 100 * time.Millisecond, true, 0, []time.Duration{50 * time.Millisecond, 50 * time.Millisecond}},
+	} {
+		k, now := one(Keep{Value: bridge.Int(1), Every: test.every}), start
+		for i, want := range test.want {
+			turn := k.Due(now, 0, 1, false)
+			if turn == nil {
+				t.Fatalf("%s: nothing is due", test.name)
+			}
+			k.Done(turn, Outcome{Now: now, Busy: test.busy, Answered: test.answered, Err: errors.New("no")})
+			if got := k.Next(1, false).Sub(now); got != want {
+				t.Errorf("%s: pause %d is %v, want %v", test.name, i, got, want)
+			}
+			now = k.Next(1, false)
+		}
+		turn := k.Due(now, 0, 1, false)
+		if _, ends := k.Done(turn, Outcome{Now: now, Answered: true}); !ends || k.Next(1, false).Sub(now) != test.every {
+			t.Errorf("%s: afterwards it is due in %v", test.name, k.Next(1, false).Sub(now))
+		}
+	}
+}
+
+// TestStopValueThatIsRefused is not tried for ever.
+func TestStopValueThatIsRefused(t *testing.T) {
+	k, now := one(Keep{Value: bridge.Int(1), Every: time.Second, Stop: bridge.Int(0)}), start
+	k.Done(k.Due(now, 0, 1, false), Outcome{Now: now, Answered: true})
+	k.End(now)
+	n := 0
+	for k.Owes() {
+		turn := k.Due(now, 0, 1, false)
+		if n++; turn == nil || n > 10 || turn.Writes[0].Value != bridge.Int(0) {
+			t.Fatalf("after %d tries: %v", n, turn)
+		}
+		k.Done(turn, Outcome{Now: now, Answered: true, Err: errors.New("no")})
+		now = now.Add(time.Second)
+	}
+	if n != releases || k.Due(now, time.Hour, 1, false) != nil {
+		t.Errorf("%d tries, want %d", n, releases)
+	}
+}
+
+// TestStopValueAtTheStart: what an earlier run left in the device is ended once, and
+// there is nothing to end afterwards.
+func TestStopValueAtTheStart(t *testing.T) {
+	k := one(Keep{Every: time.Second, For: time.Minute, Stop: bridge.Int(0)})
+	turn := k.Due(start, 0, 1, false)
+	for range 2 * releases { // until it is written
+		k.Done(turn, Outcome{Now: start, Err: errors.New("no")})
+		turn = k.Due(k.Next(1, false), 0, 1, false)
+	}
+	k.Done(turn, Outcome{Now: start, Answered: true})
+	k.End(start)
+	if turn.Writes[0].Value != bridge.Int(0) || k.Owes() || k.Due(start, time.Hour, 1, false) != nil {
+		t.Error("a stop value of a command that never came")
+	}
+}
+
+// TestTell: a person reads in 'fieldbridge check' what will be written.
+func TestTell(t *testing.T) {
+	f, unlock := &point.Field{Name: "x"}, &point.Field{Name: "holding 1536"}
+	s := Spec{OnConnect: []Write{{unlock, bridge.Int(6868)}, {f, bridge.Bool(false)}},
+		BeforeWrite: []Write{{unlock, bridge.Int(1)}},
+		Keeps: []Keep{{Field: f, Value: bridge.Int(1), Every: 5 * time.Second, Stop: bridge.Int(0)},
+			{Field: f, Every: time.Minute, For: 15 * time.Minute}}}
+	want := "on each connection: holding 1536 = 6868, x = false\nbefore each command: holding 1536 = 1\n" +
+		"each 5s: x = 1; at the end 0\neach 1m: x as the last command says, for 15m"
+	if got := strings.Join(s.Tell(), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
