@@ -15,6 +15,12 @@ type Account struct {
 	Oldest  int64           `json:"oldest_ms"` // acquisition of the batches, Unix ms
 	Newest  int64           `json:"newest_ms"`
 	Uptime  int64           `json:"uptime_ms"` // run time of the folder when the last block was written
+	// Repaired says that it has no more what was damaged.
+	Repaired bool `json:"repaired,omitempty"`
+	// Thinned is to which of the spans its readings were thinned, 0 for none. Record is the
+	// number of the last record of acknowledgements that counts what it had before.
+	Thinned int    `json:"thinned,omitempty"`
+	Record  uint64 `json:"record,omitempty"`
 }
 
 // Take adds the block with header h, which follows.
