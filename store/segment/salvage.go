@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"fieldbridge/bridge"
+	"fieldbridge/order"
 	"fieldbridge/store/block"
 )
 
@@ -79,7 +80,7 @@ func Salvage(path string, first, limit bridge.Position) (*Salvaged, error) {
 			}
 		}
 	}
-	slices.SortFunc(blocks, func(a, b Found) int { return cmp.Compare(a.First, b.First) })
+	order.By(blocks, func(a, b Found) int { return cmp.Compare(a.First, b.First) })
 	for _, b := range blocks {
 		if n := len(s.Blocks); b.Last < limit && (n == 0 || b.First > s.Blocks[n-1].Last) {
 			s.Blocks = append(s.Blocks, b)
