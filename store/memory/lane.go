@@ -39,6 +39,11 @@ func (m *Memory) Load(which bridge.Lane, from, to bridge.Position, block []bridg
 	l.block, l.from, l.to, l.index = block, from, to, 0
 }
 
+// Loaded reports whether a lane has a block with positions from first to last.
+func (m *Memory) Loaded(first, last bridge.Position) bool {
+	return slices.ContainsFunc(m.lanes[:], func(l lane) bool { return l.block != nil && l.from <= last && l.to > first })
+}
+
 // Claim claims up to most batches of a lane below limit that are not done. When
 // the next one is on disk and not in the lane's block, it returns what it has, and
 // the position: if there is nothing else, it is to be loaded.

@@ -18,8 +18,21 @@ const (
 	batchSize   = 128
 )
 
-// Cost returns roughly what batches take in memory, in bytes.
+// Cost returns roughly what batches take in memory, in bytes, without their texts.
 func Cost(n bridge.Count) uint64 { return n.Readings*readingSize + n.Batches*batchSize }
+
+// textOf returns what the texts of a batch take, in bytes.
+func textOf(b *bridge.Batch) (n uint64) {
+	for i := range b.Readings {
+		if v := &b.Readings[i].Value; v.Kind() == bridge.KindString {
+			n += uint64(len(v.Str()))
+		}
+	}
+	return n
+}
+
+// CostOf returns roughly what a batch takes in memory, in bytes, with its texts.
+func CostOf(b *bridge.Batch) uint64 { return Cost(countOf(b)) + textOf(b) }
 
 // Memory is the memory of one queue in one run.
 type Memory struct {
@@ -30,6 +43,7 @@ type Memory struct {
 	lanes  [2]lane
 
 	pending  bridge.Count    // unfinished batches in memory
+	text     uint64          // of those, in bytes
 	waiters  int             // those of them with a safe
 	waitFrom bridge.Position // below, no batch in memory has a safe
 	shedFrom bridge.Position // below, nothing in memory waits unclaimed
@@ -56,6 +70,9 @@ func (m *Memory) Seq(p bridge.Position) uint64 { return uint64(p - m.before) }
 // Pending returns the batches in memory.
 func (m *Memory) Pending() bridge.Count { return m.pending }
 
+// Cost returns roughly what the batches in memory take, in bytes, with their texts.
+func (m *Memory) Cost() uint64 { return Cost(m.pending) + m.text }
+
 // Waiters returns for how many batches in memory a sensor waits.
 func (m *Memory) Waiters() int { return m.waiters }
 
@@ -65,6 +82,7 @@ func (m *Memory) Push(b *bridge.Batch, safe func(error), at int64, place uint64)
 	it := m.ring.push()
 	it.batch, it.safe, it.at, it.place = *b, safe, at, place
 	m.pending = m.pending.Add(countOf(b))
+	m.text += textOf(b)
 	if safe != nil {
 		m.waiters++
 	}
@@ -97,6 +115,7 @@ func (m *Memory) OldestWaiter() int64 {
 // finish lets go of a batch in memory and returns who waits for it.
 func (m *Memory) finish(it *item) (safe func(error)) {
 	m.pending = m.pending.Sub(countOf(&it.batch))
+	m.text -= textOf(&it.batch)
 	safe = it.safe
 	if safe != nil {
 		m.waiters--
@@ -257,7 +276,7 @@ func (m *Memory) give(p bridge.Position, g *Given) {
 // more than most bytes. It is called for each batch that comes while there are too
 // many, so it remembers how far it has looked.
 func (m *Memory) Shed(most uint64) (g Given) {
-	for p := max(m.shedFrom, m.ring.base); p < m.ring.end() && Cost(m.pending) > most; p++ {
+	for p := max(m.shedFrom, m.ring.base); p < m.ring.end() && m.Cost() > most; p++ {
 		m.shedFrom = p + 1
 		m.give(p, &g)
 	}
