@@ -144,7 +144,7 @@ func TestNobodyWaitsForAPut(t *testing.T) {
 	case <-answered:
 	case err := <-done:
 		t.Fatalf("Put ended with %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("Get, Note or Health waits for a Put")
 	}
 	r, err := os.OpenFile(pipe, os.O_RDONLY, 0)

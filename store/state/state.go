@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
@@ -27,6 +28,8 @@ type Files struct {
 	readOnly bool // see Read
 
 	conditions condition.List // what is wrong, with a lock of its own
+
+	written atomic.Uint64 // bytes, in whole pages
 
 	writing sync.Mutex // one file is written at a time; held over the disk
 
@@ -151,6 +154,8 @@ func (s *Files) Put(key string, value []byte) error {
 // disk.Replace leaves the old content when it fails, so a full disk costs the news
 // alone.
 func (s *Files) replace(name string, data []byte) error {
+	const page = 4096
+	s.written.Add(uint64(len(data)+2*page-1) / page * page) // and its name, in the folder
 	path := filepath.Join(s.dir, name)
 	err := disk.Replace(path, data)
 	if err == nil {
@@ -163,6 +168,10 @@ func (s *Files) replace(name string, data []byte) error {
 	s.setAside(name, err)
 	return disk.Replace(path, data)
 }
+
+// Written returns how much was written since it was opened, in bytes, in whole pages. It
+// does not wait.
+func (s *Files) Written() uint64 { return s.written.Load() }
 
 // Health implements [condition.Reporter]: what was damaged and set aside since
 // the state was opened, and whether notes cannot be written.

@@ -170,3 +170,21 @@ func TestReadState(t *testing.T) {
 		t.Error("reading made a folder")
 	}
 }
+
+// TestWritten: what is put and what is noted is counted when it is written.
+func TestWritten(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put("a", make([]byte, 5000)); err != nil || s.Written() != 3*4096 {
+		t.Errorf("%d bytes, %v", s.Written(), err)
+	}
+	before := s.Written()
+	if err := s.Note("b", []byte("x")); err != nil || s.Written() != before {
+		t.Errorf("%d bytes for a note in memory, %v", s.Written()-before, err)
+	}
+	if err := s.Close(); err != nil || s.Written() != before+2*4096 {
+		t.Errorf("%d bytes at the end, %v", s.Written(), err)
+	}
+}
