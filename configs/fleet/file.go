@@ -70,12 +70,22 @@ func (f *File) Tree(name string) (root *tree.Node, warnings []tree.Problem) {
 	text := &tree.Node{Kind: tree.Scalar, Pos: own.Pos, Text: own.Key}
 	root = tree.NewMapping(own.Pos, append([]tree.Member{{Key: "gateway", Pos: own.Pos, Value: text}}, root.Members...))
 	root = f.sized(root)
+	root = grouped(root, own.Value.At("groups"))
 	// A device may yet remove points of its profile.
 	root = tree.WithoutNulls(root, func(m tree.Member) {
 		warnings = append(warnings, tree.NewProblem(m.Pos, m.Key+": null removes nothing here",
 			"check the name, or remove the line"))
 	})
 	return root, warnings
+}
+
+// grouped tells a gateway that takes signed orders which groups it is of, unless its
+// configuration does: what is signed for a group is taken by its members.
+func grouped(root, groups *tree.Node) *tree.Node {
+	if at := root.At("updates"); at == nil || at.Kind != tree.Mapping || at.Get("groups") != nil || groups == nil {
+		return root
+	}
+	return root.Set(groups.Pos, groups, "updates", "groups")
 }
 
 // sized tells a gateway of a large fleet how many may lose the cloud together,
