@@ -9,6 +9,8 @@ type Statement struct {
 	Deny      bool
 	Actions   []string // "iot:Connect", "iot:Publish", "iot:Subscribe", "iot:Receive", "iot:RetainPublish", "iot:*"
 	Resources []string
+	// Conditions must all be met.
+	Conditions []Condition
 }
 
 // Policy is what a certificate may do. Without a statement that allows it
@@ -39,6 +41,11 @@ func (p Policy) Allows(action, resource string, variables map[string]string) boo
 }
 
 func (s *Statement) matches(action, resource string, variables map[string]string) bool {
+	for _, c := range s.Conditions {
+		if !c.holds(variables) {
+			return false
+		}
+	}
 	for _, a := range s.Actions {
 		if !glob(a, action) {
 			continue
