@@ -3,6 +3,7 @@ module fieldbridge
 go 1.26.0
 
 require (
+	github.com/ebitengine/purego v0.11.3
 	github.com/eclipse/paho.golang v0.23.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/goburrow/modbus v0.1.0
