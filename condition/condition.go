@@ -67,6 +67,20 @@ func (k *Kind) At(subject string, since time.Time, args ...any) Condition {
 // String is the condition for a log or a list: of what, what is wrong, what to do.
 func (c Condition) String() string { return c.Subject + ": " + c.Text }
 
+// Compare orders conditions as a person wants to see them: alarms first, then what
+// began first.
+func Compare(a, b Condition) int {
+	return cmp.Or(rank(a.Severity)-rank(b.Severity), a.Since.Compare(b.Since), cmp.Compare(a.Subject, b.Subject),
+		cmp.Compare(a.Code, b.Code))
+}
+
+func rank(s Severity) int {
+	if s == Alarm {
+		return 0
+	}
+	return 1
+}
+
 // List is what is wrong with a part that notices when something begins and ends.
 // The zero List is empty. It is safe for concurrent use.
 type List struct {

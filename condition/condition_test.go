@@ -56,18 +56,19 @@ func TestList(t *testing.T) {
 			t.Errorf("at first: %v", h)
 		}
 		start := time.Now()
-		c, began := l.Raise(BusDown, "bus b", "no route", "tcp://plc:502")
+		c, began := l.Raise(BusDown, "bus b", "no route", "that tcp://plc:502 is on and can be reached")
 		want := Condition{"bus_down", Warning, "bus b", "no route: check that tcp://plc:502 is on and can be reached", start}
 		if diff := cmp.Diff(want, c); diff != "" || !began {
 			t.Errorf("began %v: %s", began, diff)
 		}
 		time.Sleep(time.Hour)
-		l.Raise(BusDown, "bus a", "refused", "tcp://plc:503")
-		if c, began := l.Raise(BusDown, "bus b", "refused", "tcp://plc:502"); began || c.Since != start ||
+		l.Raise(BusDown, "bus a", "refused", "that tcp://plc:503 is on and can be reached")
+		if c, began := l.Raise(BusDown, "bus b", "refused", "that tcp://plc:502 is on and can be reached"); began ||
+			c.Since != start ||
 			!strings.HasPrefix(c.Text, "refused") {
 			t.Errorf("again: %v, %v", c, began)
 		}
-		l.Raise(QueueRefusesNew, "queue", "restore the uplink, or raise store.max_size")
+		l.Raise(QueueRefusesNew, "queue", "the queue is full and", "restore the uplink, or raise store.max_size")
 		var got []string
 		for _, c := range l.Health() {
 			got = append(got, fmt.Sprint(c.Severity, " ", c, " ", c.Since.Sub(start)))
@@ -119,7 +120,7 @@ func TestLog(t *testing.T) {
 		}}))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); Log(ctx, l.Health, log) }()
+		go func() { defer close(done); Follow(ctx, l.Health, Log(log)) }()
 		l.Raise(CommandsOff, "commands")
 		l.Raise(SensorsShutOut, "mqtt local", "taken")
 		time.Sleep(time.Minute)

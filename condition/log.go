@@ -6,14 +6,20 @@ import (
 	"time"
 )
 
-// logEvery is how often [Log] looks.
+// logEvery is how often [Follow] looks.
 const logEvery = 5 * time.Second
 
-// Log logs each condition of now when it begins and when it ends, until ctx ends.
-// What comes and goes between two looks, 5 s apart, is not logged.
-func Log(ctx context.Context, now func() []Condition, log *slog.Logger) {
+// Follow calls each of changed with a condition of now when it begins, and with
+// ended when it has ended, until ctx ends. What comes and goes between two looks,
+// 5 s apart, is not told.
+func Follow(ctx context.Context, now func() []Condition, changed ...func(c Condition, ended bool)) {
 	tick := time.NewTicker(logEvery)
 	defer tick.Stop()
+	tell := func(c Condition, ended bool) {
+		for _, f := range changed {
+			f(c, ended)
+		}
+	}
 	type id struct{ code, subject string }
 	known := make(map[id]Condition)
 	for {
@@ -23,13 +29,13 @@ func Log(ctx context.Context, now func() []Condition, log *slog.Logger) {
 			here[key] = true
 			if _, ok := known[key]; !ok {
 				known[key] = c
-				log.Log(ctx, level(c.Severity), "condition begins", "code", c.Code, "subject", c.Subject, "text", c.Text)
+				tell(c, false)
 			}
 		}
 		for key, c := range known {
 			if !here[key] {
 				delete(known, key)
-				log.Info("condition ends", "code", c.Code, "subject", c.Subject, "after", time.Since(c.Since).Round(time.Second))
+				tell(c, true)
 			}
 		}
 		select {
@@ -37,6 +43,18 @@ func Log(ctx context.Context, now func() []Condition, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// Log returns what logs a condition for [Follow].
+func Log(log *slog.Logger) func(c Condition, ended bool) {
+	return func(c Condition, ended bool) {
+		if ended {
+			log.Info("condition ends", "code", c.Code, "subject", c.Subject, "after", time.Since(c.Since).Round(time.Second))
+			return
+		}
+		log.Log(context.Background(), level(c.Severity), "condition begins", "code", c.Code, "subject", c.Subject,
+			"text", c.Text)
 	}
 }
 

@@ -163,7 +163,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	sides.Go(func() { g.console.serve(side) })
 	sides.Go(func() { g.serveControl(side, stopAll) })
 	sides.Go(func() { g.change.Run(side) })
-	sides.Go(func() { condition.Log(side, g.view.Conditions, g.log) })
+	sides.Go(func() { condition.Follow(side, g.view.Conditions, condition.Log(g.log)) })
 	sides.Go(func() { onEach(side, g.hangups, func() { g.hangup(side) }) })
 	sides.Go(func() { onSignal(side, syscall.SIGPWR, func() { g.powerFails(side) }) })
 	uplink.Go(func() {
