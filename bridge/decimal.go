@@ -49,6 +49,16 @@ func (d Decimal) String() string {
 	return strconv.FormatFloat(d.Float(), 'g', -1, 64)
 }
 
+// Times returns d × 10^n as a whole number, and whether it is one of at most 18
+// digits.
+func (d Decimal) Times(n int) (int64, bool) {
+	if d.Exp+n < 0 {
+		return 0, d.Coef == 0
+	}
+	v, ok := shift(d.Coef, d.Exp+n)
+	return v, ok && abs(v) < 1e18
+}
+
 // Float returns the nearest float64.
 func (d Decimal) Float() float64 {
 	f, err := strconv.ParseFloat(strconv.FormatInt(d.Coef, 10)+"e"+strconv.Itoa(d.Exp), 64)

@@ -58,6 +58,15 @@ func shift(v int64, n int) (int64, bool) {
 // Active reports whether s changes anything.
 func (s Scaling) Active() bool { return s.f != nil }
 
+// Places returns how many digits after the point a scaled integer has at most, 0 if that
+// cannot be told.
+func (s Scaling) Places() int {
+	if s.f == nil || !s.f.exact {
+		return 0
+	}
+	return max(0, -s.f.exp)
+}
+
 // Apply scales a number. A scaled value is a float64: the one nearest to the
 // exact decimal result when raw is an integer and the result has up to 15
 // digits; a float is scaled by its shortest decimal form. Values that are not

@@ -67,3 +67,20 @@ func BenchmarkScalingOfFloats(b *testing.B) {
 		s.Apply(Float32(1.001))
 	}
 }
+
+// What is scaled has no more digits after the point than Places says.
+func TestPlaces(t *testing.T) {
+	for _, tt := range []struct {
+		scale, offset string
+		want          int
+	}{{"1", "0", 0}, {"0.1", "0", 1}, {"10", "0", 0}, {"0.1", "-273.15", 2}, {"2.50", "0", 1}, {"1e-3", "0", 3},
+		{"1e-300", "0", 0}, {"1", "0.5", 1}} {
+		var scale, offset Decimal
+		if scale.UnmarshalText([]byte(tt.scale)) != nil || offset.UnmarshalText([]byte(tt.offset)) != nil {
+			t.Fatal(tt)
+		}
+		if got := NewScaling(&scale, &offset).Places(); got != tt.want {
+			t.Errorf("%s and %s: %d places, want %d", tt.scale, tt.offset, got, tt.want)
+		}
+	}
+}
