@@ -1,6 +1,10 @@
 package bridge
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // Reason is why a reading is bad. The set is closed: the codes go to the cloud,
 // where rules match them, and the numbers are part of the queue's file format:
@@ -25,6 +29,8 @@ const (
 	ReasonOffline      Reason = 13 // the device said that it goes offline
 	ReasonGivenUp      Reason = 14 // the device refuses this address; tried again daily
 	ReasonCertificate  Reason = 15 // TLS: one side does not accept the other's certificate
+	ReasonMoved        Reason = 16 // the device has another SunSpec model at this address now
+	ReasonOverdue      Reason = 17 // it was not asked for, for more than three of its intervals
 
 	// reasonException plus a Modbus exception code (0 to 255) is that exception.
 	reasonException Reason = 128
@@ -35,6 +41,7 @@ const (
 var reasonNames = [...]string{
 	"unknown", "timeout", "refused", "unreachable", "disconnected", "protocol", "not_a_number",
 	"sentinel", "out_of_range", "silent", "wrong_type", "missing", "stopped", "offline", "given_up", "certificate",
+	"moved", "overdue",
 }
 
 // Exception returns the reason for a Modbus exception response (Modbus
@@ -51,4 +58,18 @@ func (r Reason) String() string {
 		return "exception_" + strconv.Itoa(int(r-reasonException))
 	}
 	return "reason_" + strconv.Itoa(int(r))
+}
+
+// ReasonOf returns the reason of a code as [Reason.String] has it; of any other
+// [ReasonUnknown].
+func ReasonOf(code string) Reason {
+	if i := slices.Index(reasonNames[:], code); i >= 0 {
+		return Reason(i)
+	}
+	if number, ok := strings.CutPrefix(code, "exception_"); ok {
+		if n, err := strconv.ParseUint(number, 10, 8); err == nil {
+			return Exception(byte(n))
+		}
+	}
+	return ReasonUnknown
 }
