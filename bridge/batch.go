@@ -44,11 +44,21 @@ type Entry struct {
 	// three always mean the same readings.
 	Run string
 	Seq uint64
+	// Origin is who measured it, nil if that is the gateway that sends it. All who read
+	// it share it: it does not change.
+	Origin *Origin
 	// Backlog says that the batch was queued before the current connection began.
 	Backlog bool
 	// Waiting says that a sensor waits for its acknowledgement until the batch
 	// is safe: it is not kept back for company.
 	Waiting bool
+}
+
+// Origin is who measured: a gateway, as it was then. A queue may hold what another
+// gateway measured, or the same one under other labels.
+type Origin struct {
+	Gateway string            `json:"gateway"`
+	Labels  map[string]string `json:"labels,omitempty"`
 }
 
 // Message is a topic and a payload that carries one or more batches.

@@ -21,7 +21,7 @@ func (c Count) Sub(d Count) Count {
 // Ledger is the account of the promise: what entered the queue and where it is
 // or went. At any instant
 //
-//	Accepted + Restored = Acked + Dropped + Dead + Damaged + Waiting
+//	Accepted + Restored + Aggregates = Acked + Dropped + Dead + Damaged + Waiting + Thinned + Merged
 //
 // Dead and Waiting are gauges; the others count since the start.
 type Ledger struct {
@@ -32,18 +32,30 @@ type Ledger struct {
 	Dead     Count `json:"dead"`    // set aside as dead letters
 	Damaged  Count `json:"damaged"` // could not be read back
 	Waiting  Count `json:"waiting"` // not yet acknowledged, claimed ones included
+
+	// Thinned is the readings that aggregates stand for now, the sum of their n, and the
+	// batches of which nothing is left. Merged are readings of aggregates that became part
+	// of others, Aggregates those that were made: they have no batches of their own.
+	Thinned    Count `json:"thinned,omitzero"`
+	Merged     Count `json:"merged,omitzero"`
+	Aggregates Count `json:"aggregates,omitzero"`
 }
 
 // Balanced reports whether the account adds up.
 func (l Ledger) Balanced() bool {
-	return l.Accepted.Add(l.Restored) == l.Acked.Add(l.Dropped).Add(l.Dead).Add(l.Damaged).Add(l.Waiting)
+	return l.Accepted.Add(l.Restored).Add(l.Aggregates) ==
+		l.Acked.Add(l.Dropped).Add(l.Dead).Add(l.Damaged).Add(l.Waiting).Add(l.Thinned).Add(l.Merged)
 }
 
 // RunRecord tells the cloud that a run began and how far the one before it got,
 // so that a reader of the messages alone can tell a gap from an end.
 type RunRecord struct {
-	Run     string    `json:"run"`
-	Started time.Time `json:"-"`
+	Run string `json:"run"`
+	// Gateway is whose run it is, "" if it is that of the gateway that tells it; so is
+	// PreviousGateway of Previous.
+	Gateway         string    `json:"gateway,omitempty"`
+	PreviousGateway string    `json:"previous_gateway,omitempty"`
+	Started         time.Time `json:"-"`
 	// Previous is the run before in this queue directory, "" for the first.
 	Previous string `json:"previous,omitempty"`
 	// PreviousLast is a lower bound of its last seq: the last one known durable
@@ -53,9 +65,11 @@ type RunRecord struct {
 
 // Tombstone tells what is missing and why.
 type Tombstone struct {
-	ID    uint64 `json:"-"`
-	Run   string `json:"run"`
-	First uint64 `json:"first"` // seq
+	ID  uint64 `json:"-"`
+	Run string `json:"run"`
+	// Gateway is whose run it is, "" if it is that of the gateway that tells it.
+	Gateway string `json:"gateway,omitempty"`
+	First   uint64 `json:"first"` // seq
 	// Last is the last seq that is missing; 0 if it is not known (all to the
 	// end of the run may be).
 	Last  uint64 `json:"last,omitempty"`
