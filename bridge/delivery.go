@@ -50,6 +50,45 @@ type Report struct {
 	As    []Statistic
 }
 
+// Thin allows that readings of a point that wait become aggregates when there is no room
+// for all of them any more: for each span of time one of n readings, with its first and
+// last time, and the statistics that are kept.
+type Thin struct {
+	// To are the spans on the wall clock, each longer than the one before: the second is
+	// for when the first does not suffice.
+	To []time.Duration
+	// Keep is what is kept of them.
+	Keep []Statistic
+}
+
+// NewThin returns what thins to spans and keeps statistics; nil for no spans.
+func NewThin(to []time.Duration, keep []string) *Thin {
+	if len(to) == 0 {
+		return nil
+	}
+	t := &Thin{To: to}
+	for _, s := range keep {
+		t.Keep = append(t.Keep, Statistic(s))
+	}
+	return t
+}
+
+// What follows the name of a point in those of its aggregate, beside the statistics.
+const (
+	ThinCount = "_n"    // how many readings it was made of
+	ThinFirst = "_from" // when the first of them was acquired, Unix ms
+	ThinLast  = "_to"   // and the last
+)
+
+// Names returns the names of the points that the aggregates of a point have.
+func (t *Thin) Names(point string) []string {
+	names := []string{point + ThinCount, point + ThinFirst, point + ThinLast}
+	for _, s := range t.Keep {
+		names = append(names, ReportPoint(point, s))
+	}
+	return names
+}
+
 // Plain reports whether d delivers each reading; nil does.
 func (d *Delivery) Plain() bool {
 	return d == nil || !d.OnChange && d.Deadband == 0 && d.Report == nil

@@ -172,3 +172,27 @@ func TestWhole(t *testing.T) {
 		}
 	})
 }
+
+// TestCatalogueShares: devices that have their points in common have what is told of
+// them in common, too, also where it was made of reports.
+func TestCatalogueShares(t *testing.T) {
+	mean := &bridge.Delivery{Report: &bridge.Report{Every: time.Minute, As: []bridge.Statistic{bridge.Mean}}}
+	for name, points := range map[string][]bridge.PointInfo{
+		"plain":   {{Name: "a"}, {Name: "b", Unit: "V"}},
+		"reports": {{Name: "a"}, {Name: "b", Delivery: mean}},
+		"changes": {{Name: "a"}, {Name: "b", Delivery: &bridge.Delivery{OnChange: true}}},
+	} {
+		var c bridge.Catalogue
+		for _, device := range []string{"d0", "d1"} {
+			c.Put(bridge.DeviceInfo{Device: device, Points: points})
+		}
+		c.Put(bridge.DeviceInfo{Device: "other", Points: []bridge.PointInfo{{Name: "b"}, {Name: "a"}}})
+		devices, _, _ := c.Snapshot()
+		if &devices[0].Points[0] != &devices[1].Points[0] {
+			t.Errorf("%s: two devices of a profile hold their points twice", name)
+		}
+		if got := devices[2].Points; got[0].Name != "a" || got[0].Unit != "" {
+			t.Errorf("%s: another device has %v", name, got)
+		}
+	}
+}
