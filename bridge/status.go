@@ -30,13 +30,15 @@ type Observable interface {
 
 // DeviceStatus is how a device is doing, for people.
 type DeviceStatus struct {
-	Device string    `json:"device"`
-	Via    string    `json:"via"` // "modbus plc unit 1", "mqtt local"
-	Good   int       `json:"good"`
-	Bad    int       `json:"bad"`
-	Reason string    `json:"reason,omitempty"` // why the bad ones are, the most frequent
-	Last   time.Time `json:"last,omitzero"`    // the last good reading
-	Detail string    `json:"detail,omitempty"` // the last error, in full
+	Device string `json:"device"`
+	// Original is what the device is called, if its name was made of that.
+	Original string    `json:"original,omitempty"`
+	Via      string    `json:"via"` // "modbus plc unit 1", "mqtt local"
+	Good     int       `json:"good"`
+	Bad      int       `json:"bad"`
+	Reason   string    `json:"reason,omitempty"` // why the bad ones are, the most frequent
+	Last     time.Time `json:"last,omitzero"`    // the last good reading
+	Detail   string    `json:"detail,omitempty"` // the last error, in full
 }
 
 // DeviceReporter is a source that can tell how its devices are.
@@ -56,6 +58,8 @@ type BusStatus struct {
 	// Down is since when there is no connection, zero while there is one.
 	Down   time.Time `json:"down,omitzero"`
 	Detail string    `json:"detail,omitempty"` // why it is down
+	// Silent is since when none of a line's units answers, zero while one does.
+	Silent time.Time `json:"silent,omitzero"`
 }
 
 // LinkStatus is how the uplink is doing, for people.
@@ -69,6 +73,24 @@ type LinkStatus struct {
 
 	Own    *CertificateStatus `json:"certificate,omitempty"`        // ours, as last used
 	Server *CertificateStatus `json:"server_certificate,omitempty"` // of the connection
+	// Identity is how the gateway came by its certificate; nil if that is not known yet.
+	Identity *IdentityStatus `json:"identity,omitempty"`
+}
+
+// IdentityStatus is how the gateway came by its certificate and key, and what becomes
+// of them.
+type IdentityStatus struct {
+	Way      string    `json:"way"`                // "claim", "trusted", "rotation", "own ca", "files", "none"
+	Key      string    `json:"key,omitempty"`      // where it lives: "in a file"
+	Copyable bool      `json:"copyable"`           // who reads the key file has the key
+	Weakness string    `json:"weakness,omitempty"` // of a key in a chip, for people
+	ID       string    `json:"id,omitempty"`       // AWS's, of the certificate
+	Trial    bool      `json:"trial,omitempty"`    // the cloud has acknowledged nothing with it yet
+	Since    time.Time `json:"since,omitzero"`     // the first acknowledgement
+	// Rotates is when another is made; zero if nobody makes one.
+	Rotates time.Time `json:"rotates,omitzero"`
+	Unused  []string  `json:"unused,omitempty"` // files that the configuration names in vain
+	Failed  string    `json:"failed,omitempty"` // why the last new one was given up
 }
 
 // CertificateStatus is what people want to know of a certificate.
