@@ -5,11 +5,59 @@ import (
 	"time"
 )
 
-// Command asks for a point of a device to be set.
+// Command asks for a point of a device to be set, or for several.
 type Command struct {
 	Device string
 	Point  string
 	Value  Value // in the point's engineering unit; an enum also takes its name as text
+	// Set are several points, instead of Point. Those that follow one another in
+	// this order and on the device are written in one request.
+	Set []Setting
+	// ByAddress has those of Set written in the order of their addresses.
+	ByAddress bool
+	// ByHand says that somebody on the machine asks for it: it is written though
+	// commands are switched off.
+	ByHand bool
+}
+
+// Setting is a value for a point, as those of [Command].
+type Setting struct {
+	Point string
+	Value Value
+}
+
+// WriteOutcome is what became of a [Command].
+type WriteOutcome uint8
+
+// The outcomes. The zero value is the most careful one.
+const (
+	// Failed is that it was tried: the device may have the value or not.
+	Failed WriteOutcome = iota
+	// Done is that the device was read and has the value.
+	Done
+	// Unconfirmed is that it was written, and nothing was to be read back, or it
+	// did not show in time.
+	Unconfirmed
+	// Refused is that nothing was carried out, and nothing will be.
+	Refused
+)
+
+// Written tells what became of a [Command].
+type Written struct {
+	Outcome WriteOutcome
+	// Enough says of [Unconfirmed] that the configuration asks for no more.
+	Enough bool
+	// Text says why it is not done, or what else is to be known.
+	Text string
+}
+
+// NotWritten is that nothing was written for err: refused if err is permanent in
+// the sense of [IsPermanent], else failed.
+func NotWritten(err error) Written {
+	if IsPermanent(err) {
+		return Written{Outcome: Refused, Text: err.Error()}
+	}
+	return Written{Text: err.Error()}
 }
 
 // Writer is a [Source] that can also set points.
