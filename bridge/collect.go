@@ -22,8 +22,9 @@ type Collector struct {
 	synced func() bool
 	log    *slog.Logger
 
-	filter *filter
-	watch  watch
+	filter  *filter
+	watch   watch
+	passage Passage // of who emits; may be nil
 }
 
 // NewCollector returns a collector that appends to queue batches that fit
@@ -37,6 +38,9 @@ func NewCollector(queue Intake, format Measure, catalogue *Catalogue, synced fun
 // unchanged. It is called when a connection begins, so that who listens there
 // has everything.
 func (c *Collector) SendAll() { c.filter.sendAll() }
+
+// Watched has each Emit tell p. It is called before anything is emitted.
+func (c *Collector) Watched(p Passage) { c.passage = p }
 
 // Run runs the sources until ctx ends. A source that returns before is a
 // mistake in it: it is logged and started again after restartDelay, so that one
@@ -70,6 +74,9 @@ const restartDelay = 5 * time.Second
 // Emit is the collector's [Emit].
 func (c *Collector) Emit(b Batch, safe func(error)) {
 	c.watch.see(&b)
+	if c.passage != nil {
+		defer c.passage.Leave(c.passage.Enter())
+	}
 	b.Readings = c.filter.apply(&b)
 	if len(b.Readings) == 0 {
 		if safe != nil {

@@ -28,6 +28,8 @@ type Forwarder struct {
 	format Format
 	config atomic.Pointer[ForwardConfig]
 	log    *slog.Logger
+	pulses Pulses
+	narrow atomic.Bool // memory is short: a part of the window is used
 
 	mu      sync.Mutex
 	current *connection // guarded by mu; nil while there is no connection
@@ -36,6 +38,7 @@ type Forwarder struct {
 	bytes   atomic.Uint64 // their payloads and topics
 	refused atomic.Uint64 // messages that the cloud did not take
 	buried  atomic.Uint64 // batches set aside as dead letters
+	letters wordOf        // of the log, of dead letters
 	delayed atomic.Uint64 // fresh batches acknowledged ...
 	delay   atomic.Int64  // ... and the sum of their delays since acquisition, in ns
 }
@@ -51,13 +54,32 @@ func NewForwarder(queue Outgoing, format Format, config ForwardConfig, log *slog
 // new linger is for the next message; the rest is for the next connection.
 func (f *Forwarder) Apply(config ForwardConfig) { f.config.Store(&config) }
 
+// Shed has a quarter of the window used until [Forwarder.Regain]: what is in flight is in
+// memory. It gives back nothing by itself; what is in flight goes as it is acknowledged.
+func (f *Forwarder) Shed() (bytes int64) {
+	f.narrow.Store(true)
+	return 0
+}
+
+// Regain ends what [Forwarder.Shed] began.
+func (f *Forwarder) Regain() { f.narrow.Store(false) }
+
+// Watched has the lanes tell p that they turn. It is called before Serve.
+func (f *Forwarder) Watched(p Pulses) { f.pulses = p }
+
 // Serve forwards over link until ctx ends, and returns when the outcome of every
 // message is known. It is what [Sink.Run] calls for each connection.
 func (f *Forwarder) Serve(ctx context.Context, link Link) {
 	config := f.config.Load()
 	s := &connection{f: f, link: link, gate: newGate(link.Limits(), config.LiveShare), drained: make(chan struct{})}
+	s.gate.narrow = &f.narrow
 	s.drain, s.startDrain = context.WithCancel(context.Background())
 	defer s.startDrain()
+	// What has no bound while there is a connection has one when it has ended.
+	s.answer = 3*link.Limits().Answer + turnTime
+	ending := f.pulses.Of("forwarder")
+	defer ending.End()
+	defer context.AfterFunc(ctx, func() { ending.Within(s.answer) })()
 	f.queue.Online()
 	f.mu.Lock()
 	f.current = s
@@ -107,6 +129,8 @@ type connection struct {
 	link        Link
 	gate        *gate
 	pauses      pauses
+	behind      atomic.Bool     // a backlog waits for the gate
+	answer      time.Duration   // in which the link gives an outcome, whatever its state
 	outstanding sync.WaitGroup  // messages whose outcome is not known
 	owed        owed            // the same, with their times
 	drain       context.Context // ended to send everything without lingering
@@ -157,10 +181,7 @@ func (s *connection) settle(err error, topic string, positions []Position, t *tr
 		s.pauses.accepted(topic)
 		s.f.queue.Ack(positions...)
 	case IsPermanent(err):
-		s.f.buried.Add(uint64(len(positions)))
-		s.f.log.Error("the cloud refuses a message for good, its batches are set aside as dead letters",
-			"batches", len(positions), "err", err)
-		s.f.queue.Bury(err.Error(), positions...)
+		s.f.bury("the cloud refuses a message for good, its batches are set aside as dead letters", err, positions)
 	case IsTopicRefused(err):
 		s.f.refused.Add(1)
 		if pause := s.pauses.refused(topic); pause > 0 {
@@ -203,4 +224,39 @@ func (f *Forwarder) Observe(yield func(Metric)) {
 	f.mu.Unlock()
 	yield(Metric{Name: "fieldbridge_messages_in_flight", Help: "Messages published and not yet acknowledged.",
 		Kind: Gauge, Value: float64(inFlight)})
+}
+
+// lettersEvery is how often the log has a word of dead letters.
+const lettersEvery = 10 * time.Second
+
+// wordOf says when the log was last told of something that may come with every
+// message.
+type wordOf struct {
+	mu      sync.Mutex
+	last    time.Time // guarded by mu
+	skipped int       // guarded by mu; since then
+}
+
+// due reports whether the log is to be told now, and how many times it was not since
+// the last time.
+func (w *wordOf) due(every time.Duration) (skipped int, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if !w.last.IsZero() && now.Sub(w.last) < every {
+		w.skipped++
+		return 0, false
+	}
+	skipped, w.last, w.skipped = w.skipped, now, 0
+	return skipped, true
+}
+
+// bury sets batches aside as dead letters. The log is told of one message in
+// [lettersEvery]: each letter has its reason with it.
+func (f *Forwarder) bury(what string, err error, positions []Position, args ...any) {
+	f.buried.Add(uint64(len(positions)))
+	if skipped, ok := f.letters.due(lettersEvery); ok {
+		f.log.Error(what, append(args, "batches", len(positions), "others_since_last_line", skipped, "err", err)...)
+	}
+	f.queue.Bury(err.Error(), positions...)
 }

@@ -1,11 +1,13 @@
 package bridge_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -23,6 +25,7 @@ type rig struct {
 	queue  *bridgetest.Queue
 	sink   *bridgetest.Sink
 	fwd    *bridge.Forwarder
+	log    *bytes.Buffer
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -30,11 +33,11 @@ type rig struct {
 // start runs the forwarder; it ends with the test's bubble.
 func start(t *testing.T, sink *bridgetest.Sink, format bridge.Format, config bridge.ForwardConfig,
 	before ...func(*bridgetest.Queue)) *rig {
-	r := &rig{t: t, queue: bridgetest.NewQueue(), sink: sink, done: make(chan struct{})}
+	r := &rig{t: t, queue: bridgetest.NewQueue(), sink: sink, log: &bytes.Buffer{}, done: make(chan struct{})}
 	for _, f := range before {
 		f(r.queue)
 	}
-	r.fwd = bridge.NewForwarder(r.queue, format, config, slog.New(slog.DiscardHandler))
+	r.fwd = bridge.NewForwarder(r.queue, format, config, slog.New(slog.NewTextHandler(r.log, nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go func() { defer close(r.done); sink.Run(ctx, r.fwd.Serve) }()
@@ -332,6 +335,15 @@ func TestUnpackableIsBuried(t *testing.T) {
 		r.append("d", 3)
 		r.after(time.Second)
 		r.balanced(3, 0, 3)
+		for range 30 { // however many, the log has a word now and then
+			r.append("poison", 100)
+			r.after(time.Second)
+		}
+		r.balanced(3, 0, 3003)
+		log := r.log.String()
+		if n := strings.Count(log, "\n"); n != 4 || !strings.Contains(log, "others_since_last_line=999") {
+			t.Errorf("%d lines in 31 s:\n%s", n, log)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ import (
 // its cost divided by the lane's share, and the lane that is behind goes first.
 type gate struct {
 	limits Limits
+	narrow *atomic.Bool // a quarter of the window is to be used; may be nil
 	weight [2]float64
 	wake   [2]chan struct{} // one value: look again
 
@@ -27,6 +29,21 @@ type gate struct {
 	waiting  [2]bool
 	paused   time.Time // nothing is published before
 	pause    time.Duration
+}
+
+// spareShare is the part of the rate of messages that fresh ones that are not full may
+// take from a backlog.
+const spareShare = 1.0 / 32
+
+// spare returns how many messages a second may hold next to nothing while a backlog
+// goes in full ones of room bytes, and does not become much slower: those that the
+// limit of bytes leaves, and some. It is 0 where there is no limit of messages.
+func (l Limits) spare(room int) float64 {
+	left := 0.0
+	if l.Bytes > 0 {
+		left = max(0, l.Messages-l.Bytes/float64(room))
+	}
+	return left + l.Messages*spareShare
 }
 
 // bucket is a token bucket that may go into debt: a message goes when there is
@@ -113,12 +130,20 @@ func (g *gate) try(lane Lane) (time.Duration, bool) {
 	if d := max(g.messages.wait(now), g.bytes.wait(now)); d > 0 {
 		return d, false
 	}
-	if g.inFlight >= g.limits.Window || g.waiting[other] && g.pass[other] < g.pass[lane] {
+	if g.inFlight >= g.window() || g.waiting[other] && g.pass[other] < g.pass[lane] {
 		return 0, false
 	}
 	g.inFlight++
 	g.waiting[lane] = false
 	return 0, true
+}
+
+// window is how many messages may be in flight.
+func (g *gate) window() int {
+	if g.narrow != nil && g.narrow.Load() {
+		return max(1, g.limits.Window/4)
+	}
+	return g.limits.Window
 }
 
 // charge accounts for the message that lane publishes.

@@ -145,3 +145,29 @@ func TestGatePause(t *testing.T) {
 		}
 	})
 }
+
+// TestNarrowWindow: where memory is short a quarter of the window is in flight, and one
+// message at the least.
+func TestNarrowWindow(t *testing.T) {
+	for window, want := range map[int]int{20: 5, 3: 1, 1: 1} {
+		var f Forwarder
+		g := newGate(Limits{Window: window}, 0.8)
+		g.narrow = &f.narrow
+		enter := func() (n int) {
+			for {
+				if _, ok := g.try(Fresh); !ok {
+					return n
+				}
+				n++
+			}
+		}
+		f.Shed()
+		if n := enter(); n != want {
+			t.Errorf("%d of %d are in flight, want %d", n, window, want)
+		}
+		f.Regain()
+		if n := enter(); n != window-want {
+			t.Errorf("then %d more, want %d", n, window-want)
+		}
+	}
+}

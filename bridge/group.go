@@ -108,6 +108,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // Len returns how many batches wait.
 func (g *Group) Len() int { return g.count }
 

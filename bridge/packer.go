@@ -22,10 +22,11 @@ const (
 // packer forwards the batches of one lane of the queue, or of both in the order
 // of the queue. It runs on one goroutine, which owns all of it.
 type packer struct {
-	s    *connection
-	lane Lane // whose share of the rate it uses
-	both bool // oldest-first: the backlog, and when there is none what is fresh
-	room int  // bytes of batches in one message
+	s     *connection
+	pulse Pulse
+	lane  Lane // whose share of the rate it uses
+	both  bool // oldest-first: the backlog, and when there is none what is fresh
+	room  int  // bytes of batches in one message
 
 	groups  map[string]*Group // by topic; none is empty
 	parked  map[string]*anchors
@@ -37,12 +38,14 @@ type packer struct {
 	dry     bool      // the queue had no more just now
 	closed  bool      // the queue has been closed
 	sent    time.Time // the last message
+	spared  time.Time // when messages that are not full are paid for, see pay
 
 	calm context.Context // ends when a drain begins, too
 }
 
 func newPacker(s *connection, which Lane, both bool) *packer {
-	return &packer{s: s, lane: which, both: both, room: s.f.format.Room(), average: 256, groups: make(map[string]*Group),
+	return &packer{s: s, pulse: s.f.pulses.Of("forwarder, " + which.String() + " lane"), lane: which, both: both,
+		room: s.f.format.Room(), average: 256, groups: make(map[string]*Group),
 		parked: make(map[string]*anchors), trials: make(map[string]*trial)}
 }
 
@@ -55,6 +58,7 @@ func (l *packer) linger() time.Duration {
 }
 
 func (l *packer) run(ctx context.Context) {
+	defer l.pulse.End()
 	defer l.release()
 	if l.lane == Fresh {
 		defer close(l.s.drained)
@@ -66,6 +70,7 @@ func (l *packer) run(ctx context.Context) {
 		defer context.AfterFunc(l.s.drain, cancel)()
 	}
 	for ctx.Err() == nil && !l.closed {
+		l.pulse.Within(turnTime)
 		l.settleTrials()
 		l.unpark()
 		l.claim(ctx)
@@ -78,9 +83,14 @@ func (l *packer) run(ctx context.Context) {
 			}
 			continue
 		}
+		l.pulse.Rest()
+		if l.lane == Backlog {
+			l.s.behind.Store(true)
+		}
 		if !l.s.gate.enter(ctx, l.lane) {
 			return
 		}
+		l.pulse.Within(turnTime)
 		l.poll(ctx) // what came while we waited travels along
 		if l.groups[topic] != g || l.blocked(topic) {
 			l.s.gate.leave() // the topic has been refused meanwhile
@@ -98,6 +108,9 @@ func (l *packer) claim(ctx context.Context) {
 	if _, g := l.ready(); g != nil || !l.dry && !l.stuck() || l.draining() {
 		return
 	}
+	if l.lane == Backlog {
+		l.s.behind.Store(false)
+	}
 	wait := l.calm
 	for _, t := range l.trials {
 		var cancel context.CancelFunc
@@ -111,9 +124,11 @@ func (l *packer) claim(ctx context.Context) {
 		defer cancel()
 	}
 	if due, ok := wait.Deadline(); l.stuck() || ok && time.Until(due) <= spacing {
+		l.pulse.Rest()
 		<-wait.Done() // so soon that what comes until then can be claimed at once
 		return
 	}
+	l.pulse.Rest()
 	l.next(wait, l.lane)
 }
 
@@ -125,6 +140,7 @@ func (l *packer) stuck() bool { return l.held >= lookaheadBatches || l.size >= l
 func (l *packer) poll(ctx context.Context) {
 	l.dry = false
 	for n := 0; !l.full && !l.stuck() && n < lookaheadBatches && ctx.Err() == nil; n += claimAtOnce {
+		l.pulse.Within(turnTime)
 		if l.both && l.next(ended, Backlog) > 0 {
 			continue
 		}
@@ -180,10 +196,27 @@ func (l *packer) dueOf(e *Entry) time.Time {
 	switch {
 	case linger <= 0 || e.Backlog:
 		return time.Time{}
+	case e.Waiting && l.s.behind.Load():
+		return earlier(later(l.sent.Add(min(linger, spacing)), l.spared), time.Now().Add(linger))
 	case e.Waiting:
 		return l.sent.Add(min(linger, spacing))
 	}
 	return time.Now().Add(linger)
+}
+
+// pay has the next messages that sensors wait for, and that are not full, wait until
+// this one of size bytes is paid for: while a backlog waits it took the place of a
+// full one. They may go as often as messages are to spare, so that the backlog gets
+// what the rate can carry; none waits longer than linger.
+func (l *packer) pay(size int) {
+	spare := l.s.link.Limits().spare(l.room)
+	empty := 1 - float64(size)/float64(l.room)
+	if l.lane != Fresh || spare == 0 || empty <= 0 || !l.s.behind.Load() {
+		return
+	}
+	now := time.Now()
+	l.spared = later(l.spared, now).Add(time.Duration(empty / spare * float64(time.Second)))
+	l.spared = earlier(l.spared, now.Add(l.linger()))
 }
 
 // largest returns the size of the pile that is nearest to a message, paused
@@ -251,20 +284,22 @@ func (l *packer) send(topic string, g *Group) {
 	m, sent, err := g.Pack()
 	if err != nil {
 		l.s.gate.leave()
-		l.s.f.buried.Add(1)
-		l.s.f.log.Error("batch cannot be packed, it is set aside as a dead letter",
-			"device", sent[0].Device, "run", sent[0].Run, "seq", sent[0].Seq, "err", err)
+		positions := make([]Position, len(sent))
 		for i := range sent {
-			l.s.f.queue.Bury(err.Error(), sent[i].Position)
+			positions[i] = sent[i].Position
 		}
+		l.s.f.bury("batch cannot be packed, it is set aside as a dead letter", err, positions,
+			"device", sent[0].Device, "run", sent[0].Run, "seq", sent[0].Seq)
 	} else {
 		var t *trial
 		if l.s.pauses.refuses(topic) {
 			t = newTrial(len(sent))
 			l.trials[topic] = t
 		}
+		l.pulse.Within(l.s.answer) // a network that takes nothing is given up by then
 		l.s.publish(l.laneOf(sent), m, sent, t)
 		l.sent = time.Now()
+		l.pay(len(m.Payload))
 		if t != nil {
 			l.full = l.anyFull()
 			return
@@ -314,6 +349,7 @@ func (l *packer) draining() bool { return l.lane == Fresh && l.s.drain.Err() != 
 
 // awaitIdle waits until nothing is in flight.
 func (l *packer) awaitIdle(ctx context.Context) {
+	l.pulse.Rest()
 	for l.s.gate.count() > 0 {
 		select {
 		case <-ctx.Done():
