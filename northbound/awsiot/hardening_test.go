@@ -10,6 +10,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
@@ -165,7 +166,7 @@ func replace(t *testing.T, r *rig, valid time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cloud.SetStatus(id.ID, awsiottest.Active)
+	r.cloud.SetStatus(id.ID, registry.Active)
 }
 
 func TestNewFilesEndTheWait(t *testing.T) {

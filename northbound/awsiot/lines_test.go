@@ -14,6 +14,8 @@ import (
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/authority"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/northbound/awsiot/awsiottest/rules"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/uplink"
@@ -66,7 +68,7 @@ func TestLine05Session(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.cloud.SetStatus(id.ID, awsiottest.Inactive)
+			r.cloud.SetStatus(id.ID, registry.Inactive)
 			r.start()
 			time.Sleep(10 * time.Minute)
 			h := r.sink.Health()
@@ -74,7 +76,7 @@ func TestLine05Session(t *testing.T) {
 				"registered in this account and region") {
 				t.Errorf("in the handshake %v: health %+v", inHandshake, h)
 			}
-			r.cloud.SetStatus(id.ID, awsiottest.Active)
+			r.cloud.SetStatus(id.ID, registry.Active)
 			begin := time.Now()
 			<-r.links
 			if d := time.Since(begin); d > 2*time.Minute+time.Second {
@@ -98,14 +100,24 @@ func TestLine06Session(t *testing.T) {
 		}
 		r := newRig(t, func(cfg *Config, _ *Options) { use(cfg, id) })
 		defer r.stop()
-		r.cloud.AutoRegister(ca)
+		just := authority.New(r.cloud.Registry(), r.cloud.Authority())
+		r.cloud.Serve(just)
+		if _, err := just.RegisterCA(authority.CA{Certificate: ca.Certificate(), AutoRegister: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.cloud.Registry().AddPolicy("gateways", `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+			"Action":"iot:*","Resource":"*"}}`); err != nil {
+			t.Fatal(err)
+		}
 		r.start()
-		time.Sleep(5 * time.Second)
-		if h := r.sink.Health(); len(h) != 1 || !strings.Contains(h[0].Text,
-			"not registered in this account and region, or not active") {
+		time.Sleep(30 * time.Second) // more than three tries
+		if h := r.sink.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "known but not active") ||
+			!strings.Contains(h[0].Text, "plant-ca") {
 			t.Errorf("health %+v", h)
 		}
-		r.cloud.SetStatus(id.ID, awsiottest.Active) // a backend does so on the event
+		if err := just.Activate(id.ID, "gateway-1", "gateways"); err != nil { // a backend does so on the event
+			t.Fatal(err)
+		}
 		<-r.links
 	})
 }

@@ -61,7 +61,7 @@ func TestChecklist(t *testing.T) {
 		}
 	}
 	for line := 1; line <= 52; line++ {
-		if !lines[line] && (line < 45 || line > 47) {
+		if !lines[line] && line != 47 {
 			t.Errorf("line %d is missing", line)
 		}
 	}

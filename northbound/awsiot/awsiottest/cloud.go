@@ -19,7 +19,8 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
-	"fieldbridge/northbound/awsiot/awsiottest/rules"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
+	"fieldbridge/northbound/awsiot/awsiottest/service"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
@@ -60,6 +61,9 @@ type Options struct {
 	// own.
 	ReceiveMaximum uint16
 	MaximumPacket  uint32
+	// Watchers lets others than gateways look: with any certificate of the CA, by
+	// MQTT 5 or 3.1.1, they subscribe to what they like and publish nothing.
+	Watchers bool
 	// ALPN demands x-amzn-mqtt-ca, as AWS does on port 443.
 	ALPN bool
 }
@@ -79,6 +83,7 @@ type Cloud struct {
 	subscribeScript atomic.Pointer[func(client, filter string) bool]
 	counts          counters
 	duplicates      atomic.Bool
+	registry        *registry.Registry
 	shadows         *things.Shadows
 	executions      *things.Executions
 
@@ -86,16 +91,14 @@ type Cloud struct {
 	listener net.Listener       // guarded by mu; nil while offline
 	wires    map[*wire]struct{} // guarded by mu; open connections
 	dark     chan struct{}      // guarded by mu; nil, or closed when the light is back
-	registry map[string]Status  // guarded by mu; by certificate id
 	clients  map[string]*client // guarded by mu; connected, by client id
 	accepts  sync.WaitGroup
 
-	policies  map[string]rules.Policy  // guarded by mu; by certificate id
 	rules     map[string]func(Message) // guarded by mu
 	retained  map[string]time.Time     // guarded by mu; when a topic was last retained
 	connected map[string]time.Time     // guarded by mu; the last CONNECT of a client id
 	versions  map[string]uint64        // guarded by mu; of the next connection, by client id
-	autoCA    *x509.Certificate        // guarded by mu; registers unknown certificates of this CA
+	services  []service.Service        // guarded by mu; plugged in
 }
 
 // Start starts a stand-in that listens. Close ends it.
@@ -110,7 +113,7 @@ func Start(o Options) (*Cloud, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Cloud{options: o, log: o.Log, addr: o.Listen, wires: make(map[*wire]struct{}),
-		registry: make(map[string]Status), clients: make(map[string]*client), policies: make(map[string]rules.Policy),
+		registry: registry.New(), clients: make(map[string]*client),
 		rules: make(map[string]func(Message)), retained: make(map[string]time.Time), connected: make(map[string]time.Time),
 		versions: make(map[string]uint64)}
 	c.shadows = things.NewShadows(c.say, o.ShadowDelay)
@@ -128,7 +131,7 @@ func Start(o Options) (*Cloud, error) {
 	capabilities.MaximumQos = 1
 	capabilities.MaximumSessionExpiryInterval = 3600
 	capabilities.MaximumMessageExpiryInterval = 0 // the hook does it: the broker would give all messages one
-	capabilities.MinimumProtocolVersion = 5
+	capabilities.MinimumProtocolVersion = oldest(o)
 	capabilities.Compatibilities.NoInheritedPropertiesOnAck = true
 	c.server = mochi.New(&mochi.Options{
 		Capabilities:           capabilities,
@@ -192,7 +195,7 @@ func (c *Cloud) identities() error {
 	for _, f := range files {
 		if cert, _, err := loadPair(f, strings.TrimSuffix(f, ".pem")+".key"); err == nil && !cert.IsCA &&
 			len(cert.DNSNames)+len(cert.IPAddresses) == 0 {
-			c.registry[certificateID(cert.Raw)] = Active
+			c.adopt(cert)
 		}
 	}
 	return nil
@@ -205,7 +208,7 @@ func (c *Cloud) verify(state tls.ConnectionState) error {
 	if now := time.Now(); now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 		return x509.CertificateInvalidError{Cert: leaf, Reason: x509.Expired}
 	}
-	if c.options.RefuseInHandshake && c.status(certificateID(leaf.Raw)) != Active {
+	if c.options.RefuseInHandshake && c.status(registry.CertificateID(leaf.Raw)) != registry.Active {
 		return errors.New("the certificate is not active")
 	}
 	return nil
@@ -232,48 +235,12 @@ func (c *Cloud) Device(thing string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("stand-in: device %s: %w", thing, err)
 	}
-	c.SetStatus(id.ID, Active)
+	cert, _, err := loadPair(id.Certificate, id.PrivateKey)
+	if err != nil {
+		return Identity{}, err
+	}
+	c.adopt(cert)
 	return id, nil
-}
-
-// SetStatus registers a certificate or changes its state; "" forgets it. As with
-// AWS, connections that are up stay.
-func (c *Cloud) SetStatus(certificateID string, s Status) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s == "" {
-		delete(c.registry, certificateID)
-		return
-	}
-	c.registry[certificateID] = s
-}
-
-// AutoRegister registers a CA: unknown certificates that it has signed are
-// refused at first, but registered as [PendingActivation], and an event tells so.
-func (c *Cloud) AutoRegister(a *Authority) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.autoCA = a.cert
-}
-
-func (c *Cloud) autoRegister(leaf *x509.Certificate, id string) {
-	c.mu.Lock()
-	ca, known := c.autoCA, c.registry[id] != ""
-	if ca == nil || known || leaf.CheckSignatureFrom(ca) != nil {
-		c.mu.Unlock()
-		return
-	}
-	c.registry[id] = PendingActivation
-	c.mu.Unlock()
-	c.say("$aws/events/certificates/registered/"+certificateID(ca.Raw), map[string]any{
-		"certificateId": id, "caCertificateId": certificateID(ca.Raw), "certificateStatus": PendingActivation,
-		"timestamp": time.Now().UnixMilli()})
-}
-
-func (c *Cloud) status(certificateID string) Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.registry[certificateID]
 }
 
 // Online listens again after [Cloud.Offline], at the same address.
@@ -458,9 +425,10 @@ func (c *Cloud) serve(w *wire) {
 	}
 	state := conn.ConnectionState()
 	leaf := state.PeerCertificates[0]
-	id := certificateID(leaf.Raw)
-	c.autoRegister(leaf, id)
-	if s := c.status(id); s != Active {
+	id := registry.CertificateID(leaf.Raw)
+	admit(c, leaf, id)
+	if s := c.status(id); s != registry.Active {
+		c.arrives(leaf)
 		c.counts.unregistered.Add(1)
 		c.log.Info("certificate is not active, closing without CONNACK", "name", leaf.Subject.CommonName, "status", s)
 		return

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"fieldbridge/needtest"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -98,13 +99,14 @@ func TestRefusalsToMosquitto(t *testing.T) {
 			func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Code: 0x87} }) }, "Not authorized"},
 		"no CONNACK": {[]string{"-q", "1", "-t", "a", "-m", "x"},
 			func() { c.ScriptConnect(func(string) ConnectVerdict { return ConnectVerdict{Close: true} }) }, "Error"},
-		"inactive":            {[]string{"-q", "1", "-t", "a", "-m", "x"}, func() { c.SetStatus(id.ID, Inactive) }, "Error"},
+		"inactive": {[]string{"-q", "1", "-t", "a", "-m", "x"},
+			func() { c.SetStatus(id.ID, registry.Inactive) }, "Error"},
 		"payload of 128 KiB":  {[]string{"-q", "1", "-t", "a", "-s"}, nil, "RC:0"},
 		"payload over 128KiB": {[]string{"-q", "1", "-t", "a", "-s"}, nil, "DISCONNECT"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			c.SetStatus(id.ID, Active)
+			c.SetStatus(id.ID, registry.Active)
 			c.Script(nil)
 			c.ScriptConnect(nil)
 			if tt.before != nil {
@@ -168,7 +170,7 @@ func TestIdentitiesSurviveARestart(t *testing.T) {
 	if second := device(t, two, "gateway-1"); second != first {
 		t.Errorf("%+v became %+v", first, second)
 	}
-	if two.status(first.ID) != Active {
+	if two.status(first.ID) != registry.Active {
 		t.Error("the certificate of an earlier run is not registered")
 	}
 }

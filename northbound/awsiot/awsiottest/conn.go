@@ -97,7 +97,9 @@ func (s *mqttConn) Read(b []byte) (int, error) {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() && !s.closing() && s.client.Load() != nil {
 		s.silent.Store(true)
-		_, _ = s.Conn.Write([]byte{0xE0, 0x02, 0x8D, 0x00})
+		if !old(s.client.Load().mochi) {
+			_, _ = s.Conn.Write([]byte{0xE0, 0x02, 0x8D, 0x00})
+		}
 	}
 	return n, err
 }

@@ -88,7 +88,8 @@ func (h *hook) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 	}
 	leaf := s.ConnectionState().PeerCertificates[0]
 	address, _, _ := net.SplitHostPort(cl.Net.Remote)
-	s.who = newPrincipal(certificateID(leaf.Raw), leaf.Subject.CommonName, id, address)
+	s.who = c.newPrincipal(leaf, id, address)
+	s.who.watches = watches(c, cl, pk, leaf.Subject.CommonName)
 	if c.options.Throttle != ThrottleOff && c.tooSoon(id) {
 		return h.refuseConnect(cl, packets.ErrQuotaExceeded)
 	}
@@ -235,6 +236,9 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 		if c := h.cloud.client(cl.ID); c != nil && c.mochi == cl {
 			c.mu.Lock()
 			for i, code := range c.suback[pk.PacketID] {
+				if code != 0 && old(cl) {
+					code = 0x80 // MQTT 3.1.1, section 3.9.3
+				}
 				if code != 0 {
 					pk.ReasonCodes[i] = code
 				}
@@ -346,6 +350,10 @@ func (h *hook) resolveAlias(cl *mochi.Client, pk *packets.Packet) packets.Code {
 func (h *hook) violation(cl *mochi.Client, code packets.Code) error {
 	h.cloud.counts.violations.Add(1)
 	h.cloud.log.Info("client breaks a rule, disconnecting it", "client", cl.ID, "code", code.Code, "why", code.Reason)
+	if c := h.cloud.client(cl.ID); c != nil && c.mochi == cl && old(cl) {
+		c.wire.reset() // only clients say DISCONNECT there
+		return code
+	}
 	_ = h.cloud.server.DisconnectClient(cl, code)
 	return code
 }

@@ -1,53 +1,56 @@
 package awsiottest
 
 import (
+	"crypto/x509"
+	"maps"
 	"sync/atomic"
 	"time"
 
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
-// SetPolicy attaches a policy to a certificate. As with AWS it takes effect
-// after a while: [Options.PolicyDelay].
+// SetPolicy attaches a policy to a certificate, instead of those that the registry
+// attaches to it. As with AWS it takes effect after a while: [Options.PolicyDelay].
 func (c *Cloud) SetPolicy(certificateID string, p rules.Policy) {
-	set := func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.policies[certificateID] = p
-	}
 	if c.options.PolicyDelay == 0 {
-		set()
+		c.registry.Override(certificateID, p)
 		return
 	}
-	time.AfterFunc(c.options.PolicyDelay, set)
+	time.AfterFunc(c.options.PolicyDelay, func() { c.registry.Override(certificateID, p) })
 }
 
 // allowed decides about an action of a certificate's holder.
 func (c *Cloud) allowed(who *principal, action, resource string) bool {
-	c.mu.Lock()
-	p, ok := c.policies[who.certificate]
-	c.mu.Unlock()
-	if !ok {
-		p = rules.DefaultPolicy
+	if who.watches {
+		return mayWatch(action)
 	}
-	return p.Allows(action, resource, who.variables)
+	now := c.registry.Holder(who.certificate, who.commonName, who.client)
+	variables := now.Variables
+	maps.Copy(variables, who.variables)
+	return now.Policy.Allows(action, resource, variables)
 }
 
 // principal is who is at the other end of a connection.
 type principal struct {
 	certificate string // id
-	thing       string
+	commonName  string // of the certificate
+	client      string // id
+	thing       string // that it stands for, "" for none
+	exclusive   bool   // the certificate is that thing's alone
 	variables   map[string]string
+	watches     bool // see Options.Watchers
 }
 
-func newPrincipal(certificate, thing, client, address string) *principal {
-	return &principal{certificate: certificate, thing: thing, variables: map[string]string{
-		"iot:ClientId":                       client,
-		"iot:Connection.Thing.ThingName":     thing,
-		"iot:Certificate.Subject.CommonName": thing,
-		"iot:Connection.Thing.IsAttached":    "true",
-		"aws:SourceIp":                       address,
-	}}
+func (c *Cloud) newPrincipal(leaf *x509.Certificate, client, address string) *principal {
+	id, name := registry.CertificateID(leaf.Raw), leaf.Subject.CommonName
+	h := c.registry.Holder(id, name, client)
+	return &principal{certificate: id, commonName: name, client: client, thing: h.Thing, exclusive: h.Exclusive,
+		variables: map[string]string{
+			"iot:ClientId":                       client,
+			"iot:Certificate.Subject.CommonName": name,
+			"aws:SourceIp":                       address,
+		}}
 }
 
 // Throttle is what happens to messages above 100 per second on a connection.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/northbound/awsiot/awsiottest/rules"
 )
 
@@ -89,7 +90,7 @@ func TestLine05InactiveCertificates(t *testing.T) {
 	for _, inHandshake := range []bool{false, true} {
 		c := start(t, func(o *Options) { o.RefuseInHandshake = inHandshake })
 		id := device(t, c, "gateway-1")
-		for _, status := range []Status{"", Inactive, Revoked, PendingActivation} {
+		for _, status := range []registry.Status{"", registry.Inactive, registry.Revoked, registry.PendingActivation} {
 			c.SetStatus(id.ID, status)
 			conn, err := tlsDial(t, c, &id, nil)
 			if err == nil {
@@ -101,31 +102,6 @@ func TestLine05InactiveCertificates(t *testing.T) {
 			}
 			conn.NetConn().Close()
 		}
-	}
-}
-
-func TestLine06AutomaticRegistration(t *testing.T) {
-	c, watcher := up(t, nil)
-	ca, err := NewAuthority(t.TempDir(), "plant-ca")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.AutoRegister(ca)
-	watcher.subscribe(1, "$aws/events/certificates/registered/+")
-	id, err := ca.Issue("gateway-2", Terms{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ack := dial(t, c, id).connect("gateway-2", nil); ack != nil {
-		t.Errorf("the first connect is answered: %v", ack)
-	}
-	event := decode(t, watcher.message())
-	if event["certificateId"] != id.ID || event["certificateStatus"] != "PENDING_ACTIVATION" {
-		t.Errorf("event %v", event)
-	}
-	c.SetStatus(id.ID, Active)
-	if ack := dial(t, c, id).connect("gateway-2", nil); ack == nil || ack.ReasonCode != 0 {
-		t.Errorf("after activation: %v", ack)
 	}
 }
 

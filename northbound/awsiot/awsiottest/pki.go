@@ -1,13 +1,12 @@
 package awsiottest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -17,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 )
 
 // Authority is a certificate authority for tests and demonstrations. Its keys
@@ -42,6 +43,7 @@ type Terms struct {
 	NotBefore time.Time // default: an hour ago
 	NotAfter  time.Time // default: in a year
 	Hosts     []string  // names and addresses of a server; none makes a client certificate
+	Subject   pkix.Name // what its subject says beside the common name, which is the name
 }
 
 // NewAuthority opens the authority in dir, or makes one there: NAME.pem and
@@ -88,7 +90,7 @@ func (a *Authority) Issue(name string, terms Terms) (Identity, error) {
 	path := filepath.Join(a.dir, name)
 	id := Identity{Name: name, Certificate: path + ".pem", PrivateKey: path + ".key"}
 	if cert, _, err := loadPair(id.Certificate, id.PrivateKey); err == nil {
-		id.ID = certificateID(cert.Raw)
+		id.ID = registry.CertificateID(cert.Raw)
 		return id, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return Identity{}, err
@@ -99,7 +101,6 @@ func (a *Authority) Issue(name string, terms Terms) (Identity, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(),
-		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    terms.NotBefore,
 		NotAfter:     terms.NotAfter,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -111,6 +112,8 @@ func (a *Authority) Issue(name string, terms Terms) (Identity, error) {
 	if template.NotAfter.IsZero() {
 		template.NotAfter = time.Now().Add(365 * 24 * time.Hour)
 	}
+	template.Subject = terms.Subject
+	template.Subject.CommonName = name
 	for _, h := range terms.Hosts {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		if ip := net.ParseIP(h); ip != nil {
@@ -119,17 +122,20 @@ func (a *Authority) Issue(name string, terms Terms) (Identity, error) {
 			template.DNSNames = append(template.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	der, err := a.Sign(template, &key.PublicKey)
 	if err != nil {
 		return Identity{}, err
 	}
-	id.ID = certificateID(der)
+	id.ID = registry.CertificateID(der)
 	return id, savePair(id.Certificate, id.PrivateKey, der, key)
 }
 
-func certificateID(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
+// Certificate returns its certificate.
+func (a *Authority) Certificate() *x509.Certificate { return a.cert }
+
+// Sign signs a certificate as template describes it, and returns it in DER.
+func (a *Authority) Sign(template *x509.Certificate, public crypto.PublicKey) ([]byte, error) {
+	return x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
 }
 
 func serial() *big.Int {

@@ -131,6 +131,8 @@ func (h *hook) refuse(c *client, pk packets.Packet, code byte) error {
 		return h.violation(c.mochi, packets.ErrNotAuthorized)
 	case code == packets.ErrPacketTooLarge.Code:
 		return h.violation(c.mochi, packets.ErrPacketTooLarge)
+	case old(c.mochi):
+		c.wire.reset()
 	case pk.FixedHeader.Qos > 0:
 		c.ack(pk.PacketID, code)
 	case code == packets.ErrNotAuthorized.Code && h.cloud.options.IgnoreQoS0:
@@ -151,7 +153,8 @@ func (h *hook) deliver(c *client, pk packets.Packet, m *Message) {
 		h.cloud.ingest(name, m)
 		return
 	}
-	if h.cloud.shadows.Request(&c.requests, m.Topic, m.Payload) || h.cloud.executions.Request(m.Topic, m.Payload) {
+	if h.cloud.shadows.Request(&c.requests, m.Topic, m.Payload) || h.cloud.executions.Request(m.Topic, m.Payload) ||
+		h.cloud.served(c, m) {
 		return
 	}
 	out := pk.Copy(false)

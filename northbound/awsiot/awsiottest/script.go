@@ -56,16 +56,3 @@ func (c *Cloud) ScriptConnect(f func(client string) ConnectVerdict) { c.connectS
 // the connection, as AWS may for a reserved topic that it does not serve. nil
 // accepts all.
 func (c *Cloud) ScriptSubscribe(f func(client, filter string) bool) { c.subscribeScript.Store(&f) }
-
-// Status is the state of a certificate in the registry.
-type Status string
-
-// The states of certificates. Only an active one connects.
-const (
-	Active   Status = "ACTIVE"
-	Inactive Status = "INACTIVE"
-	Revoked  Status = "REVOKED"
-	// PendingActivation is a certificate that an unknown device showed and that
-	// nobody has activated yet.
-	PendingActivation Status = "PENDING_ACTIVATION"
-)

@@ -2,6 +2,7 @@ package awsiottest
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
+	"fieldbridge/northbound/awsiot/awsiottest/service"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
 )
 
@@ -47,7 +50,11 @@ func (c *Cloud) say(topic string, v any) {
 }
 
 func (c *client) event(kind string) event {
-	return event{ClientID: c.mochi.ID, Type: kind, Session: c.session, Principal: c.who.certificate, Version: c.version}
+	e := event{ClientID: c.mochi.ID, Type: kind, Session: c.session, Principal: c.who.certificate, Version: c.version}
+	if c.who.exclusive {
+		e.Thing = c.who.thing
+	}
+	return e
 }
 
 // uuid returns a random UUID (RFC 9562, version 4).
@@ -117,3 +124,93 @@ func (c *Cloud) ResendExecution(id string, payload []byte) {
 // Execution returns what is known of an execution; the zero value for an id that
 // is not known.
 func (c *Cloud) Execution(id string) things.Execution { return c.executions.Get(id) }
+
+// Registry returns the account's registry, by which each CONNECT is judged.
+func (c *Cloud) Registry() *registry.Registry { return c.registry }
+
+// Serve plugs a service in: it answers what is published to its topics.
+func (c *Cloud) Serve(s service.Service) {
+	if a, ok := s.(service.Announcer); ok {
+		a.Announce(c.Publish)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.services = append(c.services, s)
+}
+
+// served hands a message to the service that it is for, and reports whether there
+// is one.
+func (c *Cloud) served(from *client, m *Message) bool {
+	c.mu.Lock()
+	services := c.services
+	c.mu.Unlock()
+	if len(services) == 0 {
+		return false
+	}
+	caller := service.Caller{Client: m.Client, Thing: from.who.thing, Certificate: from.who.certificate,
+		Subscribed: func(topic string, payload []byte) {
+			if from.listens(topic) {
+				c.tell(from, topic, payload)
+			}
+		},
+		Unasked: func(topic string, payload []byte) { c.tell(from, topic, payload) },
+	}
+	for _, s := range services {
+		if s.Request(caller, m.Topic, m.Payload) {
+			return true
+		}
+	}
+	return false
+}
+
+// listens reports whether a client has subscribed to a topic.
+func (c *client) listens(topic string) bool {
+	for filter := range c.mochi.State.Subscriptions.GetAll() {
+		if matches(filter, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// tell sends something to one connection, past all subscriptions, if it may
+// receive it.
+func (c *Cloud) tell(to *client, topic string, payload []byte) {
+	if !c.allowed(to.who, "iot:Receive", "topic/"+topic) {
+		return
+	}
+	err := to.mochi.WritePacket(packets.Packet{ProtocolVersion: to.mochi.Properties.ProtocolVersion,
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload})
+	if err != nil {
+		c.log.Debug("answer of a service is lost", "topic", topic, "err", err)
+	}
+}
+
+// adopt registers a certificate that the stand-in has made for a thing.
+func (c *Cloud) adopt(cert *x509.Certificate) {
+	c.registry.AddCertificate(registry.Certificate{ID: registry.CertificateID(cert.Raw), DER: cert.Raw,
+		Status: registry.Active, Plain: true})
+	if err := c.registry.AddThing(registry.Thing{Name: cert.Subject.CommonName}); err != nil {
+		c.log.Debug("the name of the certificate is none that a thing can have", "err", err)
+	}
+}
+
+// SetStatus registers a certificate or changes its state; "" forgets it. As with
+// AWS, connections that are up stay.
+func (c *Cloud) SetStatus(certificateID string, s registry.Status) {
+	c.registry.SetStatus(certificateID, s)
+}
+
+// arrives tells the services of a certificate that is not active.
+func (c *Cloud) arrives(leaf *x509.Certificate) {
+	c.mu.Lock()
+	services := c.services
+	c.mu.Unlock()
+	for _, s := range services {
+		if r, ok := s.(service.Registrar); ok {
+			r.Arrives(leaf)
+		}
+	}
+}
+
+func (c *Cloud) status(certificateID string) registry.Status { return c.registry.Status(certificateID) }

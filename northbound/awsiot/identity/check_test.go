@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/setting"
 )
 
@@ -139,7 +140,7 @@ func TestNotRegistered(t *testing.T) {
 	r := newRig(t)
 	c := r.cloud(nil)
 	id := r.issue("press-line-2", awsiottest.Terms{})
-	c.SetStatus(id.ID, awsiottest.Inactive)
+	c.SetStatus(id.ID, registry.Inactive)
 	fails(t, r.check("inactive.txt"), Finished)
 }
 

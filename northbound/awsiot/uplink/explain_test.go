@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
+	"fieldbridge/northbound/awsiot/awsiottest/registry"
 	"fieldbridge/setting"
 )
 
@@ -165,7 +166,7 @@ func TestExplainOwnCertificate(t *testing.T) {
 	future := issue(t, dir, "future", awsiottest.Terms{NotBefore: time.Now().Add(time.Hour)})
 	foreign := issue(t, t.TempDir(), "gateway-1", awsiottest.Terms{})
 	inactive := issue(t, dir, "inactive", awsiottest.Terms{})
-	cloud.SetStatus(inactive.ID, awsiottest.Inactive)
+	cloud.SetStatus(inactive.ID, registry.Inactive)
 	other, err := cloud.Device("gateway-2")
 	if err != nil {
 		t.Fatal(err)
