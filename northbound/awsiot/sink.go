@@ -254,7 +254,8 @@ func (s *Sink) fit(session *uplink.Session) {
 // ends first. A new configuration ends the wait, and so do new files if someone
 // had to do something, and a clock that is set right; AWS's own pause is kept.
 func (s *Sink) pause(ctx context.Context, back *uplink.Schedule) bool {
-	wait := back.Next(s.current().Backoff, time.Now())
+	cfg := s.current()
+	wait := back.Next(cfg.Backoff, s.clientID(&cfg), time.Now())
 	s.mu.Lock()
 	s.link.Retry = time.Now().Add(wait)
 	awaited := s.fault.Act

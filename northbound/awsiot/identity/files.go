@@ -35,7 +35,7 @@ func (c *check) files() bool {
 	c.own, err = readCertificates(cfg.Certificate)
 	c.tellOwn(s, err)
 	c.tellKey(s)
-	c.config, c.pair, err = uplink.TLS(cfg)
+	c.config, c.pair, err = uplink.TLS(cfg, nil)
 	if err == nil {
 		s.fact("key", "%s, belongs to the certificate", keyText(c.own[0].PublicKey))
 	}

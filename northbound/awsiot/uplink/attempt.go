@@ -6,12 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
+	"fieldbridge/blackbox"
 	"fieldbridge/socket"
 )
 
@@ -68,6 +71,13 @@ func TakenOver(err error) bool {
 	return errors.As(err, &end) && end.code == packets.DisconnectSessionTakenOver
 }
 
+// Dropped reports whether err, of a connection that ended, is that the other side
+// closed it without a word.
+func Dropped(err error) bool {
+	var end *disconnectError
+	return !errors.As(err, &end) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET))
+}
+
 // dialer opens a TCP connection, [net.Dialer.DialContext] for instance.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -83,9 +93,12 @@ type Attempt struct {
 	Config  *Config
 	Client  string // client id
 	Network Network
+	Pair    Pair        // our certificate and key; nil are the files of Config
+	Roots   *Roots      // whom we trust; nil reads it anew
 	Away    bool        // the port did not answer to the last attempt, and others wait for it, too
-	Reached func() Will // called when the port answers; returns the last will
+	Reached func() Will // called when the port answers; returns the last will, without a topic none
 	Sent    func()      // called just before the CONNECT is sent
+	Tape    *blackbox.Tape
 
 	// Own is our certificate, once it could be read.
 	Own *x509.Certificate
@@ -95,7 +108,7 @@ type Attempt struct {
 // connection is the winner of a race of IPv6 and IPv4; there is no other way.
 func (a *Attempt) Open(ctx context.Context) (*Session, error) {
 	fail := &connectError{endpoint: a.Config.Endpoint}
-	pair, roots, err := credentials(a.Config)
+	pair, roots, err := credentials(a.Config, a.Pair, a.Roots)
 	if err != nil {
 		fail.err = err
 		return nil, fail
@@ -140,7 +153,7 @@ func (a *Attempt) Open(ctx context.Context) (*Session, error) {
 		return nil, fail
 	}
 	fail.stage = AtConnect
-	s := newSession(a.Config, raw, conn, fail)
+	s := newSession(a.Config, raw, blackbox.PacketConn(conn, a.Tape, "connected to "+raw.RemoteAddr().String()), fail)
 	a.Sent()
 	if err := s.connect(ctx, a.packet(will)); err != nil {
 		_ = raw.Close()
@@ -163,17 +176,20 @@ func (a *Attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 
 // packet returns the CONNECT: a clean session that ends with the connection.
 func (a *Attempt) packet(will Will) *paho.Connect {
-	return &paho.Connect{
-		ClientID:    a.Client,
-		KeepAlive:   uint16(a.Config.KeepAlive.D() / time.Second),
-		CleanStart:  true,
-		WillMessage: &paho.WillMessage{QoS: 1, Topic: will.Topic, Payload: will.Payload},
+	packet := &paho.Connect{
+		ClientID:   a.Client,
+		KeepAlive:  uint16(a.Config.KeepAlive.D() / time.Second),
+		CleanStart: true,
 		Properties: &paho.ConnectProperties{
 			ReceiveMaximum:     paho.Uint16(inboundMaximum),
 			MaximumPacketSize:  paho.Uint32(mostInbound),
 			RequestProblemInfo: true,
 		},
 	}
+	if will.Topic != "" {
+		packet.WillMessage = &paho.WillMessage{QoS: 1, Topic: will.Topic, Payload: will.Payload}
+	}
+	return packet
 }
 
 // inboundMaximum is how many messages the cloud may send without our

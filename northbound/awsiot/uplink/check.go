@@ -29,10 +29,10 @@ func Through(cfg *Config, dial func(ctx context.Context, network, address string
 	return through(u, dial), u.Host, nil
 }
 
-// TLS reads the files that cfg names and returns how the session speaks TLS with
-// them, and its own certificate and key. The error tells which file is wrong.
-func TLS(cfg *Config) (*tls.Config, tls.Certificate, error) {
-	pair, roots, err := credentials(cfg)
+// TLS returns how the session speaks TLS, and its own certificate and key: own's, or
+// those of the files that cfg names if it is nil. The error tells which file is wrong.
+func TLS(cfg *Config, own Pair) (*tls.Config, tls.Certificate, error) {
+	pair, roots, err := credentials(cfg, own, nil)
 	if err != nil {
 		return nil, tls.Certificate{}, err
 	}

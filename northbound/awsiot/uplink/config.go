@@ -86,9 +86,9 @@ type Backoff struct {
 	// Max is the longest wait.
 	Max setting.Duration `yaml:"max"`
 	// Gateways is how many may lose the cloud together, 1 to 1000000: their first
-	// CONNECTs after that are spread over gateways/250 seconds, at least 2s and
-	// min, half of the 500 per second that AWS takes of an account. In a fleet
-	// file of more than 500 it is their number unless given.
+	// CONNECTs after that are spread over gateways/233 seconds, at least 2s and
+	// min, less than half of the 500 per second that AWS takes of an account. In a
+	// fleet file of more than 500 it is their number unless given.
 	Gateways int `yaml:"gateways"`
 }
 
@@ -105,7 +105,8 @@ func (c *Config) SetDefaults() {
 	}
 }
 
-// Validate returns what is wrong with c for a gateway of that name.
+// Validate returns what is wrong with c for a gateway of that name. That the files of
+// an identity are named is not its business.
 func (c *Config) Validate(gateway string) setting.Found {
 	v := &validator{gateway: gateway}
 	v.session(c)
@@ -124,12 +125,6 @@ func (v *validator) session(c *Config) {
 			"iot:Data-ATS` prints it", "endpoint")
 	} else if _, _, err := splitEndpoint(c.Endpoint); err != nil {
 		v.Add(err.Error(), "write it as host or host:port", "endpoint")
-	}
-	if c.Certificate == "" {
-		v.Add("there is no certificate", "AWS IoT knows a gateway by its certificate: give its PEM file", "certificate")
-	}
-	if c.PrivateKey == "" {
-		v.Add("there is no private_key", "give the PEM file with the certificate's key", "private_key")
 	}
 	if c.Proxy != "" {
 		if _, err := parseProxy(c.Proxy); err != nil {

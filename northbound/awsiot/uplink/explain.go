@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,8 +43,25 @@ func fix(format string, args []any) string {
 	return fmt.Sprintf(format[i+len(": "):], args[strings.Count(format[:i], "%"):]...)
 }
 
+// Wait returns an explanation of what mends itself, or may; the end of format after
+// its last ": " says what to do.
+func Wait(format string, args ...any) Explanation { return wait(format, args...) }
+
+// Act is [Wait] for what someone must do something about.
+func Act(format string, args ...any) Explanation { return act(format, args...) }
+
+// Explained is an error that says itself what is wrong and what to do.
+type Explained interface {
+	error
+	Explain() Explanation
+}
+
 // Explain returns why a connection could not be made or ended, and what to do.
 func Explain(err error) Explanation {
+	var own Explained
+	if errors.As(err, &own) {
+		return own.Explain()
+	}
 	var facts *connectError
 	if !errors.As(err, &facts) {
 		facts = &connectError{stage: atUp, endpoint: "the cloud", err: err}
@@ -70,6 +88,8 @@ func explainFiles(f *connectError) (Explanation, bool) {
 		return act("%s does not exist: put the file there, or correct northbound.awsiot.%s", name, file.Key), true
 	case errors.Is(file.Err, fs.ErrPermission):
 		return act("%s may not be read by this user: change its owner or mode", name), true
+	case errors.Is(file.Err, setting.ErrUTF16):
+		return act("%s is UTF-16: %s", name, setting.FixUTF16), true
 	case errors.Is(file.Err, setting.ErrKeyMismatch):
 		return act("%s does not belong to the certificate: use the key that was made with it, or have a new certificate made",
 			name), true
@@ -106,6 +126,9 @@ func explainServer(f *connectError) (Explanation, bool) {
 		return act("the certificate of %s is signed by %s, an unknown authority: give its CA in northbound.awsiot.ca, or "+
 			"remove that key if this is AWS itself (a firewall that looks into TLS shows like this, too)",
 			f.endpoint, issuer), true
+	case errors.As(f.err, &host) && !setting.HasNames(host.Certificate):
+		return act("the certificate of %s names no host at all (subjectAltName is missing): the server needs a new one that "+
+			"names %s", f.endpoint, host.Host), true
 	case errors.As(f.err, &host):
 		names := append([]string(nil), host.Certificate.DNSNames...)
 		for _, ip := range host.Certificate.IPAddresses {
@@ -137,34 +160,53 @@ func Day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 // explainAlert is about what the server says to our certificate. With TLS 1.3 it
 // says so after the handshake. crypto/tls has no type for received alerts.
 func explainAlert(f *connectError) (Explanation, bool) {
-	var op *net.OpError
-	if !errors.As(f.err, &op) || op.Op != "remote error" {
+	alert := alertOf(f.err)
+	if alert == "" {
 		return Explanation{}, false
 	}
-	alert := strings.TrimPrefix(op.Err.Error(), "tls: ")
 	if e, ok := explainOwn(f); ok {
 		return e, true
 	}
-	switch alert {
-	case "expired certificate":
+	switch {
+	case alert == "expired certificate":
 		return act("%s says that our certificate has expired: have a new one made (the clock here says %s)", f.endpoint,
 			Day(time.Now())), true
-	case "revoked certificate":
+	case alert == "revoked certificate":
 		return act("%s says that our certificate is revoked: have a new one made", f.endpoint), true
-	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate",
-		"access denied", "certificate required":
+	case aboutOurs(alert):
 		return act("%s refuses our certificate (%s): is it registered in this account and region, active, and RSA 2048+ "+
 			"or ECDSA P-256 or P-384?", f.endpoint, alert), true
-	case "no application protocol":
+	case alert == "no application protocol":
 		return act("%s does not speak MQTT with certificates on this port: use 8883, or 443 at an AWS data endpoint",
 			f.endpoint), true
-	case "protocol version not supported", "handshake failure", "insufficient security level":
+	case slices.Contains([]string{"protocol version not supported", "handshake failure", "insufficient security level"},
+		alert):
 		return act("%s and this gateway have no TLS version and cipher in common (%s): TLS 1.2 or 1.3 is needed", f.endpoint,
 			alert), true
-	case "unrecognized name":
+	case alert == "unrecognized name":
 		return act("%s does not know the name %s: correct northbound.awsiot.server_name", f.endpoint, f.server), true
 	}
 	return act("%s broke off the TLS handshake: %s", f.endpoint, alert), true
+}
+
+// alertOf returns the name of the alert by which the other side ended the
+// connection, or "".
+func alertOf(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
+}
+
+// aboutOurs reports whether an alert is about our certificate, beside its dates.
+func aboutOurs(alert string) bool {
+	switch alert {
+	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate",
+		"access denied", "certificate required":
+		return true
+	}
+	return false
 }
 
 // explainOwn finds what is visibly wrong with our own certificate.
@@ -295,10 +337,7 @@ func (e *connectError) peer() string {
 
 // explainClosed is about connections that end without a word.
 func explainClosed(f *connectError) (Explanation, bool) {
-	closed := errors.Is(f.err, io.EOF) || errors.Is(f.err, io.ErrUnexpectedEOF) || errors.Is(f.err, syscall.ECONNRESET) ||
-		errors.Is(f.err, syscall.EPIPE) || errors.Is(f.err, net.ErrClosed) || errors.Is(f.err, ErrLost) ||
-		errors.Is(f.err, io.ErrClosedPipe)
-	if !closed {
+	if !wasClosed(f.err) {
 		return Explanation{}, false
 	}
 	if e, ok := explainOwn(f); ok && f.stage != atUp {
@@ -313,4 +352,10 @@ func explainClosed(f *connectError) (Explanation, bool) {
 			"region, or not active", f.endpoint), true
 	}
 	return wait("the connection to %s was broken: connecting again", f.endpoint), true
+}
+
+func wasClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) || errors.Is(err, ErrLost) ||
+		errors.Is(err, io.ErrClosedPipe)
 }

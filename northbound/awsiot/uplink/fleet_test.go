@@ -2,7 +2,10 @@ package uplink
 
 import (
 	"container/heap"
-	"math/rand/v2"
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 // fleet is many gateways and an account that takes some CONNECTs per second.
 type fleet struct {
 	backoffs []Schedule
+	names    []string
 	start    time.Time
 	outage   time.Duration // until when nobody can be reached
 	config   Backoff
@@ -45,18 +49,25 @@ func (f *fleet) Pop() any {
 func (f *fleet) run() {
 	f.connects = make(map[int]int)
 	f.tokens = f.rate
+	away := &connectError{stage: AtDial, err: syscall.ECONNREFUSED}
 	for i := range f.backoffs {
-		heap.Push(f, attemptAt{at: f.backoffs[i].Next(f.config, f.start), gateway: i})
+		b := &f.backoffs[i]
+		at := b.Next(f.config, f.names[i], f.start)
+		for at < f.outage { // until then nobody is in another's way
+			now := f.start.Add(at)
+			b.Begin(now)
+			b.Failed(away)
+			at += b.Next(f.config, f.names[i], now)
+		}
+		heap.Push(f, attemptAt{at: at, gateway: i})
 	}
 	for len(f.attempts) > 0 {
 		a := heap.Pop(f).(attemptAt)
 		b, now := &f.backoffs[a.gateway], f.start.Add(a.at)
 		b.Begin(now)
 		switch {
-		case a.at < f.outage:
-			b.Failed(&connectError{stage: AtDial, err: syscall.ECONNREFUSED})
 		case b.away && !a.drawn: // as Attempt.reach does
-			heap.Push(f, attemptAt{a.at + rand.N(f.config.spread()), a.gateway, true})
+			heap.Push(f, attemptAt{a.at + f.config.slot(f.names[a.gateway], now), a.gateway, true})
 			continue
 		default:
 			b.last = now
@@ -72,31 +83,44 @@ func (f *fleet) run() {
 			f.refused++
 			b.Failed(&connectError{stage: AtConnect, err: &connackError{code: 0x97}})
 		}
-		heap.Push(f, attemptAt{at: a.at + b.Next(f.config, now), gateway: a.gateway})
+		heap.Push(f, attemptAt{at: a.at + b.Next(f.config, f.names[a.gateway], now), gateway: a.gateway})
 	}
 }
 
-// TestFleetComesBack: 2,000 gateways at an account that takes 500 CONNECTs per
-// second (AWS's default).
+// TestFleetComesBack: a fleet at an account that takes 500 CONNECTs per second (AWS's
+// default).
 func TestFleetComesBack(t *testing.T) {
-	now := time.Now()
-	for name, tt := range map[string]struct {
-		gateway Schedule
-		outage  time.Duration
-		peak    int           // CONNECTs in one second
-		refused int           // CONNECTs over the rate
-		within  time.Duration // after the outage
+	const two, ten = 2_000, 10_000
+	numbered := func(i int) string { return fmt.Sprintf("press-%d", i) }
+	sites := func(i int) string { return fmt.Sprintf("site-%d-line-%d", i/50, i%50+1) }
+	tens := func(i int) string { return fmt.Sprintf("%05d-gateway", 10*i) }
+	chance := func(i int) string { return fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)})) }
+	lost := Schedule{attempt: 1, lost: true}
+	for what, tt := range map[string]struct {
+		gateways int
+		name     func(gateway int) string
+		gateway  Schedule
+		outage   time.Duration
+		peak     int           // CONNECTs in one second
+		refused  int           // CONNECTs over the rate
+		within   time.Duration // after the outage
 	}{
-		"a server of AWS goes down":             {Schedule{attempt: 1, lost: true}, 0, 330, 0, 8 * time.Second},
-		"their region is away for a minute":     {Schedule{attempt: 1, lost: true}, time.Minute, 330, 0, 10 * time.Second},
-		"their region is away for an hour":      {Schedule{attempt: 1, lost: true}, time.Hour, 330, 0, 10 * time.Second},
-		"all start within the same millisecond": {Schedule{}, 0, 2000, 4000, 15 * time.Second},
+		"a server of AWS goes down":             {two, numbered, lost, 0, 249, 0, 9 * time.Second},
+		"... and names have no numbers":         {two, chance, lost, 0, 300, 0, 9 * time.Second},
+		"... of ten thousand":                   {ten, numbered, lost, 0, 249, 0, 45 * time.Second},
+		"... of 200 sites":                      {ten, sites, lost, 0, 265, 0, 45 * time.Second},
+		"... of ten thousand without numbers":   {ten, chance, lost, 0, 300, 0, 45 * time.Second},
+		"their region is away for a minute":     {two, numbered, lost, time.Minute, 249, 0, 11 * time.Second},
+		"... of ten thousand, numbered in tens": {ten, tens, lost, 5 * time.Second, 249, 0, 45 * time.Second},
+		"their region is away for five minutes": {two, sites, lost, 5 * time.Minute, 265, 0, 11 * time.Second},
+		"all start within the same millisecond": {two, numbered, Schedule{}, 0, 2000, 4000, 15 * time.Second},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := &fleet{backoffs: make([]Schedule, 2000), start: now, rate: 500, outage: tt.outage, config: testBackoff}
-			f.config.Gateways = 2000
-			for i := range f.backoffs {
-				f.backoffs[i] = tt.gateway
+		t.Run(what, func(t *testing.T) {
+			f := &fleet{backoffs: slices.Repeat([]Schedule{tt.gateway}, tt.gateways), start: time.Now(),
+				rate: 500, outage: tt.outage, config: testBackoff}
+			f.config.Gateways = tt.gateways
+			for i := range tt.gateways {
+				f.names = append(f.names, tt.name(i))
 			}
 			f.run()
 			peak := 0
@@ -105,9 +129,26 @@ func TestFleetComesBack(t *testing.T) {
 			}
 			t.Logf("%d connected %v after the outage, %d CONNECTs refused, at most %d in a second", f.connected, f.last-f.outage,
 				f.refused, peak)
-			if f.connected != 2000 || f.last-f.outage > tt.within || f.refused > tt.refused || peak > tt.peak {
+			if f.connected != tt.gateways || f.last-f.outage > tt.within || f.refused > tt.refused || peak > tt.peak {
 				t.Errorf("want all within %v, %d refused, at most %d in a second", tt.within, tt.refused, tt.peak)
 			}
 		})
 	}
+}
+
+// FuzzPlace: any name has a moment within the spread, and keeps it.
+func FuzzPlace(f *testing.F) {
+	for _, name := range []string{"", "7", "press-2", "press-02", "é-99999999999999999999999-x"} {
+		f.Add(name, int64(1_800_000_000_123_456_789))
+	}
+	f.Fuzz(func(t *testing.T, name string, now int64) {
+		at := time.Unix(0, now%math.MaxInt32*int64(time.Second))
+		wait := testBackoff.slot(name, at)
+		if wait < 0 || wait >= testBackoff.spread() {
+			t.Errorf("%q waits %v of %v", name, wait, testBackoff.spread())
+		}
+		if again := testBackoff.slot(name, at.Add(wait)); name != "" && again != 0 {
+			t.Errorf("%q has another moment, %v later", name, again)
+		}
+	})
 }

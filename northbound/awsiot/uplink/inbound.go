@@ -39,7 +39,7 @@ func (s *Session) Handle(topic string, f func(Inbound)) {
 	i.handlers[topic] = f
 }
 
-// HandleBelow is [Session.Handle] for all topics that begin with prefix.
+// HandleBelow is [Session.Handle] for all topics that begin with prefix; nil ends it.
 func (s *Session) HandleBelow(prefix string, f func(Inbound)) {
 	i := &s.inbound
 	i.mu.Lock()
@@ -48,6 +48,9 @@ func (s *Session) HandleBelow(prefix string, f func(Inbound)) {
 		i.below = make(map[string]func(Inbound))
 	}
 	i.below[prefix] = f
+	if f == nil {
+		delete(i.below, prefix)
+	}
 }
 
 func (i *inbound) handler(topic string) func(Inbound) {
@@ -79,11 +82,27 @@ func (i *inbound) received(p paho.PublishReceived) (bool, error) {
 
 // Subscribe subscribes to topics whose handlers are set.
 func (s *Session) Subscribe(ctx context.Context, topics ...string) error {
+	return s.subscribe(ctx, 1, topics)
+}
+
+// SubscribeLossy is [Session.Subscribe] for what is asked for again when it is lost:
+// it takes nothing of what the cloud may have in flight.
+func (s *Session) SubscribeLossy(ctx context.Context, topics ...string) error {
+	return s.subscribe(ctx, 0, topics)
+}
+
+// Unsubscribe ends subscriptions.
+func (s *Session) Unsubscribe(ctx context.Context, topics ...string) error {
+	_, err := s.client.Unsubscribe(ctx, &paho.Unsubscribe{Topics: topics})
+	return err
+}
+
+func (s *Session) subscribe(ctx context.Context, qos byte, topics []string) error {
 	for len(topics) > 0 {
 		n := min(len(topics), filtersAtOnce)
 		request := new(paho.Subscribe)
 		for _, t := range topics[:n] {
-			request.Subscriptions = append(request.Subscriptions, paho.SubscribeOptions{Topic: t, QoS: 1})
+			request.Subscriptions = append(request.Subscriptions, paho.SubscribeOptions{Topic: t, QoS: qos})
 		}
 		ack, err := s.client.Subscribe(ctx, request)
 		if ack != nil {

@@ -19,20 +19,10 @@ const (
 	knockEvery = 2 * time.Second
 	// knocksAtOnce bounds the tries of one attempt whose outcome is open.
 	knocksAtOnce = 16
-	// Of the 500 CONNECTs per second that AWS takes of an account (a default, less
-	// in small regions), a fleet whose port comes back takes half.
-	fleetRate   = 250
-	leastSpread = 2 * time.Second
 )
 
 // knockPause returns how long after a try the next one begins.
 func knockPause() time.Duration { return knockEvery/2 + rand.N(knockEvery/2) }
-
-// spread returns the time over which gateways that wait for the same port send
-// their first CONNECTs when it answers again.
-func (b *Backoff) spread() time.Duration {
-	return max(leastSpread, b.Min.D(), time.Duration(b.Gateways)*time.Second/fleetRate)
-}
 
 // reach opens a TCP connection to the port of the endpoint within the time of one
 // attempt, and returns since when that time counts. If the port was away, others
@@ -47,7 +37,7 @@ func (a *Attempt) reach(ctx context.Context, open func(context.Context) (net.Con
 		return conn, begin, err
 	}
 	_ = conn.Close()
-	if !pause.Sleep(ctx, rand.N(a.Config.Backoff.spread())) {
+	if !pause.Sleep(ctx, a.Config.Backoff.slot(a.Client, time.Now())) {
 		return nil, begin, ctx.Err()
 	}
 	begin = time.Now()

@@ -45,15 +45,16 @@ type Schedule struct {
 	taken   time.Duration // the floor after the last takeover; 0 if that was long ago
 }
 
-// Next returns how long to wait before the next attempt.
-func (s *Schedule) Next(cfg Backoff, now time.Time) time.Duration {
+// Next returns how long a client waits before the next attempt.
+func (s *Schedule) Next(cfg Backoff, client string, now time.Time) time.Duration {
 	wait := knockPause() - now.Sub(s.began)
 	if !s.away {
 		limit := s.limit(cfg)
-		if s.lost {
-			limit = max(limit, cfg.spread())
+		wait = rand.N(limit + 1)
+		if s.lost && limit <= cfg.spread() {
+			wait = cfg.slot(client, now) // others have lost theirs, too
 		}
-		wait = max(rand.N(limit+1), s.floor)
+		wait = max(wait, s.floor)
 	}
 	if !s.last.IsZero() {
 		wait = max(wait, ConnectPause-now.Sub(s.last))

@@ -15,7 +15,7 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		longest := time.Duration(0)
 		for range 2000 {
 			b := Schedule{attempt: attempt, last: now}
-			d := b.Next(testBackoff, now)
+			d := b.Next(testBackoff, "gateway", now)
 			if d < ConnectPause {
 				t.Fatalf("attempt %d waits only %v", attempt, d)
 			}
@@ -31,7 +31,7 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 		}
 	}
 	b := Schedule{}
-	if d := b.Next(testBackoff, now); d > time.Second {
+	if d := b.Next(testBackoff, "gateway", now); d > time.Second {
 		t.Errorf("the first attempt waits %v", d)
 	}
 	for range 6 {
@@ -49,11 +49,11 @@ func TestBackoffGrowsAndRemembers(t *testing.T) {
 	if b.attempt != 1 {
 		t.Errorf("attempt %d after a good connection", b.attempt)
 	}
-	if d := b.Next(testBackoff, now.Add(time.Hour)); d > time.Second {
+	if d := b.Next(testBackoff, "gateway", now.Add(time.Hour)); d > time.Second {
 		t.Errorf("after an end that we wanted: %v", d)
 	}
 	b.Ended(time.Hour, true, true, false)
-	if d := b.Next(testBackoff, now); d < takeoverPause {
+	if d := b.Next(testBackoff, "gateway", now); d < takeoverPause {
 		t.Errorf("after a takeover: %v", d)
 	}
 }
@@ -72,8 +72,8 @@ func TestBackoffOfOtherSettings(t *testing.T) {
 		{backoff(time.Second, 3*time.Second, 1), 1000, 3 * time.Second},
 		{backoff(time.Minute, time.Hour, 1), 1, time.Minute},
 		{backoff(time.Minute, time.Hour, 1), patience + 2, 4 * time.Minute},
-		{backoff(time.Second, time.Hour, 10_000), 20, 40 * time.Second},
-		{backoff(time.Second, time.Hour, 10_000), patience + 1, 80 * time.Second},
+		{backoff(time.Second, time.Hour, 9_320), 20, 40 * time.Second},
+		{backoff(time.Second, time.Hour, 9_320), patience + 1, 80 * time.Second},
 	} {
 		if got := (&Schedule{attempt: tt.attempt}).limit(tt.cfg); got != tt.want {
 			t.Errorf("%+v, attempt %d: %v, want %v", tt.cfg, tt.attempt, got, tt.want)
@@ -88,7 +88,7 @@ func TestTakeoversWaitLonger(t *testing.T) {
 		15 * time.Minute, 15 * time.Minute}
 	for i, least := range want {
 		b.Ended(time.Minute, true, true, false)
-		if d := b.Next(testBackoff, time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {
+		if d := b.Next(testBackoff, "gateway", time.Now()); d < least || d > least+takeoverPause || i == 0 && d != least {
 			t.Errorf("takeover %d: waits %v, want %v", i+1, d, least)
 		}
 		b.Begin(time.Now())
@@ -96,12 +96,12 @@ func TestTakeoversWaitLonger(t *testing.T) {
 	b.Ended(time.Minute, true, false, false) // lost in another way: that is not forgotten
 	b.Begin(time.Now())
 	b.Ended(time.Minute, true, true, false)
-	if d := b.Next(testBackoff, time.Now()); d < mostTakeover {
+	if d := b.Next(testBackoff, "gateway", time.Now()); d < mostTakeover {
 		t.Errorf("after a loss between: %v", d)
 	}
 	b.Begin(time.Now())
 	b.Ended(2*time.Hour, true, true, false)
-	if d := b.Next(testBackoff, time.Now()); d != takeoverPause {
+	if d := b.Next(testBackoff, "gateway", time.Now()); d != takeoverPause {
 		t.Errorf("after two good hours: %v", d)
 	}
 }

@@ -62,7 +62,7 @@ const partTime = time.Second
 // ErrSilent is why a connection is given up on which no acknowledgement comes.
 var ErrSilent = errors.New("no acknowledgement in time")
 
-func newSession(cfg *Config, raw net.Conn, conn *tls.Conn, facts *connectError) *Session {
+func newSession(cfg *Config, raw, conn net.Conn, facts *connectError) *Session {
 	s := &Session{cfg: cfg, raw: raw, flight: newInflight(), facts: facts}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.flight.ended = func() { s.fail(ErrLost) }

@@ -23,19 +23,41 @@ func (c *Config) Files() setting.TLSFiles {
 	return setting.TLSFiles{Certificate: c.Certificate, PrivateKey: c.PrivateKey, CA: c.CA}
 }
 
-// credentials reads the files that cfg names. It is called for each connection,
-// so that new files are used at the next one.
-func credentials(cfg *Config) (tls.Certificate, *x509.CertPool, error) {
-	files := cfg.Files()
-	pair, err := files.Pair()
+// Pair returns our certificate and key. It is called for each connection, so that
+// new ones are used at the next one.
+type Pair func() (tls.Certificate, error)
+
+// Roots are whom we trust, as they were read last; they are read again when their file
+// has changed. The zero value has read nothing. It is safe for concurrent use.
+type Roots struct {
+	file setting.Remembered[*x509.CertPool]
+}
+
+func (r *Roots) get(cfg *Config) (*x509.CertPool, error) {
+	return r.file.Get(setting.LookAt(cfg.CA), func() (*x509.CertPool, error) {
+		roots, err := cfg.Files().Pool()
+		if err == nil && roots == nil {
+			roots = x509.NewCertPool()
+			roots.AppendCertsFromPEM(amazonRoots)
+		}
+		return roots, err
+	})
+}
+
+// credentials returns our certificate and key, those of the files that cfg names if
+// own is nil, and whom we trust.
+func credentials(cfg *Config, own Pair, trusted *Roots) (tls.Certificate, *x509.CertPool, error) {
+	if own == nil {
+		own = cfg.Files().Pair
+	}
+	if trusted == nil {
+		trusted = new(Roots)
+	}
+	pair, err := own()
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
-	roots, err := files.Pool()
-	if err == nil && roots == nil {
-		roots = x509.NewCertPool()
-		roots.AppendCertsFromPEM(amazonRoots)
-	}
+	roots, err := trusted.get(cfg)
 	return pair, roots, err
 }
 
