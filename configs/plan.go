@@ -198,7 +198,7 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emissi
 					kind = "bool"
 				}
 				all[i].Readings = append(all[i].Readings,
-					bridge.Reading{Point: point, Value: payload.Typical(kind, p.Scale != nil)})
+					bridge.Reading{Point: point, Value: payload.Typical(kind, map[bool]int{true: 1}[p.Scale != nil])})
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 }
 
 func (x *Writer) writeJSON(e *bridge.Entry) error {
-	x.line = append(payload.AppendAlone(x.line[:0], x.gateway, nil, e), '\n')
+	x.line = append(payload.AppendAlone(x.line[:0], &bridge.Origin{Gateway: x.gateway}, e), '\n')
 	_, err := x.out.Write(x.line)
 	return err
 }

@@ -108,7 +108,7 @@ func TestEveryExceptionArrives(t *testing.T) {
 		var s payload.Settings
 		s.SetDefaults()
 		s.Topic, s.Format = "plant", format
-		f, err := payload.New(&s, "press", nil)
+		f, err := payload.New(&s, "press", nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

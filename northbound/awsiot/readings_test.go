@@ -25,7 +25,7 @@ func emissions(devices, points int, every time.Duration) []payload.Emission {
 	for d := range devices {
 		e := payload.Emission{Device: fmt.Sprint("device-", d), Every: every}
 		for p := range points {
-			e.Readings = append(e.Readings, reading(fmt.Sprint("register_", p), payload.Typical("uint16", false)))
+			e.Readings = append(e.Readings, reading(fmt.Sprint("register_", p), payload.Typical("uint16", p)))
 		}
 		all = append(all, e)
 	}

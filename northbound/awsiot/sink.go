@@ -111,7 +111,7 @@ func check(cfg *Config, gateway string, labels map[string]string) (bridge.Format
 			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
 		}
 	}
-	f, err := payload.New(&cfg.Settings, gateway, labels)
+	f, err := payload.New(&cfg.Settings, gateway, labels, nil)
 	if err != nil {
 		return nil, fmt.Errorf("northbound awsiot: %w", err)
 	}
@@ -245,7 +245,7 @@ func (s *Sink) fit(session *uplink.Session) {
 			"max_message", settings.MaxMessage, "room", room)
 	}
 	settings.MaxMessage = min(settings.MaxMessage, setting.Size(room))
-	if f, err := payload.New(&settings, s.options.Gateway, labels); err == nil { // the settings were checked
+	if f, err := payload.New(&settings, s.options.Gateway, labels, nil); err == nil { // the settings were checked
 		s.format.set(f)
 	}
 }

@@ -234,7 +234,7 @@ func TestDrainAfterADay(t *testing.T) {
 	var mu sync.Mutex
 	synctest.Test(t, func(t *testing.T) {
 		cfg := validConfig()
-		f, err := payload.New(&cfg.Settings, "press-line-2", nil)
+		f, err := payload.New(&cfg.Settings, "press-line-2", nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

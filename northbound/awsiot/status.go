@@ -88,7 +88,7 @@ func StatusTopic(cfg *Config, gateway string, labels map[string]string) string {
 		text = "fieldbridge/{gateway}/status"
 	}
 	t, _ := payload.ParseTopic(text, gateway, labels)
-	return t.Fill("")
+	return t.Fill("", "")
 }
 
 func (s *status) header(kind string) payload.Header {

@@ -43,7 +43,7 @@ func (f *columns) Room() int { return f.leastSpace() - len(columnsOpen) - len(co
 // names have been told: by it a message is filled, and what does not fit goes
 // with the next one.
 func (f *columns) Fit(b *bridge.Batch) (n, size int) {
-	space := f.space(f.topic.size(b.Device)) - len(columnsOpen) - len(columnsTail)
+	space := f.spaceFor(b) - len(columnsOpen) - len(columnsTail)
 	alone := columnsDevice + columnsBatch + len(b.Device)
 	size = columnsInCompany
 	for i := range b.Readings {
@@ -53,7 +53,7 @@ func (f *columns) Fit(b *bridge.Batch) (n, size int) {
 		if !r.Value.Good() {
 			next += columnsReason
 		}
-		if next > space && i > 0 {
+		if (next > space || f.oneEach()) && i > 0 {
 			return i, size
 		}
 		alone = next
@@ -69,8 +69,8 @@ func (f *columns) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	pooled := scratch.Get().(*[]byte)
 	defer scratch.Put(pooled)
 	first := &entries[0]
-	topic := f.topic.Fill(first.Device)
-	b := append((*pooled)[:0], f.head...)
+	topic := f.Topic(&first.Batch)
+	b := f.begin((*pooled)[:0], first)
 	b = append(f.marks(b, first), columnsOpen...)
 	fixed := len(b) + len(columnsTail)
 	t.reset()

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,12 +231,24 @@ func TestFlatGolden(t *testing.T) {
 	}
 }
 
-func TestFlatRefusesItsOwnKeys(t *testing.T) {
+func TestFlatOwnKeys(t *testing.T) {
 	f := formatOf(t, Settings{Topic: "t", MaxMessage: 5000, Format: Flat}, nil)
 	for _, name := range FlatReserved {
-		if _, n, err := f.Pack([]bridge.Entry{entry(1, "a", reading(name, bridge.Int(1)))}); n != 1 ||
-			!bridge.IsPermanent(err) {
-			t.Errorf("%s: %d, %v", name, n, err)
+		e := entry(1, "a", reading(name, bridge.Int(7)), reading("p", bridge.Int(8)),
+			reading("q", bridge.Bad(bridge.ReasonTimeout)))
+		m, n, err := f.Pack([]bridge.Entry{e})
+		var got map[string]any
+		if n != 1 || err != nil || json.Unmarshal(m.Payload, &got) != nil {
+			t.Fatalf("%s: %d, %v: %s", name, n, err, m.Payload)
+		}
+		if got["_"+name] != 7.0 || got["p"] != 8.0 || e.Readings[0].Point != name ||
+			strings.Count(string(m.Payload), `"`+name+`":`) > 1 {
+			t.Errorf("%s: %s", name, m.Payload)
+		}
+		bad := entry(1, "a", reading(name, bridge.Bad(bridge.ReasonTimeout)))
+		if m, _, err := f.Pack([]bridge.Entry{bad}); err != nil ||
+			!strings.Contains(string(m.Payload), `"bad":{"_`+name+`":"timeout"}`) {
+			t.Errorf("%s: %v: %s", name, err, m.Payload)
 		}
 	}
 }
@@ -307,10 +320,13 @@ func BenchmarkFormats(b *testing.B) {
 	for _, shape := range []struct {
 		devices, points, limit int
 	}{{10, 20, 5000}, {10, 20, 20000}, {10, 20, 40000}, {1, 20, 5000}, {10, 1000, 5000}, {1, 1000, 100000}} {
-		for _, format := range []Format{Rows, Columns, Flat} {
+		for _, format := range []Format{Rows, Columns, Flat, Protobuf + " rows", Protobuf + " columns"} {
 			b.Run(fmt.Sprintf("%s/%dx%d/%d", format, shape.devices, shape.points, shape.limit), func(b *testing.B) {
-				f := formatOf(b, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: format}, nil)
+				f := benchFormat(b, format)
 				switch f := f.(type) {
+				case *protobuf:
+					f.limit = shape.limit
+					f.numbers = numbered(emissions(shape.devices, shape.points, time.Second))
 				case *rows:
 					f.limit = shape.limit
 				case *columns:
@@ -342,6 +358,13 @@ func BenchmarkFormats(b *testing.B) {
 			})
 		}
 	}
+}
+
+// benchFormat returns a format; of protobuf the layout stands after a blank.
+func benchFormat(b *testing.B, format Format) bridge.Format {
+	name, layout, _ := strings.Cut(string(format), " ")
+	return formatOf(b, Settings{Topic: "plant/{gateway}", MaxMessage: 5000, Format: Format(name), Layout: Layout(layout)},
+		nil)
 }
 
 // emitted returns what devices with 16-bit registers emit in some cycles of a

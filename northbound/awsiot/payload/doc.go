@@ -1,5 +1,5 @@
 // Package payload turns batches into messages as AWS IoT Core takes them: the
-// formats rows, columns and flat, their topics, and what they will cost.
+// formats rows, columns, flat and protobuf, their topics, and what they will cost.
 //
 // It is pure: no file, no network, no goroutine, no lock, and no clock but the
 // times of the batches. docs/payload.md has the schemas. Sizes and rates are from

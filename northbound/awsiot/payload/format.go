@@ -12,7 +12,7 @@ import (
 	"fieldbridge/bridge"
 )
 
-// ContentType is told with each message; AWS bills its bytes.
+// ContentType is told with each message of JSON; AWS bills its bytes.
 const ContentType = "application/json"
 
 // Format is how the payloads of readings look. docs/payload.md has the schemas.
@@ -23,10 +23,13 @@ const (
 	Rows    Format = "rows"    // a list of batches
 	Columns Format = "columns" // per device a column of values for each point
 	Flat    Format = "flat"    // one batch a message, its points at top level
+	// Protobuf has numbers instead of names, and Rows or Columns as its layout.
+	Protobuf Format = "protobuf"
 )
 
-// New returns the format that s asks for. It is safe for concurrent use.
-func New(s *Settings, gateway string, labels map[string]string) (bridge.Format, error) {
+// New returns the format that s asks for. It is safe for concurrent use. Format protobuf
+// uses numbers; nil has none.
+func New(s *Settings, gateway string, labels map[string]string, numbers Numbers) (bridge.Format, error) {
 	if s.Topic == "" {
 		return nil, errors.New("there is no topic")
 	}
@@ -36,6 +39,9 @@ func New(s *Settings, gateway string, labels map[string]string) (bridge.Format, 
 	}
 	if s.BasicIngest != "" {
 		t.parts[0] = basicIngest + s.BasicIngest + "/" + t.parts[0]
+	}
+	if s.Format == Protobuf {
+		return newProtobuf(t, s, gateway, labels, numbers), nil
 	}
 	e := newEnvelope(t, gateway, labels, int(s.MaxMessage))
 	switch s.Format {
@@ -69,19 +75,35 @@ type envelope struct {
 }
 
 func newEnvelope(t Topic, gateway string, labels map[string]string, limit int) envelope {
-	e := envelope{topic: t, limit: limit, head: AppendString([]byte(`{"v":1,"gateway":`), gateway)}
+	return envelope{topic: t, limit: limit, head: appendHead(nil, gateway), labels: appendLabels(nil, labels)}
+}
+
+func appendHead(b []byte, gateway string) []byte {
+	return AppendString(append(b, `{"v":1,"gateway":`...), gateway)
+}
+
+func appendLabels(b []byte, labels map[string]string) []byte {
 	separator := `,"labels":{`
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		e.labels = append(e.labels, separator...)
-		e.labels = AppendString(e.labels, name)
-		e.labels = append(e.labels, ':')
-		e.labels = AppendString(e.labels, labels[name])
+		b = append(b, separator...)
+		b = AppendString(b, name)
+		b = append(b, ':')
+		b = AppendString(b, labels[name])
 		separator = ","
 	}
-	if len(e.labels) > 0 {
-		e.labels = append(e.labels, '}')
+	if len(labels) > 0 {
+		b = append(b, '}')
 	}
-	return e
+	return b
+}
+
+// begin appends the members that each message begins with. Who measured e stands there,
+// and not who sends it.
+func (v *envelope) begin(b []byte, e *bridge.Entry) []byte {
+	if e.Origin == nil {
+		return append(b, v.head...)
+	}
+	return appendHead(b, e.Origin.Gateway)
 }
 
 // longestMarks is what marks adds at most, with a run of 16 bytes.
@@ -101,11 +123,37 @@ func (v *envelope) states(b []byte, e *bridge.Entry) []byte {
 	if e.Unsynced {
 		b = append(b, `,"clock":"unsynced"`...)
 	}
-	return append(b, v.labels...)
+	if e.Origin == nil {
+		return append(b, v.labels...)
+	}
+	return appendLabels(b, e.Origin.Labels)
 }
 
 // Topic implements [bridge.Format].
-func (v *envelope) Topic(b *bridge.Batch) string { return v.topic.Fill(b.Device) }
+func (v *envelope) Topic(b *bridge.Batch) string { return v.topic.Fill(b.Device, pointOf(b)) }
+
+// pointOf is what {point} of a topic stands for. Where it is used a batch has one
+// reading; one that was queued before it was has them all.
+func pointOf(b *bridge.Batch) string {
+	if len(b.Readings) == 1 {
+		return b.Readings[0].Point
+	}
+	return allPoints
+}
+
+const allPoints = "all"
+
+// spaceFor is space for a batch with the topic of its first reading.
+func (v *envelope) spaceFor(b *bridge.Batch) int {
+	point := ""
+	if len(b.Readings) > 0 {
+		point = b.Readings[0].Point
+	}
+	return v.space(v.topic.size(b.Device, point))
+}
+
+// oneEach reports whether each reading is a batch of its own.
+func (v *envelope) oneEach() bool { return v.topic.hasPoint() }
 
 // space returns what a message leaves for batches, given the size of its topic.
 func (v *envelope) space(topic int) int {
@@ -114,14 +162,11 @@ func (v *envelope) space(topic int) int {
 
 // leastSpace is space for the longest topic.
 func (v *envelope) leastSpace() int {
-	device := ""
-	if v.topic.hasDevice() {
-		device = longestName
-	}
-	return v.space(v.topic.size(device))
+	return v.space(v.topic.size(longestName, longestName))
 }
 
-var longestName = strings.Repeat("d", longestDevice)
+// longestName is as long as a device's and a point's name may be.
+var longestName = strings.Repeat("d", 64)
 
 // payloadLimit is the most bytes of payload for a topic.
 func (v *envelope) payloadLimit(topic string) int { return v.limit - len(topic) - len(ContentType) }
@@ -134,9 +179,12 @@ func message(topic string, payload []byte) bridge.Message {
 }
 
 // sameMessage reports whether e may share a message with first.
-func (v *envelope) sameMessage(first, e *bridge.Entry) bool {
-	return e.Run == first.Run && e.Backlog == first.Backlog && e.Unsynced == first.Unsynced &&
-		(!v.topic.hasDevice() || e.Device == first.Device)
+func (v *envelope) sameMessage(first, e *bridge.Entry) bool { return sameMessage(v.topic, first, e) }
+
+func sameMessage(t Topic, first, e *bridge.Entry) bool {
+	return e.Run == first.Run && e.Origin == first.Origin && e.Backlog == first.Backlog && e.Unsynced == first.Unsynced &&
+		(!t.hasDevice() || e.Device == first.Device) &&
+		(!t.hasPoint() || pointOf(&e.Batch) == pointOf(&first.Batch))
 }
 
 // errTooLarge is why a batch is refused before it is sent: AWS would close the

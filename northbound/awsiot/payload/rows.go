@@ -31,19 +31,32 @@ const (
 // Room implements [bridge.Format].
 func (f *rows) Room() int { return f.leastSpace() - len(rowsOpen) - len(rowsTail) }
 
-// Fit implements [bridge.Format].
+// Fit implements [bridge.Format]. The size is what b takes with a seq of one digit: by
+// it a message is filled, and what does not fit goes with the next one.
 func (f *rows) Fit(b *bridge.Batch) (n, size int) {
-	space := f.space(f.topic.size(b.Device)) - len(rowsOpen) - len(rowsTail) - longSeq
+	space := f.spaceFor(b) - len(rowsOpen) - len(rowsTail) - longSeq
 	size = rowsBatch + len(b.Device)
+	bad := 0
 	for i := range b.Readings {
 		r := &b.Readings[i]
 		next := size + rowsReading + len(r.Point) + valueSize(r.Value)
-		if next > space && i > 0 {
-			return i, size
+		if (next > space || f.oneEach()) && i > 0 {
+			break
 		}
 		size = next
+		n++
+		if !r.Value.Good() {
+			bad++
+		}
 	}
-	return len(b.Readings), size
+	size -= len(`012345678`)
+	switch bad {
+	case 0:
+		size -= len(`,"bad":{}`)
+	case n:
+		size -= len(`,"points":{}`)
+	}
+	return n, size
 }
 
 // Pack implements [bridge.Format].
@@ -51,8 +64,8 @@ func (f *rows) Pack(entries []bridge.Entry) (bridge.Message, int, error) {
 	pooled := scratch.Get().(*[]byte)
 	defer scratch.Put(pooled)
 	first := &entries[0]
-	topic := f.topic.Fill(first.Device)
-	b := append((*pooled)[:0], f.head...)
+	topic := f.Topic(&first.Batch)
+	b := f.begin((*pooled)[:0], first)
 	b = append(f.marks(b, first), rowsOpen...)
 	// A batch is never split here: the first one goes even if it is larger than
 	// what is configured (it was queued under another configuration, or has one
@@ -148,12 +161,13 @@ func appendBad(b []byte, readings []bridge.Reading) []byte {
 }
 
 // AppendAlone appends a message in format rows with the whole batch of e, however
-// long, as it would go to the cloud alone and fresh: what is exported looks so.
-func AppendAlone(b []byte, gateway string, labels map[string]string, e *bridge.Entry) []byte {
-	v := newEnvelope(Topic{}, gateway, labels, 0)
+// long, as it would go to the cloud alone and fresh, measured by origin: what is exported
+// looks so.
+func AppendAlone(b []byte, origin *bridge.Origin, e *bridge.Entry) []byte {
+	var v envelope
 	fresh := *e
-	fresh.Backlog = false
-	b = append(v.marks(append(b, v.head...), &fresh), rowsOpen...)
+	fresh.Backlog, fresh.Origin = false, origin
+	b = append(v.marks(v.begin(b, &fresh), &fresh), rowsOpen...)
 	b, _ = rowsAppend(b, &fresh, math.MaxInt, false)
 	return append(b, rowsTail...)
 }

@@ -25,7 +25,7 @@ func testFormat(t testing.TB, topic string, limit int) *rows {
 
 func formatOf(t testing.TB, cfg Settings, labels map[string]string) bridge.Format {
 	t.Helper()
-	f, err := New(&cfg, "press-line-2", labels)
+	f, err := New(&cfg, "press-line-2", labels, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,23 +186,32 @@ func TestFitSplitsWhatPacks(t *testing.T) {
 	}
 }
 
+// TestFitIsTight: messages are filled by what Fit says, so it may not say more than a
+// batch takes, and little less.
 func TestFitIsTight(t *testing.T) {
 	f := testFormat(t, "t", 5000)
-	e := entry(1234567890, "boiler")
-	for i := range 100 {
-		name := "point_" + strconv.Itoa(i)
-		e.Readings = append(e.Readings, []bridge.Reading{
-			{Point: name, Value: bridge.Float64(float64(i) / 10)},
-			{Point: name, Value: bridge.Float32(float32(i) / 10)},
-			{Point: name, Value: bridge.Int(int64(-i * 1000))},
-			{Point: name, Value: bridge.Uint(uint64(i * 70000))},
-		}[i%4])
-	}
-	n, size := f.Fit(&e.Batch)
-	b, _ := rowsAppend(nil, &e, 1<<20, true)
-	// A first comma and an empty "bad" are all that may be too much.
-	if n != 100 || size < len(b) || size > len(b)+12 {
-		t.Errorf("Fit = %d, %d for %d bytes", n, size, len(b))
+	for name, bad := range map[string]func(i int) bool{
+		"all good": func(int) bool { return false },
+		"all bad":  func(int) bool { return true },
+		"mixed":    func(i int) bool { return i%3 == 0 },
+	} {
+		for _, points := range []int{1, 100} {
+			e := entry(7, "boiler")
+			for i := range points {
+				v := []bridge.Value{bridge.Float64(float64(i) / 10), bridge.Float32(float32(i) / 10), bridge.Int(int64(-i * 1000)),
+					bridge.Uint(uint64(i * 70000))}[i%4]
+				if bad(i) {
+					v = bridge.Bad(bridge.Exception(200))
+				}
+				e.Readings = append(e.Readings, bridge.Reading{Point: "point_" + strconv.Itoa(i), Value: v})
+			}
+			n, size := f.Fit(&e.Batch)
+			b, _ := rowsAppend(nil, &e, 1<<20, true)
+			// Two commas and a digit of the time are all that may be too much.
+			if n != points || size < len(b) || size > len(b)+3 {
+				t.Errorf("%s, %d points: Fit = %d, %d for %d bytes", name, points, n, size, len(b))
+			}
+		}
 	}
 }
 
@@ -400,7 +409,8 @@ func TestAppendAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Backlog = true // it waits, but that is not what it says of the batch
-	if got := string(AppendAlone(nil, "press-line-2", testLabels, &e)); got != string(m.Payload) {
+	own := &bridge.Origin{Gateway: "press-line-2", Labels: testLabels}
+	if got := string(AppendAlone(nil, own, &e)); got != string(m.Payload) {
 		t.Errorf("got  %s\nwant %s", got, m.Payload)
 	}
 }

@@ -2,6 +2,7 @@ package payload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,24 +17,29 @@ const (
 	MaxSlashes = 7         // in a topic
 )
 
-const (
-	longestDevice = 64 // bytes, by bridge.ValidDevice
-	LeastMessage  = 1024
-)
+// LeastMessage is the least that max_message may be.
+const LeastMessage = 1024
 
 // Settings are the keys of northbound.awsiot that say how messages look.
 type Settings struct {
-	// Topic is where readings go. {gateway}, {device} and {label.NAME} are
-	// replaced; without {device} messages pack best. At most 256 bytes and 7
-	// slashes.
+	// Topic is where readings go. {gateway}, {device}, {point} and {label.NAME} are
+	// replaced; without {device} and {point} messages pack best. With {point} each
+	// reading is a batch of its own. At most 256 bytes and 7 slashes.
 	Topic string `yaml:"topic"`
 	// BasicIngest is the name of an AWS IoT rule that gets the readings directly,
 	// without the broker and its charge: topics begin with $aws/rules/NAME/.
 	// Nobody can subscribe to them, and a rule that does not exist loses the
 	// readings without a word to us.
 	BasicIngest string `yaml:"basic_ingest"`
-	// Format is rows, columns or flat.
+	// Format is rows, columns, flat or protobuf.
 	Format Format `yaml:"format"`
+	// Layout is how format protobuf lays readings out: rows (default), which rules of AWS
+	// IoT can pick apart, or columns of differences, which are smaller where values change
+	// slowly.
+	Layout Layout `yaml:"layout"`
+	// Names puts the points' names into each message of format protobuf: its readers
+	// need no catalogue then.
+	Names bool `yaml:"names"`
 	// MaxMessage is the most bytes of topic, content type and payload in one
 	// message, at most 128KiB. AWS bills messages in steps of 5 KB.
 	MaxMessage setting.Size `yaml:"max_message"`
@@ -44,6 +50,15 @@ type Settings struct {
 	// oldest-first.
 	Order Order `yaml:"order"`
 }
+
+// Layout is how format protobuf lays readings out.
+type Layout string
+
+// The layouts.
+const (
+	LayoutRows    Layout = "rows"    // a row for each batch
+	LayoutColumns Layout = "columns" // several batches of a device in columns of differences
+)
 
 // Order is which readings go first while a backlog waits.
 type Order string
@@ -74,8 +89,17 @@ func (s *Settings) Validate(gateway string, labels map[string]string) setting.Fo
 		}
 	}
 	setting.Between(&found, int64(s.MaxMessage), LeastMessage, MaxBytes, "max_message")
-	if s.Format != Rows && s.Format != Columns && s.Format != Flat {
-		found.Add(fmt.Sprintf("the format %q is not known", s.Format), "use rows, columns or flat", "format")
+	if !slices.Contains([]Format{Rows, Columns, Flat, Protobuf}, s.Format) {
+		found.Add(fmt.Sprintf("the format %q is not known", s.Format), "use rows, columns, flat or protobuf", "format")
+	}
+	if s.Layout != "" && s.Layout != LayoutRows && s.Layout != LayoutColumns {
+		found.Add(fmt.Sprintf("the layout %q is not known", s.Layout), "use rows or columns", "layout")
+	}
+	if s.Format != Protobuf && s.Layout != "" {
+		found.Add("only format protobuf has a layout", "remove it, or use format protobuf", "layout")
+	}
+	if s.Format != Protobuf && s.Names {
+		found.Add("only format protobuf can do without names", "remove it, or use format protobuf", "names")
 	}
 	if s.Order != LiveFirst && s.Order != OldestFirst {
 		found.Add(fmt.Sprintf("the order %q is not known", s.Order), "use live-first or oldest-first", "order")
@@ -84,27 +108,32 @@ func (s *Settings) Validate(gateway string, labels map[string]string) setting.Fo
 	return found
 }
 
-// ValidateTopic returns what is wrong with the template of a topic that has no
-// device, at path.
+// ValidateTopic returns what is wrong with the template of a topic that has neither
+// device nor point, at path.
 func ValidateTopic(text, gateway string, labels map[string]string, path ...string) setting.Found {
 	var found setting.Found
 	checkTopic(&found, text, gateway, labels, false, path...)
 	return found
 }
 
-// checkTopic checks one template. AWS counts bytes after replacement, so the
-// longest possible device counts.
-func checkTopic(found *setting.Found, text, gateway string, labels map[string]string, device bool, path ...string) {
+// checkTopic checks one template, of readings or of what has neither device nor
+// point. AWS counts bytes after replacement, so the longest possible names count.
+func checkTopic(found *setting.Found, text, gateway string, labels map[string]string, readings bool, path ...string) {
+	const onlyKnown = "use {gateway} and {label.NAME} only"
 	t, err := ParseTopic(text, gateway, labels)
 	if err != nil {
-		found.Add(err.Error(), "use {gateway}, {device} and {label.NAME} only", path...)
+		fix := "use {gateway}, {device}, {point} and {label.NAME} only"
+		if !readings {
+			fix = onlyKnown
+		}
+		found.Add(err.Error(), fix, path...)
 		return
 	}
-	if t.hasDevice() && !device {
-		found.Add("{device} has no meaning in this topic", "use {gateway} and {label.NAME} only", path...)
+	if len(t.slots) > 0 && !readings {
+		found.Add(t.slots[0].of("{device}", "{point}")+" has no meaning in this topic", onlyKnown, path...)
 		return
 	}
-	longest := t.Fill(longestName)
+	longest := t.Fill(longestName, longestName)
 	switch slashes := strings.Count(longest, "/"); {
 	case strings.ContainsAny(longest, "#+"):
 		found.Add("a topic to publish to cannot have wildcards", "remove # and +", path...)

@@ -2,13 +2,23 @@ package payload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Topic is a template of a topic with everything but the device filled in.
+// Topic is a template of a topic with everything but device and point filled in.
 type Topic struct {
-	parts []string // the device goes between them
+	parts []string
+	slots []slot // what goes between them
 }
+
+// slot is what a template leaves open.
+type slot byte
+
+const (
+	deviceSlot slot = iota
+	pointSlot
+)
 
 // ParseTopic reads a template and fills in what is known when the gateway
 // starts. {name} is replaced; other braces are an error.
@@ -32,7 +42,9 @@ func ParseTopic(text, gateway string, labels map[string]string) (Topic, error) {
 		case name == "gateway":
 			add(gateway)
 		case name == "device":
-			t.parts = append(t.parts, "")
+			t.parts, t.slots = append(t.parts, ""), append(t.slots, deviceSlot)
+		case name == "point":
+			t.parts, t.slots = append(t.parts, ""), append(t.slots, pointSlot)
 		case isLabel && known:
 			add(value)
 		case isLabel:
@@ -48,21 +60,35 @@ func ParseTopic(text, gateway string, labels map[string]string) (Topic, error) {
 // UsesLabels reports whether labels stand in a template.
 func UsesLabels(text string) bool { return strings.Contains(text, "{label.") }
 
-func (t Topic) hasDevice() bool { return len(t.parts) > 1 }
+func (t Topic) hasDevice() bool { return slices.Contains(t.slots, deviceSlot) }
 
-// Fill returns the topic of a device.
-func (t Topic) Fill(device string) string {
+func (t Topic) hasPoint() bool { return slices.Contains(t.slots, pointSlot) }
+
+// Fill returns the topic of a device's point.
+func (t Topic) Fill(device, point string) string {
 	if len(t.parts) == 1 {
 		return t.parts[0]
 	}
-	return strings.Join(t.parts, device)
+	b := make([]byte, 0, t.size(device, point))
+	b = append(b, t.parts[0]...)
+	for i, s := range t.slots {
+		b = append(append(b, s.of(device, point)...), t.parts[i+1]...)
+	}
+	return string(b)
 }
 
-// size returns the length of the topic of a device.
-func (t Topic) size(device string) int {
-	n := len(device) * (len(t.parts) - 1)
-	for _, p := range t.parts {
-		n += len(p)
+// size returns the length of the topic of a device's point.
+func (t Topic) size(device, point string) int {
+	n := len(t.parts[0])
+	for i, s := range t.slots {
+		n += len(s.of(device, point)) + len(t.parts[i+1])
 	}
 	return n
+}
+
+func (s slot) of(device, point string) string {
+	if s == pointSlot {
+		return point
+	}
+	return device
 }

@@ -80,8 +80,8 @@ func (c *Commander) listen(ctx context.Context, conn *Connection) error {
 		return err // checked when the configuration was taken
 	}
 	maxAge := conn.Access.Commands.MaxAge.D()
-	conn.Handle(t.Fill(""), func(m uplink.Inbound) {
+	conn.Handle(t.Fill("", ""), func(m uplink.Inbound) {
 		c.offer(request{by: viaTopic, payload: m.Payload, maxAge: maxAge, reply: c.respond(m.ResponseTopic, m.Correlation)})
 	})
-	return conn.Subscribe(ctx, t.Fill(""))
+	return conn.Subscribe(ctx, t.Fill("", ""))
 }
