@@ -20,6 +20,10 @@ type Books struct {
 
 	changed bool
 	news    News
+
+	// Whose tombstones are in no index on disk: those since the last Snapshot, and those
+	// in one that is being written.
+	untold, telling Spans
 }
 
 // News says when the cloud is to be told of something new.
@@ -157,6 +161,7 @@ func (b *Books) miss(gaps []Span, n bridge.Count, cause string, since, until int
 		}
 		left = left.Sub(share)
 		b.Done.Add(g.From, g.To)
+		b.untold.Add(g.From, g.To)
 		b.ledger.Waiting = b.ledger.Waiting.Sub(share)
 		if g.From < b.mark {
 			b.backlog = b.backlog.Sub(share)
@@ -201,9 +206,29 @@ func (b *Books) split(gaps []Span) (out []Span) {
 func (b *Books) NameUncommitted(from, to bridge.Position) {
 	for _, g := range b.split(b.Done.Missing(max(from, 1), to)) {
 		if b.Index.Runs.At(g.From) != nil {
+			b.untold.Add(g.From, g.To)
 			b.AddStone(b.stoneOf(g, bridge.Count{Batches: uint64(g.To - g.From)}, Uncommitted, 0, 0))
 		}
 	}
+}
+
+// NameLost leaves tombstones for positions from..to-1 that are neither done nor found,
+// although later ones are: a crash took them out of the memory. Without a record of
+// acknowledgements nothing is known of them; with a journal of run it is known of those
+// below its base that they are done.
+func (b *Books) NameLost(recorded bool, run string, base, from, to bridge.Position) {
+	name := func(from, to bridge.Position, known bool) {
+		if known && from < to {
+			b.NameUncommitted(from, to)
+		}
+	}
+	r := b.Index.Runs.Named(run)
+	if r == nil || base <= r.Base {
+		name(from, to, recorded)
+		return
+	}
+	name(from, min(to, r.Base+1), recorded)
+	name(max(from, base), to, true)
 }
 
 // MissAfter adds an open-ended tombstone for what may have come after position p,
@@ -259,12 +284,28 @@ func (b *Books) Forget(from, to bridge.Position) { b.Done.Add(from, to) }
 // RunRecords returns the records of runs that the cloud has not acknowledged.
 func (b *Books) RunRecords() []bridge.RunRecord { return b.Index.Runs.Untold() }
 
-// Snapshot returns a copy of the index to be written. Runs that no batch at or
-// after oldest and not the cloud has use for are forgotten, here too.
+// Snapshot returns a copy of the index to be written; [Books.Told] says how that went.
+// Runs that no batch at or after oldest and not the cloud has use for are forgotten,
+// here too.
 func (b *Books) Snapshot(oldest bridge.Position) Index {
+	b.telling, b.untold = b.untold, nil
 	b.Index.Runs = b.Index.Runs.Prune(oldest)
 	m := b.Index
 	m.Runs = slices.Clone(m.Runs)
 	m.Tombstones = slices.Clone(m.Tombstones)
 	return m
 }
+
+// Told says whether the last Snapshot is on disk.
+func (b *Books) Told(ok bool) {
+	if !ok {
+		for _, x := range b.telling {
+			b.untold.Add(x.From, x.To)
+		}
+	}
+	b.telling = nil
+}
+
+// Untold returns those of Done that are missing, and whose tombstones are not on disk:
+// if they are recorded as done before, a crash leaves nothing that names them.
+func (b *Books) Untold() Spans { return b.untold }

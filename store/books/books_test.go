@@ -206,6 +206,34 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestOwn: a journal of a run that the index does not know may be of a queue whose index
+// was lost, or older; not if another run numbered from there.
+func TestOwn(t *testing.T) {
+	var r Runs
+	r.Begin("a", 0, 0, 0)
+	r.Begin("b", 10, 10, 1)
+	for _, tt := range []struct {
+		run   string
+		base  bridge.Position
+		first bridge.Position
+		end   bridge.Position
+		own   bool
+	}{
+		{"b", 10, 11, 11, true}, // known
+		{"b", 10, 11, 15, true}, // some of it on disk
+		{"b", 10, 9, 11, false}, // begins in another
+		{"a", 10, 11, 11, false},
+		{"x", 10, 11, 11, false}, // b's base
+		{"x", 12, 13, 15, false}, // others are on disk there
+		{"x", 12, 13, 13, true},
+	} {
+		runs := slices.Clone(r)
+		if own := runs.Own(tt.run, tt.base, tt.first, tt.first+1, tt.end, 2); own != tt.own {
+			t.Errorf("%+v: %v", tt, own)
+		}
+	}
+}
+
 // TestManyStarts is a gateway that starts and dies for weeks without a cloud.
 func TestManyStarts(t *testing.T) {
 	var m Runs
@@ -273,6 +301,11 @@ func TestReach(t *testing.T) {
 	}
 	if r[1].Acked {
 		t.Error("the cloud is not told again")
+	}
+	// The run that says it is forgotten: the one after it speaks of another run.
+	r = slices.Delete(r, 1, 2)
+	if before := r[1].PreviousLast; r.Reach(18) || r[1].PreviousLast != before || r[1].Previous != "b" {
+		t.Errorf("c says of b what is known of a: %+v", r)
 	}
 }
 

@@ -3,6 +3,7 @@ package books
 import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
+	"fieldbridge/store/flash"
 )
 
 // Index is what must survive the loss of any segment. It is replaced whole at
@@ -22,6 +23,10 @@ type Index struct {
 	Dead   DeadIndex    `json:"dead,omitzero"`
 	// Removed are segments that are accounted for and about to be deleted.
 	Removed []bridge.Position `json:"removed,omitempty"`
+	// Thinned are segments whose new file, beside them, is to take their place.
+	Thinned []bridge.Position `json:"thinned,omitempty"`
+	// Flash is what may be written within store.flash_budget.
+	Flash *flash.Saved `json:"flash,omitempty"`
 }
 
 // DeadIndex is what the index has of the dead letters. They have numbers of their
@@ -42,8 +47,35 @@ type DeadIndex struct {
 // before they are, so that after a kill at any point each is in one place.
 type Retry struct {
 	From     bridge.Position `json:"from"`     // their first number
-	First    bridge.Position `json:"first"`    // their first position in the queue
+	First    bridge.Position `json:"first"`    // their first position in the queue, 0 before they have one
 	Readings []uint64        `json:"readings"` // of each
+}
+
+// Came returns how many letters from the first on have come back into the queue, and how
+// many of those are durable, when the first is at a position, 0 for none. durable and known
+// report that of a position: known, that it is in the journal at least.
+func (r *Retry) Came(first bridge.Position, durable, known func(bridge.Position) bool) (safe, all int) {
+	for ; first != 0 && all < len(r.Readings); all++ {
+		switch p := first + bridge.Position(all); {
+		case durable(p):
+			if safe == all {
+				safe++
+			}
+		case !known(p):
+			return safe, all
+		}
+	}
+	return safe, all
+}
+
+// Rest returns what is on its way of the letters from..to-1, counted from the first, which
+// is at a position; nil if that is none.
+func (r *Retry) Rest(first bridge.Position, from, to int) *Retry {
+	if from >= to {
+		return nil
+	}
+	return &Retry{From: r.From + bridge.Position(from), First: first + bridge.Position(from),
+		Readings: r.Readings[from:to]}
 }
 
 // Count returns what the first n letters have.

@@ -68,7 +68,8 @@ func (r Runs) Reach(last bridge.Position) bool {
 		if r[i].Base >= last {
 			continue
 		}
-		if next := &r[i+1]; last <= next.Base && uint64(last-r[i].Base) > next.PreviousLast {
+		// The run between them may be forgotten already: then nobody is to say it.
+		if next := &r[i+1]; next.Previous == r[i].Run && last <= next.Base && uint64(last-r[i].Base) > next.PreviousLast {
 			next.PreviousLast, next.Acked = uint64(last-r[i].Base), false
 			return true
 		}
@@ -92,9 +93,10 @@ func (r *Runs) Learn(run string, base bridge.Position, started int64) {
 
 // Own reports whether the positions first to last are of a run that numbered from
 // base. One that is not known yet is added, unless another has batches before end that
-// would be its own.
+// would be its own, or numbered from the same base: a run is known before it has batches.
 func (r *Runs) Own(run string, base, first, last, end bridge.Position, started int64) bool {
-	if r.Named(run) == nil && end > base+1 {
+	rival := func(x Run) bool { return x.Base == base }
+	if r.Named(run) == nil && (end > base+1 || slices.ContainsFunc(*r, rival)) {
 		return false
 	}
 	r.Learn(run, base, started)

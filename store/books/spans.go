@@ -83,6 +83,17 @@ func (s Spans) Without(out ...bridge.Position) Spans {
 	return left
 }
 
+// Minus returns a copy of the set that lacks the positions of out.
+func (s Spans) Minus(out Spans) (left Spans) {
+	if len(out) == 0 {
+		return slices.Clone(s)
+	}
+	for _, x := range s {
+		left = append(left, out.Missing(x.From, x.To)...)
+	}
+	return left
+}
+
 // End returns the position after the last one in the set, 0 if it is empty.
 func (s Spans) End() bridge.Position {
 	if len(s) == 0 {

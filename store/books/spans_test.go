@@ -41,6 +41,13 @@ func TestSpansAgainstASet(t *testing.T) {
 			out = append(out, bridge.Position(rnd.IntN(size)))
 		}
 		without := s.Without(out...)
+		var less Spans
+		for _, p := range out {
+			less.Add(p, p+1)
+		}
+		if minus := s.Minus(less); !slices.Equal(minus, without) {
+			t.Fatalf("seed %d, %v minus %v: %v, want %v", seed, s, less, minus, without)
+		}
 		for p := range bridge.Position(size + 10) {
 			gone := slices.Contains(out, p)
 			if without.Has(p) != (set[p] && !gone) {

@@ -35,6 +35,9 @@ const (
 	// done; how many readings they had is not known.
 	Uncommitted = "uncommitted"
 
+	// Thinned: aggregates stand for its readings. Between first and last are those, too.
+	Thinned = "thinned"
+
 	Retried   = "retried"   // a dead letter, queued again as a batch of another run and seq
 	Forgotten = "forgotten" // exported, and not sent by the wish of the user
 )
@@ -61,7 +64,7 @@ func (t *Stone) merge(s *Stone, close bool) bool {
 	if t.Frozen || t.Run != s.Run || t.Cause != s.Cause || t.Last == 0 || s.Last == 0 {
 		return false
 	}
-	if t.Last+1 != s.First && s.Last+1 != t.First && !close {
+	if (s.First > t.Last+1 || t.First > s.Last+1) && !close {
 		return false
 	}
 	t.First, t.Last = min(t.First, s.First), max(t.Last, s.Last)
