@@ -21,6 +21,21 @@ type Stats struct {
 	Refused       uint64 // batches of sensors that wait
 }
 
+// page is what a disk is written in, in bytes.
+const page = 4096
+
+// Wrote takes note of n bytes that were written, in whole pages, with a sync. With
+// replaced they are a file that took the place of another: that costs the folder's page, too,
+// and its sync.
+func (s *Stats) Wrote(n int, replaced bool) {
+	if replaced {
+		s.Syncs++
+		n += page
+	}
+	s.Syncs++
+	s.Bytes += uint64(n+page-1) / page * page
+}
+
 // Figures are those of one instant.
 type Figures struct {
 	Ledger   bridge.Ledger
@@ -47,6 +62,7 @@ func (f *Figures) Observe(yield func(bridge.Metric)) {
 		{"acknowledged", bridge.Counter, "acknowledged by the cloud", f.Ledger.Acked},
 		{"dropped", bridge.Counter, "dropped by the limits or the user", f.Ledger.Dropped},
 		{"damaged", bridge.Counter, "that could not be read back", f.Ledger.Damaged},
+		{"thinned", bridge.Counter, "that aggregates have taken the place of", f.Ledger.Thinned},
 		{"dead", bridge.Gauge, "set aside as dead letters", f.Ledger.Dead},
 		{"waiting", bridge.Gauge, "not yet acknowledged", f.Ledger.Waiting},
 	}
@@ -66,6 +82,10 @@ func (f *Figures) Observe(yield func(bridge.Metric)) {
 			yield(bridge.Metric{Name: name, Help: help, Kind: s.kind, Value: float64(v)})
 		}
 	}
+	yield(bridge.Metric{Name: "fieldbridge_queue_aggregates_readings_total", Kind: bridge.Counter,
+		Help: "Readings of aggregates that were made.", Value: float64(f.Ledger.Aggregates.Readings)})
+	yield(bridge.Metric{Name: "fieldbridge_queue_merged_readings_total", Kind: bridge.Counter,
+		Help: "Readings of aggregates that became part of others.", Value: float64(f.Ledger.Merged.Readings)})
 	gauge := func(name, help string, v float64) {
 		yield(bridge.Metric{Name: name, Help: help, Kind: bridge.Gauge, Value: v})
 	}
