@@ -1,6 +1,7 @@
 // Package console is what an operator and a monitoring system look at:
 //
-//	GET /          a page that shows the status
+//	GET /          a page that shows how the gateway is
+//	GET /device/N  the same page about device N
 //	GET /healthz   what is wrong now; 503 while someone must act
 //	GET /metrics   Prometheus text format
 //	GET /status    everything about the running gateway, as JSON
@@ -14,69 +15,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/console/page"
+	"fieldbridge/order"
 	"fieldbridge/pause"
-	"fieldbridge/setting"
 )
-
-// Config is what a configuration file says under console.
-type Config struct {
-	// Listen is the address and port of the console, as 127.0.0.1:8080. Without
-	// it there is none.
-	Listen string `yaml:"listen"`
-	// Hosts are names by which browsers may ask for the console, besides its
-	// addresses, localhost and the machine's own name.
-	Hosts []string `yaml:"hosts"`
-}
-
-// Validate returns what is wrong with c.
-func (c *Config) Validate() []setting.Problem {
-	if c.Listen == "" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil || port == "" {
-		return []setting.Problem{{Path: []string{"listen"}, Text: fmt.Sprintf("%q is not an address with a port", c.Listen),
-			Fix: "write it as 127.0.0.1:8080, or :8080 for all addresses"}}
-	}
-	var problems []setting.Problem
-	if !isLoopback(host) {
-		problems = append(problems, setting.Problem{Path: []string{"listen"}, Warning: true,
-			Text: "the console can be reached from the network, and it shows everyone who asks what this gateway reads",
-			Fix:  "listen on 127.0.0.1, or let a firewall choose who comes through"})
-	}
-	for i, name := range c.Hosts {
-		if name == "" || strings.ContainsAny(name, "/:* ") {
-			problems = append(problems, setting.Problem{Path: []string{"hosts", strconv.Itoa(i)},
-				Text: fmt.Sprintf("%q is not a host's name", name),
-				Fix:  "write the name alone, as gateway-7.plant.example, without http:// or a port"})
-		}
-	}
-	return problems
-}
-
-// Equal reports whether c says the same as other.
-func (c Config) Equal(other Config) bool {
-	return c.Listen == other.Listen && slices.Equal(c.Hosts, other.Hosts)
-}
-
-// isLoopback reports whether only this machine reaches what listens on host.
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || host == "localhost"
-}
 
 // View is what the console shows. Its functions are safe for concurrent use.
 type View struct {
@@ -85,27 +36,41 @@ type View struct {
 	Status  func() any // marshalled as JSON
 	// Device returns the newest readings of a device, marshalled as JSON.
 	Device func(name string) (any, error)
+	// Page returns what the page shows, and what returns the points of a device.
+	Page func() (page.State, func(device string) []page.Point)
 
-	url atomic.Value // string
+	url     atomic.Value // string
+	healthz atomic.Pointer[Healthz]
+	own     condition.List // what is wrong with the console itself
 }
 
 // ErrNoDevice says that a gateway has no device of that name.
 var ErrNoDevice = errors.New("there is no device")
 
-// Conditions returns all that is wrong now.
+// Conditions returns all that is wrong now, sorted: alarms first, then what began first.
 func (v *View) Conditions() []condition.Condition {
 	conditions := []condition.Condition{}
 	for _, h := range v.Health {
 		conditions = append(conditions, h.Health()...)
 	}
+	conditions = append(conditions, v.own.Health()...)
+	order.By(conditions, condition.Compare)
 	return conditions
 }
 
 // Handler returns the console's pages.
 func (v *View) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", servePage("text/html; charset=utf-8", pageHTML))
-	mux.HandleFunc("GET /page.js", servePage("text/javascript; charset=utf-8", pageJS))
+	if page.Built {
+		mux.HandleFunc("GET /{$}", v.servePage)
+		mux.HandleFunc("GET /device/{name}", v.servePage)
+		mux.HandleFunc("GET /page.css", serveFile("page.css", "text/css; charset=utf-8"))
+		mux.HandleFunc("GET /page.js", serveFile("page.js", "text/javascript; charset=utf-8"))
+		mux.HandleFunc("GET /icon.svg", serveFile("icon.svg", "image/svg+xml"))
+	} else {
+		mux.HandleFunc("GET /{$}", noPage)
+		mux.HandleFunc("GET /device/{name}", noPage)
+	}
 	mux.HandleFunc("GET /healthz", v.serveHealth)
 	mux.HandleFunc("GET /metrics", v.serveMetrics)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, v.Status()) })
@@ -123,24 +88,6 @@ func (v *View) serveDevice(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeJSON(w, http.StatusOK, answer)
 	}
-}
-
-// serveHealth says 503 only for alarms: a gateway that buffers because the
-// uplink is down does its job, and restarting it would not help.
-func (v *View) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	health := struct {
-		Status     string                `json:"status"`
-		Conditions []condition.Condition `json:"conditions"`
-	}{"ok", v.Conditions()}
-	code := http.StatusOK
-	for _, c := range health.Conditions {
-		if c.Severity == condition.Alarm {
-			health.Status, code = "alarm", http.StatusServiceUnavailable
-			break
-		}
-		health.Status = "degraded"
-	}
-	writeJSON(w, code, health)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
@@ -163,26 +110,39 @@ const (
 const writeTimeout = 30 * time.Second
 
 // Serve serves the console where config says until ctx ends. An address that is
-// taken is no reason to stop the gateway: it is logged once and tried again.
+// taken, or a certificate that cannot be read, is no reason to stop the gateway: it is
+// told by [View.Conditions] and tried again.
 func (v *View) Serve(ctx context.Context, config Config, log *slog.Logger) {
+	door, err := v.door(&config)
+	if err != nil {
+		log.Error("console", "err", err) // no random numbers: nothing works then
+		return
+	}
 	var guests crowd
-	server := &http.Server{Handler: guard(config.Hosts, v.Handler()), WriteTimeout: writeTimeout, ConnState: guests.note}
+	server := &http.Server{Handler: guard(config.Hosts, door.Guard(v.Handler())), WriteTimeout: writeTimeout,
+		ConnState: guests.note, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	defer v.own.Clear(condition.ConsoleClosed, subject)
 	wait := pause.Growing{Least: listenRetryMin, Most: listenRetryMax}
-	for ctx.Err() == nil {
-		l, err := net.Listen("tcp", config.Listen)
-		if err == nil {
-			url := "http://" + l.Addr().String() + "/"
-			log.Info("console listening", "url", url)
-			v.url.Store(url)
-			serve(ctx, l, server)
-			v.url.Store("")
-			return
+	for ; ctx.Err() == nil; pause.Sleep(ctx, wait.Next()) {
+		l, scheme, err := listen(&config)
+		if err != nil {
+			v.own.Raise(condition.ConsoleClosed, subject, why(config.Listen, err))
+			continue
 		}
-		if wait.Last() == 0 {
-			log.Error("console cannot listen: end what holds the port or change console.listen; trying again",
-				"addr", config.Listen, "err", err)
+		v.own.Clear(condition.ConsoleClosed, subject)
+		url := scheme + "://" + l.Addr().String() + "/"
+		log.Info("console listening", "url", url)
+		v.url.Store(url)
+		watching, stop := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		if config.PasswordFile != "" || config.TokenFile != "" || config.TLS != nil {
+			watch.Go(func() { config.watch(watching, &v.own) })
 		}
-		pause.Sleep(ctx, wait.Next())
+		serve(ctx, l, server)
+		stop()
+		watch.Wait()
+		v.url.Store("")
+		return
 	}
 }
 

@@ -42,26 +42,18 @@ func TestHost(t *testing.T) {
 // serveView serves v until the test ends, and returns the address.
 func serveView(t *testing.T, v *View) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return strings.Trim(strings.TrimPrefix(serveAs(t, v, Config{Listen: "127.0.0.1:0"}), "http:"), "/")
+}
+
+// serveAs serves v as config says until the test ends, and returns where.
+func serveAs(t *testing.T, v *View, config Config) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	listening, done := make(chan struct{}), make(chan struct{})
-	log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
-		if strings.Contains(string(p), "console listening") {
-			close(listening)
-		}
-		return len(p), nil
-	}), nil))
-	go func() { defer close(done); v.Serve(ctx, Config{Listen: addr}, log) }()
+	done := make(chan struct{})
+	go func() { defer close(done); v.Serve(ctx, config, slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() { cancel(); <-done })
-	<-listening
-	return addr
+	until(t, func() bool { return v.URL() != "" })
+	return v.URL()
 }
 
 // TestServeChecksHost: the check is in what the gateway serves, not only beside

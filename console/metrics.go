@@ -3,11 +3,11 @@ package console
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"fieldbridge/bridge"
+	"fieldbridge/order"
 )
 
 // serveMetrics writes the Prometheus text format, version 0.0.4
@@ -24,7 +24,7 @@ func (v *View) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 // exposition writes samples; those of one name must stand together, so they
 // are sorted by it.
 func exposition(samples []bridge.Metric) []byte {
-	slices.SortStableFunc(samples, func(a, b bridge.Metric) int { return strings.Compare(a.Name, b.Name) })
+	order.Stably(samples, func(a, b bridge.Metric) int { return strings.Compare(a.Name, b.Name) })
 	var b bytes.Buffer
 	for i, m := range samples {
 		if i == 0 || samples[i-1].Name != m.Name {
