@@ -60,7 +60,7 @@ func (k *keeper) makeRoom() bool {
 		if k.limits.tight {
 			k.limits.credit += freed
 		}
-		k.raise(condition.QueueDropsOldest, bridge.ErrFull, disk.FullAdvice(k.shelf.Dir, k.limits.tight))
+		k.raise(condition.QueueDropsOldest, bridge.ErrFull, "restore the uplink, raise store.max_size, or make room on the disk")
 	}
 }
 
@@ -72,7 +72,7 @@ func (k *keeper) setFull(full bool) {
 	k.mu.Unlock()
 	switch {
 	case full && !was:
-		k.raise(condition.QueueRefusesNew, bridge.ErrFull, disk.FullAdvice(k.shelf.Dir, k.limits.tight))
+		k.raise(condition.QueueRefusesNew, bridge.ErrFull, "restore the uplink, raise store.max_size, or make room on the disk")
 	case !full && was:
 		k.limits.hopeful = k.now() // the next write will tell
 	}

@@ -58,7 +58,20 @@ func TestOneHoldsAFolder(t *testing.T) {
 	if _, err := Lock(dir); !errors.As(err, &locked) || locked.Dir != dir || !strings.Contains(locked.By, "process ") {
 		t.Errorf("a second one: %v", err)
 	}
-	if err := first.Close(); err != nil {
+	// A process that is being started has a copy of each file until its program runs.
+	copied, err := syscall.Dup(int(first.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(copied)
+	if err := Unlock(first); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Lock(dir)
+	if err != nil || second == nil {
+		t.Fatal(second, err)
+	}
+	if err := errors.Join(Unlock(second), Unlock(nil)); err != nil {
 		t.Fatal(err)
 	}
 	// Something else where the lock should be is moved away.

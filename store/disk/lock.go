@@ -62,6 +62,16 @@ func Hold(dir string) (*os.File, error) {
 	return f, flock(f, dir)
 }
 
+// Unlock gives a folder back and closes f, which may be nil. A process that is being
+// started has a copy of f until its program runs: to close ours would not end the lock.
+func Unlock(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // where there are no locks there is none to end
+	return f.Close()
+}
+
 // flock locks f, or closes it and says who has it.
 func flock(f *os.File, dir string) error {
 	for {

@@ -38,14 +38,33 @@ func Free(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// FullAdvice says what to do about a queue that is full: tight says that it is the
-// file system of dir that has no room, and not the queue's own limit.
-func FullAdvice(dir string, tight bool) string {
+// Full says that the file system of a queue in dir has no room, as the begin of a
+// sentence on the queue, and what to do: it is full, or has less than least bytes, which
+// are left for others.
+func Full(dir string, least int64) (why, advice string) {
+	free, err := Free(dir)
+	if err != nil || free >= least || free < 1<<20 {
+		return "the file system of " + dir + " is full" + sizes(dir) + ", so the queue",
+			"make room on it, or move store.dir to a larger one"
+	}
+	return fmt.Sprintf("the file system of %s has less room left%s than store.min_free, %d MiB, so the queue", dir,
+			sizes(dir), least>>20),
+		"make room on it, move store.dir to a larger one, or lower store.min_free, which is left for others"
+}
+
+// OverQuota says that a file system has room, and takes no more of the queue in dir, as
+// the begin of a sentence on the queue, and what to do.
+func OverQuota(dir string) (why, advice string) {
+	return "the file system of " + dir + " takes no more, although it has room" + sizes(dir) + ", so the queue",
+		"raise the quota that this user or folder has there, or see whether it has files left (df -i)"
+}
+
+// sizes says how large the file system of dir is, for people.
+func sizes(dir string) string {
 	var st syscall.Statfs_t
-	if !tight || syscall.Statfs(dir, &st) != nil {
-		return "restore the uplink, or raise store.max_size"
+	if syscall.Statfs(dir, &st) != nil {
+		return ""
 	}
 	mib := func(blocks uint64) int64 { return int64(blocks) * int64(st.Bsize) >> 20 }
-	return fmt.Sprintf("the file system of %s is full (%d MiB free of %d MiB): make room on it, or move store.dir to a "+
-		"larger one; store.min_free says how much is left for others", dir, mib(st.Bavail), mib(st.Blocks))
+	return fmt.Sprintf(" (%d MiB free of %d MiB)", mib(st.Bavail), mib(st.Blocks))
 }
