@@ -51,7 +51,7 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	}
 	n := bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))}
 	p := q.mem.End()
-	q.mem.Push(&b, safe, now, q.journal.Note(p, q.mem.Seq(p), now/1e6, &b))
+	q.mem.Push(&b, safe, now, q.journal.Note(p, q.mem.Seq(p), now/1e6, 0, &b))
 	q.books.Accept(n)
 	q.held += int(b.Held)
 	q.alarmLocked(q.commitDueLocked())

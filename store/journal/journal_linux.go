@@ -43,7 +43,8 @@ func Check(dir string) error {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return fmt.Errorf("journal in %s: %w", dir, err)
 	}
-	if s.Type != unix.TMPFS_MAGIC && s.Type != unix.RAMFS_MAGIC {
+	// The type is a signed word, of 32 bits on some machines.
+	if kind := uint32(s.Type); kind != unix.TMPFS_MAGIC && kind != unix.RAMFS_MAGIC {
 		return fmt.Errorf("journal in %s: %w", dir, ErrNotMemory)
 	}
 	return nil
@@ -95,6 +96,29 @@ func Open(path string, queue [16]byte, size int, yield func(place uint64, body [
 	}
 	j, err = create(path, queue, boot, size)
 	return j, left, err
+}
+
+// look opens the journal of a queue to be read and calls yield as [Open] does; nil if
+// there is none of this boot. Nothing is changed.
+func look(path string, queue [16]byte, yield func(place uint64, body []byte)) (*Journal, error) {
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	j, err := open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if why := j.foreign(queue, boot); why != "" {
+		return nil, j.Close() // the next start sets it aside
+	}
+	if _, err := j.read(yield); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	return j, nil
 }
 
 // open maps an existing file.
@@ -176,6 +200,11 @@ func create(path string, queue, boot [16]byte, size int) (*Journal, error) {
 	return j, nil
 }
 
+// anew makes an empty journal of another size in the place of j, which stays open.
+func (j *Journal) anew(path string, queue [16]byte, size int) (*Journal, error) {
+	return create(path, queue, [16]byte(j.header[32:48]), size)
+}
+
 // mapFile maps f, which has its full size, and touches every page now rather
 // than in the middle of a poll.
 func mapFile(f *os.File, size int) (*Journal, error) {
@@ -192,7 +221,7 @@ func (j *Journal) foreign(queue, boot [16]byte) string {
 	switch {
 	case string(h[:8]) != magic:
 		return "it has another format"
-	case binary.LittleEndian.Uint32(h[48:]) != headerSum(h):
+	case binary.LittleEndian.Uint32(h[48:]) != headerSum(h), !j.sound():
 		return "its header is damaged"
 	case binary.LittleEndian.Uint64(h[8:]) != uint64(len(j.data)) || len(j.data)%8 != 0:
 		return "it was cut"
@@ -239,9 +268,10 @@ func (j *Journal) Rebase(position uint64) (err error) {
 // Base returns the position of the last Rebase.
 func (j *Journal) Base() uint64 { return j.base() }
 
-// Begin says whose batches follow. There are no records: all are released.
+// Begin lets go of all records and says whose batches follow.
 func (j *Journal) Begin(run [8]byte) (err error) {
 	defer guard(debug.SetPanicOnFault(true), &err)
+	j.renew()
 	j.store(runAt, binary.LittleEndian.Uint64(run[:]))
 	return nil
 }

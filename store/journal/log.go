@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -42,6 +43,8 @@ type Found struct {
 	Batches []block.Numbered
 	// Done are positions from Base on that are noted as done.
 	Done map[bridge.Position]bool
+	// Again are the positions of batches that were dead letters, by their numbers.
+	Again map[bridge.Position]bridge.Position
 	// Aside says why what was there cannot be used, "" if it can, and Path where
 	// it is kept for a closer look.
 	Aside, Path string
@@ -93,40 +96,77 @@ func prepare(dir string) error {
 
 // open opens the file and reads it.
 func (l *Log) open() (found Found, err error) {
-	var d Decoder
-	var wrong error
-	found.Done = make(map[bridge.Position]bool)
-	collect := func(_ uint64, body []byte) {
-		r, err := d.Decode(body)
-		switch {
-		case wrong != nil:
-		case err != nil:
-			wrong = err
-		case r.Entry != nil:
-			wrong = found.add(r.Entry)
-		default:
-			for _, p := range r.Done {
-				found.Done[p] = true
-			}
-		}
-	}
-	j, left, err := Open(l.path, l.queue, l.size, collect)
+	var c collector
+	j, left, err := Open(l.path, l.queue, l.size, c.take)
 	if err != nil {
 		return Found{Aside: left.Aside, Path: left.Path}, err
 	}
 	l.j = j
-	if wrong == nil && len(found.Batches) > 0 && j.Run() == "" {
-		wrong = ErrRecord
-	}
-	if wrong != nil {
-		left.Aside = wrong.Error()
+	if err := c.finish(j); err != nil {
+		left.Aside = err.Error()
 		left.Path, err = l.Aside()
+		if err != nil {
+			return Found{Aside: left.Aside, Path: left.Path}, err
+		}
 	}
 	if left.Aside != "" {
-		return Found{Aside: left.Aside, Path: left.Path}, err
+		return Found{Aside: left.Aside, Path: left.Path}, nil
 	}
-	found.finish(j)
-	return found, nil
+	return c.found, nil
+}
+
+// Look returns what a process that was killed has left of the queue in queueDir, whose
+// folder the caller holds. Nothing is changed. An error says why what may be there
+// cannot be read.
+func Look(queueDir string) (found Found, err error) {
+	id, ok := readIdentity(queueDir)
+	if !ok || id.Path == "" {
+		return found, nil
+	}
+	var c collector
+	j, err := look(id.Path, id.Queue, c.take)
+	if j == nil {
+		return found, err
+	}
+	err = c.finish(j)
+	if err = errors.Join(err, j.Close()); err != nil {
+		return found, err
+	}
+	return c.found, nil
+}
+
+// collector makes what was found of the records.
+type collector struct {
+	decoder Decoder
+	found   Found
+	wrong   error // the first
+}
+
+func (c *collector) take(_ uint64, body []byte) {
+	r, err := c.decoder.Decode(body)
+	switch {
+	case c.wrong != nil:
+	case err != nil:
+		c.wrong = err
+	case r.Entry != nil:
+		c.wrong = c.found.add(r.Entry)
+	default:
+		if c.found.Done == nil {
+			c.found.Done = make(map[bridge.Position]bool)
+		}
+		for _, p := range r.Done {
+			c.found.Done[p] = true
+		}
+	}
+}
+
+// finish takes in what the header says.
+func (c *collector) finish(j *Journal) error {
+	if c.wrong == nil && len(c.found.Batches) > 0 && j.Run() == "" {
+		c.wrong = ErrRecord
+	}
+	c.found.finish(j)
+	return c.wrong
 }
 
 // Aside sets what was found aside, which cannot be used, and begins with an empty
@@ -149,8 +189,25 @@ func (f *Found) add(e *Entry) error {
 		return ErrRecord
 	}
 	f.Before = before
+	if e.Letter != 0 {
+		if f.Again == nil {
+			f.Again = make(map[bridge.Position]bridge.Position)
+		}
+		f.Again[e.Letter] = e.Position
+	}
 	f.Batches = append(f.Batches, block.Numbered{Batch: e.Batch, Position: e.Position, Mono: e.Mono})
 	return nil
+}
+
+// Has reports whether the journal knows where the batch at a position is: it is here,
+// or done, or on disk.
+func (f *Found) Has(p bridge.Position) bool {
+	if f.Done[p] || p > f.Before && p < f.Base {
+		return true
+	}
+	_, ok := slices.BinarySearchFunc(f.Batches, p,
+		func(b block.Numbered, p bridge.Position) int { return cmp.Compare(b.Position, p) })
+	return ok
 }
 
 // finish leaves out what is done.
@@ -191,17 +248,28 @@ func (l *Log) Begin(run string, base bridge.Position) {
 		l.j = nil
 		return
 	}
+	l.resize()
 	var id [runLength]byte
 	copy(id[:], run)
 	err := l.j.Rebase(uint64(base))
-	if err == nil {
-		err = l.j.Release(l.j.Head())
-	}
 	if err == nil {
 		err = l.j.Begin(id)
 	}
 	l.base, l.begun = base, err == nil
 	l.failed(err)
+}
+
+// resize makes the journal as large as it is to be, if an earlier start made it of
+// another size. Nothing in it is needed any more. Where there is no room for a new one
+// the old one goes on.
+func (l *Log) resize() {
+	if l.j.Size() == l.size+headerSize {
+		return
+	}
+	if j, err := l.j.anew(l.path, l.queue, l.size); err == nil {
+		_ = l.j.Close() // nobody has its name any more
+		l.j = j
+	}
 }
 
 // Begun reports whether nothing is left to begin: there is no journal, or it is in
@@ -222,12 +290,15 @@ func (l *Log) failed(err error) {
 // writable reports whether records may be written.
 func (l *Log) writable() bool { return l.begun && l.err == nil }
 
-// Note takes a batch in and returns its place.
-func (l *Log) Note(position bridge.Position, seq uint64, mono int64, b *bridge.Batch) (place uint64) {
+// Note takes a batch in and returns its place. letter is the number of the dead letter
+// that it was, 0 for none.
+func (l *Log) Note(
+	position bridge.Position, seq uint64, mono int64, letter bridge.Position, b *bridge.Batch,
+) (place uint64) {
 	if !l.writable() {
 		return 0
 	}
-	l.buf = AppendEntry(l.buf[:0], position, seq, mono, b)
+	l.buf = AppendEntry(l.buf[:0], position, seq, mono, letter, b)
 	place, err := l.j.Append(l.buf)
 	if err != nil {
 		l.failed(err)

@@ -14,6 +14,7 @@ import (
 const (
 	kindBatch = 2
 	kindDone  = 3 // positions that are acknowledged, dropped or buried
+	kindAgain = 4 // a batch that was a dead letter
 )
 
 // Entry is a batch as the queue numbered it.
@@ -21,6 +22,9 @@ type Entry struct {
 	Position bridge.Position
 	Seq      uint64
 	Mono     int64 // run time when it was appended, ms
+	// Letter is the number of the dead letter that it was, 0 for none. It is one until
+	// the batch is on disk.
+	Letter bridge.Position
 	bridge.Batch
 }
 
@@ -44,9 +48,17 @@ func AppendDone(b []byte, positions []bridge.Position) []byte {
 	return b
 }
 
-// AppendEntry appends the record of a batch to b.
-func AppendEntry(b []byte, position bridge.Position, seq uint64, mono int64, batch *bridge.Batch) []byte {
-	b = append(b, kindBatch)
+// AppendEntry appends the record of a batch to b; letter is the number of the dead
+// letter that it was, 0 for none.
+func AppendEntry(
+	b []byte, position bridge.Position, seq uint64, mono int64, letter bridge.Position, batch *bridge.Batch,
+) []byte {
+	if letter == 0 {
+		b = append(b, kindBatch)
+	} else {
+		b = append(b, kindAgain)
+		b = binary.AppendUvarint(b, uint64(letter))
+	}
 	b = binary.AppendUvarint(b, uint64(position))
 	b = binary.AppendUvarint(b, seq)
 	b = binary.AppendUvarint(b, uint64(mono))
@@ -101,13 +113,17 @@ func (d *Decoder) Decode(b []byte) (Record, error) {
 		}
 		return Record{Done: done}, r.err
 	case kindBatch:
-		return d.entry(&r)
+		return d.entry(&r, 0)
+	case kindAgain:
+		if letter := bridge.Position(r.uvarint()); letter != 0 {
+			return d.entry(&r, letter)
+		}
 	}
 	return Record{}, fmt.Errorf("%w: kind %d", ErrRecord, b[0])
 }
 
-func (d *Decoder) entry(r *reader) (Record, error) {
-	e := &Entry{Position: bridge.Position(r.uvarint()), Seq: r.uvarint(), Mono: int64(r.uvarint())}
+func (d *Decoder) entry(r *reader, letter bridge.Position) (Record, error) {
+	e := &Entry{Position: bridge.Position(r.uvarint()), Seq: r.uvarint(), Mono: int64(r.uvarint()), Letter: letter}
 	e.At = time.UnixMilli(r.varint())
 	e.Unsynced = r.byte() == 1
 	e.Device = d.name(r.text())

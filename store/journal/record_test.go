@@ -28,10 +28,11 @@ func TestRecords(t *testing.T) {
 		body []byte
 		want Record
 	}{
-		"batch": {AppendEntry(nil, 1<<40, 7, 99, &batch), Record{Entry: &Entry{1 << 40, 7, 99, batch}}},
-		"empty batch": {AppendEntry(nil, 1, 1, 0, &bridge.Batch{Device: "d", At: time.UnixMilli(-5)}),
-			Record{Entry: &Entry{1, 1, 0, bridge.Batch{Device: "d", At: time.UnixMilli(-5), Readings: []bridge.Reading{}}}}},
-		"done": {AppendDone(nil, []bridge.Position{5, 6, 9, 2}), Record{Done: []bridge.Position{5, 6, 9, 2}}},
+		"batch": {AppendEntry(nil, 1<<40, 7, 99, 0, &batch), Record{Entry: &Entry{1 << 40, 7, 99, 0, batch}}},
+		"empty batch": {AppendEntry(nil, 1, 1, 0, 0, &bridge.Batch{Device: "d", At: time.UnixMilli(-5)}),
+			Record{Entry: &Entry{1, 1, 0, 0, bridge.Batch{Device: "d", At: time.UnixMilli(-5), Readings: []bridge.Reading{}}}}},
+		"again": {AppendEntry(nil, 1<<40, 7, 99, 300, &batch), Record{Entry: &Entry{1 << 40, 7, 99, 300, batch}}},
+		"done":  {AppendDone(nil, []bridge.Position{5, 6, 9, 2}), Record{Done: []bridge.Position{5, 6, 9, 2}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var d Decoder
@@ -54,7 +55,7 @@ func TestRecords(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(AppendDone(nil, []bridge.Position{1, 2}))
-	f.Add(AppendEntry(nil, 1, 2, 3, &bridge.Batch{Device: "d", At: time.UnixMilli(4), Readings: []bridge.Reading{
+	f.Add(AppendEntry(nil, 1, 2, 3, 4, &bridge.Batch{Device: "d", At: time.UnixMilli(4), Readings: []bridge.Reading{
 		{Point: "p", Value: bridge.Float64(1)}, {Point: "q", Value: bridge.String("x")}}}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var d Decoder
@@ -63,7 +64,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		e := r.Entry
-		again, err := d.Decode(AppendEntry(nil, e.Position, e.Seq, e.Mono, &e.Batch))
+		again, err := d.Decode(AppendEntry(nil, e.Position, e.Seq, e.Mono, e.Letter, &e.Batch))
 		if diff := cmp.Diff(r, again, cmp.Comparer(sameValue)); err != nil || diff != "" {
 			t.Errorf("%v\n%s", err, diff)
 		}
@@ -79,7 +80,7 @@ func BenchmarkAppendEntry(b *testing.B) {
 	var body []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		body = AppendEntry(body[:0], 1, 1, 1, &batch)
+		body = AppendEntry(body[:0], 1, 1, 1, 0, &batch)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/reading")
 	b.ReportMetric(float64(len(bytes.Clone(body)))/1000, "bytes/reading")

@@ -91,6 +91,13 @@ func (r *ring) release(place uint64) {
 	r.store(tailAt, r.tail)
 }
 
+// renew lets go of all and goes on a lap further on. Whole records may lie behind one
+// that was torn: there they are of an earlier place, and never taken for what follows.
+func (r *ring) renew() {
+	r.head += uint64(len(r.data))
+	r.release(r.head)
+}
+
 // store writes a number of the header in one step: a kill leaves the old one or
 // the new.
 func (r *ring) store(at int, v uint64) {
@@ -111,16 +118,17 @@ func (r *ring) run() string {
 	return string(id)
 }
 
+// sound reports whether a record can begin at the tail.
+func (r *ring) sound() bool {
+	tail := binary.LittleEndian.Uint64(r.header[tailAt:])
+	return tail%8 == 0 && tail <= 1<<62
+}
+
 // scan calls yield with the records from the tail on, and sets head behind the
 // last whole one. The bodies are the ring's own memory. It reports whether what
 // follows is a torn record rather than nothing.
 func (r *ring) scan(yield func(place uint64, body []byte)) (torn bool) {
 	r.tail = binary.LittleEndian.Uint64(r.header[tailAt:])
-	if r.tail%8 != 0 || r.tail > 1<<62 { // damaged: no record can begin there
-		r.head, r.tail = 0, 0
-		r.store(tailAt, r.tail)
-		return false
-	}
 	place := r.tail
 	for place-r.tail < uint64(len(r.data)) {
 		b := r.at(place)
