@@ -29,12 +29,12 @@ var (
 		"more is written to the disk than store.flash_budget %s, since the memory holds no more or it was held back "+
 			"for ten minutes",
 		"poll less, bring the uplink back, or give it more")
-	// QueueDropsOldest: what to do; it depends on what is full.
+	// QueueDropsOldest: what is full, as "the queue is full and", and what to do.
 	QueueDropsOldest = declare("queue_drops_oldest", Alarm,
-		"the queue is full and drops its oldest readings", "%s")
-	// QueueRefusesNew: what to do, as before.
+		"%s drops its oldest readings", "%s")
+	// QueueRefusesNew: what is full and what to do, as before.
 	QueueRefusesNew = declare("queue_refuses_new", Alarm,
-		"the queue is full and takes no new readings", "%s")
+		"%s takes no new readings", "%s")
 	QueueThins = declare("queue_thins", Warning,
 		"the queue is nearly full: of its oldest readings only aggregates are kept",
 		"restore the uplink, or raise store.max_size")

@@ -74,7 +74,7 @@ const ackTime = 500 * time.Millisecond
 // to acknowledge.
 func (c *Config) checkCommitPace(found *setting.Found) {
 	linger, commit := c.Northbound.AWSIoT.Linger, c.Store.CommitEvery
-	if commit == 0 || linger.D()+ackTime <= commit.D() {
+	if commit <= 0 || linger.D()+ackTime <= time.Duration(commit) {
 		return
 	}
 	found.Warn(fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the "+

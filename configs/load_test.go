@@ -35,7 +35,7 @@ func TestFirstRun(t *testing.T) {
 	if north.Certificate != "examples/certs/device.pem" || north.Topic != "plant/{gateway}" || north.Window != 20 {
 		t.Errorf("northbound: %+v", north)
 	}
-	if c.Store.Dir != "examples/queue" || c.Store.CommitEvery.D() != 3*time.Second {
+	if c.Store.Dir != "examples/queue" || time.Duration(c.Store.CommitEvery) != 3*time.Second {
 		t.Errorf("store: %+v", c.Store)
 	}
 	boiler := c.Southbound.Modbus.Devices["boiler"]

@@ -6,20 +6,20 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 func TestApplyCommitEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(tempDir(t))
-		c.CommitEvery = setting.Duration(time.Hour)
+		c.CommitEvery = terms.Pace(time.Hour)
 		q := openQueue(t, c)
 		q.Append(noise(1), nil)
 		time.Sleep(time.Minute)
 		if n := commits(q); n != 0 {
 			t.Fatalf("%d commits in a minute of an hour", n)
 		}
-		c.CommitEvery = setting.Duration(30 * time.Second)
+		c.CommitEvery = terms.Pace(30 * time.Second)
 		if err := q.Apply(c); err != nil {
 			t.Fatal(err)
 		}

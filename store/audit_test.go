@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -17,11 +18,14 @@ import (
 type audit struct {
 	t *testing.T
 	l ledger.Ledger
+	// gateway tells what is told, "g" if it is empty. whose are the runs of others.
+	gateway string
+	whose   map[string]string
 }
 
 func (a *audit) message(m map[string]any) {
 	a.t.Helper()
-	m["v"], m["gateway"] = 1, "g"
+	m["v"], m["gateway"] = 1, cmp.Or(a.gateway, "g")
 	data, err := json.Marshal(m)
 	if err != nil {
 		a.t.Fatal(err)
@@ -48,7 +52,8 @@ func (a *audit) named(keys map[string]bool) {
 	const most = 1000 // in a message
 	batches := map[string][]string{}
 	send := func(run string) {
-		text := fmt.Sprintf(`{"v":1,"gateway":"g","run":%q,"batches":[%s]}`, run, strings.Join(batches[run], ","))
+		text := fmt.Sprintf(`{"v":1,"gateway":%q,"run":%q,"batches":[%s]}`, cmp.Or(a.whose[run], "g"), run,
+			strings.Join(batches[run], ","))
 		if err := a.l.Add([]byte(text)); err != nil {
 			a.t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/terms"
 )
 
 // BenchmarkCommitBesideLog commits to the queue and to a plain log of the same
@@ -28,7 +29,7 @@ func BenchmarkCommitBesideLog(b *testing.B) {
 		for _, at := range []int{1, 16} {
 			name := fmt.Sprintf("readings=%d", readings)
 			if at > 1 {
-				if at*readings > fullReadings/2 {
+				if at*readings > terms.DefaultMemory/256 {
 					continue // it would be committed before it is asked to
 				}
 				name += "/stream"
@@ -44,7 +45,7 @@ func benchBeside(b *testing.B, readings, at int) {
 		batches[0].Readings = batches[0].Readings[:1]
 	}
 	q := openQueue(b, testConfig(benchDir(b)))
-	q.keep.blockReadings = readings
+	q.keep.block.Readings = uint64(readings)
 	log := plainLog{}
 	var err error
 	if log.f, err = os.Create(filepath.Join(benchDir(b), "log")); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // TestClock gives the queue what a wrong wall clock makes of acquisition times:
@@ -40,7 +41,7 @@ func TestClock(t *testing.T) {
 
 func testClock(t *testing.T, dir string, at func(i int) time.Time) {
 	c := testConfig(dir)
-	c.CommitEvery = setting.Duration(time.Second)
+	c.CommitEvery = terms.Pace(time.Second)
 	c.MaxAge = setting.Duration(24 * time.Hour)
 	var runs []string
 	for start := range 2 { // with a restart in between

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -11,9 +13,13 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
 	"fieldbridge/store/figures"
+	"fieldbridge/store/flash"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/journal"
 	"fieldbridge/store/memory"
+	"fieldbridge/store/origins"
+	"fieldbridge/store/segment"
+	"fieldbridge/store/terms"
 )
 
 const (
@@ -21,34 +27,24 @@ const (
 	// while there is a connection: the cloud's acknowledgement mostly comes first.
 	waitOnline = 250 * time.Millisecond
 
-	// fullReadings and fullBatches are how much may wait in memory before it is
-	// committed without regard to its age.
-	fullReadings = 64 << 10
-	fullBatches  = 32 << 10
-
 	// Acknowledgements of batches on disk are recorded with the next commit, but
 	// at the latest after this long.
 	ackEvery         = 5 * time.Second
 	ackEveryDraining = time.Second
-
-	// memoryMost bounds what is kept in memory, in bytes: what cannot be written
-	// beyond that is dropped, the oldest first. It is some 100,000 readings.
-	memoryMost = 8 << 20
-
-	// journalMost bounds the journal, in bytes: what waits for a commit at the most,
-	// twice over. What does not fit is committed at once.
-	journalMost = 4 << 20
+	// ackEveryTurnedDown is how far the flash budget may put that off.
+	ackEveryTurnedDown = time.Minute
 )
 
 // core is what the queue and its keeper share: the account and the memory under one
 // lock, so that the ledger adds up at every instant, and how one wakes the other.
 type core struct {
-	cfg     atomic.Pointer[Config] // changed by Apply alone
+	cfg     atomic.Pointer[terms.Config] // changed by Apply alone
 	log     *slog.Logger
 	run     string
 	started time.Time    // of the run, with a monotonic clock
 	before  int64        // run time of the folder before this run, ms
 	shelf   folder.Shelf // of the readings
+	origins *origins.Book
 
 	wake   chan struct{}    // one value: the keeper looks at alarm again
 	stop   chan struct{}    // closed by Close
@@ -68,6 +64,7 @@ type core struct {
 	overrun  int64          // when memory was last full; ns since started, 0: not
 	held     int            // of those who wait, at least so many are all that their senders send for now
 	full     bool           // and what is new is dropped
+	hurried  bool           // the power fails
 	rereadAt int64          // when to try again what could not be read; 0: nothing
 	alarm    int64          // when the keeper looks next, ns since started; 0: not set
 	ackDue   int64          // when the record of acknowledgements is due; 0: it is up to date
@@ -75,6 +72,8 @@ type core struct {
 	metaDue  bool           // meta is to be written
 	noticeAt int64          // when to tell of dead letters; 0: not
 	stats    figures.Stats
+	beside   func() uint64 // what else writes to the disk; nil for nothing
+	flash    flash.Budget
 }
 
 // now returns the time since the run began, in ns.
@@ -131,12 +130,19 @@ func (c *core) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 	c.acksDueLocked()
 }
 
+// drainingLocked reports whether what lies on disk goes to the cloud.
+func (c *core) drainingLocked() bool {
+	return c.online && c.books.Ledger().Waiting.Batches > c.mem.Pending().Batches
+}
+
 // acksDueLocked makes a new record of acknowledgements due in a while.
 func (c *core) acksDueLocked() {
 	after := ackEvery
-	if c.online && c.books.Ledger().Waiting.Batches > c.mem.Pending().Batches {
+	if c.drainingLocked() {
 		after = ackEveryDraining
 	}
+	// Without a record more comes twice after a power cut, and nothing is lost.
+	after = max(after, min(c.flash.Pace()/4, ackEveryTurnedDown))
 	if due := c.now() + int64(after); c.ackDue == 0 || due < c.ackDue {
 		c.ackDue = due
 	}
@@ -148,9 +154,9 @@ func (c *core) acksDueLocked() {
 func (c *core) segmentSize(sh *folder.Shelf) int64 {
 	cfg := c.cfg.Load()
 	if sh.Dead {
-		return min(cfg.segmentSize(), cfg.tenth()/4)
+		return min(cfg.Segment(), cfg.Tenth()/4)
 	}
-	return cfg.segmentSize()
+	return cfg.Segment()
 }
 
 // name returns the name of a file below the folder of the queue, for people.
@@ -260,7 +266,7 @@ func (c *core) troubledByLimits() bool {
 // shedLocked drops the oldest batches in memory that nobody holds, when there
 // are too many to keep. It returns whom to refuse.
 func (c *core) shedLocked() []func(error) {
-	g := c.mem.Shed(memoryMost * 15 / 16)
+	g := c.mem.Shed(uint64(c.cfg.Load().MemoryMost() / 16 * 15))
 	c.dropLocked(g.Gaps, g.Count, books.DroppedDisk, 0, 0)
 	c.overrun = max(c.now(), 1)
 	if !c.conditions.Has(condition.QueueUnwritable, subject) { // which says so
@@ -287,4 +293,56 @@ func (c *core) refuseLocked(b *bridge.Batch, safe func(error)) bool {
 	at := b.At.UnixMilli()
 	c.dropLocked([]books.Span{{From: p, To: p + 1}}, n, books.DroppedFull, at, at)
 	return true
+}
+
+// unreadable calls the keeper: to repair a damaged segment, or to let the lanes
+// try again when what is wrong may pass.
+func (c *core) unreadable(s *folder.Stored, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case segment.IsDamage(err), errors.Is(err, os.ErrNotExist):
+		if s.Suspect == nil {
+			s.Suspect = err
+			c.alarmLocked(c.now())
+		}
+	default:
+		c.log.Debug("a segment cannot be read now", "file", s.Path, "err", err)
+		c.rereadAt = c.now() + int64(time.Second)
+		c.alarmLocked(c.rereadAt)
+	}
+}
+
+// running returns who reads the segments.
+func (c *core) running() *folder.Running {
+	return &folder.Running{Files: &c.files, Mu: &c.mu, Shelf: &c.shelf, Books: &c.books, Blocks: &c.read,
+		Origins: c.origins, Size: c.segmentSize(&c.shelf), Unreadable: c.unreadable}
+}
+
+// spendLocked takes note of what was written.
+func (c *core) spendLocked() {
+	written := c.stats.Bytes
+	if c.beside != nil {
+		written += c.beside()
+	}
+	c.flash.Spend(c.uptime(), written)
+}
+
+// spendingLocked returns how the flash budget stands, nil without one.
+func (c *core) spendingLocked() *flash.Report {
+	budget := c.cfg.Load().FlashBudget
+	if budget.Bytes == 0 {
+		return nil
+	}
+	c.spendLocked()
+	r := c.flash.Report()
+	r.Budget = budget.String()
+	return &r
+}
+
+// allowedLocked returns when the flash budget allows a commit that is due, at the
+// latest when what waits has waited for [flash.Longest].
+func (c *core) allowedLocked(due int64) int64 {
+	next := (c.flash.Next() - c.before) * int64(time.Millisecond)
+	return max(due, min(next, c.mem.Oldest()+int64(flash.Longest)))
 }

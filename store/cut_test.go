@@ -118,9 +118,9 @@ func TestCutRestartChild(t *testing.T) {
 }
 
 // smallBlocks makes the queue's blocks hold so many readings.
-func smallBlocks(t *testing.T, q *Queue, readings int) {
+func smallBlocks(t *testing.T, q *Queue, readings uint64) {
 	t.Helper()
-	if err := q.keep.ask(t.Context(), func() error { q.keep.blockReadings = readings; return nil }); err != nil {
+	if err := q.keep.ask(t.Context(), func() error { q.keep.block.Readings = readings; return nil }); err != nil {
 		t.Fatal(err)
 	}
 }

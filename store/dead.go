@@ -12,6 +12,7 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
 	"fieldbridge/store/segment"
 )
 
@@ -21,9 +22,11 @@ type letters struct {
 	k     *keeper
 	shelf folder.Shelf
 	from  bridge.Position // the letters with lower numbers are gone
-	most  uint64          // memory of those that are retried or purged together, in bytes
-	made  bool            // the folder
-	old   oldLetters
+	// most is how much memory those may take that are retried or purged together, in
+	// bytes: little beside what the memory holds.
+	most uint64
+	made bool // the folder
+	old  oldLetters
 }
 
 // next returns the number of the next letter.
@@ -119,7 +122,7 @@ func (l *letters) entryOf(d *folder.Burial) (bridge.Entry, error) {
 	if d.InMemory {
 		return bridge.Entry{Batch: d.Batch, Position: d.Position, Run: l.k.run, Seq: l.k.mem.Seq(d.Position)}, nil
 	}
-	return l.k.readEntry(d.Position)
+	return l.k.running().Entry(d.Position)
 }
 
 // letterWriter writes dead letters, those that are added before a flush in one
@@ -164,8 +167,10 @@ func (w *letterWriter) flush() error {
 	return err
 }
 
-// openLetters finds the dead letters. The queue's own segments were found before.
-func (l *letters) openLetters() {
+// openLetters finds the dead letters. left is what a kill has left in the journal: a
+// letter that is in there is on its way back into the queue. The queue's own segments
+// were found before.
+func (l *letters) openLetters(left *journal.Found) {
 	m := &l.k.books.Index.Dead
 	l.shelf.Dir, l.shelf.Dead, l.from = filepath.Join(l.k.shelf.Dir, folder.DeadDir), true, m.From
 	if info, err := os.Lstat(l.shelf.Dir); err == nil {
@@ -179,9 +184,9 @@ func (l *letters) openLetters() {
 	if s := l.shelf.Of(l.from); s != nil && m.Gone.Batches <= s.Written.Batches && m.Gone.Readings <= s.Written.Readings {
 		s.Done = m.Gone
 	}
-	l.endRetry()
+	l.endRetry(left)
 	for _, s := range slices.Clone(l.shelf.Segments) {
-		if s.Last < l.from {
+		if s.Last < l.from && m.Retry == nil {
 			l.k.remove(&l.shelf, s) // it was about to be removed
 			continue
 		}
@@ -245,39 +250,18 @@ func (l *letters) deadMetaLocked() books.DeadIndex {
 	m := books.DeadIndex{From: l.from, Turn: l.k.books.Index.Dead.Turn, Retry: l.k.books.Index.Dead.Retry}
 	gone := bridge.Count{}
 	if r := m.Retry; r != nil { // they stay until they are in the queue
-		m.From, gone = r.From, r.Count(len(r.Readings))
+		m.From = r.From
+		if r.First != 0 {
+			gone = r.Count(len(r.Readings))
+		}
 	}
 	for _, s := range l.shelf.Segments {
 		if s.First <= m.From && m.From <= s.Last {
 			m.Gone = s.Done.Sub(gone)
 		}
-		if s == l.shelf.Writer {
-			m.Writer = s.First
-		} else {
-			m.Segments = append(m.Segments, s.Account)
-		}
 	}
+	m.Segments, m.Writer = l.shelf.Accounts()
 	return m
-}
-
-// nameLetters leaves tombstones for the letters of a segment that are not among the
-// survivors. All were told to be dead under their names; those between two survivors
-// of one run can be named once more.
-func (l *letters) nameLetters(s *folder.Stored, kept *survivors, found []segment.Found) {
-	l.k.mu.Lock()
-	defer l.k.mu.Unlock()
-	for _, g := range kept.positions.Missing(max(s.First, l.from), s.Last+1) {
-		i := slices.IndexFunc(found, func(f segment.Found) bool { return f.First >= g.To })
-		if i <= 0 {
-			continue
-		}
-		a, b := &found[i-1], &found[i]
-		if a.Run != b.Run || b.Seq < a.Seq+2 {
-			continue
-		}
-		n := bridge.Count{Batches: uint64(g.To - g.From), Readings: folder.Surplus(b.Before, a.Before.Add(a.Count)).Readings}
-		l.k.books.AddStone(books.Stone{Run: a.Run, First: a.Seq + 1, Last: b.Seq - 1, Count: n, Cause: books.Damaged})
-	}
 }
 
 // removeDeadDir removes the folder of the dead letters with the last of them.

@@ -11,6 +11,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
+	"fieldbridge/store/terms"
 )
 
 // deadCutDir is the environment variable that makes the test binary the gateway
@@ -18,7 +19,7 @@ import (
 const deadCutDir = "FIELDBRIDGE_DEADCUT_DIR"
 
 // deadCutConfig has segments of dead letters that hold a dozen.
-func deadCutConfig(dir string) Config {
+func deadCutConfig(dir string) terms.Config {
 	c := killConfig(dir)
 	c.CommitEvery = testConfig(dir).CommitEvery
 	c.MaxSize = 4 << 20

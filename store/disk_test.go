@@ -15,10 +15,10 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/needtest"
-	"fieldbridge/setting"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/memory"
+	"fieldbridge/store/terms"
 )
 
 // mountSmall mounts a file system of size bytes, or skips.
@@ -35,7 +35,7 @@ func mountSmall(t *testing.T, size string) string {
 // TestDiskFull fills a file system under a queue: nothing stops, the ledger
 // holds, and it goes on by itself.
 func TestDiskFull(t *testing.T) {
-	for _, policy := range []WhenFull{DropOldest, DropNewest} {
+	for _, policy := range []terms.WhenFull{terms.DropOldest, terms.DropNewest} {
 		t.Run(string(policy), func(t *testing.T) {
 			dir := mountSmall(t, "3m")
 			synctest.Test(t, func(t *testing.T) { testDiskFull(t, dir, policy) })
@@ -43,9 +43,9 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func testDiskFull(t *testing.T, dir string, policy WhenFull) {
+func testDiskFull(t *testing.T, dir string, policy terms.WhenFull) {
 	c := testConfig(filepath.Join(dir, "q"))
-	c.CommitEvery = setting.Duration(time.Second)
+	c.CommitEvery = terms.Pace(time.Second)
 	c.WhenFull = policy
 	c.MinFree = 0
 	c.SegmentSize = 512 << 10
@@ -72,7 +72,7 @@ func testDiskFull(t *testing.T, dir string, policy WhenFull) {
 		}
 	}
 	s := q.Status()
-	if s.Ledger.Dropped.Batches == 0 || s.Ledger.Waiting.Batches < 200 || memory.Cost(s.Memory) > memoryMost {
+	if s.Ledger.Dropped.Batches == 0 || s.Ledger.Waiting.Batches < 200 || memory.Cost(s.Memory) > terms.DefaultMemory {
 		t.Errorf("status: %+v", s)
 	}
 	// It is the file system that is full, and the sentence says which; max_size would
@@ -114,7 +114,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(filepath.Join(dir, "q"))
-		c.CommitEvery = setting.Duration(time.Second)
+		c.CommitEvery = terms.Pace(time.Second)
 		c.MinFree = 0
 		q, err := Open(c, quiet)
 		if err != nil {
@@ -134,7 +134,7 @@ func TestReadOnly(t *testing.T) {
 		time.Sleep(2 * time.Minute) // that more came is told for one
 		synctest.Wait()
 		s := q.Status()
-		if memory.Cost(s.Memory) > memoryMost || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() ||
+		if memory.Cost(s.Memory) > terms.DefaultMemory || s.Ledger.Dropped.Batches == 0 || !s.Ledger.Balanced() ||
 			s.Ledger.Accepted.Batches != 100_001 {
 			t.Errorf("status: %+v", s)
 		}

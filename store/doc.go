@@ -7,6 +7,7 @@
 //	   seg-…0001.db  seg-…0a31.db  seg-…1407.db ◀── the keeper appends to the newest
 //	   (done: removed whole)
 //	   acks: what is done · meta: runs, tombstones, sealed segments · dead/ · quarantine/
+//	   origins: who measured what
 //
 // A batch is in memory until the cloud acknowledges it or it is due on disk;
 // what is acknowledged in time is never written. What is due is written as one
@@ -29,22 +30,6 @@
 // Next may wait for a block to be read. [OpenStopped] looks at the folder of a
 // gateway that does not run, and changes nothing.
 //
-// # Rooms and locks
-//
-// The queue is the port: queue.go for the gateway, look.go for people. keeper is
-// what the goroutine owns: it writes (write.go), keeps the limits, repairs, and
-// restores what a start finds; beside it are the dead letters. core is what both
-// sides share and knows neither. Below them lie books (the account), memory (what
-// is not on disk), journal (the same, where a kill leaves it), folder (the files by name), segment, block and disk.
-//
-//   - core.mu guards the account, the memory and the lists of segments, so that
-//     the ledger adds up at every instant, and the journal, which is a copy of that
-//     memory: writing it is not I/O. It is never held over I/O, and never
-//     while a batch's safe is called.
-//   - core.files guards the files that are open for reading. It is held while a
-//     block is read and while a segment is opened and checked: by Next, Entries,
-//     Verify and the keeper, never by Append or Ack. mu may be taken under it, not
-//     the other way round.
-//   - What only the keeper touches has no lock: the writers, the limits, the dead
-//     letters. Others ask it to do things, which run between two of its own.
+// The queue is the port: queue.go for the gateway, look.go for people. The keeper is asked
+// to do what it alone may. docs/architecture.md has the rooms and the locks.
 package store

@@ -13,7 +13,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/needtest"
-	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // mountExt4 mounts an ext4 file system in a file that turns read-only at its
@@ -50,7 +50,7 @@ func mountExt4(t testing.TB, size string) (dir, device string) {
 func TestFileSystemError(t *testing.T) {
 	dir, device := mountExt4(t, "32M")
 	c := testConfig(filepath.Join(dir, "q"))
-	c.CommitEvery = setting.Duration(20 * time.Millisecond)
+	c.CommitEvery = terms.Pace(20 * time.Millisecond)
 	c.MinFree = 0
 	q := openQueue(t, c)
 	for i := range 100 {
@@ -65,7 +65,8 @@ func TestFileSystemError(t *testing.T) {
 	if err := q.Commit(t.Context()); err == nil {
 		t.Fatal("a commit to a broken file system succeeded")
 	}
-	if h := q.Health(); len(h) != 1 || h[0].Severity != condition.Alarm {
+	if h := q.Health(); len(h) != 1 || h[0].Severity != condition.Alarm ||
+		!strings.Contains(h[0].Text, "the file system is read-only: look for its errors (dmesg), repair and remount it") {
 		t.Errorf("health: %+v", h)
 	}
 	for i := range 100 {

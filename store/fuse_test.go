@@ -16,8 +16,8 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/needtest"
-	"fieldbridge/setting"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // mountFailing mounts a file system that gives EIO while fail says so, or skips.
@@ -68,7 +68,7 @@ func TestDiskGivesErrors(t *testing.T) {
 	t.Parallel() // it mostly waits for another process
 	dir, fail := mountFailing(t)
 	c := roomyConfig(filepath.Join(dir, "q"))
-	c.CommitEvery = setting.Duration(20 * time.Millisecond)
+	c.CommitEvery = terms.Pace(20 * time.Millisecond)
 	q := openQueue(t, c)
 	seq, told := uint64(0), make(chan error, 10_000)
 	poll := func(n int) {
@@ -141,7 +141,7 @@ func TestDiskGivesErrors(t *testing.T) {
 	if h := q.Health(); len(h) > 0 {
 		t.Errorf("health: %+v", h)
 	}
-	late := time.After(10 * time.Second)
+	late := time.After(30 * time.Second)
 	for i := range seq {
 		select {
 		case err := <-told:

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/needtest"
+	"fieldbridge/store/terms"
 )
 
 // injectDir is the environment variable that makes the test binary the gateway
@@ -78,7 +79,7 @@ func TestInjectChild(t *testing.T) {
 	t.Logf("%d commits failed", failed)
 }
 
-func c2(dir string, c Config) Config {
+func c2(dir string, c terms.Config) terms.Config {
 	d := roomyConfig(dir)
 	d.SegmentSize = c.SegmentSize
 	return d

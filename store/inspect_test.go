@@ -14,10 +14,11 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // roomyConfig has small segments and no limit that is reached.
-func roomyConfig(dir string) Config {
+func roomyConfig(dir string) terms.Config {
 	c := smallConfig(dir)
 	c.MaxSize = 64 << 20
 	return c
@@ -281,7 +282,7 @@ func TestDeadLetters(t *testing.T) {
 
 func TestDeadLettersHaveALimit(t *testing.T) {
 	c := smallConfig(tempDir(t))
-	c.MaxSize = leastMaxSize
+	c.MaxSize = terms.LeastMaxSize
 	q := openQueue(t, c)
 	q.Online()
 	for i := range 800 { // some 3.4 MB, a tenth are 1.6 MiB
@@ -292,7 +293,7 @@ func TestDeadLettersHaveALimit(t *testing.T) {
 		}
 	}
 	l := q.Ledger()
-	if size := dirSize(t, filepath.Join(q.shelf.Dir, folder.DeadDir)); size > int64(leastMaxSize/10) {
+	if size := dirSize(t, filepath.Join(q.shelf.Dir, folder.DeadDir)); size > int64(terms.LeastMaxSize/10) {
 		t.Errorf("they take %d bytes", size)
 	}
 	if l.Dead.Batches < 100 || l.Dead.Batches > 400 || l.Dropped.Batches+l.Dead.Batches != 800 || !l.Balanced() {

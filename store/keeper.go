@@ -11,14 +11,17 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/flash"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/journal"
 	"fieldbridge/store/state"
+	"fieldbridge/store/terms"
 )
 
 // keeper is what the queue's one goroutine owns: everything that writes.
 type keeper struct {
 	*core
+	pulse   bridge.Pulse
 	letters letters       // the dead ones
 	asks    chan func()   // to do
 	ended   chan struct{} // closed when the goroutine has ended
@@ -27,42 +30,45 @@ type keeper struct {
 	encoder block.Encoder
 	blocks  [2]committing // one is made while the other is written
 	made    int           // blocks
-	// blockReadings is when a block is full; what waits beyond goes into the next.
-	blockReadings int
-	acks          *folder.Acks
-	foreign       atomic.Bool // another process has the folder
-	lock          *os.File    // nil where it could not be made
-	retry         int64       // no writing before, after a failure; ns since the start of the run
-	pause         time.Duration
-	limits        limits
+	block   bridge.Count  // how much one has; what waits beyond goes into the next
+	acks    *folder.Acks
+	foreign atomic.Bool // another process has the folder
+	lock    *os.File    // nil where it could not be made
+	retry   int64       // no writing before, after a failure; ns since the start of the run
+	pause   time.Duration
+	limits  limits
+	thin    thinning
+	look    func(dir string) disk.Place // where the folder lies; nil: nobody asks
 	// A repair that failed is not tried again before; ns since the start.
 	repairAt int64
 	// owed is what a process that was killed has left in the journal, until it is
 	// on disk.
 	owed     []block.Numbered
 	owedFrom *journal.Found
+	told     flash.Told
+	recorded bool            // the index on disk says that there is this run
 	reached  bridge.Position // the last of the run before, once that is on disk; 0 if the index says so
 }
 
 const (
-	// A block has at most so much, or a batch more.
-	mostReadings = 32 << 10
-	blockBatches = 16 << 10
-
 	retryFirst = time.Second
 	retryMost  = 30 * time.Second
+	// diskTime is how long a step of the keeper may take: a disk of a gateway is slow.
+	diskTime = 5 * time.Minute
 )
 
 // keeping is the keeper's goroutine: it commits, records acknowledgements,
 // repairs and removes, each when it is due.
 func (k *keeper) keeping() {
 	defer close(k.ended)
+	defer k.pulse.End()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	look := time.Tick(2 * time.Second)
 	// What tend could not do it has raised as a condition, and the alarm is set for the next try.
 	_ = k.tend(false)
 	for {
+		k.pulse.Within(diskTime) // it looks each 2 s, and then may have much to write
 		timer.Reset(k.untilAlarm())
 		select {
 		case <-timer.C:
@@ -74,6 +80,7 @@ func (k *keeper) keeping() {
 			}
 		case <-look:
 			k.keepFolder()
+			_ = k.recordRun() // tried again until there is room
 		case do := <-k.asks:
 			do()
 		case <-k.stop:
@@ -91,10 +98,36 @@ func (k *keeper) keepFolder() {
 		k.raise(condition.QueueUnwritable, err, err)
 	}
 	if again {
+		k.tellPlace()
 		k.acks.Abandon() // the next record goes into the new folder
+		k.origins.Owe()
 		k.owe()
 		_ = k.tend(true) // what fails is a condition
 	}
+}
+
+// tellPlace tells where the folder lies. That nothing can be written there is told when
+// it was tried.
+func (k *keeper) tellPlace() {
+	if k.look == nil {
+		return
+	}
+	p := k.look(k.shelf.Dir)
+	if text, fix := p.Tell(k.shelf.Dir); text != "" && !p.Closed() {
+		k.raise(condition.QueueMisplaced, nil, text, fix)
+	} else {
+		k.recover(condition.QueueMisplaced)
+	}
+}
+
+// recordRun has the index say that there is this run, if it began on a disk that was
+// full. It comes before all else that takes room: without it a kill leaves a run that
+// nobody knows.
+func (k *keeper) recordRun() error {
+	if k.recorded || k.foreign.Load() {
+		return nil
+	}
+	return k.writeMeta()
 }
 
 // owe has index and acknowledgements written.
@@ -123,7 +156,7 @@ func (k *keeper) tend(all bool) error {
 		return bridge.ErrClosed
 	}
 	now, upTo := k.now(), k.mem.End()
-	due := k.commitDueLocked()
+	_, due := k.commitDueLocked()
 	commit := due != 0 && (all || due <= now)
 	if commit {
 		k.held = 0
@@ -140,7 +173,8 @@ func (k *keeper) tend(all bool) error {
 	mayWrite, committed := all || now >= k.retry, false
 	var failed error
 	if mayWrite {
-		failed = k.restore()
+		_ = k.recordRun() // there may be room in a segment all the same
+		failed = errors.Join(k.writeOrigins(), k.restore())
 	}
 	if commit && mayWrite && failed == nil {
 		if k.makeRoom() {
@@ -167,7 +201,9 @@ func (k *keeper) tend(all bool) error {
 	k.noticeDue()
 	k.noLongerFull(committed)
 	k.calm()
+	k.thin.ahead()
 	k.tell()
+	k.tellBudget(committed)
 	k.setAlarm()
 	return failed
 }
@@ -178,11 +214,14 @@ func (k *keeper) wrote(tried bool, failed error) {
 		return
 	}
 	if failed == nil {
-		k.retry, k.pause, k.limits.noSpace = 0, 0, 0
+		k.retry, k.pause = 0, 0
+		k.limits.space.Succeeded()
 		k.recover(condition.QueueUnwritable)
 		return
 	}
-	k.noteFailure(failed)
+	if k.limits.space.Failed(failed, k.now()); k.pause == 0 {
+		k.tellPlace()
+	}
 	k.pause = min(max(2*k.pause, retryFirst), retryMost)
 	k.retry = k.now() + int64(k.pause)
 	k.raise(condition.QueueUnwritable, failed, disk.Advice(failed))
@@ -203,11 +242,15 @@ func (k *keeper) setAlarm() {
 			at(max(due, k.retry))
 		}
 	}
-	if due := k.commitDueLocked(); due != 0 && k.full {
-		write(max(due, k.now()+int64(time.Second))) // what is in flight may be acknowledged
+	if due, allowed := k.commitDueLocked(); due != 0 && k.full {
+		write(max(allowed, k.now()+int64(time.Second))) // what is in flight may be acknowledged
 	} else {
-		write(due)
+		write(allowed)
+		if due > k.now() {
+			at(due) // to tell that it is held back
+		}
 	}
+	at(k.told.CalmsAt())
 	write(k.ackDue)
 	at(k.ageDueLocked())
 	at(k.rereadAt)
@@ -238,26 +281,35 @@ func (k *keeper) setAlarm() {
 	k.alarm = next
 }
 
-// commitDueLocked returns when what is in memory must be committed, 0 for never.
-func (c *core) commitDueLocked() int64 {
+// commitDueLocked returns when what is in memory is to be committed, and when the
+// flash budget allows it; 0 for never.
+func (c *core) commitDueLocked() (due, allowed int64) {
 	if c.mem.Pending().Batches == 0 {
-		return 0
+		return 0, 0
 	}
-	waiters := c.mem.Waiters()
-	if c.crowdedLocked() || waiters > 0 && c.held >= waiters && !c.online {
-		return 1
+	if c.crowdedLocked() {
+		return 1, 1
 	}
-	due := c.mem.Oldest() + int64(c.cfg.Load().CommitEvery)
-	if waiters > 0 {
+	due = c.mem.Oldest() + int64(c.cfg.Load().CommitWithin(c.online))
+	if waiters := c.mem.Waiters(); waiters > 0 {
 		due = min(due, c.mem.OldestWaiter()+int64(c.waitLocked()))
+		if c.held >= waiters && (!c.online || c.drainingLocked()) {
+			due = 1 // beside a backlog the cloud takes its time for what is live
+		}
 	}
-	return max(due, 1)
+	due = max(due, 1)
+	if c.hurried {
+		due = max(min(due, c.mem.Oldest()+int64(terms.Hurry)), 1)
+		return due, due
+	}
+	return due, c.allowedLocked(due)
 }
 
 // crowdedLocked reports whether more waits in memory than should.
 func (c *core) crowdedLocked() bool {
-	pending := c.mem.Pending()
-	return pending.Readings >= fullReadings || pending.Batches >= fullBatches || c.journal.Full()
+	pending, cfg, full := c.mem.Pending(), c.cfg.Load(), c.cfg.Load().Full()
+	return pending.Readings >= full.Readings || pending.Batches >= full.Batches ||
+		c.mem.Cost() >= uint64(cfg.MemoryMost()/4*3) || c.journal.Full()
 }
 
 // shut makes everything safe and closes the files.
@@ -265,6 +317,9 @@ func (k *keeper) shut() error {
 	if k.keepFolder(); k.foreign.Load() {
 		k.refuseAll()
 		return errors.Join(bridge.ErrClosed, k.closeFiles())
+	}
+	if k.thin.job != nil {
+		k.thin.job.GiveUp()
 	}
 	failed := k.tend(true)
 	k.seal(&k.shelf)
@@ -292,11 +347,7 @@ func (k *keeper) refuseAll() {
 }
 
 func (k *keeper) closeFiles() error {
-	err := k.acks.Close()
-	if k.lock != nil {
-		err = errors.Join(err, k.lock.Close()) // which unlocks it
-	}
-	return err
+	return errors.Join(k.acks.Close(), disk.Unlock(k.lock))
 }
 
 // ask lets the keeper do something.

@@ -9,19 +9,23 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // childDir is the environment variable that makes the test binary a gateway
 // that is going to be killed.
-const childDir = "FIELDBRIDGE_KILL_DIR"
+const (
+	childDir  = "FIELDBRIDGE_KILL_DIR"
+	childName = "FIELDBRIDGE_KILL_GATEWAY" // how it is called
+)
 
 // kills returns how many times to kill: FIELDBRIDGE_SOAK, or few.
 func soak(few int) int {
@@ -52,11 +56,12 @@ func sameContent(e *bridge.Entry) bool {
 	return true
 }
 
-func killConfig(dir string) Config {
+func killConfig(dir string) terms.Config {
 	c := testConfig(dir)
-	c.CommitEvery = setting.Duration(20 * time.Millisecond)
+	c.CommitEvery = terms.Pace(20 * time.Millisecond)
 	c.SegmentSize = 128 << 10
 	c.MaxSize = 64 << 20
+	c.Origin.Gateway = os.Getenv(childName)
 	return c
 }
 
@@ -111,6 +116,7 @@ func TestKilledChild(t *testing.T) {
 								q.Bury("no", entries[i].Position)
 								continue
 							}
+							say("whose %s %s\n", entries[i].Run, entries[i].Origin.Gateway)
 							say("cloud %s %d\n", entries[i].Run, entries[i].Seq)
 							q.Ack(entries[i].Position)
 						}
@@ -147,18 +153,21 @@ func TestKilledChild(t *testing.T) {
 	}
 }
 
-// TestKill kills a gateway at random instants. Nothing that was reported safe
-// may be missing, no (run, seq) may have two contents or be given twice, and the
-// ledger must say what is there.
+// TestKill kills a gateway at random instants, and calls it otherwise each time. Nothing that was reported safe
+// may be missing, no (run, seq) may have two contents or be given twice, each is of the
+// gateway that measured it, and the ledger must say what is there.
 func TestKill(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
 	dir := tempDir(t)
 	safe, cloud, runs := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	judge := audit{t: t}
-	for range soak(50) {
+	judge := audit{t: t, whose: map[string]string{}}
+	for i := range soak(50) {
+		judge.gateway = "g" + strconv.Itoa(i%3)
 		killOnce(t, dir, safe, cloud, runs, &judge)
 	}
-	q, err := Open(killConfig(dir), quiet)
+	last := killConfig(dir)
+	last.Origin.Gateway = judge.gateway
+	q, err := Open(last, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +178,8 @@ func TestKill(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range entries {
 		key := fmt.Sprintf("%s %d", entries[i].Run, entries[i].Seq)
-		if seen[key] || !sameContent(&entries[i]) {
-			t.Errorf("%s is there twice, or with a wrong content", key)
+		if seen[key] || !sameContent(&entries[i]) || entries[i].Origin.Gateway != judge.whose[entries[i].Run] {
+			t.Errorf("%s is there twice, with a wrong content, or as %q's", key, entries[i].Origin.Gateway)
 		}
 		seen[key], cloud[key] = true, true
 	}
@@ -206,7 +215,7 @@ func TestKill(t *testing.T) {
 func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge *audit) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childName+"="+judge.gateway)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +246,11 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 			if runs[line[4:]] {
 				t.Errorf("run %s was given twice", line[4:])
 			}
-			runs[line[4:]] = true
+			runs[line[4:]], judge.whose[line[4:]] = true, judge.gateway
+		case len(line) > 6 && line[:6] == "whose ":
+			if run, name, _ := strings.Cut(line[6:], " "); judge.whose[run] != name {
+				t.Errorf("run %s of %s goes out as %s", run, judge.whose[run], name)
+			}
 		default:
 			t.Error(line)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/terms"
 )
 
 // journalDir is the environment variable with the journal's folder of a child.
@@ -26,10 +27,10 @@ const journalDir = "FIELDBRIDGE_JOURNAL_DIR"
 // kills itself.
 const leftDir = "FIELDBRIDGE_LEFT_DIR"
 
-func leftConfig(dir, journal string) Config {
+func leftConfig(dir, journal string) terms.Config {
 	c := testConfig(dir)
 	c.Journal = journal
-	c.SegmentSize = 1 << 20
+	c.SegmentSize, c.Origin.Gateway = 1<<20, "killed"
 	return c
 }
 
@@ -94,6 +95,21 @@ func TestLeftChild(t *testing.T) {
 	if do == "drop" {
 		q.keep.dropPending(q.mem.End())
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	if do == "full" { // what is done can be written, where it was before, and no new file
+		entries := take(t, q, bridge.Fresh)
+		q.Ack(entries[len(entries)-1].Position)
+		for i := range entries[:len(entries)-1] {
+			q.Release(entries[i].Position)
+		}
+		_ = q.keep.ask(t.Context(), func() error {
+			q.keep.dropPending(q.mem.End())
+			q.ackDue = 1
+			if err := q.keep.record(true); err != nil {
+				t.Error(err)
+			}
+			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		})
 	}
 	entries := take(t, q, bridge.Fresh)
 	if do == "bury" {
@@ -449,7 +465,7 @@ func TestFullJournal(t *testing.T) {
 		q.Append(bridge.Batch{Device: "d", At: time.UnixMilli(1), Readings: []bridge.Reading{
 			{Point: "p", Value: bridge.String(long)}}}, nil)
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for q.Status().Commits == 0 {
 		select {
 		case <-deadline:

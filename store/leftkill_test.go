@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // TestLosesNothingChild appends as fast as it can, and says how far it got.
@@ -24,7 +24,7 @@ func TestLosesNothingChild(t *testing.T) {
 		t.Skip("only as a child")
 	}
 	c := leftConfig(dir, os.Getenv(journalDir))
-	c.CommitEvery = setting.Duration([]time.Duration{time.Hour, 5 * time.Millisecond}[rand.IntN(2)])
+	c.CommitEvery = terms.Pace([]time.Duration{time.Hour, 5 * time.Millisecond}[rand.IntN(2)])
 	q, err := Open(c, quiet)
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +156,32 @@ func TestKilledCommits(t *testing.T) {
 	}
 	if killed == 0 {
 		t.Error("no commit was killed")
+	}
+}
+
+// TestKilledOnFullDisk kills a gateway that has dropped all but the last batch, which is
+// acknowledged, and could write what is done but not the tombstones: with a journal the
+// dropped ones are there again, without one they are named.
+func TestKilledOnFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []bool{true, false} {
+		t.Run(fmt.Sprint("journal ", journal), func(t *testing.T) {
+			dir, at := dieWith(t, "full")
+			if !journal {
+				if err := os.RemoveAll(at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			q := openQueue(t, leftConfig(dir, at))
+			seqs, _ := leftSeqs(t, q)
+			named := uint64(0)
+			for _, s := range q.Tombstones() {
+				named += s.Count.Batches
+			}
+			if l := q.Ledger(); uint64(len(seqs))+named != 99 || journal && named > 0 || !l.Balanced() {
+				t.Errorf("%d batches are left of 99, %d are named, ledger %+v", len(seqs), named, l)
+			}
+		})
 	}
 }
 

@@ -1,14 +1,17 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"slices"
+
 	"fieldbridge/bridge"
-	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/journal"
 	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
-	"slices"
 )
 
 // readLetters calls visit with the letters from number p on of one segment, until
@@ -22,7 +25,7 @@ func (l *letters) readLetters(
 		if s == nil {
 			return nil, 0, nil
 		}
-		next, err := l.readSegment(s, p, visit)
+		next, err := s.ReadLetters(p, l.k.segmentSize(&l.shelf), visit)
 		if s.Suspect == nil {
 			return s, next, err
 		}
@@ -36,54 +39,27 @@ func (l *letters) readLetters(
 	}
 }
 
-// readSegment calls visit with the letters of a segment from number p on, and
-// returns where to go on. If it finds the segment damaged, it says so in it.
-func (l *letters) readSegment(
-	s *folder.Stored, p bridge.Position, visit func(folder.DeadLetter) (bool, error),
-) (bridge.Position, error) {
-	file := s.File
-	if file == nil {
-		if s.Suspect != nil {
-			return p, s.Suspect
-		}
-		var err error
-		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err == nil {
-			defer func() { _ = file.Close() }()
-			if !s.Verified {
-				err = file.Check(&s.Account)
-				s.Verified = err == nil
-			}
-		}
-		if err != nil {
-			if segment.IsDamage(err) {
-				s.Suspect = err
-			}
-			return p, err
-		}
-	}
-	var d block.Decoder
-	p, err := folder.EachLetter(file, p, s.Last, &d, visit)
-	if segment.IsDamage(err) {
-		s.Suspect = err
-	}
-	return p, err
-}
-
-// lettersCost is how much memory letters that are retried or purged together may
-// take, in bytes: little beside what the memory holds.
-const lettersCost = memoryMost / 8
-
 // someLetters returns the oldest letters: some of one segment, whose numbers follow
-// one another. s is nil when there are none.
-func (l *letters) someLetters() (s *folder.Stored, some []folder.DeadLetter, n bridge.Count, err error) {
-	next := l.from
+// one another. s is nil when there are none. With own it is an error if another gateway
+// measured the oldest, and only those before the first of another's are returned.
+func (l *letters) someLetters(own bool) (s *folder.Stored, some []folder.DeadLetter, n bridge.Count, err error) {
+	next, cost := l.from, uint64(0)
 	s, _, err = l.readLetters(next, func(x folder.DeadLetter) (bool, error) {
-		if len(some) > 0 && x.Number != next {
+		other := ""
+		if own {
+			other = l.k.origins.Other(x.Run)
+		}
+		if len(some) > 0 && (x.Number != next || other != "") {
 			return false, nil
+		}
+		if other != "" {
+			return false, fmt.Errorf("the oldest dead letter was measured by %s, and would go out as this gateway's: "+
+				"purge the dead letters, or name this gateway %s while you retry them", other, other)
 		}
 		some, next = append(some, x), x.Number+1
 		n = n.Add(bridge.Count{Batches: 1, Readings: uint64(len(x.Readings))})
-		return memory.Cost(n) < l.most, nil
+		cost += memory.CostOf(&x.Batch)
+		return cost < l.most, nil
 	})
 	return s, some, n, err
 }
@@ -97,7 +73,7 @@ func (l *letters) passLocked(s *folder.Stored, some []folder.DeadLetter, n bridg
 
 // dropLetters drops the oldest letters, some at a time.
 func (l *letters) dropLetters(cause string) (bridge.Count, error) {
-	s, some, n, err := l.someLetters()
+	s, some, n, err := l.someLetters(false)
 	if err != nil || s == nil {
 		return bridge.Count{}, err
 	}
@@ -121,7 +97,7 @@ func (l *letters) trimDead() error {
 		for _, s := range l.shelf.Segments {
 			total += s.Bytes
 		}
-		if total <= l.k.cfg.Load().tenth() || len(l.shelf.Segments) < 2 || l.k.books.Index.Dead.Retry != nil {
+		if total <= l.k.cfg.Load().Tenth() || len(l.shelf.Segments) < 2 || l.k.books.Index.Dead.Retry != nil {
 			return nil
 		}
 		for last := l.shelf.Segments[0].Last; l.from <= last; {
@@ -139,17 +115,32 @@ func (l *letters) retrySome() (bridge.Count, error) {
 			return bridge.Count{}, err
 		}
 	}
-	s, some, n, err := l.someLetters()
+	s, some, n, err := l.someLetters(true)
 	if err != nil || s == nil {
 		return bridge.Count{}, err
 	}
+	r := &books.Retry{From: some[0].Number}
 	l.k.mu.Lock()
-	r := &books.Retry{From: some[0].Number, First: l.k.mem.End()}
 	for i := range some {
 		r.Readings = append(r.Readings, uint64(len(some[i].Readings)))
-		p := l.k.mem.End() // it is not in the journal: until it is on disk it is a dead letter
-		l.k.mem.Push(&some[i].Batch, nil, l.k.now(), l.k.journal.Head())
-		l.k.journal.Done(p, p+1)
+	}
+	l.k.books.Index.Dead.Retry, l.k.metaDue = r, true
+	l.k.mu.Unlock()
+	// Before the journal has them, which alone knows then what became of which.
+	err = l.k.writeMeta()
+	l.k.mu.Lock()
+	if err != nil {
+		l.k.books.Index.Dead.Retry = nil
+		l.k.mu.Unlock()
+		return n, err
+	}
+	r = &books.Retry{From: r.From, First: l.k.mem.End(), Readings: r.Readings}
+	l.k.origins.Renumber(l.k.run, l.k.mem.Seq(r.First), len(some),
+		func(i int) (string, uint64) { return some[i].Run, some[i].Seq })
+	for i := range some {
+		p, now := l.k.mem.End(), l.k.now()
+		place := l.k.journal.Note(p, l.k.mem.Seq(p), now/1e6, some[i].Number, &some[i].Batch)
+		l.k.mem.Push(&some[i].Batch, nil, now, place)
 		l.k.books.Retry(some[i].Letter())
 	}
 	l.k.postLocked()
@@ -167,28 +158,30 @@ func (l *letters) retrySome() (bridge.Count, error) {
 func (l *letters) retried() {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
-	if r := l.k.books.Index.Dead.Retry; r != nil && l.k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
+	r := l.k.books.Index.Dead.Retry
+	if r != nil && len(l.k.owed) == 0 && l.k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
 		l.k.books.Index.Dead.Retry = nil
 		l.k.metaDue = true
 	}
 }
 
-// endRetry finds out at the start how many letters had come back into the queue:
-// those stay there, the others are dead letters still.
-func (l *letters) endRetry() {
+// endRetry finds out at the start how many letters had come back into the queue: those
+// stay there, the others are dead letters still. Those that the journal alone has are on
+// their way until they are on disk.
+func (l *letters) endRetry(left *journal.Found) {
 	r := l.k.books.Index.Dead.Retry
 	if r == nil {
 		return
 	}
-	l.k.books.Index.Dead.Retry = nil
-	n := 0
-	for p := r.First; n < len(r.Readings) && (l.k.books.Done.Has(p) || l.k.shelf.Of(p) != nil); p++ {
-		n++
-	}
+	first := cmp.Or(r.First, left.Again[r.From]) // 0 if it had not yet begun
+	durable, n := r.Came(first, func(p bridge.Position) bool {
+		return l.k.books.Done.Has(p) || l.k.shelf.Of(p) != nil
+	}, left.Has)
 	l.from = r.From + bridge.Position(n)
 	if s := l.shelf.Of(r.From); s != nil {
 		s.Done = s.Done.Add(r.Count(n))
 	}
+	l.k.books.Index.Dead.Retry = r.Rest(first, durable, n)
 }
 
 // verify reads the dead letters. Damaged ones are repaired.
@@ -199,7 +192,8 @@ func (l *letters) verify(found func(folder.Verified)) error {
 	var failed error
 	for _, s := range slices.Clone(l.shelf.Segments) {
 		s.Verified = false
-		_, err := l.readSegment(s, max(s.First, l.from), func(folder.DeadLetter) (bool, error) { return true, nil })
+		_, err := s.ReadLetters(max(s.First, l.from), l.k.segmentSize(&l.shelf),
+			func(folder.DeadLetter) (bool, error) { return true, nil })
 		v := folder.Verified{File: l.k.name(s.Path), Bytes: s.Bytes, Count: s.Waiting(), Damage: err}
 		if err != nil {
 			v.Count = bridge.Count{}

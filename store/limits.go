@@ -7,9 +7,10 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/store/books"
-	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/segment"
+	"fieldbridge/store/space"
+	"fieldbridge/store/terms"
 )
 
 const (
@@ -23,12 +24,9 @@ const (
 
 // limits is what the keeper knows of the disk.
 type limits struct {
+	space   space.Space
 	other   int64 // bytes of files beside the segments
 	counted bool  // other is right
-	tight   bool  // the file system has less than min_free, or no space at all
-	noSpace int   // writes in a row that failed for want of space
-	asked   int64 // when tight was found; ns since the start of the run
-	credit  int64 // bytes that dropped segments gave, to be written while it is tight
 	hopeful int64 // since when it seems no longer full, under drop-newest; ns since the start of the run, or 0
 	dropped int64 // when the oldest segment was last dropped; ns since the start of the run
 }
@@ -37,15 +35,17 @@ type limits struct {
 // nothing may be written.
 func (k *keeper) makeRoom() bool {
 	k.dropAged()
-	k.askFree()
+	k.limits.space.Ask(k.shelf.Dir, k.now(), int64(k.cfg.Load().MinFree), segment.GrowBy)
 	for {
 		over := k.used()+segment.GrowBy > int64(k.cfg.Load().MaxSize)
-		tight := k.limits.tight && k.limits.credit < segment.GrowBy
-		if !over && !tight {
+		if !over && k.limits.space.Allows(segment.GrowBy) {
 			k.setFull(false)
 			return true
 		}
-		if k.cfg.Load().WhenFull == DropNewest {
+		if k.thin.now() {
+			continue
+		}
+		if k.cfg.Load().WhenFull == terms.DropNewest {
 			k.setFull(true)
 			return false
 		}
@@ -55,12 +55,10 @@ func (k *keeper) makeRoom() bool {
 			// disk that is really full says so.
 			return true
 		}
-		freed := k.dropSegment(s, books.DroppedFull)
+		k.limits.space.Gave(k.dropSegment(s, books.DroppedFull))
 		k.limits.dropped = k.now()
-		if k.limits.tight {
-			k.limits.credit += freed
-		}
-		k.raise(condition.QueueDropsOldest, bridge.ErrFull, "restore the uplink, raise store.max_size, or make room on the disk")
+		why, advice := k.limits.space.Full(k.shelf.Dir)
+		k.raise(condition.QueueDropsOldest, bridge.ErrFull, why, advice)
 	}
 }
 
@@ -72,7 +70,8 @@ func (k *keeper) setFull(full bool) {
 	k.mu.Unlock()
 	switch {
 	case full && !was:
-		k.raise(condition.QueueRefusesNew, bridge.ErrFull, "restore the uplink, raise store.max_size, or make room on the disk")
+		why, advice := k.limits.space.Full(k.shelf.Dir)
+		k.raise(condition.QueueRefusesNew, bridge.ErrFull, why, advice)
 	case !full && was:
 		k.limits.hopeful = k.now() // the next write will tell
 	}
@@ -140,30 +139,10 @@ func (k *keeper) used() int64 {
 // countOther counts the files beside the segments, and keeps the quarantine
 // below its limit.
 func (k *keeper) countOther() {
-	for _, name := range folder.TrimQuarantine(k.shelf.Dir, k.cfg.Load().tenth()) {
+	for _, name := range folder.TrimQuarantine(k.shelf.Dir, k.cfg.Load().Tenth()) {
 		k.log.Warn("a file in quarantine is deleted, the oldest of too many", "file", name)
 	}
 	k.limits.other, k.limits.counted = folder.OtherSize(k.shelf.Dir), true
-}
-
-// askFree finds out whether the file system has enough space left.
-func (k *keeper) askFree() {
-	l := &k.limits
-	now := k.now()
-	if l.asked != 0 && now-l.asked < int64(time.Second) {
-		return
-	}
-	l.asked = now
-	free, err := disk.Free(k.shelf.Dir)
-	if err != nil {
-		return // a write will tell
-	}
-	// A quota does not show in the free space: it is believed after some tries.
-	tight := free < int64(k.cfg.Load().MinFree) || l.noSpace > 0 && free < segment.GrowBy || l.noSpace >= 3
-	if tight && !l.tight || !tight {
-		l.credit = 0
-	}
-	l.tight = tight
 }
 
 // oldestIdle returns the oldest segment with nothing in flight. The one that is
@@ -245,10 +224,30 @@ func (k *keeper) ageDueLocked() int64 {
 	return max(k.now()+left*int64(time.Millisecond), k.now()+int64(time.Second))
 }
 
-// noteFailure remembers what a failed write says about the disk.
-func (k *keeper) noteFailure(err error) {
-	if disk.NoRoom(err) {
-		k.limits.noSpace++
-		k.limits.asked = 0 // ask again
+// tellBudget keeps the account of the flash budget, and tells what it costs and when it
+// does not suffice.
+func (k *keeper) tellBudget(committed bool) {
+	k.mu.Lock()
+	k.spendLocked()
+	now := k.now()
+	due, at := k.commitDueLocked()
+	k.told.Note(now, due != 0 && due <= now && at > now, k.flash.Pace())
+	if committed {
+		k.flash.Committed(k.uptime())
+	}
+	if k.flash.Stale() {
+		k.metaDueLocked()
+	}
+	over, even := k.flash.Overdrawn(), k.flash.Even()
+	k.mu.Unlock()
+	if pace, news := k.told.News(now); news && pace > 0 {
+		k.raise(condition.QueueTurnedDown, nil, pace)
+	} else if news {
+		k.recover(condition.QueueTurnedDown)
+	}
+	if over {
+		k.raise(condition.QueueOverdrawn, nil, k.cfg.Load().FlashBudget)
+	} else if even {
+		k.recover(condition.QueueOverdrawn)
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/terms"
 )
 
 // smallConfig has limits that a test can reach.
-func smallConfig(dir string) Config {
+func smallConfig(dir string) terms.Config {
 	c := testConfig(dir)
 	c.MaxSize = 4 << 20
 	c.SegmentSize = 512 << 10
@@ -148,7 +149,7 @@ func TestDropOldestSparesWhatIsInFlight(t *testing.T) {
 
 func TestDropNewest(t *testing.T) {
 	c := smallConfig(tempDir(t))
-	c.WhenFull = DropNewest
+	c.WhenFull = terms.DropNewest
 	q := openQueue(t, c)
 	const n = 2000
 	for i := range n {
@@ -205,7 +206,7 @@ func TestMaxAge(t *testing.T) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(dir)
-		c.CommitEvery = setting.Duration(3 * time.Second)
+		c.CommitEvery = terms.Pace(3 * time.Second)
 		c.MaxAge = setting.Duration(24 * time.Hour)
 		q, err := Open(c, quiet)
 		if err != nil {

@@ -3,49 +3,30 @@ package store
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/figures"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
-// Status is how the queue is doing, for people.
-type Status struct {
-	Dir     string        `json:"dir"`
-	Run     string        `json:"run"`
-	Ledger  bridge.Ledger `json:"ledger"`
-	Fresh   bridge.Count  `json:"fresh"`   // waiting, queued since the current connection began
-	Backlog bridge.Count  `json:"backlog"` // waiting, queued before
-	Memory  bridge.Count  `json:"memory"`  // waiting, not on disk
-
-	Segments int   `json:"segments"`
-	Bytes    int64 `json:"bytes"` // of the segments on disk
-	MaxSize  int64 `json:"max_size"`
-	// FullIn is when max_size is reached at the rate of the segments on disk; 0
-	// if that cannot be said.
-	FullIn time.Duration `json:"full_in_ns,omitempty"`
-	// Oldest and Newest are acquisition times in the segments on disk.
-	Oldest  time.Time `json:"oldest,omitzero"`
-	Newest  time.Time `json:"newest,omitzero"`
-	Commits uint64    `json:"commits"` // blocks written
-	Syncs   uint64    `json:"syncs"`
-	Written uint64    `json:"written_bytes"` // to the disk, in whole pages
-}
-
 // Status returns how the queue is doing.
-func (q *Queue) Status() Status {
+func (q *Queue) Status() figures.Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(),
+	s := figures.Status{Dir: q.shelf.Dir, Run: q.run, Ledger: q.books.Ledger(),
 		Backlog: q.books.Backlog(), Fresh: q.books.Fresh(), Memory: q.mem.Pending(),
 		MaxSize: int64(q.cfg.Load().MaxSize), Segments: len(q.shelf.Segments),
-		Commits: q.stats.Commits, Syncs: q.stats.Syncs, Written: q.stats.Bytes}
+		Commits: q.stats.Commits, Syncs: q.stats.Syncs, Written: q.stats.Bytes,
+		Flash: q.spendingLocked()}
+	s.PowerCut = max(q.cfg.Load().CommitWithin(q.online), q.flash.Pace())
+	if q.hurried {
+		s.PowerCut = terms.Hurry
+	}
 	s.Bytes, s.Oldest, s.Newest = q.shelf.Extent()
 	s.FullIn = folder.FullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
 	return s
@@ -70,7 +51,7 @@ func (q *Queue) Inspect() folder.Report {
 	l := q.books.Ledger()
 	r := folder.Report{Dir: q.shelf.Dir, Bytes: size, Waiting: l.Waiting, Dead: l.Dead,
 		MaxSize: int64(q.cfg.Load().MaxSize)}
-	r.Fill(q.shelf.Segments, &q.books.Index, q.uptime())
+	r.Fill(q.shelf.Segments, &q.books.Index, q.uptime(), q.origins)
 	return r
 }
 
@@ -94,43 +75,13 @@ func (q *Queue) Purge(ctx context.Context) (n bridge.Count, err error) {
 // still be read of the files in quarantine, and calls found with each file. A
 // running queue repairs what is damaged.
 func (q *Queue) Verify(ctx context.Context, found func(folder.Verified)) error {
-	for p := bridge.Position(1); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		q.mu.Lock()
-		s := q.shelf.From(p)
-		var last bridge.Position
-		v := folder.Verified{}
-		if s != nil {
-			last = s.Last
-			v.File, v.Bytes, v.Count = filepath.Base(s.Path), s.Bytes, s.Written
-		}
-		q.mu.Unlock()
-		if s == nil {
-			break
-		}
-		if v.Damage = q.verifySegment(s); v.Damage != nil {
-			v.Count = bridge.Count{}
-			q.unreadable(s, v.Damage)
-		}
-		found(v)
-		p = max(p, last) + 1
+	if err := q.running().Verify(ctx, found); err != nil {
+		return err
 	}
 	if err := q.keep.ask(ctx, func() error { return q.keep.letters.verify(found) }); err != nil {
 		return err
 	}
 	return folder.VerifyQuarantine(ctx, q.shelf.Dir, found)
-}
-
-func (q *Queue) verifySegment(s *folder.Stored) error {
-	q.files.Lock()
-	defer q.files.Unlock()
-	if s.File == nil {
-		s.Verified = false
-		return q.read.Open(s, q.segmentSize(&q.shelf)) // which verifies
-	}
-	return s.File.Walk(func(*block.Header, []byte) error { return nil })
 }
 
 // Entries calls visit with the waiting batches on disk, the oldest first, a
@@ -140,13 +91,7 @@ func (q *Queue) Entries(
 	ctx context.Context, f folder.Filter, visit func([]bridge.Entry) error,
 ) (folder.Exported, error) {
 	x := folder.Exported{Run: q.run}
-	err := q.eachBlock(ctx, 1, block.MaxPosition, &x, func(entries []bridge.Entry) error {
-		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return !f.Allows(&e) })
-		if len(entries) == 0 {
-			return nil
-		}
-		return visit(entries)
-	})
+	err := q.running().Entries(ctx, f, &x, visit)
 	return x, err
 }
 
@@ -165,7 +110,7 @@ func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) 
 		return n, ErrRestarted
 	}
 	for _, r := range x.Ranges {
-		err := q.eachBlock(ctx, r.From, r.To, &folder.Exported{}, func(entries []bridge.Entry) error {
+		err := q.running().Each(ctx, r.From, r.To, &folder.Exported{}, func(entries []bridge.Entry) error {
 			n = n.Add(q.forgetEntries(slices.DeleteFunc(entries, func(e bridge.Entry) bool {
 				return !f.Allows(&e) || !x.Has(e.Position)
 			})))
@@ -176,65 +121,6 @@ func (q *Queue) Forget(ctx context.Context, f folder.Filter, x folder.Exported) 
 		}
 	}
 	return n, nil
-}
-
-// eachBlock calls visit with the waiting batches of each block on disk that has
-// some of from <= p < to, and notes in x what it has read.
-func (q *Queue) eachBlock(
-	ctx context.Context, from, to bridge.Position, x *folder.Exported, visit func([]bridge.Entry) error,
-) error {
-	var decoder block.Decoder
-	for p := from; p < to; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		entries, next, err := q.readForExport(p, &decoder)
-		if err != nil {
-			x.Unread++
-			if p = next; next == 0 {
-				return nil
-			}
-			continue
-		}
-		if next == 0 {
-			return nil
-		}
-		if err := visit(entries); err != nil {
-			return err
-		}
-		x.Add(p, next)
-		p = next
-	}
-	return nil
-}
-
-// readForExport reads the waiting batches of the first block at or after p, and
-// returns where to go on; 0 at the end.
-func (q *Queue) readForExport(p bridge.Position, d *block.Decoder) ([]bridge.Entry, bridge.Position, error) {
-	q.files.Lock()
-	defer q.files.Unlock()
-	q.mu.Lock()
-	p = q.books.Done.Next(p)
-	s := q.shelf.From(p)
-	var last bridge.Position
-	if s != nil {
-		last = s.Last
-	}
-	q.mu.Unlock()
-	if s == nil {
-		return nil, 0, nil
-	}
-	entries, h, err := q.read.Read(s, p, q.segmentSize(&q.shelf))
-	if err != nil {
-		q.unreadable(s, err)
-		return nil, last + 1, err // it is repaired, or reported by Verify
-	}
-	if h == nil {
-		return nil, last + 1, nil
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.DeleteFunc(entries, func(e bridge.Entry) bool { return q.books.Done.Has(e.Position) }), h.Last + 1, nil
 }
 
 // forgetEntries makes batches on disk done that were exported instead of sent,
@@ -266,7 +152,10 @@ func (q *Queue) Dead(ctx context.Context, visit func(folder.DeadLetter) error) e
 			return err
 		}
 		for p := q.keep.letters.from; ; {
-			_, next, err := q.keep.letters.readLetters(p, func(l folder.DeadLetter) (bool, error) { return true, visit(l) })
+			_, next, err := q.keep.letters.readLetters(p, func(l folder.DeadLetter) (bool, error) {
+				l.Origin = q.origins.Origin(l.Run, l.Seq)
+				return true, visit(l)
+			})
 			if err != nil || next == 0 {
 				return err
 			}

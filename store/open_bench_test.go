@@ -13,6 +13,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // BenchmarkBacklogOpen opens folders of 100 MiB and 1 GiB, stopped cleanly and killed,
@@ -30,7 +31,7 @@ func BenchmarkBacklogOpen(b *testing.B) {
 	}
 }
 
-func bigConfig(dir string) Config {
+func bigConfig(dir string) terms.Config {
 	c := testConfig(dir)
 	c.MaxSize, c.MinFree = 4<<30, 0
 	c.SegmentSize = 32 << 20

@@ -12,13 +12,14 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // TestFolderVanishes removes the folder under a running queue: it is made and locked
 // again within seconds, nobody else gets it, and what comes then is on disk.
 func TestFolderVanishes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "queue")
-	var cfg Config
+	var cfg terms.Config
 	cfg.SetDefaults()
 	cfg.Dir, cfg.MinFree = setting.Path(dir), 0
 	q, err := Open(cfg, slog.New(slog.DiscardHandler))
@@ -56,7 +57,7 @@ func TestFolderVanishes(t *testing.T) {
 // writes nothing there.
 func TestFolderOfAnother(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "queue")
-	var cfg Config
+	var cfg terms.Config
 	cfg.SetDefaults()
 	cfg.Dir, cfg.MinFree = setting.Path(dir), 0
 	q, err := Open(cfg, slog.New(slog.DiscardHandler))

@@ -6,9 +6,10 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
-	"fieldbridge/store/memory"
 	"fieldbridge/store/segment"
+	"fieldbridge/store/terms"
 )
 
 // Queue is the durable queue of a gateway. It is safe for concurrent use. Create
@@ -54,16 +55,17 @@ func (q *Queue) Append(b bridge.Batch, safe func(error)) {
 	q.mem.Push(&b, safe, now, q.journal.Note(p, q.mem.Seq(p), now/1e6, 0, &b))
 	q.books.Accept(n)
 	q.held += int(b.Held)
-	q.alarmLocked(q.commitDueLocked())
+	due, _ := q.commitDueLocked()
+	q.alarmLocked(due)
 	var shed []func(error)
-	if memory.Cost(q.mem.Pending()) > memoryMost {
+	if q.mem.Cost() > uint64(q.cfg.Load().MemoryMost()) {
 		shed = q.shedLocked()
 	}
 	q.mu.Unlock()
 	for _, safe := range shed {
 		safe(bridge.ErrFull)
 	}
-	if q.cfg.Load().CommitEvery > 0 {
+	if q.cfg.Load().CommitEvery != 0 {
 		q.nudge(bridge.Fresh)
 	}
 }
@@ -84,8 +86,8 @@ func (q *Queue) Offline() {
 	q.online = false
 	q.mem.UnclaimAll()
 	q.mem.Rewind(q.books.Mark())
-	if q.mem.Waiters() > 0 {
-		q.alarmLocked(q.now()) // they wait for less now
+	if q.mem.Pending().Batches > 0 {
+		q.alarmLocked(q.now()) // what waits is due earlier now
 	}
 	q.mu.Unlock()
 	q.nudgeBoth()
@@ -172,6 +174,15 @@ func (q *Queue) Commit(ctx context.Context) error {
 	return q.keep.ask(ctx, func() error { return q.keep.tend(true) })
 }
 
+// Hurry says whether the power fails. While it does, whatever comes is on disk at once,
+// whatever commit_every and flash_budget say.
+func (q *Queue) Hurry(on bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hurried = on
+	q.alarmLocked(q.now())
+}
+
 // Close makes everything safe, closes the files and gives the folder back.
 // Append refuses from its begin on. It returns what could not be made safe.
 func (q *Queue) Close() error {
@@ -192,13 +203,15 @@ func (q *Queue) Close() error {
 // it: a shorter commit_every commits at once what is older, and limits that are
 // below what the queue takes are reached with the next commit, by when_full.
 // The folder stays: a cfg that names another one is an error and changes
-// nothing.
-func (q *Queue) Apply(cfg Config) error {
+// nothing. Other labels are those of what is appended from now on.
+func (q *Queue) Apply(cfg terms.Config) error {
 	if was := q.cfg.Load(); cfg.Dir != was.Dir || cfg.Journal != was.Journal {
 		return errors.New("the folders of the queue and of its journal change only with a restart")
 	}
 	q.cfg.Store(&cfg)
 	q.mu.Lock()
+	q.origins.Change(q.run, q.mem.Seq(q.mem.End()), cfg.Origin)
+	q.flash.Set(cfg.FlashBudget.Bytes, cfg.FlashBudget.In())
 	q.alarmLocked(q.now())
 	q.mu.Unlock()
 	q.nudgeBoth() // without commit_every 0s more may be claimed
@@ -209,7 +222,7 @@ func (q *Queue) Apply(cfg Config) error {
 func (q *Queue) Runs() []bridge.RunRecord {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.books.Index.Runs.Untold()
+	return q.origins.Records(q.books.RunRecords())
 }
 
 // AckRuns implements [bridge.Notices].
@@ -225,7 +238,7 @@ func (q *Queue) Tombstones() []bridge.Tombstone {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	defer q.postLocked()
-	return q.books.Tombstones()
+	return q.origins.Stones(q.books.Tombstones())
 }
 
 // AckTombstones implements [bridge.Notices].
@@ -251,7 +264,7 @@ func (q *Queue) Next(ctx context.Context, which bridge.Lane, max int) ([]bridge.
 		q.mu.Unlock()
 		if len(entries) > 0 {
 			q.nudge(which) // for another one who waits
-			return entries, nil
+			return q.origins.Sign(entries), nil
 		}
 		if missing != 0 && q.load(which, missing) {
 			continue
@@ -291,7 +304,7 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		q.mu.Unlock()
 		return true
 	}
-	suspect, last := s.Suspect, s.Last
+	suspect, first, last, thinned := s.Suspect, s.First, s.Last, s.Thinned > 0
 	q.mu.Unlock()
 	if suspect != nil {
 		return false
@@ -305,9 +318,29 @@ func (q *Queue) load(which bridge.Lane, p bridge.Position) bool {
 		return false
 	}
 	q.mu.Lock()
+	if thinned {
+		q.books.Absent(max(p, first), h.Last+1, entries)
+	}
 	q.mem.Load(which, p, h.Last+1, entries)
 	q.mu.Unlock()
 	return true
+}
+
+// CountWith has what else writes to the disk of the queue count in store.flash_budget:
+// written returns how many bytes since the start, and does not wait.
+func (q *Queue) CountWith(written func() uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.beside = written
+}
+
+// LookWith has the queue tell as a condition where its folder lies, by look: now, when
+// the folder is made anew, and when writing begins to fail.
+func (q *Queue) LookWith(look func(dir string) disk.Place) {
+	select {
+	case q.keep.asks <- func() { q.keep.look = look; q.keep.tellPlace() }:
+	case <-q.keep.ended:
+	}
 }
 
 // Health implements [condition.Reporter].
@@ -317,6 +350,9 @@ func (q *Queue) Health() []condition.Condition {
 	defer q.mu.Unlock()
 	if n := q.books.Ledger().Dead.Batches; n > 0 {
 		all = append(all, condition.DeadLetters.At(subject, q.started, n))
+	}
+	if n, name := q.origins.Waiting(q.books.Index.Runs, q.books.Done); n > 0 {
+		all = append(all, condition.QueueOfAnother.At(subject, q.started, n, name))
 	}
 	return all
 }

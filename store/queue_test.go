@@ -1,10 +1,13 @@
 package store
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	"fieldbridge/bridge/bridgetest"
 	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 func TestMain(m *testing.M) {
@@ -32,16 +36,16 @@ func tempDir(t testing.TB) string {
 }
 
 // testConfig returns a configuration that commits when it is asked to.
-func testConfig(dir string) Config {
-	var c Config
+func testConfig(dir string) terms.Config {
+	var c terms.Config
 	c.SetDefaults()
 	c.Dir = setting.Path(dir)
-	c.CommitEvery = setting.Duration(time.Hour)
+	c.CommitEvery = terms.Pace(time.Hour)
 	c.Journal = "off"
 	return c
 }
 
-func openQueue(t testing.TB, c Config) *Queue {
+func openQueue(t testing.TB, c terms.Config) *Queue {
 	t.Helper()
 	q, err := Open(c, quiet)
 	if err != nil {
@@ -51,14 +55,46 @@ func openQueue(t testing.TB, c Config) *Queue {
 	return q
 }
 
-// copyDir copies the folder of a queue as a kill would leave it.
+// copyDir copies the folder of a queue as a kill would leave it: as it was at one
+// instant. A queue that runs writes now and then, so a copy that was made meanwhile is
+// made anew.
 func copyDir(t testing.TB, dir string) string {
 	t.Helper()
-	to := tempDir(t)
-	if err := os.CopyFS(filepath.Join(to, "q"), os.DirFS(dir)); err != nil {
+	for range 1000 {
+		to := filepath.Join(tempDir(t), "q")
+		before := looksOf(t, dir)
+		err := os.CopyFS(to, os.DirFS(dir))
+		if !slices.Equal(before, looksOf(t, dir)) {
+			os.RemoveAll(to)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	t.Fatal("the queue never rests")
+	return ""
+}
+
+// looksOf returns what the files of a folder are like: a folder of the same looks has
+// not been written to.
+func looksOf(t testing.TB, dir string) (all []string) {
+	t.Helper()
+	names, err := os.ReadDir(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(to, "q")
+	for _, name := range names {
+		info, err := name.Info()
+		if err != nil { // it is gone
+			all = append(all, name.Name()+" "+err.Error())
+			continue
+		}
+		all = append(all, fmt.Sprint(info.Name(), info.Size(), info.ModTime().UnixNano(),
+			info.Sys().(*syscall.Stat_t).Ino))
+	}
+	return all
 }
 
 var harness = bridgetest.Harness{

@@ -39,19 +39,11 @@ func (k *keeper) replaceDamaged(path, by string, cause error) error {
 
 // setAside moves or links a damaged file to the quarantine, and tells it.
 func (k *keeper) setAside(path string, cause error, move func(from, to string) error) bool {
-	dir := filepath.Join(k.shelf.Dir, folder.QuarantineDir)
-	to := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(k.name(path), "/", "-"), time.Now().UnixMilli()))
-	err := disk.MakeDir(dir)
-	if err == nil {
-		err = move(path, to)
-	}
+	to, err := folder.SetAside(k.shelf.Dir, path, strings.ReplaceAll(k.name(path), "/", "-"), move)
 	if err != nil {
 		k.log.Error("a damaged file of the queue cannot be set aside", "file", path, "damage", cause, "err", err)
 		return false
 	}
-	// If the names are not on disk yet, a power cut brings the file back, and it is set aside again.
-	_ = disk.SyncDir(dir)
-	_ = disk.SyncDir(filepath.Dir(path))
 	k.log.Error("a damaged file of the queue is set aside", "file", path, "now", to, "damage", cause)
 	k.limits.counted = false
 	k.mu.Lock()
@@ -81,6 +73,7 @@ func (k *keeper) repairSuspects() {
 	}
 	k.mu.Unlock()
 	for _, s := range suspects {
+		k.pulse.Within(diskTime)
 		if err := k.repair(s.shelf, s.stored); err != nil {
 			k.repairAt = k.now() + int64(retryMost)
 			if errors.Is(err, errUnread) {
@@ -148,7 +141,7 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	}
 	var account block.Account
 	tmp := s.Path + ".repair" + disk.Temporary
-	if kept.waiting.Batches > 0 {
+	if kept.Waiting.Batches > 0 {
 		if account, err = found.Rebuild(tmp, k.segmentSize(sh)); err != nil {
 			_ = os.Remove(tmp)
 			return err
@@ -156,7 +149,9 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	}
 	lost := k.lose(sh, s, &kept, account)
 	if sh.Dead && found != nil {
-		k.letters.nameLetters(s, &kept, found.Blocks)
+		k.mu.Lock()
+		kept.NameLetters(&k.books, max(s.First, k.letters.from), s.Last, found.Blocks)
+		k.mu.Unlock()
 	}
 	// First the account of it, then the files: after a cut in between, the
 	// damaged file is found and repaired once more, and no more is lost.
@@ -164,7 +159,7 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 		k.wrote(true, err)
 	}
 	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", k.name(s.Path), lost.Readings, cause)
-	if kept.waiting.Batches == 0 {
+	if kept.Waiting.Batches == 0 {
 		k.quarantine(s.Path, cause)
 		k.forget(sh, s)
 		return nil
@@ -204,53 +199,23 @@ func (k *keeper) readAgain(s *folder.Stored, err error) error {
 	return nil
 }
 
-// survivors is what a damaged segment still has.
-type survivors struct {
-	positions books.Spans
-	waiting   bridge.Count // not done
-	done      bridge.Count
-}
-
 // survey counts what was found in a damaged segment, which may be nothing.
-func (k *keeper) survey(sh *folder.Shelf, found *segment.Salvaged) (kept survivors) {
-	if found == nil {
-		return kept
-	}
-	var d block.Decoder
-	for i := range found.Blocks {
-		b := &found.Blocks[i]
-		data, err := found.Read(b)
-		if err != nil {
-			continue
-		}
-		entries, _, err := d.Decode(&b.Header, b.Payload(data))
-		if err != nil {
-			continue
-		}
+func (k *keeper) survey(sh *folder.Shelf, found *segment.Salvaged) folder.Survivors {
+	return folder.SurvivorsOf(found, func(p bridge.Position) bool {
 		k.mu.Lock()
-		for i := range entries {
-			n := bridge.Count{Batches: 1, Readings: uint64(len(entries[i].Readings))}
-			p := entries[i].Position
-			kept.positions.Add(p, p+1)
-			if sh.Dead && p < k.letters.from || !sh.Dead && k.books.Done.Has(p) {
-				kept.done = kept.done.Add(n)
-			} else {
-				kept.waiting = kept.waiting.Add(n)
-			}
-		}
-		k.mu.Unlock()
-	}
-	return kept
+		defer k.mu.Unlock()
+		return sh.Dead && p < k.letters.from || !sh.Dead && k.books.Done.Has(p)
+	})
 }
 
 // lose accounts for what is lost of a segment: what waited in it and is not
 // among the survivors.
-func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, account block.Account) bridge.Count {
+func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *folder.Survivors, account block.Account) bridge.Count {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	lost := folder.Surplus(s.Waiting(), kept.waiting)
+	lost := folder.Surplus(s.Waiting(), kept.Waiting)
 	// What was recorded as done may be among what is lost: then more waits.
-	more := folder.Surplus(kept.waiting, s.Waiting())
+	more := folder.Surplus(kept.Waiting, s.Waiting())
 	if sh.Dead {
 		k.books.FindDead(more)
 		k.books.LoseDead(lost)
@@ -258,13 +223,13 @@ func (k *keeper) lose(sh *folder.Shelf, s *folder.Stored, kept *survivors, accou
 		k.books.Find(more)
 		var gaps []books.Span
 		for _, g := range k.books.Done.Missing(s.First, s.Last+1) {
-			gaps = append(gaps, kept.positions.Missing(g.From, g.To)...)
+			gaps = append(gaps, kept.Positions.Missing(g.From, g.To)...)
 		}
 		k.damageLocked(gaps, lost, s.Oldest, s.Newest)
 	}
-	s.Written, s.Done = account.Written, kept.done
-	if kept.waiting.Batches > 0 {
-		account.First = s.First
+	s.Written, s.Done = account.Written, kept.Done
+	if kept.Waiting.Batches > 0 {
+		account.First, account.Repaired = s.First, true
 		s.Account = account
 	}
 	k.metaDue = true

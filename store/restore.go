@@ -15,7 +15,9 @@ import (
 	"fieldbridge/store/folder"
 	"fieldbridge/store/journal"
 	"fieldbridge/store/memory"
+	"fieldbridge/store/origins"
 	"fieldbridge/store/segment"
+	"fieldbridge/store/terms"
 )
 
 // openMeta reads the index. Without one, or with one that is damaged, the
@@ -32,6 +34,15 @@ func (k *keeper) openMeta() (found bool, err error) {
 	}
 	k.books.Index, k.before = m, m.Uptime
 	return found, nil
+}
+
+// openOrigins reads who measured what lies in the folder.
+func (k *keeper) openOrigins() {
+	var err error
+	if k.origins, err = origins.Open(k.shelf.Dir); err != nil {
+		k.quarantine(filepath.Join(k.shelf.Dir, origins.File), fmt.Errorf(
+			"who measured what lies in the queue cannot be read, it goes out as this gateway's: %w", err))
+	}
 }
 
 func (k *keeper) openAcks() books.Record {
@@ -72,6 +83,7 @@ func (k *keeper) openSegments(acks *books.Record, indexed bool) {
 // known are read, and the newest is written to again if it is right and has room.
 func (k *keeper) openShelf(sh *folder.Shelf, found []*folder.Stored, learnRuns bool) {
 	for i, s := range found {
+		k.pulse.Within(diskTime)
 		limit := block.MaxPosition
 		if i+1 < len(found) {
 			limit = found[i+1].First
@@ -160,7 +172,7 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Pos
 	// Between what was found there is nothing.
 	from := bridge.Position(0)
 	upTo := func(p bridge.Position) {
-		k.nameUncommitted(acks, found, from, p)
+		k.books.NameLost(acks.Next != 0, found.Run, found.Base, from, p)
 		k.books.Forget(from, p)
 	}
 	for _, s := range k.shelf.Segments {
@@ -174,7 +186,8 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Pos
 		from = b.Position + 1
 		k.books.Find(bridge.Count{Batches: 1, Readings: uint64(len(b.Readings))})
 	}
-	k.nameUncommitted(acks, found, from, last+1)
+	k.books.NameLost(acks.Next != 0, found.Run, found.Base, from, last+1)
+	k.postLocked()
 	k.books.Forget(from, base+1)
 	k.mem = memory.New(k.run, base)
 	k.books.SetMark(k.mem.Base())
@@ -184,31 +197,12 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Pos
 	k.books.Index.Runs.Begin(k.run, base, min(last, max(safe, 1)-1), time.Now().UnixMilli())
 }
 
-// nameUncommitted leaves tombstones for positions from..to-1 that are neither
-// done nor found, although later ones are: a crash took them out of the memory.
-// Without a record of acknowledgements nothing is known of them; with a journal it
-// is known of those below its base that they are done.
-func (k *keeper) nameUncommitted(acks *books.Record, found *journal.Found, from, to bridge.Position) {
-	name := func(from, to bridge.Position, known bool) {
-		if known && from < to {
-			k.books.NameUncommitted(from, to)
-			k.postLocked()
-		}
-	}
-	run := k.books.Index.Runs.Named(found.Run)
-	if run == nil || found.Base <= run.Base {
-		name(from, to, acks.Next != 0)
-		return
-	}
-	name(from, min(to, run.Base+1), acks.Next != 0)
-	name(max(from, found.Base), to, true)
-}
-
-// openJournal opens the journal and returns what a process that was killed has
-// left there and is neither done nor on disk.
+// openJournal opens the journal and returns what a process that was killed has left
+// there.
 func (k *keeper) openJournal() *journal.Found {
-	setting := k.cfg.Load().Journal
-	l, found, err := journal.OpenLog(k.shelf.Dir, setting, journalMost)
+	cfg := k.cfg.Load()
+	setting := cfg.Journal
+	l, found, err := journal.OpenLog(k.shelf.Dir, setting, int(cfg.JournalMost()))
 	k.journal = l
 	if err != nil {
 		if setting == journal.Auto && found.Aside == "" {
@@ -229,6 +223,11 @@ func (k *keeper) openJournal() *journal.Found {
 		err := fmt.Errorf("the journal of the queue cannot be used: %s", found.Aside)
 		k.raise(condition.QueueJournal, err, err, found.Path+" is kept for a closer look")
 	}
+	return &found
+}
+
+// takeOver takes over what was found in the journal and is neither done nor on disk.
+func (k *keeper) takeOver(found *journal.Found) {
 	end := k.shelf.End()
 	for p := range found.Done {
 		if p >= end {
@@ -241,14 +240,13 @@ func (k *keeper) openJournal() *journal.Found {
 	if found.Run != "" {
 		k.ackDue = 1
 	}
-	k.owed, k.owedFrom = found.Batches, &found
-	return &found
+	k.owed, k.owedFrom = found.Batches, found
 }
 
 // encodeOwed makes the blocks of what is to be restored.
 func (k *keeper) encodeOwed() (blocks []encoded, err error) {
 	before := k.shelf.Total()
-	for part := range journal.Parts(k.owed, blockBatches, k.blockReadings) {
+	for part := range journal.Parts(k.owed, int(k.block.Batches), int(k.block.Readings)) {
 		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(part[0].Position - k.owedFrom.Before),
 			Wall: time.Now().UnixMilli(), Uptime: k.uptime(), Mono: part[len(part)-1].Mono, Before: before}
 		data, err := k.encoder.Encode(&h, part)
@@ -322,6 +320,6 @@ func (k *keeper) tell() {
 
 // OpenStopped opens the folder of a gateway that does not run, for reading. It
 // returns a [disk.LockedError] if one does, and a [folder.NewerFormatError].
-func OpenStopped(cfg Config) (*folder.Reader, error) {
-	return folder.OpenReader(string(cfg.Dir), folder.Limits{Size: int64(cfg.MaxSize), Segment: cfg.segmentSize()})
+func OpenStopped(cfg terms.Config) (*folder.Reader, error) {
+	return folder.OpenReader(string(cfg.Dir), folder.Limits{Size: int64(cfg.MaxSize), Segment: cfg.Segment()})
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/terms"
 )
 
 // slowSeries returns n batches of 20 points of 5 devices that change slowly,
@@ -126,7 +126,7 @@ func BenchmarkBacklog(b *testing.B) {
 	readings := 1_000_000
 	fmt.Sscan(os.Getenv("FIELDBRIDGE_BACKLOG"), &readings)
 	c := testConfig(benchDir(b))
-	c.CommitEvery = setting.Duration(3 * time.Second)
+	c.CommitEvery = terms.Pace(3 * time.Second)
 	q := openQueue(b, c)
 	batches := slowSeries(1000) // few: the garbage collector lets memory grow with what is live
 	runtime.GC()

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // pointNames are made once: the race detector makes much of fmt.
@@ -55,7 +56,7 @@ func inBubble(t *testing.T, test func(t *testing.T, q *Queue)) {
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(dir)
-		c.CommitEvery = setting.Duration(3 * time.Second)
+		c.CommitEvery = terms.Pace(3 * time.Second)
 		c.AckWithin = setting.Duration(waitOffline)
 		q, err := Open(c, quiet)
 		if err != nil {
@@ -144,6 +145,23 @@ func TestHeldSensorsAreCommittedAtOnce(t *testing.T) {
 		if at[2] != waitOffline || at[3] != waitOffline || commits(q) != 2 {
 			t.Errorf("one may send more: safe after %v and %v, %d commits", at[2], at[3], commits(q))
 		}
+		// Beside a backlog that drains it is the same; without one the cloud is faster.
+		q.Online()
+		start = time.Now()
+		add(0, 1)
+		synctest.Wait()
+		if at[0] != 0 || commits(q) != 3 {
+			t.Errorf("while a backlog drains: safe after %v, %d commits", at[0], commits(q))
+		}
+		ackAll(q, take(t, q, bridge.Backlog))
+		ackAll(q, take(t, q, bridge.Fresh))
+		start = time.Now()
+		add(1, 1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if at[1] != waitOnline {
+			t.Errorf("online: safe after %v, want %v", at[1], waitOnline)
+		}
 	})
 }
 
@@ -200,7 +218,7 @@ func TestWaitingSensorsShareACommit(t *testing.T) {
 func TestFullMemoryIsCommitted(t *testing.T) {
 	inBubble(t, func(t *testing.T, q *Queue) {
 		b := testBatch(0, 1000)
-		for range fullReadings / 1000 {
+		for range (&terms.Config{}).Full().Readings / 1000 {
 			q.Append(b, nil)
 		}
 		synctest.Wait()

@@ -75,7 +75,7 @@ func (k *keeper) write(c *committing) error {
 func (k *keeper) collect(c *committing, from, upTo bridge.Position) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c.batches = k.mem.Collect(c.batches[:0], from, upTo, blockBatches, k.blockReadings)
+	c.batches = k.mem.Collect(c.batches[:0], from, upTo, int(k.block.Batches), int(k.block.Readings))
 }
 
 // committed takes batches out of memory that are now on disk.
@@ -114,7 +114,7 @@ func (k *keeper) record(now bool) error {
 		return nil
 	}
 	r := books.Record{Next: k.mem.End(), Uptime: k.uptime()}
-	r.Done, r.Counts = k.dead.Settled(k.books.Done, &k.shelf)
+	r.Done, r.Counts = k.dead.Settled(k.books.Done.Minus(k.untoldLocked()), &k.shelf)
 	due := k.ackDue
 	k.ackDue = 0
 	k.mu.Unlock()
@@ -126,9 +126,30 @@ func (k *keeper) record(now bool) error {
 		return err
 	}
 	k.stats.Records++
-	k.stats.Syncs++
-	k.stats.Bytes += uint64(n+segment.PageSize-1) / segment.PageSize * segment.PageSize
+	k.stats.Wrote(n, false)
 	return nil
+}
+
+// untoldLocked returns what is given up, its tombstones not on disk yet, and in no segment:
+// how much of those is done is counted.
+func (k *keeper) untoldLocked() books.Spans {
+	untold := k.books.Untold()
+	for _, s := range k.shelf.Segments {
+		untold = untold.Minus(books.Spans{{From: s.First, To: s.Last + 1}})
+	}
+	return untold
+}
+
+// writeOrigins writes who measured what, if that is not on disk. After an error nothing
+// may be made durable: it would be taken for another's.
+func (k *keeper) writeOrigins() error {
+	n, err := k.origins.Write(k.shelf.Dir)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n > 0 {
+		k.stats.Wrote(n, true)
+	}
+	return err
 }
 
 // writeMeta writes the index when it is due.
@@ -144,17 +165,18 @@ func (k *keeper) writeMeta() error {
 	n, err := folder.WriteIndex(k.shelf.Dir, m)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.books.Told(err == nil)
 	if err != nil {
 		k.metaDue = true
 		return err
 	}
+	k.recorded = true
 	k.stats.Indexes++
 	if !k.metaDue {
 		k.journal.Unhold()
 		k.trimLocked()
 	}
-	k.stats.Syncs += 2
-	k.stats.Bytes += uint64(n+2*segment.PageSize-1) / segment.PageSize * segment.PageSize
+	k.stats.Wrote(n, true)
 	return nil
 }
 
@@ -166,13 +188,12 @@ func (k *keeper) snapshotMetaLocked() books.Index {
 	}
 	m := k.books.Snapshot(oldest)
 	m.Format, m.Uptime = folder.Version, k.uptime()
-	m.Segments, m.Writer, m.Before, m.Dead = nil, 0, bridge.Count{}, k.letters.deadMetaLocked()
-	for _, s := range k.shelf.Segments {
-		if s != k.shelf.Writer {
-			m.Segments = append(m.Segments, s.Account)
-		} else {
-			m.Writer, m.Before = s.First, s.Total.Sub(s.Written)
-		}
+	k.spendLocked()
+	m.Flash = k.flash.Save(k.closed)
+	m.Before, m.Dead = bridge.Count{}, k.letters.deadMetaLocked()
+	m.Segments, m.Writer = k.shelf.Accounts()
+	if w := k.shelf.Writer; w != nil {
+		m.Before = w.Total.Sub(w.Written)
 	}
 	return m
 }
@@ -229,6 +250,7 @@ type encoded struct {
 // After any failure that segment is closed for ever: nobody knows which of its
 // pages have reached the disk. The next try goes to a new one.
 func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
+	k.pulse.Within(diskTime)
 	blocks, length := make([]segment.Block, len(some)), 0
 	for i := range some {
 		blocks[i] = segment.Block{First: some[i].header.First, Bytes: some[i].bytes}
@@ -244,7 +266,7 @@ func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
 		}
 	}
 	s := sh.Writer
-	reserved, err := s.File.Reserve(length, s.File.Limit(size), k.limits.tight)
+	reserved, err := s.File.Reserve(length, s.File.Limit(size), k.limits.space.Tight())
 	if disk.NoRoom(err) {
 		return err
 	}
@@ -257,9 +279,7 @@ func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
 		return err
 	}
 	written += reserved
-	if k.limits.tight {
-		k.limits.credit = max(0, k.limits.credit-written)
-	}
+	k.limits.space.Wrote(written)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range some {

@@ -117,6 +117,9 @@ func (a *Acks) Write(r *books.Record) (int, error) {
 	return len(b), nil
 }
 
+// Number returns that of the last record.
+func (a *Acks) Number() uint64 { return a.number }
+
 // Close closes the file.
 func (a *Acks) Close() error {
 	if a.f == nil {

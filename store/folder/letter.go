@@ -45,6 +45,39 @@ func EachLetter(file *segment.File, p, last bridge.Position, d *block.Decoder,
 	return p, nil
 }
 
+// ReadLetters calls visit with the letters of a segment from number p on, and returns
+// where to go on. If it finds the segment damaged, it says so in it.
+func (s *Stored) ReadLetters(
+	p bridge.Position, size int64, visit func(DeadLetter) (bool, error),
+) (bridge.Position, error) {
+	file := s.File
+	if file == nil {
+		if s.Suspect != nil {
+			return p, s.Suspect
+		}
+		var err error
+		if file, err = segment.Open(s.Path, size); err == nil {
+			defer func() { _ = file.Close() }()
+			if !s.Verified {
+				err = file.Check(&s.Account)
+				s.Verified = err == nil
+			}
+		}
+		if err != nil {
+			if segment.IsDamage(err) {
+				s.Suspect = err
+			}
+			return p, err
+		}
+	}
+	var d block.Decoder
+	p, err := EachLetter(file, p, s.Last, &d, visit)
+	if segment.IsDamage(err) {
+		s.Suspect = err
+	}
+	return p, err
+}
+
 // Letter returns what the books want to know of a dead letter.
 func (l *DeadLetter) Letter() books.Letter {
 	return books.Letter{Run: l.Run, Seq: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},

@@ -1,6 +1,7 @@
 package folder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"fieldbridge/store/block"
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
+	"fieldbridge/store/journal"
+	"fieldbridge/store/origins"
 	"fieldbridge/store/segment"
 )
 
@@ -22,10 +25,14 @@ type Reader struct {
 	lock    *os.File
 	meta    books.Index
 	done    books.Spans
-	uptime  int64 // run time of the folder, ms
+	uptime  int64         // run time of the folder, ms
+	origins *origins.Book // without what could not be read of it
 	queue   Shelf
 	letters Shelf
-	old     string // a file of dead letters of an older release
+	journal []bridge.Entry  // what a kill has left in shared memory alone
+	unread  error           // why what may be there cannot be read
+	from    bridge.Position // the letters with lower numbers are gone, or back in the queue
+	old     string          // a file of dead letters of an older release
 	dead    bridge.Count
 }
 
@@ -51,6 +58,7 @@ func OpenReader(dir string, limits Limits) (*Reader, error) {
 		_ = r.Close()
 		return nil, err
 	}
+	r.origins, _ = origins.Open(dir) // the next start sets a damaged one aside and says so
 	var acks books.Record
 	if f, err := os.Open(filepath.Join(dir, "acks")); err == nil {
 		acks, _ = newestAcks(f)
@@ -63,17 +71,16 @@ func OpenReader(dir string, limits Limits) (*Reader, error) {
 			r.done = s.CountDone(r.done, &acks)
 		}
 	}
+	found := r.lookIntoJournal()
 	r.list(&r.letters, r.meta.Dead.Segments)
 	r.countDead()
+	r.countRetried(&found)
 	return r, nil
 }
 
 // Close gives the folder back.
 func (r *Reader) Close() error {
-	if r.lock == nil {
-		return nil
-	}
-	return r.lock.Close()
+	return disk.Unlock(r.lock)
 }
 
 func (r *Reader) segmentSize() int64 { return r.limits.Segment }
@@ -84,6 +91,9 @@ func (r *Reader) segmentSize() int64 { return r.limits.Segment }
 func (r *Reader) list(sh *Shelf, index []block.Account) {
 	sh.Segments, _ = sh.List(index)
 	for _, s := range sh.Segments {
+		if !sh.Dead {
+			s.Path = current(s.Path, &r.meta)
+		}
 		if s.Last == 0 {
 			file, err := segment.Look(s.Path, r.segmentSize())
 			if err == nil {
@@ -94,6 +104,44 @@ func (r *Reader) list(sh *Shelf, index []block.Account) {
 		}
 		r.uptime = max(r.uptime, s.Uptime)
 	}
+}
+
+// lookIntoJournal finds what the next start will restore.
+func (r *Reader) lookIntoJournal() journal.Found {
+	found, err := journal.Look(r.queue.Dir)
+	n := len(found.Batches)
+	if r.unread = err; n == 0 {
+		return found
+	}
+	end, runs := r.queue.End(), slices.Clone(r.meta.Runs)
+	first, last := &found.Batches[0], &found.Batches[n-1]
+	if !runs.Own(found.Run, found.Before, first.Position, last.Position, end, first.At.UnixMilli()-first.Mono) {
+		return journal.Found{} // another copy's; the next start sets it aside
+	}
+	for i := range found.Batches {
+		b := &found.Batches[i]
+		if b.Position < end || found.Done[b.Position] || r.done.Has(b.Position) {
+			continue
+		}
+		r.journal = append(r.journal, bridge.Entry{Batch: b.Batch, Position: b.Position, Run: found.Run,
+			Seq: uint64(b.Position - found.Before)})
+	}
+	return found
+}
+
+// countRetried takes those out of the dead letters that a kill left on their way back into
+// the queue: they are on disk there, or in the journal.
+func (r *Reader) countRetried(found *journal.Found) {
+	r.from = r.meta.Dead.From
+	retry := r.meta.Dead.Retry
+	if retry == nil {
+		return
+	}
+	_, n := retry.Came(cmp.Or(retry.First, found.Again[retry.From]), func(p bridge.Position) bool {
+		return r.done.Has(p) || r.queue.Of(p) != nil
+	}, found.Has)
+	r.dead = r.dead.Sub(retry.Count(n))
+	r.from = max(r.from, retry.From+bridge.Position(n))
 }
 
 // countDead counts the dead letters that are not gone.
@@ -123,7 +171,14 @@ func (r *Reader) Inspect() Report {
 	for _, s := range r.queue.Segments {
 		out.Waiting = out.Waiting.Add(s.Waiting())
 	}
-	out.Fill(r.queue.Segments, &r.meta, r.uptime)
+	for i := range r.journal {
+		out.Journal = out.Journal.Add(bridge.Count{Batches: 1, Readings: uint64(len(r.journal[i].Readings))})
+	}
+	out.Waiting = out.Waiting.Add(out.Journal)
+	if r.unread != nil {
+		out.JournalUnread = r.unread.Error()
+	}
+	out.Fill(r.queue.Segments, &r.meta, r.uptime, r.origins)
 	return out
 }
 
@@ -166,12 +221,28 @@ func (r *Reader) Verify(ctx context.Context, found func(Verified)) error {
 }
 
 // Entries calls visit with the waiting batches, the oldest first, a block at a
-// time. What cannot be read is left out and counted.
+// time, and last those that lie in the journal alone. What cannot be read is left out and counted.
 func (r *Reader) Entries(ctx context.Context, f Filter, visit func([]bridge.Entry) error) (x Exported, err error) {
 	for _, s := range r.queue.Segments {
 		if err := r.entries(ctx, s, f, &x, visit); err != nil {
 			return x, err
 		}
+	}
+	for some := range slices.Chunk(r.journal, 1024) {
+		if err := ctx.Err(); err != nil {
+			return x, err
+		}
+		x.Add(some[0].Position, some[len(some)-1].Position+1)
+		some = slices.DeleteFunc(slices.Clone(some), func(e bridge.Entry) bool { return !f.Allows(&e) })
+		if len(some) == 0 {
+			continue
+		}
+		if err := visit(r.origins.Sign(some)); err != nil {
+			return x, err
+		}
+	}
+	if r.unread != nil {
+		x.Unread++
 	}
 	return x, nil
 }
@@ -202,7 +273,7 @@ func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported,
 		// A block is acknowledged batch by batch, but stays on disk whole.
 		entries = slices.DeleteFunc(entries, func(e bridge.Entry) bool { return r.done.Has(e.Position) || !f.Allows(&e) })
 		if len(entries) > 0 {
-			if err := visit(entries); err != nil {
+			if err := visit(r.origins.Sign(entries)); err != nil {
 				return err
 			}
 		}
@@ -220,6 +291,7 @@ func (r *Reader) entries(ctx context.Context, s *Stored, f Filter, x *Exported,
 func (r *Reader) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 	var failed error
 	see := func(l DeadLetter) (bool, error) {
+		l.Origin = r.origins.Origin(l.Run, l.Seq)
 		failed = errors.Join(ctx.Err(), visit(l))
 		return failed == nil, nil
 	}
@@ -239,7 +311,7 @@ func (r *Reader) Dead(ctx context.Context, visit func(DeadLetter) error) error {
 			continue
 		}
 		var d block.Decoder
-		_, _ = EachLetter(file, max(s.First, r.meta.Dead.From), s.Last, &d, see)
+		_, _ = EachLetter(file, max(s.First, r.from), s.Last, &d, see)
 		_ = file.Close()
 	}
 	return failed

@@ -3,10 +3,13 @@ package folder
 import (
 	"math"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/store/block"
 	"fieldbridge/store/books"
+	"fieldbridge/store/origins"
 )
 
 // SegmentInfo is a segment, for people.
@@ -21,14 +24,24 @@ type SegmentInfo struct {
 	Newest  time.Time       `json:"newest"`
 	Age     time.Duration   `json:"age_ns"` // of its newest block, in run time
 	Damage  string          `json:"damage,omitempty"`
+	Thinned int             `json:"thinned,omitempty"` // to which of the spans; 0: it has all detail
+	// Gateways are those that measured what is in it, if that is known.
+	Gateways []string `json:"gateways,omitempty"`
 }
 
 // Report is what an inspection finds.
 // Its JSON is what queue inspect --json prints, and so for programs as well.
 type Report struct {
-	Dir             string             `json:"dir"`
-	Segments        []SegmentInfo      `json:"segments"`
-	Waiting         bridge.Count       `json:"waiting"`
+	Dir      string        `json:"dir"`
+	Segments []SegmentInfo `json:"segments"`
+	// Gateways are those whose runs are in the folder, the oldest first, if that is known.
+	Gateways []string     `json:"gateways,omitempty"`
+	Waiting  bridge.Count `json:"waiting"`
+	// Journal are those of the waiting that a kill has left in shared memory alone: the
+	// next start puts them on disk, a power cut takes them. Of a stopped gateway.
+	Journal bridge.Count `json:"journal,omitzero"`
+	// JournalUnread is why what may be there cannot be read.
+	JournalUnread   string             `json:"journal_unread,omitempty"`
 	Dead            bridge.Count       `json:"dead"`
 	Bytes           int64              `json:"bytes"` // of everything in the folder
 	MaxSize         int64              `json:"max_size"`
@@ -40,15 +53,39 @@ type Report struct {
 	FullIn time.Duration `json:"full_in_ns,omitempty"`
 }
 
+// Whose returns who measured what waits, the oldest first, as far as that is known.
+func (r *Report) Whose() (names []string) {
+	add := func(gateways ...string) {
+		for _, name := range gateways {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	left := r.Waiting.Batches
+	for _, s := range r.Segments {
+		if s.Waiting.Batches > 0 {
+			add(s.Gateways...)
+			left -= min(left, s.Waiting.Batches)
+		}
+	}
+	if n := len(r.Gateways); left > 0 && n > 0 {
+		add(r.Gateways[n-1]) // what is in memory is of who measures now
+	}
+	return names
+}
+
 // Fill adds what the segments and the index say.
-func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
+func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64, whose *origins.Book) {
 	var written bridge.Count
 	var bytes int64
 	for _, s := range segments {
 		info := SegmentInfo{File: filepath.Base(s.Path), First: s.First, Last: s.Last, Written: s.Written,
 			Waiting: s.Waiting(),
+			Thinned: s.Thinned,
 			Bytes:   s.Bytes, Oldest: time.UnixMilli(s.Oldest).UTC(), Newest: time.UnixMilli(s.Newest).UTC(),
 			Age: time.Duration(uptime-s.Uptime) * time.Millisecond}
+		info.Gateways = whose.Of(m.Runs, s.First, s.Last)
 		if s.Suspect != nil {
 			info.Damage = s.Suspect.Error()
 		}
@@ -65,7 +102,9 @@ func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64) {
 	for i := range m.Tombstones {
 		r.Tombstones = append(r.Tombstones, m.Tombstones[i].Tombstone())
 	}
-	r.Runs = m.Runs.Untold()
+	r.Gateways = whose.Of(m.Runs, 1, block.MaxPosition)
+	r.Tombstones = whose.Stones(r.Tombstones)
+	r.Runs = whose.Records(m.Runs.Untold())
 }
 
 // FullIn returns how long it takes to write left bytes when it took span to

@@ -81,6 +81,19 @@ func (sh *Shelf) Total() bridge.Count {
 	return bridge.Count{} // there is no neighbour to agree with
 }
 
+// Accounts returns those of the sealed segments, and the first position of the one that is
+// written to, 0 for none. The caller holds mu.
+func (sh *Shelf) Accounts() (sealed []block.Account, writer bridge.Position) {
+	for _, s := range sh.Segments {
+		if s == sh.Writer {
+			writer = s.First
+		} else {
+			sealed = append(sealed, s.Account)
+		}
+	}
+	return sealed, writer
+}
+
 // List returns the segments in the folder, in order, with what the index knows of
 // them, and the accounts of those that are not there.
 func (sh *Shelf) List(index []block.Account) (found []*Stored, missing []block.Account) {
@@ -161,12 +174,20 @@ func SegmentFirst(name string) (bridge.Position, bool) {
 // was, unless the record is of another time than the segment, as when files were
 // restored from a copy. Then what is not sure is sent again.
 // Sending twice is allowed, losing is not: so whatever looks wrong counts as not done.
+//
+// A segment that was repaired is read: a power cut may have left the count of before,
+// which has what was done and lost. So is one that was thinned since the record.
 func (s *Stored) CountDone(done books.Spans, acks *books.Record) books.Spans {
 	s.Done = acks.Counts[s.First]
-	if len(done.Missing(s.First, s.Last+1)) == 0 {
+	sure := true
+	switch {
+	case len(done.Missing(s.First, s.Last+1)) == 0:
 		s.Done = s.Written // it was removed, but a power cut has brought it back
+	case s.Repaired || s.Thinned > 0 && acks.Number <= s.Record:
+		n, err := s.doneIn(done)
+		s.Done, sure = n, err == nil
 	}
-	if s.Done.Batches <= s.Written.Batches && s.Done.Readings <= s.Written.Readings {
+	if sure && s.Done.Batches <= s.Written.Batches && s.Done.Readings <= s.Written.Readings {
 		return done
 	}
 	s.Done = bridge.Count{}

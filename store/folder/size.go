@@ -3,9 +3,9 @@ package folder
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
+	"fieldbridge/order"
 	"fieldbridge/store/disk"
 )
 
@@ -59,7 +59,7 @@ func TrimQuarantine(dir string, most int64) (deleted []string) {
 		}
 	}
 	// The newest are of most use to who looks for the cause.
-	slices.SortFunc(files, func(a, b old) int { return a.time.Compare(b.time) })
+	order.By(files, func(a, b old) int { return a.time.Compare(b.time) })
 	for _, f := range files {
 		if total <= most {
 			break
