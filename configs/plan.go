@@ -110,8 +110,8 @@ func (c *Config) Points() int {
 func (c *Config) rulePlan(name string, s mqtt.Sensor) RulePlan {
 	r := RulePlan{Rule: name, Broker: s.Broker, Topic: s.Topic, Device: cmp.Or(s.Device, "{device}")}
 	broker := c.Southbound.MQTT.Brokers[s.Broker]
-	if r.Link = broker.URL; broker.Listen != "" {
-		r.Link = "listens on " + broker.Listen
+	if r.Link = broker.URL.String(); len(broker.Listen) > 0 {
+		r.Link = "listens on " + broker.Listen.String()
 	}
 	for point := range s.Points {
 		r.Points = append(r.Points, point)

@@ -42,7 +42,7 @@ func TestApply(t *testing.T) {
 	}
 	// Another address is another broker.
 	moved := embeddedConfig(anyReading())
-	moved.Brokers["local"] = inlet.Broker{Listen: "127.0.0.2:0"}
+	moved.Brokers["local"] = inlet.Broker{Listen: inlet.Addresses{"127.0.0.2:0"}}
 	if err := s.Apply(moved); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestApplyOnBlockedDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := embeddedConfig(anyReading())
-	cfg.Brokers["blocked"] = inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: certificate,
+	cfg.Brokers["blocked"] = inlet.Broker{TLS: &inlet.TLS{Listen: inlet.Addresses{"127.0.0.1:0"}, Certificate: certificate,
 		PrivateKey: "k"}}
 	r := newRecorder()
 	s := start(t, cfg, Options{}, r.emit)

@@ -140,7 +140,7 @@ func embeddedConfig(sensors ...setting.Named[Sensor]) Config {
 			sensors[i].Value.Broker = "local"
 		}
 	}
-	return Config{Brokers: map[string]inlet.Broker{"local": {Listen: "127.0.0.1:0"}}, Sensors: sensors}
+	return Config{Brokers: map[string]inlet.Broker{"local": {Listen: inlet.Addresses{"127.0.0.1:0"}}}, Sensors: sensors}
 }
 
 func sensor(name string, s Sensor) setting.Named[Sensor] {

@@ -31,7 +31,7 @@ func TestSite(t *testing.T) {
 	b := rig.StartMosquitto(t)
 	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-r", "-t", "w/old/p", "-m", "1")
 	r := newRecorder()
-	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + b.Addr}, Sensor{Topic: "w/{device}/{point}"})
+	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + b.Addr}}, Sensor{Topic: "w/{device}/{point}"})
 	s, err := New(cfg, Options{Gateway: "g"})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 		for _, topic := range topics {
 			sensors = append(sensors, Sensor{Topic: topic})
 		}
-		return siteConfig(inlet.Broker{URL: "mqtt://" + b.Addr}, sensors...)
+		return siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + b.Addr}}, sensors...)
 	}
 	s, err := New(config("a/{device}/{point}"), Options{Gateway: "g", State: state})
 	if err != nil {
@@ -126,7 +126,7 @@ func TestSitePassword(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	b := rig.StartMosquitto(t, "password_file "+passwords, "allow_anonymous false")
-	broker := inlet.Broker{URL: "mqtt://" + b.Addr, Username: "bridge", PasswordFile: "missing"}
+	broker := inlet.Broker{URL: inlet.Addresses{"mqtt://" + b.Addr}, Username: "bridge", PasswordFile: "missing"}
 	s := start(t, siteConfig(broker, Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	rig.Until(t, "the refusal", func() bool {
 		h := s.Health()
@@ -149,7 +149,7 @@ func TestSitePassword(t *testing.T) {
 func TestSiteTakenOver(t *testing.T) {
 	broker := start(t, embeddedConfig(anyReading()), Options{}, newRecorder().emit)
 	addr := address(t, broker)
-	cfg := siteConfig(inlet.Broker{URL: "mqtt://" + addr, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"})
+	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + addr}, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"})
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
 	rig.Until(t, "the explanation", func() bool {

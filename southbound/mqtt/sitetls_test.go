@@ -17,7 +17,7 @@ func TestSiteTLS(t *testing.T) {
 	b := rig.StartMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert),
 		"keyfile "+string(key), "require_certificate true")
 	config := func(c *inlet.TLS) Config {
-		return siteConfig(inlet.Broker{URL: "mqtts://" + b.Addr, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
+		return siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtts://" + b.Addr}, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
 	}
 	full := inlet.TLS{CA: a.File, Certificate: clientCert, PrivateKey: clientKey, ServerName: "broker.example"}
 	r := newRecorder()
@@ -55,7 +55,7 @@ func TestExpiredSiteCertificate(t *testing.T) {
 	cert, key := a.Issue("localhost", -time.Hour)
 	b := rig.StartMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
 	_, port, _ := net.SplitHostPort(b.Addr)
-	s := start(t, siteConfig(inlet.Broker{URL: "mqtts://localhost:" + port, TLS: &inlet.TLS{CA: a.File}},
+	s := start(t, siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtts://localhost:" + port}, TLS: &inlet.TLS{CA: a.File}},
 		Sensor{Topic: "w/{device}/{point}"}), Options{Gateway: "g"}, newRecorder().emit)
 	rig.Until(t, "the explanation", func() bool {
 		h := s.Health()

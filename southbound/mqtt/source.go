@@ -226,7 +226,7 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 
 func (s *Source) newWay(name string, config inlet.Broker) (*way, error) {
 	b := &way{config: config}
-	if config.URL != "" {
+	if len(config.URL) > 0 {
 		b.site = site.New(name, config, s.gateway, s.log, s.state)
 		b.traffic = b.site
 		return b, nil

@@ -54,7 +54,7 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 	var r setting.Problems
 	if b, ok := c.Brokers[s.Broker]; !ok {
 		c.missingBroker(&r, s.Broker)
-	} else if b.URL == "" && s.QoS != nil {
+	} else if len(b.URL) == 0 && s.QoS != nil {
 		r.AddOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
 	}
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {

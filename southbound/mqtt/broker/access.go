@@ -10,9 +10,10 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/password"
 	"fieldbridge/southbound/mqtt/inlet"
-	"fieldbridge/southbound/mqtt/password"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/trouble"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -88,7 +89,7 @@ func (a *access) admit(ctx context.Context, address string, connect packets.Conn
 		return nil, errPassword
 	}
 	topics := a.topics[string(connect.Username)]
-	if connect.WillFlag && !mayPublish(topics, connect.WillTopic) {
+	if connect.WillFlag && !isBridgeState(connect.WillTopic) && !mayPublish(topics, connect.WillTopic) {
 		return nil, errWill
 	}
 	return topics, nil
@@ -142,10 +143,13 @@ func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	}
 	topics, err := h.broker.access.admit(c.ctx, host(c), pk.Connect)
 	if err != nil {
-		h.broker.denied(string(pk.Connect.Username), cl, err)
+		h.broker.denied(c, cl, pk.Connect, err)
 		return false
 	}
 	c.topics = topics
+	if isBridgeState(pk.Connect.WillTopic) {
+		cl.Properties.Will = mochi.Will{} // nobody publishes to $SYS
+	}
 	c.mu.Lock()
 	cl.ID = h.broker.access.sessionID(pk.Connect, cl.ID)
 	c.mu.Unlock()
@@ -165,7 +169,8 @@ func (h *hook) mayLogin(c *conn, cl *mochi.Client) bool {
 	e := h.broker
 	e.memory.Logins.Drop(cl.ID)
 	if c.first > 1<<10 && !weigh.Fair(e.memory.Logins, cl.ID, int64(c.first)) {
-		e.memory.Blame(weigh.TooMuchLogin, clientName(cl))
+		c.refusal = packets.ErrQuotaExceeded
+		e.blame(weigh.TooMuchLogin, who(cl))
 		return false
 	}
 	e.mu.Lock()
@@ -174,23 +179,36 @@ func (h *hook) mayLogin(c *conn, cl *mochi.Client) bool {
 	return true
 }
 
-// clientName returns the name of a client for people, with its address.
-func clientName(cl *mochi.Client) string { return weigh.SessionName(cl.ID) + " at " + cl.Net.Remote }
-
-// OnACLCheck says what a client may publish and subscribe to. A message under an
-// alias has no topic yet: OnPublish checks it.
+// OnACLCheck says what a client may subscribe to. What it may publish to OnPublish
+// says: a message under an alias has no topic yet, and the broker's library would
+// end the connection of a client of MQTT 3.1.1.
 func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	c, ok := cl.Net.Conn.(*conn)
 	switch {
+	case write:
+		return true
 	case len(topic) > inlet.MaxTopic:
-		h.broker.memory.Blame(weigh.TooLongTopic, clientName(cl))
+		h.broker.blame(weigh.TooLongTopic, who(cl))
 		return false
 	case strings.Count(topic, "/") >= maxLevels:
+		h.broker.trouble.Note(trouble.Topic, who(cl), fmt.Sprintf("its topic %s has over %d levels", trouble.Short(topic),
+			maxLevels))
 		return false
-	case !ok || c.topics == nil:
+	case !ok || c.topics == nil || maySubscribe(c.topics, topic):
 		return true
-	case write:
-		return topic == "" || mayPublish(c.topics, topic)
 	}
-	return maySubscribe(c.topics, topic)
+	h.broker.refuseTopic(cl, topic, false)
+	return false
+}
+
+// mayPublish says whether a client may publish to a topic.
+func (h *hook) mayPublish(c *conn, cl *mochi.Client, topic string) bool {
+	switch {
+	case len(topic) > inlet.MaxTopic || strings.Count(topic, "/") >= maxLevels:
+		return h.OnACLCheck(cl, topic, false) // which says why not
+	case mayPublish(c.topics, topic):
+		return true
+	}
+	h.broker.refuseTopic(cl, topic, true)
+	return false
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func usersConfig(t *testing.T) inlet.Broker {
-	return inlet.Broker{Listen: "127.0.0.1:0", Users: map[string]inlet.User{
+	return inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}, Users: map[string]inlet.User{
 		"hall": {PasswordFile: rig.File(t, "hall", "s3cret\n"), Topics: []string{"t/hall/#", "h/+"}},
 		"all":  {PasswordFile: rig.File(t, "all", "pass")},
 		"lost": {PasswordFile: "missing"},
@@ -78,8 +78,9 @@ func TestEmbeddedTLS(t *testing.T) {
 	a := rig.NewAuthority(t)
 	cert, key := a.Issue("localhost", time.Hour)
 	clientCert, clientKey := a.Issue("sensor", time.Hour)
-	config := inlet.Broker{Listen: "127.0.0.1:0", TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert,
-		PrivateKey: key, CA: a.File}}
+	config := inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"},
+		TLS: &inlet.TLS{Listen: inlet.Addresses{"127.0.0.1:0"}, Certificate: cert,
+			PrivateKey: key, CA: a.File}}
 	r := newRecorder()
 	s := start(t, config, r.ingest)
 	rig.Until(t, "both listen", func() bool { return s.Addr(true) != nil && s.Addr(false) != nil })
@@ -100,7 +101,7 @@ func TestEmbeddedTLSLater(t *testing.T) {
 	if err := os.Rename(string(cert), hidden); err != nil {
 		t.Fatal(err)
 	}
-	config := inlet.Broker{TLS: &inlet.TLS{Listen: "127.0.0.1:0", Certificate: cert, PrivateKey: key}}
+	config := inlet.Broker{TLS: &inlet.TLS{Listen: inlet.Addresses{"127.0.0.1:0"}, Certificate: cert, PrivateKey: key}}
 	s := start(t, config, newRecorder().ingest)
 	rig.Until(t, "the alarm", func() bool {
 		h := s.Health()
@@ -121,7 +122,7 @@ func TestPasswordOnBlockedDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRecorder()
-	s := start(t, inlet.Broker{Listen: "127.0.0.1:0", Users: map[string]inlet.User{
+	s := start(t, inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}, Users: map[string]inlet.User{
 		"blocked": {PasswordFile: blocked}, "good": {PasswordFile: rig.File(t, "good", "pass")}}}, r.ingest)
 	addr := address(t, s)
 	connect := func(id, user string) *rig.Client {

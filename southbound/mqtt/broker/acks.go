@@ -17,6 +17,7 @@ const maxUnreleased = 4 * maxUnacknowledged
 
 // Control packets (MQTT 5, section 2.1.2), as their first byte.
 const (
+	connect      = 0x10
 	publish      = 0x30
 	puback       = 0x40
 	pubrec       = 0x50
@@ -32,6 +33,7 @@ type ack struct {
 	qos    byte
 	held   int32    // see [inlet.Message]
 	state  ackState // guarded by conn.mu
+	reason byte     // of ackDenied
 	heir   *ack     // guarded by conn.mu; the same message on a later connection
 }
 
@@ -102,13 +104,17 @@ func (c *conn) expect(client string, id uint16, qos byte) *ack {
 	return a
 }
 
-// deny puts the answer to a message that the client may not publish in its
-// place.
-func (c *conn) deny(id uint16, qos byte) {
+// deny puts the answer to a message that is not taken in its place. MQTT 3.1.1 has
+// no way to say no: its clients are told that it arrived, since they would send it
+// again and again.
+func (c *conn) deny(id uint16, qos byte, reason packets.Code) {
+	if qos == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
-		c.acks.push(&ack{conn: c, id: id, qos: qos, state: ackDenied})
+		c.acks.push(&ack{conn: c, client: c.client.ID, id: id, qos: qos, state: ackDenied, reason: reason.Code})
 		c.advanceLocked()
 	}
 }
@@ -163,7 +169,7 @@ func (c *conn) advanceLocked() {
 		if a.state == ackRefused && c.versionLocked() < 5 {
 			// MQTT 3.1.1 has no way to say no: unacknowledged, it is sent again.
 			c.sendLocked()
-			c.closeLocked(errRefused)
+			c.refusedLocked(a.client)
 			return
 		}
 		c.out = a.append(c.out)
@@ -178,6 +184,34 @@ func (c *conn) advanceLocked() {
 	}
 }
 
+// refusedLocked ends the connection, at once or when the client may send again.
+func (c *conn) refusedLocked(session string) {
+	e := c.broker
+	e.refusing.Lock()
+	wait := e.refusals.next(session, time.Now())
+	e.refusing.Unlock()
+	if wait == 0 {
+		c.closeLocked(errRefused)
+		return
+	}
+	c.paused.Store(true)
+	c.acks.clear()
+	time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.closeLocked(errRefused)
+	})
+}
+
+// awaitEnd waits for the end of a connection.
+func (c *conn) awaitEnd() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed {
+		c.room.Wait()
+	}
+}
+
 // append writes the packet that answers a PUBLISH (MQTT 5, sections 3.4 and
 // 3.5; the short form is that of MQTT 3.1.1).
 func (a *ack) append(b []byte) []byte {
@@ -186,11 +220,11 @@ func (a *ack) append(b []byte) []byte {
 		kind = pubrec
 	}
 	hi, lo := byte(a.id>>8), byte(a.id)
-	switch a.state {
-	case ackRefused:
+	switch {
+	case a.state == ackRefused:
 		return append(b, kind, 3, hi, lo, packets.ErrQuotaExceeded.Code)
-	case ackDenied: // only MQTT 5 has aliases, and so this
-		return append(b, kind, 3, hi, lo, packets.ErrNotAuthorized.Code)
+	case a.state == ackDenied && a.conn.versionLocked() >= 5:
+		return append(b, kind, 3, hi, lo, a.reason)
 	}
 	if a.qos == 2 {
 		// The broker answers the client's PUBREL, and the same PUBLISH again, if

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +16,10 @@ import (
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/blackbox"
+	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/trouble"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -29,9 +34,12 @@ const (
 	maxLevels = 100
 	// maxOutbound is how many messages a client may leave unacknowledged.
 	maxOutbound = 1024
+	// leastPacket is how long a packet may be even where there is little memory,
+	// unless the configuration says otherwise.
+	leastPacket = 256 << 10
 	// maxAliases is how many topic aliases a client may use.
 	maxAliases = 16
-	// tellEvery is how often the same trouble with clients is logged.
+	// tellEvery is how often a panic is logged.
 	tellEvery = 10 * time.Second
 )
 
@@ -47,8 +55,14 @@ type Broker struct {
 	ports   []*port
 	repeats repeats
 	memory  *weigh.Memory
+	packets atomic.Int64 // bytes of the longest packet that is taken
+	trouble *trouble.List
 	// connectTimeout is how long a new connection may take to send CONNECT.
 	connectTimeout time.Duration
+	// State keeps what is retained over restarts; nil does not. It is set before Run.
+	State bridge.State
+	// Tape records the packets of all clients, if it is not nil. It is set before Run.
+	Tape *blackbox.Tape
 
 	running  sync.WaitGroup // connections
 	writers  sync.WaitGroup
@@ -59,12 +73,14 @@ type Broker struct {
 	mu        sync.Mutex
 	guessedAt time.Time          // guarded by mu; when the last run of refused logins began
 	conns     map[*conn]struct{} // guarded by mu; all connections
-	full      bool               // guarded by mu; the limit of clients was logged
+	rivals    trouble.Rivals     // guarded by mu
+
+	refusing sync.Mutex
+	refusals refusals // guarded by refusing, which is taken under a connection's mu
 
 	strangers weigh.Strangers[*conn] // guarded by mu; those of conns that have not logged in
 
-	deniedAt time.Time // guarded by mu; the last line about a refused client
-	brokeAt  time.Time // guarded by mu; the last line about one that made the broker panic
+	brokeAt time.Time // guarded by mu; the last line about one that made the broker panic
 
 	stopping atomic.Bool // last wills are ours to blame now
 
@@ -75,12 +91,23 @@ type Broker struct {
 func New(name string, config inlet.Broker, log *slog.Logger) (*Broker, error) {
 	e := &Broker{name: name, config: config, log: log.With("broker", name), conns: make(map[*conn]struct{}),
 		connectTimeout: 10 * time.Second}
-	e.memory = weigh.New(e.log)
-	if config.Listen != "" {
-		e.ports = append(e.ports, &port{address: config.Listen})
-	}
+	e.memory = weigh.New()
+	e.fitPackets()
+	e.trouble = trouble.NewList(e.log)
+	var secure inlet.Addresses
 	if config.TLS != nil {
-		e.ports = append(e.ports, &port{address: config.TLS.Listen, tls: config.TLS})
+		secure = config.TLS.Listen
+	}
+	for i, address := range slices.Concat(config.Listen, secure) {
+		of := config.TLS
+		if i < len(config.Listen) {
+			of = nil
+		}
+		p, err := newPort(address, of, config.Origins)
+		if err != nil {
+			return nil, err
+		}
+		e.ports = append(e.ports, p)
 	}
 	var err error
 	e.access, err = newAccess(config)
@@ -99,12 +126,34 @@ func (e *Broker) Run(ctx context.Context, ingest inlet.Ingest) {
 		<-ctx.Done()
 		return
 	}
+	save := e.keep()
 	var listening sync.WaitGroup
 	for _, p := range e.ports {
 		listening.Go(func() { e.listen(ctx, p) })
 	}
 	listening.Wait()
+	inlet.Grace(e.unacknowledged)
+	save()
 	e.stop()
+}
+
+// keep brings back what was retained, and saves it until the returned function is
+// called. That is when the broker is about to stop: clients that end then have not
+// died, and what their last wills would retain is not true.
+func (e *Broker) keep() (stop func()) {
+	if e.State == nil {
+		return func() {}
+	}
+	k := &keeper{broker: e, state: e.State}
+	k.restore()
+	done := make(chan struct{})
+	var saving sync.WaitGroup
+	saving.Go(func() { k.run(done) })
+	return func() {
+		close(done)
+		saving.Wait()
+		k.save()
+	}
 }
 
 // serve starts the broker without any listener: connections come from accept.
@@ -112,7 +161,7 @@ func (e *Broker) Run(ctx context.Context, ingest inlet.Ingest) {
 func (e *Broker) serve() error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(e.config.ClientLimit())
-	capabilities.MaximumPacketSize = uint32(e.config.PacketLimit())
+	capabilities.MaximumPacketSize = math.MaxUint32 // see stream.packet
 	capabilities.MaximumSessionExpiryInterval = sessionExpiry
 	capabilities.MaximumMessageExpiryInterval = 0 // or retained messages would end after a day
 	capabilities.ReceiveMaximum = maxUnacknowledged
@@ -203,20 +252,10 @@ func (e *Broker) admit(nc, raw net.Conn) *conn {
 	e.mu.Unlock()
 	if full {
 		e.memory.Blame(weigh.TooManySilent, host(out))
+		e.trouble.Note(trouble.Memory, trouble.Client{Remote: out.remote}, weigh.TooManySilent)
 		out.abort(errStranger)
 	}
 	return c
-}
-
-// tellFull logs once that there are as many clients as may be.
-func (e *Broker) tellFull(full bool) {
-	e.mu.Lock()
-	news := full && !e.full
-	e.full = full
-	e.mu.Unlock()
-	if news {
-		e.log.Warn("too many clients: more are refused", "max_clients", e.config.ClientLimit())
-	}
 }
 
 // attend serves one connection until it ends.
@@ -224,21 +263,16 @@ func (e *Broker) attend(c *conn) {
 	_ = c.SetDeadline(time.Now().Add(e.connectTimeout)) // the broker sets its own after CONNECT
 	err := e.establish(c)
 	_ = c.Close()
-	cause := c.why()
-	e.tellFull(errors.Is(err, packets.ErrServerBusy))
 	e.leave(c)
-	switch {
-	case errors.Is(cause, errSlowReader):
-		e.slow.Add(1)
-		e.log.Warn("client disconnected: it does not read what it subscribed to", "remote", c.RemoteAddr())
-	case errors.Is(err, errPanic):
+	if errors.Is(err, errPanic) {
 		if e.mayTell(&e.brokeAt) {
 			e.log.Error("client disconnected: what it sent made the broker panic; please report this", "remote",
 				c.RemoteAddr(), "err", err)
 		}
-	default:
-		e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", cause)
+		return
 	}
+	e.explain(c, err)
+	e.log.Debug("client gone", "remote", c.RemoteAddr(), "err", err, "cause", c.why())
 }
 
 // leave is the end of a connection. Its session may stay: what is of the
@@ -263,7 +297,7 @@ func (e *Broker) endReader(remote string) {
 	e.writers.Go(func() {
 		for _, c := range e.connections() {
 			if c.remote == remote {
-				e.memory.Blame(weigh.TooMuchUnsent, c.name())
+				e.blame(weigh.TooMuchUnsent, c.who())
 				c.abort(errSlowReader)
 			}
 		}
@@ -274,11 +308,30 @@ func (e *Broker) endReader(remote string) {
 func (e *Broker) forget(session string) {
 	e.repeats.forget(session)
 	e.memory.Logins.Drop(session)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.rivals.Forget(session)
 }
 
 // Limit sets how many bytes clients may make the broker keep. It may be called at
 // any time.
-func (e *Broker) Limit(bytes int64) { e.memory.Limit(bytes) }
+func (e *Broker) Limit(bytes int64) {
+	e.memory.Limit(bytes)
+	e.fitPackets()
+}
+
+// fitPackets sets how long a packet may be: what the configuration says, or as
+// much as leaves memory for others that arrive at the same time.
+func (e *Broker) fitPackets() {
+	limit := int64(e.config.PacketLimit())
+	if _, most, _ := e.memory.Arriving(); e.config.MaxMessage == 0 {
+		limit = max(min(limit, most/3), leastPacket)
+	}
+	e.packets.Store(limit)
+}
+
+// packetLimit returns how long a packet may be.
+func (e *Broker) packetLimit() int { return int(e.packets.Load()) }
 
 // shed makes a session lose what waits for it. A client that is there goes: it
 // does not acknowledge.
@@ -327,20 +380,6 @@ func (e *Broker) mayStay(id string) bool {
 	return known || e.server.Clients.Len() < 2*e.config.ClientLimit()
 }
 
-// denied counts a client that may not connect, and logs it from time to time:
-// many clients come back every second.
-func (e *Broker) denied(user string, cl *mochi.Client, cause error) {
-	e.unwelcome.Add(1)
-	e.mu.Lock()
-	if e.access.guard.Refused() < manyRefused {
-		e.guessedAt = time.Now()
-	}
-	e.mu.Unlock()
-	if e.mayTell(&e.deniedAt) {
-		e.log.Warn("client refused", "client", clientID(cl), "user", user, "remote", cl.Net.Remote, "cause", cause)
-	}
-}
-
 // mayTell reports whether a line that was logged last at a time guarded by mu
 // may be logged again.
 func (e *Broker) mayTell(last *time.Time) bool {
@@ -353,9 +392,8 @@ func (e *Broker) mayTell(last *time.Time) bool {
 	return true
 }
 
-// stop ends all connections, after a moment for what is not yet acknowledged.
+// stop ends all connections.
 func (e *Broker) stop() {
-	inlet.Grace(e.unacknowledged)
 	e.stopping.Store(true)
 	for _, client := range e.server.Clients.GetAll() {
 		if client.Properties.ProtocolVersion >= 5 {

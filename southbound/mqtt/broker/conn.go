@@ -5,12 +5,16 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 
+	"fieldbridge/blackbox"
 	"fieldbridge/socket"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/trouble"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -60,24 +64,36 @@ type conn struct {
 	closed  bool          // guarded by mu; nothing more is taken
 	cause   error         // guarded by mu; why it was closed by us
 
-	acks acks // guarded by mu
-	pace pace // guarded by mu
+	paused atomic.Bool // nothing more is read: see refusedLocked; set under mu
+
+	acks acks             // guarded by mu
+	told blackbox.Packets // guarded by mu; records what we send
+	pace pace             // guarded by mu
 	room sync.Cond
 
 	stream
 	publisher
-	deadline time.Time      // of the reading goroutine; as set
-	patience time.Duration  // of the reading goroutine; how long the client may be silent, 0 is for ever
-	topics   []topic.Filter // that the client may use, nil is all; set before the first packet after CONNECT
+	in       blackbox.Packets // of the reading goroutine; records what comes
+	deadline time.Time        // of the reading goroutine; as set
+	patience time.Duration    // of the reading goroutine; how long the client may be silent, 0 is for ever
+	topics   []topic.Filter   // that the client may use, nil is all; set before the first packet after CONNECT
+	bridge   bool             // of the reading goroutine; another broker, which says so in CONNECT
+	refusal  packets.Code     // of the reading goroutine; why CONNECT is refused, if there is a better word for it
+	refused  bool             // of the reading goroutine; CONNECT was
 }
 
 // newConn wraps a connection to e; raw is what is under its TLS, if it has that.
 func newConn(c, raw net.Conn, e *Broker) *conn {
-	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.config.PacketLimit(), broker: e,
+	nc := &conn{Conn: c, raw: raw, limit: maxUnsent + e.packetLimit(), broker: e,
 		remote: c.RemoteAddr().String()}
 	nc.ctx, nc.cancel = context.WithCancel(context.Background())
 	nc.try, _ = c.(socket.TryWriter)
 	nc.room.L = &nc.mu
+	if e.Tape != nil {
+		id := e.Tape.Conn("client from " + nc.remote)
+		nc.in = blackbox.NewPackets(e.Tape, blackbox.Received, id)
+		nc.told = blackbox.NewPackets(e.Tape, blackbox.Sent, id)
+	}
 	return nc
 }
 
@@ -96,6 +112,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		return 0, errSlowReader
 	}
 	c.out = append(c.out, b...)
+	c.told.Write(b)
 	c.sendLocked()
 	return len(b), nil
 }
@@ -118,7 +135,7 @@ func (c *conn) chargeLocked(more int) bool {
 	} else if !pool.Take(c.remote, n) {
 		worst, has := pool.Largest()
 		if worst == c.remote || has <= want {
-			c.broker.memory.Blame(weigh.TooMuchUnsent, c.nameLocked())
+			c.broker.memory.Blame(weigh.TooMuchUnsent, c.whoLocked().String())
 			return false
 		}
 		pool.Force(c.remote, n)
@@ -128,18 +145,18 @@ func (c *conn) chargeLocked(more int) bool {
 	return true
 }
 
-// name returns who the client is, for people.
-func (c *conn) name() string {
+// who returns who the client is.
+func (c *conn) who() trouble.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.nameLocked()
+	return c.whoLocked()
 }
 
-func (c *conn) nameLocked() string {
+func (c *conn) whoLocked() trouble.Client {
 	if c.client == nil {
-		return c.remote
+		return trouble.Client{Remote: c.remote}
 	}
-	return clientName(c.client)
+	return who(c.client)
 }
 
 // sendLocked sees to it that what is in out is sent.

@@ -14,7 +14,8 @@
 //
 // Its locks, in the order in which they may be taken: mochi's of a client, under
 // which it calls Write; a connection's mu; then repeats.mu, flusher.mu or mochi's
-// of the messages in flight. Broker.mu and a port's mu are taken alone. Under none
+// of the messages in flight, or Broker.refusing. Broker.mu, a port's mu and that of
+// the list of trouble are taken alone. Under none
 // of them is a file read, a line logged, a callback called or the network waited
 // for: the flusher's write does not wait, nor does the closing of a connection.
 // Who waits for the disk is the client whose password is read, and at most one

@@ -32,7 +32,7 @@ func FuzzBroker(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	e, err := New("local", inlet.Broker{Listen: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+	e, err := New("local", inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func FuzzBroker(f *testing.F) {
 			if errors.Is(err, errPanic) && !strings.Contains(err.Error(), "Decode(") {
 				t.Error(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("the connection is still served")
 		}
 		_ = c.Close()

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"fieldbridge/condition"
+	"fieldbridge/password"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
-	"fieldbridge/southbound/mqtt/password"
 )
 
 // TestHashedPasswords: a hash stands in the place of the password, and who guesses
@@ -18,7 +18,7 @@ func TestHashedPasswords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, inlet.Broker{Listen: "127.0.0.1:0", Users: map[string]inlet.User{
+	s := start(t, inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}, Users: map[string]inlet.User{
 		"hall": {PasswordFile: rig.File(t, "hall", text+"\n")}}}, newRecorder().ingest)
 	addr := address(t, s)
 	login(t, addr, 4, "c", "hall", "s3cret")

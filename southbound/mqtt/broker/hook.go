@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/trouble"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -28,7 +30,7 @@ func (h *hook) ID() string { return "fieldbridge" }
 func (h *hook) Provides(b byte) bool {
 	switch b {
 	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnWillSent,
-		mochi.OnPacketEncode,
+		mochi.OnPacketRead, mochi.OnPublishDropped, mochi.OnPacketEncode,
 		mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnUnsubscribed, mochi.OnQosPublish, mochi.OnQosComplete,
 		mochi.OnQosDropped, mochi.OnWill, mochi.OnRetainedExpired, mochi.OnSessionEstablish, mochi.OnSessionEstablished,
 		mochi.OnDisconnect, mochi.OnClientExpired:
@@ -57,6 +59,9 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 		h.broker.repeats.forget(cl.ID)
 	}
 	old, known := h.broker.server.Clients.Get(cl.ID)
+	if known && !old.Closed() {
+		h.broker.takenOver(old, cl)
+	}
 	if !known || pk.Connect.Clean {
 		return
 	}
@@ -74,6 +79,7 @@ func (h *hook) OnSessionEstablish(cl *mochi.Client, pk packets.Packet) {
 func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 	if c, ok := cl.Net.Conn.(*conn); ok {
 		c.self = cl
+		h.broker.trouble.Welcome(who(cl))
 		if cl.Properties.Props.ReceiveMaximum >= maxOutbound {
 			// No client has more in flight anyway. mochi can stop for ever while it
 			// counts: Inflight.NextImmediate takes a read lock twice, and a publisher
@@ -99,11 +105,16 @@ func (h *hook) OnClientExpired(cl *mochi.Client) {
 	h.broker.forget(cl.ID)
 }
 
-// OnSubscribe ends a client that wants too much.
+// OnSubscribe ends a client that wants too much. Another broker does not get back
+// what it sent, and sees what is retained.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
+	if c, ok := cl.Net.Conn.(*conn); ok && c.bridge {
+		for i := range pk.Filters {
+			pk.Filters[i].NoLocal, pk.Filters[i].RetainAsPublished = true, true
+		}
+	}
 	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
-		h.broker.log.Warn("client disconnected: it has too many subscriptions",
-			"client", clientID(cl), "max", maxSubscriptions)
+		h.broker.trouble.Note(trouble.Topic, who(cl), fmt.Sprintf("it wants more than %d subscriptions", maxSubscriptions))
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 		return pk
@@ -115,7 +126,7 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 		}
 	}
 	if pool := h.broker.memory.Subscribed; !weigh.Fair(pool, cl.ID, wanted) {
-		h.broker.memory.Blame(weigh.TooMuchSubscribed, clientName(cl))
+		h.broker.blame(weigh.TooMuchSubscribed, who(cl))
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 	}
@@ -150,6 +161,22 @@ func (h *hook) OnWill(cl *mochi.Client, will mochi.Will) (mochi.Will, error) {
 // OnRetainedExpired is called when a retained message has ended.
 func (h *hook) OnRetainedExpired(topic string) { h.broker.memory.Ended(topic) }
 
+// OnPacketRead answers a message on a topic that nobody may publish to: the
+// broker's library forgets it without an answer.
+func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	c, ok := cl.Net.Conn.(*conn)
+	if !ok || pk.FixedHeader.Type != packets.Publish || mochi.IsValidFilter(pk.TopicName, true) {
+		return pk, nil
+	}
+	if !isBridgeState(pk.TopicName) {
+		h.broker.refuseTopic(cl, pk.TopicName, true)
+	}
+	c.deny(pk.PacketID, pk.FixedHeader.Qos, packets.ErrTopicNameInvalid)
+	// The broker's library drops it, without a word if it is valid otherwise.
+	pk.FixedHeader.Qos, pk.FixedHeader.Dup, pk.PacketID, pk.TopicName = 0, false, 0, mochi.SysPrefix
+	return pk, nil
+}
+
 // OnPublish takes a client's message. One that must be acknowledged is kept
 // from the broker, which would acknowledge it at once: local subscribers get it
 // by forward.
@@ -162,16 +189,16 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrTopicAliasInvalid)
 		return pk, packets.ErrRejectPacket
 	}
-	if !pk.Properties.TopicAliasFlag {
-		c.learn(pk.TopicName)
-	} else if !mayPublish(c.topics, pk.TopicName) {
-		if pk.FixedHeader.Qos > 0 {
-			c.deny(pk.PacketID, pk.FixedHeader.Qos)
-		}
+	if !h.mayPublish(c, cl, pk.TopicName) {
+		c.deny(pk.PacketID, pk.FixedHeader.Qos, packets.ErrNotAuthorized)
 		return pk, packets.ErrRejectPacket
 	}
+	if !pk.Properties.TopicAliasFlag {
+		c.learn(pk.TopicName)
+	}
 	h.broker.messages.Add(1)
-	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), From: cl.ID}
+	m := inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), Type: pk.Properties.ContentType,
+		From: cl.ID}
 	if pk.FixedHeader.Qos == 0 {
 		pk.FixedHeader.Retain = pk.FixedHeader.Retain && h.mayRetain(cl, pk.TopicName, pk.Payload)
 		h.broker.ingest(m, nil)
@@ -202,16 +229,18 @@ func (h *hook) OnWillSent(cl *mochi.Client, pk packets.Packet) {
 		return
 	}
 	h.broker.messages.Add(1)
-	h.broker.ingest(inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(), From: cl.ID}, nil)
+	h.broker.ingest(inlet.Message{Topic: pk.TopicName, Payload: pk.Payload, At: time.Now(),
+		Type: pk.Properties.ContentType, From: cl.ID}, nil)
 }
 
 // OnPacketEncode mends what the broker is about to send: CONNACK lacks its
 // limits, and it answers a repeated QoS 2 message as if its id were in use by
 // another.
-func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet {
+func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	switch pk.FixedHeader.Type {
 	case packets.Connack:
-		pk.Properties.MaximumPacketSize = uint32(h.broker.config.PacketLimit())
+		h.broker.refuse(cl, &pk)
+		pk.Properties.MaximumPacketSize = uint32(h.broker.packetLimit())
 		pk.Properties.TopicAliasMaximum = maxAliases
 	case packets.Pubrec:
 		if pk.ReasonCode == packets.ErrPacketIdentifierInUse.Code {
@@ -226,7 +255,7 @@ func (h *hook) OnPacketEncode(_ *mochi.Client, pk packets.Packet) packets.Packet
 func (h *hook) mayRetain(cl *mochi.Client, topic string, payload []byte) bool {
 	may := h.broker.memory.Retain(cl.ID, topic, payload)
 	if !may {
-		h.broker.memory.Blame(weigh.TooMuchRetained, clientName(cl))
+		h.broker.blame(weigh.TooMuchRetained, who(cl))
 	}
 	return may
 }
@@ -246,8 +275,14 @@ func (h *hook) OnQosPublish(cl *mochi.Client, pk packets.Packet, _ int64, _ int)
 	if other, ok := h.broker.server.Clients.Get(greedy); ok && greedy != cl.ID {
 		victim = other
 	}
-	h.broker.memory.Blame(weigh.TooMuchQueued, clientName(victim))
+	h.broker.blame(weigh.TooMuchQueued, who(victim))
 	h.broker.shed(victim)
+}
+
+// OnPublishDropped is called when a message cannot be put into the queue of a
+// client's connection.
+func (h *hook) OnPublishDropped(cl *mochi.Client, pk packets.Packet) {
+	h.broker.trouble.Note(trouble.Slow, who(cl), "messages for it are dropped, as on "+trouble.Short(pk.TopicName))
 }
 
 // OnQosComplete is called when a message was acknowledged.

@@ -14,12 +14,14 @@ import (
 	"fieldbridge/pause"
 	"fieldbridge/socket"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/websocket"
 )
 
 // port is an address on which an embedded broker listens.
 type port struct {
-	address string
-	tls     *inlet.TLS // nil if it is plain
+	inlet.Listener
+	tls  *inlet.TLS // nil if it is plain
+	door websocket.Door
 
 	mu     sync.Mutex
 	listen net.Listener // guarded by mu; nil while there is none
@@ -36,8 +38,8 @@ func (e *Broker) listen(ctx context.Context, p *port) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.fail(fmt.Errorf("listen on %s: %w", p.address, err))
-		e.log.Debug("no sensor can connect", "address", p.address, "err", err)
+		p.fail(fmt.Errorf("listen on %s: %w", p.Address, err))
+		e.log.Debug("no sensor can connect", "address", p.Address, "err", err)
 		pause.Sleep(ctx, retry.Jittered())
 	}
 }
@@ -51,7 +53,7 @@ func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
 		}
 	}
 	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", p.address)
+	l, err := config.Listen(ctx, "tcp", p.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w: another program listens there: stop it, or change listen", err)
 	}
@@ -59,16 +61,16 @@ func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
 		return err
 	}
 	up()
-	e.log.Info("listening for sensors", "address", l.Addr().String(), "tls", secure != nil)
+	e.log.Info("listening for sensors", "address", l.Addr().String(), "tls", secure != nil, "websocket", p.WebSocket)
 	p.set(l)
 	defer p.set(nil)
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	defer func() { _ = l.Close() }() // fails if ctx has ended: it is closed then
-	return e.accept(ctx, l, secure)
+	return e.accept(ctx, l, p, secure)
 }
 
 // accept hands connections to the broker until l is closed.
-func (e *Broker) accept(ctx context.Context, l net.Listener, secure *tls.Config) error {
+func (e *Broker) accept(ctx context.Context, l net.Listener, p *port, secure *tls.Config) error {
 	retry := &pause.Growing{Least: 5 * time.Millisecond, Most: time.Second}
 	for {
 		raw, err := accepted(l)
@@ -84,6 +86,9 @@ func (e *Broker) accept(ctx context.Context, l net.Listener, secure *tls.Config)
 		nc := raw
 		if secure != nil {
 			nc = tls.Server(raw, secure)
+		}
+		if p.WebSocket {
+			nc = p.door.Server(nc)
 		}
 		c := e.admit(nc, raw)
 		e.running.Go(func() { e.attend(c) })
@@ -132,11 +137,17 @@ func (p *port) addr() net.Addr {
 	return p.listen.Addr()
 }
 
+// newPort returns the port of an address of the configuration.
+func newPort(address string, secure *inlet.TLS, origins []string) (*port, error) {
+	l, err := inlet.ParseListener(address)
+	return &port{Listener: l, tls: secure, door: websocket.Door{Path: l.Path, Origins: origins}}, err
+}
+
 // Addr returns where the broker listens, with TLS or without, nil while it does
 // not.
 func (e *Broker) Addr(secure bool) net.Addr {
 	for _, p := range e.ports {
-		if (p.tls != nil) == secure {
+		if (p.tls != nil) == secure && !p.WebSocket {
 			return p.addr()
 		}
 	}
@@ -160,6 +171,7 @@ func (e *Broker) Health() []condition.Condition {
 	if n := e.access.guard.Refused(); n >= manyRefused {
 		all = append(all, condition.SensorsRefused.At("mqtt "+e.name, e.refusedSince(), n))
 	}
+	all = append(all, e.trouble.Conditions(e.name)...)
 	return append(all, e.memory.Conditions(e.name)...)
 }
 

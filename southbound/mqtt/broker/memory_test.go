@@ -226,7 +226,7 @@ func TestUnfinishedPackets(t *testing.T) {
 
 // TestSilentCrowd: connections that do not log in take no client's place.
 func TestSilentCrowd(t *testing.T) {
-	s := start(t, inlet.Broker{Listen: "127.0.0.1:0", MaxClients: 5}, newRecorder().ingest)
+	s := start(t, inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}, MaxClients: 5}, newRecorder().ingest)
 	addr := address(t, s)
 	good := rig.Dial(t, addr, 4, "good")
 	for range 3 * weigh.MaxStrangers {

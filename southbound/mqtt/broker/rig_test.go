@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
 	"go.uber.org/goleak"
 
 	"fieldbridge/southbound/mqtt/inlet"
@@ -16,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // plain is a broker that anyone on this machine may use.
-var plain = inlet.Broker{Listen: "127.0.0.1:0"}
+var plain = inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}}
 
 // recorder is a scripted [inlet.Ingest].
 type recorder struct {
@@ -113,4 +114,12 @@ func address(t testing.TB, s *Broker) string {
 	t.Helper()
 	rig.Until(t, "the broker listens", func() bool { return s.Addr(false) != nil })
 	return s.Addr(false).String()
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// publication is a retained message as the broker's library has it.
+func publication(topic, payload string) packets.Packet {
+	return packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: true}, TopicName: topic,
+		Payload: []byte(payload)}
 }

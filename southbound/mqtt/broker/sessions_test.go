@@ -105,7 +105,7 @@ func TestResentMessagesAskTheACL(t *testing.T) {
 
 // TestSessionsWithoutUsers: where nobody asks for names, a client may change its own.
 func TestSessionsWithoutUsers(t *testing.T) {
-	s := start(t, inlet.Broker{Listen: "127.0.0.1:0"}, newRecorder().ingest)
+	s := start(t, inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}}, newRecorder().ingest)
 	addr := address(t, s)
 	c, _ := login(t, addr, 5, "c", "one", "x")
 	_ = c.Conn.Close()

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/trouble"
 )
 
 // How many topics of a client are remembered, and how many bytes of them.
@@ -83,7 +85,7 @@ type published struct {
 // simple reads a PUBLISH packet (MQTT 5, section 3.3; that of MQTT 3.1.1 has no
 // properties).
 func (c *conn) simple(packet []byte) (p published, ok bool) {
-	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.config.PacketLimit() ||
+	if c.self == nil || packet[0]&^0x0a != publish || len(packet) >= c.broker.packetLimit() ||
 		c.self.State.Inflight.Len() > 0 {
 		return p, false
 	}
@@ -138,7 +140,7 @@ func (e *Broker) forward(c *conn, pk packets.Packet) {
 // flooded ends a client that knows how many messages may wait for their
 // acknowledgement and sends more.
 func (e *Broker) flooded(cl *mochi.Client) {
-	e.log.Warn("client disconnected: it has too many unacknowledged messages",
-		"client", clientID(cl), "max", maxUnacknowledged)
+	e.trouble.Note(trouble.Broken, who(cl), fmt.Sprintf("it sends more than %d messages that are not acknowledged yet",
+		maxUnacknowledged))
 	_ = e.server.DisconnectClient(cl, packets.ErrReceiveMaximum)
 }

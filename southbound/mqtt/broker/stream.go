@@ -3,10 +3,15 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/trouble"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -31,11 +36,13 @@ type stream struct {
 	whole  int  // how much of a SUBSCRIBE packet must be there before the broker gets it
 	held   bool // memory for the packet that the broker reads is taken
 	first  int  // how long CONNECT was
+	skip   int  // bytes of a packet that is too long that are still to come
 }
 
 var (
 	errLongConnect = errors.New("its CONNECT packet is longer than 72 KiB")
 	errHolds       = errors.New("others wait for the memory of a packet that the client does not finish")
+	errTooLong     = errors.New("its packet is longer than max_message, and is not a message")
 	errSubscribe   = errors.New("its SUBSCRIBE packet has a filter without options")
 )
 
@@ -44,6 +51,16 @@ var (
 // hooks about it, and most messages are as simple as those before.
 func (c *conn) Read(b []byte) (int, error) {
 	for c.pass == 0 {
+		if c.paused.Load() {
+			c.awaitEnd()
+			return 0, net.ErrClosed
+		}
+		if c.skip > 0 {
+			if err := c.drop(); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		if c.held && c.whole == 0 { // the broker has done with the packet before
 			c.held = false
 			c.broker.memory.Arrivals.Give(c)
@@ -55,6 +72,14 @@ func (c *conn) Read(b []byte) (int, error) {
 			}
 		}
 		switch {
+		case ready && c.tooLong(size):
+			if whole, err := c.refuseLong(size); err != nil {
+				return 0, err
+			} else if !whole {
+				if err := c.fill(); err != nil {
+					return 0, err
+				}
+			}
 		case !ready:
 			if err := c.fill(); err != nil {
 				return 0, err
@@ -98,7 +123,13 @@ func (c *conn) packet() (size int, ready bool) {
 		return everythingElse, true
 	}
 	size = 1 + n + int(length)
-	if have[0]&0xf0 == subscription && c.self != nil && size <= c.broker.config.PacketLimit() {
+	if c.first == 0 && have[0]&0xf0 == connect {
+		if head := min(size, 1+n+longestName); len(have) < head {
+			return 0, false
+		}
+		c.bridge = unmarkBridge(have[1+n:])
+	}
+	if have[0]&0xf0 == subscription && c.self != nil && size <= c.broker.packetLimit() {
 		c.whole = size
 		return size, size <= len(have)
 	}
@@ -109,13 +140,16 @@ func (c *conn) packet() (size int, ready bool) {
 // hold takes memory for a packet of size bytes that is longer than what each
 // connection has. It waits while others have it.
 func (c *conn) hold(size int) error {
-	if size > c.broker.config.PacketLimit() {
-		return nil // the broker refuses it by its length
+	if size == everythingElse {
+		return nil
 	}
 	if c.first == 0 {
 		if c.first = size; size > longestConnect {
 			return errLongConnect
 		}
+	}
+	if c.tooLong(size) {
+		return nil
 	}
 	if c.held || size <= streamBuffer {
 		return nil
@@ -135,7 +169,7 @@ func (c *conn) hold(size int) error {
 // endsNot ends a client that does not finish its packet, for whose memory others
 // wait.
 func (c *conn) endsNot() {
-	c.broker.memory.Blame(weigh.TooMuchArriving, c.name())
+	c.broker.blame(weigh.TooMuchArriving, c.who())
 	c.abort(errHolds)
 }
 
@@ -183,6 +217,7 @@ func (c *conn) fill() error {
 		c.buffer = append(make([]byte, 0, streamBuffer), c.buffer[:c.w]...)[:streamBuffer]
 	}
 	n, err := c.Conn.Read(c.buffer[c.w:])
+	c.in.Write(c.buffer[c.w : c.w+n])
 	c.w += n
 	c.now = time.Now()
 	return err
@@ -197,9 +232,68 @@ func (c *conn) passOn(b []byte) (int, error) {
 	}
 	b = b[:min(len(b), c.pass)]
 	if c.r == c.w {
-		return c.Conn.Read(b)
+		n, err := c.Conn.Read(b)
+		c.in.Write(b[:n])
+		return n, err
 	}
 	n := copy(b, c.buffer[c.r:c.w])
 	c.r += n
 	return n, nil
+}
+
+// tooLong reports whether a packet of a client that has logged in is longer than
+// the broker takes.
+func (c *conn) tooLong(size int) bool {
+	return c.self != nil && size > c.broker.packetLimit() && size != everythingElse
+}
+
+// refuseLong begins to skip a message of size bytes that is too long, and answers
+// it: a client that is cut off for it would send it again and again. whole is
+// false while its beginning has not come, nor enough is there to tell.
+func (c *conn) refuseLong(size int) (whole bool, err error) {
+	have := c.buffer[c.r:c.w]
+	if have[0]&0xf0 != publish {
+		return false, errTooLong
+	}
+	_, n := binary.Uvarint(have[1:])
+	qos, rest := have[0]>>1&3, have[1+n:]
+	if len(rest) < 2 {
+		return false, nil
+	}
+	length := int(binary.BigEndian.Uint16(rest))
+	if qos > 2 || 2+length+2 > size-1-n {
+		return false, packets.ErrMalformedPacket
+	}
+	if begin := 1 + n + 2 + length + 2; len(have) < begin && begin <= len(c.buffer) {
+		return false, nil
+	}
+	name, id := "a topic longer than its packets may be", uint16(0)
+	if rest = rest[2:]; len(rest) >= length+2 {
+		name, id = trouble.Short(topic.View(rest[:length])), binary.BigEndian.Uint16(rest[length:])
+	} else if qos > 0 {
+		return false, packets.ErrTopicNameInvalid // nobody has topics of 4 KiB
+	}
+	if name == "" {
+		name = "a topic alias"
+	}
+	c.broker.trouble.Note(trouble.TooLarge, c.who(), fmt.Sprintf(
+		"a message of %d bytes on %s is skipped, max_message is %d", size, name, c.broker.packetLimit()))
+	if qos > 0 {
+		c.deny(id, qos, packets.ErrQuotaExceeded)
+	}
+	c.skip = size
+	return true, nil
+}
+
+// drop reads on in a packet that is skipped.
+func (c *conn) drop() error {
+	if c.r == c.w {
+		if err := c.fill(); err != nil {
+			return err
+		}
+		c.extend()
+	}
+	n := min(c.skip, c.w-c.r)
+	c.r, c.skip = c.r+n, c.skip-n
+	return nil
 }

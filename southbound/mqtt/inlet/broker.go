@@ -5,10 +5,11 @@ import "fieldbridge/setting"
 // Broker is the embedded broker (listen, or tls with listen) or one of the site
 // (url).
 type Broker struct {
-	// Listen is the address, host:port, where the embedded broker listens for
-	// sensors. Port 0 takes any that is free. Unless there are users, it must be
-	// a loopback address.
-	Listen string `yaml:"listen"`
+	// Listen is the address where the embedded broker listens for sensors, or a
+	// list of them: host:port, or ws://host:port/path for WebSocket, without a path
+	// for any. Port 0 takes any that is free. Unless there are users, it must be a
+	// loopback address.
+	Listen Addresses `yaml:"listen"`
 	// TLS is another address of the embedded broker, for sensors that encrypt;
 	// or how a broker of the site is trusted.
 	TLS *TLS `yaml:"tls"`
@@ -19,16 +20,27 @@ type Broker struct {
 	// anyone may on a loopback address.
 	Users map[string]User `yaml:"users"`
 	// MaxMessage is the largest packet that the embedded broker takes, 1 KiB to
-	// 16 MiB; the default is 256KiB.
+	// 16 MiB; the default is 2MiB, less (256KiB at the least) where memory is small.
+	// A larger message is skipped and acknowledged, and told; MQTT 5 clients know
+	// the limit.
 	MaxMessage setting.Size `yaml:"max_message"`
+	// Origins are the web pages whose scripts may connect by WebSocket, as
+	// https://panel.example:8443, or "*" for all. The default is those of the host
+	// that listens, asked for by its address or as localhost. What is no browser
+	// names no page, and is let in.
+	Origins []string `yaml:"origins"`
 	// MaxClients is how many clients may be connected to the embedded broker;
 	// the default is 500.
 	MaxClients int `yaml:"max_clients"`
 
 	// URL is the address of a broker of the site: mqtt://host:port, or
-	// mqtts://host:port for TLS. It is asked for MQTT 5, and if it knows only MQTT
-	// 3.1.1, that is used.
-	URL string `yaml:"url"`
+	// mqtts://host:port for TLS, ws://host:port/path and wss://host:port/path for
+	// WebSocket. Of a list each is tried in turn, the one that worked last first. It
+	// is asked for MQTT 5, and if it knows only MQTT 3.1.1, that is used.
+	URL Addresses `yaml:"url"`
+	// Publish are messages that the gateway sends to that broker when it connects
+	// and at intervals: devices such as Victron's say nothing without.
+	Publish []Publish `yaml:"publish"`
 	// ClientID is how the gateway calls itself at that broker; the default is
 	// the gateway's name with "-south". Messages published while the gateway is
 	// away wait at the broker under this name.
@@ -41,9 +53,9 @@ type Broker struct {
 
 // TLS is the encryption of a broker. Files are read again when they change.
 type TLS struct {
-	// Listen is the address, host:port, where the embedded broker listens for
-	// sensors that encrypt.
-	Listen string `yaml:"listen"`
+	// Listen is the address where the embedded broker listens for sensors that
+	// encrypt, or a list of them: host:port, or wss://host:port/path.
+	Listen Addresses `yaml:"listen"`
 	// Certificate is a PEM file: the embedded broker's certificate, or the one
 	// that the gateway shows to a broker of the site; the leaf first, then
 	// intermediates.
@@ -57,6 +69,16 @@ type TLS struct {
 	// ServerName is the name in the certificate of the site's broker; the
 	// default is the host of url.
 	ServerName string `yaml:"server_name"`
+	// Fingerprint is the SHA-256 of the certificate of the site's broker. That
+	// certificate alone is trusted then, whatever names, authority and dates it has.
+	Fingerprint setting.Fingerprint `yaml:"fingerprint"`
+}
+
+// Publish is a message that is sent at intervals, with QoS 0.
+type Publish struct {
+	Topic   string           `yaml:"topic"`   // of the message, without wildcards
+	Payload string           `yaml:"payload"` // of the message; the default is none
+	Every   setting.Duration `yaml:"every"`   // how often, 1s or more
 }
 
 // User is who may connect to the embedded broker.
@@ -71,7 +93,7 @@ type User struct {
 
 // The limits of the embedded broker unless the configuration gives others.
 const (
-	defaultMaxMessage = 256 << 10 // bytes of a packet
+	defaultMaxMessage = 2 << 20 // bytes of a packet
 	defaultMaxClients = 500
 )
 

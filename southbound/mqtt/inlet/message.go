@@ -4,11 +4,13 @@ import "time"
 
 // Message is what a sensor published.
 type Message struct {
-	Topic   string // good until the call that hands it over returns
-	Payload []byte // read-only, and good until that call returns
-	At      time.Time
-	Held    int32  // as [bridge.Batch] has it
-	From    string // the session at the embedded broker; "" from a broker of the site
+	Topic    string // good until the call that hands it over returns
+	Payload  []byte // read-only, and good until that call returns
+	At       time.Time
+	Held     int32  // as [bridge.Batch] has it
+	Type     string // of the content, as MQTT 5 clients may say it
+	Retained bool   // a broker of the site had kept it: nobody may have said it lately
+	From     string // the session at the embedded broker; "" from a broker of the site
 }
 
 // Ingest takes a message. It does not wait. safe, if not nil, is called exactly

@@ -2,12 +2,11 @@ package site
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +16,10 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
+	"fieldbridge/blackbox"
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/pause"
-	"fieldbridge/socket"
 	"fieldbridge/southbound/mqtt/inlet"
 )
 
@@ -29,7 +28,7 @@ const (
 	keepAlive    = 30               // seconds
 	expiry       = 30 * 24 * 3600   // seconds that the broker keeps messages for us
 	mostInFlight = 1000             // messages that the broker may send before they are safe
-	maxMessage   = 1 << 20          // bytes of a packet that we accept
+	maxMessage   = 2 << 20          // bytes of a packet that we accept
 	lasting      = 30 * time.Second // a connection that lived so long starts the backoff afresh
 )
 
@@ -53,22 +52,35 @@ type Client struct {
 	id     string
 	log    *slog.Logger
 	state  bridge.State // may be nil
+	guest  bool         // see Guest
+	// Tape records the packets, if it is not nil. It is set before Run.
+	Tape *blackbox.Tape
 
 	// Under mu nothing waits: not for the broker, a disk or the log.
-	mu     sync.Mutex
-	now    *session       // guarded by mu; of the present connection
-	wanted []Subscription // guarded by mu
-	fault  error          // guarded by mu; nil while connected
-	since  time.Time      // guarded by mu; of fault
-	denied []string       // guarded by mu; filters that the broker refused
-	known  []Subscription // guarded by mu; what the broker has of us; nil before the first connection
+	mu                  sync.Mutex
+	now                 *session       // guarded by mu; of the present connection
+	wanted              []Subscription // guarded by mu
+	clone               error          // guarded by mu; the last that is known of another client with our id
+	cloneAt, cloneSince time.Time      // guarded by mu; of clone
+	fault               error          // guarded by mu; nil while connected
+	since               time.Time      // guarded by mu; of fault
+	long                longMessage    // guarded by mu
+	denied              []denial       // guarded by mu; filters that the broker refused
+	known               []Subscription // guarded by mu; what the broker has of us; nil before the first connection
 
 	changed  chan struct{} // receives a value when wanted has changed
 	learned  chan struct{} // receives a value when known has changed
 	outbox   chan outgoing
 	messages atomic.Uint64
 	refused  atomic.Uint64
-	old      atomic.Bool // the broker speaks MQTT 3.1.1 only
+	at       atomic.Int64  // which of the addresses
+	old      []atomic.Bool // by address; the broker speaks MQTT 3.1.1 only
+	copies   atomic.Pointer[copies]
+
+	// Of the goroutine that connects:
+	tried    int64 // addresses, one after the other
+	accepted bool  // the broker took the last connection
+	clones   clones
 }
 
 // New returns the client of the broker called name. gateway is the gateway's
@@ -78,9 +90,33 @@ func New(name string, config inlet.Broker, gateway string, log *slog.Logger, sta
 	if id == "" {
 		id = gateway + "-south"
 	}
-	return &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state,
+	s := &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state,
 		changed: make(chan struct{}, 1), learned: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
-		fault: errors.New("not connected yet"), since: time.Now()}
+		fault: errors.New("not connected yet"), since: time.Now(), clones: newClones(),
+		old: make([]atomic.Bool, len(config.URL))}
+	s.copies.Store(newCopies(nil))
+	return s
+}
+
+// Guest returns a client of the broker called name that only looks in: it has a
+// client id of its own, so that it throws nobody out, the broker forgets it when it
+// goes, and it publishes nothing.
+func Guest(name string, config inlet.Broker, gateway string, log *slog.Logger) *Client {
+	config.Publish = nil
+	config.ClientID = gateway + "-guest-" + strings.ToLower(rand.Text()[:8])
+	s := New(name, config, gateway, log, nil)
+	s.guest = true
+	return s
+}
+
+// overhearing returns ingest for a guest: what it gets is a copy, safe as it is.
+func overhearing(ingest inlet.Ingest) inlet.Ingest {
+	return func(m inlet.Message, safe func(error)) {
+		if safe != nil {
+			safe(nil)
+		}
+		ingest(m, nil)
+	}
 }
 
 // Want says which subscriptions are needed from now on.
@@ -100,30 +136,70 @@ func (s *Client) Want(subs []Subscription) {
 
 // Run keeps a connection until ctx ends.
 func (s *Client) Run(ctx context.Context, ingest inlet.Ingest) {
+	if s.guest {
+		ingest = overhearing(ingest)
+	}
 	var helpers sync.WaitGroup
 	done := make(chan struct{})
 	helpers.Go(func() { s.save(done) })
 	defer helpers.Wait()
 	defer close(done)
 	retry := &pause.Growing{Least: time.Second, Most: time.Minute}
+	var round []error // of the addresses that were tried one after the other
 	for ctx.Err() == nil {
 		begin := time.Now()
+		s.accepted = false
 		err := s.connect(ctx, ingest)
 		if ctx.Err() != nil {
 			return
 		}
-		s.setFault(err)
+		round = append(round, err)
+		wait := retry
+		if s.accepted {
+			round = round[len(round)-1:]
+			if other := s.clones.ended(begin, err); other != nil {
+				round[0], wait = other, &s.clones.retry
+				s.takenBy(other)
+			}
+		}
+		s.setFault(joined(round))
 		if time.Since(begin) > lasting {
 			retry.Reset()
 		}
-		pause.Sleep(ctx, retry.Jittered())
+		if s.next(s.accepted) {
+			continue
+		}
+		round = nil
+		pause.Sleep(ctx, wait.Jittered())
+	}
+}
+
+// joined is what went wrong with all addresses.
+func joined(all []error) error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	var texts []string
+	for _, err := range all {
+		texts = append(texts, err.Error())
+	}
+	return errors.New(strings.Join(texts, "; and "))
+}
+
+// takenBy remembers that another client uses our id.
+func (s *Client) takenBy(what error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clone, s.cloneAt = what, time.Now()
+	if s.cloneSince.IsZero() || s.clones.ends == 1 {
+		s.cloneSince = s.cloneAt
 	}
 }
 
 // connect connects, subscribes and takes messages until the connection or ctx
 // ends.
 func (s *Client) connect(ctx context.Context, ingest inlet.Ingest) error {
-	if s.old.Load() {
+	if s.old[s.at.Load()].Load() {
 		return s.connect311(ctx, ingest)
 	}
 	nc, err := s.dial(ctx)
@@ -145,7 +221,17 @@ func (s *Client) connect(ctx context.Context, ingest inlet.Ingest) error {
 		ClientID: s.id, Conn: nc, Session: session, PacketTimeout: timeout,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			s.messages.Add(1)
-			m := inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now()}
+			if s.copies.Load().again(p.Packet.Topic, p.Packet.Payload, identifiers(p.Packet), time.Now()) {
+				if safe := session.expectPublish(p.Packet); safe != nil {
+					safe(nil)
+				}
+				return true, nil
+			}
+			m := inlet.Message{Topic: p.Packet.Topic, Payload: p.Packet.Payload, At: time.Now(),
+				Retained: p.Packet.Retain}
+			if p.Packet.Properties != nil {
+				m.Type = p.Packet.Properties.ContentType
+			}
 			ingest(m, session.expectPublish(p.Packet))
 			return true, nil
 		}},
@@ -170,7 +256,7 @@ func (s *Client) connect(ctx context.Context, ingest inlet.Ingest) error {
 	helpers.Go(func() { <-client.Done(); lost() })
 	defer helpers.Wait()
 	defer func() { _ = client.Disconnect(&paho.Disconnect{}) }() // fails if the connection has ended already
-	err = s.serve(live, client5{client}, connack.SessionPresent, ended)
+	err = s.serve(live, client5{client, hasIdentifiers(connack)}, connack.SessionPresent, ended)
 	if ctx.Err() != nil {
 		inlet.Grace(session.unacknowledged) // or the broker would send them again
 		return err
@@ -209,8 +295,16 @@ func (s *Client) serve(live context.Context, client dialect, resumed bool, ended
 		return err
 	}
 	s.setConnected(resumed)
+	regular := newRegular(s)
 	for {
+		due, stop := regular.timer()
 		select {
+		case <-due:
+			for _, out := range regular.take() {
+				if err := client.publish(live, out.topic, out.payload); err != nil {
+					return fmt.Errorf("publish to %s: %w", out.topic, err)
+				}
+			}
 		case err := <-ended:
 			return fmt.Errorf("%w: %w", errLost, err)
 		case <-live.Done():
@@ -224,40 +318,15 @@ func (s *Client) serve(live context.Context, client dialect, resumed bool, ended
 				return err
 			}
 		}
+		stop()
 	}
-}
-
-func (s *Client) dial(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	nc, err := s.dialURL(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", s.config.URL, err)
-	}
-	return newConn(nc), nil
-}
-
-func (s *Client) dialURL(ctx context.Context) (net.Conn, error) {
-	u, err := url.Parse(s.config.URL)
-	if err != nil {
-		return nil, err
-	}
-	if u.Scheme != "mqtts" {
-		return socket.Dial(ctx, "tcp", u.Host)
-	}
-	config, err := clientTLS(s.config.TLS, u.Hostname())
-	if err != nil {
-		return nil, err
-	}
-	nc, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", u.Host)
-	if err != nil {
-		return nil, explainTLS(err)
-	}
-	return nc, nil
 }
 
 func (s *Client) connectPacket() *paho.Connect {
 	lasts, inFlight, size := uint32(expiry), uint16(mostInFlight), uint32(maxMessage)
+	if s.guest {
+		lasts = 0 // MQTT 5, section 3.1.2.11.2: the session ends with the connection
+	}
 	p := &paho.Connect{ClientID: s.id, KeepAlive: keepAlive, Properties: &paho.ConnectProperties{
 		SessionExpiryInterval: &lasts, ReceiveMaximum: &inFlight, MaximumPacketSize: &size, RequestProblemInfo: true}}
 	if s.config.Username != "" {
@@ -274,12 +343,12 @@ func (s *Client) connectPacket() *paho.Connect {
 
 // connectError explains why there is no connection.
 func (s *Client) connectError(connack *paho.Connack, err error) error {
-	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
+	what := fmt.Sprintf("connect to %s as %s", s.url(), s.id)
 	if fromPeer(err) { // with TLS 1.3 a refused certificate shows only here
 		return fmt.Errorf("%s: %w", what, explainTLS(err))
 	}
 	anonymous := s.config.TLS == nil || s.config.TLS.Certificate == ""
-	if connack == nil && strings.HasPrefix(s.config.URL, "mqtts:") && anonymous {
+	if connack == nil && s.secure() && anonymous {
 		// The alert may be lost when the broker closes at once.
 		return fmt.Errorf("%s: no CONNACK (%w): the broker may want a client certificate, then set tls.certificate; "+
 			"or it speaks neither MQTT 5 nor 3.1.1", what, err)
@@ -316,8 +385,7 @@ func (s *Client) passwordHint() string {
 
 func disconnectError(d *paho.Disconnect) error {
 	if d.ReasonCode == 0x8e {
-		return errors.New("disconnected: another client connected with the same client id: " +
-			"give each gateway its own client_id")
+		return fmt.Errorf("disconnected: %w", errTakenOver)
 	}
 	p := packets.Disconnect{ReasonCode: d.ReasonCode}
 	return fmt.Errorf("disconnected by the broker with 0x%02x: %s", d.ReasonCode, p.Reason())
@@ -325,16 +393,17 @@ func disconnectError(d *paho.Disconnect) error {
 
 // speaks311 notes that the broker speaks MQTT 3.1.1.
 func (s *Client) speaks311() {
-	if !s.old.Swap(true) {
-		s.log.Info("the site broker speaks MQTT 3.1.1 only: that is used", "url", s.config.URL)
+	if !s.old[s.at.Load()].Swap(true) {
+		s.log.Info("the site broker speaks MQTT 3.1.1 only: that is used", "url", s.url())
 	}
 }
 
 func (s *Client) setConnected(resumed bool) {
 	s.mu.Lock()
 	s.fault = nil
+	s.accepted = true
 	s.mu.Unlock()
-	s.log.Info("connected to site broker", "url", s.config.URL, "client_id", s.id, "session_resumed", resumed)
+	s.log.Info("connected to site broker", "url", s.url(), "client_id", s.id, "session_resumed", resumed)
 }
 
 func (s *Client) setFault(err error) {
@@ -345,6 +414,30 @@ func (s *Client) setFault(err error) {
 	s.fault = err
 	s.mu.Unlock()
 	s.log.Debug("no connection to site broker", "err", err)
+}
+
+// longMessage is what was too long.
+type longMessage struct {
+	topic        string
+	bytes, count int
+	since, last  time.Time
+}
+
+// skipped notes a message that was too long, and was skipped.
+func (s *Client) skipped(bytes int, topic string) {
+	s.mu.Lock()
+	now := time.Now()
+	if now.Sub(s.long.last) >= short {
+		s.long = longMessage{since: now}
+	}
+	s.long.topic, s.long.bytes, s.long.last = topic, bytes, now
+	s.long.count++
+	first := s.long.count == 1
+	s.mu.Unlock()
+	if first {
+		s.log.Warn("a message of the site broker is skipped: it is too long", "topic", topic, "bytes", bytes,
+			"most", maxMessage)
+	}
 }
 
 // Counts are what the metrics tell.
@@ -370,6 +463,9 @@ func (s *Client) Counts() Counts {
 // Publish sends a message with QoS 0. It does not wait: the message is lost if
 // there is no connection, or too many wait.
 func (s *Client) Publish(topic string, payload []byte) {
+	if s.guest {
+		return
+	}
 	select {
 	case s.outbox <- outgoing{topic, payload}:
 	default:
@@ -380,11 +476,22 @@ func (s *Client) Publish(topic string, payload []byte) {
 func (s *Client) Health() []condition.Condition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if time.Since(s.cloneAt) < short && s.clone != nil {
+		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.cloneSince, s.clone)}
+	}
 	if s.fault != nil {
 		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.since, s.fault)}
 	}
+	if s.long.bytes > 0 && time.Since(s.long.last) < short {
+		return []condition.Condition{condition.SiteTooLarge.At("mqtt "+s.name, s.long.since, s.long.bytes, s.long.topic,
+			s.long.count)}
+	}
 	if len(s.denied) > 0 {
-		return []condition.Condition{condition.SiteDenies.At("mqtt "+s.name, s.since, strings.Join(s.denied, ", "))}
+		var filters []string
+		for _, d := range s.denied {
+			filters = append(filters, d.filter)
+		}
+		return []condition.Condition{condition.SiteDenies.At("mqtt "+s.name, s.since, strings.Join(filters, ", "))}
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package site
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
 
@@ -81,5 +83,36 @@ func TestStuckDisk(t *testing.T) {
 	kept, err := disk.Get("mqtt.subscriptions.73697465")
 	if err != nil || string(kept) != `{"w/+/+":2}` {
 		t.Errorf("remembered %q, %v", kept, err)
+	}
+}
+
+// TestGuest: a guest takes nobody's place, hears what comes, publishes nothing and
+// leaves no session behind, with MQTT 5 and 3.1.1.
+func TestGuest(t *testing.T) {
+	for name, old := range map[string]bool{"5": false, "3.1.1": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := rig.StartMosquitto(t)
+			r, overheard := &recorder{}, &recorder{fail: bridge.ErrFull}
+			s := client("mqtt://"+b.Addr, nil, "w/+/+")
+			run(t, s, r.ingest)
+			connected(t, s)
+			g := Guest("site", inlet.Broker{URL: inlet.Addresses{"mqtt://" + b.Addr}}, "g", slog.New(slog.DiscardHandler))
+			g.old[0].Store(old)
+			g.Want(wanted("w/+/+"))
+			stop := run(t, g, overheard.ingest)
+			connected(t, g)
+			g.Publish("w/a/guest", []byte("1"))
+			rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "1")
+			rig.Same(t, "overheard", overheard.wait(t, 1), []string{"w/a/p=1"})
+			rig.Same(t, "readings", r.wait(t, 1), []string{"w/a/p=1"})
+			stop()
+			rig.Same(t, "connected", s.Counts().Connected, true)
+			again := rig.Open(t, b.Addr, 4)
+			again.Connect(g.id, 0)
+			if kind, body := again.Read(); kind != 0x20 || body[0] != 0 || body[1] != 0 {
+				t.Errorf("a session is left: CONNACK %#x %x", kind, body)
+			}
+		})
 	}
 }

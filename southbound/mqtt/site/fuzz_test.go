@@ -15,7 +15,8 @@ func FuzzVersion311(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte) {
 		from := &rig.Pieces{Rest: append([]byte("\x20\x02\x00\x00"), said...), Piece: 7,
 			Collector: rig.Collector{To: new([]byte)}}
-		client := New("old", inlet.Broker{URL: "mqtt://broker:1883"}, "g", slog.New(slog.DiscardHandler), nil)
+		client := New("old", inlet.Broker{URL: inlet.Addresses{"mqtt://broker:1883"}}, "g", slog.New(slog.DiscardHandler),
+			nil)
 		err := client.use311(t.Context(), newConn(from), func(_ inlet.Message, safe func(error)) {
 			if safe != nil {
 				safe(nil)

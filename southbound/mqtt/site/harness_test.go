@@ -66,7 +66,7 @@ func (r *recorder) take() []func(error) {
 
 // client returns a client that wants filters with QoS 2.
 func client(url string, state bridge.State, filters ...string) *Client {
-	c := New("site", inlet.Broker{URL: url}, "g", slog.New(slog.DiscardHandler), state)
+	c := New("site", inlet.Broker{URL: inlet.Addresses{url}}, "g", slog.New(slog.DiscardHandler), state)
 	c.Want(wanted(filters...))
 	return c
 }

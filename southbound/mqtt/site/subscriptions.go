@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // maxFilters is how many filters one SUBSCRIBE carries: small enough for
@@ -32,7 +34,9 @@ func (s *Client) subscribe(ctx context.Context, client dialect, have *[]Subscrip
 	if !client.resubscribes() {
 		ask = slices.DeleteFunc(slices.Clone(wanted), func(w Subscription) bool { return slices.Contains(*have, w) })
 	}
-	for some := range slices.Chunk(ask, maxFilters) {
+	found := newCopies(wanted)
+	s.copies.Store(found)
+	for _, some := range found.packets(ask, client.identifies()) {
 		reasons, err := client.subscribe(ctx, some)
 		if err != nil {
 			return fmt.Errorf("subscribe: %w", err)
@@ -40,16 +44,62 @@ func (s *Client) subscribe(ctx context.Context, client dialect, have *[]Subscrip
 		s.noteDenied(some, reasons)
 	}
 	s.mu.Lock()
-	*have = slices.DeleteFunc(wanted, func(w Subscription) bool { return slices.Contains(s.denied, w.Filter) })
+	*have = slices.DeleteFunc(wanted, func(w Subscription) bool { return s.denialLocked(w.Filter) != nil })
 	s.mu.Unlock()
 	s.remember(*have)
 	return nil
 }
 
-// The broker keeps our subscriptions while we are away, also those of rules
-// that are gone when we come back: so they are remembered here too.
+// denial is a filter that the broker refused.
+type denial struct {
+	filter string
+	reason byte // of SUBACK
+}
 
-func (s *Client) stateKey() string { return fmt.Sprintf("mqtt.subscriptions.%x", s.name) }
+func (s *Client) denialLocked(filter string) *denial {
+	for i := range s.denied {
+		if s.denied[i].filter == filter {
+			return &s.denied[i]
+		}
+	}
+	return nil
+}
+
+// Subscription says how it is with the subscription to a filter that is wanted:
+// "granted", or why it is not. A filter that another covers is asked for with that
+// one.
+func (s *Client) Subscription(filter string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.wanted {
+		if w.Filter != filter && covers(w.Filter, filter) && !slices.ContainsFunc(s.wanted,
+			func(o Subscription) bool { return o.Filter == filter }) {
+			filter = w.Filter
+		}
+	}
+	d := s.denialLocked(filter)
+	switch {
+	case d != nil:
+		return fmt.Sprintf("refused (0x%02x)", d.reason)
+	case s.fault != nil:
+		return "not connected"
+	case slices.ContainsFunc(s.known, func(k Subscription) bool { return k.Filter == filter }):
+		return "granted"
+	}
+	return "not asked for yet"
+}
+
+func covers(a, b string) bool {
+	wide, err := topic.Parse(a)
+	if err != nil {
+		return false
+	}
+	narrow, err := topic.Parse(b)
+	return err == nil && wide.Covers(&narrow)
+}
+
+// The broker keeps our subscriptions while we are away, also those of rules that
+// are gone when we come back: so they are remembered here too.
 
 // remember keeps the subscriptions of this connection for the next.
 func (s *Client) remember(subs []Subscription) {
@@ -130,7 +180,7 @@ func (s *Client) noteDenied(subs []Subscription, reasons []byte) {
 			continue
 		}
 		s.mu.Lock()
-		s.denied = append(s.denied, subs[i].Filter)
+		s.denied = append(s.denied, denial{subs[i].Filter, reason})
 		s.mu.Unlock()
 		s.log.Debug("the site broker refuses a subscription", "topic", subs[i].Filter,
 			"code", fmt.Sprintf("0x%02x", reason))

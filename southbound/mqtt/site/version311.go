@@ -38,17 +38,25 @@ func (s *Client) use311(ctx context.Context, nc *conn, ingest inlet.Ingest) erro
 	defer cancel()
 	context.AfterFunc(connection, cancel)
 	session := newSession(end, &s.refused)
-	client := client311{paho3.NewClient(s.options311(&conn311{conn: nc, session: session, gone: connection.Done()}).
+	client := client311{paho3.NewClient(s.options311(&conn311{conn: nc, session: session,
+		gone: connection.Done(), tooLong: s.skipped}).
 		SetConnectionLostHandler(func(_ paho3.Client, err error) { end(err); lost() }).
 		SetDefaultPublishHandler(func(_ paho3.Client, m paho3.Message) {
 			s.messages.Add(1)
+			if s.copies.Load().again(m.Topic(), m.Payload(), nil, time.Now()) {
+				if m.Qos() > 0 {
+					session.expect(func() error { m.Ack(); return nil })(nil)
+				}
+				return
+			}
 			// An acknowledgement of a connection that has ended is dropped in
 			// silence; what it was for comes again on the next one.
 			var safe func(error)
 			if m.Qos() > 0 {
 				safe = session.expect(func() error { m.Ack(); return nil })
 			}
-			ingest(inlet.Message{Topic: m.Topic(), Payload: m.Payload(), At: time.Now()}, safe)
+			ingest(inlet.Message{Topic: m.Topic(), Payload: m.Payload(), At: time.Now(),
+				Retained: m.Retained()}, safe)
 		}))}
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
@@ -79,8 +87,8 @@ func (s *Client) use311(ctx context.Context, nc *conn, ingest inlet.Ingest) erro
 
 // options311 are those of the connection nc.
 func (s *Client) options311(nc *conn311) *paho3.ClientOptions {
-	o := paho3.NewClientOptions().AddBroker(s.config.URL).SetClientID(s.id).SetProtocolVersion(4).
-		SetCleanSession(false).SetAutoReconnect(false).SetAutoAckDisabled(true).
+	o := paho3.NewClientOptions().AddBroker(s.url()).SetClientID(s.id).SetProtocolVersion(4).
+		SetCleanSession(s.guest).SetAutoReconnect(false).SetAutoAckDisabled(true).
 		SetConnectTimeout(timeout).
 		SetKeepAlive(keepAlive * time.Second / 2).
 		SetPingTimeout(24 * time.Hour). // the connection itself knows when it is dead
@@ -96,7 +104,7 @@ func (s *Client) options311(nc *conn311) *paho3.ClientOptions {
 
 // greet311 connects (MQTT 3.1.1, sections 3.1 and 3.2).
 func (s *Client) greet311(client client311) (resumed bool, err error) {
-	what := fmt.Sprintf("connect to %s as %s", s.config.URL, s.id)
+	what := fmt.Sprintf("connect to %s as %s", s.url(), s.id)
 	token := client.Connect().(*paho3.ConnectToken)
 	<-token.Done() // timeout at most, or the end of the connection
 	if code := token.ReturnCode(); code > 0 && code < 0xf0 {
@@ -163,6 +171,8 @@ func (c client311) unsubscribe(ctx context.Context, filter string) error {
 func (c client311) publish(ctx context.Context, topic string, payload []byte) error {
 	return answered(ctx, c.Publish(topic, 0, false, payload))
 }
+
+func (c client311) identifies() bool { return false }
 
 // resubscribes is false: MQTT 3.1.1 sends retained messages each time.
 func (c client311) resubscribes() bool { return false }

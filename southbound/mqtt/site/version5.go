@@ -15,13 +15,35 @@ type dialect interface {
 	unsubscribe(ctx context.Context, filter string) error
 	// publish sends a message with QoS 0.
 	publish(ctx context.Context, topic string, payload []byte) error
+	// identifies reports whether a subscription has an identifier, and so a packet
+	// of its own.
+	identifies() bool
 	// resubscribes reports whether a subscription that the broker has already
 	// can be asked for again without its retained messages.
 	resubscribes() bool
 }
 
 // client5 is a [dialect] that speaks MQTT 5.
-type client5 struct{ *paho.Client }
+type client5 struct {
+	*paho.Client
+	identified bool
+}
+
+// hasIdentifiers reports whether a broker takes subscription identifiers (MQTT 5,
+// section 3.2.2.3.12).
+func hasIdentifiers(c *paho.Connack) bool {
+	return c.Properties == nil || c.Properties.SubIDAvailable
+}
+
+// identifiers returns those of the subscriptions that a message came for.
+func identifiers(p *paho.Publish) []int {
+	if p.Properties == nil || p.Properties.SubscriptionIdentifier == nil {
+		return nil
+	}
+	return []int{*p.Properties.SubscriptionIdentifier}
+}
+
+func (c client5) identifies() bool { return c.identified }
 
 func (c client5) subscribe(ctx context.Context, subs []Subscription) ([]byte, error) {
 	packet := &paho.Subscribe{}
@@ -30,6 +52,10 @@ func (c client5) subscribe(ctx context.Context, subs []Subscription) ([]byte, er
 		// reconnection they would be old readings with a new time.
 		packet.Subscriptions = append(packet.Subscriptions,
 			paho.SubscribeOptions{Topic: s.Filter, QoS: s.QoS, RetainHandling: 1})
+	}
+	if c.identified && len(subs) == 1 {
+		id := identifier(subs[0].Filter)
+		packet.Properties = &paho.SubscribeProperties{SubscriptionIdentifier: &id}
 	}
 	suback, err := c.Subscribe(ctx, packet)
 	if suback == nil {

@@ -6,14 +6,13 @@ package weigh
 
 import (
 	"fmt"
-	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"fieldbridge/budget"
 	"fieldbridge/condition"
+	"fieldbridge/order"
 )
 
 // Memory is what clients may make the broker keep. Each kind is a budget of its
@@ -32,13 +31,13 @@ type Memory struct {
 // defaultMemory is what all of it together is unless [Memory.Limit] says otherwise.
 const defaultMemory = 32 << 20
 
-// New returns budgets of 32 MiB together. The log is told who asks for too much.
-func New(log *slog.Logger) *Memory {
+// New returns budgets of 32 MiB together.
+func New() *Memory {
 	m := &Memory{Unsent: budget.NewPool(0), Subscribed: budget.NewPool(0), Logins: budget.NewPool(0)}
 	m.Retained = Retained{pool: budget.NewPool(0), topics: make(map[string]kept)}
 	m.Queued = Queued{Pool: budget.NewPool(0), waits: make(map[string]map[uint16]int64)}
 	m.Arrivals.holders = make(map[any]*arrival)
-	m.Culprits = Culprits{log: log, last: make(map[string]culprit)}
+	m.Culprits = Culprits{last: make(map[string]culprit)}
 	m.Limit(defaultMemory)
 	return m
 }
@@ -69,8 +68,6 @@ const (
 
 // Culprits are those who asked for too much lately.
 type Culprits struct {
-	log *slog.Logger
-
 	mu   sync.Mutex
 	last map[string]culprit // guarded by mu; by kind
 }
@@ -78,33 +75,22 @@ type Culprits struct {
 type culprit struct {
 	who         string
 	since, last time.Time
-	told        time.Time
 }
 
 // blameFor is how long somebody is named after the last time.
 const blameFor = time.Minute
 
-// tellEvery is how often the same trouble is logged.
-const tellEvery = 10 * time.Second
-
-// Blame notes who asked for too much of a kind, and logs it from time to time.
+// Blame notes who asked for too much of a kind.
 func (l *Culprits) Blame(kind, who string) {
 	now := time.Now()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	c := l.last[kind]
 	if now.Sub(c.last) > blameFor {
 		c.since = now
 	}
-	tell := now.Sub(c.told) >= tellEvery
-	if tell {
-		c.told = now
-	}
 	c.who, c.last = who, now
 	l.last[kind] = c
-	l.mu.Unlock()
-	if tell {
-		l.log.Warn("a client asks for more than there is memory for", "of", kind, "client", who)
-	}
 }
 
 // Conditions returns who asked for too much in the last minute.
@@ -116,7 +102,7 @@ func (l *Culprits) Conditions(broker string) (all []condition.Condition) {
 			all = append(all, condition.SensorTakesMemory.At("mqtt "+broker+" "+kind, c.since, c.who, kind))
 		}
 	}
-	slices.SortFunc(all, func(a, b condition.Condition) int { return strings.Compare(a.Subject, b.Subject) })
+	order.By(all, func(a, b condition.Condition) int { return strings.Compare(a.Subject, b.Subject) })
 	return all
 }
 
