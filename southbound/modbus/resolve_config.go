@@ -83,7 +83,7 @@ func (r *resolved) add(name string, b Bus) string {
 		}
 	}
 	if b.TLS != nil {
-		spec.TLS = wire.TLS(*b.TLS)
+		spec.TLS = wire.TLS{CA: b.TLS.CA, Certificate: b.TLS.Certificate, PrivateKey: b.TLS.PrivateKey, ServerName: b.TLS.ServerName}
 	}
 	r.buses[key] = spec
 	return key

@@ -101,7 +101,7 @@ func (c Config) serial(d Device) bool {
 		url = c.Buses[d.Bus].URL
 	}
 	a, err := wire.ParseURL(url)
-	return err == nil && a.RTU()
+	return err == nil && !a.Numbered()
 }
 
 // validateBus checks how a device says where it is.

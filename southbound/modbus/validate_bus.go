@@ -25,7 +25,7 @@ func (f *finder) bus(b Bus) {
 	switch {
 	case b.Pipeline < 1 || b.Pipeline > maxPipeline:
 		f.bad("pipeline", fmt.Sprintf("%d requests at once", b.Pipeline), "use 1 to 16")
-	case b.Pipeline > 1 && a.RTU():
+	case b.Pipeline > 1 && !a.Numbered():
 		f.bad("pipeline", "several requests at once on "+a.Scheme+"://", "a line carries one at a time: remove pipeline")
 	}
 	f.port(b)

@@ -29,9 +29,9 @@ func Advice(err error, url string) string {
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
 		return connectAdvice(wire.ConnectReason(connect.Err), a)
-	case errors.Is(err, wire.ErrTimeout) && a.RTU() && a.Scheme != "rtu":
+	case errors.Is(err, wire.ErrTimeout) && !a.Numbered() && a.Scheme != "rtu":
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
-	case errors.Is(err, wire.ErrTimeout) && a.RTU():
+	case errors.Is(err, wire.ErrTimeout) && !a.Numbered():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
 	case errors.Is(err, wire.ErrTimeout):
 		return "check --unit (scan finds those that answer), or wait longer with --timeout"

@@ -72,7 +72,7 @@ func tracing(p wire.Place, tell func(string)) func(context.Context) (wire.Stream
 		if err != nil {
 			return nil, err
 		}
-		return wire.Trace(stream, p.Address.RTU(), tell), nil
+		return wire.Trace(stream, p.Address, tell), nil
 	}
 }
 

@@ -46,7 +46,9 @@ func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(u
 		}
 		f := Found{Unit: unit, Answer: answer}
 		if id, err := m.client.Identify(); err == nil {
-			f.Identification = id
+			for _, o := range id {
+				f.Identification = append(f.Identification, o.Text)
+			}
 		}
 		found(f)
 	}

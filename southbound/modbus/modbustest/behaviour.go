@@ -10,7 +10,8 @@ type Answer struct {
 	LengthError int    // TCP; added to the length field
 	Unit        byte
 	PDU         []byte
-	CRCError    bool // RTU
+	CRCError    bool // RTU, and of the sum of ASCII
+	Start       byte // ASCII; 0 is a colon
 
 	Delay      time.Duration // before the answer
 	Echo       bool          // send the request back first, as some RS-485 adapters do
@@ -84,10 +85,13 @@ func Noise(before, after string) Behaviour {
 	return func(_ Request, a *Answer) { a.Before, a.After = []byte(before), []byte(after) }
 }
 
-// Echo sends the request back before the answer (RTU).
+// Echo sends the request back before the answer (RTU, ASCII).
 func Echo(_ Request, a *Answer) { a.Echo = true }
 
-// CRCError spoils the checksum of an RTU frame.
+// ABL begins an answer with > as ABL's wallboxes do (ASCII).
+func ABL(_ Request, a *Answer) { a.Start = '>' }
+
+// CRCError spoils the checksum of an RTU or ASCII frame.
 func CRCError(_ Request, a *Answer) { a.CRCError = true }
 
 // Exception answers with an exception of that code.

@@ -3,8 +3,6 @@ package modbustest
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
-	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -37,6 +35,10 @@ func (c *peer) serve(ctx context.Context) {
 			return
 		default:
 		}
+		if unit == 0 && c.sim.Framing != TCP {
+			c.broadcast()
+			continue
+		}
 		u := c.sim.find(unit)
 		if u == nil {
 			continue
@@ -57,6 +59,13 @@ func (c *peer) serve(ctx context.Context) {
 	}
 }
 
+// broadcast has all units do what was asked of unit 0 on a line; none answers.
+func (c *peer) broadcast() {
+	for _, u := range c.sim.all() {
+		c.out, _, _ = u.answer(0, c.pdu, c.out[:0])
+	}
+}
+
 // sendLater sends an answer when its time has come, and lets others go before.
 func (c *peer) sendLater(ctx context.Context, a Answer) {
 	a.PDU = append([]byte(nil), a.PDU...)
@@ -66,61 +75,6 @@ func (c *peer) sendLater(ctx context.Context, a Answer) {
 			_ = c.conn.Close()
 		}
 	})
-}
-
-// read reads one request.
-func (c *peer) read() (transaction uint16, unit byte, err error) {
-	if c.sim.Framing == RTU {
-		unit, err = c.readRTU()
-		return 0, unit, err
-	}
-	var header [7]byte
-	if _, err := io.ReadFull(c.r, header[:]); err != nil {
-		return 0, 0, err
-	}
-	n := int(binary.BigEndian.Uint16(header[4:])) - 1
-	if n < 1 || n > 253 || binary.BigEndian.Uint16(header[2:]) != 0 {
-		return 0, 0, io.ErrUnexpectedEOF
-	}
-	c.pdu = append(c.pdu[:0], make([]byte, n)...)
-	_, err = io.ReadFull(c.r, c.pdu)
-	return binary.BigEndian.Uint16(header[:]), header[6], err
-}
-
-// readRTU reads a frame by its structure and drops what has a wrong CRC.
-func (c *peer) readRTU() (byte, error) {
-	for {
-		head, err := c.r.Peek(2)
-		if err != nil {
-			return 0, err
-		}
-		n := 8
-		switch head[1] {
-		case 15, 16:
-			if head, err = c.r.Peek(7); err != nil {
-				return 0, err
-			}
-			n = 9 + int(head[6])
-		case 22:
-			n = 10
-		case 43:
-			n = 7
-		case 17:
-			n = 4
-		}
-		frame, err := c.r.Peek(n)
-		if err != nil {
-			return 0, err
-		}
-		if crc(frame[:n-2]) != binary.LittleEndian.Uint16(frame[n-2:]) {
-			_, _ = c.r.Discard(1)
-			continue
-		}
-		unit := frame[0]
-		c.pdu = append(c.pdu[:0], frame[1:n-2]...)
-		_, _ = c.r.Discard(n)
-		return unit, nil
-	}
 }
 
 // send sends an answer and reports whether the connection goes on.
@@ -136,6 +90,9 @@ func (c *peer) send(ctx context.Context, a *Answer) bool {
 		if _, err := c.conn.Write(noise); err != nil || !wait(ctx, time.Millisecond) {
 			return false
 		}
+	}
+	if c.sim.Framing == UDP {
+		return c.sendDatagrams(ctx, a)
 	}
 	c.frame = c.frame[:0]
 	if a.Echo {
@@ -156,6 +113,31 @@ func (c *peer) send(ctx context.Context, a *Answer) bool {
 		_ = tcp.SetLinger(0)
 	}
 	return !a.Close && !a.Reset
+}
+
+// sendDatagrams sends what comes before the answer, the answer and what comes
+// after it in a datagram each.
+func (c *peer) sendDatagrams(ctx context.Context, a *Answer) bool {
+	frame := c.sim.Framing.append(nil, a)
+	if a.Cut > 0 {
+		frame = frame[:min(a.Cut, len(frame))]
+	}
+	all := [][]byte{a.Before}
+	for range a.Copies {
+		all = append(all, frame)
+	}
+	for i, b := range append(all, a.After) {
+		if i > 1 && len(b) > 0 && a.Gap > 0 && !wait(ctx, a.Gap) {
+			return false
+		}
+		if len(b) == 0 {
+			continue
+		}
+		if _, err := c.conn.Write(b); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *peer) write(ctx context.Context, a *Answer) bool {
@@ -179,39 +161,6 @@ func (c *peer) write(ctx context.Context, a *Answer) bool {
 		}
 	}
 	return true
-}
-
-// append frames an answer.
-func (f Framing) append(b []byte, a *Answer) []byte {
-	if f == RTU {
-		start := len(b)
-		b = append(append(b, a.Unit), a.PDU...)
-		sum := crc(b[start:])
-		if a.CRCError {
-			sum++
-		}
-		return binary.LittleEndian.AppendUint16(b, sum)
-	}
-	b = binary.BigEndian.AppendUint16(b, a.Transaction)
-	b = binary.BigEndian.AppendUint16(b, a.Protocol)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(a.PDU)+1+a.LengthError))
-	return append(append(b, a.Unit), a.PDU...)
-}
-
-// crc is CRC-16/MODBUS (Modbus over Serial Line V1.02, section 6.2.2).
-func crc(data []byte) uint16 {
-	sum := uint16(0xffff)
-	for _, b := range data {
-		sum ^= uint16(b)
-		for range 8 {
-			low := sum & 1
-			sum >>= 1
-			if low != 0 {
-				sum ^= 0xa001
-			}
-		}
-	}
-	return sum
 }
 
 func wait(ctx context.Context, d time.Duration) bool {

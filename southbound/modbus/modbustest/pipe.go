@@ -22,6 +22,7 @@ func (s *Simulator) Dial(serve context.Context) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	up, down := newHalf(), newHalf()
+	up.packets, down.packets = s.Framing == UDP, s.Framing == UDP
 	go s.ServeConn(serve, &pipe{r: up, w: down})
 	return &pipe{r: down, w: up}, nil
 }
@@ -54,6 +55,8 @@ type half struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	data     []byte
+	packets  bool  // each write is read by itself, as datagrams are; not changed
+	sizes    []int // of those
 	closed   bool
 	deadline time.Time
 	timer    *time.Timer
@@ -71,9 +74,17 @@ func (h *half) read(b []byte) (int, error) {
 	for {
 		switch {
 		case len(h.data) > 0:
-			n := copy(b, h.data)
+			n := len(h.data)
+			if h.packets {
+				n = h.sizes[0]
+				h.sizes = h.sizes[1:]
+			}
+			done := copy(b, h.data[:n])
+			if !h.packets {
+				n = done
+			}
 			h.data = h.data[n:]
-			return n, nil
+			return done, nil
 		case h.closed:
 			return 0, io.EOF
 		case !h.deadline.IsZero() && !time.Now().Before(h.deadline):
@@ -90,6 +101,9 @@ func (h *half) write(b []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	h.data = append(h.data, b...)
+	if h.packets {
+		h.sizes = append(h.sizes, len(b))
+	}
 	h.changed.Broadcast()
 	return len(b), nil
 }

@@ -3,18 +3,11 @@ package modbustest
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
-)
-
-// Framing is how requests and answers are framed.
-type Framing uint8
-
-// The framings.
-const (
-	TCP Framing = iota // MBAP header
-	RTU                // unit and CRC, also over TCP
 )
 
 // Simulator serves units to whoever connects. It is safe for concurrent use.
@@ -166,10 +159,10 @@ func (s *Simulator) ServeConn(ctx context.Context, conn net.Conn) {
 	frozen := s.frozenLocked()
 	s.mu.Unlock()
 	defer func() {
+		_ = conn.Close()
 		s.mu.Lock()
 		delete(s.conns, conn)
 		s.mu.Unlock()
-		_ = conn.Close()
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -178,6 +171,13 @@ func (s *Simulator) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 	c := &peer{sim: s, conn: conn, frozen: frozen}
 	c.serve(ctx)
+}
+
+// Open returns how many connections are open on this side.
+func (s *Simulator) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // frozenLocked returns a channel that is closed when the connections that are
@@ -199,6 +199,13 @@ func (s *Simulator) find(id byte) *Unit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.units[id]
+}
+
+// all returns the units, in any order.
+func (s *Simulator) all() []*Unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.units))
 }
 
 // TB is the part of testing.TB that Start needs; the package does not link

@@ -130,14 +130,13 @@ func TestRunEnds(t *testing.T) {
 
 // FuzzSession: whatever is sent, the simulator answers or hangs up.
 func FuzzSession(f *testing.F) {
-	f.Add([]byte{0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1}, false)
-	f.Add([]byte{1, 3, 0, 0, 0, 1, 0x84, 0x0a}, true)
-	f.Add([]byte{0, 1, 0, 0, 0, 3, 1, 16, 0}, false)
-	f.Fuzz(func(t *testing.T, sent []byte, rtu bool) {
+	f.Add([]byte{0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1}, uint8(TCP))
+	f.Add([]byte{1, 3, 0, 0, 0, 1, 0x84, 0x0a}, uint8(RTU))
+	f.Add([]byte{0, 1, 0, 0, 0, 3, 1, 16, 0}, uint8(TCP))
+	f.Add([]byte(":010300000001FB\r\n"), uint8(ASCII))
+	f.Fuzz(func(t *testing.T, sent []byte, framing uint8) {
 		sim := New()
-		if rtu {
-			sim.Framing = RTU
-		}
+		sim.Framing = Framing(framing % 4)
 		sim.Unit(1)
 		up, down := newHalf(), newHalf()
 		up.write(sent)

@@ -22,14 +22,17 @@ const (
 // exists and reads 0 unless [Unit.Only] says otherwise.
 type Unit struct {
 	mu     sync.Mutex
-	words  [4][]uint16     // guarded by mu; by table, 65,536 once used; bits are 0 or 1
-	only   [4][]extent     // guarded by mu
-	script []Behaviour     // guarded by mu; consumed one a request
-	always []Behaviour     // guarded by mu
-	seen   []Request       // guarded by mu; a ring of the last requests
-	total  int             // guarded by mu
-	blocks map[Request]int // guarded by mu; how often each was asked for, At left out
-	id     [][]byte        // guarded by mu; objects of function 43/14
+	words  [4][]uint16      // guarded by mu; by table, 65,536 once used; bits are 0 or 1
+	only   [4][]extent      // guarded by mu
+	script []Behaviour      // guarded by mu; consumed one a request
+	always []Behaviour      // guarded by mu
+	seen   []Request        // guarded by mu; a ring of the last requests
+	total  int              // guarded by mu
+	blocks map[Request]int  // guarded by mu; how often each was asked for, At left out
+	files  map[int][]uint16 // guarded by mu; by number
+	queues map[int][]uint16 // guarded by mu; by address
+	sized  map[int][]byte   // guarded by mu; input registers of other sizes
+	id     map[byte]string  // guarded by mu; objects of function 43/14
 }
 
 type extent struct{ first, count int }
@@ -73,10 +76,48 @@ func (u *Unit) Only(t Table, first, count int) {
 func (u *Unit) Identify(objects ...string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.id = nil
-	for _, o := range objects {
-		u.id = append(u.id, []byte(o))
+	u.id = make(map[byte]string)
+	for i, o := range objects {
+		u.id[byte(i)] = o
 	}
+}
+
+// IdentifyMore adds an object, as 0x80 and above of a maker's own.
+func (u *Unit) IdentifyMore(object byte, text string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.id[object] = text
+}
+
+// SetFile sets what the records of a file are, from 0 on, for function 20.
+func (u *Unit) SetFile(file int, values ...uint16) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.files == nil {
+		u.files = make(map[int][]uint16)
+	}
+	u.files[file] = values
+}
+
+// SetFIFO sets what a queue of registers has, the oldest first, for function 24.
+func (u *Unit) SetFIFO(address int, values ...uint16) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.queues == nil {
+		u.queues = make(map[int][]uint16)
+	}
+	u.queues[address] = values
+}
+
+// SetSized sets an input register at address of as many bytes as data has, as some
+// meters have them; the words of the table are not looked at.
+func (u *Unit) SetSized(address int, data ...byte) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.sized == nil {
+		u.sized = make(map[int][]byte)
+	}
+	u.sized[address] = data
 }
 
 // Next puts behaviours in line, one for each of the next requests. Nil is an

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/goburrow/modbus"
@@ -34,8 +35,12 @@ type Carrier interface {
 	parts(frame []byte) (unit byte, pdu []byte)
 }
 
-// wait is how long a request may take, and how long to be still before it.
-type wait struct{ timeout, pause time.Duration }
+// wait is how long a request may take, how long to be still before it, and how many
+// bytes of data the answer has where its request does not tell; 0 is that it does.
+type wait struct {
+	timeout, pause time.Duration
+	bytes          int
+}
 
 // NewClient returns a client on l.
 func NewClient(l Carrier) *Client {
@@ -54,47 +59,16 @@ func (c *Client) To(ctx context.Context, unit byte, timeout time.Duration) {
 // call of To. It does not apply on a [Shared].
 func (c *Client) Pause(d time.Duration) { c.h.wait.pause = d }
 
-// Table is one of the four address spaces of a unit.
-type Table uint8
-
-// The tables.
-const (
-	Coil Table = iota
-	Discrete
-	Input
-	Holding
-)
-
-// String returns the word for t: coil, discrete, input or holding.
-func (t Table) String() string { return [...]string{"coil", "discrete", "input", "holding"}[t] }
-
-// Bits reports whether t holds single bits.
-func (t Table) Bits() bool { return t <= Discrete }
-
-// Read reads count registers or bits of a table: registers as two bytes each,
-// bits packed from the least significant on.
-func (c *Client) Read(t Table, address, count uint16) (data []byte, err error) {
-	switch t {
-	case Coil:
-		data, err = c.ReadCoils(address, count)
-	case Discrete:
-		data, err = c.ReadDiscreteInputs(address, count)
-	case Input:
-		data, err = c.ReadInputRegisters(address, count)
-	default:
-		data, err = c.ReadHoldingRegisters(address, count)
-	}
-	if err != nil {
-		err = Plain(err)
-	}
-	return data, err
-}
+// Before has begins called before each request, with how long a pause and
+// its answer may take.
+func (c *Client) Before(begins func(most time.Duration)) { c.h.before = begins }
 
 // handler is the packager and the transporter under goburrow's client. Its
 // interfaces know neither context nor unit, so they stand here; its buffers are
 // used again for each request.
 type handler struct {
 	link    Carrier
+	before  func(most time.Duration) // may be nil
 	ctx     context.Context
 	unit    byte
 	wait    wait
@@ -110,16 +84,22 @@ func (h *handler) Encode(pdu *modbus.ProtocolDataUnit) ([]byte, error) {
 
 // Send sends a request and returns the frame of its answer.
 func (h *handler) Send(request []byte) ([]byte, error) {
+	if h.before != nil {
+		h.before(h.wait.timeout + h.wait.pause)
+	}
 	return h.link.exchange(h.ctx, request, h.wait)
 }
 
 // Verify refuses answers that break the protocol; the connection is not trusted
-// afterwards.
+// afterwards, but for one that repeats a write in other words.
 func (h *handler) Verify(request, answer []byte) error {
 	_, asked := h.link.parts(request)
 	_, got := h.link.parts(answer)
-	err := verify(asked, got)
-	if err != nil {
+	err := verify(asked, got, h.wait.bytes)
+	if err == nil {
+		return nil // what errors.As needs costs memory
+	}
+	if echo := (*EchoError)(nil); !errors.As(err, &echo) {
 		h.link.Drop()
 	}
 	return err

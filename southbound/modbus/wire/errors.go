@@ -44,6 +44,15 @@ type ProtocolError struct{ Text string }
 // Error returns the text.
 func (e *ProtocolError) Error() string { return e.Text }
 
+// EchoError is that a unit's answer to a write does not repeat what was written:
+// it may have been carried out all the same.
+type EchoError struct{ Got, Want []byte }
+
+// Error returns both.
+func (e *EchoError) Error() string {
+	return fmt.Sprintf("answer % x to a write of % x", e.Got, e.Want)
+}
+
 func protocolErrorf(format string, args ...any) error {
 	return &ProtocolError{fmt.Sprintf(format, args...)}
 }
@@ -64,18 +73,44 @@ func (e *ExceptionError) Unwrap() error { return e.err }
 
 // Plain returns err with an exception in plain words, others as they are.
 func Plain(err error) error {
-	if code, ok := ExceptionCode(err); ok {
+	if code, ok := ExceptionCode(err); ok && !errors.Is(err, ErrWithheld) {
 		return &ExceptionError{code, err}
 	}
 	return err
 }
 
+// Exception returns the error that an answer is, nil if it is no exception.
+func Exception(pdu []byte) error {
+	if pdu[0]&0x80 == 0 {
+		return nil
+	}
+	return Plain(&modbus.ModbusError{FunctionCode: pdu[0], ExceptionCode: pdu[1]})
+}
+
+// ErrWithheld is that a request was not sent: it would read what is never read.
+// It counts as the unit's refusal of an address, exception 2.
+var ErrWithheld = errors.New("not asked: it would read what is never read")
+
 // ExceptionCode returns the code of the Modbus exception that err is, and
 // whether it is one: then the unit answered and the link is well.
 func ExceptionCode(err error) (byte, bool) {
+	if err == nil {
+		return 0, false
+	}
 	var e *modbus.ModbusError
 	if errors.As(err, &e) {
 		return e.ExceptionCode, true
 	}
+	if errors.Is(err, ErrWithheld) {
+		return illegalAddress, true
+	}
 	return 0, false
+}
+
+// EmptyError is that a queue of registers has fewer than were asked for.
+type EmptyError struct{ Has, Asked int }
+
+// Error says it.
+func (e *EmptyError) Error() string {
+	return fmt.Sprintf("the queue has %d registers, %d were asked", e.Has, e.Asked)
 }

@@ -16,6 +16,37 @@ type Unit struct {
 	Timeout time.Duration // of an answer
 	Pause   time.Duration // the least between an answer and a request
 	Retries int           // after a request without an answer
+	Once    bool          // a request is not sent again after its whole timeout
+	Never   []Run         // that no request may read
+	// Exchange is what is written with each read of holding registers, by function
+	// 23; nil is that they are read by function 3.
+	Exchange *Exchange
+}
+
+// Exchange is what a read by function 23 writes (Modbus Application Protocol
+// V1.1b3, section 6.17).
+type Exchange struct {
+	First uint16
+	Words []byte // two bytes each
+}
+
+// MaxExchange is the most registers that function 23 writes.
+const MaxExchange = 121
+
+// Run is a run of addresses of a table, First to End-1.
+type Run struct {
+	Table      Table
+	First, End int
+}
+
+// withholds reports whether a request would read what is never read.
+func (u *Unit) withholds(t Table, first, count int) bool {
+	for _, r := range u.Never {
+		if r.Table == t && first < r.End && r.First < first+count {
+			return true
+		}
+	}
+	return false
 }
 
 // Fetched is how a read went.
@@ -29,13 +60,22 @@ type Fetched struct {
 
 // Fetch reads count registers or bits of u from first on, with as many attempts
 // while nothing comes back: an exception is an answer, but for that of a unit that
-// is busy.
-func (c *Client) Fetch(ctx context.Context, u Unit, t Table, first, count, attempts int) (f Fetched) {
+// is busy. What is never read is not asked for, see [ErrWithheld].
+func (c *Client) Fetch(ctx context.Context, u Unit, t Table, first, count, attempts int) Fetched {
+	return c.FetchAsk(ctx, u, Ask{Table: t, First: first, Count: count}, attempts)
+}
+
+// FetchAsk is Fetch for all that can be asked for.
+func (c *Client) FetchAsk(ctx context.Context, u Unit, a Ask, attempts int) (f Fetched) {
 	start := time.Now()
+	if u.withholds(a.Table, a.First, a.Count) {
+		return Fetched{Err: fmt.Errorf("read %s %s: %w", u.Name, a, ErrWithheld), At: start}
+	}
 	for left := attempts - 1; left >= 0; left-- {
+		sent := time.Now()
 		c.To(ctx, u.ID, u.Timeout)
 		c.Pause(u.Pause)
-		f.Data, f.Err = c.Read(t, uint16(first), uint16(count))
+		f.Data, f.Err = c.ask(a, u.Exchange)
 		if f.Err == nil || ctx.Err() != nil {
 			break
 		}
@@ -47,14 +87,15 @@ func (c *Client) Fetch(ctx context.Context, u Unit, t Table, first, count, attem
 			continue
 		}
 		var connect *ConnectError
-		if _, answered := Reason(f.Err); answered || errors.As(f.Err, &connect) {
+		if _, answered := Reason(f.Err); answered || errors.As(f.Err, &connect) ||
+			u.Once && time.Since(sent) >= u.Timeout {
 			break
 		}
 	}
 	f.At = time.Now()
 	f.Busy = f.At.Sub(start)
 	if f.Err != nil {
-		f.Err = fmt.Errorf("read %s %s %d+%d: %w", u.Name, t, first, count, f.Err)
+		f.Err = fmt.Errorf("read %s %s: %w", u.Name, a, f.Err)
 	}
 	return f
 }

@@ -46,13 +46,16 @@ const (
 )
 
 // alike reports whether an answer to was could be taken for one to request.
-func (was *late) alike(request []byte) bool {
-	return was.request[1] == request[1] && wanted(was.request) == wanted(request)
+func (was *late) alike(request []byte, s sizes) bool {
+	return was.request[1] == request[1] && s.wanted(was.request) == s.wanted(request)
 }
 
 // fits reports whether answer has the form of an answer to request; an exception
 // fits all requests of its function.
-func fits(answer, request []byte) bool { return answerSize(request, answer) == len(answer) }
+func (s sizes) fits(answer, request []byte) bool {
+	n := s.answerSize(request, answer)
+	return n == len(answer) || n == anySize
+}
 
 // clear makes sure that no byte of an earlier answer is taken for the one to
 // request. Where answers have no transaction id, one that may still come and
@@ -80,7 +83,8 @@ func (l *Link) await(request []byte) error {
 	for {
 		now, until := time.Now(), time.Time{}
 		for _, was := range l.late[request[0]] {
-			if was.until.After(now) && was.until.After(until) && was.alike(request) && !bytes.Equal(was.request, request) {
+			if was.until.After(now) && was.until.After(until) && was.alike(request, l.sizes) &&
+				!bytes.Equal(was.request, request) {
 				until = was.until
 			}
 		}
@@ -121,7 +125,7 @@ func (l *Link) skip(request []byte, until time.Time) error {
 // fits, or of a later one, and units answer in the order in which they are asked.
 func (l *Link) arrived(unit byte, answer []byte) {
 	lates := l.late[unit]
-	if i := slices.IndexFunc(lates, func(was late) bool { return fits(answer, was.request) }); i >= 0 {
+	if i := slices.IndexFunc(lates, func(was late) bool { return l.sizes.fits(answer, was.request) }); i >= 0 {
 		l.late[unit] = slices.Delete(lates, 0, i+1)
 	}
 }
@@ -143,7 +147,7 @@ func (l *Link) whose(request, answer []byte, timeout, took time.Duration) doubt 
 	found := certain
 	first := -1
 	for i, was := range l.late[unit] {
-		if !fits(answer, was.request) {
+		if !l.sizes.fits(answer, was.request) {
 			continue
 		}
 		if first < 0 {
@@ -179,11 +183,12 @@ func (l *Link) whose(request, answer []byte, timeout, took time.Duration) doubt 
 // takes as long as its own answer, would have run into the request.
 func (l *Link) copies(request, answer []byte, now time.Time, lately, took time.Duration) bool {
 	last := l.heard[request[0]]
-	if !bytes.Equal(last.answer, answer) || bytes.Equal(last.request, request) || !fits(answer, last.request) ||
+	if !bytes.Equal(last.answer, answer) || bytes.Equal(last.request, request) || !l.sizes.fits(answer, last.request) ||
 		now.Sub(last.at) >= lately {
 		return false
 	}
-	if char := l.o.Char; char > 0 && took >= char*time.Duration(len(request)+len(answer)) {
+	if char := l.o.Char; char > 0 &&
+		took >= char*time.Duration(l.framing.chars(len(request))+l.framing.chars(len(answer))) {
 		return false
 	}
 	known := last.alike[string(request)]
@@ -280,7 +285,7 @@ func (l *Link) unanswered(request []byte, timeout time.Duration) error {
 		now.Add(max(lateFor*timeout, leastLate))})
 	have := l.have
 	l.have = nil
-	if len(have) == 0 {
+	if len(have) == 0 || bytes.Equal(have, request) { // an adapter that returns what is sent is no peer
 		return ErrTimeout
 	}
 	return protocolErrorf("%d bytes that are not an answer: % x", len(have), have[:min(len(have), 16)])

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"fieldbridge/pause"
@@ -30,6 +31,9 @@ type Options struct {
 	ConnectDelay time.Duration
 	// Silence is the least time between an answer and the next request.
 	Silence time.Duration
+	// Datagrams is whether the stream is a UDP socket: each frame is one datagram,
+	// with an MBAP header.
+	Datagrams bool
 	// Char is how long a character takes on a serial line; 0 where the
 	// transmission takes no time. It is added to the time that an answer has.
 	Char time.Duration
@@ -40,18 +44,24 @@ type Options struct {
 type Link struct {
 	o       Options
 	framing framing
-	buf     [2 * maxADU]byte
+	buf     [4 * maxADU]byte
 	have    []byte          // received and not yet used, within buf
 	ended   time.Time       // when the last request was over
 	silent  int             // failures in a row without a sign of life
 	got     int             // bytes received since the last request
 	late    map[byte][]late // by unit, in the order asked, where answers have no transaction id
 	heard   map[byte]heard  // by unit, there
+	sizes   sizes
 
 	stream  Stream // the owner's; also guarded by mu for interrupt
 	mu      sync.Mutex
-	watched context.Context // only to see whether another one comes
-	unwatch func() bool
+	watched *vigil // the owner's; also guarded by mu
+}
+
+// vigil is the watch over a context whose end closes the connection.
+type vigil struct {
+	ctx  context.Context // only to see whether another one comes
+	stop func() bool
 }
 
 // silences is how many failures in a row, without a sign of life, make a
@@ -62,7 +72,23 @@ const silences = 3
 // behind TCP. It does not connect. On a serial line o.Silence is that of
 // the specification, [Serial.Silence].
 func NewRTU(o Options) *Link {
-	return &Link{o: o, framing: &rtu{}, late: make(map[byte][]late), heard: make(map[byte]heard)}
+	return newPlain(o, &rtu{})
+}
+
+// NewASCII returns a link that frames with characters, for a serial line or a
+// converter behind TCP. It does not connect.
+func NewASCII(o Options) *Link { return newPlain(o, &ascii{}) }
+
+// newPlain returns a link whose answers have no transaction id.
+func newPlain(o Options, f framing) *Link {
+	l := &Link{o: o, framing: f, late: make(map[byte][]late), heard: make(map[byte]heard), sizes: make(sizes)}
+	switch f := f.(type) {
+	case *rtu:
+		f.sizes = l.sizes
+	case *ascii:
+		f.sizes = l.sizes
+	}
+	return l
 }
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
@@ -109,10 +135,7 @@ func (l *Link) drop() {
 // Unwatch stops watching the context of the last request, which is about to end
 // though nothing is wrong.
 func (l *Link) Unwatch() {
-	if l.unwatch != nil {
-		l.unwatch()
-	}
-	l.watched, l.unwatch = nil, nil
+	l.vigil(nil)
 }
 
 func (l *Link) encode(buf []byte, unit, function byte, data []byte) []byte {
@@ -124,14 +147,30 @@ func (l *Link) parts(frame []byte) (byte, []byte) { return l.framing.parts(frame
 // watch makes the end of ctx close the connection. The same context is watched
 // once for many requests.
 func (l *Link) watch(ctx context.Context) {
-	if l.watched == ctx {
+	if l.watched != nil && l.watched.ctx == ctx {
 		return
 	}
-	if l.unwatch != nil {
-		l.unwatch()
+	v := &vigil{ctx: ctx}
+	l.vigil(v)
+	v.stop = context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.watched == v && l.stream != nil {
+			_ = l.stream.Close()
+		}
+	})
+}
+
+// vigil makes v the watch, and ends the one before. A context that has ended
+// already must not close, late, what another context's request goes over.
+func (l *Link) vigil(v *vigil) {
+	l.mu.Lock()
+	before := l.watched
+	l.watched = v
+	l.mu.Unlock()
+	if before != nil {
+		before.stop()
 	}
-	l.watched = ctx
-	l.unwatch = context.AfterFunc(ctx, l.Close)
 }
 
 // exchange sends a request frame and returns the frame of its answer, which is
@@ -140,9 +179,13 @@ func (l *Link) exchange(ctx context.Context, request []byte, w wait) ([]byte, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reused := l.stream != nil
+	_, pdu := l.parts(request)
+	again := l.stream != nil && repeatable(pdu[0])
+	if l.stream != nil && !again && l.hungUp() {
+		l.drop() // what writes is sent once, so it is looked at before
+	}
 	answer, err := l.once(ctx, request, w)
-	if err != nil && reused && l.stale(err) && ctx.Err() == nil {
+	if err != nil && again && l.stale(err) && ctx.Err() == nil {
 		// The peer closed an idle connection, or left bytes on it: that says
 		// nothing about this request.
 		answer, err = l.once(ctx, request, w)
@@ -163,12 +206,18 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	}
 	timeout := w.timeout
 	l.watch(ctx)
+	if l.late != nil && request[0] == allUnits {
+		return l.broadcast(ctx, request, w.pause)
+	}
 	if l.late != nil {
+		if w.bytes > 0 {
+			l.sizes[string(request)] = w.bytes
+		}
 		if err := l.clear(request); err != nil {
 			l.drop()
-			return nil, &DisconnectError{cause(err)}
+			return nil, l.o.broken(err)
 		}
-		timeout += l.o.Char * time.Duration(len(request)+wanted(request))
+		timeout += l.o.Char * time.Duration(l.framing.chars(len(request))+l.framing.chars(l.sizes.wanted(request)))
 	}
 	l.framing.stamp(request)
 	strays, sent := l.Strays(), time.Now()
@@ -185,6 +234,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = l.missed(strays)
 		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come
+		torn = torn || l.o.Datagrams && l.Strays()-strays > mostStrays
 		if l.late != nil {
 			err = l.unanswered(request, timeout)
 		}
@@ -201,7 +251,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	default:
 		l.drop()
 		if _, ok := err.(*ProtocolError); !ok {
-			err = &DisconnectError{cause(err)}
+			err = l.o.broken(err)
 		}
 	}
 	return answer, err
@@ -216,9 +266,13 @@ func (l *Link) missed(strays uint64) error {
 	return ErrTimeout
 }
 
+// mostStrays is how many datagrams that are not the answer may come during a
+// request before another socket, which they do not reach, is tried.
+const mostStrays = 16
+
 // flooded reports whether more was received than any answer and its echo: noise
 // without end, which a new connection may be without.
-func (l *Link) flooded() bool { return l.got > 2*maxADU }
+func (l *Link) flooded() bool { return l.got > 2*l.framing.chars(maxADU) }
 
 // transact writes the request and reads until its answer is there.
 func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
@@ -226,7 +280,7 @@ func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
 	if err := l.stream.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	if _, err := l.stream.Write(request); err != nil {
+	if _, err := l.stream.Write(l.framing.put(request)); err != nil {
 		// A peer that refused us said so before it hung up.
 		if _, told := l.stream.Read(l.buf[:]); told != nil && errors.As(cause(told), new(*RefusedError)) {
 			return nil, told
@@ -239,7 +293,7 @@ func (l *Link) transact(request []byte, deadline time.Time) ([]byte, error) {
 		if answer != nil || err != nil {
 			return answer, err
 		}
-		enough := l.late != nil && len(l.have) >= wanted(request)
+		enough := l.late != nil && len(l.have) >= l.framing.chars(l.sizes.wanted(request))
 		if enough {
 			// A whole answer's worth of bytes is there and none is one: what
 			// still comes, comes soon.
@@ -290,6 +344,9 @@ func (l *Link) open(ctx context.Context) error {
 		}
 		return &ConnectError{cause(err)}
 	}
+	if m, ok := l.framing.(*mbap); ok && l.o.Datagrams {
+		stream = datagrams{stream, &m.strays}
+	}
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
@@ -297,6 +354,37 @@ func (l *Link) open(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// hungUp reports whether the peer has ended its side, as far as is known without
+// asking it. What came meanwhile is kept.
+func (l *Link) hungUp() bool {
+	if c, ok := l.stream.(syscall.Conn); ok {
+		return socketEnded(c)
+	}
+	// TLS: its farewell is a record that a look at the socket does not tell apart.
+	if err := l.stream.SetDeadline(time.Unix(1, 0)); err != nil {
+		return true
+	}
+	kept := copy(l.buf[:], l.have)
+	n, err := l.stream.Read(l.buf[kept:])
+	l.have = l.buf[:kept+n]
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func socketEnded(c syscall.Conn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	ended := false
+	_ = raw.Read(func(fd uintptr) bool { // with an error it is found out by the request
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		ended = n == 0 && err == nil || errors.Is(err, syscall.ECONNRESET)
+		return true
+	})
+	return ended
 }
 
 // stale reports whether err may come from what happened on a connection before

@@ -17,6 +17,10 @@ type framing interface {
 	encode(buf []byte, unit byte, function byte, data []byte) []byte
 	// stamp makes a frame unlike those before it, where the framing can.
 	stamp(frame []byte)
+	// put returns what goes out for a frame, valid until the next call.
+	put(frame []byte) []byte
+	// chars returns how many characters a frame of n bytes is on a line.
+	chars(n int) int
 	// cut looks for the answer to request in what was received. It returns the
 	// answer, nil if there is none yet, and how many bytes are of no more use.
 	// An error says that the bytes cannot be trusted.
@@ -45,6 +49,10 @@ func (m *mbap) stamp(frame []byte) {
 	m.id++
 	binary.BigEndian.PutUint16(frame, m.id)
 }
+
+func (*mbap) put(frame []byte) []byte { return frame }
+
+func (*mbap) chars(n int) int { return n }
 
 // cut skips answers to other requests and of other units: they came too late, or
 // were never asked for.

@@ -26,7 +26,7 @@ func FuzzMBAP(f *testing.F) {
 				t.Fatalf("answer % x to request % x", whole, request)
 			}
 			_, pdu := m.parts(whole)
-			_ = verify(request[mbapSize:], pdu)
+			_ = verify(request[mbapSize:], pdu, 0)
 		}
 		// In two pieces it is the same.
 		if split < 0 || split > len(received) {

@@ -18,7 +18,7 @@ type Place struct {
 	ConnectTimeout time.Duration
 	ConnectDelay   time.Duration // between connecting and the first request
 	Pipeline       int           // requests at once; more than 1 over TCP only
-	Serial         Serial        // of rtu://
+	Serial         Serial        // of rtu:// and ascii://
 	Turns          bool          // RS485 counts
 	RS485          RS485
 	TLS            TLS // of tls://
@@ -27,12 +27,13 @@ type Place struct {
 // TLS are the files and the name of a connection by TLS; see [setting.TLSFiles].
 type TLS struct {
 	CA, Certificate, PrivateKey setting.Path
-	ServerName                  string // in the device's certificate; "" is its host
+	ServerName                  string              // in the device's certificate; "" is its host
+	Fingerprint                 setting.Fingerprint // of the device's certificate; "" is any that CA vouches for
 }
 
 // String says for people what is there.
 func (p Place) String() string {
-	if p.Address.Scheme != "rtu" {
+	if !p.Address.Serial() {
 		return p.Address.String()
 	}
 	return fmt.Sprintf("%s, %d baud %d%c%d", p.Address, p.Serial.Baud, p.Serial.DataBits,
@@ -42,16 +43,20 @@ func (p Place) String() string {
 // Link returns what carries requests to p over the streams that dial makes, as
 // [Place.Dial] does. It does not connect.
 func (p Place) Link(dial func(context.Context) (Stream, error)) Carrier {
-	o := Options{Dial: dial, ConnectTimeout: p.ConnectTimeout, ConnectDelay: p.ConnectDelay}
+	o := Options{Dial: dial, ConnectTimeout: p.ConnectTimeout, ConnectDelay: p.ConnectDelay,
+		Datagrams: p.Address.Scheme == "udp"}
 	if p.Pipeline > 1 {
 		return NewShared(o)
 	}
-	if !p.Address.RTU() {
+	if p.Address.Numbered() {
 		return NewTCP(o)
 	}
-	if p.Address.Scheme == "rtu" {
+	if p.Address.Serial() {
 		o.Char = p.Serial.Char()
 		o.Silence = p.Serial.Silence()
+	}
+	if p.Address.ASCII() {
+		return NewASCII(o)
 	}
 	return NewRTU(o)
 }
@@ -60,7 +65,7 @@ func (p Place) Link(dial func(context.Context) (Stream, error)) Carrier {
 // read each time.
 func (p Place) Dial(ctx context.Context) (Stream, error) {
 	switch p.Address.Scheme {
-	case "rtu":
+	case "rtu", "ascii":
 		port := p.Serial
 		if p.Turns {
 			port.RS485 = &p.RS485
@@ -68,6 +73,9 @@ func (p Place) Dial(ctx context.Context) (Stream, error) {
 		return OpenSerial(port)
 	case "tls":
 		return p.secure(ctx)
+	case "udp":
+		// Not by package socket, to which an empty datagram is an end.
+		return new(net.Dialer).DialContext(ctx, "udp", p.Address.Host)
 	}
 	return socket.Dial(ctx, "tcp", p.Address.Host)
 }
@@ -107,5 +115,5 @@ func (t TLS) load(host string) (*tls.Config, error) {
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}
-	return config, nil
+	return config, t.Fingerprint.Pin(config)
 }

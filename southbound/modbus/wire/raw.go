@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/goburrow/modbus"
 )
@@ -26,39 +27,6 @@ func (c *Client) Raw(pdu []byte) ([]byte, error) {
 	}
 	_, got := c.h.link.parts(answer)
 	return got, nil
-}
-
-// Identify asks who a unit is: the objects of the basic identification (vendor,
-// product code, revision) by function 43/14 (Modbus Application Protocol V1.1b3,
-// section 6.21).
-func (c *Client) Identify() ([]string, error) {
-	got, err := c.Raw([]byte{43, 14, 1, 0})
-	if err != nil {
-		return nil, err
-	}
-	if got[0]&0x80 != 0 {
-		return nil, &modbus.ModbusError{FunctionCode: got[0], ExceptionCode: got[1]}
-	}
-	return objects(got)
-}
-
-// objects returns the objects of an answer to function 43/14.
-func objects(pdu []byte) ([]string, error) {
-	const head = 7
-	short := protocolErrorf("identification of %d bytes ends too early", len(pdu))
-	if len(pdu) < head || pdu[1] != 14 {
-		return nil, short
-	}
-	var all []string
-	rest := pdu[head:]
-	for range pdu[head-1] {
-		if len(rest) < 2 || len(rest) < 2+int(rest[1]) {
-			return nil, short
-		}
-		all = append(all, string(rest[2:2+rest[1]]))
-		rest = rest[2+rest[1]:]
-	}
-	return all, nil
 }
 
 // relay carries requests over someone else's line.
@@ -89,6 +57,9 @@ func (r *relay) exchange(ctx context.Context, request []byte, _ wait) ([]byte, e
 	unit, pdu := r.parts(request)
 	answer, err := r.send(ctx, unit, pdu)
 	if err != nil {
+		if strings.Contains(err.Error(), ErrAllUnits.Error()) {
+			err = ErrAllUnits // it came as text
+		}
 		return nil, err
 	}
 	if len(answer) < 2 || len(answer) > maxPDU {

@@ -64,7 +64,7 @@ int main(void) {
 	}
 	var v rs485
 	want := strings.TrimSpace(string(out))
-	got := fmt.Sprint(unix.TIOCSRS485, unsafe.Sizeof(v), unsafe.Offsetof(v.flags), unsafe.Offsetof(v.delayBefore),
+	got := fmt.Sprint(uint(unix.TIOCSRS485), unsafe.Sizeof(v), unsafe.Offsetof(v.flags), unsafe.Offsetof(v.delayBefore),
 		unsafe.Offsetof(v.delayAfter),
 		rs485Enabled, rs485RTSOnSend, rs485RTSAfterSend)
 	if got != want {

@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+)
 
 // Serial is how a serial port is set.
 type Serial struct {
@@ -47,4 +50,14 @@ func (s Serial) Silence() time.Duration {
 		return 1750 * time.Microsecond
 	}
 	return s.Char() * 7 / 2
+}
+
+// SerialPorts returns the serial adapters that are plugged in, by the names that
+// Linux gives them; those that stay the same come first.
+func SerialPorts() (there []string) {
+	for _, pattern := range []string{"/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*"} {
+		found, _ := filepath.Glob(pattern)
+		there = append(there, found...)
+	}
+	return there
 }

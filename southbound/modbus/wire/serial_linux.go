@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 	"unsafe"
@@ -31,7 +30,7 @@ func OpenSerial(s Serial) (Stream, error) {
 
 // set makes the port raw with any baud rate, for us alone, and empties it.
 func set(fd int, s Serial) error {
-	t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+	t, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return errors.New("not a serial port")
 	}
@@ -63,7 +62,7 @@ func set(fd int, s Serial) error {
 		t.Iflag |= unix.INPCK
 	}
 	t.Cc[unix.VMIN] = 1
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS2, t); err != nil {
+	if err := unix.IoctlSetTermios(fd, setTermios, t); err != nil {
 		return fmt.Errorf("%d baud, %d%c%d: %w", s.Baud, s.DataBits, strings.ToUpper(string(s.Parity))[0], s.StopBits, err)
 	}
 	if s.RS485 != nil {
@@ -115,11 +114,7 @@ func describe(device string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", device, err)
 	}
-	var there []string
-	for _, pattern := range []string{"/dev/serial/by-id/*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*"} {
-		found, _ := filepath.Glob(pattern)
-		there = append(there, found...)
-	}
+	there := SerialPorts()
 	if there == nil {
 		return fmt.Errorf("%s: %w: no serial adapter is plugged in", device, err)
 	}

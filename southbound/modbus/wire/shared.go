@@ -96,8 +96,9 @@ func (s *Shared) exchange(ctx context.Context, request []byte, w wait) ([]byte, 
 			return nil, err
 		}
 		answer, err := s.ask(ctx, c, request, w.timeout)
-		if try == 0 && reused && ctx.Err() == nil {
-			// As with a Link: what happened on an idle connection says nothing.
+		if _, pdu := s.parts(request); try == 0 && reused && ctx.Err() == nil && repeatable(pdu[0]) {
+			// As with a Link: what happened on an idle connection says nothing; what
+			// writes is sent once.
 			switch err.(type) {
 			case *DisconnectError, *ProtocolError:
 				continue
@@ -151,6 +152,9 @@ func (s *Shared) connect(ctx context.Context, a *attempt) (*shareOf, error) {
 	stream, err := s.dial(ctx)
 	var c *shareOf
 	if err == nil {
+		if s.o.Datagrams {
+			stream = datagrams{stream, &s.mbap.strays}
+		}
 		c = &shareOf{stream: stream, turn: make(chan struct{}, 1), waiting: make(map[uint16]*waiter)}
 		c.stuck = time.AfterFunc(time.Hour, func() { s.fail(c, &DisconnectError{ErrTimeout}) })
 		c.stuck.Stop()
@@ -201,7 +205,7 @@ func (s *Shared) ask(ctx context.Context, c *shareOf, request []byte, timeout ti
 	id, err := s.post(c, w, request, timeout)
 	<-c.turn
 	if err != nil {
-		s.fail(c, &DisconnectError{cause(err)})
+		s.fail(c, s.o.broken(err))
 	}
 	timer.Reset(timeout)
 	select {
@@ -285,7 +289,7 @@ func (s *Shared) receive(c *shareOf) {
 			s.fail(c, wrong)
 			return
 		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-			s.fail(c, &DisconnectError{cause(err)})
+			s.fail(c, s.o.broken(err))
 			return
 		}
 	}

@@ -1,24 +1,83 @@
 package wire
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"strconv"
+	"strings"
 	"syscall"
+
+	"fieldbridge/blackbox"
 )
 
 // Trace returns stream with every write and read told to tell, as hexadecimal
-// bytes; rtu is how a write is explained.
-func Trace(stream Stream, rtu bool, tell func(string)) Stream {
-	t := traced{stream, rtu, tell}
+// bytes, or as characters where a has such; at is where the stream goes.
+func Trace(stream Stream, at Address, tell func(string)) Stream {
+	t := traced{stream, at, tell}
 	if c, ok := stream.(syscall.Conn); ok {
 		return tracedConn{t, c}
 	}
 	return t
 }
 
+// Recorded returns dial with what passes on its streams recorded on r's tape of
+// that bus. A nil r records nothing.
+func Recorded(dial func(context.Context) (Stream, error), bus string, at Address,
+	r *blackbox.Recorder) func(context.Context) (Stream, error) {
+	tape := r.Tape("bus "+bus, at.String())
+	if tape == nil {
+		return dial
+	}
+	return func(ctx context.Context) (Stream, error) {
+		stream, err := dial(ctx)
+		if err != nil {
+			tape.Say(0, "connect: "+cause(err).Error())
+			return nil, err
+		}
+		tape.Say(0, "connected")
+		s := recorded{stream, tape}
+		if c, ok := stream.(syscall.Conn); ok {
+			return recordedConn{s, c}, nil
+		}
+		return s, nil
+	}
+}
+
+type recorded struct {
+	Stream
+	tape *blackbox.Tape
+}
+
+// recordedConn is recorded of a stream that can be emptied without waiting.
+type recordedConn struct {
+	recorded
+	syscall.Conn
+}
+
+func (r recorded) Write(b []byte) (int, error) {
+	r.tape.Add(blackbox.Sent, 0, b, len(b))
+	n, err := r.Stream.Write(b)
+	if err != nil {
+		r.tape.Say(0, "write: "+cause(err).Error())
+	}
+	return n, err
+}
+
+func (r recorded) Read(b []byte) (int, error) {
+	n, err := r.Stream.Read(b)
+	if n > 0 {
+		r.tape.Add(blackbox.Received, 0, b[:n], n)
+	}
+	if err != nil {
+		r.tape.Say(0, "read: "+cause(err).Error())
+	}
+	return n, err
+}
+
 type traced struct {
 	Stream
-	rtu  bool
+	at   Address
 	tell func(string)
 }
 
@@ -29,7 +88,7 @@ type tracedConn struct {
 }
 
 func (t traced) Write(b []byte) (int, error) {
-	t.tell(fmt.Sprintf("-> % x   %s", b, t.explain(b)))
+	t.tell(fmt.Sprintf("-> %s   %s", t.show(b), Meaning(t.at, b)))
 	n, err := t.Stream.Write(b)
 	if err != nil {
 		t.tell("-> " + err.Error())
@@ -40,7 +99,7 @@ func (t traced) Write(b []byte) (int, error) {
 func (t traced) Read(b []byte) (int, error) {
 	n, err := t.Stream.Read(b)
 	if n > 0 {
-		t.tell(fmt.Sprintf("<- % x   %s", b[:n], t.explain(b[:n])))
+		t.tell(fmt.Sprintf("<- %s   %s", t.show(b[:n]), Meaning(t.at, b[:n])))
 	}
 	if err != nil {
 		t.tell("<- " + cause(err).Error())
@@ -48,16 +107,30 @@ func (t traced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// explain says what a frame means, as far as it is one.
-func (t traced) explain(b []byte) string {
+// show writes what was on the way.
+func (t traced) show(b []byte) string {
+	if t.at.ASCII() {
+		return strings.Trim(strconv.Quote(string(b)), `"`)
+	}
+	return fmt.Sprintf("% x", b)
+}
+
+// Meaning says what a frame on its way to or from at means, as far as it is one.
+func Meaning(at Address, b []byte) string {
 	unit, pdu := byte(0), []byte(nil)
 	switch {
-	case t.rtu && len(b) >= 4:
+	case at.ASCII():
+		var a ascii
+		if a.next(b) == 0 || a.answer == nil {
+			return "(part of a frame, or a wrong checksum)"
+		}
+		unit, pdu = a.parts(a.answer)
+	case !at.Numbered() && len(b) >= 4:
 		if !rightCRC(b) {
 			return "(part of a frame, or a wrong checksum)"
 		}
 		unit, pdu = b[0], b[1:len(b)-2]
-	case !t.rtu && len(b) >= mbapSize+1:
+	case at.Numbered() && len(b) >= mbapSize+1:
 		unit, pdu = b[6], b[mbapSize:]
 	default:
 		return "(part of a frame)"

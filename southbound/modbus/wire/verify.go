@@ -2,13 +2,15 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 )
 
 // verify says what is wrong with the answer got to the request asked: goburrow
 // itself takes answers of any function and length. Both PDUs have a function code
 // and the request's is complete. The carrier threw away what is of another unit.
-func verify(asked, got []byte) error {
+// size is how many bytes registers have together, 0 where they have two each.
+func verify(asked, got []byte, size int) error {
 	function := asked[0]
 	if got[0] == function|0x80 {
 		if len(got) != 2 { // vendors have codes of their own, 0 and 128 among them
@@ -26,6 +28,8 @@ func verify(asked, got []byte) error {
 	case 1, 2:
 		return verifyRead(got, (int(binary.BigEndian.Uint16(asked[3:]))+7)/8)
 	case 3, 4:
+		return verifyRead(got, cmp.Or(size, 2*int(binary.BigEndian.Uint16(asked[3:]))))
+	case 23:
 		return verifyRead(got, 2*int(binary.BigEndian.Uint16(asked[3:])))
 	case 5, 6, 15, 16:
 		return verifyEcho(got, asked[:5])
@@ -44,7 +48,7 @@ func verifyRead(got []byte, bytes int) error {
 
 func verifyEcho(got, want []byte) error {
 	if !bytes.Equal(got, want) {
-		return protocolErrorf("answer % x to a write of % x", got, want)
+		return &EchoError{bytes.Clone(got), bytes.Clone(want)}
 	}
 	return nil
 }
