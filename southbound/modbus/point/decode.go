@@ -2,6 +2,7 @@ package point
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -17,10 +18,15 @@ type LoadCode uint8
 const (
 	load16 LoadCode = iota
 	load16Swapped
+	Load8 // of a register of one byte
 	load32
 	load32Words
 	load32Bytes
 	load32Both
+	load48
+	load48Words
+	load48Bytes
+	load48Both
 	load64
 	load64Words
 	load64Bytes
@@ -28,7 +34,7 @@ const (
 	LoadBit // of a coil or discrete input
 )
 
-// Loader returns the code for a width of 8, 16, 32 or 64 bits.
+// Loader returns the code for a width of 8, 16, 24, 32, 48 or 64 bits.
 func Loader(width int, o Order) LoadCode {
 	code := load16
 	switch {
@@ -37,8 +43,10 @@ func Loader(width int, o Order) LoadCode {
 			code++
 		}
 		return code // one register has no word order
-	case width == 32:
+	case width <= 32:
 		code = load32
+	case width <= 48:
+		code = load48
 	default:
 		code = load64
 	}
@@ -58,6 +66,8 @@ func (c LoadCode) load(data []byte) uint64 {
 		return uint64(binary.BigEndian.Uint16(data))
 	case load16Swapped:
 		return uint64(binary.LittleEndian.Uint16(data))
+	case Load8:
+		return uint64(data[0])
 	case load32:
 		return uint64(binary.BigEndian.Uint32(data))
 	case load32Words:
@@ -66,6 +76,8 @@ func (c LoadCode) load(data []byte) uint64 {
 		return uint64(bits.RotateLeft32(binary.LittleEndian.Uint32(data), 16))
 	case load32Both:
 		return uint64(binary.LittleEndian.Uint32(data))
+	case load48, load48Words, load48Bytes, load48Both:
+		return c.load48(data)
 	case load64:
 		return binary.BigEndian.Uint64(data)
 	case load64Words:
@@ -75,6 +87,23 @@ func (c LoadCode) load(data []byte) uint64 {
 	default:
 		return binary.LittleEndian.Uint64(data)
 	}
+}
+
+// load48 is load for three registers.
+func (c LoadCode) load48(data []byte) uint64 {
+	var first, last uint64
+	for i := range 3 {
+		word := binary.BigEndian.Uint16(data[2*i:])
+		if c == load48Bytes || c == load48Both {
+			word = bits.ReverseBytes16(word)
+		}
+		first |= uint64(word) << (32 - 16*i)
+		last |= uint64(word) << (16 * i)
+	}
+	if c == load48Words || c == load48Both {
+		return last
+	}
+	return first
 }
 
 func reverseWords(v uint64) uint64 {
@@ -87,10 +116,10 @@ func reverseWords(v uint64) uint64 {
 func (s Placed) Decode(data []byte) bridge.Value {
 	f := s.Field
 	if f.Load == LoadBit {
-		return bridge.Bool(data[s.At>>3]>>(s.At&7)&1 != 0)
+		return bridge.Bool(data[s.At>>3]>>(s.At&7)&1 != 0 != (!f.Simple && f.Invert))
 	}
-	if f.Kind == KindString {
-		return s.DecodeText(data, new(string))
+	if f.Kind >= KindString {
+		return s.decodeRare(data)
 	}
 	raw := f.raw(data[s.At:])
 	if f.Simple {
@@ -99,15 +128,39 @@ func (s Placed) Decode(data []byte) bridge.Value {
 	if f.Invalid != nil && slices.Contains(f.Invalid, raw) {
 		return bridge.Bad(bridge.ReasonSentinel)
 	}
-	v := f.value(raw)
-	if f.Enum != nil && !f.named(v) {
+	return s.finish(f.value(raw), data)
+}
+
+// decodeRare decodes what is not the bits of one number.
+func (s Placed) decodeRare(data []byte) bridge.Value {
+	switch s.Kind {
+	case KindTime:
+		return s.Whole.instant(data[s.At:])
+	case KindParts:
+		v := s.Whole.number(data[s.At:])
+		if v.Good() && s.Invalid != nil && slices.Contains(s.Invalid, v.Bits()) {
+			return bridge.Bad(bridge.ReasonSentinel)
+		}
+		return s.finish(v, data)
+	}
+	return s.DecodeText(data, new(string))
+}
+
+// finish makes the value of the raw number v.
+func (s Placed) finish(v bridge.Value, data []byte) bridge.Value {
+	f := s.Field
+	if f.Enum != nil && f.EnumStrict && !f.Named(v) {
 		return bridge.Bad(bridge.ReasonOutOfRange)
 	}
 	switch {
+	case f.Invert:
+		return bridge.Bool(!v.Truth())
 	case f.Factor != nil:
 		return f.scaled(v, data[s.FactorAt:])
 	case f.Straight != nil:
 		return f.Straight.apply(v)
+	case f.Curve != nil:
+		return f.Curve.apply(v)
 	case f.Scaling.Active():
 		return f.Scaling.Apply(v)
 	}
@@ -139,12 +192,20 @@ func (f *Field) value(raw uint64) bridge.Value {
 		return bridge.Float64(math.Float64frombits(raw))
 	case KindBCD:
 		return decodeBCD(raw)
+	case kindMagnitude:
+		sign := uint64(1) << (f.Bits - 1)
+		if raw&sign != 0 {
+			return bridge.Int(-int64(raw &^ sign))
+		}
+		return bridge.Int(int64(raw))
+	case kindMod10k:
+		return decodeMod10k(raw)
 	}
 	return bridge.Uint(raw)
 }
 
-// named reports whether the number v is in the enum.
-func (f *Field) named(v bridge.Value) bool {
+// Named reports whether the number v is in the enum.
+func (f *Field) Named(v bridge.Value) bool {
 	if !v.Good() {
 		return true // bad for a better reason
 	}
@@ -164,6 +225,20 @@ func (f *Field) scaled(v bridge.Value, data []byte) bridge.Value {
 		return bridge.Bad(bridge.ReasonOutOfRange)
 	}
 	return powerScaling[power+maxPower].Apply(v)
+}
+
+// ScaledBy returns the field as it is while its scale point has these registers:
+// with a scaling of its own, and so to be encoded.
+func (f *Field) ScaledBy(factor []byte) (*Field, error) {
+	power := f.Factor.Decode(factor)
+	n := int64(power.Bits())
+	if !power.Good() || n < -maxPower || n > maxPower {
+		return nil, fmt.Errorf("its scale point %s is %v, which is no power of ten", f.Factor.Name, power)
+	}
+	scaled, special := *f, *f.Special
+	special.Scale, special.Offset = math.Pow10(int(n)), 0
+	scaled.Scaling, scaled.Factor, scaled.Special = powerScaling[n+maxPower], nil, &special
+	return &scaled, nil
 }
 
 // apply returns the value on the line for the raw number v.
@@ -204,17 +279,39 @@ func decodeBCD(raw uint64) bridge.Value {
 	return bridge.Uint(n)
 }
 
+// decodeMod10k reads four decimal digits in each register, each with its own sign:
+// ION and other meters of Schneider Electric call it INT32-M10K.
+func decodeMod10k(raw uint64) bridge.Value {
+	var n, place int64 = 0, 1
+	for ; raw != 0; raw >>= 16 {
+		digits := int64(int16(raw))
+		if digits <= -mod10k || digits >= mod10k {
+			return bridge.Bad(bridge.ReasonOutOfRange)
+		}
+		n += digits * place
+		place *= mod10k
+	}
+	return bridge.Int(n)
+}
+
+const mod10k = 10000 // what a register of such a number counts to
+
 // DecodeText returns the string of a field of [KindString] from its block's data,
 // without its padding. last is the string that was there before, and is set to
 // this one: a string that stays costs no memory.
 func (s Placed) DecodeText(data []byte, last *string) bridge.Value {
 	f := s.Field
-	data = data[s.At:][:2*f.Words]
+	data = data[s.At:][:f.Bytes()]
 	var buf [2 * MaxWords]byte
 	text := append(buf[:0], data...)
 	if f.Load == load16Swapped {
 		for i := 0; i+1 < len(text); i += 2 {
 			text[i], text[i+1] = text[i+1], text[i]
+		}
+	}
+	if f.Half != Both {
+		for i := range f.Words {
+			text[i] = text[2*i+int(f.Half-High)]
 		}
 	}
 	text = text[:f.Length]

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"fieldbridge/bridge"
 )
@@ -13,8 +14,13 @@ import (
 // inverse of decode. Of a part of a register it returns the bits in their place,
 // and zeros around them. A coil is one byte, 0 or 1.
 func (f *Field) Encode(v bridge.Value) ([]byte, error) {
-	if f.Kind == KindString {
+	switch f.Kind {
+	case KindString:
 		return f.encodeText(v)
+	case KindTime:
+		return f.Whole.encodeTime(v)
+	case KindParts:
+		return f.encodeParts(v)
 	}
 	raw, err := f.encodeRaw(v)
 	if err != nil {
@@ -31,7 +37,7 @@ func (f *Field) Encode(v bridge.Value) ([]byte, error) {
 	if f.Mask != 0 {
 		raw = raw & f.Mask << f.Shift
 	}
-	data := make([]byte, 2*f.Words)
+	data := make([]byte, max(2*f.Words, int(f.Bits+7)/8))
 	f.Load.Store(data, raw)
 	return data, nil
 }
@@ -55,22 +61,35 @@ func (f *Field) encodeRaw(v bridge.Value) (uint64, error) {
 	if f.Enum != nil && !f.inEnum(number) {
 		return 0, fmt.Errorf("%v is not in the enum", v)
 	}
-	switch {
-	case f.Straight != nil:
-		number = (number*f.Straight.Den - f.Straight.Add) / f.Straight.Num
-	case f.Scaling.Active():
-		number = (number - f.Offset) / f.Scale
-	case f.Kind == KindInt || f.Kind == KindUint:
+	if !f.linear() && (Type{Kind: f.Kind}).Integer() {
 		if raw, ok := exact(v); ok {
 			return f.fit(raw, v)
 		}
-		fallthrough
-	case f.Kind == KindBCD:
 		if number != math.Trunc(number) {
 			return 0, fmt.Errorf("%v is not a whole number, and %s has no others", v, f.TypeName)
 		}
 	}
+	number, err := f.unscale(number)
+	if err != nil {
+		return 0, fmt.Errorf("%v %w", v, err)
+	}
 	return f.encodeFloat(number, v)
+}
+
+// linear reports whether the value differs from the raw number.
+func (f *Field) linear() bool { return f.Straight != nil || f.Curve != nil || f.Scaling.Active() }
+
+// unscale returns the raw number for a value.
+func (f *Field) unscale(number float64) (float64, error) {
+	switch {
+	case f.Straight != nil:
+		return (number*f.Straight.Den - f.Straight.Add) / f.Straight.Num, nil
+	case f.Curve != nil:
+		return f.Curve.undo(number)
+	case f.Scaling.Active():
+		return (number - f.Offset) / f.Scale, nil
+	}
+	return number, nil
 }
 
 func (f *Field) inEnum(number float64) bool {
@@ -79,11 +98,15 @@ func (f *Field) inEnum(number float64) bool {
 }
 
 func (f *Field) encodeBool(v bridge.Value) (uint64, error) {
+	inverted := uint64(0)
+	if f.Invert {
+		inverted = 1
+	}
 	if v.Kind() == bridge.KindBool {
-		return v.Bits(), nil
+		return v.Bits() ^ inverted, nil
 	}
 	if n, ok := v.Float(); ok && (n == 0 || n == 1) {
-		return uint64(n), nil
+		return uint64(n) ^ inverted, nil
 	}
 	return 0, fmt.Errorf("%v is neither true nor false", v)
 }
@@ -110,57 +133,98 @@ func exact(v bridge.Value) (integer, bool) {
 
 // fit returns the bits of n, if the type can hold it.
 func (f *Field) fit(n integer, v bridge.Value) (uint64, error) {
-	bits := uint64(f.Bits)
-	limit := ^uint64(0) >> (64 - bits) // the greatest
+	switch f.Kind {
+	case KindBCD:
+		return f.encodeBCD(n, v)
+	case kindMod10k:
+		return f.encodeMod10k(n, v)
+	}
+	width := uint64(f.Bits)
+	limit := ^uint64(0) >> (64 - width) // the greatest
 	if f.Mask != 0 {
 		limit = f.Mask
 	}
-	if f.Kind == KindInt {
+	switch {
+	case f.Kind == kindMagnitude:
+		limit >>= 1
+	case f.Kind == KindInt:
 		limit >>= 1
 		if n.negative {
 			limit++
 		}
-	} else if n.negative && n.abs != 0 {
+	case n.negative && n.abs != 0:
 		limit = 0
 	}
-	if n.abs > limit {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+	switch {
+	case n.abs > limit:
+		return 0, f.unfit(v)
+	case !n.negative || n.abs == 0:
+		return n.abs, nil
+	case f.Kind == kindMagnitude:
+		return n.abs | 1<<(width-1), nil
 	}
-	if n.negative {
-		return -n.abs & (^uint64(0) >> (64 - bits)), nil
+	return -n.abs & (^uint64(0) >> (64 - width)), nil
+}
+
+// encodeParts returns the registers of a number of parts.
+func (f *Field) encodeParts(v bridge.Value) ([]byte, error) {
+	number, ok := v.Float()
+	if !ok {
+		return nil, fmt.Errorf("%v is not a number", v)
 	}
-	return n.abs, nil
+	n, whole := exact(v)
+	if f.linear() {
+		raw, err := f.unscale(number)
+		if err != nil {
+			return nil, fmt.Errorf("%v %w", v, err)
+		}
+		number, whole = math.RoundToEven(raw), false
+	}
+	if !whole {
+		if number != math.Trunc(number) || math.Abs(number) >= 1<<63 {
+			return nil, fmt.Errorf("%v is not a whole number, and its parts have no others", v)
+		}
+		n = integer{number < 0, uint64(math.Abs(number))}
+	}
+	data, ok := f.Whole.registers(n)
+	if !ok {
+		return nil, fmt.Errorf("%v does not fit in its parts", v)
+	}
+	if got, _ := exact(f.Whole.number(data)); got != n { // a weight is missing: 10 and 1,000 do not make 5
+		return nil, fmt.Errorf("%v does not fit in its parts", v)
+	}
+	return data, nil
+}
+
+func (f *Field) unfit(v bridge.Value) error {
+	return fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 }
 
 // encodeFloat returns the bits of the raw number for v.
 func (f *Field) encodeFloat(number float64, v bridge.Value) (uint64, error) {
 	if math.IsInf(number, 0) || math.IsNaN(number) {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+		return 0, f.unfit(v)
 	}
 	switch f.Kind {
 	case kindFloat64:
 		return math.Float64bits(number), nil
 	case kindFloat32:
 		if math.Abs(number) > math.MaxFloat32 {
-			return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+			return 0, f.unfit(v)
 		}
 		return uint64(math.Float32bits(float32(number))), nil
 	case kindFloat16:
 		h, ok := toFloat16(number)
 		if !ok {
-			return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+			return 0, f.unfit(v)
 		}
 		return uint64(h), nil
 	}
 	number = math.RoundToEven(number)
 	if math.Abs(number) >= 1<<64 {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+		return 0, f.unfit(v)
 	}
-	n := integer{number < 0, uint64(math.Abs(number))}
-	if f.Kind == KindBCD {
-		return f.encodeBCD(n, v)
-	}
-	return f.fit(n, v)
+	return f.fit(integer{number < 0, uint64(math.Abs(number))}, v)
 }
 
 func (f *Field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
@@ -170,7 +234,24 @@ func (f *Field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
 		rest /= 10
 	}
 	if n.negative || rest != 0 {
-		return 0, fmt.Errorf("%v does not fit in %s", v, f.TypeName)
+		return 0, f.unfit(v)
+	}
+	return raw, nil
+}
+
+// encodeMod10k gives each register the sign of the number.
+func (f *Field) encodeMod10k(n integer, v bridge.Value) (raw uint64, err error) {
+	rest := n.abs
+	for shift := 0; shift < int(f.Bits); shift += 16 {
+		word := int16(rest % mod10k)
+		if n.negative {
+			word = -word
+		}
+		raw |= uint64(uint16(word)) << shift
+		rest /= mod10k
+	}
+	if rest != 0 {
+		return 0, f.unfit(v)
 	}
 	return raw, nil
 }
@@ -198,7 +279,13 @@ func (f *Field) encodeText(v bridge.Value) ([]byte, error) {
 		return nil, fmt.Errorf("%q is longer than %d bytes", v.Str(), f.Length)
 	}
 	data := make([]byte, 2*f.Words)
-	copy(data, v.Str())
+	if f.Half == Both {
+		copy(data, v.Str())
+	} else {
+		for i := range len(v.Str()) {
+			data[2*i+int(f.Half-High)] = v.Str()[i]
+		}
+	}
 	if f.Load == load16Swapped {
 		for i := 0; i+1 < len(data); i += 2 {
 			data[i], data[i+1] = data[i+1], data[i]
@@ -222,6 +309,17 @@ func (c LoadCode) Store(data []byte, v uint64) {
 		binary.LittleEndian.PutUint32(data, uint32(v>>16&0xffff|v<<16))
 	case load32Both:
 		binary.LittleEndian.PutUint32(data, uint32(v))
+	case load48, load48Words, load48Bytes, load48Both:
+		for i := range 3 {
+			word := uint16(v >> (32 - 16*i))
+			if c == load48Words || c == load48Both {
+				word = uint16(v >> (16 * i))
+			}
+			if c == load48Bytes || c == load48Both {
+				word = bits.ReverseBytes16(word)
+			}
+			binary.BigEndian.PutUint16(data[2*i:], word)
+		}
 	case load64:
 		binary.BigEndian.PutUint64(data, v)
 	case load64Words:
@@ -236,7 +334,7 @@ func (c LoadCode) Store(data []byte, v uint64) {
 // Within reports why a value is not within the limits of a point, but for the
 // step.
 func (f *Field) Within(v bridge.Value) error {
-	if _, err := f.Encode(v); err != nil {
+	if err := f.Takes(v); err != nil {
 		return err
 	}
 	number, ok := v.Float()
@@ -251,13 +349,52 @@ func (f *Field) Within(v bridge.Value) error {
 	return nil
 }
 
-// Same reports whether the registers got hold what was written.
-func (f *Field) Same(got, data []byte) bool {
-	if f.Mask == 0 || f.Load == LoadBit {
-		if f.Kind == KindString || f.Load == LoadBit {
-			return bytes.Equal(got[:len(data)], data)
-		}
-		return f.Load.load(got) == f.Load.load(data)
+// Takes reports why a value cannot be written to the point, as far as that is known
+// without its scale point.
+func (f *Field) Takes(v bridge.Value) error {
+	if f.Factor == nil {
+		_, err := f.Encode(v)
+		return err
 	}
-	return f.Load.load(got)>>f.Shift&f.Mask == f.Load.load(data)>>f.Shift&f.Mask
+	if _, ok := v.Float(); !ok {
+		return fmt.Errorf("%v is not a number", v)
+	}
+	return nil
+}
+
+// Holds reports whether a block has at s what the registers data say: the same
+// bits of an integer, the same truth of a bool, the same text, the same number of
+// a float but for rounding.
+func (s Placed) Holds(block, data []byte) bool {
+	f, alone := s.Field, Placed{Field: s.Field}
+	switch f.Kind {
+	case KindBool:
+		if f.Load == LoadBit {
+			return block[s.At>>3]>>(s.At&7)&1 == data[0]
+		}
+		return (f.raw(block[s.At:]) != 0) == (f.raw(data) != 0)
+	case KindString:
+		return s.DecodeText(block, new(string)) == alone.DecodeText(data, new(string))
+	case KindTime, KindParts:
+		return bytes.Equal(block[s.At:][:len(data)], data)
+	case kindFloat32, kindFloat64:
+		got, _ := f.value(f.raw(block[s.At:])).Float()
+		want, _ := f.value(f.raw(data)).Float()
+		return math.Abs(got-want) <= floatRounding*math.Abs(want)
+	}
+	return f.raw(block[s.At:]) == f.raw(data)
+}
+
+// floatRounding is by how much of itself a float may differ that is the same: a
+// few bits at the end of 32, as after a device's own conversions.
+const floatRounding = 1e-6
+
+// Merge returns the registers is with the bits of f as data has them.
+func (f *Field) Merge(is, data []byte) []byte {
+	if f.Mask == 0 {
+		return data
+	}
+	merged := make([]byte, len(data))
+	f.Load.Store(merged, f.Load.load(is)&^(f.Mask<<f.Shift)|f.Load.load(data))
+	return merged
 }

@@ -1,6 +1,7 @@
 package point
 
 import (
+	"encoding/binary"
 	"reflect"
 	"strconv"
 	"strings"
@@ -16,11 +17,12 @@ import (
 type Field struct {
 	Name  string
 	Kind  Kind
-	Bits  uint8 // of the number: 8, 16, 32 or 64
+	Bits  uint8 // of the number
 	Load  LoadCode
 	Table wire.Table
 	Copy
 	Shift  uint8  // after loading: the raw number is (loaded >> shift) & mask
+	Size   uint8  // bytes of a register, where it has not two; else 0
 	Simple bool   // the number is the value: all that is below is not looked at, nor fetched
 	Mask   uint64 // 0 is all
 
@@ -32,20 +34,41 @@ type Field struct {
 	Scaling  bridge.Scaling
 	Factor   *Field // holds the power of ten
 	Delivery *bridge.Delivery
-	*Special // never nil
+	Thin     *bridge.Thin // nil is never
+	*Special              // never nil
 }
 
 // Special is what most points have not.
 type Special struct {
-	Straight *Straight
-	Invalid  []uint64
-	Enum     map[int64]string
-	Length   int   // of a string, in bytes
+	Straight   *Straight
+	Curve      *Curve
+	Invalid    []uint64
+	Enum       map[int64]string
+	EnumStrict bool   // a number that the enum does not name is bad
+	Length     int    // of a string, in bytes
+	Half       Half   // of each register, that has the characters of a string
+	Whole      *Whole // of several parts
+
 	Models   []int // of SunSpec: the first of them that the device has
+	Head     *Head // of the model that it is in on the device; nil where it is in none
+	Away     bool  // the head is not read by the same request
+	Together Span  // what must be read with it, in one request of its own; zero is nothing
+	Invert   bool  // of a bool: true is 0
+	Unpolled bool  // read only when someone asks for it
 
 	Writable      *Writable // nil is read-only
 	Scale, Offset float64   // of what is writable, to undo scaling
 }
+
+// Half is where in its register a character is.
+type Half uint8
+
+// The halves.
+const (
+	Both Half = iota // two characters a register
+	High
+	Low
+)
 
 // Plain is the special of points that have nothing special. It is read-only.
 var Plain = &Special{}
@@ -56,7 +79,8 @@ func (f *Field) Settle() {
 		f.Special = Plain
 	}
 	s := f.Special
-	f.Simple = s.Straight == nil && s.Invalid == nil && s.Enum == nil && !f.Scaling.Active() && f.Kind != KindString
+	f.Simple = s.Straight == nil && s.Invalid == nil && s.Enum == nil && s.Curve == nil && !f.Scaling.Active() &&
+		f.Kind < KindString && !s.Invert
 }
 
 // Equal reports whether f and g are the same point.
@@ -82,12 +106,30 @@ type Placed struct {
 // Decode returns the value of a field that is alone in its data.
 func (f *Field) Decode(data []byte) bridge.Value { return Placed{Field: f}.Decode(data) }
 
+// Bytes returns how long the data of the field is.
+func (f *Field) Bytes() int {
+	switch {
+	case f.Table == wire.Identity:
+		return wire.ObjectBytes
+	case f.Size > 0:
+		return f.Words * int(f.Size)
+	}
+	return 2 * f.Words
+}
+
 // End is the address behind the field.
 func (f *Field) End() int { return f.Address + f.Words }
 
 // Straight is a straight line, value = (raw × num + add) / den: one rounding where
 // the numbers are exact.
 type Straight struct{ Num, Add, Den float64 }
+
+// Curve is a line through several points. A raw number beyond them has no value,
+// nor has one between them where the numbers are codes.
+type Curve struct {
+	Raw, Value []float64 // Raw ascends
+	Codes      bool
+}
 
 // Copy are how a point of a SunSpec model may stand for several: one for each
 // block of the model that repeats, one for each model of the kind. How many
@@ -120,19 +162,51 @@ func (c Copy) Of(point string) string {
 // Span is a run of addresses, first to end-1.
 type Span struct{ First, End int }
 
-// Reach is what must be read for the field: itself and its scale point.
+// Head is the beginning of a SunSpec model on a device: two registers that say
+// which model it is, and how long. While they are there, so is the model.
+type Head struct{ Address, ID, Length int }
+
+// HeadWords is how many registers a head is.
+const HeadWords = 2
+
+// Shows reports whether data, two registers, is what the head was.
+func (h *Head) Shows(data []byte) bool {
+	return int(binary.BigEndian.Uint16(data)) == h.ID && int(binary.BigEndian.Uint16(data[2:])) == h.Length
+}
+
+// Reach is what must be read for the field: itself, its scale point and, if it is
+// not away, the head of its model.
 func (f *Field) Reach() Span {
-	if f.Factor == nil {
-		return Span{f.Address, f.End()}
+	s := f.Extent()
+	if f.Special != nil && f.Head != nil && !f.Away {
+		s.First = f.Head.Address
 	}
-	return Span{min(f.Address, f.Factor.Address), max(f.End(), f.Factor.End())}
+	return s
+}
+
+// Extent is the field and its scale point, or what the device answers only as a
+// whole.
+func (f *Field) Extent() Span {
+	s := f.Own()
+	if f.Factor != nil {
+		s = Span{min(s.First, f.Factor.Address), max(s.End, f.Factor.End())}
+	}
+	if f.Special != nil && f.Together != (Span{}) {
+		s = Span{min(s.First, f.Together.First), max(s.End, f.Together.End)}
+	}
+	return s
+}
+
+// Apart returns f with the head of its model away.
+func (f *Field) Apart() *Field {
+	if f.Head == nil || f.Away {
+		return f
+	}
+	apart, special := *f, *f.Special
+	special.Away = true
+	apart.Special = &special
+	return &apart
 }
 
 // Own is where the field is, without its scale point.
 func (f *Field) Own() Span { return Span{f.Address, f.End()} }
-
-// Writable say within which limits a point may be set, in its unit; nil means none.
-type Writable struct {
-	Min, Max, MaxStep *bridge.Decimal
-	ReadModifyWrite   bool // a part of a register may be set by writing it whole
-}

@@ -20,8 +20,8 @@ type Interpretation struct {
 // them.
 func Interpret(data []byte) []Interpretation {
 	var all []Interpretation
-	for _, width := range []int{16, 32, 64} {
-		if len(data) < width/8 {
+	for _, width := range []int{16, 24, 32, 48, 64} {
+		if len(data) < 2*(Type{Bits: width}).Words(0) {
 			break
 		}
 		for _, name := range slices.Sorted(maps.Keys(Types)) {
@@ -31,6 +31,9 @@ func Interpret(data []byte) []Interpretation {
 			}
 			for _, letters := range ordersOf(width) {
 				f := Field{Kind: t.Kind, Bits: uint8(t.Bits), Load: Loader(width, Orders[letters]), Special: Plain}
+				if width == 24 {
+					f.Mask = 1<<24 - 1
+				}
 				all = append(all, Interpretation{name, letters, f.Decode(data)})
 			}
 		}
@@ -48,8 +51,10 @@ func ordersOf(width int) []string {
 	switch width {
 	case 16:
 		return []string{"AB", "BA"}
-	case 32:
+	case 24, 32:
 		return []string{"ABCD", "CDAB", "BADC", "DCBA"}
+	case 48:
+		return []string{"ABCDEF", "EFCDAB", "BADCFE", "FEDCBA"}
 	}
 	return []string{"ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"}
 }

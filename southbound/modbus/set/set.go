@@ -4,6 +4,7 @@
 package set
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -46,7 +47,7 @@ func Point(ctx context.Context, c *wire.Client, u wire.Unit, way string, f *poin
 	if err != nil {
 		return fmt.Errorf("written, but not read back: %w", err)
 	}
-	if !f.Same(got, data) {
+	if !bytes.Equal(got, data) {
 		return fmt.Errorf("written, but %w: %v", ErrDiffers, f.Decode(got))
 	}
 	return nil
