@@ -11,9 +11,13 @@ import (
 
 // Limits are what one request of a device may ask for.
 type Limits struct {
-	Words, Bits int    // most registers, most bits
-	Gap         int    // most unused addresses in a row; -1 is by cost alone
-	holes       []hole // addresses that no request may touch
+	Words, Bits int            // most registers, most bits
+	Gap         int            // most unused addresses in a row; -1 is by cost alone
+	Stepped     []wire.Table   // of which a request has an even number of registers, or whole eights of bits
+	Never       []*point.Field // that no request may touch, whatever the device allows
+	holes       []hole         // addresses that no request may touch
+	seams       []Seam
+	alone       []wire.Table // of which a request has one value
 }
 
 // hole is a run of addresses of a table that the device does not let us read.
@@ -23,9 +27,13 @@ type hole struct {
 }
 
 // Cost is what a request takes of a bus: Request, and Word for each register
-// (or 16 bits) in it. Trip is the part of Request that is the assumed round trip
-// of a network; 0 on a serial line, whose time is known.
-type Cost struct{ Request, Word, Trip time.Duration }
+// (or 16 bits) in it. Trip is the part of Request that is assumed and will be
+// measured: the round trip of a network, or how long a unit thinks on a serial
+// line, where all else is known.
+type Cost struct {
+	Request, Word, Trip time.Duration
+	Line                bool // a serial line
+}
 
 // Takes returns the time of one request for n registers or bits.
 func (c Cost) Takes(t wire.Table, n int) time.Duration {
@@ -45,8 +53,11 @@ func (c Cost) Takes(t wire.Table, n int) time.Duration {
 // reaches over k or i's over j, and one of them can move for nothing.
 func cover(t wire.Table, items []point.Span, l Limits, c Cost) []int {
 	most := l.Words
-	if t.Bits() {
+	switch {
+	case t.Bits():
 		most = l.Bits
+	case t == wire.Record:
+		most = min(most, wire.MaxRecordWords)
 	}
 	best := make([]time.Duration, len(items)+1)
 	from := make([]int, len(items)+1)
@@ -57,15 +68,15 @@ func cover(t wire.Table, items []point.Span, l Limits, c Cost) []int {
 		run := items[i]
 		for j := i; j < len(items); j++ {
 			next := items[j]
-			if j > i && (l.Gap >= 0 && next.First-run.End > l.Gap || next.First > run.End &&
-				l.hole(t, point.Span{First: run.End, End: next.First})) {
+			if j > i && !l.joins(t, run, next) {
 				break
 			}
 			run.End = max(run.End, next.End)
-			if run.End-run.First > most && j > i {
+			asked := l.round(t, run)
+			if asked.End-asked.First > most && j > i {
 				break
 			}
-			if total := best[i] + c.Takes(t, run.End-run.First); total < best[j+1] {
+			if total := best[i] + c.Takes(t, asked.End-asked.First); total < best[j+1] {
 				best[j+1], from[j+1] = total, i
 			}
 		}

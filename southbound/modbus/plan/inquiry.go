@@ -11,11 +11,33 @@ import (
 // parts, between the other requests, so that what can be read still arrives in
 // the same cycle.
 type inquiry struct {
-	open  int // parts not yet read
-	holes []point.Span
-	high  int // the smallest run that was refused though its parts are not; 0 if none
-	low   int // the longest part that was read
+	most    int // registers or bits in a request
+	open    int // parts not yet read
+	missed  int // parts that were refused
+	holes   []point.Span
+	low     int  // the longest part that was read
+	plain   bool // the device answers any length, or may
+	stepped bool // it answers in steps only
+	joined  bool // it answered for two values that lie beside each other
+	pairs   []pair
 }
+
+// pair is a run that was refused though both its parts were read. Its length is
+// the cause, or the place where the parts meet.
+type pair struct {
+	table wire.Table
+	count int
+	at    int    // the address where the parts meet
+	why   reason // as far as was found out
+}
+
+type reason uint8
+
+const (
+	either reason = iota
+	length
+	seam
+)
 
 // Part is a request of an inquiry: a part of the block that was refused, or a
 // question about what lies between two parts. One owner.
@@ -23,14 +45,39 @@ type Part struct {
 	Block
 	inquiry *inquiry
 	parent  int         // registers or bits of what it is a part of
-	other   *Part       // the other half
+	other   *Part       // the other half; nil for a question
+	whole   *Block      // that it is the wider form of
 	read    bool        // it was read as it is
-	gap     *point.Span // it only asks whether these can be read through
+	gap     *point.Span // it only asks whether these can be read through; empty is a seam
 }
 
-// Dissect begins an inquiry with the halves of a block that was refused; nil if
-// it has none.
-func (b *Block) Dissect() []*Part { return b.halves(&inquiry{}) }
+// Dissect begins an inquiry of a block that was refused with what to ask first;
+// nil if there is nothing. plain is that the device is known to answer requests of
+// any length, within what the configuration allows.
+func (b *Block) Dissect(plain bool, within Limits) []*Part {
+	in := &inquiry{plain: plain, most: within.Words}
+	if b.Table.Bits() {
+		in.most = within.Bits
+	}
+	if next := b.wider(in); next != nil {
+		return next
+	}
+	return b.halves(in)
+}
+
+// wider returns a request in steps for what b has, if that may be what the device
+// wants.
+func (b *Block) wider(in *inquiry) []*Part {
+	if in.plain || b.Bytes > 0 || !Plain(b.Table, b.First, b.Count) {
+		return nil
+	}
+	wide := b.piece(b.Fields, true)
+	if wide.Count > in.most {
+		return nil
+	}
+	in.open++
+	return []*Part{{Block: wide, inquiry: in, parent: b.Count, whole: b}}
+}
 
 // halves returns the halves of b as parts of in.
 func (b *Block) halves(in *inquiry) []*Part {
@@ -38,8 +85,8 @@ func (b *Block) halves(in *inquiry) []*Part {
 	if at == 0 {
 		return nil
 	}
-	left := &Part{Block: b.piece(b.Fields[:at]), inquiry: in, parent: b.Count}
-	right := &Part{Block: b.piece(b.Fields[at:]), inquiry: in, parent: b.Count, other: left}
+	left := &Part{Block: b.piece(b.Fields[:at], in.stepped), inquiry: in, parent: b.Count}
+	right := &Part{Block: b.piece(b.Fields[at:], in.stepped), inquiry: in, parent: b.Count, other: left}
 	left.other = right
 	in.open += 2
 	return []*Part{left, right}
@@ -48,24 +95,50 @@ func (b *Block) halves(in *inquiry) []*Part {
 // Refused notes that p was refused, too. It returns what to ask next, and whether
 // p's points are bad.
 func (p *Part) Refused() (next []*Part, bad bool) {
-	if p.gap != nil {
-		p.inquiry.holes = append(p.inquiry.holes, *p.gap)
+	in := p.inquiry
+	in.missed++
+	of := &p.Block
+	switch {
+	case p.gap != nil && p.gap.First == p.gap.End:
+		in.pairs = append(in.pairs, pair{p.Table, p.parent, p.gap.First, seam})
 		return p.settle(), false
+	case p.gap != nil:
+		in.holes = append(in.holes, *p.gap)
+		return p.settle(), false
+	case p.whole != nil:
+		of = p.whole
+	default:
+		if next = p.wider(in); next != nil {
+			next[0].other, next[0].parent = p.other, p.parent
+			if p.other != nil {
+				p.other.other = next[0]
+			}
+			in.open--
+			return next, false
+		}
 	}
-	if next = p.halves(p.inquiry); next != nil {
-		p.inquiry.open--
+	if next = of.halves(in); next != nil {
+		in.open--
 		return next, false
 	}
-	p.inquiry.holes = append(p.inquiry.holes, p.Fields[0].Own())
+	in.holes = append(in.holes, p.Fields[0].Own())
 	return p.settle(), true
 }
 
 // Answered notes that p was read, and returns what to ask next.
 func (p *Part) Answered() []*Part {
+	in := p.inquiry
 	p.read = true
-	if p.gap != nil {
-		p.inquiry.tooLong(p.parent) // its gap can be read: the block was refused for its length
+	switch {
+	case p.gap != nil:
+		in.joined = true
+		in.pairs = append(in.pairs, pair{p.Table, p.parent, p.gap.First, length})
+	case p.whole != nil:
+		in.stepped = true
+	case Plain(p.Table, p.First, p.Count):
+		in.plain = true
 	}
+	in.joined = in.joined || p.gap == nil && len(p.Fields) > 1
 	return p.settle()
 }
 
@@ -77,40 +150,39 @@ func (p *Part) settle() []*Part {
 	if p.read {
 		in.low = max(in.low, p.Count)
 	}
-	if p.gap != nil || !p.read || !p.other.read {
+	if p.gap != nil || p.other == nil || !p.read || !p.other.read || p.Bytes+p.other.Bytes > 0 {
 		return nil
 	}
 	left, right := p, p.other
-	if right.First < left.First {
+	if right.Fields[0].Extent().First < left.Fields[0].Extent().First {
 		left, right = right, left
 	}
-	between := point.Span{First: left.First + left.Count, End: right.First}
-	if between.First >= between.End {
-		// Nothing but its length tells it from its halves.
-		in.tooLong(p.parent)
-		return nil
+	// Ask for what lies between with a value on each side of it.
+	a, z := left.Fields[len(left.Fields)-1].Extent(), right.Fields[0].Extent()
+	between := point.Span{First: a.End, End: z.First}
+	question := Block{Table: p.Table, First: a.First, Count: z.End - a.First}
+	if in.stepped {
+		question.widen()
 	}
-	// Ask for the gap with a value on each side of it.
-	first, last := left.Fields[len(left.Fields)-1].Reach().First, right.Fields[0].Reach().End
-	if last-first >= p.parent {
+	switch {
+	case between.First > between.End: // they share registers, so it was no matter of these
+		return nil
+	case question.Count < p.parent:
+		in.open++
+		return []*Part{{Block: question, inquiry: in, parent: p.parent, gap: &between}}
+	case between.First < between.End:
 		in.holes = append(in.holes, between) // it was asked already
-		return nil
+	case !in.stepped || !Plain(p.Table, question.First, p.parent):
+		in.pairs = append(in.pairs, pair{p.Table, p.parent, between.First, either})
 	}
-	in.open++
-	return []*Part{{Block: Block{Table: p.Table, First: first, Count: last - first}, inquiry: in, parent: p.parent,
-		gap: &between}}
-}
-
-// tooLong notes that count was refused for its length. If a part was as long it
-// was no matter of length, but a whim.
-func (in *inquiry) tooLong(count int) {
-	if count > in.low && (in.high == 0 || count < in.high) {
-		in.high = count
-	}
+	return nil
 }
 
 // Done reports whether all parts of p's inquiry are.
 func (p *Part) Done() bool { return p.inquiry.open == 0 }
+
+// Missed returns how many parts of p's inquiry were refused so far.
+func (p *Part) Missed() int { return p.inquiry.missed }
 
 // Proved reports whether any part of p's inquiry was read.
 func (p *Part) Proved() bool { return p.inquiry.low > 0 }
@@ -123,14 +195,52 @@ func (p *Part) Conclude(known Learnt, again bool) (Learnt, bool) {
 	if in.open > 0 {
 		return known, false
 	}
+	high, seams := in.causes()
 	most := known.Bound(p.Table)
-	if !again && (in.high == 0 || most.High == 0) {
+	if !again && (high == 0 || most.High == 0) {
 		return known, false
 	}
-	if in.high != 0 && (most.High == 0 || in.high < most.High) {
-		*most = Bound{Low: min(max(most.Low, in.low), in.high-1), High: in.high}
+	if high != 0 && (most.High == 0 || high < most.High) {
+		*most = Bound{Low: min(max(most.Low, in.low), high-1), High: high}
 	}
-	return known.WithHoles(p.Table, in.holes...), true
+	known = known.WithHoles(p.Table, in.holes...)
+	if in.stepped && !in.plain && !slices.Contains(known.Stepped, p.Table) {
+		known.Stepped = append(slices.Clone(known.Stepped), p.Table)
+	}
+	if len(seams) >= manySeams && !in.joined {
+		if !slices.Contains(known.Alone, p.Table) {
+			known.Alone = append(slices.Clone(known.Alone), p.Table)
+		}
+		return known, true
+	}
+	known.Seams = slices.Clone(known.Seams)
+	for _, s := range seams {
+		if !slices.Contains(known.Seams, s) {
+			known.Seams = append(known.Seams, s)
+		}
+	}
+	return known, true
+}
+
+// manySeams is how many places between values must be seams, and none may be
+// none, before a device is known to answer for one value only.
+const manySeams = 3
+
+// causes returns the smallest run that was refused for its length, 0 if there is
+// none, and the seams. A run that is no longer than one that was read was not
+// refused for its length.
+func (in *inquiry) causes() (high int, seams []Seam) {
+	for _, p := range in.pairs {
+		switch {
+		case in.stepped && p.why != seam && !in.plain:
+			continue // it was no step, or is looked at again when it is
+		case p.why == seam, p.why == either && p.count <= in.low:
+			seams = append(seams, Seam{p.table, p.at})
+		case p.count > in.low && (high == 0 || p.count < high):
+			high = p.count
+		}
+	}
+	return high, seams
 }
 
 // WithHoles returns what is known when a device refuses these addresses, too.

@@ -12,7 +12,7 @@ import (
 // known; it returns that and how many requests it took.
 func inquire(t *testing.T, b *Block, answers func(first, count int) bool) (Learnt, int) {
 	t.Helper()
-	queue := b.Dissect()
+	queue := b.Dissect(false, Limits{Words: 125, Bits: 2000})
 	for asked := 1; len(queue) > 0; asked++ {
 		p := queue[0]
 		queue = queue[1:]

@@ -15,10 +15,16 @@ type Learnt struct {
 	Words Bound     `json:"words,omitzero"` // registers in one request
 	Bits  Bound     `json:"bits,omitzero"`
 	Holes []Refused `json:"holes,omitempty"`
+	Seams []Seam    `json:"seams,omitempty"`
+	// Alone are tables of which a request may have one value only.
+	Alone []wire.Table `json:"alone,omitempty"`
+	// Stepped are tables of which a request must have an even number of registers,
+	// or whole eights of bits.
+	Stepped []wire.Table `json:"stepped,omitempty"`
 	// Models is the list of a SunSpec device, by address; nil is not known.
 	Models []SunSpecModel `json:"models,omitempty"`
-	// Trip is the round trip to the device over a network, in steps; see trip. It
-	// has no age.
+	// Trip is how long the device takes to answer: over a network the round trip,
+	// in steps; on a serial line what it thinks. See trip. It has no age.
 	Trip time.Duration `json:"trip,omitempty"`
 	At   time.Time     `json:"at"` // of the last of the other facts
 }
@@ -49,7 +55,9 @@ func (b Bound) most(limit int) int {
 }
 
 // Known reports whether anything was learnt.
-func (l Learnt) Known() bool { return l.Words.High != 0 || l.Bits.High != 0 || len(l.Holes) > 0 }
+func (l Learnt) Known() bool {
+	return l.Words.High != 0 || l.Bits.High != 0 || len(l.Holes)+len(l.Seams)+len(l.Alone)+len(l.Stepped) > 0
+}
 
 // Bound returns the bound for a table.
 func (l *Learnt) Bound(t wire.Table) *Bound {
@@ -62,10 +70,29 @@ func (l *Learnt) Bound(t wire.Table) *Bound {
 // limits returns what requests may ask for, of what the configuration allows.
 func (l Learnt) limits(of Limits) Limits {
 	of.Words, of.Bits = l.Words.most(of.Words), l.Bits.most(of.Bits)
+	of.seams, of.alone, of.Stepped = l.Seams, l.Alone, slices.Concat(of.Stepped, l.Stepped)
+	for _, r := range l.Never(of) {
+		of.holes = append(of.holes, hole{r.Table, point.Span{First: r.First, End: r.End}})
+	}
 	for _, h := range l.Holes {
 		of.holes = append(of.holes, hole{h.Table, point.Span{First: h.First, End: h.End}})
 	}
 	return of
+}
+
+// Never returns where the points are that are never read, as far as it is known
+// where the device has them.
+func (l Learnt) Never(of Limits) (all []wire.Run) {
+	if of.Never == nil {
+		return nil
+	}
+	placed, _ := l.Placed(of.Never)
+	for _, f := range placed {
+		if f.Models == nil {
+			all = append(all, wire.Run{Table: f.Table, First: f.Address, End: f.End()})
+		}
+	}
+	return all
 }
 
 // add notes a hole, and reports whether it is news.
@@ -76,6 +103,15 @@ func (l *Learnt) add(t wire.Table, s point.Span) bool {
 	}
 	l.Holes = append(l.Holes, h)
 	return true
+}
+
+// Hole reports whether f, which is in its place, cannot be read without touching
+// what the device refuses.
+func (l Learnt) Hole(f *point.Field) bool {
+	reach := f.Reach()
+	return slices.ContainsFunc(l.Holes, func(h Refused) bool {
+		return h.Table == f.Table && h.First < reach.End && reach.First < h.End
+	})
 }
 
 // Tells reports whether there is something to tell people.
@@ -102,6 +138,7 @@ func (l Learnt) String() string {
 		}
 		parts = append(parts, "refuses "+strings.Join(spans, ", "))
 	}
+	parts = append(parts, l.lengthsText()...)
 	if len(l.Models) > 0 {
 		var models []string
 		for _, m := range l.Models {
@@ -140,6 +177,7 @@ func (l Learnt) Placed(fields []*point.Field) (placed []*point.Field, lost []str
 		return fields, nil
 	}
 	moved := make(map[*point.Field]*point.Field)
+	heads := make(map[int]*point.Head)
 	var place func(f *point.Field) *point.Field
 	place = func(f *point.Field) *point.Field {
 		if f == nil || f.Models == nil {
@@ -153,8 +191,16 @@ func (l Learnt) Placed(fields []*point.Field) (placed []*point.Field, lost []str
 		if !ok || f.End() > 2+model.Length || f.Factor != nil && factor == nil {
 			return nil
 		}
+		head := heads[model.Address]
+		if head == nil {
+			head = &point.Head{Address: model.Address, ID: model.ID, Length: model.Length}
+			heads[model.Address] = head
+		}
 		m, rest := *f, *f.Special
-		rest.Models = nil
+		rest.Models, rest.Head = nil, head
+		if rest.Together != (point.Span{}) {
+			rest.Together = point.Span{First: rest.Together.First + model.Address, End: rest.Together.End + model.Address}
+		}
 		m.Address, m.Special, m.Factor = f.Address+model.Address, &rest, factor
 		moved[f] = &m
 		return &m

@@ -94,7 +94,7 @@ func (j *job) dissect(blk *block) bool {
 		j.inquire(blk, next)
 		return !bad
 	}
-	next := blk.Dissect()
+	next := blk.Dissect(false, j.device.Spec.Limits)
 	j.inquire(blk, next)
 	return next != nil
 }
