@@ -104,8 +104,8 @@ var (
 		"all commands of the cloud are refused, they are switched off on the machine",
 		"'fieldbridge commands on' lets them in again")
 
-	// BusDown: why, and the bus's address.
-	BusDown = declare("bus_down", Warning, "%s", "check that %s is on and can be reached")
+	// BusDown: why, and what to check.
+	BusDown = declare("bus_down", Warning, "%s", "check %s")
 	// BusSilent: which units do not answer, and what to check.
 	BusSilent = declare("bus_silent", Warning, "%s", "%s")
 	// BusOverloaded: the load in percent.
@@ -115,9 +115,9 @@ var (
 	DeviceDown = declare("device_down", Warning, "%s", "check that it is on and that its unit id is right")
 	// DeviceLacksModels: which, with what to do.
 	DeviceLacksModels = declare("device_lacks_models", Warning, "%s", "")
-	// PointsGivenUp: how many, and what was learnt of the device.
+	// PointsGivenUp: which are not there, or too long.
 	PointsGivenUp = declare("points_given_up", Warning,
-		"%d of its points are not read any more, it %v", "check their addresses; they are tried again, ever more seldom")
+		"%s", "check address and table in its manual, some count from 1; it is tried again, ever more seldom")
 	// PointsSilent: which get.
 	PointsSilent = declare("points_silent", Warning,
 		"%s no answer, while others of the device do",

@@ -179,12 +179,12 @@ func (c *Config) emissions(buses []modbus.BusPlan, surely bool) []payload.Emissi
 			continue // nobody knows what it will manage
 		}
 		for _, block := range bus.Blocks {
-			key := cycle{block.Device, block.Every}
+			key := cycle{block.Device, block.Every.D()}
 			i, ok := index[key]
 			if !ok {
 				i = len(all)
 				index[key] = i
-				all = append(all, payload.Emission{Device: block.Device, Every: block.Every})
+				all = append(all, payload.Emission{Device: block.Device, Every: block.Every.D()})
 			}
 			for _, point := range block.Points {
 				d := c.Southbound.Modbus.Devices[block.Device]

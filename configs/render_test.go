@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // snapshot returns what is written of l.
@@ -45,7 +45,7 @@ southbound:
 		t.Fatal(err)
 	}
 	again := load(t, other)
-	if diff := cmp.Diff(l.Config, again.Config, cmp.AllowUnexported(modbus.Raw{})); diff != "" {
+	if diff := cmp.Diff(l.Config, again.Config, cmp.AllowUnexported(setup.Raw{})); diff != "" {
 		t.Errorf("(-file +snapshot):\n%s\n%s", diff, text)
 	}
 	if snapshot(t, again) != text {

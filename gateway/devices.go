@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,19 @@ func (d devices) Write(ctx context.Context, c bridge.Command) error {
 	if err := d.askable("write", c.Device); err != nil {
 		return err
 	}
-	return d.modbus.Write(ctx, c)
+	return failure(d.modbus.Write(ctx, c))
+}
+
+// failure returns what kept a command from being done, nil if it was done: permanent
+// if it was refused.
+func failure(w bridge.Written) error {
+	switch w.Outcome {
+	case bridge.Done:
+		return nil
+	case bridge.Refused:
+		return bridge.Permanent(errors.New(w.Text))
+	}
+	return errors.New(w.Text)
 }
 
 // ReadNow implements [bridge.Reader].

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/configs"
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 )
 
@@ -17,14 +18,14 @@ func TestPrintPlan(t *testing.T) {
 	p := configs.Plan{
 		Gateway: "press-line-2",
 		Buses: []modbus.BusPlan{
-			{Bus: "hall-a", Link: "rtu:///dev/ttyUSB0", Load: 1.2, Fits: 1600 * time.Millisecond, Blocks: []modbus.BlockPlan{
+			{Bus: "hall-a", Link: "rtu:///dev/ttyUSB0", Load: 1.2, Fits: setting.Duration(1600 * time.Millisecond), Blocks: []modbus.BlockPlan{
 				{Device: "meter", UnitID: 3, Table: "holding", Address: 40, Count: 1, Points: []string{"fault"},
-					Every: 90 * time.Second},
+					Every: setting.Duration(90 * time.Second)},
 			}},
 			{Bus: "plc", Link: "tcp://127.0.0.1:5020", Load: 0.004, Blocks: []modbus.BlockPlan{
 				{Device: "boiler", UnitID: 1, Table: "input", Count: 3, Points: []string{"supply_temp", "return_temp"},
-					Every: time.Second},
-				{Device: "boiler", UnitID: 1, Table: "coil", Address: 3, Count: 1, Points: []string{"running"}, Every: time.Second},
+					Every: setting.Duration(time.Second)},
+				{Device: "boiler", UnitID: 1, Table: "coil", Address: 3, Count: 1, Points: []string{"running"}, Every: setting.Duration(time.Second)},
 			}},
 			{Bus: "spare", Link: "tcp://127.0.0.1:5021"},
 		},

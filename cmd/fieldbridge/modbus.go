@@ -21,6 +21,7 @@ import (
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -147,7 +148,7 @@ func (f *modbusFlags) point() pointAt {
 	f.Func("scale", "multiply by this `NUMBER`", decimal(&p.Scale))
 	f.Func("offset", "then add this `NUMBER`", decimal(&p.Offset))
 	return func(address string) (modbus.Point, error) {
-		at, err := modbus.ParseAddress(address)
+		at, err := setup.ParseAddress(address)
 		if err != nil {
 			return p, err
 		}
@@ -272,7 +273,11 @@ func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, 
 	if err != nil {
 		return advised(err, args[0])
 	}
-	if err := m.Write(ctx, f.unit, field, modbus.ParseValue(args[2]), way); err != nil {
+	w, err := m.Write(ctx, f.unit, field, setup.ParseValue(args[2]), way)
+	if err == nil && w.Outcome != bridge.Done {
+		err = errors.New(w.Text)
+	}
+	if err != nil {
 		return advised(err, args[0])
 	}
 	fmt.Fprintln(stderr, "written, read back and the same")
@@ -313,7 +318,7 @@ func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdo
 
 // registers reads registers for decode.
 func (f *modbusFlags) registers(ctx context.Context, url, address string, count int) ([]byte, error) {
-	p, err := modbus.ParseAddress(address)
+	p, err := setup.ParseAddress(address)
 	if err != nil {
 		return nil, misuse(err)
 	}

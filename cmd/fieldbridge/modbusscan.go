@@ -119,13 +119,17 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 	if err != nil {
 		return err
 	}
-	settings, unit, ok, err := commission.ScanLine(ctx, place, s.f.timeout, o, commission.CommonLines(), first, last,
-		func(l commission.LineSettings, unit int) {
-			s.progress.show("%v, unit %d of %d to %d", l, unit, first, last)
-		})
+	ask, done := commission.LineAsker(place, s.f.timeout, o)
+	defer done()
+	search := commission.LineScan{Settings: commission.CommonLines(place.Address.ASCII()), First: first, Last: last,
+		Ask: ask,
+		Step: func(l commission.LineStep) {
+			s.progress.show("%v, unit %d of %d to %d", l.LineSettings, l.Unit, first, last)
+		}}
+	found, ok, _, err := search.Run(ctx)
 	if ok {
-		s.tell("unit %d answers at %v: baud: %d, parity: %s, stop_bits: %d", unit, settings, settings.Baud, settings.Parity,
-			settings.StopBits)
+		s.tell("unit %d answers at %v: baud: %d, parity: %s, stop_bits: %d", found.Unit, found.LineSettings, found.Baud,
+			found.Parity, found.StopBits)
 	}
 	return err
 }

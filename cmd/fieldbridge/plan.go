@@ -52,7 +52,7 @@ func printBus(w io.Writer, bus modbus.BusPlan) {
 	table.Row("DEVICE", "UNIT ID", "EVERY", "READS", "FROM", "POINTS")
 	requests := 0.0
 	for _, b := range bus.Blocks {
-		requests += 1 / b.Every.Seconds()
+		requests += 1 / b.Every.D().Seconds()
 		table.Row(b.Device, fmt.Sprint(b.UnitID), setting.Duration(b.Every).String(), amount(b), addresses(b),
 			strings.Join(b.Points, ", "))
 	}

@@ -3,9 +3,12 @@ package modbus
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,65 +16,78 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/southbound/modbus/poll"
+	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
 // misbehaviour is a way to misbehave, and what readings of a unit that does so
-// all the time are: "good", or reasons. "" means none on such a line.
+// all the time are: "good", or reasons. "" means none on such a line; ASCII is as
+// RTU, but for abl.
 type misbehaviour struct {
-	act      modbustest.Behaviour
-	tcp, rtu string
+	act           modbustest.Behaviour
+	tcp, rtu, udp string
 }
 
 // misbehaviours are all ways of a single unit. The timeout is 100 ms.
 func misbehaviours() map[string]misbehaviour {
 	all := map[string]misbehaviour{
-		"silence": {modbustest.Silence, "timeout", "timeout"},
+		"silence": {modbustest.Silence, "timeout", "timeout", "timeout"},
 		// by RTU it may be a repeated request's
-		"late":                  {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout"},
-		"very late":             {modbustest.Late(230 * time.Millisecond), "timeout", "good protocol timeout"},
-		"wrong transaction":     {modbustest.WrongTransaction, "timeout", ""},
-		"wrong unit":            {modbustest.WrongUnit, "timeout", "protocol"},
-		"wrong function":        {modbustest.WrongFunction, "protocol", "protocol"},
-		"wrong length":          {modbustest.WrongLength, "protocol", ""},
-		"byte count disagrees":  {modbustest.WrongByteCount, "protocol", "protocol"},
-		"one register less":     {modbustest.Fewer, "good protocol", "good protocol"}, // of one register nothing is less
-		"short":                 {modbustest.Short(4), "timeout", "protocol"},
-		"torn":                  {modbustest.Torn(20 * time.Millisecond), "good", "good"},
-		"torn for too long":     {modbustest.Torn(150 * time.Millisecond), "timeout", "protocol timeout"},
-		"byte by byte":          {modbustest.ByteByByte, "good", "good"},
-		"bytes before":          {modbustest.Noise("\x01\x03\x02", ""), "protocol", "good"},
-		"bytes after":           {modbustest.Noise("", "\x00\x01\x02\x03"), "good", "good"},
-		"crc error":             {modbustest.CRCError, "", "protocol"},
-		"echo":                  {modbustest.Echo, "", "good"},
-		"stray transaction":     {modbustest.StrayBefore(1000, 0), "good", ""},
-		"stray of last request": {modbustest.StrayBefore(0xffff, 0), "good", ""},
-		"stray unit":            {modbustest.StrayBefore(0, 1), "good", ""},
-		"two answers":           {modbustest.Twice, "good", "good"},
-		"two answers apart":     {modbustest.TwiceApart(20 * time.Millisecond), "good", "good"},
-		"two answers far apart": {modbustest.TwiceApart(80 * time.Millisecond), "good timeout", "good protocol timeout"},
-		"at most one register":  {modbustest.AtMost(1), "good", "good"},
-		"close after each":      {modbustest.CloseAfter, "good", "good"},
-		"reset after each":      {modbustest.ResetAfter, "good", "good"},
-		"restart in mid-answer": {modbustest.Restart, "disconnected", "disconnected"},
-		"garbage for ever":      {modbustest.Garbage, "protocol", "protocol"},
+		"late":                 {modbustest.Late(130 * time.Millisecond), "timeout", "good protocol timeout", "timeout"},
+		"very late":            {modbustest.Late(230 * time.Millisecond), "timeout", "good protocol timeout", "timeout"},
+		"wrong transaction":    {modbustest.WrongTransaction, "timeout", "", "timeout"},
+		"wrong unit":           {modbustest.WrongUnit, "timeout", "protocol", "timeout"},
+		"wrong function":       {modbustest.WrongFunction, "protocol", "protocol", "protocol"},
+		"wrong length":         {modbustest.WrongLength, "protocol", "", "timeout"},
+		"byte count disagrees": {modbustest.WrongByteCount, "protocol", "protocol", "protocol"},
+		// of one nothing is less
+		"one register less":     {modbustest.Fewer, "good protocol", "good protocol", "good protocol"},
+		"short":                 {modbustest.Short(4), "timeout", "protocol", "timeout"},
+		"torn":                  {modbustest.Torn(20 * time.Millisecond), "good", "good", ""},
+		"torn for too long":     {modbustest.Torn(150 * time.Millisecond), "timeout", "protocol timeout", ""},
+		"byte by byte":          {modbustest.ByteByByte, "good", "good", ""},
+		"bytes before":          {modbustest.Noise("\x01\x03\x02", ""), "protocol", "good", "good"},
+		"bytes after":           {modbustest.Noise("", "\x00\x01\x02\x03"), "good", "good", "good"},
+		"crc error":             {modbustest.CRCError, "", "protocol", ""},
+		"echo":                  {modbustest.Echo, "", "good", ""},
+		"abl":                   {modbustest.ABL, "", "", ""},
+		"stray transaction":     {modbustest.StrayBefore(1000, 0), "good", "", "good"},
+		"stray of last request": {modbustest.StrayBefore(0xffff, 0), "good", "", "good"},
+		"stray unit":            {modbustest.StrayBefore(0, 1), "good", "", "good"},
+		"two answers":           {modbustest.Twice, "good", "good", "good"},
+		"two answers apart":     {modbustest.TwiceApart(20 * time.Millisecond), "good", "good", "good"},
+		"two answers far apart": {modbustest.TwiceApart(80 * time.Millisecond), "good timeout", "good protocol timeout",
+			"good timeout"},
+		"at most one register":  {modbustest.AtMost(1), "good", "good", "good"},
+		"close after each":      {modbustest.CloseAfter, "good", "good", ""},
+		"reset after each":      {modbustest.ResetAfter, "good", "good", ""},
+		"restart in mid-answer": {modbustest.Restart, "disconnected", "disconnected", ""},
+		"garbage for ever":      {modbustest.Garbage, "protocol", "protocol", "timeout"},
 	}
 	for _, code := range []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0x7f, 0x80, 0x81, 0xff} {
 		reason := fmt.Sprintf("exception_%d", code)
-		all[fmt.Sprintf("exception %d", code)] = misbehaviour{modbustest.Exception(code), reason, reason}
+		all[fmt.Sprintf("exception %d", code)] = misbehaviour{modbustest.Exception(code), reason, reason, reason}
 	}
 	return all
 }
 
-// eachMisbehaviour runs test for each, by TCP and by RTU.
+// carriers are the framings and a bus of each.
+var carriers = map[modbustest.Framing]string{modbustest.TCP: "tcp://plc", modbustest.RTU: "rtu+tcp://plc:1",
+	modbustest.ASCII: "ascii+tcp://plc:1", modbustest.UDP: "udp://plc"}
+
+// eachMisbehaviour runs test for each, by each carrier.
 func eachMisbehaviour(t *testing.T, test func(t *testing.T, framing modbustest.Framing, m misbehaviour, want string)) {
 	for name, m := range misbehaviours() {
-		if m.tcp != "" {
-			t.Run("tcp/"+name, func(t *testing.T) { test(t, modbustest.TCP, m, m.tcp) })
-		}
-		if m.rtu != "" {
-			t.Run("rtu/"+name, func(t *testing.T) { test(t, modbustest.RTU, m, m.rtu) })
+		for framing, url := range carriers {
+			want := map[modbustest.Framing]string{modbustest.TCP: m.tcp, modbustest.RTU: m.rtu, modbustest.ASCII: m.rtu,
+				modbustest.UDP: m.udp}[framing]
+			if name == "abl" && framing == modbustest.ASCII {
+				want = "good"
+			}
+			if scheme, _, _ := strings.Cut(url, ":"); want != "" {
+				t.Run(scheme+"/"+name, func(t *testing.T) { test(t, framing, m, want) })
+			}
 		}
 	}
 }
@@ -152,13 +168,13 @@ func badRig(t *testing.T, framing modbustest.Framing) (*rig, *modbustest.Simulat
 		sim.Unit(2).Set(modbustest.Holding, a, uint16(2000+a))
 	}
 	b := testBus("")
-	b.URL = map[modbustest.Framing]string{modbustest.TCP: "tcp://plc", modbustest.RTU: "rtu+tcp://plc:1"}[framing]
-	points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "c": {Holding: at(200)}}
+	b.URL = carriers[framing]
+	points := map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "c": {Holding: at(200)}}
 	bad, good := testDevice("plc", 1, points), testDevice("plc", 2, points)
 	bad.MaxGap = new(int)
 	good.Every = setting.Duration(2 * time.Second)
-	cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"bad": bad, "good": good}}
-	dial := func(ctx context.Context, _ poll.BusSpec) (wire.Stream, error) { return sim.Dial(ctx) }
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{"bad": bad, "good": good}}
+	dial := func(ctx context.Context, _ spec.Bus) (wire.Stream, error) { return sim.Dial(ctx) }
 	return newRigDial(t, cfg, nil, dial), sim
 }
 
@@ -199,9 +215,9 @@ func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Be
 		if cycles < 28 {
 			t.Errorf("%d cycles of the other unit in 60s, want 30", cycles)
 		}
-		soon := time.Minute + 10*time.Second // the pause between probes
-		if want == "good" || strings.HasPrefix(want, "exception_") && want != "exception_10" && want != "exception_11" {
-			soon = 5 * time.Second // it answers
+		soon := 5 * time.Second
+		if strings.Contains(want, "timeout") || want == "exception_10" || want == "exception_11" {
+			soon = time.Minute + 10*time.Second // it is silent: the pause between probes
 		}
 		time.Sleep(soon)
 		synctest.Wait()
@@ -212,13 +228,64 @@ func badDevice(t *testing.T, framing modbustest.Framing, behaviour modbustest.Be
 	})
 }
 
+// TestBadMixture: a unit that misbehaves in another way each few requests gives no
+// wrong value, spoils no other unit's and is read again when it behaves.
+func TestBadMixture(t *testing.T) {
+	all := misbehaviours()
+	names := slices.Sorted(maps.Keys(all))
+	for framing, url := range carriers {
+		for seed := range uint64(6) {
+			t.Run(fmt.Sprint(url, "/", seed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r, sim := badRig(t, framing)
+					defer r.stop()
+					time.Sleep(4 * time.Second)
+					var throwing sync.Mutex
+					dice := rand.New(rand.NewPCG(seed, 0))
+					sim.Unit(1).Always(func(request modbustest.Request, a *modbustest.Answer) {
+						throwing.Lock() // an old connection may still be served
+						name, now := names[dice.IntN(len(names))], dice.IntN(3) == 0
+						throwing.Unlock()
+						if now && name != "garbage for ever" {
+							all[name].act(request, a)
+						}
+					})
+					time.Sleep(5 * time.Minute)
+					sim.Unit(1).Always()
+					time.Sleep(70 * time.Second)
+					r.of("good")
+					before := r.of("bad")
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					for _, batch := range append(before, r.of("bad")...) {
+						onlyOwnValues(t, batch)
+					}
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					for name, want := range map[string]string{"bad": badValues, "good": goodValues} {
+						batches := r.of(name)
+						if len(batches) < 4 {
+							t.Errorf("%s: %d cycles in 10s", name, len(batches))
+						}
+						for _, batch := range batches {
+							if got := values(batch); got != want {
+								t.Errorf("%s, long after: %s", name, got)
+							}
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
 // TestConnectionFaults are those of the whole bus.
 func TestConnectionFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1).Set(modbustest.Input, 0, 5)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"d": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"d": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		defer r.stop()
 		last := func() string {
@@ -263,8 +330,8 @@ func TestOneConnectionOnly(t *testing.T) {
 		sim.MaxConns = 1
 		sim.Unit(1)
 		sim.Unit(2)
-		point := map[string]Point{"a": {Input: at(0)}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+		point := map[string]setup.Point{"a": {Input: at(0)}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
 			"x": testDevice("plc", 1, point), "y": testDevice("plc", 2, point)}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Second)
@@ -296,8 +363,8 @@ func TestConnectionsTaken(t *testing.T) {
 			}
 			others = append(others, c)
 		}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"d": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"d": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		defer r.stop()
 		time.Sleep(30 * time.Second)

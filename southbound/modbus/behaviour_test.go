@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // TestTenDevices: a thousand registers each, every fifth used, 5 ms a request,
@@ -17,7 +18,7 @@ func TestTenDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()
 		sim.Latency = 5 * time.Millisecond
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: make(map[string]Device)}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: make(map[string]setup.Device)}
 		for i := range 10 {
 			sim.Unit(byte(i + 1))
 			cfg.Devices[fmt.Sprintf("d%d", i)] = testDevice("plc", i+1, row(200, 5))
@@ -48,9 +49,9 @@ func TestRetries(t *testing.T) {
 			sim := modbustest.New()
 			u := sim.Unit(1)
 			u.Next(nil, modbustest.Silence, modbustest.Silence)
-			d := testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})
+			d := testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})
 			d.Retries = &retries
-			cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}
+			cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{"d": d}}
 			r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 			time.Sleep(10 * time.Second)
 			bad := 0
@@ -71,8 +72,8 @@ func TestBusyDevice(t *testing.T) {
 		sim := modbustest.New()
 		u := sim.Unit(1)
 		u.Next(nil, modbustest.Exception(6), nil, modbustest.Exception(6), modbustest.Exception(6))
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"d": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"d": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(4 * time.Second)
 		var got []string
@@ -91,9 +92,9 @@ func TestIdleClose(t *testing.T) {
 		sim.Unit(1)
 		b := testBus("plc")
 		b.IdleClose = setting.Duration(30 * time.Second)
-		d := testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}, "b": {Input: at(1)}})
+		d := testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}, "b": {Input: at(1)}})
 		d.Every = setting.Duration(time.Minute)
-		cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"d": d}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{"d": d}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
@@ -119,7 +120,7 @@ func TestOwnPauseAndTimeout(t *testing.T) {
 		timeout, pause := setting.Duration(200*time.Millisecond), setting.Duration(50*time.Millisecond)
 		d.Timeout, d.Pause = &timeout, &pause
 		d.Every = setting.Duration(10 * time.Second)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{"d": d}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
@@ -139,13 +140,13 @@ func TestOwnPauseAndTimeout(t *testing.T) {
 
 // TestFits: check says what a line can do.
 func TestFits(t *testing.T) {
-	cfg := serialLine(9600, 30, time.Second, map[string]Point{"a": {Holding: at(0), Type: "string", Length: 40}})
+	cfg := serialLine(9600, 30, time.Second, map[string]setup.Point{"a": {Holding: at(0), Type: "string", Length: 40}})
 	p := Plan(cfg)[0]
-	if p.Load < 1.4 || p.Load > 3 || p.Fits < time.Second || p.Link != "rtu:///dev/ttyUSB0, 9600 baud 8N1" {
+	if p.Load < 1.4 || p.Load > 3 || p.Fits.D() < time.Second || p.Link != "rtu:///dev/ttyUSB0, 9600 baud 8N1" {
 		t.Fatalf("load %v, fits at %v, %s", p.Load, p.Fits, p.Link)
 	}
 	for name, d := range cfg.Devices {
-		d.Every = setting.Duration(p.Fits)
+		d.Every = p.Fits
 		cfg.Devices[name] = d
 	}
 	if p = Plan(cfg)[0]; p.Load > 1 || p.Load < 0.9 || p.Fits != 0 {

@@ -1,49 +1,93 @@
 package modbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/order"
+	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/owed"
 	"fieldbridge/southbound/modbus/poll"
-	"fieldbridge/southbound/modbus/wire"
 )
 
 var (
-	_ bridge.Writer = (*Source)(nil)
 	_ bridge.Reader = (*Source)(nil)
 	_ bridge.Pacer  = (*Source)(nil)
 )
 
-// Write sets a point: it is the next request on its bus. See [bridge.Writer].
-func (s *Source) Write(ctx context.Context, c bridge.Command) error {
+// Write sets points: it is the next on their bus. See [bridge.Writer].
+func (s *Source) Write(ctx context.Context, c bridge.Command) bridge.Written {
+	is := s.write(ctx, c)
+	if is.Text != "" {
+		is.Text = strings.TrimRight(fmt.Sprintf("write %s %s", c.Device, c.Point), " ") + ": " + is.Text
+	}
+	return is
+}
+
+func (s *Source) write(ctx context.Context, c bridge.Command) bridge.Written {
 	d, b, err := s.onBus(c.Device)
 	if d == nil {
-		return fmt.Errorf("write %s %s: %w", c.Device, c.Point, err)
+		return bridge.NotWritten(err)
 	}
-	f := d.Spec.Field(c.Point)
-	switch {
-	case f == nil:
-		return bridge.Permanent(fmt.Errorf("write %s %s: the device has no such point", c.Device, c.Point))
-	case f.Writable == nil:
-		return bridge.Permanent(fmt.Errorf("write %s %s: not writable: add writable: true to the point", c.Device, c.Point))
-	case err != nil:
-		return fmt.Errorf("write %s %s: %w", c.Device, c.Point, err)
-	}
-	if err := f.Within(c.Value); err != nil {
-		return bridge.Permanent(fmt.Errorf("write %s %s: %w", c.Device, c.Point, err))
-	}
-	err = b.Write(ctx, d.Device, f, c.Value)
-	if code, ok := wire.ExceptionCode(err); ok && code <= 3 {
-		err = bridge.Permanent(err)
+	values, wrong := d.values(c)
+	if wrong != nil {
+		return bridge.NotWritten(bridge.Permanent(wrong))
 	}
 	if err != nil {
-		return fmt.Errorf("write %s %s: %w", c.Device, c.Point, err)
+		return bridge.NotWritten(err)
 	}
-	return nil
+	if values[0].Pulses() {
+		// Whatever becomes of this process, its off is written.
+		if err := s.book.Begin(owed.Point{Device: c.Device, Point: values[0].Field.Name}); err != nil {
+			return bridge.NotWritten(bridge.Permanent(err))
+		}
+	}
+	return b.Write(ctx, d.Device, c.ByHand, values...)
+}
+
+// values returns what a command is to set, in the order in which it is written.
+func (d *device) values(c bridge.Command) ([]poll.Value, error) {
+	if len(c.Set) == 0 {
+		v, err := d.value(c.Point, c.Value)
+		return []poll.Value{v}, err
+	}
+	values := make([]poll.Value, len(c.Set))
+	for i, set := range c.Set {
+		var err error
+		if values[i], err = d.value(set.Point, set.Value); err == nil && values[i].Field.Writable.Pulse > 0 {
+			err = errors.New("a pulse is a command of its own")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", set.Point, err)
+		}
+	}
+	if c.ByAddress {
+		order.Stably(values, func(a, b poll.Value) int {
+			return cmp.Or(cmp.Compare(a.Field.Table, b.Field.Table), slices.Compare(a.Field.Models, b.Field.Models),
+				cmp.Compare(a.Field.Address, b.Field.Address), cmp.Compare(a.Field.Shift, b.Field.Shift))
+		})
+	}
+	return values, nil
+}
+
+// value returns what a point is to be set to, or why it may not.
+func (d *device) value(name string, v bridge.Value) (poll.Value, error) {
+	f := d.Spec.Field(name)
+	switch {
+	case f == nil:
+		return poll.Value{}, errors.New("the device has no such point")
+	case f.Writable == nil:
+		return poll.Value{}, errors.New("not writable: add writable: true to the point")
+	case d.Spec.Upkeep != nil && d.Spec.Upkeep.Constant(name):
+		return poll.Value{}, errors.New("the gateway keeps it at a constant: a command would be overwritten")
+	}
+	return poll.Value{Field: f, Value: v}, f.Within(v)
 }
 
 // Relay sends a request PDU to a unit of a running bus, named as configured or
@@ -51,13 +95,16 @@ func (s *Source) Write(ctx context.Context, c bridge.Command) error {
 // included.
 func (s *Source) Relay(ctx context.Context, name string, unit byte, pdu []byte) ([]byte, error) {
 	var on *poll.Bus
+	var names []string
 	for _, b := range s.running() {
+		names = append(names, b.Spec.Name)
 		if b.Spec.Name == name || b.Spec.Address.String() == name {
 			on = b
 		}
 	}
 	if on == nil {
-		return nil, fmt.Errorf("no bus %q is running", name)
+		return nil, fmt.Errorf("no bus %q is running: %s", name,
+			setting.Meant(name, names, setting.Choice("the gateway runs", names)))
 	}
 	return on.Relay(ctx, unit, pdu)
 }
@@ -75,6 +122,8 @@ func (s *Source) ReadNow(ctx context.Context, device string, points []string) ([
 			f := d.Spec.Field(p)
 			if f == nil {
 				return nil, bridge.Permanent(fmt.Errorf("read %s %s: the device has no such point", device, p))
+			} else if f.WriteOnly() {
+				return nil, bridge.Permanent(fmt.Errorf("read %s %s: it is never read (access: write)", device, p))
 			}
 			if !slices.Contains(fields, f) {
 				fields = append(fields, f)

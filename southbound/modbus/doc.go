@@ -1,7 +1,7 @@
 // Package modbus polls Modbus devices and writes to them: it is a
 // [bridge.Source] and a [bridge.Writer].
 //
-//	Config ──resolve──▶ devices ──divide──▶ jobs (a device's points of one interval)
+//	setup.Config ──resolve──▶ devices ──divide──▶ jobs (a device's points of one interval)
 //	                                          │ blocks, on a wall-clock grid
 //	            bus: earliest deadline first ─┤
 //	                                          ▼

@@ -17,10 +17,11 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // overLine is the first configuration over a serial port.
-func overLine(port string, baud int) Config {
+func overLine(port string, baud int) setup.Config {
 	cfg := firstRun("rtu://" + port)
 	b := cfg.Buses["plc"]
 	b.Baud, b.Parity = baud, "none"
@@ -188,20 +189,31 @@ func TestTLS(t *testing.T) {
 	start(t, "socat", fmt.Sprintf("openssl-listen:%s,bind=127.0.0.1,reuseaddr,fork,cert=%s,key=%s,cafile=%s,verify=1",
 		port, file("plc-8.pem"), file("plc-8.key"), file("plant.pem")), "tcp:"+sim.Start(t))
 
-	config := func(ca, who, name string) Config {
+	config := func(ca, who, name string) setup.Config {
 		cfg := firstRun("tls://127.0.0.1:" + port)
 		b := cfg.Buses["plc"]
-		b.TLS = &TLS{CA: file(ca + ".pem"), Certificate: file(who + ".pem"), PrivateKey: file(who + ".key"), ServerName: name}
+		b.TLS = &setup.TLS{CA: file(ca + ".pem"), Certificate: file(who + ".pem"), PrivateKey: file(who + ".key"),
+			ServerName: name}
 		cfg.Buses["plc"] = b
 		return cfg
 	}
 	if got := values(firstGood(t, config("plant", "gateway", "plc-8"), "boiler")); got != firstRunValues {
 		t.Errorf("got  %s\nwant %s", got, firstRunValues)
 	}
-	for name, cfg := range map[string]Config{
-		"unknown authority": config("other", "gateway", "plc-8"),
-		"wrong name":        config("plant", "gateway", "plc-9"),
-		"refused":           config("plant", "stranger", "plc-8"),
+	pinned := config("", "gateway", "")
+	pinned.Buses["plc"].TLS.CA = ""
+	pinned.Buses["plc"].TLS.Fingerprint = fingerprint(t, file("plc-8.pem"))
+	if got := values(firstGood(t, pinned, "boiler")); got != firstRunValues {
+		t.Errorf("by fingerprint: got  %s\nwant %s", got, firstRunValues)
+	}
+	strange := config("", "gateway", "")
+	strange.Buses["plc"].TLS.CA = ""
+	strange.Buses["plc"].TLS.Fingerprint = fingerprint(t, file("stranger.pem"))
+	for name, cfg := range map[string]setup.Config{
+		"another fingerprint": strange,
+		"unknown authority":   config("other", "gateway", "plc-8"),
+		"wrong name":          config("plant", "gateway", "plc-9"),
+		"refused":             config("plant", "stranger", "plc-8"),
 	} {
 		if got := firstReason(t, cfg); got != "certificate" {
 			t.Errorf("%s: %s, want certificate", name, got)
@@ -210,7 +222,7 @@ func TestTLS(t *testing.T) {
 }
 
 // firstReason returns why the first batch is bad.
-func firstReason(t *testing.T, cfg Config) string {
+func firstReason(t *testing.T, cfg setup.Config) string {
 	t.Helper()
 	source, err := New(cfg, Options{})
 	if err != nil {
@@ -224,6 +236,15 @@ func firstReason(t *testing.T, cfg Config) string {
 		cancel()
 	})
 	return reason
+}
+
+func fingerprint(t *testing.T, certificate setting.Path) setting.Fingerprint {
+	t.Helper()
+	out, err := exec.Command("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", string(certificate)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return setting.Fingerprint(strings.TrimSpace(string(out)))
 }
 
 func authority(t *testing.T, dir, name string) {
@@ -255,7 +276,7 @@ func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	ours, theirs := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	serialPair(t, ours, theirs)
-	spec := resolve(overLine(ours, 9600)).buses["rtu://"+ours]
+	spec := setup.Resolve(overLine(ours, 9600)).Buses["rtu://"+ours]
 	port, err := spec.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -279,7 +300,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestNoSuchPort(t *testing.T) {
-	_, err := resolve(overLine("/dev/no-such-port", 9600)).buses["rtu:///dev/no-such-port"].Dial(t.Context())
+	_, err := setup.Resolve(overLine("/dev/no-such-port", 9600)).Buses["rtu:///dev/no-such-port"].Dial(t.Context())
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want that there is no such port", err)
 	}

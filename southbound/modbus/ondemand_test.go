@@ -10,21 +10,23 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // nowRig polls a boiler every hour, with a point every two, and a pump on the
 // same bus every second.
-func nowRig(t *testing.T, change func(*Config)) (*rig, *modbustest.Simulator, Config) {
+func nowRig(t *testing.T, change func(*setup.Config)) (*rig, *modbustest.Simulator, setup.Config) {
 	t.Helper()
 	sim := modbustest.New()
 	sim.Unit(1).Set(modbustest.Holding, 0, 7, 8, 9)
 	sim.Unit(2).Set(modbustest.Holding, 0, 1)
 	two := setting.Duration(2 * time.Hour)
 	boiler := testDevice("plc", 1,
-		map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "slow": {Holding: at(2), Every: &two}})
+		map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}, "slow": {Holding: at(2), Every: &two}})
 	boiler.Every = setting.Duration(time.Hour)
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"boiler": boiler,
-		"pump": testDevice("plc", 2, map[string]Point{"on": {Holding: at(0)}})}}
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+		Devices: map[string]setup.Device{"boiler": boiler,
+			"pump": testDevice("plc", 2, map[string]setup.Point{"on": {Holding: at(0)}})}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -40,7 +42,7 @@ func readingsText(all []bridge.Reading) string { return values(bridge.Batch{Read
 func TestReadNow(t *testing.T) {
 	for _, pipeline := range []int{1, 4} {
 		synctest.Test(t, func(t *testing.T) {
-			r, sim, _ := nowRig(t, func(c *Config) {
+			r, sim, _ := nowRig(t, func(c *setup.Config) {
 				plc := c.Buses["plc"]
 				plc.Pipeline = pipeline
 				c.Buses["plc"] = plc
@@ -120,7 +122,7 @@ func TestReadNowAsksTheDead(t *testing.T) {
 // TestReadNowEnds: with its context, with the source, and with the device.
 func TestReadNowEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, sim, cfg := nowRig(t, func(c *Config) {
+		r, sim, cfg := nowRig(t, func(c *setup.Config) {
 			b := c.Buses["plc"]
 			b.Timeout = setting.Duration(20 * time.Second)
 			c.Buses["plc"] = b
@@ -137,7 +139,7 @@ func TestReadNowEnds(t *testing.T) {
 			ended <- err
 		}()
 		time.Sleep(time.Second)
-		left := Config{Buses: cfg.Buses, Devices: map[string]Device{"pump": cfg.Devices["pump"]}}
+		left := setup.Config{Buses: cfg.Buses, Devices: map[string]setup.Device{"pump": cfg.Devices["pump"]}}
 		if err := r.source.Apply(left); err != nil {
 			t.Fatal(err)
 		}

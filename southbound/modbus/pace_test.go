@@ -9,6 +9,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 func TestIntervalForAWhile(t *testing.T) {
@@ -39,7 +40,7 @@ func TestIntervalForAWhile(t *testing.T) {
 			t.Errorf("intervals %+v", now)
 		}
 		// A reload that leaves the device as it is leaves its interval, too.
-		other := testDevice("plc", 3, map[string]Point{"x": {Holding: at(0)}})
+		other := testDevice("plc", 3, map[string]setup.Point{"x": {Holding: at(0)}})
 		cfg.Devices["other"] = other
 		if err := r.source.Apply(cfg); err != nil {
 			t.Fatal(err)
@@ -78,12 +79,12 @@ func TestIntervalForAWhile(t *testing.T) {
 func TestIntervalsThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := setting.Duration(time.Minute)
-		r, sim, _ := nowRig(t, func(c *Config) {
-			c.Devices["own"] = testDevice("plc", 4, map[string]Point{"x": {Holding: at(0), Every: &own}})
+		r, sim, _ := nowRig(t, func(c *setup.Config) {
+			c.Devices["own"] = testDevice("plc", 4, map[string]setup.Point{"x": {Holding: at(0), Every: &own}})
 			// Many requests a cycle.
-			points := make(map[string]Point)
+			points := make(map[string]setup.Point)
 			for i := range 10 {
-				points["p"+string(rune('a'+i))] = Point{Holding: at(1000 * i)}
+				points["p"+string(rune('a'+i))] = setup.Point{Holding: at(1000 * i)}
 			}
 			far := testDevice("plc", 5, points)
 			far.Every = setting.Duration(10 * time.Second)

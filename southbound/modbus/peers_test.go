@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"context"
+	"fieldbridge/southbound/modbus/permit"
 	"net"
 	"os/exec"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"fieldbridge/needtest"
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // needPeer skips the test when a program that it talks to is missing, except
@@ -59,13 +61,18 @@ type testLog struct{ t *testing.T }
 
 func (l testLog) Write(b []byte) (int, error) {
 	l.t.Logf("%s", b)
+	for _, word := range []string{"Traceback", "Unknown exception", "Unknown error", "unable to fulfill"} {
+		if strings.Contains(string(b), word) {
+			l.t.Errorf("a peer says %q", word) // pymodbus, of an exception of Python
+		}
+	}
 	return len(b), nil
 }
 
 // firstGood runs cfg until each point of device was good, and returns the values
 // in the order of their arrival as one batch: on a busy machine a cycle may come
 // in several.
-func firstGood(t *testing.T, cfg Config, device string) bridge.Batch {
+func firstGood(t *testing.T, cfg setup.Config, device string) bridge.Batch {
 	t.Helper()
 	source, err := New(cfg, Options{})
 	if err != nil {
@@ -132,26 +139,26 @@ func TestWritePymodbus(t *testing.T) {
 	m := commission.Open(place, b.Timeout.D(), commission.Options{})
 	defer m.Close()
 	eventually(t, "the server", func() bool {
-		_, err := m.Read(t.Context(), 1, fieldOf(t, Point{Holding: at(0)}), 1)
+		_, err := m.Read(t.Context(), 1, fieldOf(t, setup.Point{Holding: at(0)}), 1)
 		return err == nil
 	})
 	for _, test := range []struct {
-		point Point
+		point setup.Point
 		value bridge.Value
 		way   string
 	}{
-		{Point{Holding: at(1)}, bridge.Int(7), "auto"},
-		{Point{Holding: at(2)}, bridge.Int(8), "multiple"},
-		{Point{Holding: at(4), Type: "float64", Order: "CDAB"}, bridge.Float64(-1.5), "auto"},
-		{Point{Holding: at(8), Type: "uint32"}, bridge.Uint(4e9), "single"},
-		{Point{Holding: at(10), Bit: at(5)}, bridge.Bool(true), "auto"},
-		{Point{Holding: at(12), Type: "string", Length: 8}, bridge.String("press-2"), "auto"},
-		{Point{Coil: at(9)}, bridge.Bool(true), "auto"},
-		{Point{Coil: at(10)}, bridge.Bool(true), "multiple"},
+		{setup.Point{Holding: at(1)}, bridge.Int(7), "auto"},
+		{setup.Point{Holding: at(2)}, bridge.Int(8), "multiple"},
+		{setup.Point{Holding: at(4), Type: "float64", Order: "CDAB"}, bridge.Float64(-1.5), "auto"},
+		{setup.Point{Holding: at(8), Type: "uint32"}, bridge.Uint(4e9), "single"},
+		{setup.Point{Holding: at(10), Bit: at(5)}, bridge.Bool(true), "auto"},
+		{setup.Point{Holding: at(12), Type: "string", Length: 8}, bridge.String("press-2"), "auto"},
+		{setup.Point{Coil: at(9)}, bridge.Bool(true), "auto"},
+		{setup.Point{Coil: at(10)}, bridge.Bool(true), "multiple"},
 	} {
-		test.point.Writable = &Writable{}
-		if err := m.Write(t.Context(), 1, fieldOf(t, test.point), test.value, test.way); err != nil {
-			t.Errorf("%v, %s: %v", test.value, test.way, err)
+		test.point.Writable = &permit.Writable{}
+		if is, _ := m.Write(t.Context(), 1, fieldOf(t, test.point), test.value, test.way); is.Outcome != bridge.Done {
+			t.Errorf("%v, %s: %+v", test.value, test.way, is)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // TestPipeline: eight requests of 100 ms, four at a time over a link of that
@@ -22,7 +23,7 @@ func TestPipeline(t *testing.T) {
 		b.Timeout *= 2
 		d := testDevice("plc", 1, row(8, 1000))
 		d.Every *= 2
-		cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{"d": d}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{"d": d}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -55,7 +56,7 @@ func TestPipelineWithDeadUnit(t *testing.T) {
 		sim.Unit(3).Only(modbustest.Holding, 0, 1)
 		b := testBus("plc")
 		b.Pipeline = 4
-		cfg := Config{Buses: map[string]Bus{"plc": b}, Devices: map[string]Device{
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{
 			"a": testDevice("plc", 1, row(3, 1000)), "b": testDevice("plc", 2, row(3, 1000)),
 			"c": testDevice("plc", 3, row(3, 1000))}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})

@@ -9,16 +9,17 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // TestEveryFifthRegister is the case that naive grouping reads in 200 requests.
 func TestEveryFifthRegister(t *testing.T) {
-	points := make(map[string]Point)
+	points := make(map[string]setup.Point)
 	for i := range 200 {
-		points[fmt.Sprintf("p%d", i)] = Point{Holding: at(5 * i)}
+		points[fmt.Sprintf("p%d", i)] = setup.Point{Holding: at(5 * i)}
 	}
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
-		Devices: map[string]Device{"d": testDevice("plc", 1, points)}}
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+		Devices: map[string]setup.Device{"d": testDevice("plc", 1, points)}}
 	plan := Plan(cfg)
 	if n := len(plan[0].Blocks); n != 8 {
 		t.Errorf("%d requests, want 8", n)
@@ -37,11 +38,11 @@ func TestEveryFifthRegister(t *testing.T) {
 }
 
 // firstRun is the modbus section of the first configuration that users see.
-func firstRun(url string) Config {
+func firstRun(url string) setup.Config {
 	bus := testBus("")
 	bus.URL = url
 	bus.Timeout = setting.Duration(5 * time.Second) // the machine may be busy
-	d := testDevice("plc", 1, map[string]Point{
+	d := testDevice("plc", 1, map[string]setup.Point{
 		"supply_temp": {Input: at(0), Type: "float32", Unit: "°C"},
 		"return_temp": {Input: at(2), Type: "int16", Scale: &bridge.Decimal{Coef: 1, Exp: -1}, Unit: "°C"},
 		"energy": {Holding: at(100), Type: "uint32", Order: "CDAB", Scale: &bridge.Decimal{Coef: 1, Exp: -2},
@@ -50,7 +51,7 @@ func firstRun(url string) Config {
 		"door_open": {Discrete: at(7)},
 		"fault":     {Holding: at(40), Bit: at(3)},
 	})
-	return Config{Buses: map[string]Bus{"plc": bus}, Devices: map[string]Device{"boiler": d}}
+	return setup.Config{Buses: map[string]setup.Bus{"plc": bus}, Devices: map[string]setup.Device{"boiler": d}}
 }
 
 func TestPlanOfFirstRun(t *testing.T) {
@@ -60,7 +61,7 @@ func TestPlanOfFirstRun(t *testing.T) {
 	}
 	block := func(table string, first, count int, takes time.Duration, points ...string) BlockPlan {
 		return BlockPlan{Device: "boiler", UnitID: 1, Table: table, Address: first, Count: count, Points: points,
-			Every: time.Second, Takes: takes}
+			Every: setting.Duration(time.Second), Takes: setting.Duration(takes)}
 	}
 	want := []BusPlan{{Bus: "plc", Link: "tcp://127.0.0.1:5020",
 		Load: float64(4*(5*time.Millisecond)+67*(10*time.Microsecond)) / 1e9,
@@ -76,14 +77,14 @@ func TestPlanOfFirstRun(t *testing.T) {
 }
 
 func TestScalePointStaysInItsBlock(t *testing.T) {
-	d := testDevice("plc", 1, map[string]Point{
+	d := testDevice("plc", 1, map[string]setup.Point{
 		"sf": {Holding: at(100), Type: "int16"},
 		"a":  {Holding: at(0), Type: "int16", ScalePoint: "sf"},
 		"b":  {Holding: at(20), Type: "int16"},
 	})
 	zero := 0
 	d.MaxGap = &zero
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{"d": d}}
 	blocks := Plan(cfg)[0].Blocks
 	if len(blocks) != 1 || blocks[0].Address != 0 || blocks[0].Count != 101 {
 		t.Errorf("%+v, want one block of 101 registers", blocks)
@@ -91,12 +92,12 @@ func TestScalePointStaysInItsBlock(t *testing.T) {
 }
 
 func TestDevicesOfOneHostShareABus(t *testing.T) {
-	own := testDevice("", 2, map[string]Point{"a": {Input: at(0)}})
+	own := testDevice("", 2, map[string]setup.Point{"a": {Input: at(0)}})
 	own.URL = "tcp://PLC:502"
 	alone := own
 	alone.URL = "tcp://10.0.0.2"
-	cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-		"a": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}}), "b": own, "c": alone}}
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+		"a": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}}), "b": own, "c": alone}}
 	plan := Plan(cfg)
 	if len(plan) != 2 || plan[1].Bus != "plc" || len(plan[1].Blocks) != 2 || plan[0].Bus != "10.0.0.2:502" {
 		t.Errorf("%+v", plan)

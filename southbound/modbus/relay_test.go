@@ -10,11 +10,12 @@ import (
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/southbound/modbus/wire"
 )
 
 // fieldOf resolves a point that is in no device.
-func fieldOf(t *testing.T, p Point) *point.Field {
+func fieldOf(t *testing.T, p setup.Point) *point.Field {
 	t.Helper()
 	f, err := p.Field()
 	if err != nil {
@@ -45,7 +46,7 @@ func TestRelay(t *testing.T) {
 			return source.Relay(ctx, "plc", unit, pdu)
 		}})
 	defer m.Close()
-	f := fieldOf(t, Point{Holding: at(7)})
+	f := fieldOf(t, setup.Point{Holding: at(7)})
 	got, err := m.Read(t.Context(), 2, f, 1)
 	if err != nil || got[0].Value != bridge.Uint(99) {
 		t.Errorf("%v, %v", got, err)

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/owed"
 	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/point"
 )
 
 // stateKey is where what was learnt of a device is kept. Names have letters that
@@ -54,7 +56,35 @@ func (s *Source) remember(ctx context.Context) {
 	}
 }
 
+// takeOver has a device write the off of the points that an earlier process left
+// on.
+func (s *Source) takeOver(d *device) {
+	var left []*point.Field
+	for _, name := range s.book.Take(d.Spec.Name) {
+		if f := d.Spec.Field(name); f != nil && f.Writable != nil && f.Kind == point.KindBool {
+			left = append(left, f)
+			continue
+		}
+		s.o.Log.Error("a point was left on by an earlier run, and is none any more that can be set: see to it",
+			"device", d.Spec.Name, "point", name)
+		s.book.End(owed.Point{Device: d.Spec.Name, Point: name})
+	}
+	d.Left(left)
+}
+
+// fell notes that a pulse has ended.
+func (s *Source) fell(device, point string) {
+	s.book.End(owed.Point{Device: device, Point: point})
+	select {
+	case s.lesson <- struct{}{}:
+	default:
+	}
+}
+
 func (s *Source) save() {
+	if err := s.book.Save(); err != nil {
+		s.o.Log.Warn("the off of a pulse is written again after a restart", "err", err)
+	}
 	s.mu.Lock()
 	lessons := maps.Clone(s.lessons)
 	clear(s.lessons)
@@ -84,7 +114,7 @@ func (s *Source) learn(device string, l plan.Learnt) {
 	s.lessons[device] = l
 	kept := s.kept[device]
 	if d := s.devices[device]; d != nil && d.Spec.InModels() {
-		s.o.Catalogue.Put(info(d.spec, l)) // it may have other copies of points
+		s.o.Catalogue.Put(tellings{}.info(d.spec, l)) // it may have other copies of points
 	}
 	s.mu.Unlock()
 	if kept.Trip != 0 && kept.At.Equal(l.At) {

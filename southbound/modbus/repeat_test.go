@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"fieldbridge/southbound/modbus/permit"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,13 +11,14 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // strings160 is a device whose inputs are blocks of model 160, and whose meters
 // are models 203 and 201, all as often as the device has them.
-func strings160(instances int) Config {
+func strings160(instances int) setup.Config {
 	twenty := 20
-	d := testDevice("plc", 1, map[string]Point{
+	d := testDevice("plc", 1, map[string]setup.Point{
 		"dc_sf":       {Holding: at(2), Type: "int16"},
 		"pv{n}_power": {Holding: at(21), ScalePoint: "dc_sf", Repeat: &twenty},
 		"state":       {Holding: at(27), Repeat: &twenty},
@@ -24,7 +26,8 @@ func strings160(instances int) Config {
 		"import_sf":   {Holding: at(4), SunSpec: []int{203, 201}, Type: "int16"},
 	})
 	d.SunSpec, d.Instances = []int{160}, instances
-	return Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"inverter": d}}
+	return setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+		Devices: map[string]setup.Device{"inverter": d}}
 }
 
 // setStrings gives a model 160 at an address so many blocks.
@@ -149,19 +152,21 @@ func TestCopiesTooFar(t *testing.T) {
 func TestCopiesProblems(t *testing.T) {
 	twenty, none := 20, 0
 	for name, tt := range map[string]struct {
-		points map[string]Point
+		points map[string]setup.Point
 		want   string
 	}{
-		"outside of models": {map[string]Point{"a": {Input: at(1), Repeat: &twenty}},
+		"outside of models": {map[string]setup.Point{"a": {Input: at(1), Repeat: &twenty}},
 			"points/a/repeat: a block that repeats outside of a SunSpec model"},
-		"no stride": {map[string]Point{"a": {Holding: at(1), Repeat: &none}}, "points/a/repeat: a block of 0 registers"},
-		"a name twice": {map[string]Point{"a": {Holding: at(1), Repeat: &twenty}, "a_2": {Holding: at(9)}},
+		"no stride": {map[string]setup.Point{"a": {Holding: at(1), Repeat: &none}},
+			"points/a/repeat: a block of 0 registers"},
+		"a name twice": {map[string]setup.Point{"a": {Holding: at(1), Repeat: &twenty}, "a_2": {Holding: at(9)}},
 			"points/a_2: its copy is called a_2, as another point is"},
-		"a mark without blocks": {map[string]Point{"a{n}": {Holding: at(1)}}, `points/a{n}: "a{n}" cannot name a point`},
+		"a mark without blocks": {map[string]setup.Point{"a{n}": {Holding: at(1)}},
+			`points/a{n}: "a{n}" cannot name a point`},
 	} {
 		d := testDevice("plc", 1, tt.points)
 		d.SunSpec = []int{160}
-		_, problems := resolveFields(d)
+		_, problems := setup.Fields(d)
 		if len(problems) != 1 {
 			t.Errorf("%s: %d problems: %v", name, len(problems), problems)
 			continue
@@ -181,14 +186,14 @@ func TestCopiesWrite(t *testing.T) {
 		setStrings(u, where[1], 2)
 		cfg := strings160(1)
 		state := cfg.Devices["inverter"].Points["state"]
-		state.Writable = &Writable{}
+		state.Writable = &permit.Writable{}
 		cfg.Devices["inverter"].Points["state"] = state
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(5 * time.Second)
 		for point, want := range map[string]bool{"state_2": true, "state_3": false} {
-			err := r.source.Write(t.Context(), bridge.Command{Device: "inverter", Point: point, Value: bridge.Uint(7)})
-			if (err == nil) != want {
-				t.Errorf("write %s: %v", point, err)
+			is := r.source.Write(t.Context(), bridge.Command{Device: "inverter", Point: point, Value: bridge.Uint(7)})
+			if (is.Outcome == bridge.Done) != want {
+				t.Errorf("write %s: %+v", point, is)
 			}
 		}
 		if got := u.Get(modbustest.Holding, where[1]+47, 1); !slices.Equal(got, []uint16{7}) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // TestTrip: a device that is far away is read in fewer requests, from the next
@@ -16,9 +17,9 @@ func TestTrip(t *testing.T) {
 		u := sim.Unit(1)
 		u.Always(modbustest.Late(40 * time.Millisecond))
 		state := &memory{}
-		points := map[string]Point{"a": {Holding: at(0)}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
-			Devices: map[string]Device{"far": testDevice("plc", 1, points)}}
+		points := map[string]setup.Point{"a": {Holding: at(0)}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+			Devices: map[string]setup.Device{"far": testDevice("plc", 1, points)}}
 		r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
 		time.Sleep(20 * time.Second)
 		r.stop()
@@ -30,7 +31,7 @@ func TestTrip(t *testing.T) {
 			t.Errorf("a month later it is %v", old)
 		}
 		takes := PlanLearnt(cfg, state)[0].Blocks[0].Takes
-		if want := got + 10*time.Microsecond; takes != want {
+		if want := got + 10*time.Microsecond; takes.D() != want {
 			t.Errorf("a request is planned to take %v, want %v", takes, want)
 		}
 	})
@@ -42,9 +43,9 @@ func TestTripIsKept(t *testing.T) {
 		sim := modbustest.New()
 		u := sim.Unit(1)
 		state := &memory{}
-		points := map[string]Point{"a": {Holding: at(0)}}
-		r := newRigWith(t, Config{Buses: map[string]Bus{"plc": testBus("plc")},
-			Devices: map[string]Device{"far": testDevice("plc", 1, points)}},
+		points := map[string]setup.Point{"a": {Holding: at(0)}}
+		r := newRigWith(t, setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+			Devices: map[string]setup.Device{"far": testDevice("plc", 1, points)}},
 			map[string]*modbustest.Simulator{"plc": sim}, state)
 		for _, late := range []time.Duration{10, 80, 10, 80} {
 			u.Always(modbustest.Late(late * time.Millisecond))

@@ -13,7 +13,8 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/southbound/modbus/poll"
+	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -32,14 +33,14 @@ type rig struct {
 
 // newRig starts cfg; sims are by host. It must be called in a bubble; stop ends
 // it.
-func newRig(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator) *rig {
+func newRig(t *testing.T, cfg setup.Config, sims map[string]*modbustest.Simulator) *rig {
 	t.Helper()
 	return newRigWith(t, cfg, sims, nil)
 }
 
-func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator, state bridge.Notebook) *rig {
+func newRigWith(t *testing.T, cfg setup.Config, sims map[string]*modbustest.Simulator, state bridge.Notebook) *rig {
 	t.Helper()
-	return newRigDial(t, cfg, state, func(ctx context.Context, spec poll.BusSpec) (wire.Stream, error) {
+	return newRigDial(t, cfg, state, func(ctx context.Context, spec spec.Bus) (wire.Stream, error) {
 		host, _, _ := strings.Cut(spec.Address.Host, ":")
 		sim := sims[host]
 		if sim == nil { // nobody there
@@ -52,8 +53,8 @@ func newRigWith(t *testing.T, cfg Config, sims map[string]*modbustest.Simulator,
 
 // newRigDial starts cfg; dial makes connections, which are served while the
 // context that it gets is not done.
-func newRigDial(t *testing.T, cfg Config, state bridge.Notebook,
-	dial func(context.Context, poll.BusSpec) (wire.Stream, error)) *rig {
+func newRigDial(t *testing.T, cfg setup.Config, state bridge.Notebook,
+	dial func(context.Context, spec.Bus) (wire.Stream, error)) *rig {
 	t.Helper()
 	r := &rig{done: make(chan struct{})}
 	for _, p := range cfg.Validate() {
@@ -66,7 +67,7 @@ func newRigDial(t *testing.T, cfg Config, state bridge.Notebook,
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.source.dial = func(spec poll.BusSpec) func(context.Context) (wire.Stream, error) {
+	r.source.dial = func(spec spec.Bus) func(context.Context) (wire.Stream, error) {
 		return func(ctx context.Context) (wire.Stream, error) {
 			// A connection is served for the rig's life, but the attempt ends with ctx.
 			both, cancel := context.WithCancel(r.ctx)
@@ -135,8 +136,8 @@ func (r *rig) logged() string {
 func at(a int) *int { return &a }
 
 // bus returns a bus with the defaults, at host.
-func testBus(host string) Bus {
-	var b Bus
+func testBus(host string) setup.Bus {
+	var b setup.Bus
 	b.SetDefaults()
 	b.URL = "tcp://" + host
 	b.Timeout = setting.Duration(100 * time.Millisecond)
@@ -144,8 +145,8 @@ func testBus(host string) Bus {
 }
 
 // testDevice returns a device with the defaults and these points.
-func testDevice(bus string, unit int, points map[string]Point) Device {
-	var d Device
+func testDevice(bus string, unit int, points map[string]setup.Point) setup.Device {
+	var d setup.Device
 	d.SetDefaults()
 	d.Bus, d.UnitID, d.Points = bus, unit, points
 	return d
@@ -164,8 +165,8 @@ func TestPollsOnTheGrid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1).Set(modbustest.Holding, 0, 7, 8)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"boiler": testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Second)
 		batches := r.stop()
@@ -192,8 +193,8 @@ func TestDeviceOffAtStart(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1).Set(modbustest.Input, 0, 5)
 		sim.Refuse()
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"boiler": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
@@ -233,8 +234,8 @@ func TestDeadDeviceOnASharedBus(t *testing.T) {
 		dead := sim.Unit(2)
 		dead.Set(modbustest.Input, 0, 6)
 		dead.Always(modbustest.Silence)
-		points := map[string]Point{"a": {Input: at(0)}, "b": {Input: at(500)}, "c": {Holding: at(0)}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+		points := map[string]setup.Point{"a": {Input: at(0)}, "b": {Input: at(500)}, "c": {Holding: at(0)}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
 			"good": testDevice("plc", 1, points), "dead": testDevice("plc", 2, points)}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(5 * time.Second)
@@ -274,9 +275,10 @@ func TestBusesDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc"), "gone": testBus("nobody")}, Devices: map[string]Device{
-			"good": testDevice("plc", 1, map[string]Point{"a": {Input: at(0)}}),
-			"lost": testDevice("gone", 1, map[string]Point{"a": {Input: at(0)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc"), "gone": testBus("nobody")},
+			Devices: map[string]setup.Device{
+				"good": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}}),
+				"lost": testDevice("gone", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
@@ -299,8 +301,8 @@ func TestExceptionSpoilsOneBlock(t *testing.T) {
 		u := sim.Unit(1)
 		u.Set(modbustest.Holding, 0, 1)
 		u.Only(modbustest.Holding, 0, 10)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"boiler": testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "z": {Holding: at(900)}})}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Holding: at(0)}, "z": {Holding: at(900)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
@@ -315,10 +317,10 @@ func TestExceptionSpoilsOneBlock(t *testing.T) {
 		}
 		st := r.source.Devices()[0]
 		if st.Good != 1 || st.Bad != 1 || st.Reason != "given_up" ||
-			!strings.Contains(st.Detail, "read boiler holding 900+1: ") {
+			st.Detail != "z (holding 900) is not there" {
 			t.Errorf("status %+v", st)
 		}
-		const why = "1 of its points are not read any more, it refuses holding 900+1: check their addresses"
+		const why = "z (holding 900) is not there: check address and table in its manual"
 		if h := r.source.Health(); len(h) != 1 || !strings.HasPrefix(h[0].Text, why) {
 			t.Errorf("health %v", h)
 		}
@@ -336,8 +338,8 @@ func TestSlowBlocksMakeAnotherBatch(t *testing.T) {
 		sim := modbustest.New()
 		sim.Latency = 60 * time.Millisecond
 		sim.Unit(1)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
-			"slow": testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)},
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"slow": testDevice("plc", 1, map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)},
 				"c": {Holding: at(2000)}, "d": {Holding: at(3000)}})}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(time.Second + 500*time.Millisecond)
@@ -357,9 +359,9 @@ func TestOverloadIsCountedNotPiled(t *testing.T) {
 		sim := modbustest.New()
 		sim.Latency = 70 * time.Millisecond
 		sim.Unit(1)
-		d := testDevice("plc", 1, map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)}})
+		d := testDevice("plc", 1, map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1000)}})
 		d.Every = setting.Duration(100 * time.Millisecond)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"slow": d}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{"slow": d}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -382,13 +384,13 @@ func TestApplyKeepsTheOthers(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1)
 		sim.Unit(2).Set(modbustest.Input, 9, 9)
-		point := map[string]Point{"a": {Input: at(0)}}
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{
+		point := map[string]setup.Point{"a": {Input: at(0)}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
 			"one": testDevice("plc", 1, point), "two": testDevice("plc", 2, point), "three": testDevice("plc", 1, point)}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		time.Sleep(10 * time.Second)
-		next := Config{Buses: cfg.Buses, Devices: map[string]Device{
-			"one": testDevice("plc", 1, point), "two": testDevice("plc", 2, map[string]Point{"b": {Input: at(9)}})}}
+		next := setup.Config{Buses: cfg.Buses, Devices: map[string]setup.Device{
+			"one": testDevice("plc", 1, point), "two": testDevice("plc", 2, map[string]setup.Point{"b": {Input: at(9)}})}}
 		if err := r.source.Apply(next); err != nil {
 			t.Fatal(err)
 		}
@@ -409,7 +411,7 @@ func TestApplyKeepsTheOthers(t *testing.T) {
 			t.Errorf("%d connections, want the first kept", n)
 		}
 		bad := next
-		bad.Devices = map[string]Device{"one": testDevice("plcc", 1, point)}
+		bad.Devices = map[string]setup.Device{"one": testDevice("plcc", 1, point)}
 		if err := r.source.Apply(bad); err == nil || !strings.Contains(err.Error(), `did you mean "plc"?`) {
 			t.Errorf("a wrong configuration: %v", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"fieldbridge/bridge"
-	"fieldbridge/condition"
 	"fieldbridge/southbound/modbus/poll"
 )
 
@@ -19,6 +18,13 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 		status := bridge.DeviceStatus{Device: d.Spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.Spec.ID),
 			Last: st.Last, Good: st.Good, Bad: st.Bad, Detail: st.Detail}
 		status.Reason = mostFrequent(st.Reasons)
+		switch lost := st.Reasons[bridge.ReasonGivenUp]; {
+		case lost == 0 || lost < st.Bad:
+		case st.Missing != "":
+			status.Detail = st.Missing
+		default:
+			status.Detail = givenUp(d.Spec.Fields, st.Learnt)
+		}
 		if status.Detail == "" && st.Missing != "" {
 			status.Detail = st.Missing
 		}
@@ -28,6 +34,18 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 		all = append(all, status)
 	}
 	return all
+}
+
+// Raw returns, by point, what stood in the registers of a device when they were
+// read last, for people; nil for a device that is not of this source.
+func (s *Source) Raw(device string) map[string]string {
+	s.mu.Lock()
+	d := s.devices[device]
+	s.mu.Unlock()
+	if d == nil {
+		return nil
+	}
+	return d.Raw()
 }
 
 func mostFrequent(reasons map[bridge.Reason]int) string {
@@ -51,7 +69,7 @@ func (s *Source) sorted() []*device {
 func (s *Source) busName(d *device) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.want.buses[d.Spec.Bus].Name
+	return s.want.Buses[d.Spec.Bus].Name
 }
 
 // running returns the buses that run, by name.
@@ -68,36 +86,9 @@ func (s *Source) Buses() []bridge.BusStatus {
 	for _, b := range s.running() {
 		st := b.Status()
 		all = append(all, bridge.BusStatus{Bus: b.Spec.Name, Address: b.Spec.Address.String(), Load: st.Load,
-			Requests: st.Requests, Late: st.Late, Down: st.Down, Detail: st.Detail})
+			Requests: st.Requests, Late: st.Late, Down: st.Down, Detail: st.Detail, Silent: s.silence(b).since})
 	}
 	return all
-}
-
-// Health returns the buses and devices that are not well.
-func (s *Source) Health() []condition.Condition {
-	var conditions []condition.Condition
-	for _, b := range s.running() {
-		if st := b.Status(); !st.Down.IsZero() {
-			conditions = append(conditions,
-				condition.BusDown.At("bus "+b.Spec.Name, st.Down, st.Detail, b.Spec.Address.String()))
-		} else if !st.Over.IsZero() {
-			conditions = append(conditions, condition.BusOverloaded.At("bus "+b.Spec.Name, st.Over, 100*st.Load))
-		}
-	}
-	for _, d := range s.sorted() {
-		st := d.Status()
-		lost := st.Reasons[bridge.ReasonGivenUp]
-		if st.Missing != "" {
-			conditions = append(conditions, condition.DeviceLacksModels.At("device "+d.Spec.Name, st.Learnt.At, st.Missing))
-		}
-		if lost > 0 && st.Missing == "" {
-			conditions = append(conditions, condition.PointsGivenUp.At("device "+d.Spec.Name, st.Learnt.At, lost, st.Learnt))
-		}
-		if !st.Since.IsZero() {
-			conditions = append(conditions, condition.DeviceDown.At("device "+d.Spec.Name, st.Since, st.Detail))
-		}
-	}
-	return conditions
 }
 
 // Observe yields the metrics of all buses and devices.
@@ -131,6 +122,19 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 				yield(bridge.Metric{Name: "fieldbridge_modbus_failures_total", Help: "Requests that failed, with retries.",
 					Kind:   bridge.Counter,
 					Labels: []string{"bus", b.Spec.Name, "reason", bridge.Reason(r).String()}, Value: float64(n)})
+			}
+		}
+	}
+	for _, d := range devices {
+		st := d.Status()
+		for _, o := range []struct {
+			outcome string
+			n       uint64
+		}{{"done", st.Upkeep - st.UpkeepFailed}, {"failed", st.UpkeepFailed}} {
+			if d.Spec.Upkeep != nil {
+				yield(bridge.Metric{Name: "fieldbridge_modbus_upkeep_total",
+					Help: "Writes that the gateway makes by itself (keep, on_connect), by how they went.",
+					Kind: bridge.Counter, Labels: []string{"device", d.Spec.Name, "outcome", o.outcome}, Value: float64(o.n)})
 			}
 		}
 	}

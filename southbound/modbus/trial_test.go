@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // TestPilot11FirstStart: a hole costs no good point its first reading, and what is
@@ -18,7 +20,7 @@ func TestPilot11FirstStart(t *testing.T) {
 		u := sim.Unit(1)
 		u.Only(modbustest.Holding, 0, 10)
 		u.Only(modbustest.Holding, 12, 10)
-		points := map[string]Point{"a": {Holding: at(0)}, "b": {Holding: at(9)}, "c": {Holding: at(12)},
+		points := map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(9)}, "c": {Holding: at(12)},
 			"d": {Holding: at(21)}}
 		batches, _, log := study(t, u, sim, points, 4, nil)
 		for i, b := range batches {
@@ -29,7 +31,7 @@ func TestPilot11FirstStart(t *testing.T) {
 		if strings.Contains(log, "block is bad") {
 			t.Errorf("log:\n%s", log)
 		}
-		points["e"] = Point{Holding: at(11)} // is not there
+		points["e"] = setup.Point{Holding: at(11)} // is not there
 		u.Forget()
 		batches, _, log = study(t, u, sim, points, 4, nil)
 		for i, b := range batches {
@@ -85,8 +87,9 @@ func TestPilot9RefusalTriedAgain(t *testing.T) {
 		sim := modbustest.New()
 		u := sim.Unit(1)
 		u.Always(hole(5, 2))
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
-			Devices: map[string]Device{"d": testDevice("plc", 1, row(10, 1))}}
+		d := testDevice("plc", 1, row(10, 1))
+		d.Every = setting.Duration(10 * time.Second)
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{"d": d}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		defer r.stop()
 		time.Sleep(30 * time.Second)
@@ -120,8 +123,8 @@ func TestPilot9GoodBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := modbustest.New()
 		u := sim.Unit(1)
-		cfg := Config{Buses: map[string]Bus{"plc": testBus("plc")},
-			Devices: map[string]Device{"d": testDevice("plc", 1, row(10, 1))}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+			Devices: map[string]setup.Device{"d": testDevice("plc", 1, row(10, 1))}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 		defer r.stop()
 		time.Sleep(5 * time.Second)
@@ -138,6 +141,34 @@ func TestPilot9GoodBefore(t *testing.T) {
 		}
 		if got := b[len(b)-1]; goodIn(got) != 10 {
 			t.Errorf("a minute later: %s", values(got))
+		}
+	})
+}
+
+// TestTrialsAfterRestart: what was learnt is kept over a restart, and its tries begin
+// anew: a point that is there again is read a minute after the start.
+func TestTrialsAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		u.Always(hole(5, 2))
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+			Devices: map[string]setup.Device{"d": testDevice("plc", 1, row(10, 1))}}
+		state := &memory{}
+		r := newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
+		time.Sleep(20 * time.Minute)
+		r.stop()
+		u.Always()
+		r = newRigWith(t, cfg, map[string]*modbustest.Simulator{"plc": sim}, state)
+		defer r.stop()
+		time.Sleep(5 * time.Second)
+		if b := r.of("d"); goodIn(b[len(b)-1]) != 9 {
+			t.Errorf("right after the start: %s", values(b[len(b)-1]))
+		}
+		time.Sleep(62 * time.Second)
+		synctest.Wait()
+		if b := r.of("d"); goodIn(b[len(b)-1]) != 10 {
+			t.Errorf("a minute later: %s", values(b[len(b)-1]))
 		}
 	})
 }

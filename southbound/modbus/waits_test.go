@@ -13,7 +13,8 @@ import (
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
-	"fieldbridge/southbound/modbus/poll"
+	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -41,13 +42,13 @@ func TestNothingWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var delay atomic.Int64 // of answers; a new one teaches the buses another round trip
 		delay.Store(int64(2 * time.Millisecond))
-		cfg := Config{Buses: map[string]Bus{}, Devices: map[string]Device{}}
+		cfg := setup.Config{Buses: map[string]setup.Bus{}, Devices: map[string]setup.Device{}}
 		sims := map[string]*modbustest.Simulator{}
 		add := func(name string, timeout time.Duration) {
 			b := testBus(name)
 			b.Timeout = setting.Duration(timeout)
 			cfg.Buses[name] = b
-			d := testDevice(name, 1, map[string]Point{"x": {Holding: at(0)}})
+			d := testDevice(name, 1, map[string]setup.Point{"x": {Holding: at(0)}})
 			d.Every = setting.Duration(100 * time.Millisecond)
 			cfg.Devices[name] = d
 		}
@@ -61,7 +62,7 @@ func TestNothingWaits(t *testing.T) {
 		}
 		add("deadhost", block)
 		add("unnamed", block)
-		r := newRigDial(t, cfg, &slowDisk{takes: block}, func(ctx context.Context, spec poll.BusSpec) (wire.Stream, error) {
+		r := newRigDial(t, cfg, &slowDisk{takes: block}, func(ctx context.Context, spec spec.Bus) (wire.Stream, error) {
 			host, _, _ := strings.Cut(spec.Address.Host, ":")
 			switch host {
 			case "unnamed":

@@ -3,6 +3,7 @@ package commission
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"fieldbridge/bridge"
@@ -29,7 +30,7 @@ func Advice(err error, url string) string {
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
 		return connectAdvice(wire.ConnectReason(connect.Err), a)
-	case errors.Is(err, wire.ErrTimeout) && !a.Numbered() && a.Scheme != "rtu":
+	case errors.Is(err, wire.ErrTimeout) && !a.Numbered() && !a.Serial():
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
 	case errors.Is(err, wire.ErrTimeout) && !a.Numbered():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
@@ -45,10 +46,21 @@ func Advice(err error, url string) string {
 	return ""
 }
 
+// AdviceOnFile is Advice for who asks by a file: in the words of its keys.
+func AdviceOnFile(err error, url string) string { return inFile.Replace(Advice(err, url)) }
+
+var inFile = strings.NewReplacer(
+	"add --via FILE if it is a running gateway", "stop it; if it is another gateway, ask by that one's file",
+	"if a gateway has it, add --via FILE", "if something else has it, stop that first",
+	"check --unit (scan finds those that answer)", "check unit_id ('fieldbridge modbus scan' finds those that answer)",
+	"(scan --line finds them)", "('fieldbridge modbus scan URL --line' finds them)",
+	"scan --addresses finds what there is", "'fieldbridge modbus scan URL --addresses' finds what there is",
+	"--unit", "unit_id", "--baud", "baud", "--parity", "parity", "--timeout", "timeout")
+
 // connectAdvice is for a bus without a connection.
 func connectAdvice(reason bridge.Reason, a wire.Address) string {
 	switch {
-	case a.Scheme == "rtu":
+	case a.Serial():
 		return "" // the error says which ports there are
 	case reason == bridge.ReasonTimeout && a.Scheme == "tls":
 		return "check the address, or use tcp:// if the device has no TLS"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goburrow/modbus"
 
+	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -27,6 +28,7 @@ func TestAdvice(t *testing.T) {
 		{connect(syscall.ECONNREFUSED), "tcp://a", "check the port"},
 		{connect(wire.ErrTimeout), "tcp://a", "check the address"},
 		{connect(&wire.RefusedError{Err: errors.New("bad certificate")}), "tls://a", "files under tls"},
+		{connect(&setting.FileError{Key: "ca", Path: "none.pem", Err: fs.ErrNotExist}), "tls://a", "files under tls"},
 		{connect(syscall.EBUSY), "rtu:///dev/ttyUSB0", "--via FILE"},
 		{connect(fs.ErrPermission), "rtu:///dev/ttyUSB0", "dialout"},
 		{connect(fs.ErrNotExist), "rtu:///dev/ttyUSB0", ""},
@@ -47,5 +49,21 @@ func TestAdvice(t *testing.T) {
 	if text := wire.Plain(&modbus.ModbusError{FunctionCode: 131,
 		ExceptionCode: 2}).Error(); text != "exception 2, illegal data address" {
 		t.Errorf("an exception is told as %q", text)
+	}
+}
+
+// Who asks by a file is advised in the words of its keys: no flag of another command.
+func TestAdviceOnFile(t *testing.T) {
+	for _, err := range []error{wire.ErrTimeout, &wire.ConnectError{Err: syscall.EBUSY},
+		&wire.DisconnectError{Err: syscall.EPIPE},
+		&wire.ProtocolError{Text: "no"}, &modbus.ModbusError{FunctionCode: 131, ExceptionCode: 2},
+		&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 11}} {
+		for _, url := range []string{"tcp://a", "rtu:///dev/ttyUSB0", "rtu+tcp://a:1"} {
+			got := AdviceOnFile(err, url)
+			rest := strings.NewReplacer("URL --line", "", "URL --addresses", "").Replace(got)
+			if Advice(err, url) != "" && got == "" || strings.Contains(rest, "--") {
+				t.Errorf("%v on %s: %q", err, url, got)
+			}
+		}
 	}
 }

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/pause"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/set"
 	"fieldbridge/southbound/modbus/wire"
@@ -62,15 +66,18 @@ func tracedRelay(o Options) func(context.Context, byte, []byte) ([]byte, error) 
 	}
 }
 
-// tracing returns p's Dial, with what passes told to tell.
+// tracing returns p's Dial, with what passes told to tell, and who has a port that
+// is busy.
 func tracing(p wire.Place, tell func(string)) func(context.Context) (wire.Stream, error) {
-	if tell == nil {
-		return p.Dial
-	}
 	return func(ctx context.Context) (wire.Stream, error) {
 		stream, err := p.Dial(ctx)
-		if err != nil {
-			return nil, err
+		if errors.Is(err, syscall.EBUSY) {
+			if who := wire.Holders(p.Address.Host); who != nil {
+				err = fmt.Errorf("%w by %s", err, strings.Join(who, " and "))
+			}
+		}
+		if err != nil || tell == nil {
+			return stream, err
 		}
 		return wire.Trace(stream, p.Address, tell), nil
 	}
@@ -90,6 +97,9 @@ type Value struct {
 // Each is asked for in as few requests as the specification allows. With an
 // error it returns what it had read before.
 func (m *Master) Read(ctx context.Context, unit int, f *point.Field, count int) ([]Value, error) {
+	if f.WriteOnly() {
+		return nil, errors.New("the point is never read (access: write)")
+	}
 	if count < 1 {
 		return nil, errors.New("no values to read: give a count of 1 or more")
 	}
@@ -119,6 +129,17 @@ func (m *Master) Read(ctx context.Context, unit int, f *point.Field, count int) 
 	return all, nil
 }
 
+// Raw sends any request PDU to a unit and returns the PDU of its answer. Where
+// that is an exception it is the error, too, a [wire.ExceptionError].
+func (m *Master) Raw(ctx context.Context, unit int, pdu []byte) ([]byte, error) {
+	m.client.To(ctx, byte(unit), m.timeout)
+	answer, err := m.client.Raw(pdu)
+	if err != nil {
+		return nil, fmt.Errorf("ask unit %d: %w", unit, err)
+	}
+	return answer, wire.Exception(answer)
+}
+
 // mostOf returns how many registers or bits of t one request may ask for.
 func mostOf(t wire.Table) int {
 	if t.Bits() {
@@ -127,15 +148,62 @@ func mostOf(t wire.Table) int {
 	return point.MaxWords
 }
 
-// Write sets one point that is writable, reads it back and compares; way is
-// auto, single or multiple.
-func (m *Master) Write(ctx context.Context, unit int, f *point.Field, v bridge.Value, way string) error {
-	if f.Writable == nil {
-		return errors.New("the point is not writable")
+// Write sets one point that is writable, and finds out what became of it as its
+// confirm says; way is auto, single or multiple. The error is what the unit or the
+// line said, for [Advice].
+func (m *Master) Write(ctx context.Context, unit int, f *point.Field, v bridge.Value, way string) (bridge.Written,
+	error) {
+	if err := MayWrite(f, v); err != nil {
+		return bridge.NotWritten(bridge.Permanent(err)), nil
 	}
-	if err := f.Within(v); err != nil {
-		return err
+	l := set.Line{Client: m.client, Way: way,
+		Unit: wire.Unit{Name: fmt.Sprintf("unit %d", unit), ID: byte(unit), Timeout: m.timeout}}
+	return write(ctx, l, f, v, plan.Alone(f), 0)
+}
+
+// write sets f, which is in its place. shows is the request that reads the point
+// which is to show it, if any does, and i that point's place in it.
+func write(ctx context.Context, l set.Line, f *point.Field, v bridge.Value, shows plan.Block, i int) (bridge.Written,
+	error) {
+	w, err := set.New(f, v)
+	if err != nil {
+		return bridge.NotWritten(err), nil
 	}
-	u := wire.Unit{Name: fmt.Sprintf("unit %d", unit), ID: byte(unit), Timeout: m.timeout}
-	return wire.Plain(set.Point(ctx, m.client, u, way, f, v))
+	set.Several{w}.Send(ctx, l, func(f *point.Field) (plan.Block, int) { return plan.Alone(f), 0 })
+	if set.Rises(f, v) && w.Sent() {
+		off, err := fall(ctx, l, f)
+		if err != nil {
+			return bridge.Written{Text: "it is on, and its off is not taken: " + err.Error()}, err
+		}
+		if f.Writable.Shown == nil && w.Taken() {
+			w = off
+		}
+	}
+	for w.Open(time.Now()) {
+		w.Look(ctx, l, shows, i)
+		if w.Open(time.Now()) && !pause.Sleep(ctx, w.Pause()) {
+			break
+		}
+	}
+	return w.Written(), w.Err()
+}
+
+// offTries is how often the off of a pulse is tried.
+const offTries = 3
+
+// fall ends a pulse of f, at once if ctx ends.
+func fall(ctx context.Context, l set.Line, f *point.Field) (off *set.Writing, err error) {
+	pause.Sleep(ctx, f.Writable.Pulse)
+	for range offTries {
+		if off, err = set.New(f, bridge.Bool(false)); err != nil {
+			return nil, err
+		}
+		set.Several{off}.Send(context.WithoutCancel(ctx), l, func(f *point.Field) (plan.Block, int) {
+			return plan.Alone(f), 0
+		})
+		if off.Taken() {
+			return off, nil
+		}
+	}
+	return nil, off.Err()
 }

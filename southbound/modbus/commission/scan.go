@@ -14,21 +14,19 @@ import (
 
 // Found is a unit that a scan found.
 type Found struct {
-	Unit int
+	Unit int `json:"unit"`
 	// Answer is what it said to a read of its first holding register.
-	Answer Answer
-	// Identification is its vendor, product code and revision, if it knows
-	// function 43/14.
-	Identification []string
+	Answer
+	Identity
 }
 
-// String says it for people.
+// String says it for people, on several lines where it says much of itself.
 func (f Found) String() string {
 	s := fmt.Sprintf("unit %d: %v", f.Unit, f.Answer)
-	if f.Identification != nil {
-		s += " (" + strings.Join(f.Identification, ", ") + ")"
+	if basic := f.basic(); basic != nil {
+		s += " (" + strings.Join(basic, ", ") + ")"
 	}
-	return s
+	return strings.Join(append([]string{s}, f.more()...), "\n    ")
 }
 
 // ScanUnits asks the units first to last, and tells found of those that answer,
@@ -37,22 +35,27 @@ func (f Found) String() string {
 func (m *Master) ScanUnits(ctx context.Context, first, last int, progress func(unit int), found func(Found)) error {
 	for unit := first; unit <= last; unit++ {
 		progress(unit)
-		answer, err := m.look(ctx, unit)
+		f, err := m.Look(ctx, unit)
 		if err != nil {
 			return err
 		}
-		if answer.Presence == Absent {
-			continue
+		if f.Presence != Absent {
+			found(f)
 		}
-		f := Found{Unit: unit, Answer: answer}
-		if id, err := m.client.Identify(); err == nil {
-			for _, o := range id {
-				f.Identification = append(f.Identification, o.Text)
-			}
-		}
-		found(f)
 	}
 	return nil
+}
+
+// Look asks whether a unit answers and, if it does, who it is. Its error is that
+// there is no bus to ask, or that ctx is over.
+func (m *Master) Look(ctx context.Context, unit int) (Found, error) {
+	answer, err := m.look(ctx, unit)
+	f := Found{Unit: unit, Answer: answer}
+	if err == nil && answer.Speaks() {
+		f.Identity = m.identify(ctx, unit)
+		err = ctx.Err()
+	}
+	return f, err
 }
 
 // Presence is what a scan found of a unit.
@@ -66,11 +69,16 @@ const (
 	Reading            // it has holding register 0
 )
 
+// MarshalText writes it for programs: absent, noise, exception or value.
+func (p Presence) MarshalText() ([]byte, error) {
+	return []byte([...]string{"absent", "noise", "exception", "value"}[p]), nil
+}
+
 // Answer is what came back from a unit.
 type Answer struct {
-	Presence  Presence
-	Exception byte  // its code, if Excepting
-	Err       error // what breaks the protocol, if Noise
+	Presence  Presence `json:"answer"`
+	Exception byte     `json:"exception"`       // its code, if Excepting
+	Noise     string   `json:"noise,omitempty"` // what breaks the protocol, if Noise
 }
 
 // Speaks reports whether a unit answered by the protocol.
@@ -80,7 +88,7 @@ func (a Answer) Speaks() bool { return a.Presence >= Excepting }
 func (a Answer) String() string {
 	switch a.Presence {
 	case Noise:
-		return "something answers, but not by the protocol: " + a.Err.Error()
+		return "something answers, but not by the protocol: " + a.Noise
 	case Excepting:
 		return fmt.Sprintf("it answers with exception %d", a.Exception)
 	case Reading:
@@ -112,64 +120,9 @@ func (m *Master) look(ctx context.Context, unit int) (Answer, error) {
 		return Answer{Presence: Excepting, Exception: code}, nil
 	}
 	if errors.As(err, &protocol) {
-		return Answer{Presence: Noise, Err: err}, nil
+		return Answer{Presence: Noise, Noise: err.Error()}, nil
 	}
 	return Answer{}, nil
-}
-
-// LineSettings are those of a serial line that a scan tries.
-type LineSettings struct {
-	Baud     int
-	Parity   wire.Parity
-	StopBits int
-}
-
-// String writes them as 9600 8E1.
-func (l LineSettings) String() string {
-	return fmt.Sprintf("%d 8%c%d", l.Baud, strings.ToUpper(string(l.Parity))[0], l.StopBits)
-}
-
-// CommonLines are the settings that devices come with, the most frequent first.
-func CommonLines() []LineSettings {
-	var all []LineSettings
-	for _, baud := range []int{9600, 19200, 38400, 115200, 57600, 4800, 2400, 1200} {
-		all = append(all, LineSettings{baud, wire.NoParity, 1}, LineSettings{baud, wire.EvenParity, 1},
-			LineSettings{baud, wire.NoParity, 2},
-			LineSettings{baud, wire.OddParity, 1})
-	}
-	return all
-}
-
-// ScanLine tries settings of the serial line at p, and on each the units first to
-// last, until a unit answers within timeout; it returns those settings, and false
-// if none does.
-func ScanLine(ctx context.Context, p wire.Place, timeout time.Duration, o Options, settings []LineSettings,
-	first, last int, progress func(LineSettings, int)) (LineSettings, int, bool, error) {
-	for _, s := range settings {
-		p.Serial.Baud, p.Serial.Parity, p.Serial.StopBits = s.Baud, s.Parity, s.StopBits
-		unit, err := scanSetting(ctx, Open(p, timeout, o), first, last, func(unit int) { progress(s, unit) })
-		if err != nil || unit >= 0 {
-			return s, unit, unit >= 0, err
-		}
-	}
-	return LineSettings{}, 0, false, nil
-}
-
-// scanSetting returns the first unit that answers by the protocol, -1 if none,
-// and closes m.
-func scanSetting(ctx context.Context, m *Master, first, last int, progress func(int)) (int, error) {
-	defer m.Close()
-	for unit := first; unit <= last; unit++ {
-		progress(unit)
-		answer, err := m.look(ctx, unit)
-		if err != nil {
-			return -1, err
-		}
-		if answer.Speaks() { // at a wrong speed there is noise
-			return unit, nil
-		}
-	}
-	return -1, nil
 }
 
 // ScanAddresses finds which addresses of a table a unit answers, from first to

@@ -16,7 +16,8 @@ type batch struct {
 	at       time.Time // arrival of its first block
 	readings []bridge.Reading
 	tally    tally
-	asked    *asked // nil for a poll
+	strange  []strange // not yet told
+	asked    *asked    // nil for a poll
 }
 
 // asked is a cycle that someone asked for, beside the polls.
@@ -49,8 +50,19 @@ func (b *batch) take(blk *block, data []byte, now time.Time, emit bridge.Emit) {
 			texts = texts[1:]
 			continue
 		}
-		b.add(blk.Fields[i].Name, blk.Fields[i].Decode(data))
+		f := &blk.Fields[i]
+		v := f.Decode(data)
+		if !f.Simple && f.Enum != nil && v.Good() && !f.Named(v) {
+			b.strange = append(b.strange, strange{f.Name, int64(v.Bits())})
+		}
+		b.add(f.Name, v)
 	}
+}
+
+// strange is a number that a point's enum does not name.
+type strange struct {
+	point  string
+	number int64
 }
 
 // add adds a value.

@@ -20,8 +20,10 @@ type block struct {
 	split  time.Time     // not taken apart before
 	proved bool          // it was read once
 	trial  bool          // of a point that is given up
+	hush   time.Time     // the first of the reads in a row that were not answered; zero if the last was
 	took   time.Duration // a read, of late; 0 is not known
 	texts  []string      // that its fields of strings had last, in their order
+	data   []byte        // of the last read, empty if it failed; guarded by the device's mu
 
 	part  *plan.Part // of an inquiry; nil for a block of the plan
 	whole *block     // that the inquiry is about
@@ -74,6 +76,11 @@ func (b *block) fail(reason bridge.Reason, answered bool, now time.Time) {
 	}
 	b.reason = reason
 	b.again = time.Time{}
+	if answered {
+		b.hush = time.Time{}
+	} else if b.hush.IsZero() {
+		b.hush = now
+	}
 	if !answered {
 		b.again = now.Add(min(minProbePause<<min(b.failed, 10), maxProbePause))
 	}

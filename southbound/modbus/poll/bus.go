@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -19,21 +21,26 @@ import (
 // first gets the next request. A cycle that is not done when its next is due is
 // late: the next one is left out.
 type Bus struct {
-	Spec    BusSpec // not changed
-	link    wire.Carrier
-	client  *wire.Client
-	others  []*wire.Client // for pipeline
-	timer   *time.Timer
-	learn   func(device string, l plan.Learnt) // keeps what was learnt
-	errands chan errand
-	ran     bool          // the last thing done was an errand
-	ended   chan struct{} // closed when run returns
+	Spec        spec.Bus // not changed
+	link        wire.Carrier
+	client      *wire.Client
+	others      []*wire.Client // for pipeline
+	clock       *socket.Alarms
+	timer       *socket.Alarm
+	pulse       bridge.Pulse
+	learn       func(device string, l plan.Learnt) // keeps what was learnt
+	errands     chan errand
+	connections int64         // that the link made so far
+	ran         bool          // the last thing done was an errand
+	ended       chan struct{} // closed when run returns
 
 	devices []*Device
 	jobs    []*job
-	budget  time.Time // sick devices are not probed before, unless all are sick
+	budget  time.Time // the line has made up for silence; see silence
 
 	account
+	tender  tender
+	pulses  pulses
 	pending pending
 	poke    chan struct{} // receives when something is pending
 }
@@ -45,18 +52,39 @@ type pending struct {
 }
 
 // NewBus returns a bus that makes its connections by dial and tells learn what it
-// learnt of a device; learn is called on the bus's goroutine, which it must not
-// hold up. It starts nothing.
-func NewBus(spec BusSpec, dial func(context.Context) (wire.Stream, error), log *slog.Logger,
-	learn func(device string, l plan.Learnt)) *Bus {
-	link := spec.Link(dial)
-	var others []*wire.Client
-	for range spec.Pipeline - 1 {
-		others = append(others, wire.NewClient(link))
-	}
-	return &Bus{Spec: spec, account: account{log: log.With("bus", spec.Name)},
-		link: link, client: wire.NewClient(link), others: others, learn: learn,
+// learnt of a device, and fell that a pulse has ended; both are called on the bus's
+// goroutine, which they must not hold up. It starts nothing.
+func NewBus(spec spec.Bus, dial func(context.Context) (wire.Stream, error), log *slog.Logger,
+	learn func(device string, l plan.Learnt), fell func(device, point string)) *Bus {
+	b := &Bus{Spec: spec, account: account{log: log.With("bus", spec.Name)}, learn: learn,
 		errands: make(chan errand), ended: make(chan struct{}), poke: make(chan struct{}, 1)}
+	b.tender.bus, b.pulses.bus, b.pulses.fell = b, b, fell
+	b.Watched(nil)
+	b.link = spec.Link(b.tender.counted(dial))
+	b.client = wire.NewClient(b.link)
+	for range spec.Pipeline - 1 {
+		b.others = append(b.others, wire.NewClient(b.link))
+	}
+	for _, c := range append(b.others, b.client) {
+		c.Before(b.asks)
+	}
+	return b
+}
+
+// Watched has the bus tell p that its loop turns. It is called before Run.
+func (b *Bus) Watched(p bridge.Pulses) { b.pulse = p.Of("bus " + b.Spec.Name) }
+
+// Woken has the bus wait by clock; nil, as without it, is Go's timers. It is called before
+// Run.
+func (b *Bus) Woken(clock *socket.Alarms) { b.clock = clock }
+
+// turnTime is how long the bus may take for what it does by itself between two
+// requests, on a machine that is busy.
+const turnTime = time.Minute
+
+// asks says that a request begins that may take so long, once there is a connection.
+func (b *Bus) asks(most time.Duration) {
+	b.pulse.Within(b.Spec.ConnectTimeout + b.Spec.ConnectDelay + 2*most + turnTime)
 }
 
 // Set makes devices what the bus polls, soon. Those that it has already keep
@@ -65,6 +93,24 @@ func (b *Bus) Set(devices []*Device) {
 	b.pending.mu.Lock()
 	b.pending.devices = devices
 	b.pending.mu.Unlock()
+	b.wake()
+}
+
+// SetOff switches all writes off or on that nobody makes by hand: when it is off,
+// stop values are written within a second, then nothing. It is safe for concurrent
+// use.
+func (b *Bus) SetOff(off bool) {
+	switch now := time.Now(); {
+	case !off:
+		b.tender.off.Store(nil)
+	case !b.tender.isOff():
+		b.tender.off.Store(&now)
+	}
+	b.wake()
+}
+
+// wake has the bus look what is to be done.
+func (b *Bus) wake() {
 	select {
 	case b.poke <- struct{}{}:
 	default:
@@ -73,28 +119,38 @@ func (b *Bus) Set(devices []*Device) {
 
 // Run polls until ctx ends.
 func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
-	b.timer = time.NewTimer(0)
+	b.timer = b.clock.New()
+	b.timer.Reset(0)
 	defer b.timer.Stop()
 	defer b.link.Close()
 	defer close(b.ended)
+	defer b.pulse.End()
 	for ctx.Err() == nil {
+		b.pulse.Within(turnTime)
 		b.adopt(time.Now(), emit)
 		b.paces(time.Now())
-		b.release(time.Now())
-		if b.errand(ctx) {
+		b.release(time.Now(), emit)
+		if b.pulses.fall(ctx) {
 			continue
 		}
-		if d := b.probeDue(time.Now()); d != nil {
+		d, j := b.probeDue(time.Now()), b.earliest()
+		if b.tender.turn(ctx, b.tender.ahead(d, j)) || b.errand(ctx) {
+			continue
+		}
+		if d != nil {
 			b.probe(ctx, d)
-		} else if j := b.earliest(); j != nil {
+		} else if j != nil {
 			b.step(ctx, j, emit)
 		} else {
 			b.wait(ctx)
 		}
 	}
+	b.pulse.Within(closeRest + lastRest + turnTime)
 	for _, j := range b.jobs {
 		j.flush(emit)
 	}
+	b.pulses.close(ctx)
+	b.tender.close(ctx)
 }
 
 // errand does one that waits, a write for instance, and reports whether there
@@ -107,6 +163,7 @@ func (b *Bus) errand(ctx context.Context) bool {
 	select {
 	case e := <-b.errands:
 		b.ran = true
+		b.tender.before(ctx)
 		e.run(ctx, b)
 		return true
 	default:
@@ -136,8 +193,10 @@ func (b *Bus) adopt(now time.Time, emit bridge.Emit) {
 			j.flush(emit)
 		}
 	}
-	before := b.jobs
+	before, had := b.jobs, b.devices
 	b.devices, b.jobs = devices, nil
+	b.tender.adopt(had, now)
+	b.pulses.adopt(now)
 	for _, d := range devices {
 		for _, j := range d.jobs {
 			if kept[d] {
@@ -157,10 +216,17 @@ func (b *Bus) adopt(now time.Time, emit bridge.Emit) {
 const slowPoll = 10 * time.Second
 
 // release begins the cycles that are due.
-func (b *Bus) release(now time.Time) {
+func (b *Bus) release(now time.Time, emit bridge.Emit) {
 	for _, j := range b.jobs {
+		if j.active && j.starves(now) {
+			j.overdue(now, emit)
+		}
 		if now.Before(j.next) {
 			continue
+		}
+		if j.waiting {
+			j.abandon(now, j.device.reason, emit) // there was no time for another try
+			b.finish(j, emit)
 		}
 		late := 0
 		due := j.next
@@ -205,13 +271,17 @@ func (b *Bus) again(now time.Time) {
 	}
 }
 
-// earliest returns the job with the earliest deadline, nil if none is due.
+// earliest returns the job with the earliest deadline, nil if none is due. One that
+// waits is not due while others are.
 func (b *Bus) earliest() *job {
 	var first *job
 	for _, j := range b.jobs {
-		if j.active && (first == nil || j.deadline.Before(first.deadline)) {
+		if j.active && !j.waiting && (first == nil || j.deadline.Before(first.deadline)) {
 			first = j
 		}
+	}
+	if first == nil {
+		return b.another(time.Now())
 	}
 	return first
 }
@@ -220,13 +290,18 @@ func (b *Bus) earliest() *job {
 func (b *Bus) wait(ctx context.Context) {
 	now := time.Now()
 	until := now.Add(time.Hour)
-	if at := b.paces(now); !at.IsZero() && at.Before(until) {
-		until = at
+	for _, at := range [...]time.Time{b.paces(now), b.tender.next(), b.pulses.next()} {
+		if !at.IsZero() && at.Before(until) {
+			until = at
+		}
 	}
 	missed := false
 	for _, j := range b.jobs {
 		if j.next.Before(until) {
 			until = j.next
+		}
+		if at := j.starving(); j.active && at.Before(until) {
+			until = at
 		}
 		missed = missed || j.missed && !j.device.sick
 	}
@@ -250,10 +325,13 @@ func (b *Bus) wait(ctx context.Context) {
 		}
 	}
 	b.timer.Reset(until.Sub(now))
+	b.pulse.Within(until.Sub(now) + turnTime)
 	select {
 	case <-ctx.Done():
 	case e := <-b.errands:
+		b.pulse.Within(turnTime)
 		b.ran = true
+		b.tender.before(ctx)
 		e.run(ctx, b)
 	case <-b.poke:
 	case <-b.timer.C:

@@ -3,7 +3,9 @@ package poll
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,12 +19,13 @@ func (b *Bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 	switch {
 	case j.surveying:
 		b.walk(ctx, j, emit)
-	case b.Spec.Pipeline > 1 && b.link.Connected():
+	case b.Spec.Pipeline > 1 && b.link.Connected() && !j.waiting:
 		b.volley(ctx, emit)
 		return
 	default:
 		if blk := b.next(j, emit); blk != nil {
-			b.take(ctx, j, blk, j.fetch(ctx, b.client, blk), emit)
+			unit := b.terms(j, blk, time.Now())
+			b.take(ctx, j, blk, j.fetch(ctx, b.client, unit, blk), emit)
 		}
 	}
 	if ctx.Err() == nil && len(j.queue) == 0 {
@@ -34,6 +37,7 @@ func (b *Bus) step(ctx context.Context, j *job, emit bridge.Emit) {
 type shot struct {
 	job   *job
 	block *block
+	unit  wire.Unit
 	wire.Fetched
 }
 
@@ -50,7 +54,7 @@ func (b *Bus) volley(ctx context.Context, emit bridge.Emit) {
 			c = b.others[i-1]
 		}
 		ask := func() {
-			s.Fetched = s.job.fetch(ctx, c, s.block)
+			s.Fetched = s.job.fetch(ctx, c, s.unit, s.block)
 		}
 		if i < len(shots)-1 {
 			wg.Go(ask)
@@ -78,7 +82,7 @@ func (b *Bus) load(emit bridge.Emit) []shot {
 	for len(shots) < b.Spec.Pipeline {
 		var j *job
 		for _, k := range b.jobs {
-			if k.active && !k.surveying && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
+			if k.active && !k.surveying && !k.waiting && len(k.queue) > 0 && (j == nil || k.deadline.Before(j.deadline)) {
 				j = k
 			}
 		}
@@ -86,7 +90,7 @@ func (b *Bus) load(emit bridge.Emit) []shot {
 			break
 		}
 		if blk := b.next(j, emit); blk != nil {
-			shots = append(shots, shot{job: j, block: blk})
+			shots = append(shots, shot{job: j, block: blk, unit: b.terms(j, blk, time.Now())})
 		}
 	}
 	return shots
@@ -116,15 +120,24 @@ func (b *Bus) spare(j *job, now time.Time, emit bridge.Emit) bool {
 		j.abandon(now, b.down.reason, emit)
 	case j.device.sick:
 		j.abandon(now, j.device.reason, emit)
+	case b.muzzled(j.device):
+		j.heard = true // it is not asked, so it is not silent
+		j.abandon(now, bridge.ReasonGivenUp, emit)
 	default:
 		return false
 	}
 	return true
 }
 
-// fetch reads a block. It touches nothing of the bus.
-func (j *job) fetch(ctx context.Context, c *wire.Client, blk *block) wire.Fetched {
-	return c.Fetch(ctx, j.device.Spec.Unit, blk.Table, blk.First, blk.Count, j.attempts(blk))
+// muzzled reports whether a device is not read because its reads write, and
+// writing is switched off.
+func (b *Bus) muzzled(d *Device) bool { return d.Spec.Exchange != nil && b.tender.isOff() }
+
+// fetch reads a block of a unit. It touches nothing of the bus.
+func (j *job) fetch(ctx context.Context, c *wire.Client, u wire.Unit, blk *block) wire.Fetched {
+	r := c.FetchAsk(ctx, u, blk.Ask(), j.attempts(blk))
+	j.device.inPlace(ctx, c, &blk.Block, &r)
+	return r
 }
 
 // counted keeps the account of a read; false means that ctx ended meanwhile and
@@ -137,12 +150,26 @@ func (b *Bus) counted(ctx context.Context, r wire.Fetched) bool {
 	if b.book(r) {
 		b.resume(time.Now())
 	}
+	if n := b.tender.dials.Load(); n != b.connections {
+		b.connections = n
+		for _, d := range b.devices {
+			d.survey.reconnected(time.Now())
+		}
+	}
 	return ctx.Err() == nil
 }
 
 // take takes in what came of a read.
 func (b *Bus) take(ctx context.Context, j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
+	j.waiting = false
 	if !b.counted(ctx, r) {
+		return
+	}
+	if !j.heard {
+		b.silence(r)
+	}
+	if errors.Is(r.Err, errMoved) {
+		b.moved(j, blk, r, emit)
 		return
 	}
 	if r.Err != nil {
@@ -151,12 +178,35 @@ func (b *Bus) take(ctx context.Context, j *job, blk *block, r wire.Fetched, emit
 	}
 	j.heard = true
 	j.take(blk, r.Data, r.At, emit)
+	j.device.keep(blk, r.Data)
+	if len(j.strange) > 0 {
+		b.wonder(j)
+	}
 	blk.measure(r.Busy)
 	if len(r.Failed) == 0 && j.device.answered(r.Busy, blk, b.Spec.Pipeline <= 1) {
 		b.learn(j.device.Spec.Name, j.device.learnt)
 	}
 	b.proved(j, blk)
 }
+
+// wonder tells of the numbers that enums do not name, of each once.
+func (b *Bus) wonder(j *job) {
+	d := j.device
+	for _, s := range j.strange {
+		if len(d.wondered) >= maxWondered || d.wondered[s] {
+			continue
+		}
+		if d.wondered == nil {
+			d.wondered = make(map[strange]bool)
+		}
+		d.wondered[s] = true
+		b.log.Warn("a number that the enum does not name", "device", d.Spec.Name, "point", s.point, "number", s.number)
+	}
+	j.strange = j.strange[:0]
+}
+
+// maxWondered is of how many such numbers of a device the log tells.
+const maxWondered = 32
 
 // miss takes in that a block could not be read.
 func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emit) {
@@ -170,28 +220,44 @@ func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emi
 		j.abandon(now, reason, emit)
 		return
 	}
+	d.reason, d.err = reason, err
+	if b.hold(j, blk, answered) {
+		return
+	}
 	blk.fail(reason, answered, now)
+	d.keep(blk, nil)
+	if answered {
+		d.alive = now
+	}
 	if code, ok := wire.ExceptionCode(err); ok && refusal(code) && b.refused(j, blk, now) {
 		return
 	}
-	if blk.trial {
+	if blk.trial || silence(reason) && b.unanswered(j, blk, now, emit) {
 		return
 	}
 	if whole := blk.all(); !whole.told && j.heard {
 		whole.told = true
-		b.log.Warn("block is bad", "device", d.Spec.Name, "err", err)
+		b.log.Warn("block is bad", "device", d.Spec.Name, "points", some(blk.Names()), "err", err)
 	}
 	if !answered {
 		j.silent++
 	}
-	d.reason, d.err = reason, err
-	if !j.heard && (j.silent > 1 || len(j.queue) == 0) {
+	if !j.heard && (j.silent > 1 || len(j.queue) == 0 || b.shared()) {
 		j.queue = slices.Insert(j.queue, 0, blk)
 		j.abandon(now, reason, emit)
 		return
 	}
 	j.spoil(reason, now, emit, blk)
 	b.conclude(j, blk)
+}
+
+// some writes the first of some names.
+func some(names []string) string {
+	const most = 5
+	if n := len(names) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n)
+	}
+	return strings.Join(names, ", ")
 }
 
 // refusal reports whether an exception may mean that a request asks for what is
@@ -217,7 +283,8 @@ func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 		return
 	}
 	head := s.head
-	r := b.client.Fetch(ctx, d.Spec.Unit, wire.Holding, s.address(), 2, 1+d.Spec.Retries)
+	r := b.client.Fetch(ctx, b.terms(j, nil, now), wire.Holding, s.address(), 2, 1+d.Spec.Retries)
+	b.silence(r)
 	if !b.counted(ctx, r) || s.head != head {
 		return // the connection was made anew meanwhile, and so is the survey
 	}
@@ -232,9 +299,15 @@ func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 		}
 		r.Data = nil
 	}
-	if s.take(r.Data) {
+	switch {
+	case !s.take(r.Data):
+	case s.agrees(d.learnt.Models):
 		b.surveyed(d, time.Now())
 		j.enqueue()
+	case s.rounds >= mostRounds:
+		s.renew()
+		s.next = time.Now().Add(minProbePause)
+		j.abandon(time.Now(), bridge.ReasonMoved, emit)
 	}
 }
 
@@ -242,6 +315,9 @@ func (b *Bus) walk(ctx context.Context, j *job, emit bridge.Emit) {
 func (b *Bus) finish(j *job, emit bridge.Emit) {
 	now := time.Now()
 	d := j.device
+	if b.unhold(j, now, emit); len(j.queue) > 0 {
+		return // parts of blocks that were not answered
+	}
 	if len(j.blocks) == 0 && !j.surveying && !d.sick && b.down.reason == 0 {
 		j.heard = true // nothing to ask: all points were given up
 	}
@@ -251,7 +327,8 @@ func (b *Bus) finish(j *job, emit bridge.Emit) {
 		}), now, emit)
 	}
 	j.flush(emit)
-	j.active, j.missed = false, !j.heard
+	j.active, j.waiting, j.missed = false, false, !j.heard
+	j.last = now
 	if j.asked != nil {
 		b.retire(j)
 	} else {

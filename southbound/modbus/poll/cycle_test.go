@@ -11,6 +11,7 @@ import (
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -24,8 +25,8 @@ func register(address int) *point.Field {
 }
 
 // testSpec returns a device with these fields.
-func testSpec(fields []*point.Field) DeviceSpec {
-	return DeviceSpec{Unit: wire.Unit{Name: "d", ID: 1, Timeout: 5 * time.Second}, Every: time.Second,
+func testSpec(fields []*point.Field) spec.Device {
+	return spec.Device{Unit: wire.Unit{Name: "d", ID: 1, Timeout: 5 * time.Second}, Every: time.Second,
 		Limits: plan.Limits{Words: 125, Bits: 2000, Gap: -1}, Fields: fields}
 }
 
@@ -42,9 +43,9 @@ func cycler(t testing.TB) (b *Bus, j *job) {
 	for i := range 1000 {
 		fields = append(fields, register(i))
 	}
-	spec := BusSpec{Name: "plc", Place: wire.Place{Address: address, ConnectTimeout: 5 * time.Second, Pipeline: 1}}
+	spec := spec.Bus{Name: "plc", Place: wire.Place{Address: address, ConnectTimeout: 5 * time.Second, Pipeline: 1}}
 	d := NewDevice(testSpec(fields), spec.Cost(0), plan.Learnt{})
-	b = NewBus(spec, spec.Dial, slog.New(slog.DiscardHandler), func(string, plan.Learnt) {})
+	b = NewBus(spec, spec.Dial, slog.New(slog.DiscardHandler), func(string, plan.Learnt) {}, func(string, string) {})
 	b.devices, b.jobs = []*Device{d}, d.jobs
 	t.Cleanup(b.link.Close)
 	return b, d.jobs[0]

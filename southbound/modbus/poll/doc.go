@@ -9,7 +9,8 @@
 // The way goes forward: each stage ends with a call of the next, and what is
 // learnt by the way changes the blocks from the next cycle on. Which device is
 // asked at all is up to probe; what others want, a write for instance, comes
-// between two requests (errand).
+// between two requests (errand). What is written unasked (tend) goes before both,
+// early where the next request may wait for a silent device.
 //
 // Locks: the goroutine of the bus owns all but three things, each behind a mutex
 // of its own under which nothing is called: what devices it should poll (Set),

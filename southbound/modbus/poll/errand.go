@@ -11,7 +11,6 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/point"
-	"fieldbridge/southbound/modbus/set"
 )
 
 // ErrStopped is why a write cannot be done any more.
@@ -57,32 +56,11 @@ func (e errand) run(ctx context.Context, b *Bus) {
 	e.done <- err
 }
 
-// Write sets a point of a device: it is the next request on the bus.
-func (b *Bus) Write(ctx context.Context, d *Device, f *point.Field, v bridge.Value) error {
-	return b.send(ctx, func(ctx context.Context, b *Bus) error {
-		at, lost := d.learnt.Placed([]*point.Field{f})
-		if lost != nil || len(at) == 0 || f.Models != nil && d.survey.due(time.Now()) {
-			return errors.New("it is not known where the device has the point's SunSpec model")
-		}
-		err := set.Point(ctx, b.client, d.Spec.Unit, d.Spec.Way, at[0], v)
-		if ctx.Err() == nil {
-			b.requested(cutShort(err))
-		}
-		if err != nil {
-			b.log.Warn("point not written", "device", d.Spec.Name, "point", f.Name, "value", v.String(), "err", err)
-		} else {
-			b.log.Info("point written", "device", d.Spec.Name, "point", f.Name, "value", v.String())
-		}
-		return err
-	})
-}
-
-// cutShort leaves only what says something about the bus.
-func cutShort(err error) error {
-	if bridge.IsPermanent(err) || errors.Is(err, set.ErrDiffers) {
-		return nil
-	}
-	return err
+// Write sets points of a device, in this order: it is the next on the bus. Until
+// the values show, they are looked for between polls. What is not written by hand
+// is refused while writing is off. See [bridge.Writer].
+func (b *Bus) Write(ctx context.Context, d *Device, byHand bool, values ...Value) bridge.Written {
+	return writer{b, d}.write(ctx, byHand, values)
 }
 
 // requested counts a request of an errand.

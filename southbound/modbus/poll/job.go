@@ -22,22 +22,25 @@ type job struct {
 	trials   map[string]*trial // of those, by name
 	good     map[string]bool   // of those, were so before
 	absolved []string          // of those, read in this cycle
-	stale    bool              // the blocks are to be made anew
 	load     float64           // share of the bus's time, as measured
 
-	next   time.Time // when the next cycle is due, on the monotonic clock
-	missed bool      // the last cycle failed as a whole
+	next     time.Time // when the next cycle is due, on the monotonic clock
+	last     time.Time // when a cycle was done, or told to be overdue
+	deadline time.Time // when the cycle under way should be done
+	queue    []*block  // to be read in this cycle, the next first
+	held     []*block  // not answered in this cycle, before anything else was
+	silent   int       // blocks without an answer in this cycle
 
-	active    bool      // a cycle is under way
-	deadline  time.Time // when it should be done
-	queue     []*block  // to be read in this cycle, the next first
-	surveying bool      // it waits for the walk of the model list, see survey
-	heard     bool      // some block was answered in this cycle
-	silent    int       // blocks without an answer in this cycle
-	batch
+	stale     bool // the blocks are to be made anew
+	missed    bool // the last cycle failed as a whole
+	active    bool // a cycle is under way
+	surveying bool // it waits for the walk of the model list, see survey
+	heard     bool // some block was answered in this cycle
+	waiting   bool // the next request is sent when the line has time for it
 
-	quiet       time.Time // a whole cycle of bad readings was emitted: not again before
 	quietReason bridge.Reason
+	quiet       time.Time // a whole cycle of bad readings was emitted for that: not again before
+	batch
 }
 
 // quietFor is how long a job that stays bad as a whole for one reason keeps
@@ -64,6 +67,9 @@ func (j *job) plan() {
 // begin starts a cycle.
 func (j *job) begin(now time.Time) {
 	j.active, j.heard, j.silent = true, false, 0
+	if j.last.IsZero() {
+		j.last = now
+	}
 	j.deadline = now.Add(j.every)
 	j.tally = tally{}
 	if j.surveying = j.device.survey.due(now); j.surveying {
@@ -100,9 +106,23 @@ func (j *job) follow(every time.Duration, now time.Time) {
 	j.next = j.grid.first(instantOf(now))
 }
 
+// unanswered returns the requests of the plan that got no answer several times in
+// a row, while the device answered others.
+func (j *job) unanswered() (all []plan.Block) {
+	if !j.heard {
+		return nil
+	}
+	for _, blk := range j.blocks {
+		if blk.failed > 1 && !blk.again.IsZero() {
+			all = append(all, blk.Block)
+		}
+	}
+	return all
+}
+
 // attempts returns how often to ask for a block before it is bad.
 func (j *job) attempts(blk *block) int {
-	if blk.failed > 0 || j.silent > 0 {
+	if blk.failed > 0 || j.silent > 0 || blk.part != nil && !blk.whole.hush.IsZero() {
 		return 1
 	}
 	return 1 + j.device.Spec.Retries
@@ -142,8 +162,31 @@ func (j *job) measured() float64 {
 	return float64(sum) / float64(j.every)
 }
 
+// starving returns when the points that a cycle has not come to were not asked for
+// three intervals.
+func (j *job) starving() time.Time { return j.last.Add(max(3*j.every, leastStarved)) }
+
+// leastStarved is the least time after which points count as starved: below it a
+// timeout of another unit, or a busy machine, says nothing.
+const leastStarved = time.Second
+
+// starves reports whether such points are to be told.
+func (j *job) starves(now time.Time) bool { return j.asked == nil && !now.Before(j.starving()) }
+
+// overdue has the points that a cycle has not come to be bad: what was read of them
+// last is old by now. The cycle goes on, and its deadline stays.
+func (j *job) overdue(now time.Time, emit bridge.Emit) {
+	j.last = now
+	due := slices.DeleteFunc(slices.Clone(j.queue), func(blk *block) bool { return blk.trial || blk.part != nil })
+	before := j.tally
+	j.spoil(bridge.ReasonOverdue, now, emit, due...)
+	j.tally = before
+	j.flush(emit)
+}
+
 // abandon ends the cycle: the blocks not yet read are bad.
 func (j *job) abandon(now time.Time, r bridge.Reason, emit bridge.Emit) {
+	j.queue, j.held = append(j.queue, j.held...), j.held[:0]
 	rest := slices.DeleteFunc(j.queue, func(blk *block) bool { return blk.trial }) // they are given up already
 	j.queue = j.queue[:0]
 	if !j.heard && len(j.readings) == 0 && j.quietReason == r && now.Before(j.quiet) {

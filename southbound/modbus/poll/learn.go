@@ -5,13 +5,19 @@ import (
 	"slices"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // proved notes what a block that was read, or a part of one, tells of the device.
 func (b *Bus) proved(j *job, blk *block) {
 	d := j.device
 	d.proof = time.Now()
+	d.alive, blk.hush = d.proof, time.Time{}
+	if plan.Plain(blk.Table, blk.First, blk.Count) {
+		d.plain[blk.Table] = true
+	}
 	if blk.trial {
 		b.absolve(j, blk)
 		return
@@ -76,10 +82,20 @@ func (b *Bus) conclude(j *job, blk *block) {
 			return
 		}
 	}
-	if l, news := blk.part.Conclude(j.device.learnt, whole.failed >= 2); news {
+	whole.again = time.Time{} // its parts are worth the wait
+	if l, news := blk.part.Conclude(j.device.learnt, whole.failed >= sure(whole)); news {
 		j.suspect(whole)
 		b.teach(j.device, l)
 	}
+}
+
+// sure returns how often in a row a block must have failed before its inquiry
+// counts. Silence may be of the line.
+func sure(whole *block) int {
+	if whole.hush.IsZero() {
+		return 2
+	}
+	return 6
 }
 
 // inquiryPause is the least time between two inquiries of a block of which all
@@ -94,7 +110,7 @@ func (j *job) dissect(blk *block) bool {
 		j.inquire(blk, next)
 		return !bad
 	}
-	next := blk.Dissect(false, j.device.Spec.Limits)
+	next := blk.Dissect(j.device.plain[blk.Table], j.device.Spec.Limits)
 	j.inquire(blk, next)
 	return next != nil
 }
@@ -133,6 +149,19 @@ func (b *Bus) surveyed(d *Device, now time.Time) {
 	d.tell(func(s *Status) { s.Missing = missing })
 }
 
+// moved takes in that a block is of another model by now: its points are bad, and
+// the list is walked anew.
+func (b *Bus) moved(j *job, blk *block, r wire.Fetched, emit bridge.Emit) {
+	d := j.device
+	j.heard = true
+	d.note(r.Err)
+	d.survey.renew()
+	b.log.Info("SunSpec model has moved", "device", d.Spec.Name, "err", r.Err)
+	if !blk.trial {
+		j.spoil(bridge.ReasonMoved, r.At, emit, blk)
+	}
+}
+
 // forget has a device tried again after a day: it may be another by now.
 func (b *Bus) forget(d *Device, now time.Time) {
 	if d.learnt.Known() && now.Sub(d.learnt.At) >= plan.ForgetAfter {
@@ -143,9 +172,7 @@ func (b *Bus) forget(d *Device, now time.Time) {
 // teach sets what is known of a device, and has it kept.
 func (b *Bus) teach(d *Device, l plan.Learnt) {
 	l.At = time.Now()
-	news := len(l.Holes) != len(d.learnt.Holes) || l.Words.High != d.learnt.Words.High ||
-		l.Bits.High != d.learnt.Bits.High ||
-		!slices.Equal(l.Models, d.learnt.Models)
+	news := !l.SameRules(d.learnt) || !slices.Equal(l.Models, d.learnt.Models)
 	d.setLearnt(l)
 	b.learn(d.Spec.Name, l)
 	if news {
@@ -157,4 +184,72 @@ func (b *Bus) teach(d *Device, l plan.Learnt) {
 func (b *Bus) absolve(j *job, blk *block) {
 	j.absolved = append(j.absolved, blk.Fields[0].Name)
 	b.teach(j.device, j.device.learnt.Without(blk.Table, blk.Fields[0].Reach()))
+}
+
+// silence reports whether a reason is that nothing came back: some devices answer
+// nothing, or hang up, where others say that an address is not there.
+func silence(r bridge.Reason) bool {
+	return r == bridge.ReasonTimeout || r == bridge.ReasonDisconnected
+}
+
+// unanswered notes that a block was not answered, and reports whether that is
+// settled: its parts are asked for as the device is known to be there, or it waits
+// for whether others are answered in this cycle.
+func (b *Bus) unanswered(j *job, blk *block, now time.Time, emit bridge.Emit) bool {
+	if blk.part != nil {
+		return b.partUnanswered(j, blk, now, emit)
+	}
+	if now.Before(blk.split) {
+		return false
+	}
+	switch {
+	case j.heard, j.device.alive.After(blk.hush):
+		return j.dissect(blk)
+	case j.silent == 0 && len(j.queue) > 0 && !b.shared():
+		j.silent++
+		j.held = append(j.held, blk)
+		return true
+	}
+	return false
+}
+
+// unhold takes blocks apart that were not answered in a cycle in which others were.
+func (b *Bus) unhold(j *job, now time.Time, emit bridge.Emit) {
+	held := j.held
+	j.held = nil
+	for _, blk := range held {
+		if !j.heard || !j.dissect(blk) {
+			j.spoil(blk.reason, now, emit, blk)
+		}
+	}
+}
+
+// mostUnanswered is how many parts of a block may be silent before one answers:
+// the device may be gone meanwhile.
+const mostUnanswered = 8
+
+// partUnanswered notes that a part of a block was not answered.
+func (b *Bus) partUnanswered(j *job, blk *block, now time.Time, emit bridge.Emit) bool {
+	whole := blk.whole
+	if whole.hush.IsZero() {
+		return false // the block is refused, not silent
+	}
+	if !blk.part.Proved() && blk.part.Missed() >= mostUnanswered {
+		rest := []*block{blk}
+		j.queue = slices.DeleteFunc(j.queue, func(other *block) bool {
+			mine := other.whole == whole
+			if mine {
+				rest = append(rest, other)
+			}
+			return mine
+		})
+		whole.split = now.Add(min(time.Duration(whole.failed)*inquiryPause, maxProbePause))
+		j.spoil(blk.reason, now, emit, rest...)
+		return true
+	}
+	if j.dissect(blk) {
+		b.conclude(j, blk)
+		return true
+	}
+	return false
 }

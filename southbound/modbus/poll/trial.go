@@ -53,7 +53,7 @@ func (j *job) try(now time.Time) {
 		if !now.Before(t.next) {
 			t.tried++
 			t.next = now.Add(t.pause())
-			j.queue = append(j.queue, &block{Block: plan.Alone(t.field), trial: true})
+			j.queue = append(j.queue, &block{Block: j.device.alone(t.field), trial: true})
 		}
 	}
 }
@@ -79,3 +79,6 @@ func (d *Device) trusted(blk *block) bool { return d.proof.IsZero() || !d.proof.
 
 // hard reports whether a reason is that an address or a length is not there.
 func hard(r bridge.Reason) bool { return r == bridge.Exception(2) || r == bridge.Exception(3) }
+
+// alone returns the block of one point of the device.
+func (d *Device) alone(f *point.Field) plan.Block { return d.learnt.AloneWithin(f, d.Spec.Limits) }

@@ -1,17 +1,18 @@
-// Package set writes a point of a Modbus unit: it encodes the value, keeps to the
-// largest step, writes a part of a register by function 22 (Modbus Application
-// Protocol V1.1b3, section 6.16), and reads back what was written.
+// Package set writes a point of a Modbus unit and finds out what became of it: it
+// encodes the value, keeps to the largest step, writes a part of a register by
+// function 22 (Modbus Application Protocol V1.1b3, section 6.16), and reads back
+// what was written until it shows.
 package set
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
@@ -23,117 +24,227 @@ const (
 	Multiple = "multiple" // functions 15 and 16
 )
 
-// ErrDiffers is that a device has another value than was written.
-var ErrDiffers = errors.New("the device has another value")
-
-// Point writes one point of a unit, reads it back and compares. Nothing else may
-// use c meanwhile. Errors that are permanent in the sense of [bridge.IsPermanent]
-// are of the value.
-func Point(ctx context.Context, c *wire.Client, u wire.Unit, way string, f *point.Field, v bridge.Value) error {
-	s := &setter{c, u, way}
-	data, err := f.Encode(v)
-	if err != nil {
-		return bridge.Permanent(err)
-	}
-	if f.Writable.MaxStep != nil {
-		if err := s.checkStep(ctx, f, v); err != nil {
-			return err
-		}
-	}
-	if err := s.put(ctx, f, data); err != nil {
-		return err
-	}
-	got, err := s.read(ctx, f)
-	if err != nil {
-		return fmt.Errorf("written, but not read back: %w", err)
-	}
-	if !bytes.Equal(got, data) {
-		return fmt.Errorf("written, but %w: %v", ErrDiffers, f.Decode(got))
-	}
-	return nil
+// Line is a unit and who asks it. Nothing else may use the client meanwhile.
+type Line struct {
+	Client *wire.Client
+	Unit   wire.Unit
+	Way    string // of writing, where the point says nothing
+	// Stop reports whether no further request may be sent that writes. Nil is that
+	// it may.
+	Stop func() bool
 }
 
-// setter writes to a unit, with nothing else on its bus.
-type setter struct {
-	client *wire.Client
-	unit   wire.Unit
-	way    string
+// Writing is a write of a point under way: what was sent, what the unit answered
+// and what was seen since. It is for one goroutine at a time.
+type Writing struct {
+	field *point.Field
+	value bridge.Value
+	data  []byte // as it goes over the wire
+
+	sent stage
+	err  error // why it is not known to be written, or what is odd about the answer
+
+	until time.Time // so long it is looked for
+	looks int
+	shown bool         // the point that is to show it has the value
+	seen  bridge.Value // of that point, the last time
+	blind error        // why it could not be read the last time
+	deaf  bool         // there is nothing more to be seen
+	all   bool         // it went to all units of a line, of which none answers
+}
+
+// stage is how far a write got.
+type stage uint8
+
+const (
+	unsent   stage = iota // no request left that writes
+	refused               // the unit answered with an exception
+	lost                  // no answer, or none that says anything
+	odd                   // an answer that is none of the two
+	accepted              // the unit repeated what was written
+)
+
+// New returns a write of v to f, whose place is known. It sends nothing. An error
+// is of the value.
+func New(f *point.Field, v bridge.Value) (*Writing, error) {
+	w := &Writing{field: f, value: v}
+	if f.Factor != nil {
+		return w, nil // what goes over the wire is not known yet
+	}
+	var err error
+	if w.data, err = f.Encode(v); err != nil {
+		return nil, bridge.Permanent(err)
+	}
+	return w, nil
+}
+
+// scale reads the scale point of what is to be written, if it has one, in the turn
+// that writes it.
+func (w *Writing) scale(ctx context.Context, l Line) error {
+	if w.field.Factor == nil {
+		return nil
+	}
+	f, err := l.scaled(ctx, w.field)
+	if err != nil {
+		return err
+	}
+	scaled, err := New(f, w.value)
+	if err == nil {
+		w.field, w.data = scaled.field, scaled.data
+	}
+	return err
+}
+
+// took takes in how the requests that write went.
+func (w *Writing) took(err error) {
+	var (
+		connect *wire.ConnectError
+		echo    *wire.EchoError
+		part    *partError
+		before  beforeError
+	)
+	w.err = err
+	code, exception := wire.ExceptionCode(err)
+	switch {
+	case err == nil:
+		w.sent = accepted
+	case errors.As(err, &part):
+		w.sent = lost
+	case errors.As(err, &connect):
+		w.sent = unsent
+	case errors.As(err, &echo):
+		w.sent = odd
+	case exception && code == acknowledged:
+		w.sent = odd
+		w.err = fmt.Errorf("%w: it goes on with it", w.err)
+	case exception && code != targetSilent:
+		w.sent = refused
+		if code == busy {
+			w.err = fmt.Errorf("%w: it may be sent again", w.err)
+		}
+	case errors.As(err, &before):
+		w.sent = unsent
+	default:
+		w.sent = lost
+	}
+}
+
+// Exceptions that mean something of their own (Modbus Application Protocol
+// V1.1b3, section 7): 5 is that the request was accepted and takes long, 11 that
+// the unit behind a gateway did not answer.
+const (
+	acknowledged = 5
+	busy         = 6 // nothing was done
+	targetSilent = 11
+)
+
+// Confirming returns the point that is to show the value; nil is that none is.
+func (w *Writing) Confirming() *point.Field { return w.field.Confirming() }
+
+// Open reports whether more can be known of the write by looking again.
+func (w *Writing) Open(now time.Time) bool {
+	return w.sent >= lost && w.field.Confirming() != nil && !w.shown && !w.deaf &&
+		(w.looks == 0 || now.Before(w.until))
+}
+
+// Pause is how long to wait before the next look.
+func (w *Writing) Pause() time.Duration { return min(leastPause<<min(w.looks, 10), mostPause) }
+
+// Between two looks.
+const (
+	leastPause = 50 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// Look reads the point that is to show the value, by the request b; i is its
+// place among b's fields.
+func (w *Writing) Look(ctx context.Context, l Line, b plan.Block, i int) {
+	attempts := 1
+	if w.looks++; w.field.Writable.Within == 0 {
+		attempts += l.Unit.Retries // there is no second look
+	}
+	r := l.Client.FetchAsk(ctx, l.Unit, b.Ask(), attempts)
+	if errors.Is(r.Err, wire.ErrAllUnits) {
+		w.all, w.deaf = true, true
+		return
+	}
+	if w.blind = r.Err; r.Err != nil {
+		_, answered := wire.Reason(r.Err)
+		code, exception := wire.ExceptionCode(r.Err)
+		w.deaf = exception && code <= 3 || w.sent == lost && !answered
+		return
+	}
+	at := b.Fields[i]
+	w.seen = at.Decode(r.Data)
+	want := w.wanted(at.Field)
+	w.shown = want != nil && at.Holds(r.Data, want)
+}
+
+// wanted returns the registers of a point that show what was written; nil is that
+// none can.
+func (w *Writing) wanted(at *point.Field) []byte {
+	if w.field.Writable.Shown == nil {
+		return w.data
+	}
+	v := w.field.Decode(w.data)
+	if v.Kind() == bridge.KindBool && at.Kind != point.KindBool {
+		v = bridge.Uint(v.Bits())
+	}
+	data, err := at.Encode(v)
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // checkStep refuses a change that is too large.
-func (s *setter) checkStep(ctx context.Context, f *point.Field, v bridge.Value) error {
-	got, err := s.read(ctx, f)
-	if err != nil {
-		return err
+func (w *Writing) checkStep(ctx context.Context, l Line, own plan.Block, i int) error {
+	r := l.Client.FetchAsk(ctx, l.Unit, own.Ask(), 1+l.Unit.Retries)
+	if r.Err != nil {
+		if code, ok := wire.ExceptionCode(r.Err); ok && code != targetSilent {
+			return bridge.Permanent(r.Err)
+		}
+		return r.Err
 	}
-	is := f.Decode(got)
+	is := own.Fields[i].Decode(r.Data)
 	from, ok1 := is.Float()
-	to, ok2 := v.Float()
+	to, ok2 := w.value.Float()
 	if !ok1 || !ok2 {
 		return fmt.Errorf("the step cannot be checked: the device has %v", is)
 	}
-	if step := f.Writable.MaxStep.Float(); math.Abs(to-from) > step*(1+1e-9) {
-		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, v, f.Writable.MaxStep))
+	if step := w.field.Writable.MaxStep.Float(); math.Abs(to-from) > step*(1+1e-9) {
+		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, w.value,
+			w.field.Writable.MaxStep))
 	}
 	return nil
 }
 
-// read reads the registers of a field and nothing else.
-func (s *setter) read(ctx context.Context, f *point.Field) ([]byte, error) {
-	r := s.client.Fetch(ctx, s.unit, f.Table, f.Address, f.Words, 1+s.unit.Retries)
-	return r.Data, r.Err
+// Err returns what is odd about how it was written; nil is that the unit repeated
+// it.
+func (w *Writing) Err() error { return w.err }
+
+// Rises reports whether v begins a pulse of f.
+func Rises(f *point.Field, v bridge.Value) bool {
+	if f.Setting().Pulse == 0 {
+		return false
+	}
+	data, err := f.Encode(v)
+	return err == nil && f.Decode(data).Truth()
 }
 
-// put sends the requests that write a field.
-func (s *setter) put(ctx context.Context, f *point.Field, data []byte) error {
-	s.client.To(ctx, s.unit.ID, s.unit.Timeout)
-	s.client.Pause(s.unit.Pause)
-	address := uint16(f.Address)
-	switch {
-	case f.Table == wire.Coil && s.way == Multiple:
-		_, err := s.client.WriteMultipleCoils(address, 1, data)
-		return err
-	case f.Table == wire.Coil:
-		_, err := s.client.WriteSingleCoil(address, uint16(data[0])*0xff00)
-		return err
-	case f.Mask != 0:
-		return s.putPart(f, data)
-	}
-	return putRegisters(s.client, address, data, s.way == Multiple, s.way == Single)
-}
+// Sent reports whether the device may have the value.
+func (w *Writing) Sent() bool { return w.sent >= lost }
 
-func putRegisters(c *wire.Client, address uint16, data []byte, multiple, single bool) error {
-	if multiple || len(data) > 2 && !single {
-		_, err := c.WriteMultipleRegisters(address, uint16(len(data)/2), data)
-		return err
+// Taken reports whether the device said that it has the value, or goes on with it.
+func (w *Writing) Taken() bool { return w.sent >= odd }
+
+// Trouble returns what the write says of the line: nil while the unit answers.
+func (w *Writing) Trouble() error {
+	if w.blind != nil {
+		return w.blind
 	}
-	for ; len(data) > 0; data, address = data[2:], address+1 {
-		if _, err := c.WriteSingleRegister(address, binary.BigEndian.Uint16(data)); err != nil {
-			return err
-		}
+	if w.sent == lost || w.sent == unsent && !bridge.IsPermanent(w.err) {
+		return w.err
 	}
 	return nil
-}
-
-// putPart writes some bits of a register: by function 22, which the device does
-// at once, or by writing the whole register back where that is allowed.
-func (s *setter) putPart(f *point.Field, data []byte) error {
-	var mask [2]byte
-	f.Load.Store(mask[:], f.Mask<<f.Shift)
-	bits, value := binary.BigEndian.Uint16(mask[:]), binary.BigEndian.Uint16(data)
-	_, err := s.client.MaskWriteRegister(uint16(f.Address), ^bits, value)
-	if code, ok := wire.ExceptionCode(err); !ok || code != 1 {
-		return err
-	}
-	if !f.Writable.ReadModifyWrite {
-		return fmt.Errorf("the device cannot write a part of a register (function 22): "+
-			"add writable: {read_modify_write: true} if nothing else changes holding %d: %w", f.Address, err)
-	}
-	got, err := s.client.ReadHoldingRegisters(uint16(f.Address), 1)
-	if err != nil {
-		return err
-	}
-	whole := binary.BigEndian.Uint16(got)&^bits | value
-	return putRegisters(s.client, uint16(f.Address), binary.BigEndian.AppendUint16(nil, whole),
-		s.way == Multiple, true)
 }

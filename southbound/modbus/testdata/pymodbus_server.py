@@ -1,13 +1,14 @@
 """A pymodbus server with the registers of the first configuration.
 
-usage: pymodbus_server.py tcp PORT | rtu DEVICE BAUD
+usage: pymodbus_server.py tcp|udp|ascii+tcp PORT | rtu|ascii DEVICE BAUD
 """
 import struct
 import sys
 
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
-from pymodbus.server import StartSerialServer, StartTcpServer
-from pymodbus.transaction import ModbusRtuFramer
+from pymodbus.device import ModbusDeviceIdentification
+from pymodbus.server import StartSerialServer, StartTcpServer, StartUdpServer
+from pymodbus.transaction import ModbusAsciiFramer, ModbusRtuFramer
 
 
 def registers(data):
@@ -27,9 +28,17 @@ unit = ModbusSlaveContext(
     ir=ModbusSequentialDataBlock(0, inputs),
     zero_mode=True,
 )
+identity = ModbusDeviceIdentification(info={0: "Acme", 1: "P-1", 2: "1.0", 4: "Press " + "x" * 200, 0x80: "SN12345678"})
 context = ModbusServerContext(slaves={1: unit}, single=False)
 if sys.argv[1] == "tcp":
-    StartTcpServer(context=context, address=("127.0.0.1", int(sys.argv[2])))
+    StartTcpServer(context=context, identity=identity, address=("127.0.0.1", int(sys.argv[2])))
+elif sys.argv[1] == "ascii+tcp":
+    StartTcpServer(context=context, framer=ModbusAsciiFramer, address=("127.0.0.1", int(sys.argv[2])))
+elif sys.argv[1] == "udp":
+    StartUdpServer(context=context, address=("127.0.0.1", int(sys.argv[2])))
+elif sys.argv[1] == "ascii":
+    StartSerialServer(context=context, framer=ModbusAsciiFramer, port=sys.argv[2], baudrate=int(sys.argv[3]),
+                      bytesize=8, parity="N", stopbits=1)  # a pseudo-terminal has no 7E1
 else:
     StartSerialServer(context=context, framer=ModbusRtuFramer, port=sys.argv[2], baudrate=int(sys.argv[3]),
                       bytesize=8, parity="N", stopbits=1)

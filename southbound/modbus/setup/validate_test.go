@@ -1,10 +1,13 @@
-package modbus
+package setup
 
 import (
+	"fieldbridge/southbound/modbus/wire"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
@@ -66,7 +69,7 @@ func TestValidate(t *testing.T) {
 		{"base 2", withDevice(func(d *Device) { d.Base = 2; d.Points = map[string]Point{"x": {Input: at(5)}} }),
 			"devices.d.base: addresses from 2"},
 		{"no table", withPoint(Point{}),
-			"devices.d.points.x: no address: give one of coil, discrete, input, holding (zero-based) or ref"},
+			"devices.d.points.x: no address: give one of coil, discrete, input, holding (zero-based), ref"},
 		{"two tables", withPoint(Point{Input: at(0), Coil: at(1)}),
 			"devices.d.points.x.input: a second address, beside coil"},
 		{"beyond the table", withPoint(Point{Input: at(65536)}),
@@ -174,7 +177,17 @@ func TestValidateBuses(t *testing.T) {
 		{"no port", func(b *Bus) { b.URL = "rtu:/" }, `buses.plc.url: "rtu:/" does not name a serial port`},
 		{"no port of a converter", func(b *Bus) { b.URL = "rtu+tcp://10.0.0.7" },
 			`buses.plc.url: "rtu+tcp://10.0.0.7" has no port`},
-		{"kind", func(b *Bus) { b.URL = "udp://10.0.0.7:1" }, `buses.plc.url: "udp" is not a kind of bus: write tcp://`},
+		{"kind", func(b *Bus) { b.URL = "sctp://10.0.0.7:1" }, `buses.plc.url: "sctp" is not a kind of bus: write tcp://`},
+		{"datagrams", func(b *Bus) { b.URL, b.Pipeline = "udp://10.0.0.7", 4 }, ""},
+		{"ascii", func(b *Bus) { b.URL, b.RS485 = "ascii:///dev/ttyUSB0", &RS485{} }, ""},
+		{"ascii of 8 bits", func(b *Bus) { b.URL, b.DataBits = "ascii:///dev/ttyUSB0", 8 }, ""},
+		{"ascii converter", func(b *Bus) { b.URL = "ascii+tcp://10.0.0.7:4001" }, ""},
+		{"ascii nowhere", func(b *Bus) { b.URL = "ascii://10.0.0.7" },
+			`buses.plc.url: "ascii://10.0.0.7" does not name a serial port`},
+		{"ascii pipeline", func(b *Bus) { b.URL, b.Pipeline = "ascii+tcp://10.0.0.7:4001", 2 },
+			"buses.plc.pipeline: several requests at once on ascii+tcp://"},
+		{"rtu of 7 bits", func(b *Bus) { b.URL, b.DataBits = "rtu:///dev/ttyUSB0", 7 },
+			"buses.plc.data_bits: 7 data bits on rtu://: RTU needs 8"},
 		{"path", func(b *Bus) { b.URL = "tcp://10.0.0.7/1" }, `buses.plc.url: "tcp://10.0.0.7/1" is not a host and port`},
 		{"baud", func(b *Bus) { b.Baud = 0 }, "buses.plc.baud: 0 baud"},
 		{"parity", func(b *Bus) { b.Parity = "evne" }, `buses.plc.parity: "evne" is not a parity: did you mean "even"?`},
@@ -203,13 +216,27 @@ func TestValidateBuses(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", test.name, all, test.want)
 		}
 	}
-	c := withDevice(func(d *Device) { d.UnitID = 248 })
-	b := c.Buses["plc"]
-	b.URL = "rtu:///dev/ttyS0"
-	c.Buses["plc"] = b
-	if p := c.Validate(); len(p) != 1 ||
-		!strings.HasPrefix(show(p[0]), "devices.d.unit_id: unit id 248 on a line: use 1 to 247") {
-		t.Errorf("%v", p)
+}
+
+// TestF16: units 248 to 255 are there on lines, though reserved.
+func TestF16UnitIDs(t *testing.T) {
+	for _, url := range []string{"rtu:///dev/ttyS0", "rtu+tcp://h:1", "ascii:///dev/ttyS0", "ascii+tcp://h:1"} {
+		for id, want := range map[int]string{1: "", 248: "", 255: "",
+			0: "devices.d.points.x: unit 0 is all units of the line, and none answers: " +
+				"add access: write: it can only be written; or give the unit_id of one, 1 to 255",
+			256: "devices.d.unit_id: unit id 256 on a line: use 1 to 255, or 0 for all units at once"} {
+			c := withDevice(func(d *Device) { d.UnitID = id })
+			b := c.Buses["plc"]
+			b.URL = url
+			c.Buses["plc"] = b
+			got := ""
+			for _, p := range c.Validate() {
+				got += show(p)
+			}
+			if got != want {
+				t.Errorf("%s, unit %d: %q, want %q", url, id, got, want)
+			}
+		}
 	}
 }
 
@@ -218,7 +245,7 @@ func TestReferences(t *testing.T) {
 		"40061": "holding 60", "400061": "holding 60", "465536": "holding 65535", "30001": "input 0",
 		"10001": "discrete 0", "00011": "coil 10", "000011": "coil 10",
 	} {
-		table, address, err := parseRef(ref)
+		table, address, err := wire.ParseRef(ref)
 		if got := fmt.Sprint(table, " ", address); err != nil || got != want {
 			t.Errorf("%s: %s, %v, want %s", ref, got, err, want)
 		}
@@ -230,43 +257,49 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-func TestDelivery(t *testing.T) {
-	no := false
-	minute := setting.Duration(time.Minute)
-	c := withDevice(func(d *Device) {
-		d.OnChange, d.Heartbeat = true, setting.Duration(10*time.Minute)
-		d.Labels = map[string]string{"area": "boiler-house"}
-		d.Points = map[string]Point{
-			"a": {Input: at(0)},
-			"b": {Input: at(1), OnChange: &no},
-			"c": {Input: at(2), Deadband: &Deadband{bridge.Decimal{Coef: 1}, true}, Heartbeat: &minute},
-			"d": {Input: at(3), OnChange: &no, Report: &Report{minute, []string{"mean", "max"}}},
-		}
-	})
-	var catalogue bridge.Catalogue
-	if _, err := New(c, Options{Catalogue: &catalogue}); err != nil {
-		t.Fatal(err)
+// TestThin: a point is thinned as it says, or as its device says unless it counts up, has a
+// report, or an aggregate would take another's name.
+func TestThin(t *testing.T) {
+	at := func(i int) *int { return &i }
+	device := func(p Point) Device { return testDevice("plc", 1, map[string]Point{"x": p}) }
+	d := device(Point{})
+	d.Thin = &setting.Thin{}
+	d.Points = map[string]Point{
+		"power":  {Holding: at(0)},
+		"energy": {Holding: at(1), Unit: "kWh"},
+		"gas":    {Holding: at(2), Unit: "m³", Thin: &setting.Thin{Counters: true, Keep: []string{"last"}}},
+		"mean":   {Holding: at(3), Report: &Report{Every: setting.Duration(time.Minute), As: []string{"mean"}}},
+		"flow":   {Holding: at(4)}, "flow_max": {Holding: at(5)},
 	}
-	devices, _, _ := catalogue.Snapshot()
-	want := map[string]*bridge.Delivery{
-		"a":      {OnChange: true, Heartbeat: 10 * time.Minute},
-		"c":      {OnChange: true, Deadband: 1, Percent: true, Heartbeat: time.Minute},
-		"b":      nil,
-		"d_mean": nil, // the catalogue has what is delivered
-		"d_max":  nil,
+	fields, problems := Fields(d)
+	if len(problems) > 0 {
+		t.Fatal(problems)
 	}
-	if len(devices) != 1 || devices[0].Labels["area"] != "boiler-house" || len(devices[0].Points) != len(want) {
-		t.Fatalf("%+v", devices)
-	}
-	for _, p := range devices[0].Points {
-		if w, ok := want[p.Name]; !ok || w != nil && *w != *p.Delivery {
-			t.Errorf("%s: %+v, want %+v", p.Name, p.Delivery, w)
+	got := map[string]string{}
+	for _, f := range fields {
+		got[f.Name] = "left alone"
+		if f.Thin != nil {
+			got[f.Name] = fmt.Sprint(f.Thin.To, f.Thin.Keep)
 		}
 	}
-	var d Deadband
-	for _, text := range []string{"", "x", "-1", "1%%"} {
-		if d.UnmarshalText([]byte(text)) == nil {
-			t.Errorf("deadband %q was taken", text)
+	all := "[1m0s 1h0m0s] [mean min max last]"
+	want := map[string]string{"power": all, "energy": "left alone", "gas": "[1m0s 1h0m0s] [last]", "mean": "left alone",
+		"flow": "left alone", "flow_max": all}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, p := range map[string]Point{
+		"counts up": {Holding: at(0), Unit: "kWh", Thin: &setting.Thin{}},
+		"report": {Holding: at(0), Thin: &setting.Thin{},
+			Report: &Report{Every: setting.Duration(time.Minute), As: []string{"mean"}}},
+		"keep": {Holding: at(0), Thin: &setting.Thin{Keep: []string{"median"}}},
+	} {
+		if _, problems := Fields(device(p)); len(problems) != 1 || problems[0].Path[2] != "thin" {
+			t.Errorf("%s: %v", name, problems)
 		}
+	}
+	d.Points["flow"] = Point{Holding: at(4), Thin: &setting.Thin{}}
+	if _, problems := Fields(d); len(problems) != 1 {
+		t.Errorf("a name that is taken: %v", problems)
 	}
 }

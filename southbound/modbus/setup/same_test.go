@@ -1,6 +1,7 @@
-package modbus
+package setup
 
 import (
+	"fieldbridge/southbound/modbus/permit"
 	"testing"
 
 	"fieldbridge/bridge"
@@ -8,19 +9,19 @@ import (
 
 // TestSame: a change of any kind makes another device, and nothing else does.
 func TestSame(t *testing.T) {
-	build := func(change func(*Device, *Point)) deviceSpec {
+	build := func(change func(*Device, *Point)) DeviceSpec {
 		p := Point{Holding: at(1), Type: "int16", Unit: "V", Enum: map[int64]string{1: "on"}}
 		d := testDevice("plc", 1, nil)
 		change(&d, &p)
 		d.Points = map[string]Point{"p": p, "text": {Holding: at(9), Type: "string", Length: 4},
 			"power": {Input: at(4), ScalePoint: "exponent"}, "exponent": {Input: at(5)}}
-		return resolve(Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}).devices["d"]
+		return Resolve(Config{Buses: map[string]Bus{"plc": testBus("plc")}, Devices: map[string]Device{"d": d}}).Devices["d"]
 	}
 	plain := build(func(*Device, *Point) {})
 	for _, f := range plain.Fields {
 		f.Decode([]byte("abcdefghij")) // what was read does not count
 	}
-	if !plain.same(build(func(*Device, *Point) {})) {
+	if !plain.Same(build(func(*Device, *Point) {})) {
 		t.Error("the same device is another one")
 	}
 	var tenth bridge.Decimal
@@ -38,13 +39,13 @@ func TestSame(t *testing.T) {
 		"enum":    func(_ *Device, p *Point) { p.Enum = map[int64]string{1: "off"} },
 		"scale":   func(_ *Device, p *Point) { p.Enum, p.Scale = nil, &tenth },
 		"invalid": func(_ *Device, p *Point) { p.Invalid = []Raw{{bits: 3}} },
-		"write":   func(_ *Device, p *Point) { p.Writable = &Writable{} },
+		"write":   func(_ *Device, p *Point) { p.Writable = &permit.Writable{} },
 		"heart":   func(_ *Device, p *Point) { yes := true; p.OnChange = &yes },
 		"report":  func(_ *Device, p *Point) { p.Enum, p.Report = nil, &Report{Every: 60e9, As: []string{"mean"}} },
 		"factor":  func(_ *Device, p *Point) { p.Enum, p.ScalePoint = nil, "exponent" },
 		"order":   func(_ *Device, p *Point) { p.Order = "BA" },
 	} {
-		if plain.same(build(change)) {
+		if plain.Same(build(change)) {
 			t.Errorf("another %s makes no other device", name)
 		}
 	}

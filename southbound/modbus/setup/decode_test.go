@@ -1,4 +1,4 @@
-package modbus
+package setup
 
 import (
 	"encoding/hex"
@@ -33,7 +33,7 @@ func decodePoints(t testing.TB, points map[string]Point, data string) map[string
 	var d Device
 	d.SetDefaults()
 	d.Points = points
-	fields, problems := resolveFields(d)
+	fields, problems := Fields(d)
 	for _, p := range problems {
 		t.Fatalf("%v: %s: %s", p.Path, p.Text, p.Fix)
 	}
@@ -116,7 +116,9 @@ func TestDecode(t *testing.T) {
 		{"sentinel, negative", Point{Type: "int16", Invalid: []Raw{{^uint64(0), true}}}, "ffff", bad(bridge.ReasonSentinel)},
 		{"no sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, "8001", bridge.Int(-32767)},
 		{"enum", Point{Enum: map[int64]string{2: "cooling"}}, "0002", bridge.Uint(2)},
-		{"out of the enum", Point{Enum: map[int64]string{2: "cooling"}}, "0003", bad(bridge.ReasonOutOfRange)},
+		{"out of the enum (F07)", Point{Enum: map[int64]string{2: "cooling"}}, "0003", bridge.Uint(3)},
+		{"out of a strict enum", Point{Enum: map[int64]string{2: "cooling"}, EnumStrict: true}, "0003",
+			bad(bridge.ReasonOutOfRange)},
 		{"range", Point{Type: "int16", Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}},
 			"3600", bridge.Float64(5)},
 		{"range, beyond", Point{Type: "int16",

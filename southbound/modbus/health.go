@@ -1,0 +1,173 @@
+package modbus
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"fieldbridge/bridge"
+	"fieldbridge/condition"
+	"fieldbridge/southbound/modbus/plan"
+	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/poll"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// Health returns the buses and devices that are not well.
+func (s *Source) Health() []condition.Condition {
+	var conditions []condition.Condition
+	for _, b := range s.running() {
+		st, quiet := b.Status(), s.silence(b)
+		subject := "bus " + b.Spec.Name
+		switch {
+		case !st.Down.IsZero():
+			conditions = append(conditions, condition.BusDown.At(subject, st.Down, st.Detail, reach(b.Spec.Address)))
+		case !quiet.since.IsZero():
+			conditions = append(conditions, condition.BusSilent.At(subject, quiet.since, quiet.what, quiet.advice))
+		case !st.Over.IsZero():
+			conditions = append(conditions, condition.BusOverloaded.At(subject, st.Over, 100*st.Load))
+		}
+	}
+	for _, d := range s.sorted() {
+		conditions = append(conditions, d.health()...)
+	}
+	return conditions
+}
+
+// reach says what to check of a bus without a connection.
+func reach(a wire.Address) string {
+	if a.Serial() {
+		return "the adapter, its name under /dev/serial/by-id, and that no other program has it"
+	}
+	if a.Scheme == "tls" {
+		return "that " + a.String() + " is on and can be reached, and the files under tls"
+	}
+	return "that " + a.String() + " is on and can be reached"
+}
+
+// health returns what is wrong with a device.
+func (d *device) health() (conditions []condition.Condition) {
+	st := d.Status()
+	subject := "device " + d.Spec.Name
+	if st.Missing != "" {
+		conditions = append(conditions, condition.DeviceLacksModels.At(subject, st.Learnt.At, st.Missing))
+	} else if st.Reasons[bridge.ReasonGivenUp] > 0 {
+		conditions = append(conditions, condition.PointsGivenUp.At(subject, st.Learnt.At, givenUp(d.Spec.Fields, st.Learnt)))
+	}
+	if len(st.Silent) > 0 && st.Since.IsZero() {
+		conditions = append(conditions, condition.PointsSilent.At(subject, st.Muted, unanswered(st.Silent)))
+	}
+	if !st.Unkept.IsZero() {
+		conditions = append(conditions, condition.UpkeepFails.At(subject, st.Unkept, st.UnkeptWhat, st.UnkeptWhy))
+	}
+	if !st.Since.IsZero() {
+		conditions = append(conditions, condition.DeviceDown.At(subject, st.Since, st.Detail))
+	}
+	return conditions
+}
+
+// givenUp says which points are not read any more, and why: those that are not
+// there first, with their addresses.
+func givenUp(fields []*point.Field, l plan.Learnt) string {
+	placed, _ := l.Placed(fields)
+	var absent, long []*point.Field
+	for _, f := range placed {
+		switch {
+		case l.Hole(f):
+			absent = append(absent, f)
+		case l.Words.High > 0 && !f.Table.Bits() && f.Words > l.Words.Low:
+			long = append(long, f)
+		}
+	}
+	switch {
+	case len(absent) > 0:
+		return named(absent) + areOrIs(absent, " is not there", " are not there")
+	case len(long) > 0:
+		return fmt.Sprintf("%s%s longer than the %d registers that it answers at once", named(long),
+			areOrIs(long, " is", " are"), l.Words.Low)
+	}
+	return "some of its points cannot be read, it " + l.String()
+}
+
+// unanswered says which points get no answer.
+func unanswered(requests []plan.Block) string {
+	var fields []*point.Field
+	for _, b := range requests {
+		for i := range b.Fields {
+			fields = append(fields, b.Fields[i].Field)
+		}
+	}
+	return named(fields) + areOrIs(fields, " gets", " get")
+}
+
+// named lists points with their addresses, the first of many.
+func named(fields []*point.Field) string {
+	const most = 3
+	var names []string
+	for _, f := range fields[:min(len(fields), most)] {
+		names = append(names, fmt.Sprintf("%s (%s %d)", f.Name, f.Table, f.Address))
+	}
+	if n := len(fields) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more points", strings.Join(names, ", "), n)
+	}
+	return join(names)
+}
+
+// join makes a list of a sentence.
+func join(words []string) string {
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return strings.Join(words, "")
+}
+
+func areOrIs(fields []*point.Field, one, many string) string {
+	if len(fields) == 1 {
+		return one
+	}
+	return many
+}
+
+// silence is that no unit of a line answers: then it is hardly the units.
+type silence struct {
+	since        time.Time // zero if some unit answers, or the bus is no line
+	what, advice string
+}
+
+// silence finds out whether a bus that has its port is silent as a whole.
+func (s *Source) silence(b *poll.Bus) (q silence) {
+	if b.Spec.Address.Numbered() || !b.Status().Down.IsZero() {
+		return q
+	}
+	var units []string
+	for _, d := range s.sorted() {
+		if d.Spec.Bus != b.Spec.Address.String() {
+			continue
+		}
+		st := d.Status()
+		if st.Since.IsZero() {
+			return silence{}
+		}
+		units = append(units, fmt.Sprint(d.Spec.ID))
+		if st.Since.After(q.since) {
+			q.since = st.Since
+		}
+	}
+	switch len(units) {
+	case 0:
+		return silence{}
+	case 1:
+		q.what = "its only unit, " + units[0] + ", does not answer"
+	default:
+		q.what = fmt.Sprintf("none of its %d units answers", len(units))
+	}
+	const wiring = "that A and B are not swapped, the termination and the units' power"
+	if p := b.Spec.Place; p.Address.Serial() {
+		q.what += " at " + strings.TrimPrefix(p.String(), p.Address.String()+", ")
+		q.advice = fmt.Sprintf("check baud and parity ('fieldbridge modbus scan --line %s' finds them while the gateway is "+
+			"stopped), %s", p.Address, wiring)
+		return q
+	}
+	q.advice = "check baud and parity that the converter at " + b.Spec.Address.Host + " is set to, " + wiring
+	return q
+}
