@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"fieldbridge/southbound/mqtt/password"
+	"fieldbridge/password"
 )
 
 // maxPassword is the longest password that is taken, in bytes: MQTT allows 65,535,

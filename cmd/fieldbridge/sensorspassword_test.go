@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/southbound/mqtt/password"
+	"fieldbridge/password"
 )
 
 // TestSensorsPassword: a password from a pipe becomes a hash that knows it, and is

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/attendance"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
@@ -67,7 +68,7 @@ func TestApplyWhilePublishing(t *testing.T) {
 	var catalogue bridge.Catalogue
 	old := embeddedConfig(sensor("a", Sensor{Topic: "t/{device}/{point}"}))
 	changed := embeddedConfig(sensor("b", Sensor{Topic: "t/#", Device: "all", Point: "p"}),
-		sensor("x", Sensor{Topic: "x", Device: "x", Point: "x", Expect: setting.Duration(time.Second)}))
+		sensor("x", Sensor{Topic: "x", Device: "x", Point: "x", Expect: attendance.Expect(time.Second)}))
 	s := start(t, old, Options{Catalogue: &catalogue}, r.emit)
 	c := rig.Dial(t, address(t, s), 5, "c")
 	const messages = 2000

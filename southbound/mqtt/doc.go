@@ -5,14 +5,15 @@
 //	site broker ──▶ site: client (paho, or old) ─────┘   topic     first   values    │
 //	            siteSession: the same                    cache     match             │
 //	                  ▲                                                              │
-//	                  └───────────────── PUBACK, PUBREC ◀──────────────── safe ◀─────┘
+//	                  └----------------- PUBACK, PUBREC <---------------- safe <-----┘
 //
 // Sensors publish to the broker that the gateway embeds (MQTT 3.1.1 and 5), or
 // to a broker of the site, whose client the gateway is (MQTT 5, or 3.1.1 if the
 // broker knows nothing newer). Rules, tried in order, say which topics are
 // readings of which device: the first rule whose topic matches takes the message.
-// One message gives one batch, acquired when it arrived or when it says; only
-// CSV and Sparkplug B messages may speak of several times.
+// One message gives one batch, acquired when it arrived or when it says; lines of
+// CSV, elements of each and Sparkplug B messages are several, of several times and
+// devices.
 //
 // The embedded broker's messages take a short way where they can: a message on a
 // topic that the broker has let through before on its connection, without
@@ -31,8 +32,8 @@
 // it again would not help. [Source.Seen] lists the topics on which messages
 // came, the rule that took each and what was wrong, for people who write rules.
 //
-// The embedded broker keeps sessions and retained messages in memory: they are
-// gone after a restart of the gateway. Whatever clients can make grow is
+// The embedded broker keeps sessions in memory: they are gone after a restart of
+// the gateway. Retained messages are saved when it ends, and now and then. Whatever clients can make grow is
 // bounded: connections, sessions, subscriptions, retained messages, levels of
 // topics, messages that wait for an acknowledgement or for a slow reader,
 // devices of a rule, points of a device, topics that are remembered.

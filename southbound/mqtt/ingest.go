@@ -1,9 +1,12 @@
 package mqtt
 
 import (
+	"time"
+
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/payload"
+	"fieldbridge/southbound/mqtt/sparkplug"
 )
 
 // ingest makes readings of a message and emits them. safe, if not nil, is
@@ -11,19 +14,25 @@ import (
 // gives none, since sending it again would not help.
 func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(error)) {
 	to := r.route(m.Topic, m.From)
+	if to.avail != nil {
+		news := r.attend(s.log, to, m)
+		if to.rule == nil {
+			emitAll(news, m.Held, emit, safe)
+			return
+		}
+		emitAll(news, m.Held, emit, nil)
+	}
+	if to.rule != nil {
+		to.rule.heard.note(m.At)
+	}
 	switch {
 	case to.rule == nil:
 		s.unmatched.Add(1)
 		to.seen(m, payload.FaultNone, "")
-	case to.rule.sparkplug && to.fault == payload.FaultNone:
-		batches, f := r.readSparkplug(to, m)
-		s.judge(to, m, f, batches...)
-		emitAll(batches, m.Held, emit, safe)
-		return
-	case to.rule.payload.Lines() && to.fault == payload.FaultNone:
-		results, f := to.rule.payload.ReadLines(m.Payload, m.At)
-		batches, f := r.batches(to, m.At, results, f)
-		s.judge(to, m, f, batches...)
+	case to.rule.config.Ignore || m.Retained && to.rule.config.Retained == retainedIgnore:
+		to.seen(m, payload.FaultNone, "")
+	case to.rule.sparkplug || to.rule.payload.Several():
+		batches := s.readSeveral(r, to, m)
 		emitAll(batches, m.Held, emit, safe)
 		return
 	default:
@@ -38,22 +47,74 @@ func (s *Source) ingest(r *router, m inlet.Message, emit bridge.Emit, safe func(
 	}
 }
 
-// read returns the readings in m, none if it cannot be read.
-func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
-	out, f := payload.Result{}, to.fault
-	if f == payload.FaultNone {
-		out, f = to.rule.payload.Read(to.single, m.Payload, m.At)
+// unpack returns the text of m, which itself stays as it was sent: people are shown
+// that.
+func (to *route) unpack(m *inlet.Message) ([]byte, payload.Fault) {
+	if to.fault != payload.FaultNone {
+		return nil, to.fault
 	}
-	if len(out.Readings) > 0 {
-		if nf := r.note(to, m.At, &out); nf != payload.FaultNone {
-			f = nf
+	return to.rule.payload.Unpack(m.Payload, m.Type)
+}
+
+// readSeveral returns the batches in m, none if it cannot be read.
+func (s *Source) readSeveral(r *router, to *route, m inlet.Message) (batches []bridge.Batch) {
+	text, f := to.unpack(&m)
+	switch {
+	case f != payload.FaultNone:
+	case sparkplug.Built && to.rule.sparkplug:
+		batches, f = r.readSparkplug(to, text, m)
+	default:
+		var results []payload.Result
+		results, f = to.rule.payload.ReadSeveral(to.single, text, m.At, to)
+		batches, f = r.batches(to, m, results, f)
+	}
+	s.judge(to, m, f, batches...)
+	if f.Unreadable() && len(batches) == 0 {
+		if b := r.spoiled(to, m.At); len(b.Readings) > 0 {
+			batches = append(batches, b)
 		}
 	}
-	b := bridge.Batch{Device: to.name, At: out.At, Readings: out.Readings}
+	return batches
+}
+
+// read returns the readings in m, none if it cannot be read.
+func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
+	var out payload.Result
+	text, f := to.unpack(&m)
+	if f == payload.FaultNone {
+		out, f = to.rule.payload.Read(to.single, text, m.At)
+	}
+	b := bridge.Batch{At: out.At}
+	if len(out.Readings) > 0 {
+		feed, nf := r.note(to, m, &out)
+		if nf != payload.FaultNone {
+			f = nf
+		}
+		if feed != nil {
+			b.Device, b.Readings = feed.device.name, out.Readings
+		}
+	}
 	if f == payload.FaultNone {
 		to.seen(m, payload.FaultNone, "")
-	} else {
-		s.judge(to, m, f, b)
+		return b
+	}
+	s.judge(to, m, f, b)
+	if f.Unreadable() && len(b.Readings) == 0 {
+		return r.spoiled(to, m.At)
+	}
+	return b
+}
+
+// spoiled makes the points bad of a device whose message cannot be read at all:
+// nobody may believe what they were before. Where the payload names its devices
+// nobody knows whose they are.
+func (r *router) spoiled(to *route, at time.Time) bridge.Batch {
+	b := bridge.Batch{At: at}
+	if f := r.devices.known(to.device, to.rule); f != nil {
+		b.Device = f.device.name
+		f.device.mu.Lock()
+		b.Readings = f.badLocked(bridge.ReasonType)
+		f.device.mu.Unlock()
 	}
 	return b
 }
@@ -65,8 +126,14 @@ func (s *Source) judge(to *route, m inlet.Message, f payload.Fault, batches ...b
 	if f != payload.FaultNone {
 		point = faulty(batches, f)
 		to.rule.faults.add(s.log, f, to.rule.name, point, m)
-		if feed := to.feed.Load(); feed != nil {
-			feed.device.fail(m.Topic + ": " + f.Text(point))
+		feed := to.feed.Load()
+		if feed == nil || feed.device.gone.Load() {
+			feed = s.devices.known(to.device, to.rule)
+		}
+		if feed != nil {
+			feed.fail(to.sign(m), f, point)
+		} else {
+			to.rule.spoil(f, m.At)
 		}
 	}
 	to.seen(m, f, point)

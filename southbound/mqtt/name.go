@@ -1,6 +1,11 @@
 package mqtt
 
-import "fieldbridge/bridge"
+import "slices"
+
+// allUsable reports whether each of the texts may become part of a name.
+func allUsable(texts []string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool { return !usable(s) })
+}
 
 // usable reports whether a captured text may become part of a name: 1 to 64
 // printable bytes.
@@ -14,19 +19,4 @@ func usable(s string) bool {
 		}
 	}
 	return true
-}
-
-// deviceName makes a device name of what a topic says: what cannot be in a name
-// becomes '_', and it is cut after 64 bytes.
-func deviceName(s string) string {
-	if bridge.ValidDevice(s) {
-		return s
-	}
-	b := []byte(s[:min(len(s), 64)])
-	for i, c := range b {
-		if !bridge.ValidDevice(string(rune(c))) {
-			b[i] = '_'
-		}
-	}
-	return string(b)
 }

@@ -118,8 +118,8 @@ func TestPastTheBroker(t *testing.T) {
 				name := strings.Repeat(string(rune('a'+i%26)), 1+i%9)
 				want := []string{fmt.Sprintf("d%d.%s=%s%d", i%7, name, strings.Repeat("v", i%50), i),
 					fmt.Sprintf("d%d.n=%d", i%7, i)}
-				if name == "n" {
-					want = want[:1]
+				if name == "n" { // twice in the object: the last counts
+					want = want[1:]
 				}
 				rig.Same(t, fmt.Sprint("message ", i), values([]bridge.Batch{b}), want)
 			}

@@ -1,6 +1,8 @@
 package mqtt
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,7 +11,9 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/budget"
 	"fieldbridge/condition"
+	"fieldbridge/southbound/mqtt/attendance"
 	"fieldbridge/southbound/mqtt/inlet"
+	"fieldbridge/southbound/mqtt/naming"
 	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/sparkplug"
 	"fieldbridge/southbound/mqtt/weigh"
@@ -20,12 +24,16 @@ import (
 type route struct {
 	rule   *rule         // nil if no rule takes the topic
 	fault  payload.Fault // why the rule cannot, although it matches
-	name   string        // of the device
-	single string        // name of the single point
-	spark  sparkplug.Topic
+	device string        // what the device is called, which need not be a name; "" if the payload calls it
+	single string        // what the single point is called; "" if the payload calls it
+	// what the topic captured, if the payload has a part of a name
+	captures []string
+	spark    sparkplug.Topic
 
-	from string               // who published there first
-	feed atomic.Pointer[feed] // nil until a message could be read
+	topic string
+	avail []attendee           // whose availability it is; mostly nil
+	from  string               // who published there first
+	feed  atomic.Pointer[feed] // nil until a message could be read
 	sight
 }
 
@@ -68,7 +76,7 @@ func (r *router) route(topic, from string) *route {
 	}
 	topic = strings.Clone(topic) // or it keeps the packet
 	to = r.find(topic)
-	to.from = from
+	to.topic, to.from = topic, from
 	if len(topic) > inlet.MaxTopic {
 		return to // of a site broker: not worth the memory
 	}
@@ -102,6 +110,20 @@ func (r *router) forgetLocked() {
 	r.crowded.at, r.crowded.who = time.Now(), who
 }
 
+// shed forgets all routes, which are found again when they are used, and has most bytes
+// for them from now on. It returns how many that gives.
+func (r *router) shed(most int64) (bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	bytes, _ = r.bytes.Used()
+	for _, to := range r.routes {
+		r.bytes.Drop(to.from)
+	}
+	clear(r.routes)
+	r.bytes.Resize(most)
+	return bytes
+}
+
 // crowded is who published on so many topics last that they were forgotten.
 type crowded struct {
 	who       string
@@ -124,11 +146,20 @@ func (r *router) health() (all []condition.Condition) {
 
 // find tries the rules in order.
 func (r *router) find(topic string) *route {
+	to := r.match(topic)
+	to.avail = r.attendees(topic)
+	return to
+}
+
+func (r *router) match(topic string) *route {
 	var captures []string
 	for _, rule := range r.rules {
 		found, ok := rule.filter.Match(topic, captures[:0])
 		captures = found
-		if ok && rule.sparkplug {
+		if ok && rule.config.Ignore {
+			return &route{rule: rule}
+		}
+		if ok && sparkplug.Built && rule.sparkplug {
 			return resolveSparkplug(rule, topic)
 		}
 		if ok {
@@ -141,17 +172,34 @@ func (r *router) find(topic string) *route {
 // resolve fills in the names.
 func (r *router) resolve(rule *rule, captures []string) *route {
 	to := &route{rule: rule}
-	for _, c := range captures {
-		if !usable(c) {
-			to.fault = payload.FaultName
-			return to
-		}
+	if !allUsable(captures) {
+		to.fault = payload.FaultName
+		return to
 	}
-	to.name = deviceName(rule.device.Expand(captures))
-	if rule.payload.Single() {
-		to.single = bridge.PointName(rule.point.Expand(captures))
+	if rule.device.Paths() == nil {
+		to.device = rule.device.Expand(captures)
 	}
+	if rule.payload.Single() && rule.point.Paths() == nil {
+		to.single = rule.point.Expand(captures)
+	}
+	to.captures = slices.Clone(captures)
 	return to
+}
+
+// Device returns what the device is called by what the payload says.
+func (to *route) Device(read []string) string {
+	if !allUsable(read) {
+		return ""
+	}
+	return to.rule.device.Expand(to.captures, read...)
+}
+
+// Point returns what the point is called by what the payload says.
+func (to *route) Point(read []string) string {
+	if !allUsable(read) {
+		return ""
+	}
+	return to.rule.point.Expand(to.captures, read...)
 }
 
 func resolveSparkplug(rule *rule, topic string) *route {
@@ -160,8 +208,8 @@ func resolveSparkplug(rule *rule, topic string) *route {
 		return &route{} // STATE and commands: no rule wants them
 	}
 	groups := rule.filter.Wild(1)
-	to := &route{rule: rule, spark: t, name: deviceName(t.Name(groups))}
-	if !usable(t.Node) || t.Device != "" && !usable(t.Device) || to.name == "" {
+	to := &route{rule: rule, spark: t, device: t.Name(groups)}
+	if !usable(t.Node) || t.Device != "" && !usable(t.Device) || to.device == "" {
 		to.fault = payload.FaultName
 	}
 	return to
@@ -171,37 +219,78 @@ func resolveSparkplug(rule *rule, topic string) *route {
 // rule makes only so many devices, and a device has only so many points. The
 // catalogue is told of points that were not seen before, so that whoever gets
 // the readings finds them there.
-func (r *router) note(to *route, at time.Time, out *payload.Result) payload.Fault {
+// It returns the feed, nil if there is none.
+func (r *router) note(to *route, m inlet.Message, out *payload.Result) (*feed, payload.Fault) {
 	f := to.feed.Load()
-	if f == nil || f.device.gone.Load() {
-		if f = r.devices.feed(to.name, to.rule, r.broker); f == nil {
+	original := cmp.Or(to.device, out.Device)
+	if f == nil || f.device.original != original || f.device.gone.Load() {
+		if f = r.devices.feed(original, to.rule, r.broker); f == nil {
 			out.Readings = nil
-			return payload.FaultDevices
+			return nil, payload.FaultDevices
 		}
 		to.feed.Store(f)
 	}
-	info := to.rule.payload.Info
-	if to.rule.sparkplug {
-		info = r.sparkInfo(to)
+	out.Originals = out.Originals || to.single != ""
+	info := func(point bridge.Reading, original string) bridge.PointInfo {
+		info := to.rule.payload.Info(point)
+		if sparkplug.Built && to.rule.sparkplug {
+			r.describe(to, original, &info)
+		}
+		return info
 	}
-	added, full := f.note(at, out, info)
+	added, full, apart := f.note(to.sign(m), out, info)
+	if apart != nil {
+		r.devices.names.toldApart(f.device.name, apart)
+	}
 	if added {
 		r.devices.publish(f.device)
 	}
 	if full {
-		return payload.FaultPoints
+		return f, payload.FaultPoints
 	}
-	return payload.FaultNone
+	return f, payload.FaultNone
 }
 
-// sparkInfo returns what the catalogue is told of the points of a Sparkplug
-// device.
-func (r *router) sparkInfo(to *route) func(bridge.Reading) bridge.PointInfo {
-	return func(reading bridge.Reading) bridge.PointInfo {
-		info := to.rule.payload.Info(reading)
-		if n := r.nodes.Node(to.spark); n != nil {
-			n.Describe(to.spark.Device, &info)
-		}
-		return info
+// describe adds what the births of a Sparkplug device say of a point.
+func (r *router) describe(to *route, metric string, info *bridge.PointInfo) {
+	if n := r.nodes.Node(to.spark); n != nil {
+		n.Describe(to.spark.Device, metric, info)
 	}
+}
+
+// born returns when the device of a route was heard first; zero if that was before
+// this run, or is not known.
+func (to *route) born() time.Time {
+	f := to.feed.Load()
+	if f == nil {
+		return time.Time{}
+	}
+	f.device.mu.Lock()
+	defer f.device.mu.Unlock()
+	return f.Born()
+}
+
+// sign returns what a message says of a device being there.
+func (to *route) sign(m inlet.Message) attendance.Sign {
+	return attendance.Sign{Topic: to.topic, From: to.from, At: m.At, Stale: m.Retained && !to.rule.retainedCounts()}
+}
+
+// quiet reports whether nothing comes from the device of a route any more.
+func (to *route) quiet() bool {
+	f := to.feed.Load()
+	if f == nil {
+		return true
+	}
+	f.device.mu.Lock()
+	defer f.device.mu.Unlock()
+	_, quiet := f.Quiet()
+	return quiet
+}
+
+// name returns the name of the device of a route, as far as that is known.
+func (to *route) name() string {
+	if f := to.feed.Load(); f != nil {
+		return f.device.name
+	}
+	return naming.Device(to.device)
 }

@@ -1,9 +1,12 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"fieldbridge/bridge"
@@ -27,15 +30,16 @@ func (s *Source) watch(ctx context.Context, emit bridge.Emit) {
 // longestWatch is how long watch sleeps at most: devices appear meanwhile.
 const longestWatch = 30 * time.Second
 
-// tellSilent makes the points of overdue devices bad. It returns when to look
-// again.
+// tellSilent makes the points of overdue devices bad whose rules say how long they
+// may be silent, and forgets those that nobody remembers any more. It returns when
+// to look again.
 func (s *Source) tellSilent(now time.Time, emit bridge.Emit) time.Duration {
 	_, _, rules := s.snapshot()
 	wait := longestWatch
 	for _, r := range rules {
-		if r.expect > 0 {
+		if within := r.expect.Within(); within > 0 {
 			// A device that appears now may be overdue that soon.
-			wait = min(wait, r.expect)
+			wait = min(wait, within)
 		}
 	}
 	for _, d := range s.devices.all() {
@@ -43,41 +47,64 @@ func (s *Source) tellSilent(now time.Time, emit bridge.Emit) time.Duration {
 		feeds := slices.Clone(d.feeds)
 		d.mu.Unlock()
 		for _, f := range feeds {
-			silent, again := f.silent(now)
+			silent, again := f.overdue(now)
 			wait = min(wait, again)
 			if len(silent) > 0 {
 				s.log.Debug("device is silent", "device", d.name, "sensor", f.rule.name, "expect", f.rule.expect)
 				emit(bridge.Batch{Device: d.name, At: now, Readings: silent}, nil)
 			}
 		}
+		if len(feeds) > 0 && !slices.ContainsFunc(feeds, func(f *feed) bool { return !f.forgotten(now) }) {
+			s.log.Info("device is forgotten", "device", d.name, "forget_after", feeds[0].rule.config.ForgetAfter)
+			s.devices.drop(d.name)
+		}
 	}
 	return max(wait, time.Millisecond)
 }
 
-// silent returns the bad readings to tell if the device is overdue, when that
-// was not told before or the time has come to repeat it; and when to look again.
-func (f *feed) silent(now time.Time) ([]bridge.Reading, time.Duration) {
-	if f.rule.expect <= 0 {
-		return nil, longestWatch
-	}
+// overdue returns the bad readings to tell if the device is overdue, and when to
+// look again.
+func (f *feed) overdue(now time.Time) ([]bridge.Reading, time.Duration) {
 	d := f.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	due := f.heard.Add(f.rule.expect)
-	if !f.told.IsZero() {
-		due = f.told.Add(bridge.BadHeartbeat)
+	_, was := f.Quiet()
+	tell, again := f.Overdue(now, f.rule.expect)
+	if _, is := f.Quiet(); is && !was {
+		f.noteBattery()
 	}
-	if now.Before(due) {
-		return nil, due.Sub(now)
+	if tell {
+		return f.badLocked(bridge.ReasonSilent), again
 	}
-	f.told = now
-	return f.badLocked(bridge.ReasonSilent), bridge.BadHeartbeat
+	return nil, cmp.Or(again, longestWatch)
 }
 
-// offline makes the points bad of a device that says that it goes.
-func (f *feed) offline() []bridge.Reading {
+// noteBattery keeps what the device said of its battery: it may be why it is silent.
+func (f *feed) noteBattery() {
+	f.charge = ""
+	for name, p := range f.device.points {
+		if p.feed == f && p.value.Good() && strings.Contains(name, "batt") {
+			f.charge = strings.TrimSpace(fmt.Sprintf("%s %s %s", name, p.value, p.info.Unit))
+		}
+	}
+}
+
+// forgotten reports whether the rule says that so silent a device was never there.
+func (f *feed) forgotten(now time.Time) bool {
+	after := f.rule.config.ForgetAfter.D()
+	if after <= 0 {
+		return false
+	}
 	f.device.mu.Lock()
 	defer f.device.mu.Unlock()
+	return f.Silent(now) >= after
+}
+
+// gone makes the points bad of a device that says that it goes.
+func (f *feed) gone(at time.Time) []bridge.Reading {
+	f.device.mu.Lock()
+	defer f.device.mu.Unlock()
+	f.Gone(at)
 	return f.badLocked(bridge.ReasonOffline)
 }
 
@@ -97,7 +124,7 @@ func (f *feed) badLocked(why bridge.Reason) []bridge.Reading {
 // points do not depend on the topic: so they can be silent from the start.
 func (ds *devices) expectKnown(broker string, rules []*rule, now time.Time) {
 	for _, r := range rules {
-		if r.expect <= 0 || !r.device.Fixed() || r.payload.Single() && !r.point.Fixed() {
+		if r.expect.Within() <= 0 || r.config.Ignore || !r.device.Fixed() || r.payload.Single() && !r.point.Fixed() {
 			continue
 		}
 		f := ds.feed(r.device.Expand(nil), r, broker)
@@ -113,19 +140,27 @@ func (f *feed) begin(now time.Time) bool {
 	d := f.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !f.heard.IsZero() {
+	if !f.Begin(now) {
 		return false
 	}
-	f.heard = now
+	f.expectPoints()
+	return true
+}
+
+// expectPoints makes known the points that the rule names: they have no value yet.
+// The caller holds the device's mu.
+func (f *feed) expectPoints() {
 	infos := f.rule.payload.Points()
-	if f.rule.payload.Single() {
-		reading := bridge.Reading{Point: f.rule.point.Expand(nil)}
-		infos = append(infos, f.rule.payload.Info(reading))
+	if f.rule.payload.Single() && f.rule.point.Fixed() {
+		infos = append(infos, f.rule.payload.Info(bridge.Reading{Point: f.rule.point.Expand(nil)}))
 	}
 	for _, info := range infos {
-		if d.points[info.Name] == nil {
-			d.points[info.Name] = &pointState{info: info, feed: f, value: bridge.Bad(bridge.ReasonMissing)}
-		}
+		f.expectPoint(info)
 	}
-	return true
+}
+
+func (f *feed) expectPoint(info bridge.PointInfo) {
+	if d := f.device; d.points[info.Name] == nil && len(d.points) < maxPoints {
+		d.points[info.Name] = &pointState{info: info, feed: f, value: bridge.Bad(bridge.ReasonMissing)}
+	}
 }

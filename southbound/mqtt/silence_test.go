@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/attendance"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
@@ -19,9 +19,9 @@ func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var catalogue bridge.Catalogue
 		s, err := New(embeddedConfig(
-			sensor("hall", Sensor{Topic: "hall/{device}/{point}", Expect: setting.Duration(time.Minute)}),
+			sensor("hall", Sensor{Topic: "hall/{device}/{point}", Expect: attendance.Expect(time.Minute)}),
 			sensor("roof", Sensor{Topic: "roof", Device: "roof", Points: payload.Points{"wind": {Path: "wind"},
-				"rain": {Path: "rain"}}, Expect: setting.Duration(90 * time.Second)}),
+				"rain": {Path: "rain"}}, Expect: attendance.Expect(90 * time.Second)}),
 			sensor("free", Sensor{Topic: "free/{device}", Point: "p"}),
 		), Options{Catalogue: &catalogue})
 		if err != nil {

@@ -149,7 +149,8 @@ func TestSitePassword(t *testing.T) {
 func TestSiteTakenOver(t *testing.T) {
 	broker := start(t, embeddedConfig(anyReading()), Options{}, newRecorder().emit)
 	addr := address(t, broker)
-	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + addr}, ClientID: "same"}, Sensor{Topic: "w/{device}/{point}"})
+	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + addr}, ClientID: "same"},
+		Sensor{Topic: "w/{device}/{point}"})
 	s := start(t, cfg, Options{Gateway: "g"}, newRecorder().emit)
 	connected(t, s)
 	rig.Until(t, "the explanation", func() bool {

@@ -1,11 +1,14 @@
 package mqtt
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
@@ -17,7 +20,8 @@ func TestSiteTLS(t *testing.T) {
 	b := rig.StartMosquitto(t, "allow_anonymous true", "cafile "+string(a.File), "certfile "+string(cert),
 		"keyfile "+string(key), "require_certificate true")
 	config := func(c *inlet.TLS) Config {
-		return siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtts://" + b.Addr}, TLS: c}, Sensor{Topic: "w/{device}/{point}"})
+		return siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtts://" + b.Addr}, TLS: c},
+			Sensor{Topic: "w/{device}/{point}"})
 	}
 	full := inlet.TLS{CA: a.File, Certificate: clientCert, PrivateKey: clientKey, ServerName: "broker.example"}
 	r := newRecorder()
@@ -61,4 +65,54 @@ func TestExpiredSiteCertificate(t *testing.T) {
 		h := s.Health()
 		return len(h) == 1 && strings.Contains(h[0].Text, "renew the broker's certificate")
 	})
+}
+
+// TestCaseS09: a certificate without any name of a host is told as that, with its
+// fingerprint, and trusted by it.
+func TestCaseS09(t *testing.T) {
+	a := rig.NewAuthority(t)
+	cert, key := a.Issue("", time.Hour)
+	b := rig.StartMosquitto(t, "allow_anonymous true", "certfile "+string(cert), "keyfile "+string(key))
+	_, port, _ := net.SplitHostPort(b.Addr)
+	config := func(c inlet.TLS) Config {
+		return siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtts://localhost:" + port}, TLS: &c},
+			Sensor{Topic: "w/{device}/{point}"})
+	}
+	text, err := cert.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	shown, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := setting.NewFingerprint(shown)
+	s := start(t, config(inlet.TLS{CA: a.File}), Options{Gateway: "g"}, newRecorder().emit)
+	for _, c := range []struct {
+		tls  inlet.TLS
+		want []string
+	}{
+		{inlet.TLS{CA: a.File}, []string{"names no host at all", "tls.fingerprint: \"" + string(right)}},
+		{inlet.TLS{}, []string{"tls.fingerprint: \"" + string(right)}},
+		{inlet.TLS{Fingerprint: setting.Fingerprint(strings.Repeat("00", 32))},
+			[]string{"another one", string(right), "into tls.fingerprint"}},
+	} {
+		if err := s.Apply(config(c.tls)); err != nil {
+			t.Fatal(err)
+		}
+		rig.Until(t, "the explanation", func() bool {
+			h := s.Health()
+			for _, w := range c.want {
+				if len(h) != 1 || !strings.Contains(h[0].Text, w) || strings.Contains(h[0].Text, "server_name") {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if err := s.Apply(config(inlet.TLS{Fingerprint: right})); err != nil {
+		t.Fatal(err)
+	}
+	connected(t, s)
 }

@@ -7,26 +7,30 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"fieldbridge/blackbox"
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/mqtt/broker"
+	"fieldbridge/southbound/mqtt/attendance"
 	"fieldbridge/southbound/mqtt/inlet"
-	"fieldbridge/southbound/mqtt/site"
 )
 
 // Options is what the gateway lends to the source.
 type Options struct {
-	Gateway   string            // the gateway's name
-	Log       *slog.Logger      // nil discards
-	Catalogue *bridge.Catalogue // told of devices and points as they appear; may be nil
-	State     bridge.State      // remembers subscriptions at site brokers; may be nil
-	Memory    int64             // bytes that clients and topics may make the source keep; 0 is 32 MiB
+	Gateway   string             // the gateway's name
+	Log       *slog.Logger       // nil discards
+	Catalogue *bridge.Catalogue  // told of devices and points as they appear; may be nil
+	State     bridge.State       // remembers subscriptions at site brokers; may be nil
+	Synced    func() bool        // the wall clock is known to be right; nil is never
+	Memory    int64              // bytes that clients and topics may make the source keep; 0 is 32 MiB
+	Recorder  *blackbox.Recorder // has a tape of each broker's packets; nil records none
+	// Guest is a source that only looks in: at brokers of the site it has a name of
+	// its own, leaves no session behind and publishes nothing.
+	Guest bool
 }
 
 // Source reads what sensors publish. Its methods are safe for concurrent use.
@@ -35,8 +39,13 @@ type Source struct {
 	log       *slog.Logger
 	state     bridge.State
 	memory    int64 // guarded by mu; bytes
+	short     bool  // guarded by mu; memory is: fewer topics are remembered
+	guest     bool
+	recorder  *blackbox.Recorder // may be nil
 	devices   *devices
 	unmatched atomic.Uint64
+	book      *attendance.Book // the devices of the runs before; used by one goroutine at a time
+	synced    func() bool
 
 	rulesChanged chan struct{} // receives a value for watch
 
@@ -44,30 +53,12 @@ type Source struct {
 
 	// Under mu nothing waits: brokers are made, started and told to stop, no more.
 	mu      sync.Mutex
-	rules   []*rule         // guarded by mu; in order
-	brokers map[string]*way // guarded by mu
-	ctx     context.Context // guarded by mu; of Run, nil while it does not run
-	emit    bridge.Emit     // guarded by mu; of Run
-	running sync.WaitGroup  // of Run: the brokers
-}
-
-// traffic is what both ways have in common.
-type traffic interface {
-	Run(ctx context.Context, ingest inlet.Ingest)
-	Publish(topic string, payload []byte) // does not wait
-	Health() []condition.Condition
-}
-
-// way is how the messages of a broker of the configuration come: one of embedded
-// and site is not nil, and is the traffic.
-type way struct {
-	traffic
-	config   inlet.Broker
-	embedded *broker.Broker
-	site     *site.Client
-	router   atomic.Pointer[router]
-	stop     context.CancelFunc // guarded by the source's mu; nil while it does not run
-	ended    chan struct{}      // guarded by the source's mu; closed when it has ended
+	rules   []*rule            // guarded by mu; in order
+	absent  []attendance.Entry // guarded by mu; devices that are not there yet
+	brokers map[string]*way    // guarded by mu
+	ctx     context.Context    // guarded by mu; of Run, nil while it does not run
+	emit    bridge.Emit        // guarded by mu; of Run
+	running sync.WaitGroup     // of Run: the brokers
 }
 
 var (
@@ -80,13 +71,24 @@ var (
 // New returns a source for cfg. It starts nothing. An error is the first of
 // those that Validate reports.
 func New(cfg Config, o Options) (*Source, error) {
-	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, memory: cmp.Or(o.Memory, 32<<20),
-		devices:      newDevices(o.Catalogue),
+	s := &Source{gateway: o.Gateway, log: o.Log, state: o.State, memory: cmp.Or(o.Memory, 32<<20), guest: o.Guest,
+		recorder:     o.Recorder,
 		brokers:      make(map[string]*way),
-		rulesChanged: make(chan struct{}, 1)}
+		rulesChanged: make(chan struct{}, 1),
+		synced:       o.Synced}
+	if s.synced == nil {
+		s.synced = func() bool { return false }
+	}
+	var kept attendance.Store
+	if o.State != nil {
+		kept = o.State
+	}
+	s.book = attendance.NewBook(kept, time.Now())
+	s.absent = s.book.Read()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.devices = newDevices(o.Catalogue, newNames(s.state, s.log))
 	return s, s.Apply(cfg)
 }
 
@@ -103,6 +105,10 @@ func (s *Source) Run(ctx context.Context, emit bridge.Emit) error {
 		s.startLocked(b)
 	}
 	s.running.Go(func() { s.watch(ctx, emit) })
+	s.running.Go(func() { remember(ctx, s.book, s.devices, s.synced, s.log) })
+	if !s.guest {
+		s.running.Go(func() { s.devices.names.keep(ctx) })
+	}
 	s.mu.Unlock()
 
 	<-ctx.Done()
@@ -133,7 +139,8 @@ func (s *Source) startLocked(b *way) {
 // that did not change keep their connections, and all rules are replaced at
 // once. On an error, the first of those that Validate reports, nothing changes.
 // It waits for changed brokers to stop: a second at most, unless the disk blocks
-// that one of them reads its certificate from. Nothing else waits with it.
+// that one of them reads its certificate from or keeps its retained messages on.
+// Nothing else waits with it.
 func (s *Source) Apply(cfg Config) error {
 	if err := setting.FirstError(cfg.Validate()); err != nil {
 		return err
@@ -157,7 +164,8 @@ func (s *Source) Apply(cfg Config) error {
 		b := s.brokers[name]
 		if b == nil {
 			var err error
-			if b, err = s.newWay(name, config); err != nil {
+			if b, err = newWay(name, config, &Options{Gateway: s.gateway, Log: s.log, State: s.state,
+				Recorder: s.recorder, Guest: s.guest}); err != nil {
 				return err
 			}
 			s.brokers[name] = b
@@ -165,11 +173,13 @@ func (s *Source) Apply(cfg Config) error {
 		if b.embedded != nil {
 			b.embedded.Limit(s.memory / 8 * 7 / int64(len(cfg.Brokers)))
 		}
-		s.devices.expectKnown(name, b.setRules(name, s.rules, s.devices, s.memory/8/int64(len(cfg.Brokers))), time.Now())
+		s.devices.expectKnown(name, b.setRules(name, s.rules, s.devices, s.topicsLocked(len(cfg.Brokers))), time.Now())
 		if b.stop == nil {
 			s.startLocked(b)
 		}
 	}
+	s.devices.recall(s.absent, s.rules, time.Now())
+	s.absent = nil
 	select {
 	case s.rulesChanged <- struct{}{}:
 	default:
@@ -185,12 +195,49 @@ func (s *Source) SetMemory(bytes int64) {
 	s.memory = bytes
 }
 
+// topicsLocked is how many bytes each of so many brokers has for what was seen on topics.
+func (s *Source) topicsLocked(brokers int) int64 {
+	most := s.memory / 8 / int64(brokers)
+	if s.short {
+		most /= 4
+	}
+	return most
+}
+
+// Shed forgets what was seen on topics, and remembers a quarter of them until
+// [Source.Regain]; those in use are found again. It returns how many bytes that gives.
+func (s *Source) Shed() (bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.short = true
+	for _, b := range s.brokers {
+		if r := b.router.Load(); r != nil {
+			bytes += r.shed(s.topicsLocked(len(s.brokers)))
+		}
+	}
+	return bytes
+}
+
+// Regain ends what [Source.Shed] began.
+func (s *Source) Regain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.short = false
+	for _, b := range s.brokers {
+		if r := b.router.Load(); r != nil {
+			r.bytes.Resize(s.topicsLocked(len(s.brokers)))
+		}
+	}
+}
+
 // replace takes over the rules, and stops the brokers that are not as in cfg.
 // It returns what is closed when they have stopped.
 func (s *Source) replace(cfg Config, rules []*rule) (ended []chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.devices.forget(s.replaceRulesLocked(rules))
+	gone := s.replaceRulesLocked(rules)
+	s.absent = append(s.absent, s.devices.entries(time.Now(), fedBy(gone))...)
+	s.devices.forget(gone)
 	for name, b := range s.brokers {
 		if config, ok := cfg.Brokers[name]; ok && reflect.DeepEqual(config, b.config) {
 			continue
@@ -224,58 +271,6 @@ func (s *Source) replaceRulesLocked(rules []*rule) (gone []string) {
 	return gone
 }
 
-func (s *Source) newWay(name string, config inlet.Broker) (*way, error) {
-	b := &way{config: config}
-	if len(config.URL) > 0 {
-		b.site = site.New(name, config, s.gateway, s.log, s.state)
-		b.traffic = b.site
-		return b, nil
-	}
-	var err error
-	b.embedded, err = broker.New(name, config, s.log)
-	b.traffic = b.embedded
-	return b, err
-}
-
-// setRules gives b those of the rules that are for it, and returns them.
-func (b *way) setRules(name string, all []*rule, ds *devices, memory int64) []*rule {
-	var rules []*rule
-	for _, r := range all {
-		if r.config.Broker == name {
-			rules = append(rules, r)
-		}
-	}
-	if now := b.router.Load(); now != nil && slices.Equal(now.rules, rules) {
-		now.bytes.Resize(memory)
-		return rules // what was seen stays
-	}
-	b.router.Store(newRouter(name, rules, ds, b.Publish, memory))
-	if b.site != nil {
-		b.site.Want(subscriptions(rules))
-	}
-	return rules
-}
-
-// subscriptions returns what the rules want of a broker: each filter once, with
-// the highest QoS, and none that another covers as well.
-func subscriptions(rules []*rule) []site.Subscription {
-	var subs []site.Subscription
-	for i, r := range rules {
-		needed := true
-		for j, other := range rules {
-			same := r.filter.String() == other.filter.String()
-			if i != j && other.filter.Covers(&r.filter) && other.config.qos() >= r.config.qos() &&
-				(!same || j < i || other.config.qos() > r.config.qos()) {
-				needed = false
-			}
-		}
-		if needed {
-			subs = append(subs, site.Subscription{Filter: r.filter.String(), QoS: r.config.qos()})
-		}
-	}
-	return subs
-}
-
 // Addr returns where an embedded broker listens without TLS, nil while it does
 // not.
 func (s *Source) Addr(name string) net.Addr { return s.addr(name, false) }
@@ -293,3 +288,7 @@ func (s *Source) addr(name string, secure bool) net.Addr {
 	}
 	return b.embedded.Addr(secure)
 }
+
+// Forget forgets a device, as if it had never been there, and reports whether it was
+// known. If it sends something, it is there again.
+func (s *Source) Forget(device string) bool { return s.devices.drop(device) }

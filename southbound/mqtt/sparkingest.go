@@ -10,36 +10,37 @@ import (
 
 // binding is what a Sparkplug device is known by here.
 type binding struct {
-	name string
-	rule *rule
+	device string // what it is called
+	rule   *rule
 }
 
 // readSparkplug returns what a Sparkplug message says, as batches: there may be
 // several times in it, and the end of a node is that of its devices.
-func (r *router) readSparkplug(to *route, m inlet.Message) ([]bridge.Batch, payload.Fault) {
+func (r *router) readSparkplug(to *route, text []byte, m inlet.Message) ([]bridge.Batch, payload.Fault) {
 	n := r.nodes.Node(to.spark)
 	if n == nil {
 		return nil, payload.FaultDevices
 	}
-	a := n.Take(to.spark, binding{to.name, to.rule}, m.Payload, m.At)
+	a := n.Take(to.spark, binding{to.device, to.rule}, text, m.At)
 	if a.Rebirth != nil {
 		r.publish(a.Topic, a.Rebirth)
 	}
-	batches, f := r.batches(to, m.At, a.Results, a.Fault)
+	batches, f := r.batches(to, m, a.Results, a.Fault)
 	return append(batches, r.offline(a.Dead, m.At)...), f
 }
 
 // batches remembers the results of one message and makes batches of them. f is
 // their fault so far.
-func (r *router) batches(to *route, at time.Time, results []payload.Result, f payload.Fault) ([]bridge.Batch,
+func (r *router) batches(to *route, m inlet.Message, results []payload.Result, f payload.Fault) ([]bridge.Batch,
 	payload.Fault) {
 	var all []bridge.Batch
 	for _, out := range results {
-		if nf := r.note(to, at, &out); nf != payload.FaultNone {
+		feed, nf := r.note(to, m, &out)
+		if nf != payload.FaultNone {
 			f = nf
 		}
 		if len(out.Readings) > 0 {
-			all = append(all, bridge.Batch{Device: to.name, At: out.At, Readings: out.Readings})
+			all = append(all, bridge.Batch{Device: feed.device.name, At: out.At, Readings: out.Readings})
 		}
 	}
 	return all, f
@@ -49,9 +50,9 @@ func (r *router) batches(to *route, at time.Time, results []payload.Result, f pa
 func (r *router) offline(dead []binding, at time.Time) []bridge.Batch {
 	var batches []bridge.Batch
 	for _, b := range dead {
-		if f := r.devices.known(b.name, b.rule); f != nil {
-			if readings := f.offline(); len(readings) > 0 {
-				batches = append(batches, bridge.Batch{Device: b.name, At: at, Readings: readings})
+		if f := r.devices.known(b.device, b.rule); f != nil {
+			if readings := f.gone(at); len(readings) > 0 {
+				batches = append(batches, bridge.Batch{Device: f.device.name, At: at, Readings: readings})
 			}
 		}
 	}

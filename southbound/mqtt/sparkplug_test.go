@@ -164,7 +164,8 @@ func TestSparkplugTimes(t *testing.T) {
 // through one of the site.
 func TestSparkplugRebirthReachesNode(t *testing.T) {
 	site := rig.StartMosquitto(t)
-	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + site.Addr}}, Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
+	cfg := siteConfig(inlet.Broker{URL: inlet.Addresses{"mqtt://" + site.Addr}},
+		Sensor{Topic: "spBv1.0/#", Format: payload.Sparkplug})
 	cfg.Brokers["local"] = inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}}
 	cfg.Sensors = append(cfg.Sensors, sensor("here", Sensor{
 		Broker: "local", Topic: "spBv1.0/#", Format: payload.Sparkplug,

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
@@ -17,12 +18,12 @@ func (s *Source) Devices() []bridge.DeviceStatus { return s.devices.status() }
 // Health returns what is wrong with the brokers now.
 func (s *Source) Health() []condition.Condition {
 	var all []condition.Condition
-	_, brokers, _ := s.snapshot()
+	names, brokers, _ := s.snapshot()
 	for _, b := range brokers {
 		all = append(all, b.Health()...)
 		all = append(all, b.router.Load().health()...)
 	}
-	return all
+	return append(all, s.devices.absences(time.Now(), newSearcher(names, brokers))...)
 }
 
 // snapshot returns the brokers, sorted by name, and the rules.
@@ -85,6 +86,16 @@ func (s *Source) Observe(yield func(bridge.Metric)) {
 			if v, ok := m.value(b); ok {
 				yield(bridge.Metric{Name: m.name, Help: m.help, Kind: m.kind, Labels: []string{"broker", names[i]}, Value: v})
 			}
+		}
+	}
+	for i, b := range brokers {
+		if b.embedded == nil {
+			continue
+		}
+		for kind, n := range b.embedded.TroubleCounts() {
+			yield(bridge.Metric{Name: "fieldbridge_mqtt_client_trouble_total",
+				Help: "Clients refused, cut off or not taken in full, by what it was.",
+				Kind: bridge.Counter, Labels: []string{"broker", names[i], "trouble", kind}, Value: float64(n)})
 		}
 	}
 	yield(bridge.Metric{Name: "fieldbridge_mqtt_unmatched_total", Help: "Messages that no sensor rule took.",

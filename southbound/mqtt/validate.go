@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -52,9 +54,11 @@ func (c Config) shadowed() []setting.Problem {
 
 func (c Config) validateSensor(s Sensor) []setting.Problem {
 	var r setting.Problems
-	if b, ok := c.Brokers[s.Broker]; !ok {
+	b, ok := c.Brokers[s.Broker]
+	site := !ok || len(b.URL) > 0
+	if !ok {
 		c.missingBroker(&r, s.Broker)
-	} else if len(b.URL) == 0 && s.QoS != nil {
+	} else if !site && s.QoS != nil {
 		r.AddOnKey("qos is for a broker with url: at the embedded broker the sensor decides", "remove it", "qos")
 	}
 	if s.QoS != nil && (*s.QoS < 0 || *s.QoS > 2) {
@@ -69,6 +73,10 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 		}
 		return append(r, s.payload().Validate()...)
 	}
+	if s.Ignore {
+		return append(r, s.validateIgnored()...)
+	}
+	s.validatePresence(&r, site)
 	if s.Format == payload.Sparkplug {
 		return append(r, s.validateSparkplug()...)
 	}
@@ -76,15 +84,20 @@ func (c Config) validateSensor(s Sensor) []setting.Problem {
 	if s.MaxDevices < 0 || s.MaxDevices > 100000 {
 		r.Add(fmt.Sprintf("max_devices is %d", s.MaxDevices), "use 1 to 100000", "max_devices")
 	}
-	if s.Expect != 0 && s.Expect.D() < time.Second {
-		r.Add(fmt.Sprintf("expect is %s", s.Expect), "use 1s or more", "expect")
-	}
+	s.validateAvailability(&r)
 	if len(s.Points) > 0 {
 		r.Misplaced(map[string]bool{"point": s.Point != ""}, " is for a sensor without points")
 	} else {
 		s.validatePoint(&r, &f)
 	}
-	return append(r, s.payload().Validate()...)
+	settings := s.payload()
+	if device, err := topic.ParseTemplate(s.device(), &f); err == nil {
+		settings.Device = device.Paths()
+	}
+	if point, err := topic.ParseTemplate(s.point(), &f); err == nil {
+		settings.Point = point.Paths()
+	}
+	return append(r, settings.Validate()...)
 }
 
 func (c Config) missingBroker(r *setting.Problems, name string) {
@@ -132,9 +145,48 @@ func (s Sensor) validatePoint(r *setting.Problems, f *topic.Filter) {
 	}
 }
 
+// validatePresence checks what says when a device is missed; site is whether the
+// broker may be one of the site.
+func (s Sensor) validatePresence(r *setting.Problems, site bool) {
+	if e := s.Expect.Within(); e != 0 && e < time.Second {
+		r.Add(fmt.Sprintf("expect is %s", s.Expect), "use 1s or more", "expect")
+	}
+	if s.ForgetAfter != 0 && (s.ForgetAfter.D() < time.Hour || s.ForgetAfter.D() < 2*s.Expect.Within()) {
+		r.Add(fmt.Sprintf("forget_after is %s", s.ForgetAfter), "use 1h or more, and twice expect or more",
+			"forget_after")
+	}
+	switch s.Retained {
+	case "":
+	case retainedUse, retainedMark, retainedIgnore:
+		if !site {
+			r.AddOnKey("retained is for a broker with url: to the embedded broker sensors send only what is new", "remove it",
+				"retained")
+		}
+	default:
+		r.Add(fmt.Sprintf("retained is %q", s.Retained), "use mark, use or ignore", "retained")
+	}
+}
+
+// validateIgnored checks a rule that makes nothing of its messages.
+func (s Sensor) validateIgnored() []setting.Problem {
+	var r setting.Problems
+	rest := reflect.ValueOf(s)
+	for i := range rest.NumField() {
+		key := rest.Type().Field(i).Tag.Get("yaml")
+		if !slices.Contains([]string{"broker", "topic", "ignore"}, key) && !rest.Field(i).IsZero() {
+			r.AddOnKey("a rule with ignore: true makes nothing of its messages",
+				"leave only broker, topic and ignore, or remove ignore", cmp.Or(key, "ignore"))
+		}
+	}
+	return r
+}
+
 // validateSparkplug checks a rule whose payloads describe themselves.
 func (s Sensor) validateSparkplug() []setting.Problem {
 	var r setting.Problems
+	if !sparkplug.Built {
+		r.Add("this is the small build, which leaves out Sparkplug", "run the whole fieldbridge", "format")
+	}
 	if !strings.HasPrefix(s.Topic, sparkplug.Namespace+"/") {
 		r.Add("Sparkplug B topics begin with "+sparkplug.Namespace+"/", "write it as "+sparkplug.Namespace+"/GROUP/#",
 			"topic")
@@ -142,6 +194,7 @@ func (s Sensor) validateSparkplug() []setting.Problem {
 	if strings.Contains(s.Topic, "{") {
 		r.Add("Sparkplug B topics are not captured from: they name group, node and device", "use + or #", "topic")
 	}
-	r.Misplaced(map[string]bool{"device": s.Device != "", "point": s.Point != ""}, payload.DescribesItself)
+	r.Misplaced(map[string]bool{"device": s.Device != "", "point": s.Point != "",
+		"availability": s.Availability != nil}, payload.DescribesItself)
 	return append(r, s.payload().ValidateSparkplug()...)
 }

@@ -7,13 +7,15 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/attendance"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
 func TestValidate(t *testing.T) {
-	brokers := map[string]inlet.Broker{"local": {Listen: inlet.Addresses{"127.0.0.1:1883"}}, "site": {URL: inlet.Addresses{"mqtt://10.0.0.9:1883"}}}
+	brokers := map[string]inlet.Broker{"local": {Listen: inlet.Addresses{"127.0.0.1:1883"}},
+		"site": {URL: inlet.Addresses{"mqtt://10.0.0.9:1883"}}}
 	for _, c := range []struct {
 		name   string
 		broker inlet.Broker
@@ -21,15 +23,18 @@ func TestValidate(t *testing.T) {
 		want   string // path: text: fix, in parts
 	}{
 		{"neither", inlet.Broker{}, Sensor{}, "brokers.x: neither listen nor url"},
-		{"both", inlet.Broker{Listen: inlet.Addresses{":1"}, URL: inlet.Addresses{"mqtt://a:1"}}, Sensor{}, "brokers.x.url: both"},
+		{"both", inlet.Broker{Listen: inlet.Addresses{":1"}, URL: inlet.Addresses{"mqtt://a:1"}}, Sensor{},
+			"brokers.x.url: both"},
 		{"listen", inlet.Broker{Listen: inlet.Addresses{"1883"}}, Sensor{}, `brokers.x.listen: "1883" is not host:port`},
 		{"port", inlet.Broker{Listen: inlet.Addresses{":99999"}}, Sensor{}, "brokers.x.listen: no port"},
 		{"scheme", inlet.Broker{URL: inlet.Addresses{"http://a:1"}}, Sensor{}, "brokers.x.url: mqtt://"},
 		{"no port", inlet.Broker{URL: inlet.Addresses{"mqtt://a"}}, Sensor{}, "brokers.x.url: no port"},
 		{"user", inlet.Broker{URL: inlet.Addresses{"mqtt://u:p@a:1"}}, Sensor{}, "brokers.x.url: logs"},
 		{"path", inlet.Broker{URL: inlet.Addresses{"mqtt://a:1/x"}}, Sensor{}, "brokers.x.url: host and a port"},
-		{"client_id", inlet.Broker{Listen: inlet.Addresses{"localhost:0"}, ClientID: "x"}, Sensor{}, "brokers.x.client_id: with url"},
-		{"password", inlet.Broker{URL: inlet.Addresses{"mqtt://a:1"}, PasswordFile: "f"}, Sensor{}, "brokers.x.password_file: no username"},
+		{"client_id", inlet.Broker{Listen: inlet.Addresses{"localhost:0"}, ClientID: "x"}, Sensor{},
+			"brokers.x.client_id: with url"},
+		{"password", inlet.Broker{URL: inlet.Addresses{"mqtt://a:1"}, PasswordFile: "f"}, Sensor{},
+			"brokers.x.password_file: no username"},
 
 		{"unknown broker", inlet.Broker{}, Sensor{Broker: "locl", Topic: "{device}/{point}"},
 			`sensors.s.broker: no broker "locl": did you mean "local"?`},
@@ -107,7 +112,7 @@ func TestValidateLimits(t *testing.T) {
 		want   string
 	}{
 		{Sensor{Point: "p", MaxDevices: -1}, "max_devices"},
-		{Sensor{Point: "p", Expect: setting.Duration(time.Millisecond)}, "expect"},
+		{Sensor{Point: "p", Expect: attendance.Expect(time.Millisecond)}, "expect"},
 	} {
 		s := c.sensor
 		s.Broker, s.Topic = "local", "{device}"

@@ -11,6 +11,9 @@ import (
 const (
 	JSON      = "json"
 	CSV       = "csv"
+	CBOR      = "cbor"    // read as the JSON that it could be
+	Msgpack   = "msgpack" // so, too
+	Bytes     = "bytes"
 	Sparkplug = "sparkplug-b" // read by package sparkplug
 )
 
@@ -19,8 +22,13 @@ type Settings struct {
 	Format    string // one of the formats; "" is JSON if there are points
 	SkipLines int    // at the top of CSV
 	Time      *Time  // nil: the time of arrival
+	Each      string // path to the elements of JSON; "" is the payload as a whole
 	Points    Points // none: the whole payload is one value
-	Value            // of that, or the defaults of all points
+	Path      string // of the value, if there are no points; "" is the whole
+	// Device and Point are where in the payload, or in each element or line of it,
+	// the parts of names are that it says itself. Point is for one value.
+	Device, Point []string
+	Value         // of that, or the defaults of all points
 }
 
 // Points are the points of a sensor by name, or all that a payload has.
@@ -49,10 +57,30 @@ func (p Points) All() bool { return p[everything].all }
 // Point is one value of a payload.
 type Point struct {
 	// Path is where the value is in the JSON, as GJSON writes paths: a.b, a.0,
-	// a\.b for a key with a dot.
+	// a\.b for a key with a dot. With each it is counted from the element; $. before
+	// it counts from the whole payload.
 	Path string `yaml:"path"`
 	// Column is where the value is in the CSV, counted from 1.
 	Column int `yaml:"column"`
+	// UnitPath is where the payload says its unit, as TempUnit of Tasmota: while it is
+	// another than unit, the point is bad.
+	UnitPath string `yaml:"unit_path"`
+	// Encoding is how the text at path stands for bytes: base64 or hex. The value is
+	// in them, or with format: bytes in the payload itself: type float64 (default),
+	// float32, int8 to int64, int24, uint8 to uint64, uint24, bool or string.
+	Encoding string `yaml:"encoding"`
+	// At is the first byte of the value, from 0. Where the bytes are too few the
+	// payload does not have the value.
+	At int `yaml:"at"`
+	// Order is where the bytes of the number are, A being the most significant: BA or
+	// DCBA for what is written least significant first. The default is ABCD.
+	Order string `yaml:"order"`
+	// Bit is one bit of the number, 0 the least significant. It is a bool.
+	Bit *int `yaml:"bit"`
+	// Bits are some bits of the number, as 0-11. They are uint64, or with a sign int64.
+	Bits string `yaml:"bits"`
+	// Length is how long a string is, in bytes; the default is up to the end, or a zero.
+	Length int `yaml:"length"`
 	// Value says how it is read.
 	Value
 	all bool // of Points
@@ -63,8 +91,14 @@ type Value struct {
 	// Type is what the value is: float64 (default), float32, int8 to int64,
 	// uint8 to uint64, bool or string.
 	Type string `yaml:"type"`
-	// Unit is the engineering unit, as "°C".
+	// Unit is the engineering unit, as "°C". A text with a number and this unit
+	// behind it, as 21.5 °C, is the number; with another unit it is bad.
 	Unit string `yaml:"unit"`
+	// Decimal is what stands before the fraction in numbers that are written as
+	// text: "." or ",". The other one, a space or an apostrophe may then stand
+	// between thousands. Without it a point is before the fraction, or a comma
+	// where points are between the thousands, and 1,234 is bad: it may be either.
+	Decimal string `yaml:"decimal"`
 	// Scale is what the number is multiplied by, exactly as decimals.
 	Scale *bridge.Decimal `yaml:"scale"`
 	// Offset is added to the scaled number.
@@ -88,11 +122,16 @@ type Value struct {
 	Deadband *setting.Deadband `yaml:"deadband"`
 	// Report delivers what the readings of a time were like instead of each.
 	Report *setting.Report `yaml:"report"`
+	// Thin lets readings that wait become aggregates before any are dropped for want of
+	// room; off keeps a point from it. A sensor's is that of its points, but for those that
+	// count up or have a report.
+	Thin *setting.Thin `yaml:"thin"`
 }
 
 // Time is where a payload says when its values were read.
 type Time struct {
-	// Path is where the time is in the JSON.
+	// Path is where the time is in the JSON. With each it is counted from the
+	// element; $. before it counts from the whole payload.
 	Path string `yaml:"path"`
 	// Column is where the time is in the CSV, counted from 1.
 	Column int `yaml:"column"`
@@ -102,4 +141,11 @@ type Time struct {
 	// Zone is the time zone of times that do not say theirs, as Europe/Prague;
 	// the default is UTC.
 	Zone string `yaml:"zone"`
+	// MaxAge is how much older than its arrival a time may be to be believed. There
+	// is no default: loggers send what they kept for months.
+	MaxAge *setting.Duration `yaml:"max_age"`
+	// MaxAhead is how far ahead of its arrival a time may be to be believed; the
+	// default is 1d. What is not believed is of the time of arrival, as are times
+	// before 2002, which are those of clocks that were never set.
+	MaxAhead *setting.Duration `yaml:"max_ahead"`
 }

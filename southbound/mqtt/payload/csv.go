@@ -22,7 +22,12 @@ func (r *Rule) ReadLines(payload []byte, at time.Time) ([]Result, Fault) {
 	if len(payload) == 0 {
 		return nil, FaultEmpty
 	}
-	text := topic.View(payload)
+	return r.readLines(payload, at, nil)
+}
+
+// readLines is ReadLines; names is for a rule whose lines name their devices.
+func (r *Rule) readLines(payload []byte, at time.Time, names Names) ([]Result, Fault) {
+	text := topic.View(trim(payload))
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.FieldsPerRecord = -1
 	reader.TrimLeadingSpace = true
@@ -50,6 +55,12 @@ func (r *Rule) ReadLines(payload []byte, at time.Time) ([]Result, Fault) {
 			continue
 		}
 		out, f := r.readLine(fields, at)
+		if r.device != nil && len(out.Readings) > 0 {
+			if out.Device = r.deviceOf(names, func(p place) string { return p.field(fields) }); out.Device == "" {
+				worst = FaultName
+				continue
+			}
+		}
 		if f != FaultNone {
 			worst = f
 		}
@@ -69,13 +80,20 @@ func (r *Rule) readLine(fields []string, at time.Time) (Result, Fault) {
 	worst := FaultNone
 	for i := range r.points {
 		p := &r.points[i]
-		if p.column > len(fields) || fields[p.column-1] == "" {
-			continue // nothing between two commas: absent
+		if field := p.field(fields); field != "" { // nothing between two commas: absent
+			out.add(p, p.value(field), &worst)
 		}
-		out.add(p, p.value(fields[p.column-1]), &worst)
 	}
 	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, at)) {
 		worst = FaultTime
 	}
 	return out.checked(worst)
+}
+
+// field returns what is at a place of a line, "" if nothing is.
+func (p place) field(fields []string) string {
+	if p.column > len(fields) {
+		return ""
+	}
+	return fields[p.column-1]
 }

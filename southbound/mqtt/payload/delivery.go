@@ -28,3 +28,18 @@ func newDelivery(
 	}
 	return d
 }
+
+// newThin makes what thins a point of what a configuration says; nil for nothing.
+func newThin(t *setting.Thin) *bridge.Thin {
+	if t == nil {
+		return nil
+	}
+	return bridge.NewThin(t.Spans(), t.Kept())
+}
+
+// thinLike lets a point without a thin of its own have that of its sensor.
+func (v *Value) thinLike(point string, t *setting.Thin) {
+	if v.Thin == nil && v.Report == nil {
+		v.Thin = t.Of(point, v.Unit)
+	}
+}

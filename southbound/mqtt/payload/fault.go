@@ -26,6 +26,11 @@ const (
 	FaultUnsupported       // a Sparkplug metric without a value: bytes, a file, a property set
 	FaultPoints            // more points than a payload or device may have
 	FaultDevices           // the rule has its most devices already
+	FaultElements          // more elements than are read
+	FaultCBOR              // not valid CBOR
+	FaultMsgpack           // not valid MessagePack
+	FaultInflate           // not valid gzip or zlib
+	FaultLarge             // too large when it is inflated
 	Faults                 // how many there are
 )
 
@@ -35,14 +40,14 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultEmpty:       {"empty", "the payload is empty"},
 	FaultJSON:        {"not_json", "the payload is not valid JSON"},
 	FaultDeep:        {"too_deep", "the JSON is nested more than 64 deep"},
-	FaultName:        {"name", "the topic has no usable name"},
+	FaultName:        {"name", "topic or payload have no usable name"},
 	FaultMissing:     {"missing", "the payload has none of the rule's points"},
 	FaultType:        {"wrong_type", "the value is not of the point's type"},
 	FaultRange:       {"out_of_range", "the value is outside the range of its type"},
 	FaultNaN:         {"not_a_number", "the value is NaN or infinite"},
 	FaultCSV:         {"not_csv", "the payload is not valid CSV"},
 	FaultLines:       {"too_many_lines", "the CSV has more than 1000 lines"},
-	FaultTime:        {"time", "there is no usable time where time says: that of arrival is taken"},
+	FaultTime:        {"time", "no time that can be believed is where time says: that of arrival is taken"},
 	FaultSparkplug:   {"not_sparkplug", "the payload is not Sparkplug B"},
 	FaultUnborn:      {"not_born", "the node's birth was not seen: it is asked for again"},
 	FaultGap:         {"sequence_gap", "a message of the node is missing: its birth is asked for again"},
@@ -50,6 +55,11 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultUnsupported: {"not_a_value", "a metric is bytes, a file or a property set: it is left out"},
 	FaultPoints:      {"too_many_points", "there are more points than can be taken"},
 	FaultDevices:     {"too_many_devices", "the rule has as many devices as max_devices allows"},
+	FaultElements:    {"too_many_elements", "the list has more than 10000 elements"},
+	FaultCBOR:        {"not_cbor", "the payload is not valid CBOR"},
+	FaultMsgpack:     {"not_msgpack", "the payload is not valid MessagePack"},
+	FaultInflate:     {"not_inflated", "the payload begins as gzip or zlib and is neither"},
+	FaultLarge:       {"too_large", "inflated the payload has more than 64 times its bytes and 64 KiB, or 4 MiB"},
 }
 
 func (f Fault) String() string { return faultWords[f].name }
@@ -60,6 +70,16 @@ func (f Fault) Text(point string) string {
 		return point + ": " + faultWords[f].text
 	}
 	return faultWords[f].text
+}
+
+// Unreadable reports whether nothing at all could be read from a message with f
+// that gave no readings.
+func (f Fault) Unreadable() bool {
+	switch f {
+	case FaultJSON, FaultDeep, FaultCSV, FaultSparkplug, FaultCBOR, FaultMsgpack, FaultInflate, FaultLarge:
+		return true
+	}
+	return false
 }
 
 // ValueFault returns the fault that a bad value stands for. A sensor that says

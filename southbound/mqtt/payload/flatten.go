@@ -5,55 +5,36 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tidwall/gjson"
 
 	"fieldbridge/bridge"
-	"fieldbridge/southbound/mqtt/topic"
 )
 
 // maxLeaves is how many values of one payload are read by points: all.
 const maxLeaves = 256
 
-// readAll returns every number, bool and text in a JSON payload, named by where
-// it is. What is null has no type to be known by and is left out.
-func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
-	if f := jsonFault(payload); f != FaultNone {
-		return Result{}, f
-	}
-	text, worst := topic.View(payload), FaultNone
-	out := Result{At: at}
-	root := gjson.Parse(text)
-	if !root.IsObject() && !root.IsArray() {
-		return Result{}, FaultMissing // a bare value has no name
-	}
-	out.flatten("", root, &worst)
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, at)) {
-		worst = FaultTime
-	}
-	return out.checked(worst)
-}
-
-// flatten adds the leaves of a value whose name is prefix.
-func (out *Result) flatten(prefix string, value gjson.Result, worst *Fault) {
+// flatten adds the leaves of a value whose name is prefix. dotted reports whether that
+// has a key with a point in it: its leaves make way for a member of a member that has
+// the same name.
+func (out *Result) flatten(prefix string, dotted bool, value gjson.Result, worst *Fault) {
 	array, index := value.IsArray(), 0
 	value.ForEach(func(key, v gjson.Result) bool {
-		name := key.Str
+		name, dotted := key.Str, dotted || strings.Contains(key.Str, ".")
 		if array {
 			name = strconv.Itoa(index)
 			index++
 		}
 		if prefix != "" {
-			name = prefix + "_" + name
+			name = prefix + "." + name
 		} else {
 			name = strings.Clone(name)
 		}
 		if v.IsObject() || v.IsArray() {
-			out.flatten(name, v, worst)
+			out.flatten(name, dotted, v, worst)
 			return len(out.Readings) < maxLeaves
 		}
-		out.leaf(name, v, worst)
+		out.leaf(name, dotted, v, worst)
 		if len(out.Readings) >= maxLeaves {
 			*worst = FaultPoints
 			return false
@@ -62,9 +43,8 @@ func (out *Result) flatten(prefix string, value gjson.Result, worst *Fault) {
 	})
 }
 
-// leaf adds a value. Two names that are the same as point names are one point:
-// the first counts, as in JSON with a key twice.
-func (out *Result) leaf(name string, v gjson.Result, worst *Fault) {
+// leaf adds a value.
+func (out *Result) leaf(name string, dotted bool, v gjson.Result, worst *Fault) {
 	var value bridge.Value
 	switch v.Type {
 	case gjson.Null:
@@ -73,17 +53,42 @@ func (out *Result) leaf(name string, v gjson.Result, worst *Fault) {
 		value = bridge.Bool(v.Type == gjson.True)
 	case gjson.String:
 		value = Text(v.Str)
-	default:
+	case gjson.Number:
 		value = numberValue(v.Raw)
 	}
-	point := bridge.PointName(name)
-	if slices.ContainsFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == point }) {
-		return
+	if !value.Good() && value.Reason() == bridge.ReasonMissing {
+		return // a bare None
+	}
+	if i := out.index(name); i >= 0 {
+		other := name + dottedMark
+		switch {
+		case dotted == out.dotted[name] || out.index(other) >= 0:
+			return // a key twice, or keys with a point in them at other places
+		case dotted:
+			name = other
+		default:
+			out.Readings[i].Point = other
+			delete(out.dotted, name)
+		}
+	} else if dotted {
+		if out.dotted == nil {
+			out.dotted = make(map[string]bool)
+		}
+		out.dotted[name] = true
 	}
 	if f := ValueFault(value); f != FaultNone {
 		*worst = f
 	}
-	out.Readings = append(out.Readings, bridge.Reading{Point: point, Value: value})
+	out.Readings = append(out.Readings, bridge.Reading{Point: name, Value: value})
+}
+
+// dottedMark is after the name of what is at a key with a point in it, where a member of
+// a member is called so: "a.b" and the b of a.
+const dottedMark = "."
+
+// index returns which reading is called name, or -1.
+func (out *Result) index(name string) int {
+	return slices.IndexFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == name })
 }
 
 // numberValue reads a number of no known type: float64, but for integers that

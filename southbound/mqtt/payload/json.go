@@ -8,44 +8,16 @@ import (
 	"fieldbridge/bridge"
 )
 
-// maxDepth is how deep JSON may be nested. Sensors need a handful; the reader
-// recurses, so something must be the limit.
-const maxDepth = 64
-
-// jsonFault says why payload cannot be read as JSON, FaultNone if it can: gjson
-// finds values in anything and must be given valid JSON only.
-func jsonFault(payload []byte) Fault {
-	depth, deepest, quoted := 0, 0, false
-	for i := 0; i < len(payload); i++ {
-		switch c := payload[i]; {
-		case quoted:
-			switch c {
-			case '\\':
-				i++
-			case '"':
-				quoted = false
-			}
-		case c == '"':
-			quoted = true
-		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	switch {
-	case deepest > maxDepth:
-		return FaultDeep
-	case !gjson.ValidBytes(payload):
-		return FaultJSON
-	}
-	return FaultNone
-}
-
 // jsonValue reads a value from what gjson found. What the payload does not have
 // is absent, and no reading; null is the sensor's own "no value".
 func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
+	if e.octets != nil && r.Type == gjson.String {
+		data, ok := e.octets.decode(r.Str)
+		if !ok {
+			return bridge.Bad(bridge.ReasonType), true
+		}
+		return e.octetValue(data)
+	}
 	switch r.Type {
 	case gjson.Null:
 		return bridge.Bad(bridge.ReasonMissing), r.Exists()
@@ -58,7 +30,7 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		}
 		return bridge.Bad(bridge.ReasonType), true
 	case gjson.Number:
-		return e.value(r.Raw), true
+		return e.plain(r.Raw), true
 	case gjson.String:
 		// Many sensors quote their numbers: the configured type decides.
 		return e.value(r.Str), true
@@ -67,4 +39,13 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		return Text(r.Raw), true
 	}
 	return bridge.Bad(bridge.ReasonType), true
+}
+
+// inUnit returns v, bad if the payload says that it is in another unit than the
+// rule's.
+func (e *extract) inUnit(v bridge.Value, unit gjson.Result) bridge.Value {
+	if v.Good() && unit.Type != gjson.Null && !SameUnit(unit.String(), e.info.Unit) {
+		return bridge.Bad(bridge.ReasonType)
+	}
+	return v
 }

@@ -13,6 +13,13 @@ import (
 type Result struct {
 	At       time.Time // that the payload says, else that of arrival
 	Readings []bridge.Reading
+	// Device is what the payload calls it, as the caller's [Names] put it together.
+	Device string
+	// Originals says that the points are called what the payload calls them, which
+	// need not be names.
+	Originals bool
+
+	dotted map[string]bool // points whose name has a key with a point in it
 }
 
 // Read returns what a payload says that arrived at the time at, and the fault if
@@ -25,17 +32,20 @@ func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) 
 		// How MQTT takes a retained message back: no reading, but worth a count.
 		return Result{}, FaultEmpty
 	case r.single != nil:
-		v := r.single.value(topic.View(payload))
-		return Result{at, []bridge.Reading{{Point: point, Value: v}}}, ValueFault(v)
+		v := r.single.value(topic.View(trim(payload)))
+		return Result{At: at, Readings: []bridge.Reading{{Point: point, Value: v}}}, ValueFault(v)
 	case r.all:
 		return r.readAll(payload, at)
+	case r.format == Bytes:
+		return r.readBytes(payload, at)
 	}
 	return r.readJSON(payload, at)
 }
 
 // readJSON returns those of the rule's points that a payload has.
 func (r *Rule) readJSON(payload []byte, at time.Time) (Result, Fault) {
-	if f := jsonFault(payload); f != FaultNone {
+	payload, f := tidy(payload)
+	if f != FaultNone {
 		return Result{}, f
 	}
 	text, worst := topic.View(payload), FaultNone
@@ -43,11 +53,53 @@ func (r *Rule) readJSON(payload []byte, at time.Time) (Result, Fault) {
 	for i := range r.points {
 		p := &r.points[i]
 		if v, present := p.jsonValue(gjson.Get(text, p.path)); present {
+			if p.unitAt != nil {
+				v = p.inUnit(v, gjson.Get(text, p.unitAt.path))
+			}
 			out.add(p, v, &worst)
 		}
 	}
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(text, at)) {
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(gjson.Get(text, r.clock.path), at)) {
 		worst = FaultTime
+	}
+	return out.checked(worst)
+}
+
+// readAll returns every number, bool and text in a JSON payload, named by where
+// it is. What is null has no type to be known by and is left out.
+func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
+	payload, f := tidy(payload)
+	if f != FaultNone {
+		return Result{}, f
+	}
+	text, worst := topic.View(payload), FaultNone
+	out := Result{At: at, Originals: true}
+	root := gjson.Parse(text)
+	if !root.IsObject() && !root.IsArray() {
+		return Result{}, FaultMissing // a bare value has no name
+	}
+	out.flatten("", false, root, &worst)
+	if r.clock != nil && !out.stamp(r.clock.fromJSON(gjson.Get(text, r.clock.path), at)) {
+		worst = FaultTime
+	}
+	return out.checked(worst)
+}
+
+// readBytes returns those of the rule's points that a payload of bytes has.
+func (r *Rule) readBytes(payload []byte, at time.Time) (Result, Fault) {
+	worst := FaultNone
+	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
+	for i := range r.points {
+		p := &r.points[i]
+		data, ok := payload, true
+		if p.octets.encoding != "" {
+			data, ok = p.octets.decode(topic.View(payload))
+		}
+		if !ok {
+			out.add(p, bridge.Bad(bridge.ReasonType), &worst)
+		} else if v, present := p.octetValue(data); present {
+			out.add(p, v, &worst)
+		}
 	}
 	return out.checked(worst)
 }

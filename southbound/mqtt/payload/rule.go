@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"fieldbridge/bridge"
+	"fieldbridge/setting"
 )
 
 // Rule says how payloads are read. It does not change, so that any number of
@@ -15,17 +18,24 @@ type Rule struct {
 	single *extract         // of a payload that is one value
 	points []extract        // of a payload with several, sorted by name
 	all    bool             // every value in the payload is a point
+	format string           // CBOR or Msgpack, if the settings say so
 	lines  bool             // CSV
 	skip   int              // lines at the top of CSV
 	clock  *clock           // nil if the time is that of arrival
+	each   string           // path to the elements; "" is the whole payload
+	whole  []string         // paths that are counted from the whole payload, though there are elements
+	device []place          // what the payload says of the device's name
+	point  []place          // what it says of the name of the single point
 	others *bridge.Delivery // of the points that the rule does not name
+	thin   *setting.Thin    // of them
 }
 
 // Compile makes a rule of settings. [Settings.Validate] reports the same errors
 // with their keys. The rule of Sparkplug reads nothing: it knows how the points
 // are delivered.
 func Compile(s Settings) (*Rule, error) {
-	r := &Rule{skip: s.SkipLines, others: newDelivery(s.OnChange, nil, s.Heartbeat, nil)}
+	r := &Rule{format: s.Format, skip: s.SkipLines, others: newDelivery(s.OnChange, nil, s.Heartbeat, nil),
+		thin: s.Thin}
 	var err error
 	if r.clock, err = newClock(s.Time); err != nil {
 		return nil, fmt.Errorf("time: %w", err)
@@ -34,29 +44,82 @@ func Compile(s Settings) (*Rule, error) {
 	case s.Format == Sparkplug:
 		return r, nil
 	case len(s.Points) == 0:
-		e, err := newExtract("", Point{Value: s.Value})
+		e, err := newExtract(s.Format, "", Point{Path: s.Path, Value: s.Value})
 		r.single = &e
+		r.elements(s)
 		return r, err
 	case s.Points.All():
 		r.all = true
+		r.elements(s)
 		return r, nil
 	}
 	r.lines = s.Format == CSV
 	for _, point := range slices.Sorted(maps.Keys(s.Points)) {
 		p := s.Points[point]
 		p.OnChange, p.Heartbeat = cmp.Or(p.OnChange, s.OnChange), cmp.Or(p.Heartbeat, s.Heartbeat)
-		e, err := newExtract(point, p)
+		p.thinLike(point, s.Thin)
+		e, err := newExtract(s.Format, point, p)
 		if err != nil {
 			return nil, fmt.Errorf("point %s: %w", point, err)
 		}
 		r.points = append(r.points, e)
 	}
+	r.elements(s)
 	return r, nil
 }
 
-// Lines reports whether each line of a payload is read for itself, with
-// [Rule.ReadLines] instead of [Rule.Read].
-func (r *Rule) Lines() bool { return r.lines }
+// elements takes over how a payload is taken to pieces, and which of the places are
+// not in them.
+func (r *Rule) elements(s Settings) {
+	r.each = s.Each
+	r.device, r.point = r.placesOf(s.Device), r.placesOf(s.Point)
+	if r.each == "" {
+		return
+	}
+	if r.single != nil {
+		r.anchor(&r.single.place)
+	}
+	for i := range r.points {
+		r.anchor(&r.points[i].place)
+		if at := r.points[i].unitAt; at != nil {
+			r.anchor(at)
+		}
+	}
+	if r.clock != nil {
+		r.anchor(&r.clock.place)
+	}
+}
+
+func (r *Rule) placesOf(paths []string) (all []place) {
+	for _, path := range paths {
+		p := place{path: path}
+		if r.lines {
+			p.column, _ = strconv.Atoi(path)
+		} else if r.each != "" {
+			r.anchor(&p)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// anchor remembers the path of p if it is counted from the whole payload: that is
+// looked for once, not again for each element.
+func (r *Rule) anchor(p *place) {
+	if path, ok := strings.CutPrefix(p.path, fromRoot); ok {
+		r.whole = append(r.whole, path)
+		p.root = len(r.whole)
+	}
+}
+
+// Several reports whether a payload may speak of several times or devices, or
+// name its device: then it is read with [Rule.ReadSeveral] instead of [Rule.Read].
+func (r *Rule) Several() bool {
+	return r.lines || r.each != "" || r.device != nil || r.point != nil || r.single != nil && r.single.path != ""
+}
+
+// NamesDevice reports whether the payload says what its device is called.
+func (r *Rule) NamesDevice() bool { return r.device != nil }
 
 // Single reports whether the whole payload is one value, whose point the caller
 // names.
@@ -77,6 +140,9 @@ func (r *Rule) Info(reading bridge.Reading) bridge.PointInfo {
 	if r.single != nil {
 		info := r.single.info
 		info.Name = reading.Point
+		if info.Delivery == nil || info.Delivery.Report == nil {
+			info.Thin = newThin(r.thin.Of(info.Name, info.Unit))
+		}
 		return info
 	}
 	named := func(e extract) bool { return e.info.Name == reading.Point }
@@ -84,30 +150,45 @@ func (r *Rule) Info(reading bridge.Reading) bridge.PointInfo {
 		return r.points[i].info
 	}
 	info := inferred(reading)
-	info.Delivery = r.others
+	info.Delivery, info.Thin = r.others, newThin(r.thin.Of(reading.Point, info.Unit))
 	return info
 }
 
 // extract says how one point is read.
 type extract struct {
-	info                bridge.PointInfo
-	path                string // GJSON
-	column              int    // CSV, from 1
+	info bridge.PointInfo
+	place
+	octets              *octets // nil if the value is not in bytes
+	unitAt              *place  // of the unit in the payload; nil is nowhere
 	typ                 Type
+	decimal             byte // what stands before the fraction in a text; 0 is a point, or what the text tells
 	scaling             bridge.Scaling
 	trueWhen, falseWhen []string
 	numbers             map[string]int64 // of an enum, by name
 }
 
-func newExtract(name string, p Point) (extract, error) {
-	typ, ok := LookupType(p.typeName())
+func newExtract(format, name string, p Point) (extract, error) {
+	typeName := p.typeName()
+	if format == Bytes || p.Encoding != "" {
+		typeName = octetType(p)
+	}
+	typ, ok := LookupType(typeName)
 	if !ok {
 		return extract{}, fmt.Errorf("%q is not a type", p.Type)
 	}
-	e := extract{path: p.Path, column: p.Column, typ: typ, scaling: bridge.NewScaling(p.Scale, p.Offset),
+	e := extract{place: place{path: p.Path, column: p.Column}, typ: typ, scaling: bridge.NewScaling(p.Scale, p.Offset),
 		trueWhen: p.TrueWhen, falseWhen: p.FalseWhen}
-	e.info = bridge.PointInfo{Name: name, Type: typ.Name, Unit: p.Unit, Enum: p.Enum,
-		Delivery: newDelivery(p.OnChange, p.Deadband, p.Heartbeat, p.Report)}
+	if p.UnitPath != "" {
+		e.unitAt = &place{path: p.UnitPath}
+	}
+	if name != "" {
+		e.octets = newOctets(format, p, typ)
+	}
+	e.info = bridge.PointInfo{Name: name, Type: typ.Name, Unit: p.Unit, Enum: p.Enum, Places: e.scaling.Places(),
+		Delivery: newDelivery(p.OnChange, p.Deadband, p.Heartbeat, p.Report), Thin: newThin(p.Thin)}
+	if p.Decimal != "" {
+		e.decimal = p.Decimal[0]
+	}
 	if p.Enum != nil {
 		e.numbers = make(map[string]int64, len(p.Enum))
 		for n, word := range p.Enum {

@@ -7,18 +7,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // gateways often have no zone files
 
 	"github.com/tidwall/gjson"
+
+	"fieldbridge/setting"
 )
 
 // clock reads the times of payloads.
 type clock struct {
-	path   string
-	column int
+	place
 	zone   *time.Location
 	unit   int64  // nanoseconds of a number; 0 if times are text
 	layout string // of text; "" is ISO 8601
+	belief
 }
 
 // newClock returns nil for nil.
@@ -26,10 +27,16 @@ func newClock(c *Time) (*clock, error) {
 	if c == nil {
 		return nil, nil
 	}
-	k := &clock{path: c.Path, column: c.Column}
+	k := &clock{place: place{path: c.Path, column: c.Column}, belief: belief{ahead: maxAhead}}
+	if c.MaxAge != nil {
+		k.age = c.MaxAge.D()
+	}
+	if c.MaxAhead != nil {
+		k.ahead = c.MaxAhead.D()
+	}
 	var err error
-	if k.zone, err = time.LoadLocation(c.Zone); err != nil {
-		return nil, fmt.Errorf("%q is not a time zone", c.Zone)
+	if k.zone, err = setting.Zone(c.Zone); err != nil {
+		return nil, err
 	}
 	switch c.Format {
 	case "", "iso8601":
@@ -61,12 +68,11 @@ var isoLayouts = []string{
 	"2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405",
 }
 
-// read returns the time that a text says. A time before 2000 or after 2100 does
-// not count: it is what a sensor says that does not know the time.
-func (k *clock) read(text string) (time.Time, error) {
-	text = strings.TrimSpace(text)
+// read returns the time that a text says which arrived at the time at.
+func (k *clock) read(text string, at time.Time) (time.Time, error) {
+	text = strings.Trim(text, " \t\r\n\x00")
 	t, err := k.parse(text)
-	if err != nil || t.Year() < 2000 || t.Year() > 2100 {
+	if err != nil || !k.believes(t, at) {
 		return time.Time{}, errTime
 	}
 	return t.UTC(), nil
@@ -115,23 +121,22 @@ func (k *clock) number(text string) (time.Time, error) {
 
 // fromJSON returns the time in a payload; a payload without one has that of its
 // arrival, at.
-func (k *clock) fromJSON(text string, at time.Time) (time.Time, error) {
-	r := gjson.Get(text, k.path)
+func (k *clock) fromJSON(r gjson.Result, at time.Time) (time.Time, error) {
 	switch r.Type {
 	case gjson.Null:
 		return at, nil
 	case gjson.String:
-		return k.read(r.Str)
+		return k.read(r.Str, at)
 	case gjson.Number:
-		return k.read(r.Raw)
+		return k.read(r.Raw, at)
 	}
 	return at, errTime
 }
 
 // fromCSV is as fromJSON for the fields of a line.
 func (k *clock) fromCSV(fields []string, at time.Time) (time.Time, error) {
-	if k.column > len(fields) || fields[k.column-1] == "" {
-		return at, nil
+	if field := k.field(fields); field != "" {
+		return k.read(field, at)
 	}
-	return k.read(fields[k.column-1])
+	return at, nil
 }

@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // Validate returns everything that is wrong with s, but for Sparkplug, where
 // only what is delivered may be said.
 func (s Settings) Validate() []setting.Problem {
 	var r setting.Problems
-	if !slices.Contains([]string{"", JSON, CSV, Sparkplug}, s.Format) {
-		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv or sparkplug-b", "format")
+	if !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, Sparkplug}, s.Format) {
+		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, cbor, msgpack, bytes or sparkplug-b", "format")
 	}
 	if s.Format != CSV {
 		r.Misplaced(map[string]bool{"skip_lines": s.SkipLines != 0}, " is for format: csv")
@@ -26,13 +28,20 @@ func (s Settings) Validate() []setting.Problem {
 	if s.Time != nil {
 		s.validateTime(&r)
 	}
+	s.validateElements(&r)
+	r = append(r, setting.Under([]string{"thin"}, s.Thin.Validate())...)
 	if len(s.Points) == 0 {
 		return append(r, s.validateSingle()...)
 	}
-	r.Misplaced(s.how(), " is for a sensor without points, or for one of its points")
+	how := s.how()
+	how["path"] = s.Path != ""
+	r.Misplaced(how, " is for a sensor without points, or for one of its points")
 	if s.Points.All() {
-		if s.Format == CSV {
+		switch s.Format {
+		case CSV:
 			r.AddOnKey("points: all is for JSON: CSV has no names", "name the points, with column", "points")
+		case Bytes:
+			r.AddOnKey("points: all is for JSON: bytes have no names", "name the points, with at", "points")
 		}
 		return r
 	}
@@ -47,9 +56,10 @@ func (s Settings) Validate() []setting.Problem {
 func (s Settings) ValidateSparkplug() []setting.Problem {
 	var r setting.Problems
 	given := s.how()
+	given["each"], given["path"] = s.Each != "", s.Path != ""
 	given["points"], given["time"], given["skip_lines"] = s.Points != nil, s.Time != nil, s.SkipLines != 0
 	r.Misplaced(given, DescribesItself)
-	return r
+	return append(r, setting.Under([]string{"thin"}, s.Thin.Validate())...)
 }
 
 // DescribesItself is what is wrong with a key that says what a Sparkplug payload
@@ -58,7 +68,7 @@ const DescribesItself = " means nothing with format: sparkplug-b, whose payloads
 
 // how lists the keys that say how one value is read, and which of them are given.
 func (v *Value) how() map[string]bool {
-	return map[string]bool{"type": v.Type != "", "unit": v.Unit != "", "scale": v.Scale != nil,
+	return map[string]bool{"type": v.Type != "", "unit": v.Unit != "", "decimal": v.Decimal != "", "scale": v.Scale != nil,
 		"offset": v.Offset != nil, "enum": v.Enum != nil, "true_when": v.TrueWhen != nil,
 		"false_when": v.FalseWhen != nil, "deadband": v.Deadband != nil, "report": v.Report != nil}
 }
@@ -66,14 +76,44 @@ func (v *Value) how() map[string]bool {
 // validateSingle checks settings for a payload that is one value.
 func (s Settings) validateSingle() []setting.Problem {
 	var r setting.Problems
-	if s.Format != "" {
+	parts := s.Each != "" || s.Path != ""
+	if !slices.Contains([]string{"", CBOR, Msgpack}, s.Format) && !parts {
 		r.AddOnKey("the sensor has a format but no points",
 			"add points, or remove format if the payload is one value", "format")
 	}
-	if s.Time != nil {
+	if s.Time != nil && !parts {
 		r.AddOnKey("a payload of one value has no time", "remove it", "time")
 	}
 	return append(r, s.validate()...)
+}
+
+// validateElements checks how a payload is taken to pieces, and what names it has.
+func (s Settings) validateElements(r *setting.Problems) {
+	if s.Format == CSV {
+		r.Misplaced(map[string]bool{"each": s.Each != "", "path": s.Path != ""},
+			" is for JSON: each line of CSV is read for itself")
+		for _, path := range s.Device {
+			if n, err := strconv.Atoi(path); err != nil || n < 1 || n > 1000 {
+				r.Add("{."+path+"} is no column", "write the number of the column with the name, from 1, as {.1}", "device")
+			}
+		}
+		return
+	}
+	if s.Format == Bytes {
+		r.Misplaced(map[string]bool{"each": s.Each != "", "time": s.Time != nil}, " is for JSON and CSV")
+		given := map[string]bool{"device": s.Device != nil, "point": s.Point != nil}
+		r.Misplaced(given, " has a {.path}, and bytes have none")
+		return
+	}
+	if len(s.Points) == 0 && s.Each == "" && s.Path == "" {
+		given := map[string]bool{"device": s.Device != nil, "point": s.Point != nil}
+		r.Misplaced(given, " has a {.path}, but the whole payload is one value: it needs path or points")
+	}
+	for key, paths := range map[string][]string{"device": s.Device, "point": s.Point} {
+		if s.Each == "" && slices.Contains(paths, topic.Key) {
+			r.Add("{@key} is the key of an element, and there is no each", "add each, or use {.path}", key)
+		}
+	}
 }
 
 func (s Settings) validatePoint(name string, p Point) []setting.Problem {
@@ -83,6 +123,24 @@ func (s Settings) validatePoint(name string, p Point) []setting.Problem {
 			fmt.Sprintf("use lower-case letters, digits and _, as %q", bridge.PointName(name)))
 	}
 	s.validatePlace(&r, p.Path, p.Column, "the point")
+	s.validateOctets(&r, p)
+	if p.UnitPath != "" && (p.Unit == "" || s.Format == CSV || s.Format == Bytes) {
+		r.AddOnKey("unit_path is for a point of JSON with a unit", "add the unit that its numbers are in", "unit_path")
+	}
+	if s.Format == Bytes || p.Encoding != "" {
+		p.Type = octetType(p)
+	}
+	r = append(r, setting.Under([]string{"thin"}, p.Thin.Forbids(name, p.Unit))...)
+	if p.Thin != nil && p.Report != nil {
+		r.AddOnKey("a report's readings are aggregates already", "remove thin or report", "thin")
+	}
+	if thin := newThin(p.Thin); thin != nil {
+		for _, other := range thin.Names(name) {
+			if _, taken := s.Points[other]; taken {
+				r.AddOnKey("an aggregate of it would be called "+other+", as another point is", "rename one of them, or thin: off")
+			}
+		}
+	}
 	return append(r, p.validate()...)
 }
 
@@ -96,14 +154,24 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		return
 	}
 	r.Misplaced(map[string]bool{"column": column != 0}, " is for format: csv", under...)
-	if path == "" {
+	if s.Format == Bytes {
+		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with at where in the bytes it is", under...)
+		return
+	}
+	if path == "" && (s.Each == "" || len(s.Points) > 0) {
 		r.AddOnKey(what+" has no path", "add where its value is in the JSON, as path: sensor.temperature", under...)
 	}
 }
 
 func (s Settings) validateTime(r *setting.Problems) {
-	if len(s.Points) > 0 {
+	if len(s.Points) > 0 || s.Each != "" || s.Path != "" {
 		s.validatePlace(r, s.Time.Path, s.Time.Column, "the time", "time")
+	}
+	if a := s.Time.MaxAge; a != nil && a.D() <= 0 {
+		r.Add("max_age is "+a.String(), "use how old a time may be, as 30d", "time", "max_age")
+	}
+	if a := s.Time.MaxAhead; a != nil && a.D() < 0 {
+		r.Add("max_ahead is "+a.String(), "use how far ahead a time may be, as 10m", "time", "max_ahead")
 	}
 	if _, err := newClock(&Time{Zone: s.Time.Zone}); err != nil {
 		r.Add(err.Error(), "use a name of the IANA time zones, as Europe/Prague", "time", "zone")
@@ -121,14 +189,17 @@ func (v Value) validate() []setting.Problem {
 		return r
 	}
 	number, whole := t.Kind != KindBool && t.Kind != KindString, t.Kind == KindInt || t.Kind == KindUint
+	if !slices.Contains([]string{"", ".", ","}, v.Decimal) {
+		r.Add(fmt.Sprintf("decimal is %q", v.Decimal), `use "." or ","`, "decimal")
+	}
 	if !number {
-		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil,
+		r.Misplaced(map[string]bool{"decimal": v.Decimal != "", "scale": v.Scale != nil, "offset": v.Offset != nil,
 			"deadband": v.Deadband != nil}, " is for numbers")
 	}
 	if !whole {
 		r.Misplaced(map[string]bool{"enum": v.Enum != nil}, " is for integers")
 	} else if v.Enum != nil {
-		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil},
+		r.Misplaced(map[string]bool{"scale": v.Scale != nil, "offset": v.Offset != nil, "decimal": v.Decimal != ""},
 			" would change the number of an enum")
 	}
 	if t.Kind != KindBool {

@@ -31,8 +31,9 @@ type Type struct {
 
 var valueTypes = []Type{
 	{"float64", KindFloat64, 64}, {"float32", KindFloat32, 32},
-	{"int8", KindInt, 8}, {"int16", KindInt, 16}, {"int32", KindInt, 32}, {"int64", KindInt, 64},
-	{"uint8", KindUint, 8}, {"uint16", KindUint, 16}, {"uint32", KindUint, 32}, {"uint64", KindUint, 64},
+	{"int8", KindInt, 8}, {"int16", KindInt, 16}, {"int24", KindInt, 24}, {"int32", KindInt, 32}, {"int64", KindInt, 64},
+	{"uint8", KindUint, 8}, {"uint16", KindUint, 16}, {"uint24", KindUint, 24}, {"uint32", KindUint, 32},
+	{"uint64", KindUint, 64},
 	{"bool", KindBool, 0}, {"string", KindString, 0},
 }
 
@@ -55,6 +56,23 @@ const maxText = 1024
 // value reads a value from text, which may be part of a larger buffer: the
 // value does not keep it.
 func (e *extract) value(text string) bridge.Value {
+	text = strings.TrimRight(text, "\x00") // as C ends it
+	if e.decimal != ',' || !e.number() {
+		if v := e.plain(text); v.Good() || v.Reason() != bridge.ReasonType || !e.number() {
+			return v
+		}
+	}
+	if e.numbers != nil {
+		return e.plain(text)
+	}
+	return e.scaling.Apply(e.written(text))
+}
+
+// number reports whether the point is a number.
+func (e *extract) number() bool { return e.typ.Kind < KindBool }
+
+// plain reads a value from text in which numbers are as in JSON.
+func (e *extract) plain(text string) bridge.Value {
 	switch {
 	case e.typ.Kind == KindBool && (e.trueWhen != nil || e.falseWhen != nil):
 		return e.word(strings.TrimSpace(text))
@@ -199,9 +217,10 @@ func decimal(s string) bool {
 
 // notDecimal tells the words for "no value" from all other text.
 func notDecimal(s string) bridge.Value {
-	switch s := strings.ToLower(strings.TrimLeft(s[:min(len(s), 16)], "+-")); s {
-	case "nan", "inf", "infinity":
+	if notANumber(s) {
 		return bridge.Bad(bridge.ReasonNotANumber)
+	}
+	switch s := strings.ToLower(s[:min(len(s), 16)]); s {
 	case "null", "none", "unavailable", "unknown":
 		return bridge.Bad(bridge.ReasonMissing)
 	}

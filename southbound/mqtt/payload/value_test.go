@@ -67,16 +67,16 @@ func TestJSONValue(t *testing.T) {
 	}
 }
 
-func TestJSONFault(t *testing.T) {
+func TestTidyFaults(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for in, want := range map[string]Fault{
 		`{"a":1}`: FaultNone, `"[[["`: FaultNone, `{"a":"\"[["}`: FaultNone, ``: FaultJSON, `{"a":1`: FaultJSON,
-		`{"a":NaN}`: FaultJSON, `{"a":1}x`: FaultJSON,
+		`{"a":NaN}`: FaultNone, `{"a":1}x`: FaultJSON,
 		`nul`: FaultJSON,
 		`"\`:  FaultJSON, deep(64): FaultNone, deep(65): FaultDeep, deep(200): FaultDeep,
 		strings.Repeat("[", 1<<20): FaultDeep,
 	} {
-		if got := jsonFault([]byte(in)); got != want {
+		if _, got := tidy([]byte(in)); got != want {
 			t.Errorf("%.20q: got %v, want %v", in, got, want)
 		}
 	}

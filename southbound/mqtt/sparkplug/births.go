@@ -56,7 +56,7 @@ func (n *Node[B]) learnLocked(device string, p message) payload.Fault {
 	}
 	for _, v := range values.all {
 		if typ, ok := types[v.datatype]; ok {
-			learn(v.name, known{v.datatype, bridge.PointName(v.name), typ})
+			learn(v.name, known{v.datatype, true, typ})
 		}
 	}
 	return worst
@@ -89,16 +89,20 @@ func (n *Node[B]) readLocked(device string, p message, arrival time.Time) ([]pay
 		k, ok := metrics[m.name]
 		if !ok {
 			k.typ, ok = types[m.datatype]
-			k.point = bridge.PointName(m.name)
+			k.value = ok
 		}
-		if !ok || k.point == "" {
+		if !ok || !k.value {
 			continue // no value
 		}
 		v := m.value(k.typ)
 		if f := payload.ValueFault(v); f != payload.FaultNone {
 			worst = f
 		}
-		all.place(timeOf(m.timestamp, p.timestamp, arrival), bridge.Reading{Point: k.point, Value: v})
+		at, believed := timeOf(m.timestamp, p.timestamp, arrival)
+		if !believed && worst == payload.FaultNone {
+			worst = payload.FaultTime
+		}
+		all.place(at, bridge.Reading{Point: m.name, Value: v})
 	}
 	if unknown && n.born {
 		worst = payload.FaultAlias
@@ -117,20 +121,20 @@ type results struct {
 func (rs *results) place(at time.Time, r bridge.Reading) {
 	n := len(rs.all) - 1
 	if _, twice := rs.have[r.Point]; n < 0 || twice || !rs.all[n].At.Equal(at) {
-		rs.all, rs.have = append(rs.all, payload.Result{At: at}), make(map[string]struct{})
+		rs.all, rs.have = append(rs.all, payload.Result{At: at, Originals: true}), make(map[string]struct{})
 		n++
 	}
 	rs.have[r.Point] = struct{}{}
 	rs.all[n].Readings = append(rs.all[n].Readings, r)
 }
 
-// timeOf returns the first of the times, in ms since 1970, that a clock can
-// have said.
-func timeOf(metric, payload uint64, arrival time.Time) time.Time {
-	for _, ms := range []uint64{metric, payload} {
-		if ms > 946684800000 && ms < 4102444800000 { // 2000 to 2100
-			return time.UnixMilli(int64(ms)).UTC()
+// timeOf returns the first of the times, in ms since 1970, that can be believed,
+// else that of arrival, and whether there is one or none is given.
+func timeOf(metric, whole uint64, arrival time.Time) (at time.Time, believed bool) {
+	for _, ms := range []uint64{metric, whole} {
+		if t := time.UnixMilli(int64(ms)).UTC(); ms < 1<<62 && payload.Believable(t, arrival) {
+			return t, true
 		}
 	}
-	return arrival
+	return arrival, metric == 0 && whole == 0
 }

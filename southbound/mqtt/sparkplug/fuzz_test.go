@@ -30,7 +30,7 @@ func FuzzTake(f *testing.F) {
 			for _, out := range a.Results {
 				names := make(map[string]bool)
 				for _, reading := range out.Readings {
-					if names[reading.Point] || !bridge.ValidPoint(reading.Point) {
+					if names[reading.Point] || !bridge.ValidPoint(bridge.PointName(reading.Point)) {
 						t.Errorf("point %q is invalid or comes twice", reading.Point)
 					}
 					names[reading.Point] = true

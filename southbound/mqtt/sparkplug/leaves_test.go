@@ -131,7 +131,7 @@ func TestSeveralValues(t *testing.T) {
 		var got []string
 		for _, out := range all {
 			for _, r := range out.Readings {
-				got = append(got, r.Point+"="+r.Value.String())
+				got = append(got, bridge.PointName(r.Point)+"="+r.Value.String())
 			}
 		}
 		if f != payload.FaultNone {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/packed"
 	"fieldbridge/southbound/mqtt/payload"
 )
 
@@ -106,9 +107,29 @@ func fields(b []byte, yield func(n protowire.Number, number uint64, bytes []byte
 // maxMetrics is how many values one payload may have.
 const maxMetrics = 10000
 
+// compressed is the uuid of a payload whose body is another one, compressed, as
+// Eclipse Tahu and its like send.
+const compressed = "SPBV1.0_COMPRESSED"
+
 func parse(payload []byte) (message, error) {
-	var m message
-	err := fields(payload, func(n protowire.Number, number uint64, bytes []byte) error {
+	m, body, err := parsePlain(payload)
+	if err != nil || body == nil {
+		return m, err
+	}
+	if body, err = packed.Inflate(body); err != nil {
+		return m, err
+	}
+	inner, _, err := parsePlain(body)
+	if !inner.hasSeq {
+		inner.seq, inner.hasSeq = m.seq, m.hasSeq
+	}
+	return inner, err
+}
+
+// parsePlain reads a payload, and returns the body if that is compressed.
+func parsePlain(payload []byte) (m message, body []byte, err error) {
+	var uuid string
+	err = fields(payload, func(n protowire.Number, number uint64, bytes []byte) error {
 		switch n {
 		case 1:
 			m.timestamp = number
@@ -121,10 +142,17 @@ func parse(payload []byte) (message, error) {
 			return err
 		case 3:
 			m.seq, m.hasSeq = number, true
+		case 4:
+			uuid = string(bytes)
+		case 5:
+			body = bytes
 		}
 		return nil
 	})
-	return m, err
+	if uuid != compressed {
+		body = nil
+	}
+	return m, body, err
 }
 
 func parseMetric(b []byte) (metric, error) {

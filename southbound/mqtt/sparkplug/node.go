@@ -62,7 +62,7 @@ type Node[B any] struct {
 // known is a metric that a birth named, or one of its values.
 type known struct {
 	datatype uint64
-	point    string // "" if it has no value
+	value    bool // it has one
 	typ      payload.Type
 }
 
@@ -180,14 +180,12 @@ func (n *Node[B]) diedLocked(p message) Answer[B] {
 	return a
 }
 
-// Describe sets the type in what the catalogue is told of a device's point, if
-// the births said it.
-func (n *Node[B]) Describe(device string, info *bridge.PointInfo) {
+// Describe sets the type in what the catalogue is told of a device's metric, if the
+// births said it.
+func (n *Node[B]) Describe(device, metric string, info *bridge.PointInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, k := range n.metrics[device] {
-		if k.point == info.Name {
-			info.Type = k.typ.Name
-		}
+	if k, ok := n.metrics[device][metric]; ok && k.value {
+		info.Type = k.typ.Name
 	}
 }

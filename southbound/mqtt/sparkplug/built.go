@@ -1,0 +1,6 @@
+//go:build !small
+
+package sparkplug
+
+// Built says whether Sparkplug is in this program: the build tag small leaves it out.
+const Built = true
