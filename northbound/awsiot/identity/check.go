@@ -20,6 +20,14 @@ type Options struct {
 	Gateway string // its name: the client id unless configured, and its thing name
 	// StatusTopic is where the last will goes.
 	StatusTopic string
+	// Managed is an identity of the gateway's own; nil is that of the files of Config.
+	Managed *Managed
+	// Pair opens certificate and key of the files of Config; nil does so where the key
+	// is in its file.
+	Pair uplink.Pair
+	// Came is how the identity came, where its key lives and what becomes of it; it
+	// begins the first step.
+	Came []Fact
 	// Hold says why to stop before CONNECT, a sentence without a period; ""
 	// connects. HoldFix says what to do to have it done.
 	Hold, HoldFix string
@@ -29,6 +37,13 @@ type Options struct {
 	// Built is when the program was made, zero if unknown: a clock before it is
 	// wrong.
 	Built time.Time
+}
+
+// Managed is an identity that the gateway got for itself.
+type Managed struct {
+	Folder      string // where it is, for people
+	Certificate []byte // PEM, the gateway's own first
+	Pair        uplink.Pair
 }
 
 // Check connects and tells what it saw. It connects once; only a CONNECT that a

@@ -31,18 +31,26 @@ const (
 func (c *check) files() bool {
 	s, cfg := c.step(Files), &c.o.Config
 	s.reached()
+	s.Facts = append(s.Facts, c.o.Came...)
 	var err error
-	c.own, err = readCertificates(cfg.Certificate)
-	c.tellOwn(s, err)
-	c.tellKey(s)
-	c.config, c.pair, err = uplink.TLS(cfg, nil)
+	own := c.o.Pair
+	if m := c.o.Managed; m != nil {
+		own = m.Pair
+		c.own, err = parseCertificates(m.Certificate)
+		c.tellOwn(s, m.Folder, err)
+	} else {
+		c.own, err = readCertificates(cfg.Certificate)
+		c.tellOwn(s, cfg.Certificate.String(), err)
+		c.tellKey(s)
+	}
+	c.config, c.pair, err = uplink.TLS(cfg, own)
 	if err == nil {
 		s.fact("key", "%s, belongs to the certificate", keyText(c.own[0].PublicKey))
 	}
 	c.readRoots(s)
 	if err != nil {
 		c.failure(s, uplink.AtFiles, err)
-		if n := c.keyOf(); n > 0 {
+		if n := c.keyOf(); c.o.Managed == nil && n > 0 {
 			s.fail(fmt.Sprintf("the private key belongs to certificate %d of %s, not to the first", n+1, cfg.Certificate),
 				"put the gateway's own certificate first, then the one that signed it, and so on")
 		}
@@ -59,6 +67,12 @@ func readCertificates(path setting.Path) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(data)
+}
+
+// parseCertificates returns the certificates of a PEM text, as far as they can be
+// read.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for {
 		var b *pem.Block
@@ -77,8 +91,7 @@ func readCertificates(path setting.Path) ([]*x509.Certificate, error) {
 }
 
 // tellOwn notes what our certificate says.
-func (c *check) tellOwn(s *Step, err error) {
-	path := c.o.Config.Certificate
+func (c *check) tellOwn(s *Step, path string, err error) {
 	if len(c.own) == 0 {
 		s.fact("certificate", "%s: %s", path, cause(err, "no certificate in it"))
 		return
@@ -184,7 +197,7 @@ func (c *check) warnOwn(s *Step) {
 	}
 	for i, cert := range c.own[1:] {
 		if before := c.own[i]; !bytes.Equal(before.RawIssuer, cert.RawSubject) || before.CheckSignatureFrom(cert) != nil {
-			s.warn(fmt.Sprintf("certificate %d of %s has not signed certificate %d", i+2, c.o.Config.Certificate, i+1),
+			s.warn(fmt.Sprintf("certificate %d of ours has not signed certificate %d", i+2, i+1),
 				"put the gateway's own first, then the one that signed it, and so on")
 		}
 	}
