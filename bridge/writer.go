@@ -62,12 +62,11 @@ func NotWritten(err error) Written {
 
 // Writer is a [Source] that can also set points.
 type Writer interface {
-	// Write sets a point and returns when the device has it: read back and
-	// compared. It returns an error marked by [Permanent] when the command is
-	// refused for good: no such point, not writable, outside its limits, refused
-	// by the device. After any other error the command may or may not have been
-	// carried out. It is safe for concurrent use and ends with ctx.
-	Write(ctx context.Context, c Command) error
+	// Write sets a point, at most once, and returns when it is known what became
+	// of it, or when as much time has passed as the point's configuration gives
+	// it. What the device answers after it was written never makes it Refused. It
+	// is safe for concurrent use and ends with ctx.
+	Write(ctx context.Context, c Command) Written
 }
 
 // Reader is a [Source] whose devices can be read at once.

@@ -62,8 +62,8 @@ var (
 		"lower northbound.awsiot.rate if it goes on, else ask AWS")
 	// SessionTaken: when.
 	SessionTaken = declare("session_taken", Alarm,
-		"another client took our session over at %s",
-		"if it happens again, two gateways have one client id, give each its own certificate")
+		"another client took our session over at %s, and not for the first time within an hour",
+		"two gateways have one client id, give each its own certificate")
 	// SessionTakenOnce: when.
 	SessionTakenOnce = declare("session_taken_once", Warning,
 		"another client took our session over at %s, and we have it back",

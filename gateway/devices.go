@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -24,23 +23,11 @@ var (
 )
 
 // Write implements [bridge.Writer].
-func (d devices) Write(ctx context.Context, c bridge.Command) error {
+func (d devices) Write(ctx context.Context, c bridge.Command) bridge.Written {
 	if err := d.askable("write", c.Device); err != nil {
-		return err
+		return bridge.NotWritten(err)
 	}
-	return failure(d.modbus.Write(ctx, c))
-}
-
-// failure returns what kept a command from being done, nil if it was done: permanent
-// if it was refused.
-func failure(w bridge.Written) error {
-	switch w.Outcome {
-	case bridge.Done:
-		return nil
-	case bridge.Refused:
-		return bridge.Permanent(errors.New(w.Text))
-	}
-	return errors.New(w.Text)
+	return d.modbus.Write(ctx, c)
 }
 
 // ReadNow implements [bridge.Reader].

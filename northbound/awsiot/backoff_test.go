@@ -1,8 +1,10 @@
 package awsiot
 
 import (
+	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +179,52 @@ func TestOneGatewayConnectsSoon(t *testing.T) {
 		<-r.links
 		if d := time.Since(lost); d > 2*time.Second {
 			t.Errorf("connected %v after the loss", d)
+		}
+	})
+}
+
+// Who asks does not wait for the next time: ConnectNow tells what became of the
+// attempt, and a connection that there is stays.
+func TestConnectNow(t *testing.T) {
+	bubble(t, nil, func(r *rig) {
+		var c connects
+		var welcome atomic.Bool
+		r.cloud.ScriptConnect(func(client string) awsiottest.ConnectVerdict {
+			if welcome.Load() {
+				return c.script(awsiottest.ConnectVerdict{})(client)
+			}
+			return c.script(awsiottest.ConnectVerdict{Code: 0x87})(client)
+		})
+		r.start()
+		// Each time the next attempt by itself is far off, so that it is ours that is seen.
+		const far = 20 * time.Second
+		farOff := func() (attempts int) {
+			for range 10000 {
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if time.Until(r.sink.Link().Retry) > far {
+					return len(c.times())
+				}
+			}
+			t.Fatal("the next attempt is never far off")
+			return 0
+		}
+		before, asked := farOff(), time.Now()
+		link, tried := r.sink.ConnectNow(context.Background())
+		if !tried || link.Connected || link.Detail == "" || len(c.times()) != before+1 || time.Since(asked) > far/2 {
+			t.Errorf("while the cloud refuses, after %v: %t %+v, %d attempts", time.Since(asked), tried, link,
+				len(c.times())-before)
+		}
+		before, asked = farOff(), time.Now()
+		welcome.Store(true)
+		link, tried = r.sink.ConnectNow(context.Background())
+		if !tried || !link.Connected || len(c.times()) != before+1 || time.Since(asked) > far/2 {
+			t.Errorf("when it does not any more, after %v: %t %+v", time.Since(asked), tried, link)
+		}
+		<-r.links
+		before = len(c.times())
+		if link, tried := r.sink.ConnectNow(context.Background()); !tried || !link.Connected || len(c.times()) != before {
+			t.Errorf("while connected: %t %+v, %d connects", tried, link, len(c.times())-before)
 		}
 	})
 }

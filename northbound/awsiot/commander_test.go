@@ -206,7 +206,7 @@ func TestSwitch(t *testing.T) {
 			}
 		})
 		if diff := cmp.Diff(map[string]float64{"": 0, "outcome done": 2, "outcome refused": 2, "outcome expired": 0,
-			"outcome failed": 0}, counts); diff != "" {
+			"outcome failed": 0, "outcome unconfirmed": 0}, counts); diff != "" {
 			t.Errorf("metrics (-want +got):\n%s", diff)
 		}
 		if n := len(audit()); n != 4 {

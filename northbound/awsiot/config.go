@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"strings"
 
+	"fieldbridge/northbound/awsiot/identity/life"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/setting"
 )
 
 // Config is the section northbound.awsiot.
@@ -21,6 +23,12 @@ type Config struct {
 	// {gateway} and {label.NAME} are replaced.
 	StatusTopic string `yaml:"status_topic"`
 	remote.Access
+	// Jobs are the operations that jobs of AWS IoT may ask for, of config, update,
+	// os-update, rotate, restart and diagnose. Without any, the gateway does not listen
+	// for jobs.
+	Jobs []string `yaml:"jobs"`
+	// Identity is one that the gateway gets for itself and renews.
+	Identity life.Settings `yaml:"identity"`
 }
 
 // Share is a part of a whole, 0 to 1, written in percent: 80%.
@@ -49,4 +57,12 @@ func (c *Config) SetDefaults() {
 	c.Config.SetDefaults()
 	c.Settings.SetDefaults()
 	c.Access.SetDefaults()
+	c.Identity.SetDefaults()
+}
+
+// OverRate returns what of a forecast for emissions is more than rate allows.
+func (c *Config) OverRate(
+	gateway string, labels map[string]string, emissions []payload.Emission, f payload.Forecast,
+) []setting.Problem {
+	return c.Excess(gateway, labels, emissions, f, payload.Rate{Messages: c.Rate.Messages, Bytes: float64(c.Rate.Bytes)})
 }

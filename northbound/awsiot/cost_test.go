@@ -23,7 +23,7 @@ import (
 // plantCost is one line of the table that TestCost prints.
 type plantCost struct {
 	devices, points int
-	format          payload.Format
+	format          payload.Format // of protobuf, its layout after a blank
 	topic           string
 	limit           setting.Size
 	linger          time.Duration
@@ -42,11 +42,26 @@ var plantCosts = []plantCost{
 	{10, 20, payload.Columns, "plant/{gateway}", 20000, 2 * time.Minute, all16, 1400, 1350},
 	{10, 20, payload.Columns, "plant/{gateway}", 5000, 30 * time.Second, 10000, 1400, 1300},
 	{10, 20, payload.Flat, "plant/{gateway}", 5000, time.Second, all16, 50000, 50000},
+	{10, 4, payload.Rows, "plant/{gateway}/{device}/{point}", 5000, 10 * time.Second, all16, 102000, 20000},
+	{10, 4, payload.Columns, "plant/{gateway}/{point}", 5000, 10 * time.Second, all16, 10200, 10000},
+	{10, 4, payload.Flat, "plant/{gateway}/{device}/{point}", 5000, time.Second, all16, 1000000, 1000000},
 	{10, 1000, payload.Rows, "plant/{gateway}", 5000, time.Second, all16, 5050, 5050},
 	{10, 1000, payload.Columns, "plant/{gateway}", 5000, time.Second, all16, 5050, 5050},
 	{10, 1000, payload.Columns, "plant/{gateway}", 128 << 10, 10 * time.Second, all16, 1700, 1650},
 	{10, 1000, payload.Flat, "plant/{gateway}", 5000, time.Second, all16, 5050, 5050},
+	{10, 20, protobufRows, "plant/{gateway}", 5000, time.Second, all16, 4800, 760},
+	{10, 20, protobufRows, "plant/{gateway}", 5000, 10 * time.Second, all16, 700, 760},
+	{10, 20, protobufRows, "plant/{gateway}", 5000, 10 * time.Second, slow, 550, 600},
+	{10, 20, protobufColumns, "plant/{gateway}", 5000, 10 * time.Second, slow, 520, 300},
+	{10, 1000, protobufRows, "plant/{gateway}", 5000, 10 * time.Second, all16, 700, 760},
+	{10, 1000, protobufRows, "plant/{gateway}", 128 << 10, 10 * time.Second, all16, 600, 600},
 }
+
+const (
+	protobufRows    = payload.Protobuf + " rows"
+	protobufColumns = payload.Protobuf + " columns"
+	slow            = -1 // values that begin anywhere below 10,000 and change by up to 3
+)
 
 // TestCost meters what plants of 16-bit registers make, live and from the
 // backlog, and compares it with what `check` forecasts:
@@ -96,12 +111,14 @@ func (c *plantCost) meterLive(t *testing.T) (got metered, off float64) {
 	c.run(t, func(r *rig, queue *bridgetest.Queue, collector *bridge.Collector, start func()) {
 		start()
 		time.Sleep(time.Second)
+		c.emit(collector, time.Second) // points get numbers
+		time.Sleep(c.linger + time.Second)
 		synctest.Wait()
-		before := r.cloud.Counts()
+		before, acked := r.cloud.Counts(), queue.Ledger().Acked.Readings
 		c.emit(collector, span)
 		synctest.Wait()
 		after := r.cloud.Counts()
-		got.readings = float64(queue.Ledger().Acked.Readings)
+		got.readings = float64(queue.Ledger().Acked.Readings - acked)
 		got.messages = float64(after.Published - before.Published)
 		got.bytes, got.unit = float64(after.Bytes-before.Bytes), float64(after.Units-before.Units)
 		all := emissions(c.devices, c.points, time.Second)
@@ -130,7 +147,12 @@ func (c *plantCost) meterLive(t *testing.T) (got metered, off float64) {
 // meterBacklog lets the plant run without a connection and drains what waits.
 func (c *plantCost) meterBacklog(t *testing.T) (got metered) {
 	c.run(t, func(r *rig, _ *bridgetest.Queue, collector *bridge.Collector, start func()) {
-		got.readings = float64(c.emit(collector, max(20*time.Second, 100*time.Second/time.Duration(c.points/20))))
+		ctx, cancel := context.WithCancel(context.Background())
+		given := make(chan struct{}) // numbers are given without a connection, too
+		go func() { defer close(given); r.sink.numbers.Run(ctx) }()
+		got.readings = float64(c.emit(collector, max(20*time.Second, 100*time.Second/time.Duration(max(1, c.points/20)))))
+		cancel()
+		<-given
 		start()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
@@ -151,6 +173,9 @@ func (c *plantCost) run(t *testing.T, f func(r *rig, queue *bridgetest.Queue, co
 	start func())) {
 	bubble(t, func(cfg *Config, _ *Options) {
 		cfg.Format, cfg.Topic, cfg.Linger, cfg.MaxMessage = c.format, c.topic, setting.Duration(c.linger), c.limit
+		if name, layout, ok := strings.Cut(string(c.format), " "); ok {
+			cfg.Format, cfg.Layout = payload.Format(name), payload.Layout(layout)
+		}
 	}, func(r *rig) {
 		log := slog.New(slog.DiscardHandler)
 		queue := bridgetest.NewQueue()
@@ -193,11 +218,21 @@ func (c *plantCost) emit(collector *bridge.Collector, span time.Duration) int {
 	for p := range names {
 		names[p] = fmt.Sprint("register_", p)
 	}
+	values := make([]int, c.devices*c.points)
+	for i := range values {
+		values[i] = random.IntN(10000)
+	}
 	for _, p := range polls {
 		time.Sleep(time.Until(begin.Add(p.at)))
 		readings := make([]bridge.Reading, c.points)
 		for i := range readings {
-			readings[i] = reading(names[i], bridge.Uint(uint64(random.IntN(c.values))))
+			v := &values[p.device*c.points+i]
+			if c.values == slow {
+				*v = max(*v+random.IntN(7)-3, 0)
+			} else {
+				*v = random.IntN(c.values)
+			}
+			readings[i] = reading(names[i], bridge.Uint(uint64(*v)))
 		}
 		collector.Emit(bridge.Batch{Device: fmt.Sprint("device-", p.device), At: time.Now(), Readings: readings}, nil)
 	}

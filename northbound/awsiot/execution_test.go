@@ -108,13 +108,13 @@ func TestExecutionOfYesterday(t *testing.T) {
 	executing(t, w, awsiottest.Options{}, unsynced, func(r *rig) {
 		r.cloud.Offline()
 		id := r.cloud.StartExecution("gateway-1", []byte(setPump), time.Minute)
-		time.Sleep(2 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		if err := r.cloud.Online(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
 		if w.count() != 0 {
-			t.Fatal("carried out after hours")
+			t.Fatal("carried out long after its time")
 		}
 		r.cloud.ResendExecution(id, []byte(setPump)) // the broker finds it again
 		time.Sleep(time.Minute)

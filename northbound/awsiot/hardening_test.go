@@ -31,8 +31,18 @@ func TestCloneAlarm(t *testing.T) {
 		r.cloud.TakeOver("gateway-1")
 		<-r.links
 		synctest.Wait()
-		if got := subjects(r.sink); got != "alarm identity" {
+		if got := subjects(r.sink); got != "warning identity" {
 			t.Errorf("after a takeover: %s", got)
+		}
+		time.Sleep(onceFor)
+		if got := subjects(r.sink); got != "" {
+			t.Errorf("5 min after a single takeover: %s", got)
+		}
+		r.cloud.TakeOver("gateway-1")
+		<-r.links
+		synctest.Wait()
+		if got := subjects(r.sink); got != "alarm identity" {
+			t.Errorf("after a second takeover: %s", got)
 		}
 		time.Sleep(uplink.TakeoverMemory)
 		if got := subjects(r.sink); got != "" {

@@ -1,6 +1,7 @@
 package awsiot
 
 import (
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,10 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/uplink"
 )
+
+// onceFor is how long a single takeover is told: a second gateway with our identity
+// takes the session back within seconds.
+const onceFor = 5 * time.Minute
 
 // Health implements [condition.Reporter].
 func (s *Sink) Health() []condition.Condition {
@@ -21,18 +26,32 @@ func (s *Sink) Health() []condition.Condition {
 		if s.fault.Act {
 			kind = condition.UplinkRefused
 		}
-		all = append(all, kind.At("uplink", s.link.Since, s.fault.Text))
+		subject := "uplink"
+		if s.identity != nil && s.identity.Way == "none" {
+			kind, subject = condition.IdentityAwaited, "identity"
+		}
+		all = append(all, kind.At(subject, s.link.Since, s.fault.Text))
 	}
 	if s.link.Connected && s.silent && s.now != nil && s.now.Acknowledged() == 0 {
 		all = append(all, condition.UplinkSilent.At("uplink", s.link.Since))
 	}
-	if s.link.Connected && !s.taken.IsZero() && now.Sub(s.taken) < uplink.TakeoverMemory {
-		all = append(all, condition.SessionTaken.At("identity", s.taken, uplink.Day(s.taken)))
+	if since := now.Sub(s.taken); s.link.Connected && !s.taken.IsZero() {
+		switch {
+		case s.again && since < uplink.TakeoverMemory:
+			all = append(all, condition.SessionTaken.At("identity", s.taken, uplink.Day(s.taken)))
+		case !s.again && since < onceFor:
+			all = append(all, condition.SessionTakenOnce.At("identity", s.taken, uplink.Day(s.taken)))
+		}
+	}
+	if count, since := s.contest.now(now); count > 0 {
+		all = append(all, condition.SessionContested.At("identity", since, count, s.clientID(&s.config)))
 	}
 	if c, ok := expiring(s.own, now); ok {
 		all = append(all, c)
 	}
+	all = append(all, s.life.Conditions(s.identity)...)
 	all = append(all, s.commander.Health()...)
+	all = append(all, s.errands.health()...)
 	return append(all, s.denied.conditions()...)
 }
 
@@ -54,6 +73,9 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 	counter("fieldbridge_status_messages_total", "Messages of the status topic acknowledged by the cloud.", &s.statusSent)
 	counter("fieldbridge_status_refused_total", "Messages of the status topic that the cloud refused.", &s.statusRefused)
 	s.commander.Observe(yield)
+	if s.worker != nil {
+		s.worker.Observe(yield)
+	}
 	expiry := func(of string, c *bridge.CertificateStatus) {
 		if c != nil {
 			yield(bridge.Metric{Name: "fieldbridge_certificate_expiry_timestamp_seconds", Kind: bridge.Gauge,
@@ -68,4 +90,19 @@ func (s *Sink) Observe(yield func(bridge.Metric)) {
 	}
 	expiry("gateway", l.Own)
 	expiry("cloud", l.Server)
+	observeIdentity(l.Identity, yield)
+}
+
+// observeIdentity yields how the identity came, and when another is made.
+func observeIdentity(i *bridge.IdentityStatus, yield func(bridge.Metric)) {
+	if i == nil {
+		return
+	}
+	yield(bridge.Metric{Name: "fieldbridge_identity_info", Kind: bridge.Gauge,
+		Help:   "1, with how the identity came, and whether its key could be copied.",
+		Labels: []string{"way", i.Way, "copyable", strconv.FormatBool(i.Copyable)}, Value: 1})
+	if !i.Rotates.IsZero() {
+		yield(bridge.Metric{Name: "fieldbridge_identity_rotation_timestamp_seconds", Kind: bridge.Gauge,
+			Help: "When the identity is renewed, in seconds since 1970.", Value: float64(i.Rotates.Unix())})
+	}
 }

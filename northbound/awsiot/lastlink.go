@@ -3,6 +3,7 @@ package awsiot
 import (
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"fieldbridge/bridge"
 )
@@ -22,6 +23,10 @@ type remembered struct {
 	Connection uint64 `json:"connection"`
 	Clean      bool   `json:"clean"` // nothing was sent in the last second before the stop
 }
+
+// earliestClock is before this program was written: a clock that shows less was
+// never set.
+var earliestClock = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const lastLinkKey = "awsiot.session"
 
@@ -61,9 +66,15 @@ func (m *lastLink) lastStop() string {
 	return "unclean"
 }
 
-// connecting returns the number of the next connection.
+// connecting returns the number of the next connection: one more than the last,
+// and at least the seconds since 1970, where the clock may be right. A box that
+// was swapped, or a folder that was restored, goes on above the numbers of the one
+// before it; connections are more than a second apart.
 func (m *lastLink) connecting() uint64 {
 	m.now.Connection++
+	if now := time.Now(); now.After(earliestClock) {
+		m.now.Connection = max(m.now.Connection, uint64(now.Unix()))
+	}
 	m.now.Clean = false
 	m.put()
 	return m.now.Connection

@@ -35,9 +35,11 @@ func (n *lossyNetwork) DialContext(ctx context.Context, network, address string)
 // TestFirstPublishAfterOutage: however long the cloud was away and however that
 // looked from here, what is published first arrives within 5 s of its return.
 func TestFirstPublishAfterOutage(t *testing.T) {
-	outages := []time.Duration{time.Second, 17 * time.Second, time.Minute, 61300 * time.Millisecond, 10 * time.Minute,
-		time.Hour}
+	outages := []time.Duration{time.Second, 17 * time.Second, time.Minute, 61300 * time.Millisecond, 10 * time.Minute}
 	for _, way := range []string{"refuses", "drops packets"} {
+		if way == "drops packets" {
+			outages = append(outages, time.Hour) // where it refuses, each second is a try of the test's own time
+		}
 		for _, outage := range outages {
 			t.Run(fmt.Sprint(way, " for ", outage), func(t *testing.T) {
 				bubble(t, nil, func(r *rig) {
@@ -88,9 +90,9 @@ func TestKnocksWriteNothing(t *testing.T) {
 		time.Sleep(10 * time.Second) // an attempt that was under way is over
 		puts, failures := state.puts.Load(), r.sink.failures.Load()
 		tries.dials.Store(0)
-		time.Sleep(time.Hour)
-		if n := tries.dials.Load(); n < 1800 || n > 3600 {
-			t.Errorf("%d tries in an hour, want one every 1 to 2 s", n)
+		time.Sleep(10 * time.Minute)
+		if n := tries.dials.Load(); n < 300 || n > 600 {
+			t.Errorf("%d tries in ten minutes, want one every 1 to 2 s", n)
 		}
 		if n := state.puts.Load() - puts; n > 0 {
 			t.Errorf("%d writes", n)
@@ -128,23 +130,24 @@ func TestSpread(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		gateways int
+		times    int
 		why      error
 		least    time.Duration // that the longest of many takes
 		most     time.Duration
 	}{
-		{"alone", 1, refused, time.Second, 4 * time.Second},
-		{"of 10,000", 10_000, refused, 25 * time.Second, 42 * time.Second},
-		{"of 10,000, no link", 10_000, noLink, 0, 2 * time.Second},
+		{"alone", 1, 30, refused, time.Second, 4 * time.Second},
+		{"of 10,000", 10_000, 30, refused, 25 * time.Second, 47 * time.Second}, // 44.4 s, and up to 2 s for the knock
+		{"of 10,000, no link", 10_000, 10, noLink, 0, 2 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			longest := time.Duration(0)
-			for range 30 {
+			for range tt.times {
 				bubble(t, func(c *Config, _ *Options) { c.Backoff.Gateways = tt.gateways }, func(r *rig) {
 					network := &failingNetwork{Network: r.network, err: tt.why}
 					r.sink.network = network
 					network.fails.Store(true)
 					r.start()
-					time.Sleep(time.Minute)
+					time.Sleep(20 * time.Second)
 					network.fails.Store(false)
 					back := time.Now()
 					<-r.links

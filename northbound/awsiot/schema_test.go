@@ -12,7 +12,9 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/payload/proto"
 	"fieldbridge/northbound/awsiot/remote"
+	"fieldbridge/northbound/awsiot/remote/jobs"
 )
 
 // validator is an independent one: python3-jsonschema. It reads lines of
@@ -101,10 +103,17 @@ func statusMessages() []any {
 		wellness{s.header("health"), []toldCondition{}},
 		remote.Answer{Header: s.header("command"), ID: "1", Outcome: "done", Again: true},
 		remote.Answer{Header: s.header("command"), ID: "1", Outcome: "done",
-			Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}}}
-	for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels,
-		Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}) {
-		all = append(all, e)
+			Points: map[string]json.RawMessage{"a": []byte("21.3")}, Bad: map[string]string{"b": "timeout"}},
+		jobs.Message{Header: s.header("job"), ID: "j", Operation: "config", Status: jobs.Failed,
+			Details: map[string]string{"error": "no room"}},
+		jobs.Message{Header: s.header("job"), ID: "j", Status: jobs.Rejected}}
+	numbered, _ := new(proto.Book).Add("d", []proto.Point{{Name: "p", Kind: proto.Uint},
+		{Name: "q", Kind: proto.Int, Places: 1}}, nil)
+	for _, book := range []*proto.Book{nil, numbered} {
+		for _, e := range s.entries(bridge.DeviceInfo{Device: "d", Labels: testLabels,
+			Points: []bridge.PointInfo{{Name: "p", Type: "uint16", Unit: "m", Enum: map[int64]string{0: "off"}}}}, book) {
+			all = append(all, e)
+		}
 	}
 	return all
 }

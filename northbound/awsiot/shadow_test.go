@@ -2,6 +2,7 @@ package awsiot
 
 import (
 	"encoding/json"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,8 @@ func TestShadowReportsOnlyDifferences(t *testing.T) {
 		<-r.links
 		time.Sleep(10 * time.Second)
 		first := updates()
-		if len(first) != 1 || first[0]["version"] != "1.2.3" || first[0]["certificate_expires"] == nil ||
+		if len(first) != 1 || first[0]["version"] != "1.2.3" ||
+			first[0]["platform"] != runtime.GOOS+"/"+runtime.GOARCH || first[0]["certificate_expires"] == nil ||
 			len(r.arrived(prefix+"get")) != 1 {
 			t.Fatalf("first updates %v", first)
 		}

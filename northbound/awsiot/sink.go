@@ -7,47 +7,20 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/identity/life"
+	"fieldbridge/northbound/awsiot/numbers"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/northbound/awsiot/uplink"
 	"fieldbridge/setting"
 )
-
-// Options is what a [Sink] needs beside its configuration.
-type Options struct {
-	Gateway    string            // its name; the client id unless configured
-	Run        string            // the id of this start
-	Version    string            // of the program, told in the birth
-	Log        *slog.Logger      // required
-	Notices    bridge.Notices    // told on the status topic; nil if there are none
-	Catalogue  *bridge.Catalogue // told on the status topic; nil if there are none
-	State      bridge.State      // connection number and clean stops; nil forgets
-	ConfigHash string            // told in the birth and the catalogue; see [Sink.SetConfigHash]
-	Labels     map[string]string // of the gateway; see [Sink.Apply]
-	// Writer, Reader and Pacer carry out commands; nil refuses them.
-	Writer bridge.Writer
-	Reader bridge.Reader
-	Pacer  bridge.Pacer
-	// Synced reports whether the wall clock is known to be right; nil is that it
-	// is. Without, no command is carried out that has a time and changes anything.
-	Synced func() bool
-	// Emit takes the audit records of commands; nil drops them.
-	Emit bridge.Emit
-	// Report returns more for the shadow: what JSON can say. nil adds nothing. It
-	// is called every shadow.every. Where it is too long, devices that are "good"
-	// in the object devices are left out, then problems of the list problems, then
-	// all devices.
-	Report func() map[string]any
-	// Health returns what is wrong with the gateway; changes are told on the
-	// status topic; nil tells nothing.
-	Health func() []condition.Condition
-}
 
 // Sink is a session with AWS IoT Core. It is a [bridge.Sink]. All its methods
 // are safe for concurrent use.
@@ -57,23 +30,32 @@ type Sink struct {
 	network uplink.Network // the machine's, but in tests
 	format  *currentFormat
 	last    *lastLink
+	life    *life.Life
+	roots   uplink.Roots
+	numbers *numbers.Keeper // of points, for format protobuf
 
 	commander *remote.Commander
-	applied   chan struct{} // one value: the session's configuration has changed
+	errands
+	applied  chan struct{} // one value: the session's configuration has changed
+	nudge    chan struct{} // one value: somebody does not want to wait for the next attempt
+	attempts atomic.Uint64 // that have failed
 
-	mu     sync.Mutex
-	config Config             // guarded by mu
-	link   bridge.LinkStatus  // guarded by mu
-	fault  uplink.Explanation // guarded by mu; why there is no connection
-	taken  time.Time          // guarded by mu; when another client last took our session over
-	silent bool               // guarded by mu; the last connection took nothing, and this one has not yet
-	now    *uplink.Session    // guarded by mu; the connection, if there is one
-	status *status            // guarded by mu; of the connection
-	hash   string             // guarded by mu; of the configuration
-	labels map[string]string  // guarded by mu; replaced, never changed
+	mu      sync.Mutex
+	config  Config             // guarded by mu
+	link    bridge.LinkStatus  // guarded by mu
+	fault   uplink.Explanation // guarded by mu; why there is no connection
+	taken   time.Time          // guarded by mu; when another client last took our session over
+	again   bool               // guarded by mu; it had done so within the hour before
+	contest contest            // guarded by mu; connections that the cloud ends without a word
+	silent  bool               // guarded by mu; the last connection took nothing, and this one has not yet
+	now     *uplink.Session    // guarded by mu; the connection, if there is one
+	status  *status            // guarded by mu; of the connection
+	hash    string             // guarded by mu; of the configuration
+	labels  map[string]string  // guarded by mu; replaced, never changed
 
-	own   *bridge.CertificateStatus // guarded by mu; as last used
-	files string                    // the stamp of the files as last used; owned by Run
+	own      *bridge.CertificateStatus // guarded by mu; as last used
+	identity *bridge.IdentityStatus    // guarded by mu; as last chosen
+	files    string                    // the stamp of the files as last used; owned by Run
 
 	connects, failures, losses atomic.Uint64
 	statusSent, statusRefused  atomic.Uint64
@@ -90,28 +72,35 @@ var (
 // New returns a sink; it starts nothing. Missing files or a cloud that is away
 // are not errors here: the gateway runs and buffers, and the sink tries again.
 func New(cfg Config, o Options) (*Sink, error) {
-	f, err := check(&cfg, o.Gateway, o.Labels)
+	var s *Sink
+	given := numbers.Open(o.State, o.Catalogue, o.Log, func() { s.tell() })
+	f, err := check(&cfg, o.Gateway, o.Labels, given)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg,
-		hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1),
-		last: newLastLink(o.State, o.Log)}
+	s = &Sink{numbers: given, options: o, log: o.Log, network: new(uplink.Machine), format: &currentFormat{}, config: cfg,
+		hash: o.ConfigHash, labels: o.Labels, applied: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
+		last: newLastLink(o.State, o.Log),
+		life: life.New(life.Options{State: o.Identity, Gateway: o.Gateway, Labels: o.Labels, Log: o.Log, Synced: o.Synced,
+			Hold: o.HoldRenewal})}
+	s.life.Tidy()
 	s.commander = remote.New(remote.Options{Gateway: o.Gateway, Run: o.Run, Log: o.Log, State: o.State, Writer: o.Writer,
-		Reader: o.Reader, Pacer: o.Pacer, Synced: s.synced, Emit: o.Emit, Report: s.report, Rebirth: s.rebirth})
+		Reader: o.Reader, Pacer: o.Pacer, Switched: o.Switched, Synced: s.synced, Emit: o.Emit, Report: s.report,
+		Rebirth: s.rebirth})
+	s.errands = newErrands(&o, func() int { return s.current().Backoff.Gateways })
 	s.format.set(f)
 	s.link = bridge.LinkStatus{Endpoint: cfg.Endpoint, Detail: "not tried yet", Since: time.Now()}
 	return s, nil
 }
 
 // check returns the format of cfg, or why cfg cannot work.
-func check(cfg *Config, gateway string, labels map[string]string) (bridge.Format, error) {
+func check(cfg *Config, gateway string, labels map[string]string, n payload.Numbers) (bridge.Format, error) {
 	for _, p := range cfg.Validate(gateway, labels) {
 		if !p.Warning {
 			return nil, fmt.Errorf("northbound awsiot %v: %s: %s", p.Path, p.Text, p.Fix)
 		}
 	}
-	f, err := payload.New(&cfg.Settings, gateway, labels, nil)
+	f, err := payload.New(&cfg.Settings, gateway, labels, n)
 	if err != nil {
 		return nil, fmt.Errorf("northbound awsiot: %w", err)
 	}
@@ -122,19 +111,19 @@ func check(cfg *Config, gateway string, labels map[string]string) (bridge.Format
 // gateway. What concerns messages is used for the next one; what concerns the
 // session ends the connection, cleanly, and opens another.
 func (s *Sink) Apply(cfg Config, labels map[string]string) error {
-	f, err := check(&cfg, s.options.Gateway, labels)
+	f, err := check(&cfg, s.options.Gateway, labels, s.numbers)
 	if err != nil {
 		return err
 	}
 	s.format.set(f)
 	s.mu.Lock()
-	changed := ofSession(s.config) != ofSession(cfg)
+	changed := !reflect.DeepEqual(ofSession(s.config), ofSession(cfg))
 	if !maps.Equal(s.labels, labels) {
 		s.labels = labels
 		changed = changed || payload.UsesLabels(cfg.StatusTopic) || payload.UsesLabels(cfg.Commands.Topic)
-		s.tellLocked()
 	}
 	s.config = cfg
+	s.tellLocked() // of labels, and of the numbers that a format uses
 	s.mu.Unlock()
 	if changed {
 		select {
@@ -148,7 +137,7 @@ func (s *Sink) Apply(cfg Config, labels map[string]string) error {
 // ofSession returns cfg without what concerns messages alone. Order and share of
 // the lanes are for a whole connection.
 func ofSession(cfg Config) Config {
-	cfg.BasicIngest, cfg.Format = "", ""
+	cfg.BasicIngest, cfg.Format, cfg.Layout, cfg.Names = "", "", "", false
 	cfg.Topic, cfg.MaxMessage, cfg.Linger = "", 0, 0
 	return cfg
 }
@@ -156,12 +145,21 @@ func ofSession(cfg Config) Config {
 // Format returns how messages look. It follows [Sink.Apply].
 func (s *Sink) Format() bridge.Format { return s.format }
 
+// Born reports whether the cloud has acknowledged a birth of this run. It is safe for
+// concurrent use.
+func (s *Sink) Born() bool { return s.born.Load() }
+
 // Link returns how the uplink is doing.
 func (s *Sink) Link() bridge.LinkStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.link
 	l.Own = s.own
+	if s.identity != nil {
+		identity := *s.identity
+		identity.Failed = s.life.GivenUp()
+		l.Identity = &identity
+	}
 	return l
 }
 
@@ -176,6 +174,8 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 	var side sync.WaitGroup
 	defer side.Wait()
 	side.Go(func() { s.commander.Run(ctx) })
+	side.Go(func() { s.errands.do(ctx) })
+	side.Go(func() { s.numbers.Run(ctx) })
 	var back uplink.Schedule
 	if !s.last.clean() {
 		// The process before us may have connected just now.
@@ -187,26 +187,42 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		case <-s.applied: // this attempt uses it
 		default:
 		}
+		select {
+		case <-s.nudge: // this attempt is what was asked for
+		default:
+		}
 		away, alone := back.Away()
 		back.Begin(time.Now())
+		files := s.life.Stamp(&cfg.Config)
+		choice := s.choose(&cfg)
+		tape := s.options.Recorder.Tape("uplink", cfg.Endpoint)
+		if choice.Kind == life.ByClaim {
+			s.files = files
+			s.provision(ctx, &cfg, choice, &back, &uplink.Attempt{Config: &cfg.Config, Network: s.network, Roots: &s.roots,
+				Away: away && !alone, Sent: back.Sent, Tape: tape})
+			continue
+		}
 		status := newStatus(s, &cfg)
-		a := &uplink.Attempt{Config: &cfg.Config, Client: s.clientID(&cfg), Network: s.network, Away: away && !alone,
+		status.choice = choice
+		a := &uplink.Attempt{Config: &cfg.Config, Client: s.clientID(&cfg), Network: s.network, Pair: choice.Pair,
+			Roots: &s.roots, Away: away && !alone,
 			Reached: func() uplink.Will {
 				status.number = s.last.connecting()
 				return status.will()
 			},
-			Sent: back.Sent}
-		files := cfg.Files().Stamp()
+			Sent: back.Sent, Tape: tape}
 		session, err := a.Open(ctx)
 		s.noteCertificate(a.Own)
 		if err != nil {
+			a.Tape.Say(0, err.Error())
 			s.files = files
 			if ctx.Err() == nil {
 				if !away {
 					s.failures.Add(1)
 				}
-				s.noteFailure(err)
+				s.noteFailure(s.life.Failed(choice, a.Own, err))
 			}
+			s.attempts.Add(1)
 			back.Failed(err)
 			continue
 		}
@@ -217,8 +233,13 @@ func (s *Sink) Run(ctx context.Context, serve func(ctx context.Context, link bri
 		s.noteConnection(&cfg, session, status)
 		err = s.serve(ctx, &cfg, session, status, serve)
 		taken := uplink.TakenOver(err)
-		back.Ended(time.Since(session.Since), session.Acknowledged() > 0, taken, err == nil)
+		up, worked := time.Since(session.Since), session.Acknowledged() > 0
+		back.Ended(up, worked, taken, err == nil)
 		s.noteEnd(taken, errors.Is(err, uplink.ErrSilent))
+		s.noteContest(up, worked, uplink.Dropped(err))
+		if choice.Kind == life.OnTrial && !worked && uplink.Dropped(err) {
+			s.life.Unproven(choice, "the cloud ended the connection before it acknowledged anything")
+		}
 		if err != nil {
 			s.losses.Add(1)
 			s.noteFailure(err)
@@ -245,7 +266,7 @@ func (s *Sink) fit(session *uplink.Session) {
 			"max_message", settings.MaxMessage, "room", room)
 	}
 	settings.MaxMessage = min(settings.MaxMessage, setting.Size(room))
-	if f, err := payload.New(&settings, s.options.Gateway, labels, nil); err == nil { // the settings were checked
+	if f, err := payload.New(&settings, s.options.Gateway, labels, s.numbers); err == nil { // the settings were checked
 		s.format.set(f)
 	}
 }
@@ -255,7 +276,7 @@ func (s *Sink) fit(session *uplink.Session) {
 // had to do something, and a clock that is set right; AWS's own pause is kept.
 func (s *Sink) pause(ctx context.Context, back *uplink.Schedule) bool {
 	cfg := s.current()
-	wait := back.Next(cfg.Backoff, s.clientID(&cfg), time.Now())
+	wait := max(back.Next(cfg.Backoff, s.clientID(&cfg), time.Now()), s.awaitIdentity())
 	s.mu.Lock()
 	s.link.Retry = time.Now().Add(wait)
 	awaited := s.fault.Act
@@ -275,8 +296,10 @@ func (s *Sink) pause(ctx context.Context, back *uplink.Schedule) bool {
 			return ctx.Err() == nil
 		case <-s.applied:
 			timer.Reset(back.Soonest())
+		case <-s.nudge:
+			timer.Reset(back.Soonest())
 		case <-look.C:
-			if cfg := s.current(); awaited && cfg.Files().Stamp() != s.files {
+			if cfg := s.current(); awaited && s.life.Stamp(&cfg.Config) != s.files {
 				s.log.Info("certificate, key or CA have changed, connecting at once")
 				awaited = false
 				timer.Reset(back.Soonest())
@@ -317,12 +340,17 @@ func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, 
 	var work, watch sync.WaitGroup
 	work.Go(func() { serve(served, session) })
 	work.Go(func() { status.run(served) })
+	work.Go(func() { s.life.Serve(served, session, &cfg.Identity) })
 	work.Go(func() {
 		s.commander.Serve(served, &remote.Connection{Session: session, Access: cfg.Access, Labels: s.currentLabels(),
 			StatusTopic: status.topic})
 	})
+	if s.options.Alongside != nil && len(cfg.Jobs) > 0 {
+		work.Go(func() { s.options.Alongside(served, session) })
+	}
+	work.Go(func() { s.errands.tell(served, session, status.topic, cfg.Jobs) })
 	watch.Go(session.Watch)
-	ours := s.hold(ctx, cfg, session)
+	ours := s.hold(ctx, cfg, session, status.choice)
 	stop()
 	if ours {
 		// Claimed messages that are in flight may still be acknowledged.
@@ -346,7 +374,7 @@ func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, 
 }
 
 // hold waits while the connection is to be kept. It reports whether we end it.
-func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session) bool {
+func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session, choice life.Choice) bool {
 	look := time.NewTicker(fileCheck)
 	defer look.Stop()
 	for {
@@ -358,8 +386,15 @@ func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session) b
 		case <-s.applied:
 			s.log.Info("the uplink's configuration has changed, connecting again")
 			return true
+		case <-s.life.Changed():
+			s.log.Info("another identity is to be used, connecting again")
+			return true
 		case <-look.C:
-			if own := session.Own(); own != nil && time.Now().After(own.NotAfter) && cfg.Files().Stamp() != s.files {
+			if s.life.Newer(choice) {
+				s.log.Info("there is a new identity, connecting again")
+				return true
+			}
+			if own := session.Own(); own != nil && time.Now().After(own.NotAfter) && s.life.Stamp(&cfg.Config) != s.files {
 				s.log.Info("our certificate has expired and its file has changed, connecting again")
 				return true
 			}
@@ -384,9 +419,16 @@ func (s *Sink) noteEnd(taken, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if taken {
+		s.again = !s.taken.IsZero() && time.Since(s.taken) < uplink.TakeoverMemory
 		s.taken = time.Now()
 	}
 	s.silent, s.now, s.status = silent, nil, nil
+}
+
+func (s *Sink) noteContest(up time.Duration, worked, dropped bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.contest.ended(time.Now(), up, worked, dropped)
 }
 
 // noteConnection notes a new connection.

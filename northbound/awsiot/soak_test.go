@@ -313,6 +313,13 @@ func (l *awsLink) Publish(m bridge.Message, done func(error)) {
 	time.AfterFunc(50*time.Millisecond, func() { done(nil) })
 }
 
+// sums returns how many messages were published, and their bytes.
+func (l *awsLink) sums() (messages, bytes float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return float64(l.messages), float64(l.bytes)
+}
+
 // drained reports whether only what came just now waits.
 func (l *awsLink) drained(q *bridgetest.Queue) bool {
 	return q.Ledger().Waiting.Batches < 50

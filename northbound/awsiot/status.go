@@ -3,12 +3,15 @@ package awsiot
 import (
 	"context"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/northbound/awsiot/identity/life"
 	"fieldbridge/northbound/awsiot/payload"
+	"fieldbridge/northbound/awsiot/payload/proto"
 	"fieldbridge/northbound/awsiot/uplink"
 )
 
@@ -21,6 +24,9 @@ const (
 	goodbyeTime = time.Second
 	// healthCheck is how often health is looked at.
 	healthCheck = 10 * time.Second
+	// sameHealth is how often health is told whose conditions are the same, in other
+	// words: a count in a text would cost a message each time it grows.
+	sameHealth = 15 * time.Minute
 )
 
 // status tells the cloud, on the status topic of one connection, what is not a
@@ -30,13 +36,16 @@ type status struct {
 	topic  string
 	number uint64 // of the connection
 	link   *uplink.Session
-	told   map[string]bridge.DeviceInfo // the catalogue as the cloud has it
+	choice life.Choice           // of the identity that link has
+	told   map[string]toldDevice // the catalogue as the cloud has it
+	reborn bool                  // the catalogue is to have what was removed, too
 
 	born     <-chan error // the birth's outcome
 	bornRuns []string     // what it told of
 	pace     <-chan time.Time
 	again    chan struct{}   // one value: tell birth and catalogue again
 	unwell   []toldCondition // what was last told of health
+	unwellAt time.Time       // when
 	config   string          // the hash that the last birth told
 	labels   map[string]string
 	changed  chan struct{} // one value: hash or labels may have changed
@@ -54,6 +63,12 @@ type toldCondition struct {
 	Subject  string             `json:"subject"`
 	Text     string             `json:"text"`
 	Since    int64              `json:"since"` // epoch milliseconds
+}
+
+// same reports whether both tell of one condition, in whatever words.
+func (c toldCondition) same(o toldCondition) bool {
+	c.Text = o.Text
+	return c == o
 }
 
 // presence is a birth or an offline message. A will that arrives late has a
@@ -76,7 +91,7 @@ type runRecord struct {
 
 func newStatus(s *Sink, cfg *Config) *status {
 	return &status{sink: s, topic: StatusTopic(cfg, s.options.Gateway, s.currentLabels()),
-		told:  make(map[string]bridge.DeviceInfo),
+		told:  make(map[string]toldDevice),
 		again: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 }
 
@@ -163,8 +178,12 @@ func (s *status) run(ctx context.Context) {
 		noticed = o.Notices.Noticed()
 	}
 	err := s.outcome(<-s.born)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.sink.born.Store(true)
+		s.sink.proven(s.choice, s.link.Own())
+	case s.choice.Kind == life.OnTrial && s.link.Context().Err() == nil:
+		s.sink.life.Unproven(s.choice, err.Error())
 	}
 	health := time.NewTicker(healthCheck)
 	defer health.Stop()
@@ -190,6 +209,7 @@ func (s *status) run(ctx context.Context) {
 		case <-s.changed:
 		case <-s.again:
 			clear(s.told)
+			s.reborn = true
 			p, _ := s.online()
 			err, retry = s.tell(ctx, p), nil
 		}
@@ -256,6 +276,24 @@ func (s *Sink) SetConfigHash(hash string) {
 	s.tellLocked()
 }
 
+// numbered returns the numbers of points that the catalogue tells, nil if messages do not
+// use them.
+func (s *Sink) numbered() *proto.Book {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.config.Format != payload.Protobuf || s.config.Names {
+		return nil
+	}
+	return s.numbers.Book()
+}
+
+// tell lets a connection look at what it has told.
+func (s *Sink) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tellLocked()
+}
+
 // tellLocked lets a connection look at what its birth told.
 func (s *Sink) tellLocked() {
 	if s.status == nil {
@@ -284,13 +322,14 @@ func (s *status) health(ctx context.Context) error {
 			now = append(now, toldCondition{c.Code, c.Severity, c.Subject, c.Text, millis(c.Since)})
 		}
 	}
-	if slices.Equal(now, s.unwell) {
+	if slices.Equal(now, s.unwell) ||
+		slices.EqualFunc(now, s.unwell, toldCondition.same) && time.Since(s.unwellAt) < sameHealth {
 		return nil
 	}
 	if err := s.tell(ctx, wellness{s.header("health"), now}); err != nil {
 		return err
 	}
-	s.unwell = now
+	s.unwell, s.unwellAt = now, time.Now()
 	return nil
 }
 
@@ -349,10 +388,17 @@ func (s *Sink) rebirth() {
 // report returns what the shadow is to say.
 func (s *Sink) report() map[string]any {
 	l := s.Link()
-	state := map[string]any{"version": s.options.Version, "config": s.ConfigHash(), "run": s.options.Run,
-		"connected_since": l.Since.UnixMilli()}
+	state := map[string]any{"version": s.options.Version, "platform": runtime.GOOS + "/" + runtime.GOARCH,
+		"config": s.ConfigHash(), "run": s.options.Run, "connected_since": l.Since.UnixMilli()}
 	if l.Own != nil {
 		state["certificate_expires"] = l.Own.Expires.UnixMilli()
+	}
+	if i := l.Identity; i != nil {
+		told := map[string]any{"way": i.Way, "key_copyable": i.Copyable}
+		if !i.Rotates.IsZero() {
+			told["rotates"] = i.Rotates.UnixMilli()
+		}
+		state["identity"] = told
 	}
 	if s.options.Report != nil {
 		maps.Copy(state, s.options.Report())

@@ -3,6 +3,7 @@ package awsiot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -270,9 +271,21 @@ func TestHealthIsToldWhenItChanges(t *testing.T) {
 		set(condition.Condition{Code: "disk_full", Severity: condition.Alarm, Subject: "queue", Text: "the disk is full",
 			Since: noon})
 		time.Sleep(time.Minute)
+		for i := range 10 { // other words alone are no news, until they are old
+			set(condition.Condition{Code: "disk_full", Severity: condition.Alarm, Subject: "queue",
+				Text: fmt.Sprintf("the disk is full, %d times", i), Since: noon})
+			time.Sleep(time.Minute)
+		}
+		if diff := cmp.Diff([]string{"online", "health"}, r.types()); diff != "" {
+			t.Fatalf("status while a text changes (-want +got):\n%s", diff)
+		}
+		time.Sleep(5 * time.Minute)
+		if got := r.statuses(); len(got) != 3 || !strings.Contains(fmt.Sprint(got[2]["conditions"]), "9 times") {
+			t.Fatalf("the newest text is not told: %v", got)
+		}
 		set()
 		time.Sleep(time.Minute)
-		if diff := cmp.Diff([]string{"online", "health", "health"}, r.types()); diff != "" {
+		if diff := cmp.Diff([]string{"online", "health", "health", "health"}, r.types()); diff != "" {
 			t.Fatalf("status (-want +got):\n%s", diff)
 		}
 		all := r.statuses()
@@ -281,7 +294,7 @@ func TestHealthIsToldWhenItChanges(t *testing.T) {
 		if diff := cmp.Diff(want, all[1]["conditions"]); diff != "" {
 			t.Errorf("health (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]any{}, all[2]["conditions"]); diff != "" {
+		if diff := cmp.Diff([]any{}, all[3]["conditions"]); diff != "" {
 			t.Errorf("health afterwards (-want +got):\n%s", diff)
 		}
 	})

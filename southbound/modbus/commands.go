@@ -17,6 +17,7 @@ import (
 )
 
 var (
+	_ bridge.Writer = (*Source)(nil)
 	_ bridge.Reader = (*Source)(nil)
 	_ bridge.Pacer  = (*Source)(nil)
 )

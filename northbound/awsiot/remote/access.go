@@ -34,7 +34,7 @@ type Commands struct {
 
 // ways returns how commands may come, for people.
 func (c *Access) ways() []string {
-	var all []string
+	all := []string{}
 	if c.Commands.Topic != "" {
 		all = append(all, "topic "+c.Commands.Topic)
 	}

@@ -3,7 +3,6 @@ package remote
 import (
 	"encoding/json"
 	"strings"
-	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/northbound/awsiot/payload"
@@ -19,9 +18,12 @@ const (
 	outcomeExpired outcome = "expired" // too old, or from a clock that is not ours
 	outcomeFailed  outcome = "failed"  // tried; a write may or may not have reached the device
 	outcomeUnknown outcome = "unknown" // begun by an earlier process, which did not get to the end
+	// Written, and nothing was to be read back, or it did not show in time.
+	outcomeUnconfirmed outcome = "unconfirmed"
 )
 
-var outcomes = [...]outcome{outcomeDone, outcomeRefused, outcomeExpired, outcomeFailed, outcomeUnknown}
+var outcomes = [...]outcome{outcomeDone, outcomeRefused, outcomeExpired, outcomeFailed, outcomeUnconfirmed,
+	outcomeUnknown}
 
 // Answer is what is told about a command.
 type Answer struct {
@@ -29,6 +31,8 @@ type Answer struct {
 	ID      string  `json:"id"`
 	Outcome outcome `json:"outcome"`
 	Text    string  `json:"text,omitempty"`
+	asked   int     // questions of its execution that are not answered yet
+	Enough  bool    `json:"-"`               // unconfirmed, and the configuration asks for no more
 	Again   bool    `json:"again,omitempty"` // the command had come before; then what was read is not told
 	// Points are the good readings of a read.
 	Points map[string]json.RawMessage `json:"points,omitempty"`
@@ -67,75 +71,4 @@ func answerable(topic string) bool {
 	return topic != "" && topic[0] != '$' && len(topic) <= payload.MaxTopic &&
 		strings.Count(topic, "/") <= payload.MaxSlashes &&
 		!strings.ContainsAny(topic, "+#\x00")
-}
-
-// respond returns what publishes the answer to a request from a topic, to its
-// response topic or else to the status topic, if there is a connection. Without
-// one the asker will ask again, and is told then.
-func (c *Commander) respond(response string, correlation []byte) func(Answer) {
-	return func(a Answer) {
-		conn := c.now.Load()
-		if conn == nil {
-			return
-		}
-		a.Header = payload.Header{V: 1, Gateway: c.o.Gateway, Run: c.o.Run, Type: "command", At: time.Now().UnixMilli()}
-		topic := response
-		if !answerable(topic) {
-			topic = conn.StatusTopic
-		}
-		m := bridge.Message{Topic: topic, Payload: payload.Encode(a), ContentType: payload.ContentType}
-		conn.Send(&m, correlation, func(err error) {
-			if err != nil {
-				c.o.Log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
-			}
-		})
-	}
-}
-
-// AuditDevice is the device whose readings are the commands that were begun, or
-// refused for good.
-const AuditDevice = "commands"
-
-// maxAudited is the most bytes of each text in a record: what somebody sends must
-// not become a reading that fits in no message.
-const maxAudited = 200
-
-// audit leaves a record of a command among the readings.
-func (c *Commander) audit(cmd command, by way, a Answer) {
-	c.o.Log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.Point,
-		"value", string(cmd.Value),
-		"every", time.Duration(cmd.Every), "for", time.Duration(cmd.For), "outcome", a.Outcome, "text", a.Text)
-	if c.o.Emit == nil {
-		return
-	}
-	var readings []bridge.Reading
-	add := func(point, text string) {
-		if len(text) > maxAudited {
-			text = strings.ToValidUTF8(text[:maxAudited], "") + "..."
-		}
-		readings = append(readings, bridge.Reading{Point: point, Value: bridge.String(text)})
-	}
-	add("id", cmd.ID)
-	add("via", string(by))
-	add("action", string(cmd.Action))
-	if cmd.Device != "" {
-		add("device", cmd.Device)
-	}
-	switch cmd.Action {
-	case actionWrite:
-		add("point", cmd.Point)
-		add("value", string(cmd.Value))
-	case actionRead:
-		if len(cmd.Points) > 0 {
-			add("points", strings.Join(cmd.Points, " "))
-		}
-	case actionInterval:
-		add("every", time.Duration(cmd.Every).String())
-		add("for", time.Duration(cmd.For).String())
-	}
-	add("outcome", string(a.Outcome))
-	if a.Text != "" {
-		add("text", a.Text)
-	}
-	c.o.Emit(bridge.Batch{Device: AuditDevice, At: time.Now(), Readings: readings}, nil)
 }

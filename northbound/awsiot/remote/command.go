@@ -17,6 +17,7 @@ import (
 // command is what the cloud asks for, whichever way it comes:
 //
 //	{"id":"4711","at":1763887500123,"device":"boiler","point":"setpoint","value":60.5}
+//	{"id":"4715","at":1763887500123,"device":"meter","set":[{"point":"command","value":2008},{"point":"p1","value":0}]}
 //	{"id":"4712","at":1763887500123,"action":"read","device":"boiler"}
 //	{"id":"4713","at":1763887500123,"action":"interval","device":"boiler","every":"200ms","for":"10m"}
 //	{"id":"4714","at":1763887500123,"action":"rebirth"}
@@ -29,6 +30,7 @@ type command struct {
 	Device  string          `json:"device"`
 	Point   string          `json:"point"`  // of write
 	Value   json.RawMessage `json:"value"`  // of write
+	Set     settings        `json:"set"`    // of write: several points, instead of point and value
 	Points  []string        `json:"points"` // of read; none means all
 	Every   length          `json:"every"`  // of interval; 0 is the usual again
 	For     length          `json:"for"`    // of interval
@@ -92,6 +94,9 @@ func parseCommand(payload []byte, by way) (command, error) {
 	if err := decoder.Decode(&cmd); err != nil {
 		return cmd, fmt.Errorf("not a command: %w", err)
 	}
+	if err := eachOnce(payload); err != nil {
+		return cmd, fmt.Errorf("not a command: %w", err)
+	}
 	switch {
 	case by == viaExecution && cmd.ID != "":
 		return cmd, errors.New("an execution has its own id: leave id out of its payload")
@@ -114,9 +119,12 @@ func parseCommand(payload []byte, by way) (command, error) {
 func (c *command) complete() error {
 	switch c.Action {
 	case actionWrite:
-		if c.Device == "" || c.Point == "" || len(c.Value) == 0 {
-			return errors.New("write needs device, point and value")
+		one := c.Point != "" && len(c.Value) > 0 && !c.Set.given
+		several := c.Point == "" && len(c.Value) == 0 && c.Set.given
+		if c.Device == "" || !one && !several {
+			return errors.New("write needs device, point and value, or device and set")
 		}
+		return c.Set.check()
 	case actionRead:
 		if c.Device == "" {
 			return errors.New("read needs device")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type request struct {
 	// is that it does. The outcome "" is yes.
 	permit func(ctx context.Context) (outcome, string)
 	reply  func(Answer) // is told the outcome; it must not block
+	taken  *atomic.Bool // its turn has come; nil for one that never waited
 }
 
 // Options is what a [Commander] needs.
@@ -40,6 +42,9 @@ type Options struct {
 	Writer bridge.Writer
 	Reader bridge.Reader
 	Pacer  bridge.Pacer
+	// Switched is told whether commands are switched off, by New and at each turn
+	// of the switch; it must not block. Nil is not told.
+	Switched func(off bool)
 	// Synced reports whether the wall clock is known to be right. Without, no
 	// command is carried out that has a time and changes anything. Required.
 	Synced func() bool
@@ -55,9 +60,12 @@ type Options struct {
 // once, and reports into the shadow. All its methods are safe for concurrent use.
 type Commander struct {
 	o        Options
-	requests chan request
+	requests chan request  // carried out in their order
+	waiting  chan request  // those of requests that wait for their turn, to be saved
+	over     chan request  // refused
 	busy     chan struct{} // holds a value while a command is carried out
 	memory   memory
+	records  records
 	off      commandSwitch
 	counts   [len(outcomes)]atomic.Uint64 // by outcome; the same again not counted
 	now      atomic.Pointer[Connection]   // nil while there is none
@@ -68,8 +76,12 @@ type Commander struct {
 
 // New returns a commander; it starts nothing.
 func New(o Options) *Commander {
-	c := &Commander{o: o, requests: make(chan request, waitingCommands), busy: make(chan struct{}, 1),
-		memory: memory{state: o.State, done: make(map[string]finished)}, executions: newExecutions(), off: newCommandSwitch()}
+	c := &Commander{o: o, requests: make(chan request, waitingCommands),
+		waiting: make(chan request, waitingOver), over: make(chan request, waitingOver), busy: make(chan struct{}, 1),
+		memory:     memory{state: o.State, done: make(map[string]finished), refused: make(map[string]finished)},
+		executions: newExecutions(), off: newCommandSwitch()}
+	c.off.tell = o.Switched
+	c.records = records{out: o.Emit, memory: &c.memory, log: o.Log, poke: make(chan struct{}, 1)}
 	c.off.read(o.State, o.Log)
 	return c
 }
@@ -101,29 +113,48 @@ func (c *Commander) Observe(yield func(bridge.Metric)) {
 		Kind: bridge.Gauge, Value: off})
 }
 
-// offer takes a request without waiting. It reports whether there was room.
+// offer takes a request without waiting: it is carried out in its turn, or refused
+// if too many wait. It reports whether there was room for it at all.
 func (c *Commander) offer(r request) bool {
+	r.taken = new(atomic.Bool)
 	select {
 	case c.requests <- r:
+		if len(c.requests) > 0 { // else its turn came at once
+			select {
+			case c.waiting <- r:
+			default:
+			}
+		}
 		return true
 	default:
-		c.o.Log.Warn("command dropped: too many are waiting", "waiting", waitingCommands)
+	}
+	select {
+	case c.over <- r:
+		return true
+	default:
+		c.o.Log.Error("command dropped without an answer: more came than can be refused", "waiting", waitingOver)
 		return false
 	}
 }
 
-// Run carries out commands until ctx ends. It is called once.
+// Run carries out commands until ctx ends; those that wait then are refused. It is
+// called once.
 func (c *Commander) Run(ctx context.Context) {
-	for {
+	c.records.recall() // before there are others
+	var clerk sync.WaitGroup
+	clerk.Go(func() { c.clerk(ctx) })
+	defer func() {
+		clerk.Wait()
+		c.turnAway(append(drain(c.requests), drain(c.over)...), "the gateway stopped before its turn")
+		c.records.file()
+	}()
+	for ctx.Err() == nil {
 		due := c.payDue()
 		select {
 		case <-ctx.Done():
-			return
 		case r := <-c.requests:
 			a := c.carryOut(ctx, r)
-			if !a.Again {
-				c.counts[slices.Index(outcomes[:], a.Outcome)].Add(1)
-			}
+			c.count(a)
 			r.reply(a)
 		case a := <-c.executions.answers:
 			c.settle(a)
@@ -134,40 +165,70 @@ func (c *Commander) Run(ctx context.Context) {
 	}
 }
 
-// carryOut decides about a request and does what it asks for.
-func (c *Commander) carryOut(ctx context.Context, r request) Answer {
-	c.busy <- struct{}{}
-	defer func() { <-c.busy }()
+// count counts an outcome that is told for the first time.
+func (c *Commander) count(a Answer) {
+	if !a.Again {
+		c.counts[slices.Index(outcomes[:], a.Outcome)].Add(1)
+	}
+}
+
+// parse reads the command of a request.
+func (r *request) parse() (command, error) {
 	cmd, err := parseCommand(r.payload, r.by)
 	if r.by == viaExecution {
 		cmd.ID = r.id
 	}
+	return cmd, err
+}
+
+// begun returns what is to be remembered of a command that is begun, or refused.
+func (r *request) begun(cmd *command) finished {
+	return finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(),
+		Spent: cmd.At + r.maxAge.Milliseconds(), Outcome: outcomeUnknown, Owed: r.by == viaExecution,
+		Record: cmd.fields(r.by)}
+}
+
+// carryOut decides about a request and does what it asks for.
+func (c *Commander) carryOut(ctx context.Context, r request) Answer {
+	c.busy <- struct{}{}
+	defer func() { <-c.busy }()
+	if r.taken != nil {
+		r.taken.Store(true) // before the memory is asked
+	}
+	cmd, err := r.parse()
 	a := Answer{ID: cmd.ID}
+	waited := false // the memory has it as one that waits
 	refuse := func(o outcome, text string) Answer {
 		a.Outcome, a.Text = o, text
+		if waited {
+			f := r.begun(&cmd)
+			f.Outcome, f.Text = o, text
+			waited = c.memory.remember(cmd.ID, f) == nil
+		}
+		c.conclude(&cmd, r.by, &a, waited)
 		return a
 	}
 	if err != nil {
 		return refuse(outcomeRefused, err.Error())
 	}
-	if err := c.memory.load(); err != nil {
+	f, known, err := c.memory.known(cmd.ID)
+	switch {
+	case err != nil:
 		return refuse(outcomeRefused, "the memory of commands cannot be read: "+err.Error())
+	case known && !f.Waits:
+		a.Outcome, a.Text, a.Again, a.Enough = f.Outcome, f.Text, true, f.Enough
+		return a
 	}
-	if f, ok := c.memory.done[cmd.ID]; ok {
-		a.Again = true
-		return refuse(f.Outcome, f.Text)
-	}
-	f := finished{Until: time.Now().Add(max(rememberFor, 2*r.maxAge)).UnixMilli(), Spent: cmd.At + r.maxAge.Milliseconds(),
-		Outcome: outcomeUnknown,
-		Owed:    r.by == viaExecution}
+	waited = known
+	f = r.begun(&cmd)
 	if text := c.forbids(&cmd); text != "" {
 		// It is refused for good, though the switch or the clock change.
-		refuse(outcomeRefused, text)
+		a.Outcome, a.Text = outcomeRefused, text
 		f.Outcome, f.Text = a.Outcome, a.Text
-		if err := c.memory.remember(cmd.ID, f); err != nil {
-			c.o.Log.Warn("a refused command is not remembered", "id", cmd.ID, "err", err)
+		if !c.memory.refuse(map[string]finished{cmd.ID: f}) {
+			c.o.Log.Warn("a refused command is remembered until the stop only", "id", cmd.ID)
 		}
-		c.audit(cmd, r.by, a)
+		c.conclude(&cmd, r.by, &a, true)
 		return a
 	}
 	if text := c.stale(&cmd, r.maxAge); text != "" {
@@ -179,18 +240,33 @@ func (c *Commander) carryOut(ctx context.Context, r request) Answer {
 		return refuse(outcomeRefused, err.Error())
 	}
 	c.attempt(ctx, r, &cmd, &a)
-	f.Outcome, f.Text = a.Outcome, a.Text
+	f.Outcome, f.Enough, f.Text = a.Outcome, a.Enough, a.Text
 	if err := c.memory.remember(cmd.ID, f); err != nil {
 		c.o.Log.Warn("the outcome of a command is not saved", "id", cmd.ID, "err", err)
 	}
-	c.audit(cmd, r.by, a)
+	c.conclude(&cmd, r.by, &a, true)
 	return a
+}
+
+// conclude logs what became of a command and leaves a record of it among the
+// readings; remembered says that the memory has it until it is safe there.
+func (c *Commander) conclude(cmd *command, by way, a *Answer, remembered bool) {
+	c.o.Log.Info("command", "id", cmd.ID, "via", by, "action", cmd.Action, "device", cmd.Device, "point", cmd.what(),
+		"value", string(cmd.Value),
+		"every", time.Duration(cmd.Every), "for", time.Duration(cmd.For), "outcome", a.Outcome, "text", a.Text)
+	f := finished{Outcome: a.Outcome, Text: a.Text, Record: cmd.fields(by)}
+	r := &record{fields: f.outcomeFields(), at: time.Now()}
+	if remembered {
+		r.id = cmd.ID
+	}
+	c.records.put(r)
 }
 
 // attempt does what a command asks for, if it still counts.
 func (c *Commander) attempt(ctx context.Context, r request, cmd *command, a *Answer) {
 	if r.permit != nil {
-		if a.Outcome, a.Text = r.permit(ctx); a.Outcome != "" {
+		a.Outcome, a.Text = r.permit(ctx)
+		if a.asked, c.executions.asked = c.executions.asked, 0; a.Outcome != "" {
 			return
 		}
 		if text := c.forbids(cmd); text != "" { // it was switched off meanwhile
@@ -247,11 +323,13 @@ func (c *Commander) execute(ctx context.Context, cmd *command, a *Answer) (outco
 		}
 		return judge(o.Pacer.SetInterval(ctx, cmd.Device, every, length))
 	case cmd.Action == actionWrite && o.Writer != nil:
-		v, err := commandValue(cmd.Value)
+		w, err := cmd.write()
 		if err != nil {
 			return outcomeRefused, err.Error()
 		}
-		return judge(o.Writer.Write(ctx, bridge.Command{Device: cmd.Device, Point: cmd.Point, Value: v}))
+		is := o.Writer.Write(ctx, w)
+		a.Enough = is.Enough
+		return written[is.Outcome], is.Text
 	}
 	return outcomeRefused, fmt.Sprintf("this gateway has nothing that takes %s", cmd.Action)
 }
@@ -270,6 +348,10 @@ func (c *Commander) read(ctx context.Context, cmd *command, a *Answer) (outcome,
 	}
 	return outcomeFailed, "nothing could be read"
 }
+
+// written are the outcomes of writes in the words of commands.
+var written = map[bridge.WriteOutcome]outcome{bridge.Done: outcomeDone, bridge.Unconfirmed: outcomeUnconfirmed,
+	bridge.Refused: outcomeRefused, bridge.Failed: outcomeFailed}
 
 // judge returns what an error of the field makes of a command.
 func judge(err error) (outcome, string) {

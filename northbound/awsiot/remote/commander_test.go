@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +90,8 @@ func TestCommandValues(t *testing.T) {
 func FuzzParseCommand(f *testing.F) {
 	f.Add([]byte(`{"id":"4711","at":1763887500123` + setSetpoint + `}`))
 	f.Add([]byte(`{"id":"x","at":1,"action":"rebirth"}`))
+	f.Add([]byte(`{"id":"x","at":1,"device":"d","set":[{"point":"a","value":1}]}`))
+	f.Add([]byte(`{"id":"x","at":1,"device":"d","set":{"a":1,"b":false}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if cmd, err := parseCommand(data, viaExecution); err == nil && cmd.ID != "" {
 			t.Errorf("an execution with an id of its own: %s", data)
@@ -101,6 +104,30 @@ func FuzzParseCommand(f *testing.F) {
 			t.Errorf("id %q", cmd.ID)
 		}
 	})
+}
+
+// TestSwitched: who writes is told at once how the switch stands, by a start, too,
+// and that it is on only when that is saved.
+func TestSwitched(t *testing.T) {
+	state := &failingState{}
+	var told []bool
+	o := testOptions(nil, state)
+	o.Switched = func(off bool) { told = append(told, off) }
+	s := New(o)
+	state.fail(true)
+	_ = s.Switch(t.Context(), true)
+	_ = s.Switch(t.Context(), false)
+	state.fail(false)
+	if err := s.Switch(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	next := New(o)
+	if err := next.Switch(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if want := []bool{false, true, true, true, true, false}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
 }
 
 // TestSwitchWithoutADisk: off counts although it cannot be saved, on does not.
@@ -207,6 +234,14 @@ func TestCommandsThatParse(t *testing.T) {
 		`,"action":"interval","device":"d","every":"often"`:               false,
 		setSetpoint + `,"expires":-1`:                                     false, setSetpoint + `,"at":-1`: false,
 		`,"action":"read"`: false, `,"action":"interval"`: false, `,"action":"reboot"`: false,
+		`,"device":"d","set":{"a":1,"b":true}`:                                    true,
+		`,"device":"d","set":[{"point":"b","value":1},{"point":"a","value":"x"}]`: true,
+		`,"device":"d","set":{}`:                                                  false, `,"device":"d","set":[]`: false,
+		`,"device":"d","set":null`: false,
+		`,"device":"d","set":"a"`:  false, `,"device":"d","set":{"a":1,"a":2}`: false, `,"set":{"a":1}`: false,
+		`,"device":"d","set":[{"point":"a"}]`: false, `,"device":"d","set":[{"value":1}]`: false,
+		`,"device":"d","set":[{"point":"a","value":1,"unit":"V"}]`: false, setSetpoint + `,"set":{"a":1}`: false,
+		`,"device":"d","point":"a","set":{"b":1}`: false,
 	} {
 		if _, err := parseCommand([]byte(commandNow("1", rest)), viaTopic); (err == nil) != valid {
 			t.Errorf("%s is parsed: %v", rest, err)
@@ -232,6 +267,52 @@ func TestUnknownClock(t *testing.T) {
 			if a.Outcome != outcomeRefused || w.count() != 0 {
 				t.Errorf("%s by %s: %+v, %d writes", times, by, a, w.count())
 			}
+		}
+	}
+}
+
+// TestSeveral: the order of a list is kept, an object has none.
+func TestSeveral(t *testing.T) {
+	for set, want := range map[string]string{
+		`[{"point":"b","value":2008},{"point":"a","value":true}]`: "d false false b=2008 a=true",
+		`{ "b": 1.5, "a": "heat" }`:                               "d false true b=1.5 a=heat",
+	} {
+		cmd, err := parseCommand([]byte(commandNow("1", `,"device":"d","set":`+set)), viaTopic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := cmd.write()
+		got := fmt.Sprint(w.Device, w.Point, " ", w.Value.Good(), " ", w.ByAddress)
+		for _, s := range w.Set {
+			got += fmt.Sprint(" ", s.Point, "=", s.Value)
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", set, got, err, want)
+		}
+	}
+}
+
+// TestSeveralByEachWay: a command of several points reaches the field as one,
+// whichever way it comes, and is on record as it came.
+func TestSeveralByEachWay(t *testing.T) {
+	for _, by := range []way{viaTopic, viaExecution, viaShadow} {
+		w := &fakeWriter{}
+		o := testOptions(w, &memoryState{})
+		var records []bridge.Batch
+		o.Emit = func(b bridge.Batch, _ func(error)) { records = append(records, b) }
+		const set = `[{"point":"command","value":2008},{"point":"p1","value":0}]`
+		text := commandNow("1", `,"device":"meter","set":`+set)
+		if by == viaExecution {
+			text = `{"device":"meter","set":` + set + `}`
+		}
+		a := New(o).carryOut(t.Context(), request{by: by, id: "1", maxAge: time.Hour, payload: []byte(text)})
+		if a.Outcome != outcomeDone || w.count() != 1 || len(w.writes[0].Set) != 2 || w.writes[0].ByAddress ||
+			w.writes[0].Set[0] != (bridge.Setting{Point: "command", Value: bridge.Int(2008)}) {
+			t.Errorf("%s: %+v, %+v", by, a, w.writes)
+		}
+		if len(records) != 1 || !slices.Contains(records[0].Readings,
+			bridge.Reading{Point: "set", Value: bridge.String(set)}) {
+			t.Errorf("%s: on record is %+v", by, records)
 		}
 	}
 }

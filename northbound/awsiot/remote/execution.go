@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -81,13 +82,14 @@ type debt struct {
 	next   time.Time // when to send it again
 }
 
-// executions is the side of a commander that deals with AWS IoT Commands. The
-// commander's goroutine owns it, but for the channels.
+// executions is the side of a commander that deals with AWS IoT Commands.
 type executions struct {
 	answers   chan executionAnswer
 	connected chan struct{} // one value: executions are taken on a new connection
-	owed      map[string]*debt
-	asked     int // questions of the execution under way that are not answered yet
+	asked     int           // questions of the one under way that are not answered yet; the commander owns it
+
+	mu   sync.Mutex
+	owed map[string]*debt // guarded by mu, and so are they
 }
 
 func newExecutions() *executions {
@@ -205,7 +207,10 @@ func (c *Commander) update(session Session, id string, u executionUpdate) {
 func statusOf(a Answer) executionUpdate {
 	u := executionUpdate{Status: map[outcome]string{outcomeDone: "SUCCEEDED", outcomeRefused: "REJECTED",
 		outcomeExpired: "TIMED_OUT",
-		outcomeFailed:  "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
+		outcomeFailed:  "FAILED", outcomeUnconfirmed: "FAILED", outcomeUnknown: "FAILED"}[a.Outcome]}
+	if a.Outcome == outcomeUnconfirmed && a.Enough {
+		u.Status = "SUCCEEDED"
+	}
 	text := []rune(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.C) {
 			return ' '
@@ -225,19 +230,23 @@ func statusOf(a Answer) executionUpdate {
 	return u
 }
 
-// owe tells the service an outcome until it has taken it.
+// owe tells the service an outcome until it has taken it. It is safe for
+// concurrent use.
 func (c *Commander) owe(a Answer) {
-	if len(c.executions.owed) >= rememberedCommands {
+	e := c.executions
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.owed) >= rememberedCommands+waitingOver {
 		c.o.Log.Warn("AWS takes no outcomes of executions, one is not told", "id", a.ID, "outcome", a.Outcome)
 		return
 	}
-	d := &debt{answer: a, before: c.executions.asked}
-	c.executions.asked = 0
-	c.executions.owed[a.ID] = d
+	d := &debt{answer: a, before: a.asked}
+	e.owed[a.ID] = d
 	c.pay(d)
 }
 
-// pay sends an outcome, if there is a connection.
+// pay sends an outcome, if there is a connection. It is called under mu of the
+// executions.
 func (c *Commander) pay(d *debt) {
 	conn := c.now.Load()
 	if conn == nil || !conn.Access.Commands.Executions {
@@ -249,31 +258,39 @@ func (c *Commander) pay(d *debt) {
 	c.update(conn, d.answer.ID, statusOf(d.answer))
 }
 
-// settle takes in what the service says to an outcome. One that has ended for
-// AWS, or that it does not know, is not told again.
+// settle takes in what the service says to an outcome.
 func (c *Commander) settle(a executionAnswer) {
-	d := c.executions.owed[a.id]
+	if !c.settled(a) {
+		return
+	}
+	if err := c.memory.change([]string{a.id}, func(f *finished) { f.Owed = false }); err != nil {
+		c.o.Log.Warn("it is not saved that AWS knows the outcome of a command", "id", a.id, "err", err)
+	}
+}
+
+// settled reports whether an outcome is told no more: it has ended for AWS, or is
+// not known there.
+func (c *Commander) settled(a executionAnswer) bool {
+	e := c.executions
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.owed[a.id]
 	switch {
 	case d == nil:
-		return
+		return false
 	case a.accepted && d.before > 0:
 		d.before-- // that was to a question, which was asked twice
-		return
+		return false
 	case a.transient() && d.tries < settleTries:
 		d.next = time.Now().Add(settlePause << d.tries)
-		return
+		return false
 	case a.code == "TerminalStateReached": // it has it already
 	case !a.accepted:
 		c.o.Log.Warn("AWS does not take the outcome of an execution", "id", a.id, "outcome", d.answer.Outcome, "err",
 			a.code+" "+a.message)
 	}
-	delete(c.executions.owed, a.id)
-	if f, known := c.memory.done[a.id]; known && f.Owed {
-		f.Owed = false
-		if err := c.memory.remember(a.id, f); err != nil {
-			c.o.Log.Warn("it is not saved that AWS knows the outcome of a command", "id", a.id, "err", err)
-		}
-	}
+	delete(e.owed, a.id)
+	return true
 }
 
 // payAll tells all that is owed, that of earlier processes too, on a new
@@ -282,12 +299,15 @@ func (c *Commander) payAll() {
 	if err := c.memory.load(); err != nil {
 		c.o.Log.Warn("the memory of commands cannot be read", "err", err)
 	}
-	for id, f := range c.memory.done {
-		if f.Owed && c.executions.owed[id] == nil {
-			c.executions.owed[id] = &debt{answer: Answer{ID: id, Outcome: f.Outcome, Text: f.Text, Again: true}}
+	known, e := c.memory.all(), c.executions
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, f := range known {
+		if f.Owed && !f.Waits && e.owed[id] == nil {
+			e.owed[id] = &debt{answer: Answer{ID: id, Outcome: f.Outcome, Enough: f.Enough, Text: f.Text, Again: true}}
 		}
 	}
-	for _, d := range c.executions.owed {
+	for _, d := range e.owed {
 		d.tries = 0
 		c.pay(d)
 	}
@@ -296,8 +316,11 @@ func (c *Commander) payAll() {
 // payDue sends again what was not answered, and returns when it is next due;
 // nil is never.
 func (c *Commander) payDue() <-chan time.Time {
+	e := c.executions
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var next time.Time
-	for _, d := range c.executions.owed {
+	for _, d := range e.owed {
 		if d.tries < settleTries && !d.next.IsZero() && !time.Now().Before(d.next) {
 			c.pay(d)
 		}

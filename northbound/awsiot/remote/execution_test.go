@@ -10,8 +10,7 @@ import (
 func TestAnswerToAQuestionIsNoneToTheOutcome(t *testing.T) {
 	c := New(testOptions(nil, &memoryState{}))
 	c.memory.done["1"] = finished{Until: time.Now().Add(time.Hour).UnixMilli(), Outcome: outcomeDone, Owed: true}
-	c.executions.asked = 1
-	c.owe(Answer{ID: "1", Outcome: outcomeDone})
+	c.owe(Answer{asked: 1, ID: "1", Outcome: outcomeDone})
 	for i, tt := range []struct {
 		answer executionAnswer
 		owed   bool

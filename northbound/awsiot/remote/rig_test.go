@@ -21,16 +21,19 @@ type fakeWriter struct {
 	wait   time.Duration
 }
 
-func (w *fakeWriter) Write(ctx context.Context, c bridge.Command) error {
+func (w *fakeWriter) Write(ctx context.Context, c bridge.Command) bridge.Written {
 	w.mu.Lock()
 	w.writes = append(w.writes, c)
 	err, wait := w.err, w.wait
 	w.mu.Unlock()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return bridge.NotWritten(ctx.Err())
 	case <-time.After(wait):
-		return err
+		if err == nil {
+			return bridge.Written{Outcome: bridge.Done}
+		}
+		return bridge.NotWritten(err)
 	}
 }
 

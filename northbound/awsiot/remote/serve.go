@@ -85,3 +85,26 @@ func (c *Commander) listen(ctx context.Context, conn *Connection) error {
 	})
 	return conn.Subscribe(ctx, t.Fill("", ""))
 }
+
+// respond returns what publishes the answer to a request from a topic, to its
+// response topic or else to the status topic, if there is a connection. Without
+// one the asker will ask again, and is told then.
+func (c *Commander) respond(response string, correlation []byte) func(Answer) {
+	return func(a Answer) {
+		conn := c.now.Load()
+		if conn == nil {
+			return
+		}
+		a.Header = payload.Header{V: 1, Gateway: c.o.Gateway, Run: c.o.Run, Type: "command", At: time.Now().UnixMilli()}
+		topic := response
+		if !answerable(topic) {
+			topic = conn.StatusTopic
+		}
+		m := bridge.Message{Topic: topic, Payload: payload.Encode(a), ContentType: payload.ContentType}
+		conn.Send(&m, correlation, func(err error) {
+			if err != nil {
+				c.o.Log.Warn("the answer to a command is not taken", "id", a.ID, "topic", topic, "err", err)
+			}
+		})
+	}
+}

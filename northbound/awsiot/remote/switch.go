@@ -29,6 +29,7 @@ type CommandStatus struct {
 type commandSwitch struct {
 	turning chan struct{} // holds a value while somebody turns it; the disk may be slow
 	state   bridge.State  // nil forgets
+	tell    func(bool)    // is told how it stands, at once; nil tells nobody
 
 	mu    sync.Mutex
 	saved switchState // guarded by mu
@@ -49,6 +50,8 @@ var switchKeys = []string{"awsiot.commands.switch", "awsiot.commands.switch-copy
 // read takes what an earlier process saved. A switch that cannot be read is off:
 // somebody may rely on it.
 func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.state = state; state == nil {
 		return
 	}
@@ -66,8 +69,17 @@ func (c *commandSwitch) read(state bridge.State, log *slog.Logger) {
 			c.saved = saved
 		}
 	}
+	c.toldLocked()
 	if c.saved.Off {
 		log.Debug("commands are switched off on the machine", "since", time.UnixMilli(c.saved.Since))
+	}
+}
+
+// toldLocked tells how the switch stands; mu is held, so that the last word is the
+// right one.
+func (c *commandSwitch) toldLocked() {
+	if c.tell != nil {
+		c.tell(c.saved.Off)
 	}
 }
 
@@ -75,9 +87,9 @@ func (c *commandSwitch) status() CommandStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.saved.Off {
-		return CommandStatus{}
+		return CommandStatus{Ways: []string{}}
 	}
-	return CommandStatus{Off: true, Since: time.UnixMilli(c.saved.Since)}
+	return CommandStatus{Off: true, Ways: []string{}, Since: time.UnixMilli(c.saved.Since)}
 }
 
 // set turns the switch. Off counts at once and stays, even if it cannot be saved;
@@ -99,6 +111,7 @@ func (c *commandSwitch) set(off bool) error {
 	defer c.mu.Unlock()
 	if c.offs == offs { // nobody has turned it off meanwhile
 		c.saved = next
+		c.toldLocked()
 	}
 	return nil
 }
@@ -115,6 +128,7 @@ func (c *commandSwitch) turn(off bool) (next switchState, offs int) {
 		c.saved = switchState{Off: true, Since: time.Now().UnixMilli()}
 	}
 	c.offs++
+	c.toldLocked()
 	return c.saved, c.offs
 }
 
