@@ -18,13 +18,14 @@ import (
 	"fieldbridge/store"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // At is where a request to a queue is done: by the gateway that runs there, else
 // on the folder itself.
 type At struct {
-	Gateway string // its name, which an export from the folder needs
-	Store   store.Config
+	Gateway string // whose readings these are, if the folder does not say so
+	Store   terms.Config
 	Limits  bool // Store has the gateway's own limits, not the defaults
 }
 
@@ -33,9 +34,6 @@ func (at *At) Do(ctx context.Context, r Queue, w, stderr io.Writer) (x folder.Ex
 	x, err = at.ask(ctx, r, w)
 	if !errors.Is(err, ErrNotRunning) {
 		return x, err
-	}
-	if r.Op == Export && at.Gateway == "" {
-		return x, errors.New("whose readings are these? name the configuration instead of the folder, or add --gateway NAME")
 	}
 	if r.Op == Forget && r.Exported.Run != "" {
 		return x, store.ErrRestarted
@@ -77,12 +75,12 @@ func (at *At) ask(ctx context.Context, r Queue, w io.Writer) (x folder.Exported,
 // looked at.
 func (at *At) open(change bool, stderr io.Writer) (q viewed, err error) {
 	dir := string(at.Store.Dir)
-	if !holdsQueue(dir) {
+	if !HoldsQueue(dir) {
 		return nil, fmt.Errorf("there is no queue in %s: name the gateway's configuration or its queue directory", dir)
 	}
 	cfg := at.Store
 	if cfg.SegmentSize == 0 {
-		cfg.SegmentSize = min(store.DefaultSegmentSize, cfg.MaxSize/8)
+		cfg.SegmentSize = min(terms.DefaultSegmentSize, cfg.MaxSize/8)
 	}
 	if change {
 		if err := mayChange(dir); err != nil {
@@ -119,9 +117,9 @@ func held(dir string, err error) error {
 		dir, locked.By)
 }
 
-// holdsQueue reports whether dir is the folder of a queue: a look at another
+// HoldsQueue reports whether dir is the folder of a queue: a look at another
 // folder must not leave files in it.
-func holdsQueue(dir string) bool {
+func HoldsQueue(dir string) bool {
 	if _, err := os.Stat(filepath.Join(dir, "meta")); err == nil {
 		return true
 	}

@@ -54,7 +54,7 @@ func TurnAt(ctx context.Context, dir string, t Turn) (status remote.CommandStatu
 	ctx, cancel := context.WithTimeout(ctx, switchTimeout+askTimeout)
 	defer cancel()
 	status, err = CommandsPage.Ask(ctx, dir, t)
-	if errors.Is(err, ErrNotRunning) && holdsQueue(dir) {
+	if errors.Is(err, ErrNotRunning) && HoldsQueue(dir) {
 		status, err = turnStopped(dir, t)
 		return status, false, err
 	}
@@ -73,9 +73,7 @@ func turnStopped(dir string, t Turn) (remote.CommandStatus, error) {
 	if err != nil {
 		return remote.CommandStatus{}, held(dir, err)
 	}
-	if lock != nil {
-		defer func() { _ = lock.Close() }()
-	}
+	defer func() { _ = disk.Unlock(lock) }()
 	saved, err := state.Open(dir)
 	if err != nil {
 		return remote.CommandStatus{}, err

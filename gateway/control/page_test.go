@@ -16,8 +16,8 @@ import (
 
 	"fieldbridge/console"
 	"fieldbridge/setting"
-	"fieldbridge/store"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // serve serves mux on the socket in dir until the test ends.
@@ -55,8 +55,29 @@ func TestPage(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, err := RelayPage.Ask(t.Context(), dir, Relay{}); err == nil ||
-		!strings.HasSuffix(err.Error(), ": no bus is named") {
+		err.Error() != "no bus is named" {
 		t.Errorf("refused: %v", err)
+	}
+}
+
+// What the gateway refuses is told in its words alone, and what is not its own in ours.
+func TestRefusal(t *testing.T) {
+	dir, mux := t.TempDir(), http.NewServeMux()
+	mux.HandleFunc("GET /no", func(w http.ResponseWriter,
+		_ *http.Request) {
+		http.Error(w, "too many look", http.StatusServiceUnavailable)
+	})
+	mux.HandleFunc("GET /mute", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	serve(t, dir, mux)
+	for page, want := range map[string]string{"/no": "too many look", "/mute": "its log may",
+		"/newer": "does not know this request"} {
+		_, err := Get(t.Context(), dir, page)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "0123456789") {
+			t.Errorf("%s: %v, want %q", page, err, want)
+		}
+	}
+	if _, err := RelayPage.Ask(t.Context(), dir, Relay{}); !errors.Is(err, errUnknown) {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -111,7 +132,7 @@ func TestQueueAnswerBreaksOff(t *testing.T) {
 		dir, mux := t.TempDir(), http.NewServeMux()
 		mux.HandleFunc("POST /queue", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
 		serve(t, dir, mux)
-		at := At{Store: store.Config{Dir: setting.Path(dir)}}
+		at := At{Store: terms.Config{Dir: setting.Path(dir)}}
 		if _, err := at.Do(t.Context(), Queue{Op: Export}, io.Discard, io.Discard); err == nil ||
 			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", answer, err, want)

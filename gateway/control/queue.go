@@ -77,6 +77,7 @@ type DeadLetters struct {
 
 // DeadLetter is a dead letter, for people.
 type DeadLetter struct {
+	Gateway  string    `json:"gateway,omitempty"` // that measured it, if that is known
 	Run      string    `json:"run"`
 	Seq      uint64    `json:"seq"`
 	Device   string    `json:"device"`
@@ -164,7 +165,11 @@ func listDead(ctx context.Context, q viewed, limit int) (DeadLetters, error) {
 		if len(list.Letters) >= limit {
 			return errEnough
 		}
-		list.Letters = append(list.Letters, DeadLetter{l.Run, l.Seq, l.Device, l.At, len(l.Readings), l.Cause})
+		letter := DeadLetter{Run: l.Run, Seq: l.Seq, Device: l.Device, At: l.At, Readings: len(l.Readings), Cause: l.Cause}
+		if l.Origin != nil {
+			letter.Gateway = l.Origin.Gateway
+		}
+		list.Letters = append(list.Letters, letter)
 		return nil
 	})
 	if errors.Is(err, errEnough) {

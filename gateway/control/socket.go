@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"fieldbridge/plain"
 )
 
 // Socket is the name of the socket in the queue directory.
@@ -106,7 +108,7 @@ func (p Page[Q, A]) Handle(mux *http.ServeMux, do func(ctx context.Context, requ
 	p.handle(mux, func(w http.ResponseWriter, r *http.Request, request Q) {
 		answer, err := do(r.Context(), request)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			http.Error(w, plain.Text(err), http.StatusConflict)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -118,7 +120,7 @@ func (p Page[Q, A]) handle(mux *http.ServeMux, serve func(w http.ResponseWriter,
 	mux.HandleFunc("POST "+string(p), func(w http.ResponseWriter, r *http.Request) {
 		var request Q
 		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			http.Error(w, "the request cannot be read: it is of a program of another version", http.StatusBadRequest)
 			return
 		}
 		serve(w, r, request)
@@ -139,15 +141,39 @@ func send(ctx context.Context, dir, method, page string, body []byte) (io.ReadCl
 		return nil, fmt.Errorf("queue %s: %w", dir, ErrNotRunning)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("queue %s is of another user: run this as the user that the gateway runs as", dir)
-	case err != nil:
+	case errors.Is(err, context.Canceled):
 		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("the gateway of queue %s does not answer: %w", dir, err)
 	case res.StatusCode >= 300:
 		defer func() { _ = res.Body.Close() }()
-		text, err := io.ReadAll(res.Body)
-		return nil, errors.Join(fmt.Errorf("gateway says %s: %s", res.Status, strings.TrimSpace(string(text))), err)
+		return nil, refusal(res)
 	}
 	return res.Body, nil
 }
+
+// errUnknown says that a gateway knows no such request.
+var errUnknown = errors.New("the gateway does not know this request: it is of an older version, " +
+	"restart it with the new one")
+
+// refusal returns why the gateway does not do what it is asked, in its own words.
+func refusal(res *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+	why := strings.TrimSpace(string(text))
+	switch {
+	case err != nil:
+		return fmt.Errorf("the gateway refuses, and its answer breaks off: %w", err)
+	case res.StatusCode == http.StatusNotFound && why == "404 page not found",
+		res.StatusCode == http.StatusMethodNotAllowed: // as Go's mux says it
+		return errUnknown
+	case why == "":
+		return errors.New("the gateway refuses and does not say why: its log may")
+	}
+	return errors.New(why)
+}
+
+// maxRefusal bounds what is read of a refusal, in bytes.
+const maxRefusal = 64 << 10
 
 func dial(ctx context.Context, dir string) (net.Conn, error) {
 	path, done, err := socketPath(dir)
