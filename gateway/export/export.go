@@ -3,7 +3,9 @@ package export
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -16,16 +18,22 @@ import (
 // Formats are the formats of [New].
 var Formats = []string{"csv", "jsonl", "sitewise"}
 
+// ErrWhose is why what says not who measured it cannot be written without a name.
+var ErrWhose = errors.New(
+	"whose readings are these? name the configuration instead of the folder, or add --gateway NAME")
+
 // Writer writes batches to a file for people and other programs.
 type Writer struct {
-	gateway string
+	gateway string // whose a batch is that does not say so
 	format  string
 	out     *bufio.Writer
 	csv     *csv.Writer
 	line    []byte
 }
 
-// New returns a writer to w in one of [Formats]:
+// New returns a writer to w in one of [Formats]. Each batch is written as that of the
+// gateway that measured it, or of the one named here if it says nothing of that; then
+// there must be a name.
 //
 //   - csv: a reading a line, with a line of headings;
 //   - jsonl: a batch a line, as the cloud gets it in the format rows, without labels;
@@ -47,6 +55,9 @@ func New(w io.Writer, format, gateway string) (*Writer, error) {
 // Write writes entries.
 func (x *Writer) Write(entries []bridge.Entry) error {
 	for i := range entries {
+		if x.whose(&entries[i]) == "" {
+			return ErrWhose
+		}
 		var err error
 		switch x.format {
 		case "csv":
@@ -72,8 +83,16 @@ func (x *Writer) Flush() error {
 	return x.out.Flush()
 }
 
+// whose returns the name of the gateway that measured e.
+func (x *Writer) whose(e *bridge.Entry) string {
+	if e.Origin != nil {
+		return cmp.Or(e.Origin.Gateway, x.gateway)
+	}
+	return x.gateway
+}
+
 func (x *Writer) writeCSV(e *bridge.Entry) error {
-	record := []string{e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), x.gateway, e.Run,
+	record := []string{e.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), x.whose(e), e.Run,
 		strconv.FormatUint(e.Seq, 10), e.Device, "", "", ""}
 	for _, r := range e.Readings {
 		record[5], record[6], record[7] = r.Point, "", "good"
@@ -105,7 +124,7 @@ func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 		if f, ok := r.Value.Float(); ok && kind == "INTEGER" && (f > 1<<31-1 || f < -1<<31) {
 			kind = "DOUBLE"
 		}
-		err := x.csv.Write([]string{"/" + x.gateway + "/" + e.Device + "/" + r.Point, kind,
+		err := x.csv.Write([]string{"/" + x.whose(e) + "/" + e.Device + "/" + r.Point, kind,
 			strconv.FormatInt(e.At.Unix(), 10), strconv.Itoa(e.At.Nanosecond()), "GOOD", r.Value.String()})
 		if err != nil {
 			return err
@@ -115,7 +134,7 @@ func (x *Writer) writeSiteWise(e *bridge.Entry) error {
 }
 
 func (x *Writer) writeJSON(e *bridge.Entry) error {
-	x.line = append(payload.AppendAlone(x.line[:0], &bridge.Origin{Gateway: x.gateway}, e), '\n')
+	x.line = append(payload.AppendAlone(x.line[:0], &bridge.Origin{Gateway: x.whose(e)}, e), '\n')
 	_, err := x.out.Write(x.line)
 	return err
 }

@@ -124,3 +124,36 @@ func TestEveryExceptionArrives(t *testing.T) {
 		check(string(format), b.String())
 	}
 }
+
+// TestWhoMeasured: an export says who measured what, and is not written without that.
+func TestWhoMeasured(t *testing.T) {
+	e := bridge.Entry{Run: "r", Seq: 1, Batch: bridge.Batch{Device: "d",
+		Readings: []bridge.Reading{{Point: "p", Value: bridge.Int(1)}}}}
+	old := e
+	old.Origin = &bridge.Origin{Gateway: "old-line", Labels: map[string]string{"site": "brno"}}
+	for _, format := range Formats {
+		var b strings.Builder
+		x, err := New(&b, format, "press")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(x.Write([]bridge.Entry{old, e}), x.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+		lines = lines[len(lines)-2:]
+		if !strings.Contains(lines[0], "old-line") || strings.Contains(lines[0], "press") ||
+			!strings.Contains(lines[1], "press") || strings.Contains(b.String(), "brno") {
+			t.Errorf("%s: %s", format, &b)
+		}
+		if x, err = New(&b, format, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Write([]bridge.Entry{old}); err != nil {
+			t.Errorf("%s: what says whose it is needs no name: %v", format, err)
+		}
+		if err := x.Write([]bridge.Entry{e}); !errors.Is(err, ErrWhose) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
