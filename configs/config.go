@@ -8,12 +8,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"fieldbridge/configs/labels"
 	"fieldbridge/console"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus"
+	"fieldbridge/signed"
+	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/southbound/mqtt"
-	"fieldbridge/store"
+	"fieldbridge/store/terms"
+	"fieldbridge/vitals"
 )
 
 // Config is what a gateway's file says. Each section belongs to the package that
@@ -29,7 +32,8 @@ type Config struct {
 	// Memory is how much memory the gateway may use, 32MiB or more. The default is the
 	// limit of the control group (systemd's MemoryMax, a container's), or a quarter of
 	// the machine's memory. What sensors may make it keep is a quarter of it, of the
-	// default 32 MiB at most.
+	// default 32 MiB at most. A sixteenth, 8 MiB by default at most, is for readings
+	// that are not on disk, half as much for store.journal.
 	Memory setting.Size `yaml:"memory"`
 	// Labels say where the gateway is or whose, as site: brno. {label.site} in
 	// topics stands for the value. Names are [a-z][a-z0-9_]*.
@@ -39,11 +43,16 @@ type Config struct {
 	// Northbound is where readings go.
 	Northbound Northbound `yaml:"northbound"`
 	// Store is where readings wait until the cloud has them.
-	Store store.Config `yaml:"store"`
+	Store terms.Config `yaml:"store"`
 	// Southbound is where readings come from.
 	Southbound Southbound `yaml:"southbound"`
 	// Console is what an operator looks at.
 	Console console.Config `yaml:"console"`
+	// Health makes a device of the gateway: how it is, as points among the others.
+	Health vitals.Config `yaml:"health"`
+	// Updates says whose signed orders the gateway takes. Without keys it takes none: no
+	// job can change its configuration or its program.
+	Updates signed.Settings `yaml:"updates"`
 }
 
 // Log is the section log.
@@ -63,7 +72,7 @@ type Northbound struct {
 // Southbound is the section southbound.
 type Southbound struct {
 	// Modbus are buses and the devices on them.
-	Modbus modbus.Config `yaml:"modbus"`
+	Modbus setup.Config `yaml:"modbus"`
 	// MQTT are brokers and the rules for sensors that publish there.
 	MQTT mqtt.Config `yaml:"mqtt"`
 }
@@ -98,7 +107,7 @@ func (c *Config) Validate() []setting.Problem {
 		found = append(found, setting.Under(path, problems)...)
 	}
 	c.checkName(&found)
-	c.checkLabels(&found)
+	section(labels.Validate(c.Labels), "labels")
 	if c.Memory != 0 && c.Memory < 32<<20 {
 		found.Add(fmt.Sprintf("memory is %s", c.Memory), "use 32MiB or more, or leave it out", "memory")
 	}
@@ -113,6 +122,8 @@ func (c *Config) Validate() []setting.Problem {
 	section(c.Southbound.Modbus.Validate(), "southbound", "modbus")
 	section(c.Southbound.MQTT.Validate(), "southbound", "mqtt")
 	section(c.Console.Validate(), "console")
+	section(c.Health.Validate(), "health")
+	section(c.Updates.Validate(), "updates")
 	c.crossCheck(&found)
 	return found
 }

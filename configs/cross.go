@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // ExampleEndpoint stands in a first configuration until somebody knows better.
@@ -44,11 +45,20 @@ func (c *Config) crossCheck(found *setting.Found) {
 // checkDeviceNames finds sensors whose fixed device is also a Modbus device:
 // their readings could not be told apart.
 func (c *Config) checkDeviceNames(found *setting.Found) {
+	taken := func(device string) bool { return c.Health.Every != 0 && device == c.Health.Device }
+	if _, ok := c.Southbound.Modbus.Devices[c.Health.Device]; ok && taken(c.Health.Device) {
+		found.Add(fmt.Sprintf("device %q is also a Modbus device", c.Health.Device),
+			"give it another name, with health.device",
+			"health", "device")
+	}
 	for _, s := range c.Southbound.MQTT.Sensors {
 		device := s.Value.Device
 		if _, ok := c.Southbound.Modbus.Devices[device]; ok && !strings.Contains(device, "{") {
 			found.Add(fmt.Sprintf("device %q is also a Modbus device", device), "give one of them another name",
 				"southbound", "mqtt", "sensors", s.Name, "device")
+		} else if taken(device) {
+			found.Add(fmt.Sprintf("device %q is also the gateway's health", device),
+				"give it another name, or the gateway, with health.device", "southbound", "mqtt", "sensors", s.Name, "device")
 		}
 	}
 }
@@ -74,11 +84,16 @@ const ackTime = 500 * time.Millisecond
 // to acknowledge.
 func (c *Config) checkCommitPace(found *setting.Found) {
 	linger, commit := c.Northbound.AWSIoT.Linger, c.Store.CommitEvery
-	if commit <= 0 || linger.D()+ackTime <= time.Duration(commit) {
+	if within := c.Store.CommitWithin(true); commit == terms.Linger && within > terms.MostCommitEvery {
+		found.Add(fmt.Sprintf("with linger %s a power cut could take %s of readings", linger, setting.Duration(within)),
+			fmt.Sprintf("let linger be at most %s, or give commit_every as a time",
+				setting.Duration(terms.MostCommitEvery-terms.AckTime)), "store", "commit_every")
+	}
+	if commit == 0 || commit == terms.Linger || linger.D()+ackTime <= time.Duration(commit) {
 		return
 	}
 	found.Warn(fmt.Sprintf("with linger %s and store.commit_every %s most readings are written to the disk before the "+
 		"cloud can acknowledge them", linger, commit),
-		fmt.Sprintf("to spare the flash let commit_every be at least %s", setting.Duration(linger.D()+ackTime)),
+		fmt.Sprintf("to spare the flash let commit_every be at least %s, or linger", setting.Duration(linger.D()+ackTime)),
 		"northbound", "awsiot", "linger")
 }

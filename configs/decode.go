@@ -24,7 +24,38 @@ type decoder struct {
 	faultyKey map[string]bool // what they are keys of
 	files     []fileRef
 	paths     []*tree.Node // the texts that are paths
+	made      map[origin]reflect.Value
 }
+
+// origin is what a value is made of: devices of one profile have its nodes in common,
+// and with them what was made of these.
+type origin struct {
+	node *tree.Node
+	of   reflect.Type
+}
+
+// once makes a map by fill, or shares the one that was made of the same node before:
+// whoever has the configuration only reads it. What there was something to note of is
+// made again, as it is noted by its place.
+func (d *decoder) once(n *tree.Node, v reflect.Value, fill func()) {
+	s := origin{n, v.Type()}
+	if made, ok := d.made[s]; ok {
+		v.Set(made)
+		return
+	}
+	noted := d.noted()
+	fill()
+	if d.noted() > noted {
+		return
+	}
+	if d.made == nil {
+		d.made = make(map[origin]reflect.Value)
+	}
+	d.made[s] = reflect.ValueOf(v.Interface())
+}
+
+// noted counts what was noted of values.
+func (d *decoder) noted() int { return len(d.problems) + len(d.faulty) + len(d.files) + len(d.paths) }
 
 // place is where in the configuration a value is: a key in another place.
 type place struct {
@@ -157,7 +188,7 @@ func (d *decoder) decodeKnown(n *tree.Node, v reflect.Value, p *place) {
 	case reflect.Struct:
 		d.object(n, v, p)
 	case reflect.Map:
-		d.table(n, v, p)
+		d.once(n, v, func() { d.table(n, v, p) })
 	case reflect.Slice:
 		if isOrdered(v.Type()) {
 			d.ordered(n, v, p)
@@ -190,7 +221,7 @@ func (d *decoder) path(n *tree.Node, v reflect.Value, p *place) {
 		v.SetString("")
 		d.fail(p, n.Pos, key+" is what a file holds, not its path", "give the path, or PEM text with its -----BEGIN line")
 		return
-	case key == "dir":
+	case key == "dir", key == "claim":
 		v.SetString(resolve(n.Pos.File, n.Text))
 		return
 	case n.Here:

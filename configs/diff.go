@@ -12,6 +12,7 @@ import (
 
 	"fieldbridge/configs/keys"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // Change is what differs in one or more gateways, in words.
@@ -152,9 +153,9 @@ func (d *differ) element(a, b reflect.Value, path []string) {
 // describe tells the size of something new, if it has one.
 func describe(v reflect.Value) string {
 	switch thing := v.Interface().(type) {
-	case modbus.Device:
+	case setup.Device:
 		return fmt.Sprintf(", %s every %s", count(len(thing.Points), "point"), thing.Every)
-	case modbus.Bus:
+	case setup.Bus:
 		return " at " + thing.URL
 	}
 	if v.Kind() == reflect.String {

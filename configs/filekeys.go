@@ -6,7 +6,7 @@ import (
 
 	"fieldbridge/configs/keys"
 	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/southbound/mqtt"
 )
 
@@ -18,7 +18,8 @@ type fileKeys struct {
 	Include []setting.Path `yaml:"include"`
 	// Vars are values by name: ${name} anywhere in a value or key stands for
 	// one. ${gateway} is the gateway's name, ${env:NAME} an environment
-	// variable, ${file:PATH} what a file holds, $${ the characters ${.
+	// variable (${env:NAME:-text} is the text where that is not set or empty),
+	// ${file:PATH} what a file holds, $${ the characters ${.
 	Vars map[string]any `yaml:"vars"`
 	// Profiles are devices without a place, by name, for devices and sensors
 	// that say profile: NAME. They come before the shipped ones.
@@ -30,9 +31,19 @@ type fileKeys struct {
 type profile struct {
 	// About tells people what device it is.
 	About any `yaml:"about"`
-	// Source names the document that the addresses are from.
+	// Maker tells people who makes it.
+	Maker any `yaml:"maker"`
+	// Models tells people which of the maker's devices have these points.
+	Models any `yaml:"models"`
+	// Source names the documents that the addresses are from.
 	Source any `yaml:"source"`
-	modbus.Device
+	// Verified tells people by what the addresses were checked: document, source
+	// or device.
+	Verified any `yaml:"verified"`
+	// Matches are words that are all in what such a device says of itself: then
+	// 'fieldbridge modbus scan' offers the profile.
+	Matches []string `yaml:"matches"`
+	setup.Device
 }
 
 // deviceKeys are keys of a Modbus device that are used up likewise.
@@ -44,6 +55,9 @@ type deviceKeys struct {
 	// Only lists the points to keep, of those that the profile has. The device's
 	// own, and the scale points of both, are kept.
 	Only []string `yaml:"only"`
+	// Upkeep lets the gateway write by itself what the profile says: before_write,
+	// on_connect, and keep of points. Without it a profile with some is refused.
+	Upkeep bool `yaml:"upkeep"`
 }
 
 // sensorKeys are keys of a sensor rule that are used up likewise.
@@ -87,10 +101,10 @@ type fleetGateway struct {
 // usedUp are the keys that are used up while a file is read, by the struct that
 // has the others.
 var usedUp = map[reflect.Type]reflect.Type{
-	reflect.TypeFor[fleetGateway]():  reflect.TypeFor[fileKeys](),
-	configType:                       reflect.TypeFor[fileKeys](),
-	reflect.TypeFor[modbus.Device](): reflect.TypeFor[deviceKeys](),
-	reflect.TypeFor[mqtt.Sensor]():   reflect.TypeFor[sensorKeys](),
+	reflect.TypeFor[fleetGateway](): reflect.TypeFor[fileKeys](),
+	configType:                      reflect.TypeFor[fileKeys](),
+	reflect.TypeFor[setup.Device](): reflect.TypeFor[deviceKeys](),
+	reflect.TypeFor[mqtt.Sensor]():  reflect.TypeFor[sensorKeys](),
 }
 
 var configType = reflect.TypeFor[Config]()

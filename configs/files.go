@@ -6,10 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
+	"fieldbridge/configs/advice"
 	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
@@ -21,15 +21,15 @@ type fileRef struct {
 	at   tree.Position
 }
 
-// missingFiles returns the files that cannot be read now.
-func (d *decoder) missingFiles() []tree.Problem {
+// absentFiles returns the files that cannot be read now.
+func (d *decoder) absentFiles() []tree.Problem {
 	var problems []tree.Problem
 	for _, f := range d.files {
 		if text, fix := unreadable(f); text != "" {
 			problems = append(problems, tree.NewProblem(f.at, text, fix))
 		}
 	}
-	return tree.Sorted(problems)
+	return problems
 }
 
 func unreadable(f fileRef) (text, fix string) {
@@ -41,18 +41,21 @@ func unreadable(f fileRef) (text, fix string) {
 		return fmt.Sprintf("%s %s does not exist", f.key, f.path),
 			"what ${...} holds must be the path of a file; or write the path itself"
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("%s %s does not exist", f.key, f.path), "put it there before 'fieldbridge run'"
+		return fmt.Sprintf("%s %s does not exist", f.key, f.path),
+			"put it there: 'fieldbridge run' polls without it, and waits for it"
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("%s %s: permission denied", f.key, f.path), "let the user who runs fieldbridge read it"
 	case errors.Is(err, syscall.EISDIR):
 		return fmt.Sprintf("%s %s is a folder", f.key, f.path), "name the file in it"
+	case errors.Is(err, setting.ErrUTF16):
+		return fmt.Sprintf("%s %s is UTF-16", f.key, f.path), setting.FixUTF16
 	}
-	return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check it before 'fieldbridge run'"
+	return fmt.Sprintf("%s %s cannot be read: %s", f.key, f.path, cause(err)), "check the disk and the name"
 }
 
 // secretKeys name files that nobody but their owner, and a group that reads, has
 // business with.
-var secretKeys = []string{"private_key", "password_file", "proxy_password_file"}
+var secretKeys = []string{"private_key", "password_file", "proxy_password_file", "token_file"}
 
 // looseFiles warns of secrets that others on the machine can read or change.
 func (d *decoder) looseFiles() []tree.Problem {
@@ -70,32 +73,17 @@ func (d *decoder) looseFiles() []tree.Problem {
 	return problems
 }
 
-// checkQueueDir warns of a queue folder that cannot be made or written, or that
-// others can change.
-func (l *Loaded) checkQueueDir() []tree.Problem {
-	at := l.Position("store", "dir")
-	dir := string(l.Config.Store.Dir)
-	for probe := dir; ; probe = filepath.Dir(probe) {
-		info, err := os.Stat(probe)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && filepath.Dir(probe) != probe:
-			continue
-		case err != nil:
-			return []tree.Problem{tree.NewProblem(at,
-				fmt.Sprintf("the queue's folder %s cannot be reached: %s", dir, cause(err)),
-				"name a folder on a disk that keeps its data")}
-		case !info.IsDir():
-			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s is not a folder", probe), "name a folder for the queue")}
-		case syscall.Access(probe, 2) != nil: // W_OK, access(2)
-			return []tree.Problem{tree.NewProblem(at, fmt.Sprintf("%s cannot be written by this user", probe),
-				"let the user who runs fieldbridge write there")}
-		case probe == dir && info.Mode().Perm()&0o022 != 0:
-			return []tree.Problem{tree.NewProblem(at,
-				fmt.Sprintf("others on this machine can change the queue's folder %s (mode %#o)", dir, info.Mode().Perm()),
-				"chmod 700 it")}
-		}
-		return nil
+// checkQueueDir judges the queue's folder.
+func (l *Loaded) checkQueueDir() (wrong, warnings []tree.Problem) {
+	text, fix, impossible := advice.QueueDir(string(l.Config.Store.Dir))
+	p := []tree.Problem{tree.NewProblem(l.Position("store", "dir"), text, fix)}
+	switch {
+	case text == "":
+		return nil, nil
+	case impossible:
+		return p, nil
 	}
+	return nil, p
 }
 
 // maxFile is far above what a fleet of thousands of gateways needs, and keeps a

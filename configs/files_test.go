@@ -34,23 +34,28 @@ func TestWarnings(t *testing.T) {
 	dir := write(t, map[string]string{
 		"g.yaml": `gateway: g
 northbound: {awsiot: {endpoint: "x:8883", certificate: certs, private_key: no.key, topic: t, linger: 3s}}
-store: {dir: g.yaml/queue}
+store: {dir: queue}
 southbound:
   modbus: {buses: {spare: {url: "tcp://h"}}}
   mqtt: {brokers: {local: {listen: "127.0.0.1:1883"}}}
 `, "certs/x": ""})
+	if err := os.Mkdir(filepath.Join(dir, "queue"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "queue"), 0o777); err != nil {
+		t.Fatal(err)
+	}
 	l := load(t, filepath.Join(dir, "g.yaml"))
 	var got []string
-	for _, p := range append(l.Missing, l.Warnings...) {
+	for _, p := range append(l.Absent, l.Warnings...) {
 		got = append(got, strings.ReplaceAll(strings.ReplaceAll(p.String(), dir+"/", ""), dir, ""))
 	}
 	want := []string{
 		"g.yaml:2:56: certificate certs is a folder: name the file in it",
-		"g.yaml:2:76: private_key no.key does not exist: put it there before 'fieldbridge run'",
+		"g.yaml:2:76: private_key no.key does not exist: put it there: 'fieldbridge run' polls without it, and waits for it",
 		"g.yaml:2:102: with linger 3s and store.commit_every 3s most readings are written to the disk before the cloud " +
-			"can acknowledge them: to spare the flash let commit_every be at least 3.5s",
-		"g.yaml:3:14: the queue's folder g.yaml/queue cannot be reached: not a directory: name a folder on a disk that " +
-			"keeps its data",
+			"can acknowledge them: to spare the flash let commit_every be at least 3.5s, or linger",
+		"g.yaml:3:14: others on this machine can change the queue's folder queue (mode 0777): chmod 700 it",
 		"g.yaml:4:1: there is nothing to read: add devices under southbound.modbus or sensors under southbound.mqtt",
 		"g.yaml:5:20: no device is on this bus: add a device with bus: spare, or remove the bus",
 		"g.yaml:6:20: no sensor rule is on this broker: add a rule with broker: local, or remove the broker",
@@ -65,7 +70,7 @@ func TestOverload(t *testing.T) {
 	for i := range 125 {
 		fmt.Fprintf(&points, "p%d: {holding: %d}, ", i, 40*i)
 	}
-	l, err := Parse("g.yaml", []byte(north+"southbound: {modbus: {buses: {b: {url: 'tcp://h'}}, devices: {'d-{1..20}': "+
+	l, err := Parse("g.yaml", []byte(north+"southbound: {modbus: {buses: {b: {url: 'tcp://h'}}, devices: {'d-{1..16}': "+
 		"{bus: b, unit_id: '${n}', every: 50ms, points: {"+points.String()+"}}}}}\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +120,27 @@ southbound:
 		"others on this machine can change the queue's folder " + filepath.Join(dir, "queue") + " (mode 0770)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+// TestStateDirectory: which folder the queue has does not hang on the environment, which
+// differs between the unit and the shell of who asks.
+func TestStateDirectory(t *testing.T) {
+	for says, want := range map[string]string{"": "queue", "store: {dir: here/q}": "here/q",
+		"store: {dir: /var/q}": "/var/q"} {
+		dir := write(t, map[string]string{"g.yaml": "gateway: g\n" + says +
+			"\nnorthbound: {awsiot: {endpoint: \"x:8883\", certificate: c, private_key: k, topic: t}}\n"})
+		file := filepath.Join(dir, "g.yaml")
+		if !filepath.IsAbs(want) {
+			want = filepath.Join(dir, want)
+		}
+		for _, state := range []string{"", "/var/lib/elsewhere"} {
+			t.Setenv("STATE_DIRECTORY", state)
+			loaded, asked := string(load(t, file).Config.Store.Dir), QueueDir(t.Context(), file, "")
+			if loaded != want || asked != want {
+				t.Errorf("%q with %q: run has %s, status %s", says, state, loaded, asked)
+			}
 		}
 	}
 }

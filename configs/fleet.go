@@ -62,13 +62,15 @@ func LoadFleet(ctx context.Context, file string) (*Fleet, error) {
 }
 
 // Load returns the configuration of one gateway of the fleet.
-func (f *Fleet) Load(name string) (*Loaded, error) {
+func (f *Fleet) Load(name string) (*Loaded, error) { return f.load(name, false) }
+
+func (f *Fleet) load(name string, field bool) (*Loaded, error) {
 	if !f.Has(name) {
 		fix := setting.Meant(name, f.Names(), "'fieldbridge fleet list FILE' tells the names")
 		return nil, tree.ErrorOf(tree.NewProblem(f.Pos, fmt.Sprintf("there is no gateway %q in the fleet", name), fix))
 	}
 	root, warnings := f.Tree(name)
-	l := &Loaded{Files: f.Files, Warnings: warnings}
+	l := &Loaded{Files: f.Files, Warnings: warnings, sibling: f.Has, field: field}
 	if err := l.fill(f.ctx, root, nil); err != nil {
 		return nil, err
 	}
@@ -120,7 +122,7 @@ func LoadEach(ctx context.Context, file string) (map[string]*Loaded, error) {
 		return nil, err
 	}
 	if !fleet.Is(root) {
-		l, err := r.load(root)
+		l, err := r.load(root, false)
 		if err != nil {
 			return nil, err
 		}

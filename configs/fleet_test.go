@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fieldbridge/configs/tree"
 	"fieldbridge/needtest"
 )
 
@@ -160,6 +162,88 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestCaseC04: an environment variable that is not set is told as that and
+// nothing else, wherever it stands; a default is used instead where there is one.
+func TestCaseC04(t *testing.T) {
+	t.Setenv("FB_TEST_EMPTY", "")
+	t.Setenv("FB_TEST_SET", "from-here")
+	const rest = "northbound: {awsiot: {endpoint: 'a-ats.iot.eu-west-1.amazonaws.com', certificate: /c, " +
+		"private_key: /k, topic: 'plant/{gateway}'}}\nsouthbound: {modbus: {buses: {b: {url: 'tcp://h:502'}}, " +
+		"devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n"
+	for written, want := range map[string]string{
+		"${env:FB_TEST_NONE:-gw-1}":           "gw-1",
+		"${env:FB_TEST_EMPTY:-gw-1}":          "gw-1",
+		"${env:FB_TEST_SET:-gw-1}":            "from-here",
+		"line-${env:FB_TEST_NONE:-2}":         "line-2",
+		"${env:FB_TEST_NONE:-a:-b}":           "a:-b",
+		"${env:FB_TEST_SET}-${env:NO:-south}": "from-here-south",
+	} {
+		l, err := Parse("f.yaml", []byte("gateway: "+written+"\n"+rest))
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+		} else if got := l.Config.Gateway; got != want {
+			t.Errorf("%s: %q, want %q", written, got, want)
+		}
+	}
+	for _, text := range []string{
+		"gateway: ${env:FB_TEST_NONE}\n" + rest,
+		"gateway: x-${env:FB_TEST_NONE}\n" + rest,
+		"gateway: g\n" + strings.Replace(rest, "a-ats.iot.eu-west-1.amazonaws.com", "${env:FB_TEST_NONE}", 1),
+		"gateway: g\n" + strings.Replace(rest, "plant/{gateway}", "${env:FB_TEST_NONE}", 1),
+		"gateway: g\n" + strings.Replace(rest, "tcp://h:502", "${env:FB_TEST_NONE}", 1),
+		"gateway: g\n" + strings.Replace(rest, "bus: b", "bus: '${env:FB_TEST_NONE}'", 1),
+		"gateway: g\nlabels: {site: '${env:FB_TEST_NONE}'}\n" + rest,
+		"gateway: g\nvars: {unit: '${env:FB_TEST_NONE}'}\n" +
+			strings.Replace(rest, "bus: b", "bus: b, unit_id: '${unit}'", 1),
+	} {
+		l, err := Parse("f.yaml", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		told := 0
+		for _, p := range append(l.Missing, l.Warnings...) {
+			if strings.HasPrefix(p.Text, "the environment variable FB_TEST_NONE is not set") {
+				told++
+			} else if strings.Contains(p.String(), "FB_TEST_NONE") {
+				t.Errorf("%s: also %v", text, p)
+			}
+		}
+		if told != 1 {
+			t.Errorf("%s: told %d times: %v", text, told, l.Missing)
+		}
+	}
+	_, err := Parse("f.yaml", []byte("gateway: ${env:FB_TEST_NONE:-${other}}\n"+rest))
+	if err == nil || !strings.Contains(err.Error(), "the default of ${env:FB_TEST_NONE} has a variable in it") {
+		t.Errorf("a variable as default: %v", err)
+	}
+}
+
+// TestCaseW04: what editors of Windows put into files that the configuration takes.
+func TestCaseW04(t *testing.T) {
+	dir := write(t, map[string]string{
+		"a.yaml": "\ufeff" + north + "include: [b.yaml]\n",
+		"b.yaml": "\ufeffsouthbound: {modbus: {buses: {b: {url: 'tcp://${file:host}:502'}}, " +
+			"devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n",
+		"host":   "\ufeffplc-1\r\n",
+		"c.yaml": north + "southbound: {modbus: {buses: {b: {url: 'tcp://${file:wide}:502'}}}}\n",
+		"wide":   "\xff\xfep\x00l\x00c\x00",
+		"d.yaml": "g\x00a\x00t\x00e\x00",
+	})
+	if got := load(t, filepath.Join(dir, "a.yaml")).Config.Southbound.Modbus.Buses["b"].URL; got != "tcp://plc-1:502" {
+		t.Errorf("%q", got)
+	}
+	l := load(t, filepath.Join(dir, "c.yaml"))
+	if !slices.ContainsFunc(l.Missing,
+		func(p tree.Problem) bool { return strings.Contains(p.String(), "wide is UTF-16: save it") }) {
+		t.Errorf("%v", l.Missing)
+	}
+	if _, err := Load(t.Context(), filepath.Join(dir, "d.yaml")); err == nil ||
+		!strings.Contains(err.Error(), "is UTF-16: save") {
+		t.Errorf("%v", err)
+	}
+}
+
 // The same content has the same hash, however it is written.
 func TestHash(t *testing.T) {
 	hash := func(text string) string {
@@ -281,6 +365,36 @@ func BenchmarkLargeFleet(b *testing.B) {
 	for b.Loop() {
 		if points := loadLargeFleet(b, file); points != 200_000 {
 			b.Errorf("%d points", points)
+		}
+	}
+}
+
+// TestGroupsOfFleet: a gateway that takes signed orders knows its groups, unless it names
+// others; for one that takes none nothing changes.
+func TestGroupsOfFleet(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fleet.yaml")
+	const text = `fleet: plant
+defaults: {northbound: {awsiot: {endpoint: e, certificate: c.pem, private_key: k.pem, topic: t}}}
+groups:
+  north: {}
+  south: {}
+  orders: {updates: {threshold: 1}}
+  named: {updates: {groups: [elsewhere]}}
+gateways:
+  a: {groups: [north, orders]}
+  b: {groups: [south]}
+  c: {groups: [named, south]}
+  d: {updates: {threshold: 1}}
+  e: {groups: [orders], updates: {groups: []}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := loadFleet(t, file)
+	for name, want := range map[string][]string{"a": {"north", "orders"}, "b": nil, "c": {"elsewhere"}, "d": nil,
+		"e": nil} {
+		if got := loadFrom(t, f, name).Config.Updates.Groups; !slices.Equal(got, want) {
+			t.Errorf("%s is of %v, want %v", name, got, want)
 		}
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"fieldbridge/bridge"
 	"fieldbridge/configs/fleet"
+	"fieldbridge/configs/laid"
 	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
 )
@@ -17,9 +19,11 @@ type Loaded struct {
 	Config Config
 	// Warnings are what works but is probably not meant.
 	Warnings []tree.Problem
-	// Missing are files and environment variables that the configuration names
-	// and that this machine does not have: a warning while the file is written,
-	// an error when it shall run.
+	// Absent are files that the configuration names and that cannot be read now. A
+	// gateway runs without them: the part that needs one tells so and waits for it.
+	Absent []tree.Problem
+	// Missing are values that this machine does not have, of environment variables
+	// and files: a warning while the file is written, an error when it shall run.
 	Missing []tree.Problem
 	// Hash names the content: 16 hexadecimal digits that change with every
 	// value, and with no comment or space.
@@ -29,7 +33,10 @@ type Loaded struct {
 	// Hidden is what is not to be shown of it to anyone.
 	Hidden *setting.Hidden
 
+	field      bool // what is wrong with northbound is of no concern
 	incomplete bool // some values are not known on this machine
+
+	sibling func(name string) bool // whether it is another gateway of the fleet
 
 	root  *tree.Node   // with variables and profiles written out
 	paths []*tree.Node // the texts in it that are paths
@@ -44,6 +51,16 @@ func Load(ctx context.Context, file string) (*Loaded, error) { return LoadGatewa
 // says of one. The name may be empty: then the certificate of the fleet's
 // defaults names the gateway, else the host's name does.
 func LoadGateway(ctx context.Context, file, gateway string) (*Loaded, error) {
+	return loadGateway(ctx, file, gateway, false)
+}
+
+// LoadField is [LoadGateway] for who asks devices and sensors alone: northbound may be
+// missing in the file, or not be whole yet.
+func LoadField(ctx context.Context, file, gateway string) (*Loaded, error) {
+	return loadGateway(ctx, file, gateway, true)
+}
+
+func loadGateway(ctx context.Context, file, gateway string, field bool) (*Loaded, error) {
 	r, root, err := open(ctx, file)
 	if err != nil {
 		return nil, err
@@ -58,9 +75,9 @@ func LoadGateway(ctx context.Context, file, gateway string) (*Loaded, error) {
 				return nil, err
 			}
 		}
-		return f.Load(gateway)
+		return f.load(gateway, field)
 	}
-	l, err := r.load(root)
+	l, err := r.load(root, field)
 	if err == nil && gateway != "" && gateway != l.Config.Gateway {
 		return nil, tree.ErrorOf(tree.NewProblem(l.Position("gateway"),
 			fmt.Sprintf("this is the file of gateway %q, not of %q", l.Config.Gateway, gateway),
@@ -124,15 +141,15 @@ func Parse(file string, content []byte) (*Loaded, error) {
 		}
 		return nil, err
 	}
-	return r.load(root)
+	return r.load(root, false)
 }
 
 // load makes the configuration of a gateway's own file.
-func (r *inclusion) load(root *tree.Node) (*Loaded, error) {
+func (r *inclusion) load(root *tree.Node, field bool) (*Loaded, error) {
 	if root == nil {
 		return nil, tree.ErrorOf(r.problems...)
 	}
-	l := &Loaded{Files: r.files}
+	l := &Loaded{Files: r.files, field: field}
 	if err := l.fill(r.ctx, root, append(r.problems, unusedProfiles(root)...)); err != nil {
 		return nil, err
 	}
@@ -152,30 +169,45 @@ func (l *Loaded) fill(ctx context.Context, root *tree.Node, problems []tree.Prob
 	if s.over { // what is left is not worth a look, and may be large
 		return tree.ErrorOf(append(problems, s.problems...)...)
 	}
-	profiles := profiler{}
-	l.root = profiles.apply(root)
+	var wrong []tree.Problem
+	l.root, wrong = laid.Upon(root)
 	if p := tooMany(l.root); p != nil {
 		return tree.ErrorOf(append(problems, *p)...)
 	}
 	l.incomplete = len(s.missing) > 0
 	l.Hash = l.root.Hash()
 
-	d := decoder{problems: append(append(problems, s.problems...), profiles.problems...)}
+	d := decoder{problems: append(append(problems, s.problems...), wrong...)}
 	v := reflect.ValueOf(&l.Config).Elem()
 	setDefaults(v)
 	d.object(l.root, v, new(place))
 	l.paths = d.paths
 	l.resolveDefaults()
+	l.Config.Store.Origin = bridge.Origin{Gateway: l.Config.Gateway, Labels: l.Config.Labels}
+	l.Config.Store.Linger = l.Config.Northbound.AWSIoT.Linger.D()
 	for _, p := range l.Config.Validate() {
-		l.judge(&d, p)
+		if l.field && p.Path[0] == "northbound" {
+			continue
+		}
+		if !quotes(p.Text, s.unknown) { // a value that is not known here is told as that alone
+			l.judge(&d, p)
+		}
 	}
+	impossible, doubtful := l.checkQueueDir()
+	d.problems = append(d.problems, impossible...)
 	l.Hidden = hiddenIn(l.root, s.held)
 	if err := tree.ErrorOf(hide(l.Hidden, d.problems)...); err != nil {
 		return err
 	}
-	l.Missing = tree.Sorted(hide(l.Hidden, append(d.missingFiles(), s.missing...)))
-	l.Warnings = tree.Sorted(hide(l.Hidden, slices.Concat(l.Warnings, l.checkQueueDir(), d.looseFiles())))
+	l.Absent = tree.Sorted(hide(l.Hidden, d.absentFiles()))
+	l.Missing = tree.Sorted(hide(l.Hidden, s.missing))
+	l.Warnings = tree.Sorted(hide(l.Hidden, slices.Concat(l.Warnings, doubtful, d.looseFiles())))
 	return nil
+}
+
+// quotes reports whether a text has one of the variables in it.
+func quotes(text string, variables []string) bool {
+	return slices.ContainsFunc(variables, func(v string) bool { return strings.Contains(text, v) })
 }
 
 // judge sorts what Validate says: an error, a warning, or the consequence of an

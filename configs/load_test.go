@@ -35,7 +35,7 @@ func TestFirstRun(t *testing.T) {
 	if north.Certificate != "examples/certs/device.pem" || north.Topic != "plant/{gateway}" || north.Window != 20 {
 		t.Errorf("northbound: %+v", north)
 	}
-	if c.Store.Dir != "examples/queue" || time.Duration(c.Store.CommitEvery) != 3*time.Second {
+	if c.Store.Dir != "examples/queue" || c.Store.CommitEvery.String() != "3s" {
 		t.Errorf("store: %+v", c.Store)
 	}
 	boiler := c.Southbound.Modbus.Devices["boiler"]
@@ -56,8 +56,8 @@ func TestFirstRun(t *testing.T) {
 	if len(l.Warnings) != 0 {
 		t.Errorf("warnings: %v", l.Warnings)
 	}
-	if len(l.Missing) != 3 || l.Missing[0].Position.String() != "examples/first-run.yaml:7:18" {
-		t.Errorf("missing files: %v", l.Missing)
+	if len(l.Absent) != 3 || l.Absent[0].Position.String() != "examples/first-run.yaml:7:18" {
+		t.Errorf("absent files: %v", l.Absent)
 	}
 }
 

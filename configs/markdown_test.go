@@ -84,7 +84,7 @@ func short(n *tree.Node) string {
 	text := ""
 	switch n.Kind {
 	case tree.Scalar:
-		text = yamlText(n.Text, true)
+		text = tree.Text(n.Text, true)
 	case tree.List:
 		var items []string
 		for _, item := range n.Items {
@@ -100,7 +100,7 @@ func short(n *tree.Node) string {
 			if short(m.Value) == "" {
 				return ""
 			}
-			items = append(items, yamlText(m.Key, true)+": "+short(m.Value))
+			items = append(items, tree.Text(m.Key, true)+": "+short(m.Value))
 		}
 		text = "{" + strings.Join(items, ", ") + "}"
 	}
@@ -129,8 +129,9 @@ with it as ` + "`file:line:column: what is wrong: what to do`" + `, or what the 
 - Files are relative to the file that names them.
 - Text that begins with ` + "`{`, `[`, `*`, `&`, `%`, `@`" + ` or has ` + "`: `" + ` in it needs quotes. Anchors,
   aliases and tags of YAML are refused.
-- ` + "`${name}`" + ` is replaced when the file is read: from ` + "`vars`, `${env:NAME}`, `${file:PATH}`" + `;
-  a value that is nothing else may be a list or a map. ` + "`$${`" + ` stands for the two
+- ` + "`${name}`" + ` is replaced when the file is read: from ` + "`vars`, `${env:NAME}`," + `
+  ` + "`${env:NAME:-default}`, `${file:PATH}`" + `; a value that is nothing else may be a list or a map. ` + "`$${`" + `
+  stands for the two
   characters. What comes from files and the environment is shown nowhere.
 - ` + "`{name}`" + ` is replaced when a message passes, in topics and names.
 - A key ` + "`\"meter-{1..8}\"`" + ` stands for eight, with ` + "`${n}`" + ` as the number below it.

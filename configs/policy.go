@@ -7,6 +7,9 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"fieldbridge/northbound/awsiot/identity/life"
+	"fieldbridge/northbound/awsiot/remote/jobs"
 )
 
 // Policy is an AWS IoT policy document.
@@ -67,9 +70,17 @@ func (c *Config) permissions(allow func(action, resource string)) {
 		client = id
 	}
 	allow("iot:Connect", "client/"+client)
-	topic := func(text string) string { return strings.ReplaceAll(c.fillTopic(text, thingName), "{device}", "*") }
+	anything := strings.NewReplacer("{device}", "*", "{point}", "*")
+	topic := func(text string) string { return anything.Replace(c.fillTopic(text, thingName)) }
 	allow("iot:Publish", "topic/"+ingest(north.BasicIngest)+topic(north.Topic))
 	allow("iot:Publish", "topic/"+topic(cmp.Or(north.StatusTopic, defaultStatus)))
+	if t := north.Identity.Provision.Template; t != "" { // to renew its certificate
+		for _, api := range life.Topics(t) {
+			allow("iot:Publish", "topic/"+api)
+			allow("iot:Subscribe", "topicfilter/"+api+"/*")
+			allow("iot:Receive", "topic/"+api+"/*")
+		}
+	}
 	if north.Commands.Topic != "" {
 		allow("iot:Subscribe", "topicfilter/"+topic(north.Commands.Topic))
 		allow("iot:Receive", "topic/"+topic(north.Commands.Topic))
@@ -81,6 +92,18 @@ func (c *Config) permissions(allow func(action, resource string)) {
 		allow("iot:Publish", "topic/"+executions+"*/response/json")
 		allow("iot:Subscribe", "topicfilter/"+executions+"+/*")
 		allow("iot:Receive", "topic/"+executions+"*")
+	}
+	if len(north.Jobs) > 0 {
+		publish, hear := jobs.Topics(thingName)
+		for _, t := range publish {
+			allow("iot:Publish", "topic/"+t)
+		}
+		streams := "$aws/things/" + thingName + "/streams/*"
+		allow("iot:Publish", "topic/"+streams)
+		for _, t := range []string{hear, streams} {
+			allow("iot:Subscribe", "topicfilter/"+t)
+			allow("iot:Receive", "topic/"+t)
+		}
 	}
 	if north.Shadow.Name != "" {
 		shadow := "$aws/things/" + thingName + "/shadow/name/" + north.Shadow.Name + "/"

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,20 @@ func TestPolicy(t *testing.T) {
 		if err != nil || !strings.HasPrefix(p.Statement[0].Resource[0], want) {
 			t.Errorf("%s: %v %v", region, p, err)
 		}
+	}
+}
+
+// TestPolicyOfPoints: a topic of each point is covered as one of each device is.
+func TestPolicyOfPoints(t *testing.T) {
+	l := load(t, "examples/every-key.yaml")
+	l.Config.Northbound.AWSIoT.Topic, l.Config.Northbound.AWSIoT.BasicIngest = "{point}/{gateway}/{device}", ""
+	p, err := PolicyFor(map[string]*Loaded{"g": l}, "", "123456789012")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "arn:aws:iot:eu-central-1:123456789012:topic/*/${iot:Connection.Thing.ThingName}/*"
+	if !slices.Contains(p.Statement[1].Resource, want) {
+		t.Errorf("%v, want %s", p.Statement[1].Resource, want)
 	}
 }
 

@@ -2,7 +2,6 @@ package configs
 
 import (
 	"math"
-	"slices"
 
 	"fieldbridge/southbound/modbus/modbustest"
 )
@@ -13,71 +12,25 @@ import (
 type deviceProfile struct {
 	name     string
 	requests int           // a cycle on Modbus TCP
+	most     int           // registers in a request; more is refused; 0 knows no limit
 	ranges   []legal       // what the manual lists; all else is refused
 	image    func(i image) // the registers
 	want     string        // the readings, "point value" a line
+	writes   []deviceWrite // what commands leave on the device
+}
+
+// deviceWrite is a command with the greatest value of a point, and what the
+// register that the source names holds then.
+type deviceWrite struct {
+	point, value string
+	table        modbustest.Table
+	address      int
+	word         uint16
 }
 
 type legal struct {
 	table        modbustest.Table
 	first, count int
-}
-
-// image writes registers by the numbers of a manual.
-type image struct {
-	unit  *modbustest.Unit
-	table modbustest.Table
-	base  int  // the manual's number of the first register
-	swap  bool // low word first
-}
-
-// at returns the image of another table or base.
-func (i image) at(t modbustest.Table, base int) image {
-	i.table, i.base = t, base
-	return i
-}
-
-func (i image) words(number int, words ...uint16) {
-	if i.swap {
-		slices.Reverse(words)
-	}
-	i.unit.Set(i.table, number-i.base, words...)
-}
-
-func (i image) float32(number int, values ...float32) {
-	for n, v := range values {
-		i.words(number+2*n, modbustest.Float32(v)...)
-	}
-}
-
-func (i image) float64(number int, values ...float64) {
-	for n, v := range values {
-		i.words(number+4*n, modbustest.Uint64(math.Float64bits(v))...)
-	}
-}
-
-func (i image) int16(number int, values ...int) {
-	for n, v := range values {
-		i.words(number+n, uint16(v))
-	}
-}
-
-func (i image) int32(number int, values ...int) {
-	for n, v := range values {
-		i.words(number+2*n, modbustest.Uint32(uint32(v))...)
-	}
-}
-
-func (i image) int64(number int, values ...int) {
-	for n, v := range values {
-		i.words(number+4*n, modbustest.Uint64(uint64(v))...)
-	}
-}
-
-func (i image) bits(number int, values ...bool) {
-	for n, v := range values {
-		i.unit.SetBit(i.table, number-i.base+n, v)
-	}
 }
 
 var deviceProfiles = []deviceProfile{

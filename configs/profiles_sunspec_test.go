@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/configs/tree"
-	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // sunSpecTable is a file of profiles/sunspec: the points of some models, at
@@ -102,7 +102,7 @@ func sunSpecModels(u *modbustest.Unit) map[int]int {
 }
 
 // sunSpecDevice returns a configuration with a device for each model found.
-func sunSpecDevice(t *testing.T, address string, u *modbustest.Unit) modbus.Config {
+func sunSpecDevice(t *testing.T, address string, u *modbustest.Unit) setup.Config {
 	t.Helper()
 	files, err := filepath.Glob("profiles/sunspec/*.yaml")
 	if err != nil || len(files) < 6 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,9 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
-	"fieldbridge/configs/tree"
+	"fieldbridge/configs/profiles"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/modbustest"
+	"fieldbridge/southbound/modbus/setup"
 )
 
 // loadProfile loads a gateway with one device of a profile, strictly.
@@ -51,43 +53,58 @@ func TestEveryProfileIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tested []string
-	for _, p := range deviceProfiles {
+	for _, p := range append(imageProfiles(t), deviceProfiles...) {
 		tested = append(tested, p.name)
 		if line := fmt.Sprintf("| %s | %d |\n", p.name, p.requests); !strings.Contains(string(readme), line) {
 			t.Errorf("profiles/README.md has no device with %q", line)
 		}
 	}
 	slices.Sort(tested)
-	if diff := cmp.Diff(slices.Sorted(slices.Values(shippedNames("profiles"))), tested); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(slices.Values(profiles.Names())), tested); diff != "" {
 		t.Errorf("profiles and their tests differ (-profiles +tests):\n%s", diff)
 	}
 }
 
-// Every profile says what it is for and of which document its facts are.
+// opened is a source that can be looked up: a file of a public project at a
+// commit, or a document at its address.
+var opened = regexp.MustCompile(`^github\.com/[\w.-]+/[\w.-]+ \S.* at [0-9a-f]{10,40}(, .+)?$|https://\S+`)
+
+// Every profile says what it is for and where each of its facts can be looked up.
 func TestProfilesNameTheirSource(t *testing.T) {
-	for _, name := range shippedNames("profiles") {
-		file := "profiles/" + name + ".yaml"
-		content, err := library.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		root, problems := tree.Parse(file, content)
-		for _, p := range problems {
-			t.Error(p)
-		}
-		if about := root.At("about"); about == nil || len(about.Text) < 10 {
-			t.Errorf("%s does not say what device it is for", file)
-		}
-		source := root.At("source")
-		if source == nil || source.Kind != tree.List || len(source.Items) == 0 {
-			t.Errorf("%s names no document", file)
+	for _, name := range profiles.Names() {
+		p := profiles.Find(name)
+		if p == nil {
+			t.Errorf("%s can't be read", name)
 			continue
 		}
-		for _, s := range source.Items {
-			if s.Kind != tree.Scalar || len(s.Text) < 20 {
-				t.Errorf("%s: %s names no document", s.Pos, s.Show())
+		if len(p.About) < 10 || p.Maker == "" || len(p.Models) == 0 {
+			t.Errorf("%s does not say what device it is for: %q by %q, %q", name, p.About, p.Maker, p.Models)
+		}
+		if !slices.ContainsFunc(p.Source, opened.MatchString) {
+			t.Errorf("%s names no source that can be looked up: %q", name, p.Source)
+		}
+		if !slices.Contains([]string{"document", "source", "device"}, p.Verified) {
+			t.Errorf("%s is verified by %q", name, p.Verified)
+		}
+	}
+}
+
+// What a profile lets be written has both limits, but for outputs that are on or
+// off.
+func TestProfilesLimitWrites(t *testing.T) {
+	writable := 0
+	for _, name := range profiles.Names() {
+		for point, p := range loadProfile(t, name, "127.0.0.1").Config.Southbound.Modbus.Devices["device"].Points {
+			if p.Writable == nil {
+				continue
+			}
+			if writable++; p.Coil == nil && (p.Writable.Min == nil || p.Writable.Max == nil) {
+				t.Errorf("%s: %s is writable without limits", name, point)
 			}
 		}
+	}
+	if writable == 0 {
+		t.Error("nothing is writable: this looks at nothing")
 	}
 }
 
@@ -96,7 +113,7 @@ func TestProfilesNameTheirSource(t *testing.T) {
 func TestProfilesShareTheirWords(t *testing.T) {
 	units := vocabulary(t)
 	used := make(map[string]bool)
-	for _, name := range shippedNames("profiles") {
+	for _, name := range profiles.Names() {
 		device := loadProfile(t, name, "127.0.0.1").Config.Southbound.Modbus.Devices["device"]
 		for _, point := range slices.Sorted(maps.Keys(device.Points)) {
 			unit, ok := units[point]
@@ -165,13 +182,17 @@ func alternatives(t *testing.T, name string) []string {
 // Every profile reads a simulated device: in the requests that the table says,
 // none of which touches a register that the manual does not list.
 func TestProfiles(t *testing.T) {
-	for _, p := range deviceProfiles {
+	for _, p := range append(imageProfiles(t), deviceProfiles...) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			sim := modbustest.New()
-			unit := sim.Unit(1)
+			device := loadProfile(t, p.name, "127.0.0.1").Config.Southbound.Modbus.Devices["device"]
+			unit := sim.Unit(byte(device.UnitID))
 			for _, r := range p.ranges {
 				unit.Only(r.table, r.first, r.count)
+			}
+			if p.most > 0 {
+				unit.Always(modbustest.AtMost(p.most))
 			}
 			p.image(image{unit: unit})
 			l := loadProfile(t, p.name, sim.Start(t))
@@ -184,7 +205,7 @@ func TestProfiles(t *testing.T) {
 				t.Errorf("readings (-want +got):\n%s", diff)
 			}
 			asked := make(map[modbustest.Request]bool)
-			walked := l.Config.Southbound.Modbus.Devices["device"].SunSpec != nil
+			walked := device.SunSpec != nil
 			for _, r := range unit.Requests() {
 				if !walked || r.Count != 2 { // the walk of the list takes two registers each
 					asked[r] = true
@@ -199,7 +220,7 @@ func TestProfiles(t *testing.T) {
 
 // readAll polls until every point of every device was read, and returns the
 // readings of each device as sorted lines.
-func readAll(t *testing.T, cfg modbus.Config) map[string][]string {
+func readAll(t *testing.T, cfg setup.Config) map[string][]string {
 	t.Helper()
 	source, err := modbus.New(cfg, modbus.Options{})
 	if err != nil {
@@ -211,7 +232,11 @@ func readAll(t *testing.T, cfg modbus.Config) map[string][]string {
 	readings := make(map[string]map[string]string)
 	for name, d := range cfg.Devices {
 		readings[name] = make(map[string]string)
-		missing += len(d.Points)
+		for _, p := range d.Points {
+			if p.Access != "write" { // which is never read
+				missing++
+			}
+		}
 	}
 	var mu sync.Mutex
 	err = source.Run(ctx, func(b bridge.Batch, _ func(error)) {

@@ -223,13 +223,20 @@ type shape struct {
 	enum   []string
 }
 
+const durationText = `(0|([0-9]+d)?([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))*)`
+
 func shapeOf(docs *sourceDocs, t reflect.Type) shape {
 	if t.Kind() == reflect.Pointer {
 		return shapeOf(docs, t.Elem())
 	}
 	switch t {
 	case reflect.TypeFor[setting.Duration]():
-		return shape{words: "duration", scalar: "string", match: `^(0|([0-9]+d)?([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))*)$`}
+		return shape{words: "duration", scalar: "string", match: `^` + durationText + "$"}
+	case wearType:
+		return shape{words: "bytes in a time", scalar: "string",
+			match: `^[0-9]+(\\.[0-9]+)?(KiB|MiB|GiB|TiB|[kK]B|MB|GB|TB)/(year|month|day)$`}
+	case paceType:
+		return shape{words: "duration or linger", scalar: "string", match: "^(linger|" + durationText + ")$"}
 	case reflect.TypeFor[setting.Size]():
 		return shape{words: "size", scalar: "size", match: `^[0-9]+(B|KiB|MiB|GiB|TiB)?$`}
 	case reflect.TypeFor[bridge.Decimal]():

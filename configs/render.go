@@ -53,7 +53,7 @@ type renderer struct {
 
 func (r *renderer) mapping(n *tree.Node, depth int) {
 	for _, m := range n.Members {
-		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), yamlText(m.Key, true))
+		fmt.Fprintf(r, "%s%s:", strings.Repeat("  ", depth), tree.Text(m.Key, true))
 		r.value(m.Value, depth)
 		if r.out != nil && r.Len() >= flushAt {
 			r.flush()
@@ -119,7 +119,7 @@ func (r *renderer) scalar(n *tree.Node) string {
 	case n.Kind == tree.Null:
 		return "null"
 	case n.Here && r.absolute != nil:
-		return quoteYAML(strings.ReplaceAll(n.Text, "${", "$${")) // a snapshot must mean the same
+		return tree.Text(strings.ReplaceAll(n.Text, "${", "$${"), false) // a snapshot must mean the same
 	case n.Secret != nil || n.Unknown:
 		text := n.Source()
 		if text == "" {
@@ -128,7 +128,7 @@ func (r *renderer) scalar(n *tree.Node) string {
 		if r.absolute != nil {
 			text = absoluteFiles(n.Pos.File, text)
 		}
-		return quoteYAML(text)
+		return tree.Text(text, false)
 	}
 	text := strings.ReplaceAll(n.Text, "${", "$${")
 	switch {
@@ -137,7 +137,7 @@ func (r *renderer) scalar(n *tree.Node) string {
 	case r.absolute == nil && strings.Contains(text, "://"):
 		text = setting.MaskUserinfo(text)
 	}
-	return yamlText(text, n.Plain)
+	return tree.Text(text, n.Plain)
 }
 
 // sourceOf returns what a text is from, with absolute paths.
@@ -159,43 +159,4 @@ func absolute(file, path string) string {
 		return abs
 	}
 	return path
-}
-
-// Text that is the same to YAML with and without quotes.
-var safeText = regexp.MustCompile(`^[A-Za-z0-9_./°-]([A-Za-z0-9_ ./°+-]|:[A-Za-z0-9_./\[-])*$`)
-
-// yamlText writes a scalar so that it reads back as it was: plain if it was and
-// may be, else in double quotes.
-func yamlText(text string, plain bool) string {
-	if strings.EqualFold(text, "null") || text == "~" {
-		return quoteYAML(text)
-	}
-	if plain && safeText.MatchString(text) && !strings.HasSuffix(text, " ") && !strings.HasPrefix(text, "- ") &&
-		text != "-" && text != "---" {
-		return text
-	}
-	return quoteYAML(text)
-}
-
-// quoteYAML writes text in double quotes, with the escapes of YAML.
-func quoteYAML(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(c)
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case c < ' ':
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteRune(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/configs/tree"
 	"fieldbridge/setting"
+	"fieldbridge/store/terms"
 )
 
 // The one grammar of numbers, on the text as written: YAML's own would read 010
@@ -148,11 +149,11 @@ func (d *decoder) integer(n *tree.Node, v reflect.Value, p *place) {
 	d.fail(p, n.Pos, fmt.Sprintf("%s is %s, outside its range", p.name(), n.Text), "write "+limits(v))
 }
 
-// limits says what fits an integer type.
+// limits says what fits an integer type, the same on each processor.
 func limits(v reflect.Value) string {
 	bits := v.Type().Bits()
 	switch {
-	case bits == 64:
+	case bits == 64, v.Kind() == reflect.Int, v.Kind() == reflect.Uint:
 		return "a smaller number"
 	case v.CanUint():
 		return fmt.Sprintf("a whole number from 0 to %d", 1<<bits-1)
@@ -179,7 +180,8 @@ func (d *decoder) unmarshal(n *tree.Node, v reflect.Value, u encoding.TextUnmars
 	}
 	// Types of other packages decide for themselves: a Modbus reference may
 	// begin with zeros.
-	own := v.Type().PkgPath() == pathType.PkgPath() || v.Type() == decimalType
+	own := v.Type().PkgPath() == pathType.PkgPath() || v.Type() == decimalType || v.Type() == paceType ||
+		v.Type() == wearType
 	if n.Plain && own && leadingZero.MatchString(n.Text) {
 		text, fix := leadingZeroProblem(p, n.Text)
 		d.fail(p, n.Pos, text, fix)
@@ -194,7 +196,11 @@ func (d *decoder) unmarshal(n *tree.Node, v reflect.Value, u encoding.TextUnmars
 	}
 }
 
-var decimalType = reflect.TypeFor[bridge.Decimal]()
+var (
+	decimalType = reflect.TypeFor[bridge.Decimal]()
+	paceType    = reflect.TypeFor[terms.Pace]()
+	wearType    = reflect.TypeFor[terms.Wear]()
+)
 
 // wantedText names the types that every adapter uses.
 func wantedText(t reflect.Type) string {
@@ -205,6 +211,10 @@ func wantedText(t reflect.Type) string {
 		return "a size as 64KiB"
 	case decimalType:
 		return "a number"
+	case wearType:
+		return "a budget as 10GB/year"
+	case paceType:
+		return "a duration as 5s, or linger"
 	}
 	return "a single value"
 }

@@ -33,7 +33,7 @@ func (l *Loaded) sharedDevices(gateway string, addresses map[string]string) []tr
 	for _, bus := range modbus.Plan(l.known().Southbound.Modbus) {
 		told := make(map[string]bool)
 		for _, b := range bus.Blocks {
-			if told[b.Device] || !strings.Contains(bus.Link, "://") || strings.HasPrefix(bus.Link, "rtu:///") {
+			if told[b.Device] || !strings.Contains(bus.Link, "://") || strings.Contains(bus.Link, ":///") {
 				continue
 			}
 			told[b.Device] = true

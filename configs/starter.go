@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"strings"
 	"text/template"
+
+	"fieldbridge/configs/tree"
 )
 
 // Starter is what a first configuration is made of.
@@ -18,7 +20,7 @@ type Starter struct {
 var starterText string
 
 var starterTemplate = template.Must(template.New("starter").Funcs(template.FuncMap{
-	"yaml": func(s string) string { return yamlText(s, true) },
+	"yaml": func(s string) string { return tree.Text(s, true) },
 }).Parse(starterText))
 
 // YAML returns a commented file that loads without errors, if its values are

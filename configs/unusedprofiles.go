@@ -3,6 +3,7 @@ package configs
 import (
 	"reflect"
 
+	"fieldbridge/configs/profiles"
 	"fieldbridge/configs/tree"
 	"fieldbridge/southbound/mqtt"
 )
@@ -10,19 +11,19 @@ import (
 // unusedProfiles checks the profiles of a file that nothing names: a mistake in
 // one shall not wait for its first use. root is the whole tree of the file.
 func unusedProfiles(root *tree.Node) []tree.Problem {
-	profiles := root.At("profiles")
-	if profiles == nil || profiles.Kind != tree.Mapping {
+	named := root.At("profiles")
+	if named == nil || named.Kind != tree.Mapping {
 		return nil
 	}
 	used := make(map[string]bool)
 	namedProfiles(root, used)
 	var problems []tree.Problem
-	for _, m := range profiles.Members {
+	for _, m := range named.Members {
 		if used[m.Key] || m.Value.Kind != tree.Mapping {
 			continue
 		}
 		in := new(place).down("profiles").down(m.Key)
-		n := opaque(m.Value.Without(described...))
+		n := opaque(m.Value.Without(profiles.Described...))
 		device, sensor := decoder{}, decoder{}
 		device.fresh(n, reflect.New(reflect.TypeFor[profile]()).Elem(), in)
 		sensor.fresh(n, reflect.New(reflect.TypeFor[mqtt.Sensor]()).Elem(), in)

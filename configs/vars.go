@@ -18,6 +18,7 @@ type substituter struct {
 	resolving map[string]bool // variables that are being looked up
 	problems  []tree.Problem
 	missing   []tree.Problem    // environment variables and files that are not here
+	unknown   []string          // the variables of these, as they are written
 	held      map[string]string // what environment variables and files hold, to where it is
 
 	ctx     context.Context
@@ -172,12 +173,7 @@ func (s *substituter) afford(at tree.Position, nodes, bytes int) bool {
 // there is none.
 func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 	if env, ok := strings.CutPrefix(name, "env:"); ok {
-		text, ok := os.LookupEnv(env)
-		if !ok {
-			return s.notHere(n, name, fmt.Sprintf("the environment variable %s is not set", env),
-				"set it where fieldbridge runs")
-		}
-		return s.hold(n, text, name)
+		return s.environment(env, n)
 	}
 	if file, ok := strings.CutPrefix(name, "file:"); ok {
 		return s.file(file, n, name)
@@ -208,6 +204,25 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 	return s.vars[name]
 }
 
+// environment returns what a variable of the environment holds. As in a shell
+// ${env:NAME:-default} is the default where NAME is not set or empty; the default
+// stands in the file, so it is no secret.
+func (s *substituter) environment(variable string, n *tree.Node) *tree.Node {
+	name, byDefault, hasDefault := strings.Cut(variable, ":-")
+	text, ok := os.LookupEnv(name)
+	switch {
+	case strings.Contains(byDefault, "${"):
+		s.fail(n.Pos, "the default of ${env:"+name+"} has a variable in it", "write a plain text there, without ${")
+		return nil
+	case hasDefault && text == "":
+		return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: byDefault, Plain: true}
+	case !ok:
+		return s.notHere(n, "env:"+name, fmt.Sprintf("the environment variable %s is not set", name),
+			fmt.Sprintf("set it where fieldbridge runs, or write a default: ${env:%s:-text}", name))
+	}
+	return s.hold(n, text, "env:"+name)
+}
+
 // file returns what a file has, without the newline at its end.
 func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Node {
 	path := resolve(n.Pos.File, name)
@@ -217,7 +232,11 @@ func (s *substituter) file(name string, n *tree.Node, variable string) *tree.Nod
 		if p != nil {
 			return s.notHere(n, variable, path+": "+p.Text, p.Fix)
 		}
-		text = strings.TrimRight(string(content), "\r\n")
+		held, err := setting.Text(content)
+		if err != nil {
+			return s.notHere(n, variable, path+" "+err.Error(), setting.FixUTF16)
+		}
+		text = strings.TrimRight(string(held), "\r\n")
 		s.read[path] = text
 	}
 	return s.hold(n, text, variable)
@@ -236,5 +255,6 @@ func (s *substituter) hold(n *tree.Node, text, variable string) *tree.Node {
 // notHere notes what this machine does not have; the value stays unknown.
 func (s *substituter) notHere(n *tree.Node, variable, text, fix string) *tree.Node {
 	s.missing = append(s.missing, tree.NewProblem(n.Pos, text, fix))
+	s.unknown = append(s.unknown, "${"+variable+"}")
 	return &tree.Node{Kind: tree.Scalar, Pos: n.Pos, Text: "${" + variable + "}", Plain: true, Unknown: true}
 }

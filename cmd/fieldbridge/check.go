@@ -12,6 +12,7 @@ import (
 	"fieldbridge/configs"
 	configtree "fieldbridge/configs/tree"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/store/disk"
 	"fieldbridge/store/journal"
 	"fieldbridge/store/state"
 )
@@ -56,7 +57,7 @@ func check(ctx context.Context, rest []string, gateway string, asJSON bool, stdo
 	}
 	loaded, err := configs.LoadGateway(ctx, rest[0], gateway)
 	if err == nil {
-		if refused := loaded.Refusals(); len(refused) > 0 {
+		if refused := loaded.Refusals(disk.PlaceOf); len(refused) > 0 {
 			err = &configtree.Error{Problems: refused}
 		}
 	}

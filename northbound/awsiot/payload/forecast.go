@@ -66,24 +66,6 @@ const month = 30 * 24 * time.Hour
 // UnitsPerMonth returns the 5 KB units of thirty days.
 func (f Forecast) UnitsPerMonth() float64 { return f.Units * month.Seconds() }
 
-// Problems returns what of the forecast is more than the messages and bytes per
-// second that the uplink may take, 0 for no limit: the queue would grow for ever.
-func (f Forecast) Problems(messages, bytes float64) []setting.Problem {
-	var all []setting.Problem
-	if messages > 0 && f.Messages > messages {
-		all = append(all, setting.Problem{Path: []string{"topic"},
-			Text: fmt.Sprintf("the configured points make %.0f messages per second on %d topics, the rate allows %.0f",
-				f.Messages, f.Topics, messages),
-			Fix: "leave {device} out of the topic, use format rows or columns, or raise linger"})
-	}
-	if bytes > 0 && f.Bytes > bytes {
-		all = append(all, setting.Problem{Path: []string{"rate", "bytes"},
-			Text: fmt.Sprintf("the configured points make %.0f bytes per second, the rate allows %.0f", f.Bytes, bytes),
-			Fix:  "read less often, deliver on change only, or use format columns"})
-	}
-	return all
-}
-
 // BytesPerReading returns the bytes per reading, names and envelopes included.
 func (f Forecast) BytesPerReading() float64 {
 	if f.Readings == 0 {
