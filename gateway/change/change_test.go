@@ -246,7 +246,7 @@ func TestConfirm(t *testing.T) {
 		"few enough":           {0.7, func(v *Vital) { v.Acked++; v.Good["d"] = 3 }, ""},
 		"taken out on purpose": {1, func(v *Vital) { v.Acked++; delete(v.Good, "d") }, ""},
 		"others do not make up": {1, func(v *Vital) { v.Acked++; v.Good["d"], v.Good["e"] = 0, 9 },
-			"only 0 of 4 points are good"},
+			"only 0 of 4 points are good, not d (0 of 4)"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -351,5 +351,31 @@ func TestStartWithoutAnythingGood(t *testing.T) {
 	noState := func(string) (bridge.State, error) { return nil, fmt.Errorf("no disk") }
 	if _, err := Start(t.Context(), b.file, "", noState); err != nil {
 		t.Errorf("without a state: %v", err)
+	}
+}
+
+// TestAbsentFiles: a gateway starts without the files of its certificate and may be
+// changed while it waits for them; a change that names other files which are not
+// there is refused.
+func TestAbsentFiles(t *testing.T) {
+	b := newBench(t)
+	without := func(topic, certificate string) string {
+		return strings.Replace(text(topic), "certificate: g.yaml", "certificate: "+certificate, 1)
+	}
+	b.write(without("a", "later.pem"))
+	c, s := b.start()
+	if len(s.Absent) != 1 || !strings.Contains(s.Absent[0].String(), "later.pem does not exist") {
+		t.Errorf("absent: %v", s.Absent)
+	}
+	b.write(without("b", "later.pem"))
+	if _, err := c.Reload(t.Context(), 0, 1); err != nil {
+		t.Errorf("the same file is absent: %v", err)
+	}
+	b.write(without("c", "typo.pem"))
+	if _, err := c.Reload(t.Context(), 0, 1); err == nil || !strings.Contains(err.Error(), "typo.pem does not exist") {
+		t.Errorf("another file is absent: %v", err)
+	}
+	if got := strings.Join(b.applied, " "); got != "b" {
+		t.Errorf("applied %s", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,9 @@ type Options struct {
 	// Hide is told, before anything of a configuration is applied, what is not to be
 	// shown of it. It may be nil.
 	Hide func(*setting.Hidden)
+	// Prove tells why a new configuration must not be deployed: it changes what it may
+	// not, or names an endpoint that cannot be reached. Nil allows all.
+	Prove func(ctx context.Context, old, new *configs.Config) error
 	// Vital tells how the gateway is doing.
 	Vital func() Vital
 	State bridge.State
@@ -46,6 +51,11 @@ type Vital struct {
 	Acked     uint64         // batches that the cloud has acknowledged
 	Waiting   uint64         // batches that it has not acknowledged
 	Good      map[string]int // good points, by device
+	// Bad returns the points of a device that are bad, as far as they are known. It
+	// may be nil.
+	Bad func(device string) []string
+	// Conditions are what is wrong; alarms among them count for what is deployed.
+	Conditions []condition.Condition
 }
 
 // Status is what is applied, for people and programs.
@@ -70,6 +80,7 @@ type Changer struct {
 
 	snapshot []byte   // with turn; of what runs
 	files    []string // with turn; to be watched
+	absent   []string // with turn; the files that what runs could not read when it was applied
 	seen     string   // with turn; how files looked at the last load
 	good     bool     // with turn; what runs is known to work
 	pending  *pending // with turn; nil unless what runs is on trial
@@ -91,12 +102,15 @@ type pending struct {
 	before   Vital
 	share    float64
 	acked    uint64
+	deployed *deployed    // nil for a change of the file
+	outcome  chan<- error // is told the end, once; nil tells nobody
 }
 
 // New returns the changer of a gateway that starts with s. Of s.Config it keeps
 // all but the points of the Modbus devices.
 func New(s Started, o Options) *Changer {
-	c := &Changer{o: o, turn: make(chan struct{}, 1), snapshot: s.snapshot, files: s.Files}
+	c := &Changer{o: o, turn: make(chan struct{}, 1), snapshot: s.snapshot, files: s.Files,
+		absent: textsOf(s.Absent)}
 	c.shown.Store(&shown{config: lean(s.Config), status: Status{Hash: s.Hash, Origin: o.File, Applied: time.Now()}})
 	if s.FellBack != "" {
 		c.show(func(now *shown) { now.status.Origin = "last good configuration" })
@@ -183,8 +197,13 @@ func (c *Changer) reload(ctx context.Context, confirm time.Duration, share float
 	}
 	c.seen = look(c.files)
 	l, err := configs.LoadGateway(ctx, c.o.File, c.o.Gateway)
-	if err == nil && len(l.Missing) > 0 {
-		err = &tree.Error{Problems: l.Missing}
+	own := ""
+	if err == nil {
+		own = l.Hash
+		l, err = chosen(ctx, l, c.o.State)
+	}
+	if err == nil {
+		err = tree.ErrorOf(append(c.vanished(l), l.Missing...)...)
 	}
 	if err != nil && ctx.Err() != nil {
 		c.seen = "" // it is read again
@@ -198,16 +217,58 @@ func (c *Changer) reload(ctx context.Context, confirm time.Duration, share float
 	c.seen = look(c.files)
 	if l.Hash == c.Status().Hash {
 		c.showProblem("")
-		return "nothing has changed", nil
+		return Unchanged, nil
 	}
+	changes := c.changes(l)
 	if err := c.apply(l, confirm, share); err != nil {
 		c.refuse("the file was not applied: "+err.Error(), err)
 		return "", err
 	}
+	c.edited(own)
 	if confirm == 0 {
-		return fmt.Sprintf("applied %s", l.Hash), nil
+		return fmt.Sprintf("applied %s%s", l.Hash, changes), nil
 	}
-	return fmt.Sprintf("applied %s, on trial for %s", l.Hash, confirm), nil
+	return fmt.Sprintf("applied %s, on trial for %s%s", l.Hash, confirm, changes), nil
+}
+
+// mostChanges are told of a reload at most.
+const mostChanges = 30
+
+// changes tells in words, a line each, what l changes of what runs.
+func (c *Changer) changes(l *configs.Loaded) string {
+	runs, err := good{Origin: c.o.File, YAML: c.snapshot}.unpack()
+	if err != nil {
+		return "" // what was applied is told anyway
+	}
+	lines := configs.Diff(runs, l)
+	if more := len(lines) - mostChanges; more > 0 {
+		lines = append(lines[:mostChanges:mostChanges], fmt.Sprintf("and %d more changes", more))
+	}
+	var text strings.Builder
+	for _, line := range lines {
+		text.WriteString("\n  " + line)
+	}
+	return text.String()
+}
+
+// Unchanged is what a reload says that changes nothing.
+const Unchanged = "nothing has changed"
+
+// vanished returns the files that l wants and that cannot be read, but for those
+// which could not be read for what runs either: a path with a typo must not end
+// what works, and a gateway that waits for its certificate may be changed.
+func (c *Changer) vanished(l *configs.Loaded) []tree.Problem {
+	return slices.DeleteFunc(slices.Clone(l.Absent),
+		func(p tree.Problem) bool { return slices.Contains(c.absent, p.Text) })
+}
+
+// textsOf returns what problems say.
+func textsOf(problems []tree.Problem) []string {
+	texts := make([]string, len(problems))
+	for i, p := range problems {
+		texts[i] = p.Text
+	}
+	return texts
 }
 
 // refuse tells once that a file is not used.
@@ -251,7 +312,7 @@ func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64)
 			before: before, share: share, acked: c.o.Vital().Acked,
 		}
 	}
-	c.snapshot, c.good = pack(l), false
+	c.snapshot, c.good, c.absent = pack(l), false, textsOf(l.Absent)
 	next := &shown{config: lean(config), status: Status{
 		Hash: l.Hash, Origin: c.o.File, Applied: now, Reloaded: was.status.Reloaded + 1,
 	}}
@@ -313,6 +374,9 @@ func (c *Changer) Run(ctx context.Context) {
 func (c *Changer) stopped() {
 	c.turn <- struct{}{}
 	defer c.end()
+	if c.pending != nil {
+		c.pending.settle(ErrStopped)
+	}
 	if c.pending == nil && !c.good {
 		_ = save(c.o.State, trialKey, trial{Hash: c.Status().Hash}) // at worst it counts
 	}
@@ -346,49 +410,6 @@ func (c *Changer) becomeGood() {
 	}
 }
 
-// judge ends a trial.
-func (c *Changer) judge() {
-	p := c.pending
-	c.pending = nil
-	c.show(func(now *shown) { now.status.OnTrial = time.Time{} })
-	refused := c.Status().Hash
-	why := verdict(p, c.o.Vital())
-	if why == "" {
-		c.o.Log.Info("configuration confirmed", "hash", refused)
-		c.becomeGood()
-		return
-	}
-	if err := save(c.o.State, trialKey, trial{Hash: refused, Refused: why}); err != nil {
-		c.o.Log.Error("the refused configuration cannot be noted", "err", err)
-	}
-	if err := c.takeBack(p); err != nil {
-		c.showProblem(fmt.Sprintf("configuration %s does not work (%s) and the one before cannot be applied: %v: "+
-			"restart the gateway", refused, why, err))
-		c.o.Log.Debug("configuration cannot be taken back", "hash", refused, "why", why, "err", err)
-		return
-	}
-	c.snapshot, c.good = p.snapshot, true
-	c.show(func(now *shown) {
-		now.config = p.old
-		now.status.Hash, now.status.Origin, now.status.Applied = p.hash, p.origin, time.Now()
-	})
-	c.showProblem(fmt.Sprintf("configuration %s was taken back: %s: correct the file and reload", refused, why))
-	c.o.Log.Debug("configuration taken back", "hash", refused, "why", why)
-}
-
-// takeBack applies what ran before a trial.
-func (c *Changer) takeBack(p *pending) error {
-	now, err := c.whole(c.Config(), c.snapshot)
-	if err != nil {
-		return err
-	}
-	old, err := c.whole(p.old, p.snapshot)
-	if err != nil {
-		return err
-	}
-	return c.o.Apply(now, old, p.hash)
-}
-
 // lean returns a configuration without the points of its Modbus devices: of a
 // large one they are nearly all, and they stand in the snapshot, too.
 func lean(config configs.Config) *configs.Config {
@@ -415,24 +436,4 @@ func (c *Changer) whole(config *configs.Config, snapshot []byte) (*configs.Confi
 	}
 	full.Southbound.Modbus.Devices = devices
 	return &full, nil
-}
-
-// verdict returns why a trial has failed, "" if it has not.
-func verdict(p *pending, now Vital) string {
-	if !now.Connected {
-		return "the link is not up"
-	}
-	if now.Acked == p.acked && now.Waiting > 0 {
-		return "the cloud acknowledges nothing"
-	}
-	before, after := 0, 0
-	for device, n := range p.before.Good {
-		if m, ok := now.Good[device]; ok { // others were taken out on purpose
-			before, after = before+n, after+min(m, n)
-		}
-	}
-	if float64(after) < p.share*float64(before) {
-		return fmt.Sprintf("only %d of %d points are good", after, before)
-	}
-	return ""
 }

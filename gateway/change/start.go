@@ -48,6 +48,16 @@ func Start(ctx context.Context, file, gateway string, open func(dir string) (bri
 	if err != nil {
 		return start(l, ""), nil // the queue will tell
 	}
+	own := l
+	l, err = chosen(ctx, l, state)
+	if err != nil {
+		g := load[good](state, goodKey)
+		if last, e := g.unpack(); e == nil {
+			last.Hash = g.Hash
+			return start(last, "what was deployed cannot be used: "+firstLine(err)), nil
+		}
+		return start(own, ""), nil
+	}
 	t := load[trial](state, trialKey)
 	why := ""
 	switch {
