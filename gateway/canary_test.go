@@ -73,7 +73,7 @@ store: {dir: queue}
 	g := r.run(t, write("g.yaml", text), &out)
 	defer r.cancel()
 	look := func() {
-		for _, page := range []string{"/status", "/healthz", "/metrics", "/", "/devices/d"} {
+		for _, page := range []string{"/status", "/healthz", "/metrics", "/", "/devices/d", "/device/f"} {
 			answer, err := control.Get(t.Context(), g.dir, page)
 			fmt.Fprintln(&out, string(answer), err)
 			w := httptest.NewRecorder()

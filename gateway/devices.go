@@ -20,6 +20,8 @@ var (
 	_ bridge.Writer = devices{}
 	_ bridge.Reader = devices{}
 	_ bridge.Pacer  = devices{}
+
+	_ bridge.DeviceReporter = devices{}
 )
 
 // Write implements [bridge.Writer].
@@ -44,6 +46,11 @@ func (d devices) SetInterval(ctx context.Context, device string, every, length t
 		return err
 	}
 	return d.modbus.SetInterval(ctx, device, every, length)
+}
+
+// Devices implements [bridge.DeviceReporter].
+func (d devices) Devices() []bridge.DeviceStatus {
+	return append(d.modbus.Devices(), d.mqtt.Devices()...)
 }
 
 // askable returns an error if only a sensor over MQTT is called so.

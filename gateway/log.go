@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"fieldbridge/blackbox"
 	"fieldbridge/configs"
 	"fieldbridge/setting"
 )
@@ -17,16 +18,23 @@ type Logging struct {
 	json   atomic.Bool
 	hidden atomic.Pointer[setting.Hidden] // what no line shows; may be nil
 	last   *setting.Hidden                // given to Hide; of who changes the configuration
+	lines  blackbox.Lines                 // the last ones
 }
 
 // NewLogging returns logging to w as c asks for.
 func NewLogging(w io.Writer, c configs.Log) *Logging {
 	l := new(Logging)
 	l.Apply(c)
-	w = hiding{l, w}
-	options := &slog.HandlerOptions{Level: &l.level}
-	l.Logger = slog.New(newDam(
-		eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)}))
+	to := func(w io.Writer) slog.Handler {
+		w = hiding{l, io.MultiWriter(&l.lines, w)}
+		options := &slog.HandlerOptions{Level: &l.level}
+		return eitherHandler{&l.json, slog.NewTextHandler(w, options), slog.NewJSONHandler(w, options)}
+	}
+	if journals(w) {
+		l.Logger = slog.New(newDam(newByPriority(func(prefix string) slog.Handler { return to(priority{w, prefix}) })))
+	} else {
+		l.Logger = slog.New(newDam(to(w)))
+	}
 	return l
 }
 

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/console"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/remote"
-	"fieldbridge/southbound/mqtt"
 )
 
 // lookEvery is how often the control socket and the queue's folder are looked at.
@@ -73,12 +73,27 @@ func (g *Gateway) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", g.view.Handler())
 	mux.HandleFunc("GET /sensors", g.serveSensors)
+	g.flight.Handle(mux, func(text string) string { return g.logging.hidden.Load().In(text) })
 	control.HandleQueue(mux, g.queue, g.name, g.log)
 	control.ReloadPage.Handle(mux, g.reload)
 	control.CommandsPage.Handle(mux,
 		func(ctx context.Context, t control.Turn) (remote.CommandStatus, error) { return t.Do(ctx, g.sink) })
+	control.ConnectPage.Handle(mux, func(ctx context.Context, c control.Connect) (control.Connected, error) {
+		answer := c.Do(ctx, g.sink)
+		hide := g.logging.hidden.Load().In
+		answer.Link.Endpoint, answer.Link.Detail = hide(answer.Link.Endpoint), hide(answer.Link.Detail)
+		return answer, nil
+	})
+	control.RotatePage.Handle(mux, func(ctx context.Context, r control.Rotate) (bridge.IdentityStatus, error) {
+		return r.Do(ctx, g.sink)
+	})
+	control.UpdatePage.Handle(mux, g.releases.update)
 	control.RelayPage.Handle(mux,
 		func(ctx context.Context, r control.Relay) ([]byte, error) { return r.Do(ctx, g.modbus) })
+	control.ForgetPage.Handle(mux,
+		func(ctx context.Context, f control.ForgetSensor) (string, error) { return f.Do(ctx, g.mqtt) })
+	control.WritePage.Handle(mux,
+		func(ctx context.Context, w control.Write) (bridge.Written, error) { return w.Do(ctx, g.modbus) })
 	return mux
 }
 
@@ -90,12 +105,8 @@ func (g *Gateway) reload(ctx context.Context, r control.Reload) (string, error) 
 }
 
 func (g *Gateway) serveSensors(w http.ResponseWriter, _ *http.Request) {
-	seen := g.mqtt.Seen()
-	if seen == nil {
-		seen = []mqtt.Seen{}
-	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(seen); err != nil {
+	if err := json.NewEncoder(w).Encode(g.mqtt.Listing()); err != nil {
 		g.log.Debug("answer not sent", "err", err)
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/gateway/control"
-	"fieldbridge/store"
+	"fieldbridge/store/figures"
 )
 
 // shadowReport is what the gateway tells of itself in its shadow, beside what
@@ -47,7 +47,7 @@ func shadowReport(s control.Status) map[string]any {
 
 // shadowQueue is how the queue is doing: how much waits, since when, and when it
 // is full.
-func shadowQueue(s store.Status) map[string]any {
+func shadowQueue(s figures.Status) map[string]any {
 	queue := map[string]any{
 		"waiting": s.Ledger.Waiting.Readings,
 		"dropped": s.Ledger.Dropped.Readings,

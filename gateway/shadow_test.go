@@ -10,7 +10,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/remote"
-	"fieldbridge/store"
+	"fieldbridge/store/figures"
 )
 
 func TestShadowReport(t *testing.T) {
@@ -18,13 +18,13 @@ func TestShadowReport(t *testing.T) {
 	count := func(n uint64) bridge.Count { return bridge.Count{Readings: n} }
 	got := shadowReport(control.Status{
 		Started: start, Now: start.Add(2*time.Hour + time.Minute),
-		Queue: store.Status{Bytes: 7, Oldest: start, FullIn: 90 * time.Minute,
+		Queue: figures.Status{Bytes: 7, Oldest: start, FullIn: 90 * time.Minute,
 			Ledger: bridge.Ledger{Waiting: count(4), Dropped: count(3), Dead: count(2), Damaged: count(1)}},
 		Buses:      []bridge.BusStatus{{Bus: "a", Load: 0.11}, {Bus: "b", Down: start}},
 		Devices:    []bridge.DeviceStatus{{Device: "boiler", Good: 3}, {Device: "press", Bad: 1, Reason: "timeout"}},
 		Commands:   remote.CommandStatus{Off: true},
 		Intervals:  []bridge.IntervalStatus{{Device: "boiler", Every: time.Second, Until: start.Add(time.Minute)}},
-		Conditions: []condition.Condition{condition.QueueRefusesNew.At("queue", start, "make room")},
+		Conditions: []condition.Condition{condition.QueueRefusesNew.At("queue", start, "the queue is full and", "make room")},
 	})
 	want := map[string]any{
 		"started":  start.UnixMilli(),
@@ -43,7 +43,7 @@ func TestShadowReport(t *testing.T) {
 		t.Error(diff)
 	}
 	// What is well says nothing of what could be wrong.
-	got = shadowReport(control.Status{Started: start, Now: start, Queue: store.Status{Oldest: start, FullIn: time.Hour}})
+	got = shadowReport(control.Status{Started: start, Now: start, Queue: figures.Status{Oldest: start, FullIn: time.Hour}})
 	for _, key := range []string{"commands", "intervals"} {
 		if _, there := got[key]; there {
 			t.Errorf("%s: %v", key, got[key])
