@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ type CloudOptions struct {
 	Listen string // address and port
 	Dir    string // folder for the CA, certificates and keys; those of an earlier run are used again
 	Thing  string // the thing whose certificate is made: the gateway's name
+	Table  bool   // readings are printed, one a line, in place of messages
 }
 
 // Cloud runs the stand-in for AWS IoT Core alone, so that a newcomer can try a
@@ -31,8 +33,16 @@ func Cloud(ctx context.Context, o CloudOptions, data, people io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cloud, err := awsiottest.Start(awsiottest.Options{Listen: o.Listen, Dir: folder,
-		Log: slog.New(slog.NewTextHandler(people, nil)), OnPublish: func(m awsiottest.Message) { printMessage(data, m) }})
+	desk := &counter{waiting: make(map[string]chan []byte)}
+	show := new(seen).print
+	if o.Table {
+		show = new(table).print
+	}
+	cloud, err := awsiottest.Start(awsiottest.Options{Listen: o.Listen, Dir: folder, Watchers: true,
+		Log: slog.New(slog.NewTextHandler(people, nil)), OnPublish: func(m awsiottest.Message) {
+			desk.hear(m)
+			show(data, m)
+		}})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: another program listens there, end it or choose another port with --listen", err)
 	}
@@ -41,6 +51,14 @@ func Cloud(ctx context.Context, o CloudOptions, data, people io.Writer) error {
 	}
 	defer func() { _ = cloud.Close() }()
 	device, err := cloud.Device(o.Thing)
+	if err != nil {
+		return err
+	}
+	watcher, err := cloud.Authority().Issue("watcher", awsiottest.Terms{})
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(cloud.Addr())
 	if err != nil {
 		return err
 	}
@@ -55,9 +73,17 @@ northbound:
     private_key: %s
     ca: %s
     topic: plant/{gateway}
+    commands: {executions: true}
 
-What is published follows.
-`, cloud.Addr(), o.Thing, cloud.Addr(), device.Certificate, device.PrivateKey, cloud.CA())
+What is published follows. 'fieldbridge cloud send --dir %s %s DEVICE.POINT=VALUE' sends a command.
+To watch from outside, with any certificate of its CA:
+  mosquitto_sub -h %s -p %s --cafile %s --cert %s --key %s -t '#' -v
+`, cloud.Addr(), o.Thing, cloud.Addr(), device.Certificate, device.PrivateKey, cloud.CA(), o.Dir, o.Thing,
+		host, port, cloud.CA(), watcher.Certificate, watcher.PrivateKey)
+	desk.cloud = cloud
+	if err := desk.serve(ctx, folder); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	c := cloud.Counts()
 	fmt.Fprintf(people, "%s messages accepted, %s bytes, billed as %s units of 5 KB; %d connections, %d messages "+
@@ -66,9 +92,9 @@ What is published follows.
 	return nil
 }
 
-// printMessage writes a line per message. What is not text is told by its length.
-func printMessage(w io.Writer, m awsiottest.Message) {
-	payload := string(m.Payload)
+// print writes a line per message. What is not text is told by its length.
+func (s *seen) print(w io.Writer, m awsiottest.Message) {
+	payload := string(s.text(m))
 	if !utf8.ValidString(payload) || strings.ContainsAny(payload, "\n\x1b") {
 		payload = fmt.Sprintf("(%d bytes)", len(m.Payload))
 	}

@@ -23,6 +23,7 @@ type demo struct {
 	dir     string
 	field   *plant
 	cloud   *awsiottest.Cloud
+	desk    *counter
 	arrived *arrivals
 	gateway *gateway.Gateway
 	logging *gateway.Logging
@@ -75,10 +76,16 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 func newDemo(ctx context.Context, o Options) (*demo, error) {
 	d := &demo{dir: o.Dir, arrived: newArrivals()}
 	var err error
-	d.cloud, err = awsiottest.Start(awsiottest.Options{Dir: filepath.Join(o.Dir, "certs"), OnPublish: d.arrived.add})
+	d.desk = &counter{waiting: make(map[string]chan []byte)}
+	d.cloud, err = awsiottest.Start(awsiottest.Options{Watchers: true, Dir: filepath.Join(o.Dir, "certs"),
+		OnPublish: func(m awsiottest.Message) {
+			d.desk.hear(m)
+			d.arrived.add(m)
+		}})
 	if err != nil {
 		return nil, err
 	}
+	d.desk.cloud = d.cloud
 	if _, err := d.cloud.Device(gatewayName); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
@@ -125,6 +132,12 @@ func (d *demo) run(ctx context.Context, outage time.Duration, out io.Writer) err
 	var gatewayError error
 	running.Go(func() { gatewayError = d.gateway.Run(gatewayContext) })
 	devices.Go(func() { d.field.run(fieldContext, func() string { return d.brokerAddress() }) })
+
+	devices.Go(func() {
+		if err := d.desk.serve(fieldContext, filepath.Join(d.dir, "certs")); err != nil {
+			d.logging.Logger.Error("'fieldbridge cloud send' will not find this cloud", "err", err)
+		}
+	})
 
 	show := newView(d, out)
 	over := make(chan struct{})

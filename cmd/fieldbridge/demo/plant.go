@@ -28,6 +28,7 @@ northbound:
     ca: certs/ca.pem
     topic: plant/{gateway}
     linger: 500ms
+    commands: {executions: true}
     backoff: {min: 1s, max: 3s}
 store:
   dir: queue
@@ -43,6 +44,7 @@ southbound:
         points:
           supply_temp: {input: 0, type: float32, unit: "°C"}
           return_temp: {input: 2, type: int16, scale: 0.1, unit: "°C"}
+          setpoint: {holding: 60, type: float32, unit: "°C", writable: {min: 20, max: 80}}
           energy: {holding: 100, type: uint32, order: CDAB, scale: 0.01, unit: kWh}
           running: {coil: 3}
           door_open: {discrete: 7}
@@ -78,6 +80,7 @@ func newPlant() (*plant, error) {
 	f := &plant{plc: modbustest.New()}
 	f.plc.Unit(1)
 	f.plc.Unit(2)
+	f.plc.Unit(1).Set(modbustest.Holding, 60, modbustest.Float32(71)...)
 	f.set(0)
 	var err error
 	f.address, err = f.plc.Listen("127.0.0.1:0")
@@ -124,7 +127,9 @@ func (f *plant) run(ctx context.Context, broker func() string) {
 func (f *plant) set(t time.Duration) {
 	s := t.Seconds()
 	boiler, press := f.plc.Unit(1), f.plc.Unit(2)
-	boiler.Set(modbustest.Input, 0, modbustest.Float32(float32(71+3*math.Sin(s/9)))...)
+	want := boiler.Get(modbustest.Holding, 60, 2)
+	setpoint := math.Float32frombits(uint32(want[0])<<16 | uint32(want[1]))
+	boiler.Set(modbustest.Input, 0, modbustest.Float32(setpoint+float32(3*math.Sin(s/9)))...)
 	boiler.Set(modbustest.Input, 2, uint16(int16(480+25*math.Sin(s/13))))
 	energy := uint32(1_234_567 + 8*s)
 	boiler.Set(modbustest.Holding, 100, uint16(energy), uint16(energy>>16))
