@@ -5,13 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"fieldbridge/cmd/fieldbridge/paint"
+	"fieldbridge/cmd/fieldbridge/tell"
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	configtree "fieldbridge/configs/tree"
+	"fieldbridge/northbound/awsiot/identity/life"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/journal"
 	"fieldbridge/store/state"
@@ -53,11 +59,11 @@ func check(ctx context.Context, rest []string, gateway string, asJSON bool, stdo
 		return misuse(errors.New("which file? 'fieldbridge check FILE'"))
 	}
 	if gateway == "" && configs.IsFleet(ctx, rest[0]) {
-		return fleetCheck(ctx, rest[0], stdout, stderr)
+		return fleetCheck(ctx, rest[0], asJSON, stdout, stderr)
 	}
 	loaded, err := configs.LoadGateway(ctx, rest[0], gateway)
 	if err == nil {
-		if refused := loaded.Refusals(disk.PlaceOf); len(refused) > 0 {
+		if refused := loaded.Refusals(placeOf); len(refused) > 0 {
 			err = &configtree.Error{Problems: refused}
 		}
 	}
@@ -68,17 +74,19 @@ func check(ctx context.Context, rest []string, gateway string, asJSON bool, stdo
 		return printCheckJSON(stdout, rest[0], loaded, err)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
 		var wrong *configtree.Error
-		if errors.As(err, &wrong) && len(wrong.Problems) > 1 {
+		if !errors.As(err, &wrong) {
+			fmt.Fprintln(stderr, err)
+			return exit(exitUsage)
+		}
+		tell.Problems(paint.On(stderr, stderr), "", wrong.Problems)
+		if len(wrong.Problems) > 1 {
 			fmt.Fprintf(stderr, "%d problems in %s\n", len(wrong.Problems), rest[0])
 		}
 		return exit(exitUsage)
 	}
-	printPlan(stdout, planned(loaded))
-	for _, w := range warnings(loaded) {
-		fmt.Fprintln(stderr, "warning: "+w.String())
-	}
+	tell.Plan(stdout, planned(loaded))
+	tell.Problems(paint.On(stderr, stderr), "warning: ", warnings(loaded))
 	return nil
 }
 
@@ -86,7 +94,7 @@ func check(ctx context.Context, rest []string, gateway string, asJSON bool, stdo
 // queue on this machine learnt of the devices.
 func planned(l *configs.Loaded) configs.Plan {
 	p := l.Plan()
-	cfg := modbus.Config{Buses: make(map[string]modbus.Bus), Devices: make(map[string]modbus.Device)}
+	cfg := setup.Config{Buses: make(map[string]setup.Bus), Devices: make(map[string]setup.Device)}
 	for _, bus := range p.Buses { // without those that need values which are not here
 		if b, ok := l.Config.Southbound.Modbus.Buses[bus.Bus]; ok {
 			cfg.Buses[bus.Bus] = b
@@ -96,8 +104,11 @@ func planned(l *configs.Loaded) configs.Plan {
 		}
 	}
 	p.Buses = modbus.PlanLearnt(cfg, state.Read(string(l.Config.Store.Dir)))
+	p.North.Longer = l.Longer(&p)
 	if err := journal.Usable(l.Config.Store.Journal); err != nil {
 		p.Queue.NoJournal = err.Error()
+	} else {
+		p.Queue.JournalEnds = journal.EndsWithContainer(l.Config.Store.Journal)
 	}
 	return p
 }
@@ -112,15 +123,32 @@ func printCheckJSON(stdout io.Writer, file string, loaded *configs.Loaded, err e
 		result.Plan, result.Hash = &plan, loaded.Hash
 		result.Warnings = checkNotes(warnings(loaded))
 	}
-	if err := printJSON(stdout, result); err != nil || result.OK {
+	if err := words.JSON(stdout, result); err != nil || result.OK {
 		return err
 	}
 	return exit(exitUsage)
 }
 
+// placeOf says where a queue lies. Tests put something else here: what they print must
+// not hang on the disk that they run on.
+var placeOf = disk.PlaceOf
+
 // warnings are all that is doubtful in a configuration without errors.
 func warnings(l *configs.Loaded) []configtree.Problem {
-	return slices.Concat(l.Missing, l.Warnings, l.Advice())
+	return slices.Concat(l.Absent, l.Missing, l.Warnings, l.Here(placeOf), l.Advice(), unusedFiles(l))
+}
+
+// unusedFiles warns of files of an identity where the gateway has one of its own.
+func unusedFiles(l *configs.Loaded) []configtree.Problem {
+	north := &l.Config.Northbound.AWSIoT
+	choice := lifeOf(&l.Config).Choose(&north.Config, &north.Identity)
+	if north.Certificate == "" || choice.Kind != life.Managed && choice.Kind != life.OnTrial {
+		return nil
+	}
+	return []configtree.Problem{configtree.NewProblem(l.Position("northbound", "awsiot", "certificate"),
+		"certificate and private_key are not used: the gateway has an identity of its own in "+
+			filepath.Join(string(l.Config.Store.Dir), "identity"),
+		"remove both keys")}
 }
 
 func checkNotes(problems []configtree.Problem) []checkNote {

@@ -18,7 +18,7 @@ func TestCheckRefusesTooManyMessages(t *testing.T) {
 		code         int
 		say          string
 	}{
-		{"t/{device}", "{holding: 0}", exitUsage, "make 200 messages per second on 200 topics, the rate allows 80"},
+		{"t/{device}", "{holding: 0}", exitUsage, "make 100 messages per second on 100 topics, the rate allows 80"},
 		{"t/{device}", "{holding: 0, on_change: true}", exitDone, "warning: "},
 		{"t", "{holding: 0}", exitDone, ""},
 	} {
@@ -27,7 +27,7 @@ func TestCheckRefusesTooManyMessages(t *testing.T) {
 northbound: {awsiot: {endpoint: localhost, certificate: c, private_key: k, topic: %q, linger: 500ms}}
 southbound:
   modbus:
-    devices: {"d-{1..200}": {url: "tcp://127.0.0.${n}", every: 1s, points: {a: %s}}}
+    devices: {"d-{1..100}": {url: "tcp://127.0.0.${n}", every: 1s, points: {a: %s}}}
 `, tt.topic, tt.point)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
+	"fieldbridge/plain"
 	"fieldbridge/setting"
 )
 
@@ -21,6 +22,13 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 )
+
+// exitCodes are what the exit codes mean: the same for every command.
+var exitCodes = map[int]string{
+	exitDone:   "done, and what was looked at is well",
+	exitFailed: "failed, refused by a device, the gateway or the cloud, or what was looked at is not well",
+	exitUsage:  "wrong usage or configuration: the command line, or a file that it names, is wrong, and nothing was begun",
+}
 
 // run does what a command is for, with its arguments, after its flags are read. An
 // error is told as the command's and makes the exit code 1, if it is not one of
@@ -38,6 +46,8 @@ type usageError struct {
 	file bool // it says itself which file is wrong, and where
 	more bool // the help tells more
 }
+
+func (e usageError) Unwrap() error { return e.error }
 
 // misuse makes err a mistake in the arguments.
 func misuse(err error) error { return usageError{error: err} }
@@ -74,21 +84,32 @@ func init() { cobra.EnableCommandSorting = false }
 func group(usage, summary, notes string, all ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: usage, Short: summary, Long: notes, DisableFlagsInUseLine: true, Args: cobra.ArbitraryArgs}
 	c.AddCommand(all...)
+	return lists(c)
+}
+
+// lists makes c, which does nothing itself, refuse what is none of its commands.
+func lists(c *cobra.Command) *cobra.Command {
+	c.Args = cobra.ArbitraryArgs
 	return does(c, func(_ context.Context, args []string, _, stderr io.Writer) error {
 		if len(args) == 0 {
 			printUsage(c, stderr)
 			return exit(exitUsage)
 		}
-		var names []string
-		for _, sub := range c.Commands() {
-			names = append(names, sub.Name())
-		}
 		advice := ""
-		if near := setting.Suggest(args[0], names); near != "" {
+		if near := nearest(c, args[0]); near != "" {
 			advice = fmt.Sprintf("did you mean %q? ", near)
 		}
 		return misuse(fmt.Errorf("no command %q: %s'%s' lists them", args[0], advice, helpOf(c)))
 	})
+}
+
+// nearest returns the command of c that was probably meant, "" if none is near.
+func nearest(c *cobra.Command, word string) string {
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return setting.Suggest(word, names)
 }
 
 // helpOf returns the command that prints the help of c.
@@ -110,13 +131,18 @@ func exitCode(c *cobra.Command, err error) int {
 	misused := errors.As(err, &usage)
 	w, name := c.ErrOrStderr(), c.CommandPath()
 	if usage.file {
-		fmt.Fprintln(w, err)
+		fmt.Fprintln(w, plain.Text(err))
 	} else {
-		fmt.Fprintf(w, "%s: %v\n", name, err)
+		fmt.Fprintf(w, "%s: %s\n", name, plain.Text(err))
 	}
 	switch {
+	case errors.Is(err, control.ErrNotRunning) && c.Flags().NArg() > 0:
+		fmt.Fprintln(w, "start it with 'fieldbridge run FILE'; if it is a service, 'systemctl status fieldbridge' says "+
+			"why it ended")
 	case errors.Is(err, control.ErrNotRunning):
 		fmt.Fprintf(w, "name the configuration that it runs, or its queue directory: %s FILE\n", name)
+	case misused && !isGroup(c) && c.Flags().NArg() > 0 && nearest(c, c.Flags().Arg(0)) != "":
+		fmt.Fprintf(w, "did you mean '%s %s'?\n", name, nearest(c, c.Flags().Arg(0)))
 	case usage.more:
 		fmt.Fprintf(w, "'%s -h' tells more\n", name)
 	}
@@ -128,9 +154,16 @@ func exitCode(c *cobra.Command, err error) int {
 
 // flagError says of a flag that is not known which was meant.
 func flagError(c *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		return usageError{error: notValue(value), more: true}
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return usageError{error: err, more: true}
+	}
+	if unknown.GetSpecifiedName() == "json" {
+		return usageError{error: errors.New("--json: this command prints nothing for programs")}
 	}
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
@@ -138,6 +171,23 @@ func flagError(c *cobra.Command, err error) error {
 		err = fmt.Errorf("%w: did you mean --%s?", err, near)
 	}
 	return usageError{error: err, more: true}
+}
+
+// forms are how values of flags are written, by what pflag calls their type.
+var forms = map[string]string{
+	"duration": "write a time, as 10s, 5m or 1h30m",
+	"int":      "write a whole number",
+	"bool":     "write true or false, or the flag alone",
+}
+
+// notValue says of a value of a flag how it is written.
+func notValue(err *pflag.InvalidValueError) error {
+	f := err.GetFlag()
+	form := forms[f.Value.Type()]
+	if form == "" {
+		form = plain.Text(err.Unwrap())
+	}
+	return fmt.Errorf("--%s cannot be %q: %s", f.Name, err.GetValue(), form)
 }
 
 // help prints the help of c: where it was asked for as a command it is data.
@@ -166,16 +216,21 @@ func printUsage(c *cobra.Command, w io.Writer) {
 	if c.HasAvailableLocalFlags() && !isGroup(c) {
 		fmt.Fprintf(w, "\n%s", c.LocalFlags().FlagUsagesWrapped(120))
 	}
+	if c.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", c.Example)
+	}
 	if !c.HasParent() {
-		fmt.Fprintf(w, "\n'fieldbridge help COMMAND' tells its arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or "+
-			"configuration.\n")
+		fmt.Fprintf(w, "\n'fieldbridge help COMMAND' tells its arguments and shows examples. Exit codes:\n")
+		for code := range len(exitCodes) {
+			fmt.Fprintf(w, "  %d  %s\n", code, exitCodes[code])
+		}
 	}
 }
 
 // printCommands lists the commands of c: at the root their names, else all of
 // their usage.
 func printCommands(w io.Writer, c *cobra.Command) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := words.NewColumns(w)
 	for _, sub := range c.Commands() {
 		usage := sub.Use
 		if !c.HasParent() {
@@ -274,7 +329,7 @@ func normal(root *cobra.Command, args []string) []string {
 // subcommand returns the command of c that is called name, nil if there is none.
 func subcommand(c *cobra.Command, name string) *cobra.Command {
 	for _, sub := range c.Commands() {
-		if sub.Name() == name {
+		if sub.Name() == name || sub.HasAlias(name) {
 			return sub
 		}
 	}

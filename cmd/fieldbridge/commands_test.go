@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/tell"
 	"fieldbridge/configs"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/awsiottest/rules"
@@ -175,7 +176,7 @@ func TestCommandsEndToEnd(t *testing.T) {
 		t.Errorf("status: %+v", status.Intervals)
 	}
 	var text bytes.Buffer
-	printStatus(&text, status)
+	tell.Status(&text, status)
 	for _, want := range []string{"commands by topic plant/{gateway}/cmd, AWS IoT Commands, shadow gateway",
 		"boiler is polled every 200ms instead of 1s for "} {
 		if !strings.Contains(text.String(), want) {
@@ -245,7 +246,7 @@ func TestCommandsOff(t *testing.T) {
 	refused("off")
 	eventually(t, "the shadow says so", 20*time.Second, func() bool { return r.reported()["commands"] == "off" })
 	var text bytes.Buffer
-	if printStatus(&text, r.gateway.Status()); !strings.Contains(text.String(),
+	if tell.Status(&text, r.gateway.Status()); !strings.Contains(text.String(),
 		"commands switched off on the machine for") {
 		t.Error(text.String())
 	}

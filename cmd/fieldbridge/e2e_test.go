@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"fieldbridge/pause"
+	"fieldbridge/store/disk"
 )
 
 // The end-to-end tests run the real binary between real peers: pymodbus as the
@@ -116,6 +117,7 @@ var testBinary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	placeOf = func(string) disk.Place { return disk.Place{} }
 	if runtime.GOMAXPROCS(0) < waiting {
 		// Those that run side by side mostly wait for other processes.
 		flag.Set("test.parallel", strconv.Itoa(waiting))

@@ -110,6 +110,10 @@ func (s *site) valuesTell(t *testing.T) {
 			t.Errorf("values does not say %q:\n%s", want, out)
 		}
 	}
+	out, err = exec.Command(s.bin, "values", "boiler", "--raw", s.dir+"/first-run.yaml").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " ago  00") && !strings.Contains(string(out), " = ") {
+		t.Errorf("values --raw shows no registers: %v: %s", err, out)
+	}
 	out, err = exec.Command(s.bin, "values", "bioler", s.dir+"/first-run.yaml").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "there is no device bioler") {
 		t.Errorf("values of no device: %v: %s", err, out)

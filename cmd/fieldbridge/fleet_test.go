@@ -16,8 +16,8 @@ func TestFleetCommands(t *testing.T) {
 		stdout, stderr string // the beginning
 	}{
 		"list": {[]string{"list", oldFleet}, exitDone,
-			"  GATEWAY  GROUPS  DEVICES  POINTS  SENSOR RULES  MESSAGES IN 30 DAYS\n" +
-				"  g-1              1        2       2             1.7 million\n", ""},
+			"  GATEWAY  GROUPS  DEVICES  POINTS  SENSOR RULES  MESSAGES IN 30 DAYS  USD\n" +
+				"  g-1              1        2       2             1.5 million          1.54\n", ""},
 		"list for programs": {[]string{"list", oldFleet, "--json"}, exitDone, "[\n  {\n    \"gateway\": \"g-1\",\n", ""},
 		"check": {[]string{"check", oldFleet}, exitDone, "acme: 9 gateways with 18 points are right\n",
 			"warning: testdata/fleet-old.yaml:9:9: device boiler at tcp://10.0.0.1:502 unit 1 is also polled by gateway g-1 " +
@@ -38,7 +38,7 @@ func TestFleetCommands(t *testing.T) {
 		"policy, no account": {[]string{"policy", oldFleet}, exitUsage, "", "fieldbridge fleet policy: say --account ID"},
 		"not a fleet": {[]string{"check", "../../configs/examples/first-run.yaml"}, exitUsage, "",
 			"../../configs/examples/first-run.yaml:2:1: this is not a fleet file"},
-		"no file": {[]string{"check"}, exitUsage, "", "Usage: fieldbridge fleet check FILE\n"},
+		"no file": {[]string{"check"}, exitUsage, "", "Usage: fieldbridge fleet check FILE [--json]\n"},
 		"unknown": {[]string{"chek"}, exitUsage, "",
 			"fieldbridge fleet: no command \"chek\": did you mean \"check\"? 'fieldbridge help fleet' lists them\n"},
 		"nothing": {nil, exitUsage, "", "Usage: fieldbridge fleet COMMAND\n"},

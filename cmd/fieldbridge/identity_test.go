@@ -48,8 +48,22 @@ store: {dir: queue}
 	return c, file, queue
 }
 
-func TestIdentityCheck(t *testing.T) {
+// A copy of the file, where no gateway ever ran, takes nobody's session.
+func TestIdentityCheckOfACopy(t *testing.T) {
 	c, file, _ := identityRig(t)
+	code, stdout, stderr := call(t, "identity", "check", file)
+	if n := c.Counts().Connects; n > 0 || !strings.Contains(stdout, "add --connect if it does not run anywhere") {
+		t.Errorf("exit %d, %d connects\n%s%s", code, n, stdout, stderr)
+	}
+	if code, stdout, _ := call(t, "identity", "check", file, "--connect"); code != exitDone ||
+		!strings.Contains(stdout, "connack          0x00") {
+		t.Errorf("--connect: exit %d\n%s", code, stdout)
+	}
+}
+
+func TestIdentityCheck(t *testing.T) {
+	c, file, queue := identityRig(t)
+	stoppedQueue(t, queue)
 	code, stdout, stderr := call(t, "identity", "check", file)
 	if code != exitDone || !strings.Contains(stdout, "program made        2") ||
 		!strings.Contains(stdout, "connack          0x00") ||
@@ -130,5 +144,16 @@ func TestIdentityUsage(t *testing.T) {
 		if code, _, stderr := call(t, tt.args...); code != tt.code || !strings.Contains(stderr, tt.stderr) {
 			t.Errorf("%v: exit %d, stderr %s", tt.args, code, stderr)
 		}
+	}
+}
+
+// stoppedQueue makes a folder that a gateway ran in.
+func stoppedQueue(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "meta"), nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,87 +1,175 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"fieldbridge/configs"
+	"fieldbridge/cmd/fieldbridge/first"
+	"fieldbridge/cmd/fieldbridge/glance"
+	"fieldbridge/cmd/fieldbridge/words"
 )
+
+// initFlags are what `init` is told in place of asking.
+type initFlags struct {
+	first.Starter
+	modbus   string
+	scan     string // unit ids
+	unit     int
+	profile  string
+	findLine bool
+	test     bool
+	force    bool
+}
 
 // initCommand writes a first configuration, by flags or by asking.
 func initCommand() *cobra.Command {
-	c := newCommand("init [FILE] [flags]", "write a first configuration, by asking or by flags", 1)
-	var s configs.Starter
-	c.Flags().StringVar(&s.Gateway, "gateway", "", "the `NAME` of the gateway, its AWS thing name")
-	c.Flags().StringVar(&s.Endpoint, "endpoint", "", "the `HOST` of the AWS IoT data endpoint")
-	c.Flags().StringVar(&s.Modbus, "modbus", "", "`HOST[:PORT]` of a Modbus TCP device")
-	c.Flags().BoolVar(&s.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
-	force := c.Flags().Bool("force", false, "replace a file that is there")
-	return does(c, func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-		host, _ := os.Hostname() // "" only means that there is no proposal
-		if s == (configs.Starter{}) && asks(c.InOrStdin()) {
-			askStarter(&s, host, bufio.NewScanner(c.InOrStdin()), stderr)
+	c := newCommand("init [FILE] [flags]", "write a first configuration, by asking and looking at the device, or by flags",
+		1)
+	var f initFlags
+	f.Bus.SetDefaults()
+	flags := c.Flags()
+	flags.StringVar(&f.Gateway, "gateway", "", "the `NAME` of the gateway, its AWS thing name")
+	flags.StringVar(&f.Endpoint, "endpoint", "", "the `HOST` of the AWS IoT data endpoint")
+	flags.StringVar(&f.modbus, "modbus", "",
+		"where a Modbus device is: `HOST[:PORT]`, a serial port as /dev/ttyUSB0, or a URL")
+	flags.IntVar(&f.Bus.Baud, "baud", f.Bus.Baud, "speed of a serial line")
+	flags.StringVar(&f.Bus.Parity, "parity", f.Bus.Parity, "parity of a serial line: even, none or odd")
+	flags.IntVar(&f.Bus.DataBits, "data-bits", 0, "data bits of a serial line: 8, or 7, which ascii:// has unless told")
+	flags.IntVar(&f.Bus.StopBits, "stop-bits", f.Bus.StopBits, "stop bits of a serial line")
+	flags.BoolVar(&f.findLine, "find-line", false, "find speed and parity of a serial line by trying")
+	flags.StringVar(&f.scan, "scan", "",
+		"look for `UNITS`, as 1-10, and write those that answer, with the profiles that fit")
+	flags.IntVar(&f.unit, "unit", 1, "the `ID` of the unit, where there is no --scan")
+	flags.StringVar(&f.profile, "profile", "", "the `NAME` of the devices' profile ('fieldbridge profiles' lists them)")
+	flags.BoolVar(&f.Sensors, "sensors", false, "listen for MQTT sensors on this machine")
+	flags.BoolVar(&f.test, "test", false, "read the device once and show it before the file is written")
+	flags.BoolVar(&f.force, "force", false, "replace a file that is there")
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+		file := "fieldbridge.yaml"
+		if len(args) > 0 {
+			file = args[0]
 		}
-		return writeFirst(args, s, host, *force, stdout, stderr)
+		f.Queue = first.QueueOf(file)
+		told := flags.NFlag() > 1 || flags.NFlag() == 1 && !f.force
+		if err := mayWrite(file, f.force); err != nil {
+			return err
+		}
+		host, _ := os.Hostname() // "" only means that there is no proposal
+		if !told && words.Asks(c.InOrStdin()) {
+			a := first.NewAsker(c.InOrStdin(), stderr)
+			err := a.Fill(ctx, &f.Starter, thingName(host))
+			if err == nil {
+				err = a.Agree(ctx, file, func(ctx context.Context) { f.show(ctx, file, stderr) })
+			}
+			if err != nil {
+				return err
+			}
+		} else if err := f.look(ctx, file, thingName(host), stderr); err != nil {
+			return err
+		}
+		return f.write(ctx, file, stdout, stderr)
 	})
 }
 
-// asks reports whether somebody is there to be asked: not if in is a file or a
-// pipe.
-func asks(in io.Reader) bool {
-	f, file := in.(*os.File)
-	return !file || term.IsTerminal(int(f.Fd()))
-}
-
-// writeFirst writes the configuration of s to the file that args name.
-func writeFirst(args []string, s configs.Starter, host string, force bool, stdout, stderr io.Writer) error {
-	file := "fieldbridge.yaml"
-	if len(args) > 0 {
-		file = args[0]
+// look fills in what flags leave to be found.
+func (f *initFlags) look(ctx context.Context, file, host string, stderr io.Writer) error {
+	if f.Gateway == "" {
+		f.Gateway = host
 	}
-	if s.Gateway == "" {
-		s.Gateway = thingName(host)
+	if err := f.SetBus(f.modbus); err != nil {
+		return misuse(fmt.Errorf("--modbus %w", err))
 	}
-	if s.Endpoint == "" {
-		s.Endpoint = configs.ExampleEndpoint
+	if f.Bus.URL == "" {
+		return nil
 	}
-	text := s.YAML()
-	if _, err := configs.Parse(file, []byte(text)); err != nil {
-		return misuse(fmt.Errorf("these values do not fit:\n%v", err))
+	if f.scan == "" {
+		f.Devices = []first.Device{{Name: "device-1", Unit: f.unit, Profile: f.profile}}
 	}
-	if err := writeNew(file, text, force); err != nil {
-		return err
+	if _, err := f.Parse(file); err != nil {
+		return misuse(fmt.Errorf("these values do not fit:\n%w", err))
 	}
-	fmt.Fprintf(stdout, "%s\n", file)
-	fmt.Fprintf(stderr, "Written. Put the certificate and key where it says, then: fieldbridge check %s\n", file)
+	from, to := f.unit, f.unit
+	if f.scan != "" {
+		var err error
+		if from, to, err = first.Units(f.scan); err != nil {
+			return misuse(fmt.Errorf("--scan: %w", err))
+		}
+	}
+	if f.findLine {
+		if !f.Serial() {
+			return misuse(errors.New("--find-line is for serial ports"))
+		}
+		if ok, err := f.Line(ctx, from, to, stderr); err != nil || !ok {
+			return errors.Join(err, errors.New("nothing answered, nothing was written"))
+		}
+	}
+	if f.scan != "" {
+		units, err := f.Scan(ctx, from, to, stderr)
+		if err != nil {
+			return err
+		}
+		if units == nil {
+			return errors.New("nothing answered, nothing was written: check the wiring and the power, or --scan other ids")
+		}
+		f.Take(units, f.profile)
+	}
+	if f.test {
+		f.show(ctx, file, stderr)
+	}
 	return nil
 }
 
-// askStarter asks for what a first configuration needs. Empty answers take what
-// is proposed.
-func askStarter(s *configs.Starter, host string, answers *bufio.Scanner, out io.Writer) {
-	question := func(text, proposal string) string {
-		if proposal != "" {
-			text += " [" + proposal + "]"
-		}
-		fmt.Fprintf(out, "%s: ", text)
-		if answers.Scan() && strings.TrimSpace(answers.Text()) != "" {
-			return strings.TrimSpace(answers.Text())
-		}
-		return proposal
+// show reads once what was found and shows it.
+func (f *initFlags) show(ctx context.Context, file string, stderr io.Writer) {
+	loaded, err := f.Parse(file)
+	if err != nil || f.Devices == nil {
+		return
 	}
-	s.Gateway = question("Name of the gateway, its AWS thing name", thingName(host))
-	s.Endpoint = question("AWS IoT data endpoint (aws iot describe-endpoint --endpoint-type iot:Data-ATS)", "")
-	s.Modbus = question("Address of a Modbus TCP device, host or host:port (empty for none)", "")
-	answer := strings.ToLower(question("Do MQTT sensors publish to this machine? (y/n)", "n"))
-	s.Sensors = strings.HasPrefix(answer, "y")
+	fmt.Fprintln(stderr)
+	g := glance.Glance{Config: &loaded.Config, Data: stderr, People: stderr}
+	if err := g.Once(ctx); err != nil {
+		fmt.Fprintln(stderr, err)
+	}
+}
+
+// write writes the file, whole or not at all.
+func (f *initFlags) write(ctx context.Context, file string, stdout, stderr io.Writer) error {
+	if f.Gateway == "" {
+		f.Gateway = "gateway-1"
+	}
+	if _, err := f.Parse(file); err != nil {
+		return misuse(fmt.Errorf("these values do not fit:\n%w", err))
+	}
+	if ctx.Err() != nil {
+		return first.ErrStopped
+	}
+	if err := writeNew(file, f.YAML(), f.force); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s\n", file)
+	fmt.Fprintf(stderr, "Written. 'fieldbridge test %s' reads it once, 'fieldbridge check %s' tells what the gateway "+
+		"will do, and\n"+
+		"'fieldbridge run %s' runs it; put certificate and key where the file says for the cloud.\n", file, file, file)
+	return nil
+}
+
+// mayWrite reports why a file cannot be made.
+func mayWrite(file string, force bool) error {
+	_, err := os.Lstat(file)
+	switch {
+	case err == nil && !force:
+		return fmt.Errorf("%s is there already: name another file, or say --force to replace it", file)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	return nil
 }
 
 // thingName makes a thing name of a host name.
@@ -99,19 +187,22 @@ func thingName(host string) string {
 	return name
 }
 
-// writeNew writes a file that is not there yet.
-func writeNew(file, text string, force bool) error {
-	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	f, err := os.OpenFile(file, mode, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already: name another file, or say --force to replace it", file)
-	}
+// writeNew writes a file beside its place and puts it there when it is whole.
+func writeNew(file, text string, force bool) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".fieldbridge-init-*")
 	if err != nil {
 		return err
 	}
+	defer func() { _ = os.Remove(f.Name()) }() // in its place it has another name
 	_, err = io.WriteString(f, text)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if force {
+		return os.Rename(f.Name(), file)
+	}
+	if err := os.Link(f.Name(), file); err != nil {
+		return errors.Join(mayWrite(file, false), err)
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func TestLedgerCommand(t *testing.T) {
 		code        int
 	}{
 		{"", "there are no messages of a gateway", nil, exitFailed},
-		{"", "no such file", []string{"nothing.jsonl"}, exitFailed},
+		{"", "no such file", []string{"nothing.jsonl"}, exitUsage},
 		{"", "unknown flag: --jsn: did you mean --json?", []string{"--jsn"}, exitUsage},
 		{`{"v":1,"gateway":"g","run":"r","batches":[{"seq":7,"device":"d","at":1}]}`, "", []string{"--partial"}, exitDone},
 		{`{"v":1,"gateway":"g","run":"r","batches":[{"seq":7,"device":"d","at":1}]}`, "", []string{"-"}, exitFailed},

@@ -1,17 +1,23 @@
 // Command fieldbridge runs the gateway and helps to set it up.
 //
-// Each subcommand is one file: flags in, words out. Exit codes: 0 done, 1 failed,
-// 2 wrong usage or configuration. Human output goes to stderr, data to stdout.
+// Each subcommand is one file: flags in, words out. Human output goes to stderr,
+// data to stdout; exitCodes says what the exit codes mean.
 package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/complete"
+	"fieldbridge/cmd/fieldbridge/manual"
+	"fieldbridge/cmd/fieldbridge/words"
 )
 
 func main() {
@@ -24,13 +30,16 @@ func main() {
 func tree() *cobra.Command {
 	root := group("fieldbridge COMMAND",
 		"Fieldbridge takes the readings of Modbus devices and MQTT sensors to AWS IoT Core and loses none silently.", "",
-		demoCommand(), initCommand(), checkCommand(), identityCommand(), fleetCommand(), runCommand(), reloadCommand(),
-		statusCommand(), valuesCommand(), commandsCommand(), sensorsCommand(), queueCommand(), ledgerCommand(),
-		modbusCommand(), cloudCommand(), versionCommand(), helpCommand())
+		workshop("demo"), workshop("init"), checkCommand(), testCommand(), identityCommand(), workshop("fleet"),
+		runCommand(), reloadCommand(), updateCommand(), connectCommand(), statusCommand(), valuesCommand(), commandsCommand(),
+		sensorsCommand(), queueCommand(), workshop("ledger"), modbusCommand(), supportCommand(), workshop("profiles"),
+		workshop("cloud"), workshop("decode"), versionCommand(), helpCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetHelpCommand(subcommand(root, "help"))
 	root.SetHelpFunc(help)
 	root.SetFlagErrorFunc(flagError)
+	manual.Add(root)
+	complete.Add(root)
 	return root
 }
 
@@ -43,7 +52,27 @@ func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd("") // it keeps where it prints, so it comes after that is set
+	if c := subcommand(root, "completion"); c != nil {
+		lists(c) // it would print its help for a shell that it does not know
+	}
 	root.SetArgs(normal(root, args))
 	command, err := root.ExecuteContextC(ctx)
 	return exitCode(command, err)
+}
+
+// version is set by the linker (Makefile).
+var version = "dev"
+
+func versionCommand() *cobra.Command {
+	c := newCommand("version [--json]", "print the version", 0)
+	asJSON := c.Flags().Bool("json", false, "print it for programs")
+	return does(c, func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+		if *asJSON {
+			return words.JSON(stdout, map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS,
+				"architecture": runtime.GOARCH})
+		}
+		fmt.Fprintf(stdout, "fieldbridge %s%s %s %s/%s\n", version, extent, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return nil
+	})
 }

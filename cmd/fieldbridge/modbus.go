@@ -2,137 +2,122 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"fieldbridge/bridge"
-	"fieldbridge/gateway/control"
-	"fieldbridge/setting"
-	"fieldbridge/southbound/modbus"
+	"fieldbridge/cmd/fieldbridge/byhand"
+	"fieldbridge/cmd/fieldbridge/paint"
 	"fieldbridge/southbound/modbus/commission"
-	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/permit"
 	"fieldbridge/southbound/modbus/setup"
-	"fieldbridge/southbound/modbus/wire"
 )
 
 // modbusNotes are shown by 'fieldbridge help modbus'.
-const modbusNotes = `  decode 42AB 47AE                     registers that are given in hexadecimal
+const modbusNotes = `  read FILE boiler.supply_temp         a point by the words of a configuration, or a device
+  decode 42AB 47AE                     registers that are given in hexadecimal
+  decode URL input:100 --expect 72     in which types, orders and scales that is 72
   scan URL --line                      which baud rate and parity a serial line has
   scan URL --sunspec                   which SunSpec models a unit has, and where
   scan URL --addresses holding:0-999   which addresses a unit answers
+  raw URL 2b 0e 01 00                  any request: function and data in hexadecimal
 
-URL is tcp://HOST[:PORT], tls://HOST[:PORT], rtu:///dev/ttyUSB0 or rtu+tcp://HOST:PORT; with --via the name of a bus,
-too.
+With a FILE the running gateway asks, if it holds the line.
+URL is tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], rtu:///dev/ttyUSB0, rtu+tcp://HOST:PORT,
+ascii:///dev/ttyUSB0 or ascii+tcp://HOST:PORT; with --via the name of a bus, too.
 ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.`
 
 // modbusCommand asks devices by hand.
 func modbusCommand() *cobra.Command {
 	return group("modbus COMMAND URL ...", "ask devices by hand: read, write, find out what is there and how it is meant",
 		modbusNotes,
-		modbusReadCommand(), modbusWriteCommand(), modbusDecodeCommand(), modbusScanCommand())
+		modbusReadCommand(), modbusWriteCommand(), modbusDecodeCommand(), modbusScanCommand(),
+		modbusRawCommand(), modbusReplayCommand())
 }
 
 // modbusFlags are the flags of the subcommands of modbus.
 type modbusFlags struct {
 	*pflag.FlagSet
-	stderr  io.Writer
-	unit    int
-	bus     modbus.Bus
-	timeout time.Duration
-	trace   bool
+	byhand.Desk
 	via     string
-	asJSON  bool
+	gateway string
 }
 
 // newModbusFlags adds to a command those that all have: how to reach a unit.
 func newModbusFlags(c *cobra.Command, timeout time.Duration) *modbusFlags {
 	f := &modbusFlags{FlagSet: c.Flags()}
-	f.bus.SetDefaults()
-	f.IntVar(&f.unit, "unit", 1, "the `ID` of the unit")
-	f.DurationVar(&f.timeout, "timeout", timeout, "how long to wait for an answer")
-	f.IntVar(&f.bus.Baud, "baud", f.bus.Baud, "speed of a serial line")
-	f.StringVar(&f.bus.Parity, "parity", f.bus.Parity, "parity of a serial line: even, none or odd")
-	f.IntVar(&f.bus.StopBits, "stop-bits", f.bus.StopBits, "stop bits of a serial line")
-	f.BoolVar(&f.trace, "trace", false, "print each frame in hexadecimal and what it means")
+	f.Bus.SetDefaults()
+	f.IntVar(&f.Unit, "unit", 1, "the `ID` of the unit")
+	f.DurationVar(&f.Timeout, "timeout", timeout, "how long to wait for an answer")
+	f.IntVar(&f.Bus.Baud, "baud", f.Bus.Baud, "speed of a serial line")
+	f.StringVar(&f.Bus.Parity, "parity", f.Bus.Parity, "parity of a serial line: even, none or odd")
+	f.IntVar(&f.Bus.DataBits, "data-bits", 0, "data bits of a serial line: 8, or 7, which ascii:// has unless told")
+	f.IntVar(&f.Bus.StopBits, "stop-bits", f.Bus.StopBits, "stop bits of a serial line")
+	f.BoolVar(&f.Trace, "trace", false, "print each frame in hexadecimal and what it means")
 	f.StringVar(&f.via, "via", "", "ask over the line of the running gateway that this `FILE` or queue directory is of")
-	f.BoolVar(&f.asJSON, "json", false, "print for programs")
+	f.BoolVar(&f.JSON, "json", false, "print for programs")
 	return f
 }
 
 // does makes c do that if it has at least so many arguments.
-func (f *modbusFlags) does(c *cobra.Command, least int, do run) *cobra.Command {
-	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-		f.stderr = stderr
+func (f *modbusFlags) does(c *cobra.Command, least int,
+	do func(ctx context.Context, args []string) error) *cobra.Command {
+	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+		f.Data, f.People = paint.On(stdout, stdout), stderr
 		if len(args) < least {
 			return misuse(fmt.Errorf("usage: fieldbridge modbus %s: -h tells more", c.Use))
 		}
-		return do(ctx, args, stdout, stderr)
+		if f.via != "" {
+			if f.Via, err = queueDir(ctx, []string{f.via}); err != nil {
+				return err
+			}
+		}
+		err = do(ctx, args)
+		var m byhand.Misuse
+		if errors.As(err, &m) {
+			return usageError{error: err, file: m.File}
+		}
+		return err
 	})
 }
 
-// master returns a master for the bus at url.
-func (f *modbusFlags) master(ctx context.Context, url string) (*commission.Master, error) {
-	if f.unit < 0 || f.unit > 255 {
-		return nil, fmt.Errorf("unit %d: ids are 1 to 247, on TCP 0 to 255", f.unit)
-	}
-	o, err := f.options(ctx, url)
-	if err != nil {
-		return nil, err
-	}
-	f.bus.URL = url
-	f.bus.Timeout = setting.Duration(f.timeout)
-	if o.Relay != nil {
-		return commission.Open(wire.Place{}, f.timeout, o), nil
-	}
-	place, err := f.bus.Place()
-	if err != nil {
-		return nil, fmt.Errorf("bus %w", err)
-	}
-	return commission.Open(place, f.timeout, o), nil
+// ofFile adds the flag of commands that take a file.
+func (f *modbusFlags) ofFile() {
+	f.StringVar(&f.gateway, "gateway", "", "the `NAME` of the gateway in a fleet file")
 }
 
-func (f *modbusFlags) options(ctx context.Context, bus string) (commission.Options, error) {
-	var o commission.Options
-	if f.trace {
-		o.Trace = func(line string) { fmt.Fprintln(f.stderr, line) }
+// ofAddress are the flags that say what a file says.
+var ofAddress = []string{"unit", "baud", "parity", "data-bits", "stop-bits", "type", "order", "length", "bits", "bit",
+	"byte", "scale", "offset", "count", "write", "read-modify-write"}
+
+// of returns what of a file is meant, if the first argument is one.
+func (f *modbusFlags) of(args []string) (of byhand.Of, file bool, err error) {
+	if f.via != "" || !byhand.NamesFile(args[0]) {
+		return of, false, nil
 	}
-	if f.via != "" {
-		dir, err := queueDir(ctx, []string{f.via})
-		if err != nil {
-			return o, err
-		}
-		o.Relay = func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
-			return control.RelayPage.Ask(ctx, dir, control.Relay{Bus: bus, Unit: unit, PDU: pdu})
+	for _, name := range ofAddress {
+		if f.Changed(name) {
+			return of, true, misuse(fmt.Errorf(
+				"--%s beside a file: the file says it; name a URL and an address to say it here", name))
 		}
 	}
-	return o, nil
-}
-
-// advised adds to an error of asking the bus at url what to do about it.
-func advised(err error, url string) error {
-	if advice := commission.Advice(err, url); advice != "" {
-		return fmt.Errorf("%w: %s", err, advice)
+	of = byhand.Of{File: args[0], Gateway: f.gateway, Name: args[1]}
+	if f.Changed("timeout") {
+		of.Timeout = f.Timeout
 	}
-	return err
+	return of, true, nil
 }
-
-// pointAt makes the point at an address.
-type pointAt func(address string) (modbus.Point, error)
 
 // point adds the flags that say how registers are meant. What it returns is of use
 // after parsing.
-func (f *modbusFlags) point() pointAt {
-	var p modbus.Point
+func (f *modbusFlags) point() byhand.PointAt {
+	var p setup.Point
 	f.StringVar(&p.Type, "type", "", "uint16 (default), int16, uint32, float32, float64, bcd16, string ...")
 	f.StringVar(&p.Order, "order", "", "ABCD (default), CDAB, BADC or DCBA")
 	f.IntVar(&p.Length, "length", 0, "of a string, in bytes")
@@ -147,7 +132,7 @@ func (f *modbusFlags) point() pointAt {
 	}
 	f.Func("scale", "multiply by this `NUMBER`", decimal(&p.Scale))
 	f.Func("offset", "then add this `NUMBER`", decimal(&p.Offset))
-	return func(address string) (modbus.Point, error) {
+	return func(address string) (setup.Point, error) {
 		at, err := setup.ParseAddress(address)
 		if err != nil {
 			return p, err
@@ -161,209 +146,101 @@ func (f *modbusFlags) point() pointAt {
 }
 
 func modbusReadCommand() *cobra.Command {
-	c := newCommand("read URL ADDRESS [flags]", "read one value, --count of them, or a range as holding:0-9", 2)
+	c := newCommand("read FILE DEVICE[.POINT] | URL ADDRESS [flags]",
+		"read a device of a file, or by address one value, --count of them, or a range as holding:0-9", 2)
 	f := newModbusFlags(c, time.Second)
+	f.ofFile()
+	every := f.Duration("every", 0, "read again each `TIME`, until Ctrl-C")
 	count := f.Int("count", 1, "how many values, one after the other")
 	point := f.point()
-	return f.does(c, 2, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
-		return f.read(ctx, args, *count, point, stdout)
+	return f.does(c, 2, func(ctx context.Context, args []string) error {
+		of, file, err := f.of(args)
+		if file && err == nil {
+			return f.ReadOf(ctx, of, *every)
+		} else if err != nil {
+			return err
+		}
+		return f.Read(ctx, args[0], args[1], *count, point, *every)
 	})
 }
 
-// read reads count values from args, a URL and an address.
-func (f *modbusFlags) read(ctx context.Context, args []string, count int, point pointAt, stdout io.Writer) error {
-	address, last := args[1], -1
-	if first, end, ok := strings.Cut(address, "-"); ok {
-		address = first
-		var err error
-		if last, err = strconv.Atoi(end); err != nil || count != 1 {
-			return misuse(fmt.Errorf("%q is not a range: write holding:0-9, or --count", args[1]))
-		}
-	}
-	p, err := point(address)
-	if err == nil && last >= 0 {
-		count, err = valuesTo(p, address, last)
-	}
-	if err != nil {
-		return misuse(err)
-	}
-	m, err := f.master(ctx, args[0])
-	if err != nil {
-		return misuse(err)
-	}
-	defer m.Close()
-	field, err := p.Field()
-	if err != nil {
-		return advised(err, args[0])
-	}
-	values, err := m.Read(ctx, f.unit, field, count)
-	if f.asJSON {
-		out := []map[string]any{}
-		for _, v := range values {
-			out = append(out, map[string]any{"address": v.Address, "value": jsonValue(v.Value)})
-		}
-		if err := printJSON(stdout, out); err != nil {
-			return err
-		}
-	} else {
-		for _, v := range values {
-			fmt.Fprintf(stdout, "%d\t%v\n", v.Address, v.Value)
-		}
-	}
-	if err != nil {
-		return advised(err, args[0])
-	}
-	return nil
-}
-
-// valuesTo returns how many values like p there are from address to last, which
-// is the last register and counts as address does.
-func valuesTo(p modbus.Point, address string, last int) (int, error) {
-	f, err := p.Field()
-	if err != nil {
-		return 0, err
-	}
-	words := f.Words // 1 of a coil or discrete input
-	base := 10       // a reference, with its leading zeros
-	if _, number, ok := strings.Cut(address, ":"); ok {
-		address, base = number, 0
-	}
-	first, err := strconv.ParseInt(address, base, 32)
-	if n := (last - int(first) + 1) / words; err == nil && n > 0 {
-		return n, nil
-	}
-	return 0, fmt.Errorf("%s to %d has no room for a value of %d registers", address, last, words)
-}
-
-// jsonValue returns v as JSON has it; a bad value is null.
-func jsonValue(v bridge.Value) any {
-	switch v.Kind() {
-	case bridge.KindBad:
-		return nil
-	case bridge.KindString:
-		return v.Str()
-	}
-	return json.RawMessage(v.AppendNumber(nil))
-}
-
 func modbusWriteCommand() *cobra.Command {
-	c := newCommand("write URL ADDRESS VALUE [flags]", "write one value, read it back and compare", 3)
+	c := newCommand("write FILE DEVICE.POINT VALUE | URL ADDRESS VALUE [flags]",
+		"write one value, read it back and compare: a point of a file within its limits, or by address", 3)
 	f := newModbusFlags(c, time.Second)
+	f.ofFile()
+	yes := f.Bool("yes", false, "write without asking")
 	way := f.String("write", "auto", "functions to use: auto, single (5 and 6) or multiple (15 and 16)")
 	back := f.Bool("read-modify-write", false, "a part of a register may be set by writing all of it back")
 	point := f.point()
-	return f.does(c, 3, func(ctx context.Context, args []string, _, stderr io.Writer) error {
+	return f.does(c, 3, func(ctx context.Context, args []string) error {
+		of, file, err := f.of(args)
+		if err != nil {
+			return err
+		}
+		if !*yes {
+			f.Ask = c.InOrStdin()
+		}
+		if file {
+			return f.WriteOf(ctx, of, args[2])
+		}
 		p, err := point(args[1])
 		if err != nil {
 			return misuse(err)
 		}
-		p.Writable = &modbus.Writable{ReadModifyWrite: *back}
-		return f.write(ctx, args, p, *way, stderr)
+		p.Writable = &permit.Writable{ReadModifyWrite: *back}
+		return f.Write(ctx, args[0], p, args[2], *way)
 	})
-}
-
-// write writes to p; args are a URL, an address and the value.
-func (f *modbusFlags) write(ctx context.Context, args []string, p modbus.Point, way string, stderr io.Writer) error {
-	m, err := f.master(ctx, args[0])
-	if err != nil {
-		return misuse(err)
-	}
-	defer m.Close()
-	field, err := p.Field()
-	if err != nil {
-		return advised(err, args[0])
-	}
-	w, err := m.Write(ctx, f.unit, field, setup.ParseValue(args[2]), way)
-	if err == nil && w.Outcome != bridge.Done {
-		err = errors.New(w.Text)
-	}
-	if err != nil {
-		return advised(err, args[0])
-	}
-	fmt.Fprintln(stderr, "written, read back and the same")
-	return nil
 }
 
 func modbusDecodeCommand() *cobra.Command {
 	c := newCommand("decode URL ADDRESS | 42AB 47AE ... [flags]", "registers, read or given, in all types and orders", 125)
 	f := newModbusFlags(c, time.Second)
 	count := f.Int("count", 4, "how many registers to read")
-	return f.does(c, 1, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
-		return f.decode(ctx, args, *count, stdout)
+	expect := f.String("expect", "", "the `NUMBER` that the device shows: rank the ways to read it, as lines for a file")
+	return f.does(c, 1, func(ctx context.Context, args []string) error { return f.Decode(ctx, args, *count, *expect) })
+}
+
+func modbusScanCommand() *cobra.Command {
+	c := newCommand("scan URL [flags]", "which units answer, and what they are, or which settings and addresses", 1)
+	f := newModbusFlags(c, commission.ScanTimeout)
+	var what byhand.Scan
+	f.StringVar(&what.Units, "units", "1-247", "the `FIRST-LAST` unit ids to ask")
+	f.BoolVar(&what.Line, "line", false, "try the usual baud rates and parities of a serial line")
+	f.StringVar(&what.Addresses, "addresses", "", "find which addresses --unit answers: `TABLE:FIRST-LAST`")
+	f.BoolVar(&what.SunSpec, "sunspec", false, "walk the list of models of --unit")
+	return f.does(c, 1, func(ctx context.Context, args []string) error { return f.Scan(ctx, args[0], what) })
+}
+
+func modbusReplayCommand() *cobra.Command {
+	c := newCommand("replay FILE [--bus NAME] [--listen 127.0.0.1:5020]",
+		"play what a gateway recorded of a bus as its devices: FILE is of 'fieldbridge support', or one of those in it", 1)
+	var r byhand.Replay
+	c.Flags().StringVar(&r.Bus, "bus", "", "the `NAME` of the bus, if the file has several")
+	c.Flags().StringVar(&r.Listen, "listen", "127.0.0.1:5020", "`ADDRESS` and port")
+	c.Flags().BoolVar(&r.Fast, "fast", false, "answer at once, not after the time that it took")
+	return does(c, func(ctx context.Context, args []string, _, stderr io.Writer) error {
+		if len(args) == 0 {
+			return misuse(errors.New("which file? 'fieldbridge modbus replay FILE'"))
+		}
+		r.File = args[0]
+		err := r.Run(ctx, stderr)
+		var m byhand.Misuse
+		if errors.As(err, &m) {
+			return misuse(err)
+		}
+		return err
 	})
 }
 
-// decode prints what registers may mean: those that args are, or that stand where
-// they name.
-func (f *modbusFlags) decode(ctx context.Context, rest []string, count int, stdout io.Writer) error {
-	data, err := hex.DecodeString(strings.Join(rest, ""))
-	if err != nil || len(data)%2 != 0 {
-		if len(rest) != 2 || !strings.Contains(rest[0], ":") && f.via == "" {
-			return misuse(errors.New("neither a URL and an address nor registers of four hexadecimal digits each"))
+func modbusRawCommand() *cobra.Command {
+	c := newCommand("raw URL PDU [flags]", "send any request, as 03 00 64 00 02, and print its answer", 126)
+	f := newModbusFlags(c, time.Second)
+	yes := f.Bool("yes", false, "send what may write without asking")
+	return f.does(c, 2, func(ctx context.Context, args []string) error {
+		if !*yes {
+			f.Ask = c.InOrStdin()
 		}
-		if data, err = f.registers(ctx, rest[0], rest[1], count); err != nil {
-			return err
-		}
-	}
-	if f.asJSON {
-		out := []map[string]any{}
-		for _, i := range point.Interpret(data) {
-			out = append(out, map[string]any{"type": i.Type, "order": i.Order, "value": jsonValue(i.Value)})
-		}
-		return printJSON(stdout, out)
-	}
-	printInterpretations(stdout, data)
-	return nil
-}
-
-// registers reads registers for decode.
-func (f *modbusFlags) registers(ctx context.Context, url, address string, count int) ([]byte, error) {
-	p, err := setup.ParseAddress(address)
-	if err != nil {
-		return nil, misuse(err)
-	}
-	m, err := f.master(ctx, url)
-	if err != nil {
-		return nil, misuse(err)
-	}
-	defer m.Close()
-	field, err := p.Field()
-	if err != nil {
-		return nil, advised(err, url)
-	}
-	values, err := m.Read(ctx, f.unit, field, count)
-	if err != nil {
-		return nil, advised(err, url)
-	}
-	var data []byte
-	for _, v := range values {
-		data = append(data, v.Data...)
-	}
-	if data == nil {
-		return nil, misuse(errors.New("coils and discrete inputs are single bits: there is nothing to decode"))
-	}
-	return data, nil
-}
-
-// printInterpretations prints one type a line, its orders beside each other.
-func printInterpretations(stdout io.Writer, data []byte) {
-	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "registers\t% X\n", data)
-	last := ""
-	for _, i := range point.Interpret(data) {
-		if i.Type != last {
-			if last != "" {
-				fmt.Fprintln(w)
-			}
-			fmt.Fprint(w, i.Type)
-			last = i.Type
-		}
-		value := i.Value.String()
-		if i.Value.Kind() == bridge.KindString {
-			value = strconv.Quote(value)
-		}
-		fmt.Fprintf(w, "\t%s %s", i.Order, value)
-	}
-	fmt.Fprintln(w)
-	_ = w.Flush()
+		return f.Raw(ctx, args[0], strings.Join(args[1:], ""))
+	})
 }

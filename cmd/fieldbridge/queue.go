@@ -7,16 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/tell"
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/configs"
 	"fieldbridge/gateway/control"
@@ -43,8 +43,13 @@ func queueDoes(op control.Op, name, summary string) *cobra.Command {
 	r := control.Queue{Op: op}
 	c := newCommand(name+" [FILE | DIR] [--json]", summary, 1)
 	asJSON := c.Flags().Bool("json", false, "print it as JSON")
-	yes := c.Flags().Bool("yes", false, "do not ask")
-	c.Flags().IntVar(&r.Limit, "limit", 100, "how many dead letters to list")
+	yes := new(bool)
+	switch op {
+	case control.Purge, control.DeadPurge:
+		c.Flags().BoolVar(yes, "yes", false, "do not ask")
+	case control.DeadList:
+		c.Flags().IntVar(&r.Limit, "limit", 100, "how many dead letters to list")
+	}
 	gateway := c.Flags().String("gateway", "", gatewayHelp)
 	return does(c, func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return queueDo(ctx, r, args, *gateway, *asJSON, *yes, stdout, stderr)
@@ -58,9 +63,19 @@ func queueDo(ctx context.Context, r control.Queue, args []string, gateway string
 	if err != nil {
 		return misuse(err)
 	}
-	if (r.Op == control.Purge || r.Op == control.DeadPurge) && !yes && !confirmed(os.Stdin, stderr, at) {
-		fmt.Fprintln(stderr, "nothing is changed")
-		return exit(exitFailed)
+	if (r.Op == control.Purge || r.Op == control.DeadPurge) && !yes {
+		n, whose, err := inQueue(ctx, at, r.Op == control.DeadPurge)
+		if err != nil {
+			return err
+		}
+		if n.Batches == 0 {
+			fmt.Fprintf(stderr, "there is nothing to drop in %s\n", at.Store.Dir)
+			return nil
+		}
+		if !confirmed(os.Stdin, stderr, at, n, whose) {
+			fmt.Fprintln(stderr, "nothing is changed")
+			return exit(exitFailed)
+		}
 	}
 	var answer bytes.Buffer
 	if _, err := at.Do(ctx, r, &answer, stderr); err != nil {
@@ -76,14 +91,50 @@ func queueDo(ctx context.Context, r control.Queue, args []string, gateway string
 	return printQueueAnswer(r.Op, answer.Bytes(), text, stderr)
 }
 
-// confirmed asks a person whether to drop readings.
-func confirmed(in *os.File, stderr io.Writer, at control.At) bool {
+// inQueue counts what waits in a queue, or its dead letters, and says who measured them
+// as far as that is known.
+func inQueue(ctx context.Context, at control.At, dead bool) (n bridge.Count, whose []string, err error) {
+	var r folder.Report
+	if err := ask(ctx, at, control.Queue{Op: control.Inspect}, &r); err != nil || !dead {
+		return r.Waiting, r.Whose(), err
+	}
+	if len(r.Gateways) < 2 || r.Dead.Batches == 0 {
+		return r.Dead, r.Gateways, nil
+	}
+	var list control.DeadLetters
+	if err := ask(ctx, at, control.Queue{Op: control.DeadList, Limit: math.MaxInt32}, &list); err != nil {
+		return r.Dead, nil, err
+	}
+	for i := range list.Letters {
+		if name := list.Letters[i].Gateway; name != "" && !slices.Contains(whose, name) {
+			whose = append(whose, name)
+		}
+	}
+	return r.Dead, whose, nil
+}
+
+// ask puts the answer of a queue into v.
+func ask(ctx context.Context, at control.At, r control.Queue, v any) error {
+	var answer bytes.Buffer
+	if _, err := at.Do(ctx, r, &answer, io.Discard); err != nil {
+		return err
+	}
+	return json.Unmarshal(answer.Bytes(), v)
+}
+
+// confirmed asks a person whether to drop n, which those measured.
+func confirmed(in *os.File, stderr io.Writer, at control.At, n bridge.Count, whose []string) bool {
+	what := fmt.Sprintf("drops %s batches of %s readings", words.Thousands(n.Batches), words.Thousands(n.Readings))
+	by := ""
+	if len(whose) > 0 {
+		by = ", which " + strings.Join(whose, ", then ") + " measured"
+	}
 	if !term.IsTerminal(int(in.Fd())) {
-		fmt.Fprintln(stderr, "fieldbridge queue: this drops readings for good, and there is no terminal to ask at: add "+
-			"--yes if it is meant")
+		fmt.Fprintf(stderr, "fieldbridge queue: this %s for good%s, and there is no terminal to ask at: add --yes if it is "+
+			"meant\n", what, by)
 		return false
 	}
-	fmt.Fprintf(stderr, "This drops readings in %s for good; the cloud is told what is missing. Type yes: ", at.Store.Dir)
+	fmt.Fprintf(stderr, "This %s in %s for good%s; the cloud is told what is missing. Type yes: ", what, at.Store.Dir, by)
 	line, _ := bufio.NewReader(in).ReadString('\n')
 	return strings.TrimSpace(line) == "yes"
 }
@@ -95,17 +146,17 @@ func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) er
 	case control.Inspect:
 		var r folder.Report
 		if err = json.Unmarshal(answer, &r); err == nil {
-			printReport(stdout, r)
+			tell.Queue(stdout, r)
 		}
 	case control.Verify:
 		var all []control.Verified
-		if err = json.Unmarshal(answer, &all); err == nil {
-			return printVerified(stdout, stderr, all)
+		if err = json.Unmarshal(answer, &all); err == nil && !tell.Verified(stdout, stderr, all) {
+			return exit(exitFailed)
 		}
 	case control.DeadList:
 		var list control.DeadLetters
 		if err = json.Unmarshal(answer, &list); err == nil {
-			printDead(stdout, stderr, list)
+			tell.Dead(stdout, stderr, list)
 		}
 	default:
 		var n bridge.Count
@@ -121,100 +172,6 @@ func printQueueAnswer(op control.Op, answer []byte, stdout, stderr io.Writer) er
 		return fmt.Errorf("the gateway's answer cannot be read: %v: is it of another version?", err)
 	}
 	return nil
-}
-
-// printVerified tells of each file, and of those in quarantine what can still be
-// read: their loss was told when they were set aside.
-func printVerified(stdout, stderr io.Writer, all []control.Verified) error {
-	damaged, aside := 0, 0
-	for _, v := range all {
-		switch {
-		case v.Damage != "":
-			damaged++
-			fmt.Fprintf(stdout, "%s  damaged: %s\n", v.File, v.Damage)
-		case v.Quarantine:
-			aside++
-			fmt.Fprintf(stdout, "%s  set aside, %s, %s batches of %s readings can be read\n", v.File, words.Bytes(v.Bytes),
-				words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
-		default:
-			fmt.Fprintf(stdout, "%s  right, %s, %s batches of %s readings\n", v.File, words.Bytes(v.Bytes),
-				words.Thousands(v.Count.Batches), words.Thousands(v.Count.Readings))
-		}
-	}
-	fmt.Fprintf(stderr, "%d files read, %d damaged, %d in quarantine\n", len(all), damaged, aside)
-	if damaged > 0 {
-		return exit(exitFailed)
-	}
-	return nil
-}
-
-func printDead(stdout, stderr io.Writer, list control.DeadLetters) {
-	t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	for _, l := range list.Letters {
-		fmt.Fprintf(t, "%s %d\t%s\t%s\t%d readings\t%s\n", l.Run, l.Seq, l.Device, l.At.UTC().Format(time.RFC3339),
-			l.Readings, l.Cause)
-	}
-	_ = t.Flush()
-	if n := uint64(len(list.Letters)); n < list.Total.Batches {
-		fmt.Fprintf(stderr, "the oldest %s of %s dead letters: --limit lists more\n", words.Thousands(n),
-			words.Thousands(list.Total.Batches))
-		return
-	}
-	fmt.Fprintf(stderr, "%s dead letters\n", words.Thousands(list.Total.Batches))
-}
-
-// printReport tells a person what is in the queue.
-func printReport(w io.Writer, r folder.Report) {
-	fmt.Fprintf(w, "%s: %s batches of %s readings wait, %s dead letters\n", r.Dir, words.Thousands(r.Waiting.Batches),
-		words.Thousands(r.Waiting.Readings),
-		words.Thousands(r.Dead.Batches))
-	fmt.Fprintf(w, "%s on disk", words.Bytes(r.Bytes))
-	if r.MaxSize > 0 {
-		fmt.Fprintf(w, " of %s", words.Bytes(r.MaxSize))
-	}
-	if r.BytesPerReading > 0 {
-		fmt.Fprintf(w, ", %.2f bytes a reading", r.BytesPerReading)
-	}
-	if r.FullIn > 0 {
-		fmt.Fprintf(w, ", at this rate full in %s", words.Ago(r.FullIn))
-	}
-	fmt.Fprintln(w)
-	if len(r.Segments) > 0 {
-		fmt.Fprintln(w)
-	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for i, s := range r.Segments {
-		if i == 0 {
-			fmt.Fprintln(table, "SEGMENT\tPOSITIONS\tREADINGS\tWAITING\tSIZE\tOLDEST\tNEWEST\tAGE")
-		}
-		if s.Damage != "" {
-			fmt.Fprintf(table, "%s\tdamaged: %s\n", s.File, s.Damage)
-			continue
-		}
-		fmt.Fprintf(table, "%s\t%d-%d\t%s\t%s\t%s\t%s\t%s\t%s\n", s.File, s.First, s.Last,
-			words.Thousands(s.Written.Readings), words.Thousands(s.Waiting.Readings),
-			words.Bytes(s.Bytes), s.Oldest.UTC().Format(time.RFC3339), s.Newest.UTC().Format(time.RFC3339), words.Ago(s.Age))
-	}
-	_ = table.Flush()
-	for i, t := range r.Tombstones {
-		if i == maxGaps {
-			fmt.Fprintf(w, "\nand %s more: --json tells all", words.Thousands(uint64(len(r.Tombstones)-i)))
-			break
-		}
-		last := "the end"
-		if t.Last != 0 {
-			last = strconv.FormatUint(t.Last, 10)
-		}
-		what := "missing"
-		if t.Cause == "dead" {
-			what = "refused by the cloud for good"
-		}
-		fmt.Fprintf(w, "\n%s, the cloud is not yet told: run %s seq %d to %s, %s readings: %s", what, t.Run, t.First, last,
-			words.Thousands(t.Count.Readings), t.Cause)
-	}
-	if len(r.Tombstones) > 0 {
-		fmt.Fprintln(w)
-	}
 }
 
 // findQueue returns the queue that the argument names: a configuration, the

@@ -18,13 +18,14 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/store"
 	"fieldbridge/store/folder"
+	"fieldbridge/store/terms"
 )
 
 // queueWith returns a queue of n batches of two readings in a folder of its own.
 func queueWith(t *testing.T, n int) (*store.Queue, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "queue")
-	var c store.Config
+	var c terms.Config
 	c.SetDefaults()
 	c.Dir = setting.Path(dir)
 	q, err := store.Open(c, slog.New(slog.DiscardHandler))
@@ -107,7 +108,26 @@ func testQueueCommand(t *testing.T, dir string) {
 	}
 	want("80 batches of 160 readings wait", "inspect", dir)
 	want("forgotten", "inspect", dir)
+	nothing := filepath.Join(t.TempDir(), "nothing.csv")
+	for want, args := range map[string][]string{
+		"this drops 80 batches of 160 readings for good": {"purge", dir},
+		"nothing of device \"nosuch\" waits in " +
+			dir: {"export", dir, "--gateway", "g", "--device", "nosuch", "-o", nothing},
+		"nothing of that time waits in " + dir: {"export", dir, "--gateway", "g", "--until", "2001-01-01", "-o", nothing},
+		"nothing of device \"press\" and of that time waits": {"export", dir, "--gateway", "g", "--device", "press",
+			"--until",
+			"2001-01-01"},
+	} {
+		if code, _, stderr := call(t, append([]string{"queue"}, args...)...); code != exitFailed ||
+			!strings.Contains(stderr, want) {
+			t.Errorf("%v: exit %d, %q, want %q", args, code, stderr, want)
+		}
+	}
+	if _, err := os.Stat(nothing); err == nil {
+		t.Error("an export of nothing left a file")
+	}
 	want("80 batches of 160 readings dropped", "purge", dir, "--yes")
+	want("there is nothing to drop in "+dir, "purge", dir)
 	want("0 batches of 0 readings wait", "inspect", dir)
 	want("0 batches of 0 readings queued again", "dead", "retry", dir)
 	for _, args := range [][]string{{"queue"}, {"queue", "eat"}, {"queue", "inspect", "/no/such"},
@@ -117,7 +137,7 @@ func testQueueCommand(t *testing.T, dir string) {
 			t.Errorf("%v: exit %d", args, code)
 		}
 	}
-	for _, args := range [][]string{{"queue", "purge", dir}, {"queue", "inspect", t.TempDir() + "/../nothing"},
+	for _, args := range [][]string{{"queue", "inspect", t.TempDir() + "/../nothing"},
 		{"queue", "export", dir, "--format", "xml"}} {
 		if code, _, _ := call(t, args...); code == exitDone {
 			t.Errorf("%v: done", args)
@@ -176,4 +196,47 @@ func TestForgetAfterAnExport(t *testing.T) {
 	if l := q.Ledger(); l.Waiting.Batches != 20 {
 		t.Errorf("ledger: %+v", l)
 	}
+}
+
+// TestPurgeNamesWhose: before it drops anything `purge` says who measured it, of what waits
+// and of dead letters.
+func TestPurgeNamesWhose(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "queue")
+	measure := func(gateway string, n, dead int) {
+		t.Helper()
+		var c terms.Config
+		c.SetDefaults()
+		c.Dir, c.Origin = setting.Path(dir), bridge.Origin{Gateway: gateway}
+		q, err := store.Open(c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			q.Append(bridge.Batch{Device: "boiler", At: time.UnixMilli(1763887500000 + int64(i)*1000),
+				Readings: []bridge.Reading{{Point: "a", Value: bridge.Int(int64(i))}}}, nil)
+		}
+		entries, err := q.Next(t.Context(), bridge.Fresh, dead)
+		if err != nil || len(entries) != dead {
+			t.Fatalf("%d entries: %v", len(entries), err)
+		}
+		for _, e := range entries {
+			q.Bury("refused", e.Position)
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asks := func(want string, args ...string) {
+		t.Helper()
+		code, _, stderr := call(t, append([]string{"queue"}, append(args, dir)...)...)
+		if code != exitFailed || !strings.Contains(stderr, want) {
+			t.Errorf("%v: exit %d, %q, want %q", args, code, stderr, want)
+		}
+	}
+	measure("press-line-2", 10, 3)
+	asks("drops 7 batches of 7 readings for good, which press-line-2 measured, and there", "purge")
+	asks("drops 3 batches of 3 readings for good, which press-line-2 measured, and there", "dead", "purge")
+	measure("press-line-9", 5, 1)
+	asks("drops 11 batches of 11 readings for good, which press-line-2, then press-line-9 measured, and", "purge")
+	asks("drops 4 batches of 4 readings for good, which press-line-2, then press-line-9 measured, and", "dead", "purge")
 }

@@ -140,7 +140,7 @@ southbound: {modbus: {buses: {b: {url: "tcp://%s"}}, devices: {d: {bus: b, unit_
 	gateway.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-gateway.end:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("it does not end")
 	}
 	r.verify(t, before, stepped)

@@ -64,9 +64,15 @@ func queueExport(ctx context.Context, args []string, r control.Queue, x exportin
 	if err != nil {
 		return misuse(err)
 	}
-	if x.forget && !x.yes && !confirmed(os.Stdin, stderr, at) {
-		fmt.Fprintln(stderr, "nothing is exported")
-		return exit(exitFailed)
+	if x.forget && !x.yes {
+		n, whose, err := inQueue(ctx, at, false)
+		if err != nil {
+			return err
+		}
+		if !confirmed(os.Stdin, stderr, at, n, whose) {
+			fmt.Fprintln(stderr, "nothing is exported")
+			return exit(exitFailed)
+		}
 	}
 	return exportTo(ctx, &at, r, x.output, x.forget, stdout, stderr)
 }
@@ -99,8 +105,16 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 	if err != nil {
 		return err
 	}
+	headings := uint64(0)
+	if r.Format == "csv" {
+		headings = 1
+	}
+	if p.lines <= headings && exported.Unread == 0 {
+		return nothingOf(r.Filter, at)
+	}
 	if exported.Unread > 0 {
-		fmt.Fprintf(stderr, "%d segments could not be read in full and are not all in the file: see 'fieldbridge queue "+
+		fmt.Fprintf(stderr, "%d segments or the journal could not be read in full and are not all in the file: see "+
+			"'fieldbridge queue "+
 			"verify', then export once more\n", exported.Unread)
 	}
 	if f == nil {
@@ -132,6 +146,21 @@ func exportTo(ctx context.Context, at *control.At, r control.Queue, output strin
 	fmt.Fprintf(stderr, "%s batches of %s readings are forgotten\n", words.Thousands(n.Batches),
 		words.Thousands(n.Readings))
 	return nil
+}
+
+// nothingOf says that an export is empty.
+func nothingOf(f folder.Filter, at *control.At) error {
+	switch {
+	case f.Device != "" && (!f.Since.IsZero() || !f.Until.IsZero()):
+		return fmt.Errorf("nothing of device %q and of that time waits in %s: check its name and the times", f.Device,
+			at.Store.Dir)
+	case f.Device != "":
+		return fmt.Errorf("nothing of device %q waits in %s: check its name", f.Device, at.Store.Dir)
+	case !f.Since.IsZero() || !f.Until.IsZero():
+		return fmt.Errorf("nothing of that time waits in %s: 'fieldbridge queue inspect' tells from when what waits is",
+			at.Store.Dir)
+	}
+	return fmt.Errorf("nothing waits in %s: what the cloud has acknowledged is not kept", at.Store.Dir)
 }
 
 // partial is the end of the name of a file that is not yet complete.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/cmd/fieldbridge/tell"
 	"fieldbridge/gateway/control"
 	"fieldbridge/setting"
 	"fieldbridge/store/folder"
@@ -35,7 +35,7 @@ func TestQueueRefuses(t *testing.T) {
 	q, dir := queueWith(t, 10)
 	refused(t, "does not answer: if that gateway is starting or stopping", "inspect", dir)
 	q.Close()
-	for _, op := range [][]string{{"purge"}, {"dead", "purge"},
+	for _, op := range [][]string{{"purge"},
 		{"export", "-o", filepath.Join(t.TempDir(), "x"), "--and-forget"}} {
 		refused(t, "no terminal to ask at: add --yes", append(op, dir)...)
 	}
@@ -43,7 +43,7 @@ func TestQueueRefuses(t *testing.T) {
 
 	foreign := t.TempDir()
 	for _, op := range []string{"inspect", "verify", "purge"} {
-		refused(t, "there is no queue in "+foreign, op, foreign, "--yes")
+		refused(t, "there is no queue in "+foreign, op, foreign)
 	}
 	if files, err := os.ReadDir(foreign); err != nil || len(files) > 0 {
 		t.Errorf("files were left in a folder that is not a queue: %v %v", files, err)
@@ -155,7 +155,7 @@ func TestQueueReportForPeople(t *testing.T) {
 	day := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	count := func(batches, readings uint64) bridge.Count { return bridge.Count{Batches: batches, Readings: readings} }
 	var out bytes.Buffer
-	printReport(&out, folder.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60),
+	tell.Queue(&out, folder.Report{Dir: "/var/lib/fieldbridge/queue", Waiting: count(123456, 2469120), Dead: count(3, 60),
 		Bytes: 9 << 20, MaxSize: 1 << 30,
 		BytesPerReading: 3.456, FullIn: 77*time.Hour + 12*time.Minute,
 		Segments: []folder.SegmentInfo{
@@ -166,8 +166,8 @@ func TestQueueReportForPeople(t *testing.T) {
 		},
 		Tombstones: []bridge.Tombstone{{Run: "3k7q9x2m", First: 7, Last: 9, Count: count(3, 60), Cause: "purged"},
 			{Run: "c0ffee00", First: 12, Count: count(1, 2), Cause: "damaged"}}})
-	printReport(&out, folder.Report{Dir: "queue"})
-	printDead(&out, &out, control.DeadLetters{Total: count(2, 3),
+	tell.Queue(&out, folder.Report{Dir: "queue"})
+	tell.Dead(&out, &out, control.DeadLetters{Total: count(2, 3),
 		Letters: []control.DeadLetter{{Run: "3k7q9x2m", Seq: 7, Device: "boiler", At: day, Readings: 2,
 			Cause: "PUBACK 0x99"}}})
 	golden(t, "queue.out", out.String())
@@ -196,7 +196,7 @@ func TestQueueOfANewerFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, op := range []string{"inspect", "verify", "purge"} {
-		refused(t, "its format is version 3, this program knows 2", op, dir, "--yes")
+		refused(t, "its format is version 3, this program knows 2", op, dir)
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, newer) {
 		t.Errorf("it was changed: %v", err)

@@ -8,11 +8,19 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"fieldbridge/budget"
 	"fieldbridge/gateway"
+	"fieldbridge/gateway/power"
+	"fieldbridge/notify"
+	"fieldbridge/plain"
+	"fieldbridge/release"
+	"fieldbridge/socket"
 )
 
 func runCommand() *cobra.Command {
@@ -23,19 +31,59 @@ func runCommand() *cobra.Command {
 		if len(args) == 0 {
 			return misuse(errors.New("which file? 'fieldbridge run FILE'"))
 		}
-		return runGateway(ctx, args[0], *name, stderr)
+		return launch(ctx, args[0], *name, stderr)
 	})
 }
 
-// runGateway runs the gateway of a file until ctx ends.
-func runGateway(ctx context.Context, file, name string, stderr io.Writer) error {
+// roots are the keys that sign releases, set by the linker (packaging/release).
+var roots string
+
+// launch gives the place of this process to the release that is to run, or runs the
+// gateway, and at its end gives the place back to the packaged program if it is to
+// start again, which chooses anew. Whatever is wrong with releases, the gateway runs.
+func launch(ctx context.Context, file, name string, stderr io.Writer) error {
+	args, environment := os.Args, os.Environ()
+	releases, self, notLaunched := release.Open(version, roots)
+	if releases != nil && releases.Running == "" {
+		notLaunched = releases.Launch(self, args, environment)
+	}
+	err := runGateway(ctx, file, name, releases, notLaunched, stderr)
+	again := errors.Is(err, gateway.ErrRestart)
+	if err != nil && !again && ctx.Err() == nil && releases != nil {
+		// One on trial that does not even start, as when it refuses the configuration, must
+		// not be what stays: a service manager starts nothing again after a wrong file.
+		again = releases.Reject(releases.Runs(), "it does not run: "+plain.Text(err)) == nil
+	}
+	if again && ctx.Err() == nil {
+		return release.Return(self, args, environment)
+	}
+	if again {
+		return nil
+	}
+	return err
+}
+
+// runGateway runs the gateway of a file until ctx ends, or with [gateway.ErrRestart]
+// until it is to start again. notLaunched is why no release took the place of this
+// program.
+func runGateway(ctx context.Context, file, name string, releases *release.Folder, notLaunched error,
+	stderr io.Writer) error {
 	defer oneThread()()
+	// A panic ends the process with the exit code of a wrong file, after which a service
+	// manager starts nothing again. So it ends by a signal.
+	debug.SetTraceback("crash")
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from now on: it would end a process that starts
 	defer signal.Stop(hangups)
+	powers := make(chan os.Signal, 4)
+	signal.Notify(powers, power.Signals...)
+	defer signal.Stop(powers)
+	service, noService := notify.Open()
+	defer func() { _ = service.Close() }()
+	budget.ReleaseProgram() // what each package made when the program began
 	settle := saveMemory()
 	started, err := gateway.Load(ctx, file, name)
-	debug.FreeOSMemory() // of the file's tree, before the gateway is built
+	giveBack() // the file's tree, before the gateway is built
 	if ctx.Err() != nil {
 		return nil // stopped before it began
 	}
@@ -48,20 +96,32 @@ func runGateway(ctx context.Context, file, name string, stderr io.Writer) error 
 	if started.FellBack != "" {
 		log.Debug("the last good configuration is used instead of the file", "file", file, "why", started.FellBack)
 	}
-	for _, w := range started.Warnings {
+	for _, w := range slices.Concat(started.Absent, started.Warnings) {
 		log.Warn("configuration", "warning", w.String())
 	}
+	if noService != nil {
+		log.Warn("systemd is not told how the gateway is", "err", noService)
+	}
+	if notLaunched != nil {
+		log.Error("releases", "err", notLaunched)
+	}
+	alarms := socket.NewAlarms()
+	if alarms != nil {
+		defer func() { _ = alarms.Close() }() // the process ends
+	}
 	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging,
-		Hangups: hangups})
+		Hangups: hangups, Powers: powers, Notify: service,
+		Releases: releases, Alarms: alarms})
 	if err != nil {
 		return err
 	}
 	settle()
-	if err := g.Run(ctx); err != nil {
+	err = g.Run(ctx)
+	if err != nil && !errors.Is(err, gateway.ErrRestart) {
 		log.Error("stop was not clean", "err", err)
 		return exit(exitFailed)
 	}
-	return nil
+	return err
 }
 
 // oneThread lets one thread at a time run the gateway's code, until end is called.
@@ -90,6 +150,23 @@ func saveMemory() (settle func()) {
 	debug.SetGCPercent(10)
 	return func() {
 		debug.SetGCPercent(75)
-		debug.FreeOSMemory()
+		giveBack()
+		go func() {
+			for _, t := range steps {
+				time.Sleep(t)
+				budget.ReleaseProgram()
+			}
+		}()
 	}
+}
+
+// steps are the times from one step of a start to the next: parts begin, the gateway
+// connects, devices are learnt, and all runs. Each needs other pages of the program.
+var steps = []time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, time.Second,
+	3 * time.Second, 6 * time.Second}
+
+// giveBack returns what is free to the machine, and what is mapped of the program itself.
+func giveBack() {
+	debug.FreeOSMemory()
+	budget.ReleaseProgram()
 }

@@ -18,6 +18,7 @@ import (
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
 	"fieldbridge/store"
+	"fieldbridge/store/terms"
 )
 
 // BenchmarkUplink measures the way of readings from the queue on disk to the
@@ -31,7 +32,7 @@ import (
 // committed before, closed, opened again and read back.
 func BenchmarkUplink(b *testing.B) {
 	for _, points := range []int{20, 1000} {
-		for _, format := range []payload.Format{payload.Rows, payload.Columns, payload.Flat} {
+		for _, format := range []payload.Format{payload.Rows, payload.Columns, payload.Flat, payload.Protobuf} {
 			for _, backlog := range []bool{false, true} {
 				if format == payload.Flat && points == 20 {
 					continue // a message per 20 readings: TestCost tells what that is
@@ -133,7 +134,7 @@ func newUplink(b *testing.B, dir, addr string, format payload.Format) *uplink {
 	u.config.Certificate, u.config.PrivateKey, u.config.CA = file("load.pem"), file("load.key"), file("ca.pem")
 	u.config.Topic, u.config.Format = "load/{gateway}", format
 	u.config.Rate.Messages, u.config.Rate.Bytes = 0, 0
-	if format == payload.Columns {
+	if format == payload.Columns || format == payload.Protobuf {
 		u.config.MaxMessage = 40_000
 	}
 	u.open(b)
@@ -141,7 +142,7 @@ func newUplink(b *testing.B, dir, addr string, format payload.Format) *uplink {
 }
 
 func (u *uplink) open(b *testing.B) {
-	var cfg store.Config
+	var cfg terms.Config
 	cfg.SetDefaults()
 	cfg.Dir = setting.Path(filepath.Join(u.dir, "queue"))
 	log := slog.New(slog.DiscardHandler)

@@ -1,73 +1,138 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"text/tabwriter"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"fieldbridge/cmd/fieldbridge/paint"
+	"fieldbridge/cmd/fieldbridge/tell"
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
 )
 
-// valuesCommand prints the newest readings of a device of a running gateway.
+// valuesCommand prints the newest readings of devices of a running gateway.
 func valuesCommand() *cobra.Command {
-	c := newCommand("values DEVICE [FILE | DIR] [--wait 10s] [--json]",
-		"print the newest readings of a device of a running gateway", 2)
-	wait := c.Flags().Duration("wait", 10*time.Second, "wait `TIME` for a reading")
-	asJSON := c.Flags().Bool("json", false, "print all of it as JSON")
-	c.ValidArgsFunction = completeDevice
-	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) error {
-		if len(args) == 0 {
-			return misuse(errors.New("of which device? 'fieldbridge values DEVICE [FILE]'; 'fieldbridge status' lists them"))
+	c := newCommand("values [DEVICE] [FILE | DIR] [--watch] [--wait 10s] [--raw] [--json]",
+		"print the newest readings of a device of a running gateway, or of all", 2)
+	var v valuesAsked
+	c.Flags().BoolVar(&v.watch, "watch", false, "print them again each second, until Ctrl-C")
+	c.Flags().DurationVar(&v.wait, "wait", 10*time.Second, "wait `TIME` for a reading of DEVICE")
+	c.Flags().BoolVar(&v.raw, "raw", false, "print what stands in the registers, too; of bad ones it is always")
+	c.Flags().BoolVar(&v.json, "json", false, "print all of it as JSON")
+	return does(c, func(ctx context.Context, args []string, stdout, _ io.Writer) (err error) {
+		if len(args) == 2 || len(args) == 1 && !isPlace(args[0]) {
+			v.device, args = args[0], args[1:]
 		}
-		dir, err := queueDir(ctx, args[1:])
-		if err != nil {
+		if v.dir, err = queueDir(ctx, args); err != nil {
 			return err
 		}
-		data, answer, err := awaitValues(ctx, dir, args[0], *wait)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			_, err := stdout.Write(data)
-			return err
-		}
-		t := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-		for _, p := range answer.Points {
-			text := p.Text
-			if p.Bad != "" {
-				text = "bad: " + p.Bad
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s ago\n", p.Point, text, p.Unit, words.Ago(answer.Now.Sub(p.At)))
-		}
-		_ = t.Flush()
-		return nil
+		return v.print(ctx, stdout)
 	})
 }
 
-// completeDevice completes the first argument with the devices of the gateway whose
-// queue is ./queue, the next one with files.
-func completeDevice(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault
+// isPlace reports whether an argument says where a gateway is, and not which of its
+// devices is meant.
+func isPlace(arg string) bool {
+	_, err := os.Stat(arg)
+	return err == nil || strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml") ||
+		strings.ContainsRune(arg, os.PathSeparator)
+}
+
+// valuesAsked is what values are asked for.
+type valuesAsked struct {
+	device, dir      string // device "" is all
+	wait             time.Duration
+	watch, raw, json bool
+}
+
+// watchEvery is how often --watch prints.
+const watchEvery = time.Second
+
+// print prints them once, or again and again until ctx ends.
+func (v valuesAsked) print(ctx context.Context, stdout io.Writer) error {
+	if !v.watch {
+		return v.once(ctx, paint.On(stdout, stdout))
 	}
-	data, err := askGateway(c.Context(), "/status", nil)
+	again := time.NewTicker(watchEvery)
+	defer again.Stop()
+	for {
+		var screen bytes.Buffer // shown at once, so that it does not flicker
+		switch {
+		case words.Terminal(stdout):
+			screen.WriteString("\x1b[H\x1b[2J")
+		case !v.json:
+			fmt.Fprintln(&screen, time.Now().Format("-- 15:04:05"))
+		}
+		err := v.once(ctx, paint.On(&screen, stdout))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := stdout.Write(screen.Bytes()); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
+	}
+}
+
+// once prints the newest readings.
+func (v valuesAsked) once(ctx context.Context, stdout io.Writer) error {
+	if v.device == "" {
+		return v.all(ctx, stdout)
+	}
+	data, answer, err := awaitValues(ctx, v.dir, v.device, v.wait)
+	if err != nil {
+		return err
+	}
+	if v.json {
+		_, err := stdout.Write(data)
+		return err
+	}
+	tell.Values(stdout, []control.Values{answer}, v.raw)
+	return nil
+}
+
+// all prints the newest readings of all devices.
+func (v valuesAsked) all(ctx context.Context, stdout io.Writer) error {
+	data, err := askDir(ctx, "/status", v.dir)
 	var s control.Status
-	if err != nil || json.Unmarshal(data, &s) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+	if err == nil {
+		err = json.Unmarshal(data, &s)
 	}
-	var names []cobra.Completion
-	for _, d := range s.Devices {
-		names = append(names, cobra.CompletionWithDesc(d.Device, d.Via))
+	if err != nil {
+		return err
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	all := make([]control.Values, len(s.Devices))
+	for i, d := range s.Devices {
+		if _, all[i], err = deviceValues(ctx, v.dir, d.Device); err != nil {
+			return err
+		}
+	}
+	switch {
+	case v.json:
+		return words.JSON(stdout, all)
+	case len(all) == 0:
+		return errors.New("the gateway has no device: nothing is configured, or no sensor has sent anything yet " +
+			"('fieldbridge sensors' lists what came)")
+	}
+	tell.Values(stdout, all, v.raw)
+	return nil
 }
 
 // awaitValues asks until there is a reading.
@@ -76,13 +141,7 @@ func awaitValues(ctx context.Context, dir, device string, wait time.Duration) ([
 	defer again.Stop()
 	enough := time.After(wait)
 	for {
-		var answer control.Values
-		asked, cancel := context.WithTimeout(ctx, askTimeout)
-		data, err := control.Get(asked, dir, "/devices/"+url.PathEscape(device))
-		cancel()
-		if err == nil {
-			err = json.Unmarshal(data, &answer)
-		}
+		data, answer, err := deviceValues(ctx, dir, device)
 		if err != nil || len(answer.Points) > 0 {
 			return data, answer, err
 		}
@@ -95,4 +154,13 @@ func awaitValues(ctx context.Context, dir, device string, wait time.Duration) ([
 		case <-again.C:
 		}
 	}
+}
+
+// deviceValues asks for the newest readings of a device.
+func deviceValues(ctx context.Context, dir, device string) (data []byte, answer control.Values, err error) {
+	data, err = askDir(ctx, "/devices/"+url.PathEscape(device), dir)
+	if err == nil {
+		err = json.Unmarshal(data, &answer)
+	}
+	return data, answer, err
 }
