@@ -1,0 +1,118 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"fieldbridge/cmd/fieldbridge/manual"
+)
+
+var update = flag.Bool("update", false, "write the pages of the manual again")
+
+// parses fails if words are no command line of the tool.
+func parses(t *testing.T, line string, words []string) {
+	t.Helper()
+	c, rest, err := tree().Find(words)
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil {
+		err = c.ValidateArgs(c.Flags().Args())
+	}
+	if err != nil || !c.HasParent() {
+		t.Errorf("%q: %v", line, err)
+	}
+}
+
+// Every command shows examples, and each of them is a command line that is taken.
+func TestExamples(t *testing.T) {
+	for _, c := range tree().Commands() {
+		if c.Example == "" {
+			t.Errorf("%s: no example", c.Name())
+		}
+		for line := range strings.SplitSeq(c.Example, "\n") {
+			if words := strings.Fields(line); len(words) > 1 {
+				parses(t, line, words[1:])
+			}
+		}
+	}
+}
+
+// What the workflows of deploy call is a command line that is taken.
+func TestWorkflows(t *testing.T) {
+	for _, file := range []string{"../../deploy/github/fleet.yml", "../../deploy/gitlab/fleet.yml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A line goes on after a backslash, or in YAML before a flag.
+		whole := regexp.MustCompile(`(\\\n|\n) *--`).ReplaceAllString(string(text), " --")
+		lines := regexp.MustCompile(`fieldbridge-fleet (check|deploy|status) .*`).FindAllString(whole, -1)
+		if len(lines) == 0 {
+			t.Errorf("%s calls nothing", file)
+		}
+		for _, line := range lines {
+			parses(t, line, strings.Fields(line)[1:])
+		}
+	}
+}
+
+// The pages of the manual are those of the commands.
+func TestManual(t *testing.T) {
+	const folder = "man"
+	pages := manual.Pages(tree(), exitCodes)
+	for _, p := range pages {
+		file := filepath.Join(folder, p.Name)
+		if *update {
+			if err := os.WriteFile(file, []byte(p.Text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != p.Text {
+			t.Errorf("%s: go test ./cmd/fieldbridge-fleet -run TestManual -update writes it: %v", file, err)
+		}
+	}
+	if files, err := os.ReadDir(folder); err != nil || len(files) != len(pages) {
+		t.Errorf("%d pages of %d commands, %v", len(files), len(pages), err)
+	}
+}
+
+// The gateway has nothing of AWS's SDK in it.
+func TestGatewayWithout(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "fieldbridge/cmd/fieldbridge").Output()
+	if err != nil || !strings.Contains(string(out), "fieldbridge/gateway") {
+		t.Fatalf("go list: %v", err)
+	}
+	if strings.Contains(string(out), "github.com/aws/") {
+		t.Error("the gateway has AWS's SDK in it")
+	}
+}
+
+// Wrong usage is exit code 2 for every command, and asking for help is 0.
+func TestExitCodes(t *testing.T) {
+	call := func(args ...string) int {
+		return dispatch(t.Context(), args, strings.NewReader(""), new(strings.Builder), new(strings.Builder))
+	}
+	for _, c := range append(tree().Commands(), &cobra.Command{Use: "nonsense"}) {
+		if code := call(c.Name(), "--no-such-flag"); code != exitUsage {
+			t.Errorf("%s: exit %d", c.Name(), code)
+		}
+	}
+	for _, args := range [][]string{{}, {"nonsense"}, {"sign"}, {"sign", "restart", "--all"}, {"pause", "x"}, {"rotate"},
+		{"deploy"}, {"deploy", "no-such-file.yaml", "--plan"}, {"deploy", "x", "--plan", "--rate", "0"},
+		{"sign", "restart", "--key", "no-such-file"}, {"deploy", "x"}} {
+		if code := call(args...); code != exitUsage {
+			t.Errorf("%q: exit %d", args, code)
+		}
+	}
+	if code := call("help"); code != exitDone {
+		t.Errorf("help: exit %d", code)
+	}
+}
