@@ -22,6 +22,9 @@ const readings = "plant/gateway-1"
 
 // note takes a message that the cloud has got.
 func (r *rig) note(topic string, payload []byte) {
+	if strings.HasSuffix(topic, "/cbor") {
+		return // it asks for a file
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.log, "%s %s\n", topic, payload)
@@ -29,8 +32,10 @@ func (r *rig) note(topic string, payload []byte) {
 		return
 	}
 	var message struct {
+		Run     string
 		Batches []struct {
 			Device string
+			Seq    uint64
 			At     int64
 			Points map[string]json.Number
 		}
@@ -42,8 +47,12 @@ func (r *rig) note(topic string, payload []byte) {
 		if v, ok := b.Points["temperature"]; ok {
 			r.arrived[b.Device+" "+v.String()] = true
 		}
-		if b.Device == "press" {
+		switch b.Device {
+		case "press":
 			r.polls[b.At] = true
+			r.late = max(r.late, time.Since(time.UnixMilli(b.At)))
+		case "oven":
+			r.oven.arrive(r.t, b.Points["a"].String(), fmt.Sprint(message.Run, " ", b.Seq))
 		}
 	}
 }
@@ -53,6 +62,7 @@ type account struct {
 	deaths, lives                                           int // kills or cuts; accounts that were made
 	kills, damaged, noRoom                                  int // beside cuts; of the journal; for the journal
 	quiet, lastPolls                                        int // lives; ends of runs that were looked at
+	polls                                                   int // of the device oven, where each must arrive
 	acknowledged, batches, duplicates, uncommitted, runs    int
 	slowestStart                                            time.Duration
 	reloads, full, starting, twice, namesLost, filesDamaged int
@@ -123,6 +133,7 @@ func (r *rig) stop() bool {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
+	r.oven.died()
 	r.listen(p)
 	return strings.Contains(p.stderr.String(), " waiting=0 ")
 }
@@ -187,6 +198,14 @@ func (r *rig) judge() {
 		}
 	}
 	r.killed = nil
+	polls, missing := r.oven.settle()
+	if r.exact && !r.refusing {
+		r.total.polls += polls
+		if len(missing) > r.reloaded { // a reload may give up a poll that is under way
+			r.t.Errorf("of %d polls these never arrived though there is a journal: %v", polls, missing)
+		}
+	}
+	r.reloaded, r.refusing = 0, false
 	for _, run := range report.Runs {
 		if n := run.Missing()[ledger.Uncommitted]; n > 0 && r.exact {
 			r.t.Errorf("%d batches of run %s are missing though there is a journal", n, run.Run)

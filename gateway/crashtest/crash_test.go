@@ -51,11 +51,13 @@ func (r *rig) weather(full func(on bool)) {
 		full(true)
 		defer full(false)
 		r.total.full++
+		r.refusing = true
 	}
 	for range reloads {
 		time.Sleep(time.Until(end) / time.Duration(reloads+1))
 		r.reload()
 		r.total.reloads++
+		r.reloaded++
 	}
 	time.Sleep(time.Until(end)) // the instant of death
 }
@@ -81,28 +83,12 @@ func (r *rig) awaitStart() {
 	r.total.slowestStart = max(r.total.slowestStart, time.Since(began))
 }
 
-// damage changes a byte of the journal, or cuts it, now and then.
+// damage does something to the journal now and then.
 func (r *rig) damage() {
 	r.t.Helper()
-	files, _ := filepath.Glob(filepath.Join(r.runtime, "*.journal"))
-	if len(files) == 0 || r.rnd.IntN(20) > 0 {
-		return
+	if r.rnd.IntN(20) == 0 {
+		r.strange(faults[r.rnd.IntN(len(faults))].do)
 	}
-	f, err := os.OpenFile(files[0], os.O_RDWR, 0)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	if r.rnd.IntN(4) == 0 {
-		err = f.Truncate(int64(r.rnd.IntN(1 << 20)))
-	} else {
-		_, err = f.WriteAt([]byte{byte(r.rnd.IntN(256))}, int64(r.rnd.IntN(64<<10)))
-	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.total.damaged++
-	r.exact, r.killed = false, nil // and what the journal alone had may be gone
 }
 
 // live has a gateway die some times, by die, and then compares everything.
@@ -130,10 +116,12 @@ func (a *account) String() string {
 	return fmt.Sprintf("%d deaths (%d while it started, %d at once after another), %d kills beside, %d damaged journals, "+
 		"%d lives of %d without room for one, %d of polls alone (%d ends of runs looked at), %d reloads, %d times a full "+
 		"disk, "+
-		"slowest start %v; %d messages acknowledged to sensors, all arrived; %d runs, %d batches, %d of them again, %d not "+
+		"slowest start %v; %d polls answered and %d messages acknowledged to sensors, all arrived; %d runs, %d batches, "+
+		"%d of them "+
+		"again, %d not "+
 		"yet on disk when the run ended; the ledger says kept",
 		a.deaths, a.starting, a.twice, a.kills, a.damaged, a.noRoom, a.lives, a.quiet, a.lastPolls, a.reloads, a.full,
-		a.slowestStart.Round(time.Millisecond), a.acknowledged, a.runs, a.batches, a.duplicates, a.uncommitted)
+		a.slowestStart.Round(time.Millisecond), a.polls, a.acknowledged, a.runs, a.batches, a.duplicates, a.uncommitted)
 }
 
 // TestKillsOfGateway kills whole gateways at random instants, among sensors, polls,
@@ -167,6 +155,7 @@ func TestKillsOfGateway(t *testing.T) {
 		}
 		r.live(want-r.total.deaths, full, die)
 		noRoom(false)
+		r.forget() // and what was set aside, which takes the room
 		if err := os.RemoveAll(r.queue); err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,7 @@ type sensor struct {
 	sent   int  // guarded by mu; so many, the first ones
 	acked  int  // guarded by mu; so many, the first ones
 	wrong  int  // guarded by mu; acknowledgements that were not next
+	turns  int  // guarded by mu; so often it wanted to send, whether its window let it or not
 
 	published []time.Time   // guarded by mu; of those without an acknowledgement
 	slowest   time.Duration // guarded by mu; from the first publish to the acknowledgement
@@ -67,6 +68,13 @@ func (s *sensor) counts() (sent, acked int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sent, s.acked
+}
+
+// progress returns how often it wanted to send, and how many messages were acknowledged.
+func (s *sensor) progress() (turns, acked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.turns, s.acked
 }
 
 // forget returns the slowest acknowledgement since the last call.
@@ -131,6 +139,7 @@ func (s *sensor) waiting() (from, to int) {
 func (s *sensor) next() (value int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.turns++
 	if s.paused || s.sent-s.acked >= sensorWindow {
 		return 0, false
 	}

@@ -3,6 +3,7 @@
 package crashtest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -54,10 +55,44 @@ func (r *rig) memory() (peak int) {
 	return peak << 10
 }
 
+// spell is what happened in a while.
+type spell struct {
+	acknowledged, polls, due int
+	slowest                  time.Duration // acknowledgement of a sensor
+}
+
+// watch lets the gateway run for a while.
+func (r *rig) watch(name string, long time.Duration) (s spell) {
+	r.t.Helper()
+	for _, sensor := range r.sensors {
+		sensor.forget()
+	}
+	began, acknowledged, polls := time.Now(), r.acknowledged(), r.oven.answered()
+	time.Sleep(long)
+	s = spell{acknowledged: r.acknowledged() - acknowledged, polls: r.oven.answered() - polls,
+		due: int(time.Since(began) / (100 * time.Millisecond))}
+	for _, sensor := range r.sensors {
+		s.slowest = max(s.slowest, sensor.forget())
+	}
+	if s.polls < s.due*9/10 {
+		r.t.Errorf("%s: %d polls of %d", name, s.polls, s.due)
+	}
+	told := "nothing"
+	for line := range strings.Lines(r.health()) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), `"text": `); ok && strings.Contains(text, "queue") {
+			told = text
+		}
+	}
+	r.t.Logf("| %s | %d in %v, the slowest after %v | %d of %d | %d MiB | %s |", name, s.acknowledged,
+		long, s.slowest.Round(time.Millisecond), s.polls, s.due, r.memory()>>20, told)
+	return s
+}
+
 // TestSlowDisk: every sync takes long, and the cloud is away. The start goes
 // on, with a SIGHUP in it, polls keep their time, sensors are acknowledged within a few
-// commits. Then the disk dies for a while: it is told, nobody is acknowledged, and when
-// it is back everything that was acknowledged arrives.
+// commits. Then the disk dies, first with errors, then its file system is read-only: it is
+// told, nobody is acknowledged, polls go on, and over a kill. When the disk is back
+// everything that was acknowledged or polled arrives.
 func TestSlowDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
@@ -65,7 +100,9 @@ func TestSlowDisk(t *testing.T) {
 	t.Parallel() // it mostly waits
 	d := mountDisk(t)
 	r := newRig(t, filepath.Join(d.dir, "queue"), 4)
-	sync, long := 200*time.Millisecond, 3*time.Second
+	r.runtime, _ = mountSmall(t, 12<<20)
+	r.exact = true
+	sync, long := 200*time.Millisecond, 2*time.Second
 	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
 		sync, long = 500*time.Millisecond, 20*time.Second
 	}
@@ -77,46 +114,35 @@ func TestSlowDisk(t *testing.T) {
 		return err == nil
 	})
 	_ = r.process.cmd.Process.Signal(syscall.SIGHUP)
+	r.reloaded++
 	r.eventually("the gateway listens", 20*time.Second, r.listening)
 	r.eventually("sensors are acknowledged", 20*time.Second, func() bool { return r.acknowledged() > 160 })
-	for _, s := range r.sensors {
-		s.forget()
-	}
-	began := time.Now()
-	before := r.acknowledged()
-	time.Sleep(long)
-	ended := time.Now()
-	slowest := time.Duration(0)
-	for _, s := range r.sensors {
-		slowest = max(slowest, s.forget())
-	}
-	acknowledged := r.acknowledged() - before
 	// The commit under way, the own one, and now and then the index or room in the file;
 	// and a second for a busy machine.
-	if most := 6*sync + time.Second; slowest > most || acknowledged < 80 {
-		t.Errorf("%d messages were acknowledged, the slowest after %v; at most %v is right", acknowledged, slowest, most)
+	s := r.watch(fmt.Sprintf("each sync takes %v", sync), long)
+	if most := 6*sync + time.Second; s.slowest > most || s.acknowledged < 80 {
+		t.Errorf("%d messages were acknowledged, the slowest after %v; at most %v is right", s.acknowledged, s.slowest, most)
+	}
+	unwritable := func() bool { return strings.Contains(r.health(), "the queue cannot be written") }
+	dying := func(name string) {
+		r.eventually("it is told that the disk fails", 10*time.Second, unwritable)
+		if s := r.watch(name, long); s.acknowledged > 0 {
+			t.Errorf("%s: %d messages were acknowledged that are on no disk", name, s.acknowledged)
+		}
 	}
 	d.ask("fail on")
-	r.eventually("it is told that the disk fails", 10*time.Second,
-		func() bool { return strings.Contains(r.health(), "the queue cannot be written") })
-	dead := r.acknowledged()
-	time.Sleep(time.Second)
-	if n := r.acknowledged(); n > dead {
-		t.Errorf("%d messages were acknowledged that are on no disk", n-dead)
-	}
+	dying("writes and syncs fail (EIO)")
+	d.ask("fail readonly")
+	dying("then read-only (EROFS)")
+	r.kill()
+	r.total.deaths++
+	r.start()
+	r.awaitStart()
+	dying("killed, and started on it")
 	d.ask("fail off")
 	d.ask("slow 0")
-	r.eventually("it is told that the disk is well", 40*time.Second,
-		func() bool { return !strings.Contains(r.health(), "the queue cannot be written") })
-	peak := r.memory()
-	due, polls := int(ended.Sub(began)/(100*time.Millisecond)), 0
+	r.eventually("it is told that the disk is well", 40*time.Second, func() bool { return !unwritable() })
 	r.online(true)
-	r.eventually("the polls arrive", 30*time.Second, func() bool {
-		polls = r.polled(began, ended)
-		return polls >= due*9/10
-	})
 	r.settle()
-	t.Logf("with syncs of %v: %d messages acknowledged in %v, the slowest after %v; %d of %d polls; at most %d MiB "+
-		"resident",
-		sync, acknowledged, ended.Sub(began).Round(time.Second), slowest.Round(time.Millisecond), polls, due, peak>>20)
+	t.Log(&r.total)
 }

@@ -10,7 +10,8 @@ It takes one command a line on standard input and answers each with one line:
                  answer says what was lost.
   size BYTES     how large the file system is; 0 is without an end
   slow SECONDS   how long each sync takes
-  fail on|off    whether writes, syncs and changes of names give EIO
+  fail WHAT      writes, syncs and changes of names give EIO (on), or EROFS as those of a file
+                 system that is mounted read-only (readonly), or what is right (off)
   used           bytes in files
   save FILE      the state before the last cut, for replay
   wipe           an empty disk
@@ -209,7 +210,7 @@ def serve(mountpoint):
     from fusepy import FUSE, FuseOSError, Operations
 
     lock = threading.RLock()
-    options = {"size": 0, "slow": 0.0, "fail": False}
+    options = {"size": 0, "slow": 0.0, "fail": "off"}
     state = {"disk": Disk(), "before": None}
     handles = {}
     hidden = {}  # files that are open and have no name any more, by the one that libfuse gives them
@@ -239,8 +240,8 @@ def serve(mountpoint):
             fail(errno.ENOSPC)
 
     def sick():
-        if options["fail"]:
-            fail(errno.EIO)
+        if options["fail"] != "off":
+            fail(errno.EROFS if options["fail"] == "readonly" else errno.EIO)
 
     def locked(f):
         def call(*args, **kwargs):
@@ -300,6 +301,8 @@ def serve(mountpoint):
 
         @locked
         def open(self, path, flags):
+            if options["fail"] == "readonly" and flags & (os.O_WRONLY | os.O_RDWR):
+                sick()
             return opened(find(path))
 
         @locked
@@ -395,7 +398,7 @@ def serve(mountpoint):
         elif words[0] == "slow":
             options["slow"] = float(words[1])
         elif words[0] == "fail":
-            options["fail"] = words[1] == "on"
+            options["fail"] = words[1]
         elif words[0] == "used":
             return state["disk"].used()
         elif words[0] == "wipe":
