@@ -18,6 +18,7 @@ type Sample struct {
 	WChar      int64 // bytes handed to write calls of any kind, sockets included
 	Syscw      int64 // write system calls, sockets included
 	Threads    int64
+	Switches   int64 // of all threads that there are: given up and taken away
 }
 
 // Read takes a sample.
@@ -32,7 +33,8 @@ func Read(pid int) (Sample, error) {
 	k, _ := strconv.ParseFloat(f[12], 64)
 	s.CPU = (u + k) / 100 // USER_HZ is 100 on every Linux port Go supports here
 	// /proc/PID/stat counts in 10 ms ticks; schedstat is finer but per thread: sum it.
-	if v, ok := schedstat(pid); ok && v > 0 {
+	v, switches, ok := threads(pid)
+	if s.Switches = switches; ok && v > 0 {
 		s.CPU = max(s.CPU, v)
 	}
 	if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err == nil {
@@ -70,23 +72,32 @@ func Read(pid int) (Sample, error) {
 	return s, nil
 }
 
-func schedstat(pid int) (float64, bool) {
+// threads gives CPU seconds and context switches of all threads, exactly; false where the kernel does not tell.
+func threads(pid int) (cpu float64, switches int64, ok bool) {
 	ents, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	var ns float64
 	for _, e := range ents {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, e.Name())); err == nil {
+			for l := range strings.SplitSeq(string(b), "\n") {
+				if k, v, _ := strings.Cut(l, ":"); strings.HasSuffix(k, "voluntary_ctxt_switches") {
+					n, _ := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+					switches += n
+				}
+			}
+		}
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, e.Name()))
 		if err != nil {
 			continue
 		}
 		f := strings.Fields(string(b))
 		if len(f) == 0 {
-			return 0, false
+			return 0, switches, false
 		}
 		v, _ := strconv.ParseFloat(f[0], 64)
 		ns += v
 	}
-	return ns / 1e9, true
+	return ns / 1e9, switches, true
 }

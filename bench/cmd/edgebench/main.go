@@ -15,9 +15,10 @@ import (
 )
 
 func main() {
-	cmds := map[string]func([]string) error{"run": run, "sim": simCmd, "load": loadCmd, "watch": watchCmd, "report": reportCmd, "pairs": pairsCmd}
+	cmds := map[string]func([]string) error{"run": run, "sim": simCmd, "load": loadCmd, "watch": watchCmd,
+		"report": reportCmd, "pairs": pairsCmd, "flash": flashCmd, "peers": peersCmd}
 	if len(os.Args) < 2 || cmds[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: edgebench run|pairs|sim|load|watch|report [flags]   (each takes -h)")
+		fmt.Fprintln(os.Stderr, "usage: edgebench run|pairs|peers|flash|sim|load|watch|report [flags]   (each takes -h)")
 		os.Exit(2)
 	}
 	if err := cmds[os.Args[1]](os.Args[2:]); err != nil {
@@ -89,6 +90,7 @@ func watchCmd(args []string) error {
 		return err
 	}
 	fmt.Printf("cpu %.3f s  rss %.1f MiB  peak %.1f MiB  write_bytes %d  wchar %d  syscw %d  threads %d\n", b.CPU-a.CPU,
-		float64(b.RSS)/(1<<20), float64(b.Peak)/(1<<20), b.WriteBytes-a.WriteBytes, b.WChar-a.WChar, b.Syscw-a.Syscw, b.Threads)
+		float64(b.RSS)/(1<<20), float64(b.Peak)/(1<<20), b.WriteBytes-a.WriteBytes, b.WChar-a.WChar, b.Syscw-a.Syscw,
+		b.Threads)
 	return nil
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // pairsCmd runs two builds of one gateway in turn, each pair in the other order
-// than the one before, and prints the ratio new/old of each figure: its median
-// over the pairs and a 95 % interval of that median. What it does not know it
+// than the one before, and prints the ratio new/old and the difference of each figure:
+// their medians over the pairs and a 95 % interval of each median. What it does not know it
 // hands to run: edgebench pairs -old DIR -new DIR [-n 10] [-fields F,F] -- FLAGS OF RUN.
 func pairsCmd(args []string) error {
 	fs := flag.NewFlagSet("pairs", flag.ExitOnError)
@@ -51,24 +51,28 @@ func pairsCmd(args []string) error {
 		fmt.Fprintf(os.Stderr, "pair %d of %d: CPU s per million old %v, new %v\n", i+1, *n,
 			last(values["CPUPer1M"][0]), last(values["CPUPer1M"][1]))
 	}
-	fmt.Println("| figure | old | new | ratio | 95 % of the median |\n|---|---|---|---|---|")
+	fmt.Println("| figure | old | new | ratio | 95 % of the median | difference | 95 % of the median |\n" +
+		"|---|---|---|---|---|---|---|")
 	for _, f := range strings.Split(*fields, ",") {
 		old, now := values[f][0], values[f][1]
 		if len(old) == 0 || len(old) != len(now) {
 			continue
 		}
-		var ratios []float64
+		var ratios, differences []float64
 		for i := range old {
+			differences = append(differences, now[i]-old[i])
 			if old[i] != 0 {
 				ratios = append(ratios, now[i]/old[i])
 			}
 		}
-		if len(ratios) == 0 {
-			fmt.Printf("| %s | %s | %s | | |\n", f, num(median(old)), num(median(now)))
-			continue
+		ratio := "| "
+		if len(ratios) > 0 {
+			low, high := medianInterval(ratios)
+			ratio = fmt.Sprintf("**%.3f** | %.3f to %.3f", median(ratios), low, high)
 		}
-		low, high := medianInterval(ratios)
-		fmt.Printf("| %s | %s | %s | **%.3f** | %.3f to %.3f |\n", f, num(median(old)), num(median(now)), median(ratios), low, high)
+		low, high := medianInterval(differences)
+		fmt.Printf("| %s | %s | %s | %s | %s | %s to %s |\n", f, num(median(old)), num(median(now)), ratio,
+			num(median(differences)), num(low), num(high))
 	}
 	return nil
 }
