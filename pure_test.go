@@ -14,7 +14,11 @@ import (
 // on what they are given, and on nothing else.
 var pure = []string{
 	"southbound/modbus/point", "southbound/modbus/plan", "southbound/mqtt/topic", "southbound/mqtt/payload",
-	"northbound/awsiot/payload", "store/block", "store/books", "store/memory", "configs/tree",
+	"southbound/mqtt/kept",
+	"southbound/mqtt/packed",
+	"southbound/mqtt/attendance", "northbound/awsiot/payload", "northbound/awsiot/payload/proto", "store/block",
+	"store/books", "store/flash",
+	"store/memory", "store/thin", "configs/tree", "configs/registers",
 }
 
 // impure are the names that no pure room uses, by package.
