@@ -1,25 +1,71 @@
 # Fieldbridge. `make help` lists what can be made.
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION = $$($(GO) run ./packaging/release --version 2>/dev/null || echo dev)
 GO      := go
 BIN     := bin/fieldbridge
+# The program speaks HTTP/1.1 alone, to people and on its control socket: half a MiB less.
+# What runs at the start and for people alone is not inlined: 0.3 MiB less.
+TAGS    := nethttpomithttp2
+COLD    := $(foreach p,fieldbridge/cmd fieldbridge/configs fieldbridge/console \
+	fieldbridge/northbound/awsiot/awsiottest fieldbridge/northbound/awsiot/identity \
+	fieldbridge/northbound/awsiot/remote fieldbridge/gateway fieldbridge/release \
+	github.com/godbus github.com/spf13 go.yaml.in net/http mime crypto/x509 encoding/asn1,-gcflags=$(p)/...=-l)
+ALIGN   := $(if $(filter amd64 386,$(shell $(GO) env GOARCH)),-funcalign=16)
 export CGO_ENABLED ?= 0
 # -race needs cgo and a C compiler; with CI=true a missing one is an error.
 HAVE_CC := $(shell command -v $${CC:-cc} 2>/dev/null)
 ifneq ($(or $(HAVE_CC),$(filter true,$(CI))),)
 RACE := CGO_ENABLED=1
 RACEFLAG := -race
+# A program with the race detector sleeps a second when it ends: each of a hundred
+# packages, and each process that a test starts.
+export GORACE ?= atexit_sleep_ms=10
 endif
 
-.PHONY: help run build test lint vuln rooms fuzz mutate bench bench-save bench-diff bench-compare bench-store soak sbom clean
+.PHONY: npm help run build small fleet fleet-demo test-small test-386 test-previous sizes test lint vuln rooms fuzz mutate bench bench-save bench-diff bench-compare bench-peers bench-store soak sbom packages clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: build ## build, and run the main job here: simulated devices, the gateway, a local cloud
 	$(BIN) demo $(ARGS)
 
 build: ## build the static binary bin/fieldbridge
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/fieldbridge
+	$(GO) build -trimpath -tags $(TAGS) $(COLD) -ldflags "-s -w $(ALIGN) -X main.version=$(VERSION) -X main.roots=$(FIELDBRIDGE_ROOTS)" -o $(BIN) ./cmd/fieldbridge
+
+small: ## build bin/fieldbridge-small, without demo, cloud, init, fleet, ledger, profiles, page, Sparkplug
+	$(GO) build -trimpath -tags small,$(TAGS) -gcflags=all=-l \
+		-ldflags "-s -w $(ALIGN) -X main.version=$(VERSION) -X main.roots=$(FIELDBRIDGE_ROOTS)" -o $(BIN)-small ./cmd/fieldbridge
+
+test-small: ## check what the small build leaves out, and that it says so
+	$(GO) vet -tags small ./...
+	$(GO) test -tags small -run Small ./cmd/fieldbridge
+
+test-386: ## run the tests of what counts, stores and computes with 32 bits; vet for a processor that nobody here has
+	GOARCH=386 CGO_ENABLED=0 $(GO) test -short ./bridge ./store/block ./store/books ./store/folder ./store/journal \
+		./store/memory ./store/origins ./store/segment ./store/state ./configs/... ./ledger ./southbound/modbus/point \
+		./northbound/awsiot/payload ./socket ./budget ./setting
+# purego, and with it fieldbridge-p11, is not for mips.
+	GOARCH=mipsle GOMIPS=softfloat CGO_ENABLED=0 $(GO) vet $$($(GO) list ./... | grep -v /fieldbridge-p11)
+
+# REV=COMMIT takes that commit for the release before.
+REV = $(shell git describe --tags --abbrev=0 2>/dev/null)
+test-previous: ## let this program and the last release (REV) take turns at one queue, its journal and its state
+	@if [ -z "$(REV)" ]; then echo "make test-previous: there is no release yet, name a commit: REV=..." >&2; else \
+		rm -rf bin/previous && mkdir -p bin/previous && git archive $(REV) | tar -x -C bin/previous && \
+		(cd bin/previous && $(GO) build -trimpath -o ../fieldbridge-previous ./cmd/fieldbridge) && rm -rf bin/previous && \
+		FIELDBRIDGE_PREVIOUS=$(CURDIR)/bin/fieldbridge-previous $(GO) test -count=1 -run '^TestPrevious$$' ./cmd/fieldbridge; fi
+
+sizes: ## print the sizes of both and what each module has in them; fails above their bounds
+	$(GO) run ./packaging/sizes
+
+p11: ## build bin/fieldbridge-p11, the helper for PKCS #11 tokens; it needs glibc
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/fieldbridge-p11 ./cmd/fieldbridge-p11
+
+fleet: ## build bin/fieldbridge-fleet, the operator's tool
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/fieldbridge-fleet ./cmd/fieldbridge-fleet
+
+fleet-demo: ## operate 20 gateways on this machine from a git repository, well and badly, and count what each ran; some minutes
+	$(GO) run ./cmd/fieldbridge-fleet/demo $(ARGS)
 
 test: ## run all tests in random order, with the race detector where there is a C compiler
 	$(RACE) $(GO) test $(RACEFLAG) -shuffle=on ./...
@@ -44,6 +90,9 @@ rooms: ## print the table of the packages: files, lines, comments, tests, knots
 	@$(GO) test -count=1 -run '^TestRooms$$' -v . | sed -n 's/^        //p;/^ *rooms_test.go.*:..*[a-z]/p'
 
 FUZZTIME ?= 20s
+npm: ## fetch AWS's own device SDK for JavaScript, a client that tests the stand-in where it is there
+	npm install --no-audit --no-fund --prefix bin/npm aws-iot-device-sdk-v2@1.28.0
+
 fuzz: ## run each fuzz test for FUZZTIME (20s)
 # Go's fuzzer now and then fails by its own deadline, with no failing input: that is no finding.
 	@mkdir -p bin; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
@@ -76,16 +125,23 @@ OLD ?= 268a91e
 bench-compare: ## whole gateways: this checkout beside the commit OLD, 10 interleaved pairs of each load
 	bench/scripts/compare.sh $(OLD)
 
+bench-peers: ## Fieldbridge before (OLD) and now, Telegraf, mosquitto, mqmgateway, a bare loop: one table; COUNT=5 takes 2 h
+	@bench/scripts/peers.sh $(OLD)
+
 bench-store: ## measure the queue beside a plain synced log
 	$(GO) test -run '^$$' -bench 'Commit|Backlog|Encode' -benchmem -timeout 60m -v ./store
 
 SOAK ?= 1000
 soak: ## kill, cut the power and break the link SOAK (1000) times; takes an hour
-	FIELDBRIDGE_SOAK=$(SOAK) $(RACE) $(GO) test $(RACEFLAG) -timeout 3h -v -run 'Kill|Cut|Soak|Compares|Misbehaves|SlowDisk' ./store ./northbound/awsiot ./gateway/crashtest ./cmd/fieldbridge
+	FIELDBRIDGE_SOAK=$(SOAK) $(RACE) $(GO) test $(RACEFLAG) -timeout 3h -v -run 'Kill|Cut|Soak|Compares|Misbehaves|SlowDisk|Pilot1|Canaries' ./store ./southbound/modbus ./northbound/awsiot ./northbound/awsiot/remote/jobs ./gateway/crashtest ./cmd/fieldbridge ./cmd/fieldbridge-fleet/demo
 
 sbom: build ## write the CycloneDX SBOM and the third-party notices of the binary to bin/
 	$(GO) tool -modfile=tools/go.mod cyclonedx-gomod bin -json -output bin/fieldbridge.cdx.json $(BIN)
 	$(GO) run ./packaging/notices $(BIN) > bin/THIRD-PARTY-NOTICES.txt
 
+# PROCESSORS=amd64,arm64 makes those alone; SIGN=FILE signs with a secret key of minisign.
+packages: ## packages, tarballs, an OCI image, checksums into dist/
+	$(GO) run ./packaging/release $(if $(SIGN),--sign $(SIGN)) $(if $(PROCESSORS),--only $(PROCESSORS)) dist
+
 clean: ## remove what was built and what the demo wrote
-	rm -rf bin demo
+	rm -rf bin demo dist
