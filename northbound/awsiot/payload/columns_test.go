@@ -17,7 +17,7 @@ import (
 
 var testLabels = map[string]string{"site": "brno", "area": "hall-2"}
 
-func at(e bridge.Entry, ms int) bridge.Entry {
+func at(e bridge.Entry, ms int64) bridge.Entry {
 	e.At = e.At.Add(time.Duration(ms) * time.Millisecond)
 	return e
 }
