@@ -33,7 +33,6 @@ import (
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/notify"
 	"fieldbridge/release"
-	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
 	"fieldbridge/store"
@@ -91,8 +90,6 @@ type Options struct {
 	Releases *release.Folder
 	// Notify is told how the gateway is; nil without a service manager.
 	Notify *notify.Socket
-	// Alarms wake the buses; nil: timers of Go do.
-	Alarms *socket.Alarms
 }
 
 // Of the five seconds that a stop may take, so much goes to sending what is
@@ -160,7 +157,7 @@ func (g *Gateway) build(s change.Started, o Options, sensors int64) error {
 	g.queue.ThinBy(g.catalogue)
 	g.modbus, err = modbus.New(config.Southbound.Modbus,
 		modbus.Options{Log: g.log.With("part", "modbus"), Catalogue: g.catalogue, State: saved, Recorder: g.flight.Recorder,
-			Pulses: func(name string) bridge.Pulse { return g.service.Board.Loop(name) }, Alarms: o.Alarms})
+			Pulses: func(name string) bridge.Pulse { return g.service.Board.Loop(name) }})
 	if err != nil {
 		return fmt.Errorf("southbound.modbus: %w", err)
 	}

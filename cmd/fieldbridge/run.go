@@ -20,7 +20,6 @@ import (
 	"fieldbridge/notify"
 	"fieldbridge/plain"
 	"fieldbridge/release"
-	"fieldbridge/socket"
 )
 
 func runCommand() *cobra.Command {
@@ -105,13 +104,8 @@ func runGateway(ctx context.Context, file, name string, releases *release.Folder
 	if notLaunched != nil {
 		log.Error("releases", "err", notLaunched)
 	}
-	alarms := socket.NewAlarms()
-	if alarms != nil {
-		defer func() { _ = alarms.Close() }() // the process ends
-	}
 	g, err := gateway.New(started, gateway.Options{File: file, Name: name, Version: version, Logging: logging,
-		Hangups: hangups, Powers: powers, Notify: service,
-		Releases: releases, Alarms: alarms})
+		Hangups: hangups, Powers: powers, Notify: service, Releases: releases})
 	if err != nil {
 		return err
 	}

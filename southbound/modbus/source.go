@@ -13,7 +13,6 @@ import (
 	"fieldbridge/blackbox"
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
-	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus/owed"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/poll"
@@ -29,7 +28,6 @@ type Options struct {
 	State     bridge.Notebook    // remembers what was learnt of the devices over a restart; may be nil
 	Recorder  *blackbox.Recorder // has a tape of the frames of each bus; nil records none
 	Pulses    bridge.Pulses      // told by each bus that it turns; may be nil
-	Alarms    *socket.Alarms     // wakes the buses; nil: timers of Go do
 }
 
 // Source polls the devices of a configuration. It is safe for concurrent use.
@@ -230,7 +228,6 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 			r = runner{bus: poll.NewBus(want.Buses[key], s.dial(want.Buses[key]), s.o.Log, s.learn, s.fell),
 				done: make(chan struct{})}
 			r.bus.Watched(s.o.Pulses)
-			r.bus.Woken(s.o.Alarms)
 			var bctx context.Context
 			bctx, r.cancel = context.WithCancel(ctx)
 			r.bus.Set(list)

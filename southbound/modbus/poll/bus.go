@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
-	"fieldbridge/socket"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
@@ -25,8 +24,7 @@ type Bus struct {
 	link        wire.Carrier
 	client      *wire.Client
 	others      []*wire.Client // for pipeline
-	clock       *socket.Alarms
-	timer       *socket.Alarm
+	timer       *time.Timer
 	pulse       bridge.Pulse
 	learn       func(device string, l plan.Learnt) // keeps what was learnt
 	errands     chan errand
@@ -74,10 +72,6 @@ func NewBus(spec spec.Bus, dial func(context.Context) (wire.Stream, error), log 
 // Watched has the bus tell p that its loop turns. It is called before Run.
 func (b *Bus) Watched(p bridge.Pulses) { b.pulse = p.Of("bus " + b.Spec.Name) }
 
-// Woken has the bus wait by clock; nil, as without it, is Go's timers. It is called before
-// Run.
-func (b *Bus) Woken(clock *socket.Alarms) { b.clock = clock }
-
 // turnTime is how long the bus may take for what it does by itself between two
 // requests, on a machine that is busy.
 const turnTime = time.Minute
@@ -119,8 +113,7 @@ func (b *Bus) wake() {
 
 // Run polls until ctx ends.
 func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
-	b.timer = b.clock.New()
-	b.timer.Reset(0)
+	b.timer = time.NewTimer(0)
 	defer b.timer.Stop()
 	defer b.link.Close()
 	defer close(b.ended)
