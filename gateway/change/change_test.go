@@ -163,6 +163,22 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadOfARelativeFile: what is named by "g.yaml" and not by its whole path tells
+// what changed, and nothing else.
+func TestReloadOfARelativeFile(t *testing.T) {
+	b := newBench(t)
+	t.Chdir(filepath.Dir(b.file))
+	b.file = filepath.Base(b.file)
+	b.write(text("one"))
+	c, _ := b.start()
+	b.write(text("two"))
+	said, err := c.Reload(t.Context(), 0, 1)
+	_, lines, _ := strings.Cut(said, "\n")
+	if want := "  northbound.awsiot.topic one -> two"; err != nil || lines != want {
+		t.Errorf("told %q, %v, want %q", said, err, want)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

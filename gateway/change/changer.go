@@ -240,7 +240,13 @@ func (c *Changer) changes(l *configs.Loaded) string {
 	if err != nil {
 		return "" // what was applied is told anyway
 	}
-	lines := configs.Diff(runs, l)
+	// A snapshot names files by their whole paths. Beside one, a file that was given
+	// as "g.yaml" would seem to move all of its own.
+	next, err := good{Origin: c.o.File, YAML: pack(l)}.unpack()
+	if err != nil {
+		return ""
+	}
+	lines := configs.Diff(runs, next)
 	if more := len(lines) - mostChanges; more > 0 {
 		lines = append(lines[:mostChanges:mostChanges], fmt.Sprintf("and %d more changes", more))
 	}
