@@ -95,12 +95,17 @@ func lists(c *cobra.Command) *cobra.Command {
 			printUsage(c, stderr)
 			return exit(exitUsage)
 		}
-		advice := ""
-		if near := nearest(c, args[0]); near != "" {
-			advice = fmt.Sprintf("did you mean %q? ", near)
-		}
-		return misuse(fmt.Errorf("no command %q: %s'%s' lists them", args[0], advice, helpOf(c)))
+		return unknown(c, args[0])
 	})
+}
+
+// unknown says that c has no command of that name, and which was probably meant.
+func unknown(c *cobra.Command, name string) error {
+	advice := ""
+	if near := nearest(c, name); near != "" {
+		advice = fmt.Sprintf("did you mean %q? ", near)
+	}
+	return misuse(fmt.Errorf("no command %q: %s'%s' lists them", name, advice, helpOf(c)))
 }
 
 // nearest returns the command of c that was probably meant, "" if none is near.
@@ -254,9 +259,13 @@ func helpCommand() *cobra.Command {
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 	return does(c, func(_ context.Context, args []string, stdout, _ io.Writer) error {
-		of := find(c.Root(), args)
-		if of == nil {
-			return misuse(fmt.Errorf("no command %q: 'fieldbridge help' lists them", strings.Join(args, " ")))
+		of := c.Root()
+		for _, name := range args {
+			next := subcommand(of, name)
+			if next == nil {
+				return unknown(of, name)
+			}
+			of = next
 		}
 		of.InitDefaultHelpFlag()
 		printUsage(of, stdout)
