@@ -308,7 +308,7 @@ func (f *finder) number(r *point.Field, p Point, d Device) {
 	}
 	t, ok := point.Types[name]
 	if !ok {
-		f.bad("type", fmt.Sprintf("%q is not a type", p.Type), suggest(p.Type, typeNames()))
+		f.bad("type", fmt.Sprintf("%q is not a type", p.Type), suggestType(p.Type))
 		t, name = point.Types["uint16"], "uint16"
 	}
 	r.TypeName, r.Kind, r.Bits = name, t.Kind, uint8(t.Bits)
@@ -380,7 +380,7 @@ func (f *finder) order(p Point, d Device, t point.Type) point.Order {
 	case p.Order == "":
 		return o // the device's was checked there
 	case !ok:
-		f.bad("order", fmt.Sprintf("%q is not an order", p.Order), "use ABCD, DCBA, BADC or CDAB")
+		f.bad("order", fmt.Sprintf("%q is not an order", p.Order), orders(p.Order))
 	case len(name) == 2 && t.Bits > 16, len(name) == 6 && t.Bits != 48, len(name) == 8 && t.Bits != 64:
 		f.bad("order", fmt.Sprintf("order %s does not suit %s", p.Order, typeName(p)),
 			"four letters mean the same order at any width: use ABCD, DCBA, BADC or CDAB")

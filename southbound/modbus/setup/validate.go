@@ -61,7 +61,7 @@ func (c Config) validateDevice(name string, d Device, points *shelf) []setting.P
 		f.bad("every", "an interval of "+d.Every.String(), "use at least 10ms")
 	}
 	if _, ok := point.Orders[strings.ToUpper(d.Order)]; !ok || len(d.Order) != 4 {
-		f.bad("order", fmt.Sprintf("%q is not an order", d.Order), "use ABCD, DCBA, BADC or CDAB: it holds at any width")
+		f.bad("order", fmt.Sprintf("%q is not an order", d.Order), orders(d.Order)+": it holds at any width")
 	}
 	if d.Base != 0 && d.Base != 1 {
 		f.bad("base", fmt.Sprintf("addresses from %d", d.Base), "use 0, or 1 where the manual counts from 1")
