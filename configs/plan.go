@@ -368,6 +368,7 @@ func (l *Loaded) Advice() []tree.Problem {
 		problems = append(problems, setting.Under([]string{"northbound", "awsiot"}, found)...)
 	}
 	return l.located(append(problems, l.own(slices.Concat(
+		advice.Ports(c.Southbound.MQTT, c.Console.Listen),
 		setting.Under([]string{"southbound", "modbus"}, advice.Modbus(c.Southbound.Modbus, buses)),
 		setting.Under([]string{"southbound", "mqtt"}, advice.MQTT(c.Southbound.MQTT)),
 		setting.Under([]string{"northbound", "awsiot"}, advice.Uplink(&north.Config))))...))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,16 @@ func TestCabinetMistakes(t *testing.T) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "afile"), []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	text, err := os.ReadFile(own.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	for name, data := range map[string][]byte{"der": block.Bytes, "p12": {0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03}} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	right := `gateway: press-line-2
 northbound:
@@ -88,10 +99,25 @@ southbound:
 		{"a1b2c3d4-ats.", "a1b2c3d4.", exitDone, "no data endpoint of AWS IoT with -ats", "a1b2"},
 		{"a1b2c3d4-ats.", "c1b2c3d4.credentials.", exitDone, "no data endpoint of AWS IoT with -ats", "c1b2"},
 		{"amazonaws.com", "amazonaws.com:1883", exitDone, "port 1883 is MQTT without TLS", "a1b2"},
+		{"eu-central-1", "eu-centrl-1", exitDone, "eu-centrl-1 is not how AWS names its regions", "a1b2"},
+		{"10.0.0.5", "10.0.0.500", exitDone, "10.0.0.500 is no address: an IPv4 address is four numbers", `"tcp`},
+		{"10.0.0.5", "10.0.5", exitDone, "10.0.5 is no address", `"tcp`},
+		{`"tcp://10.0.0.5:502"`, "rtu://" + filepath.Join(dir, "afile"), exitDone, "afile is no serial port: name one", "rtu:"},
+		{"{input: 1}", "{input: 1, type: float32}, b: {input: 2, type: int32}", exitDone,
+			"input: 2 is in the middle of point a, which takes the registers 1 to 2", "2, type"},
+		{"southbound:\n", "console: {listen: \":1883\"}\nsouthbound:\n", exitDone,
+			"broker local listens on port 1883, too: one of them cannot", `":1883`},
+		{"127.0.0.1:1883\"}}", "127.0.0.1:1883\"}, b: {listen: \"127.0.0.1:1883\"}}", exitDone,
+			"listens on port 1883, too: one of them cannot: give one of them another port", `"127`},
 		{"amazonaws.com", "amazonaws.com:80", exitDone, "on ports 8883 and 443 alone", "a1b2"},
 		{own.PrivateKey, old.PrivateKey, exitDone, "does not belong to the certificate", dir},
 		{own.PrivateKey, filepath.Join(dir, "afile"), exitDone, "there is no PEM private key in it", dir},
 		{own.Certificate, filepath.Join(dir, "afile"), exitDone, "there is no PEM certificate in it", dir},
+		{own.Certificate, own.PrivateKey, exitDone, "no PEM certificate in it, but a private key: name the certificate; are",
+			dir},
+		{own.PrivateKey, own.Certificate, exitDone, "no PEM private key in it, but a certificate: name the private key", dir},
+		{own.Certificate, filepath.Join(dir, "der"), exitDone, "in it, but one in DER: turn it into PEM: openssl x509", dir},
+		{own.Certificate, filepath.Join(dir, "p12"), exitDone, "in it, but something in DER, as a PKCS #12 file", dir},
 		{"press-line-2.", "old.", exitDone, "the certificate has expired on ", dir},
 		{"press-line-2.", "ending.", exitDone, "the certificate expires on ", dir},
 		{"{dir: queue}", "{dir: afile}", exitUsage, "the queue's folder cannot be ", "afile"},

@@ -9,7 +9,10 @@ import (
 )
 
 // amazon is a name of AWS IoT: what stands before .iot, and what follows.
-var amazon = regexp.MustCompile(`^([a-z0-9.-]+)\.iot\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+var amazon = regexp.MustCompile(`^([a-z0-9.-]+)\.iot\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?$`)
+
+// region is how AWS names its regions: where it is, and a number.
+var region = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)?-(central|north|south|east|west|(north|south)(east|west))-[1-9]$`)
 
 // data is the name of a data endpoint whose certificate is of Amazon Trust Services.
 var data = regexp.MustCompile(`^[a-z0-9]+[.-]ats$`)
@@ -25,6 +28,8 @@ func Uplink(c *uplink.Config) (found setting.Found) {
 	if name != nil && !data.MatchString(name[1]) {
 		found.Warn("this is no data endpoint of AWS IoT with -ats: either its certificate is of an authority that is no "+
 			"longer trusted, or it is for something else", ask, "endpoint")
+	} else if name != nil && !region.MatchString(name[2]) {
+		found.Warn(name[2]+" is not how AWS names its regions (eu-central-1, us-east-1)", ask, "endpoint")
 	}
 	switch {
 	case port == "1883":

@@ -7,12 +7,16 @@ package advice
 import (
 	"fmt"
 	"maps"
+	"net"
+	"regexp"
 	"slices"
 	"strings"
 
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/wire"
 	"fieldbridge/southbound/mqtt"
 )
 
@@ -20,6 +24,11 @@ import (
 func Modbus(c setup.Config, buses []modbus.BusPlan) (found setting.Found) {
 	for _, name := range slices.Sorted(maps.Keys(c.Devices)) {
 		notation(&found, c.Devices[name].Points, "devices", name, "points")
+		overlap(&found, c.Devices[name].Points, "devices", name, "points")
+		host(&found, c.Devices[name].URL, "devices", name, "url")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Buses)) {
+		host(&found, c.Buses[name].URL, "buses", name, "url")
 	}
 	for _, bus := range buses {
 		units(&found, bus)
@@ -67,6 +76,59 @@ func notation(found *setting.Found, points map[string]setup.Point, path ...strin
 	}
 	if n > 0 {
 		*found = append(*found, first)
+	}
+}
+
+// overlap warns of two numbers that share some of their registers, and not all of
+// either's: who counts values where the device counts registers writes float32 at 0,
+// 1 and 2. The first of a device is told.
+func overlap(found *setting.Found, points map[string]setup.Point, path ...string) {
+	type number struct {
+		name, key  string
+		first, end int
+	}
+	tables := make(map[string][]number)
+	for _, name := range slices.Sorted(maps.Keys(points)) {
+		p := points[name]
+		key, at := "input", p.Input
+		if at == nil {
+			key, at = "holding", p.Holding
+		}
+		f, err := p.Field()
+		if err != nil || at == nil || p.SunSpec != nil || f.Words < 2 || f.Kind == point.KindString {
+			continue
+		}
+		tables[key] = append(tables[key], number{name, key, *at, *at + f.Words})
+	}
+	for _, key := range slices.Sorted(maps.Keys(tables)) {
+		all := tables[key]
+		slices.SortStableFunc(all, func(a, b number) int { return a.first - b.first })
+		for i, b := range all {
+			for _, a := range all[:i] {
+				if a.first < b.first && b.first < a.end && a.end < b.end {
+					found.Warn(fmt.Sprintf("%s: %d is in the middle of point %s, which takes the registers %d to %d", key, b.first,
+						a.name, a.first, a.end-1), "each register has an address of its own: correct the address, or the type",
+						slices.Concat(path, []string{b.name, key})...)
+					return
+				}
+			}
+		}
+	}
+}
+
+// dotted is what is meant as an address of IPv4.
+var dotted = regexp.MustCompile(`^\d+(\.\d+){1,4}$`)
+
+// host warns of what is written as an address of IPv4 and is none: it would be asked
+// for as a name, and nobody knows it.
+func host(found *setting.Found, url string, path ...string) {
+	at, err := wire.ParseURL(url)
+	if err != nil || at.Serial() {
+		return
+	}
+	name, _, err := net.SplitHostPort(at.Host)
+	if err == nil && dotted.MatchString(name) && net.ParseIP(name) == nil {
+		found.Warn(name+" is no address", "an IPv4 address is four numbers from 0 to 255, without leading zeros", path...)
 	}
 }
 

@@ -1,7 +1,9 @@
 package advice
 
 import (
+	"cmp"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -64,7 +66,11 @@ func serial(found *setting.Found, url string, path ...string) {
 	if err != nil || !at.Serial() {
 		return
 	}
-	if _, err := os.Stat(at.Host); !errors.Is(err, fs.ErrNotExist) {
+	is, err := os.Stat(at.Host)
+	if err == nil && is.Mode()&os.ModeCharDevice == 0 {
+		found.Warn(at.Host+" is no serial port", "name one, as /dev/ttyUSB0 or one of /dev/serial/by-id", path...)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	fix := "no serial adapter is plugged in here"
@@ -110,6 +116,32 @@ func certificates(found *setting.Found, files setting.TLSFiles, path ...string) 
 	return leaf
 }
 
+// kind says what a file is in which there is no PEM block that key wants, and what to
+// do; "" if it is not known.
+func kind(data []byte, key string) (is, fix string) {
+	block, _ := pem.Decode(data)
+	switch {
+	case block == nil && len(data) > 0 && data[0] == 0x30: // a sequence (X.690, section 8.9)
+		if _, err := x509.ParseCertificate(data); err == nil {
+			return ", but one in DER", "turn it into PEM: openssl x509 -inform der -in FILE -out FILE.pem"
+		}
+		return ", but something in DER, as a PKCS #12 file (.p12, .pfx) is",
+			"take certificate and key out of it: openssl pkcs12 -nodes -in FILE -out FILE.pem"
+	case block == nil:
+		return "", ""
+	case block.Type == "CERTIFICATE":
+		return ", but a certificate", "name the private key that was made with it; are certificate and private_key mixed up?"
+	case block.Type == "CERTIFICATE REQUEST":
+		return ", but the request for one", "name the certificate that the authority made of it"
+	case block.Type == "PUBLIC KEY":
+		return ", but a public key", "of the files that AWS gives name the one that ends with " + map[bool]string{
+			true: "-private.pem.key", false: "-certificate.pem.crt"}[key == "private_key"]
+	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return ", but a private key", "name the certificate; are certificate and private_key mixed up?"
+	}
+	return "", ""
+}
+
 // useless tells of a file that cannot be used; one that cannot be read is told
 // elsewhere.
 func useless(found *setting.Found, err error, path []string) {
@@ -129,6 +161,11 @@ func useless(found *setting.Found, err error, path []string) {
 		fix = "use the key that was made with it, or have a new certificate made"
 	case errors.Is(err, setting.ErrEncryptedKey):
 		fix = "decrypt it: nobody is there to type a passphrase"
+	case errors.Is(err, setting.ErrNoCertificate), errors.Is(err, setting.ErrNoKey):
+		if data, err := file.Path.Read(); err == nil {
+			is, other := kind(data, file.Key)
+			text, fix = text+is, cmp.Or(other, fix)
+		}
 	}
 	found.Warn(text, fix, append(path[:len(path):len(path)], file.Key)...)
 }
