@@ -16,6 +16,7 @@ import (
 	"fieldbridge/cmd/fieldbridge/paint"
 	"fieldbridge/cmd/fieldbridge/words"
 	"fieldbridge/gateway/control"
+	"fieldbridge/plain"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/wire"
@@ -112,7 +113,7 @@ func readBus(ctx context.Context, bus string, devices []asked, o commission.Opti
 		if err != nil {
 			out.Error = advised(err, bus)
 			if errors.As(err, &connect) {
-				down = err
+				down = connect // what was to be read of this device is nothing to the others
 			}
 		}
 		for _, p := range points {
@@ -129,9 +130,9 @@ func readBus(ctx context.Context, bus string, devices []asked, o commission.Opti
 // advised adds to an error what to do about it.
 func advised(err error, bus string) string {
 	if advice := commission.AdviceOnFile(err, bus); advice != "" {
-		return fmt.Sprintf("%v: %s", err, advice)
+		err = fmt.Errorf("%w: %s", err, advice)
 	}
-	return err.Error()
+	return plain.Text(err)
 }
 
 // print shows a device: a line for each point.

@@ -25,7 +25,7 @@ func Advice(err error, url string) string {
 	)
 	switch {
 	case errors.Is(err, syscall.EBUSY):
-		return "another program holds the line: add --via FILE if it is a running gateway"
+		return "stop it, or add --via FILE if it is a running gateway"
 	case errors.Is(err, fs.ErrPermission):
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
@@ -50,7 +50,7 @@ func Advice(err error, url string) string {
 func AdviceOnFile(err error, url string) string { return inFile.Replace(Advice(err, url)) }
 
 var inFile = strings.NewReplacer(
-	"add --via FILE if it is a running gateway", "stop it; if it is another gateway, ask by that one's file",
+	"stop it, or add --via FILE if it is a running gateway", "stop it; if it is another gateway, ask by that one's file",
 	"if a gateway has it, add --via FILE", "if something else has it, stop that first",
 	"check --unit (scan finds those that answer)", "check unit_id ('fieldbridge modbus scan' finds those that answer)",
 	"(scan --line finds them)", "('fieldbridge modbus scan URL --line' finds them)",

@@ -25,6 +25,9 @@ type Master struct {
 	timeout time.Duration
 }
 
+// openTimeout is how long a port may take to be opened, and its holders to be found.
+const openTimeout = 10 * time.Second
+
 // Options are how a [Master] reaches its bus.
 type Options struct {
 	// Relay, if not nil, sends requests over a line that someone else
@@ -43,6 +46,10 @@ func Open(p wire.Place, timeout time.Duration, o Options) *Master {
 		m.link = wire.NewRelay(tracedRelay(o))
 	} else {
 		p.Pipeline = 1
+		if p.Address.Serial() {
+			// Opening a port waits for nothing; finding who has a busy one may take a while.
+			p.ConnectTimeout = max(p.ConnectTimeout, openTimeout)
+		}
 		m.link = p.Link(tracing(p, o.Trace))
 	}
 	m.client = wire.NewClient(m.link)
@@ -73,7 +80,7 @@ func tracing(p wire.Place, tell func(string)) func(context.Context) (wire.Stream
 		stream, err := p.Dial(ctx)
 		if errors.Is(err, syscall.EBUSY) {
 			if who := wire.Holders(p.Address.Host); who != nil {
-				err = fmt.Errorf("%w by %s", err, strings.Join(who, " and "))
+				err = fmt.Errorf("%w: %s", err, strings.Join(who, " and "))
 			}
 		}
 		if err != nil || tell == nil {
