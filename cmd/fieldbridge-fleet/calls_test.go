@@ -158,12 +158,53 @@ func TestStatusOfVersions(t *testing.T) {
 	}
 	code, out, _ := a.run("status", a.file)
 	if code != exitDone || !strings.Contains(out, "3 current, 2 run 1.1.0, 1 run 1.0.0") ||
-		!strings.Contains(out, "failed rolled_back boiler.temp, error no good points") ||
-		strings.Count(out, ": job") != 1 {
+		!strings.Contains(out, "failed: rolled_back boiler.temp, error no good points") ||
+		strings.Count(out, "current, job failed, rolled back\n") != 1 || strings.Count(out, "job") != 2 {
 		t.Error("who rolled back is not told, or more")
+	}
+	a.write("fleet.yaml", strings.ReplaceAll(fleetText, "site:", "zone:"))
+	if _, out, _ := a.run("status", a.file); !strings.Contains(out, "3 behind") || strings.Count(out, "job") != 2 {
+		t.Error("of gateways that are behind more is told than of their jobs that failed")
 	}
 	if code, out, _ := a.run("status", "--version", "1.1.0"); code != exitDone || !strings.Contains(out, "1 behind") {
 		t.Error("who is behind is not told")
+	}
+}
+
+// TestStatusFolds: what went wrong alike on many gateways is told once, the most first.
+func TestStatusFolds(t *testing.T) {
+	var rows []row
+	for i := range 9 {
+		name := fmt.Sprintf("g%d", i)
+		e := &account.Execution{Gateway: name, Job: "j", Status: "FAILED", Details: map[string]string{"step": "trial",
+			"rolled_back": "true", "error": "a is bad"}}
+		switch i {
+		case 0:
+			e.Details["error"] = "b is bad"
+		case 4:
+			e = &account.Execution{Gateway: name, Job: "k", Status: "IN_PROGRESS", Details: map[string]string{"step": "download"}}
+		case 5:
+			e = &account.Execution{Gateway: name, Job: "j", Status: "SUCCEEDED"}
+		case 6:
+			e = nil
+		}
+		rows = append(rows, row{Gateway: account.Gateway{Name: name, Version: "1.0.0"}, State: behind, Job: e})
+	}
+	var out bytes.Buffer
+	table(&out, rows)
+	_, after, _ := strings.Cut(out.String(), "g8 ")
+	_, after, _ = strings.Cut(after, "\n")
+	want := "g1, g2, g3, g7, g8: job j failed: step trial, rolled_back true, error a is bad\n" +
+		"g0: job j failed: step trial, rolled_back true, error b is bad\n" +
+		"g4: job k in progress: step download\n" +
+		"9 gateways, 9 behind, 9 run 1.0.0\n"
+	if diff := cmp.Diff(want, after); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for text, n := range map[string]int{"behind, job failed, rolled back\n": 6, "behind, job in progress\n": 1, "behind\n": 2} {
+		if got := strings.Count(out.String(), text); got != n {
+			t.Errorf("%d times %q, want %d:\n%s", got, text, n, &out)
+		}
 	}
 }
 

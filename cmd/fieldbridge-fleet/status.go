@@ -103,20 +103,25 @@ func table(w io.Writer, rows []row) {
 	t := words.NewTable(w)
 	t.Row("GATEWAY", "GROUPS", "CONNECTED", "VERSION", "CONFIGURATION", "STATE")
 	states, versions := map[string]int{}, map[string]int{}
+	var jobs folded
 	for _, r := range rows {
 		states[r.State]++
 		if r.Version != "" {
 			versions[r.Version]++
 		}
 		text := r.State
-		if e := r.Job; e != nil && (e.Status != "SUCCEEDED" || r.State != current && r.State != unknown) {
-			text += strings.TrimRight(": job "+e.Job+" "+strings.ToLower(strings.ReplaceAll(e.Status, "_", " "))+" "+
-				reason(e.Details), " ")
+		if e := r.Job; e != nil && e.Status != "SUCCEEDED" {
+			text += ", job " + e.Word()
+			if e.Details["rolled_back"] != "" {
+				text += ", rolled back"
+			}
+			jobs.add(e)
 		}
 		t.Row(r.Name, strings.Join(r.Groups, ", "), map[bool]string{true: "yes", false: "no"}[r.Connected],
 			cmp.Or(r.Version, "-"), cmp.Or(r.Config, "-"), text)
 	}
 	t.Flush()
+	jobs.print(w)
 	fmt.Fprintf(w, "%d gateways", len(rows))
 	for _, s := range []string{current, behind, unknown, silent, missing, stranger} {
 		if states[s] > 0 {
@@ -127,6 +132,39 @@ func table(w io.Writer, rows []row) {
 		fmt.Fprintf(w, ", %d run %s", versions[v], words.Printable(v))
 	}
 	fmt.Fprintln(w)
+}
+
+// folded is what became of jobs, each told once with the gateways of which it is true.
+type folded struct {
+	texts    []string
+	gateways map[string][]string // by the text
+}
+
+func (f *folded) add(e *account.Execution) {
+	text := strings.TrimRight("job "+e.Job+" "+e.Word()+": "+reason(e.Details), ": ")
+	if f.gateways[text] == nil {
+		f.texts = append(f.texts, text)
+	}
+	if f.gateways == nil {
+		f.gateways = map[string][]string{}
+	}
+	f.gateways[text] = append(f.gateways[text], e.Gateway)
+}
+
+// mostNamed is how many gateways are named one by one; the table has all of them.
+const mostNamed = 5
+
+// print tells first what concerns the most gateways.
+func (f *folded) print(w io.Writer) {
+	slices.SortStableFunc(f.texts, func(a, b string) int { return len(f.gateways[b]) - len(f.gateways[a]) })
+	for _, text := range f.texts {
+		names := f.gateways[text]
+		who := strings.Join(names[:min(len(names), mostNamed)], ", ")
+		if more := len(names) - mostNamed; more > 0 {
+			who += fmt.Sprintf(" and %d more", more)
+		}
+		fmt.Fprintf(w, "%s: %s\n", who, text)
+	}
 }
 
 // The states of a gateway beside the fleet file.

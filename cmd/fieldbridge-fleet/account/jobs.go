@@ -151,6 +151,9 @@ func (e *Execution) Failed() bool {
 	return e.Status == "FAILED" || e.Status == "REJECTED" || e.Status == "TIMED_OUT"
 }
 
+// Word is its status as people read it.
+func (e *Execution) Word() string { return strings.ToLower(strings.ReplaceAll(e.Status, "_", " ")) }
+
 func (a *Account) details(ctx context.Context, id, thing string) (map[string]string, error) {
 	out, err := a.iot.DescribeJobExecution(ctx, &iot.DescribeJobExecutionInput{JobId: &id, ThingName: &thing})
 	if err != nil {
