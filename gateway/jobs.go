@@ -31,12 +31,13 @@ func takeJobs(g *Gateway, o *awsiot.Options) {
 	fetcher := fetch.New(fetch.Options{Thing: g.name, Dir: filepath.Join(g.dir, "fetched"), Log: o.Log,
 		Rate: float64(g.change.Config().Northbound.AWSIoT.Rate.Bytes), Busy: freshWaits(g), Free: free(g)})
 	o.Alongside = func(ctx context.Context, s *uplink.Session) { fetcher.Serve(ctx, s) }
-	update := orders.Update{Fetcher: fetcher, Usual: g.usual}
+	quiet := func(ctx context.Context) (resume func(), err error) { return g.sink.HoldCommands(ctx) }
+	update := orders.Update{Fetcher: fetcher, Usual: g.usual, Quiet: quiet}
 	if g.releases.Folder != nil {
 		update.Releases = &g.releases
 	}
 	o.Operations = map[string]jobs.Operation{
-		"restart":  orders.Restart{Again: g.again.ask},
+		"restart":  orders.Restart{Again: g.again.ask, Quiet: quiet},
 		"rotate":   orders.Rotate{Identity: identity{g}},
 		"diagnose": orders.Diagnose{Look: diagnosis(g)},
 		"update":   update,
@@ -44,7 +45,7 @@ func takeJobs(g *Gateway, o *awsiot.Options) {
 			Layer: orders.Files{Fetcher: fetcher}, Usual: g.usual,
 			Overwrite: func() bool { return g.change.Config().Updates.Config == signed.Overwrite }},
 	}
-	takeSystems(g, o.Operations, fetcher)
+	takeSystems(g, o.Operations, fetcher, quiet)
 }
 
 // usualWithin is how long after its start a gateway may take until it is as usual. What

@@ -17,10 +17,11 @@ import (
 )
 
 // takeSystems has jobs replace the operating system, where RAUC does that.
-func takeSystems(g *Gateway, operations map[string]jobs.Operation, fetcher orders.Fetcher) {
+func takeSystems(g *Gateway, operations map[string]jobs.Operation, fetcher orders.Fetcher,
+	quiet orders.Quiet) {
 	operations["os-update"] = orders.System{
 		Dial:    func(ctx context.Context) (orders.Machine, error) { return rauc.Dial(ctx, "") },
-		Fetcher: fetcher, Hold: func() string { return holdSystem(g) }, Ready: g.releases.ready,
+		Fetcher: fetcher, Hold: func() string { return holdSystem(g) }, Ready: g.releases.ready, Quiet: quiet,
 		Boot: func() (string, error) {
 			id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 			return strings.TrimSpace(string(id)), err

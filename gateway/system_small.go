@@ -8,4 +8,4 @@ import (
 )
 
 // takeSystems does nothing: the small program replaces no operating system.
-func takeSystems(*Gateway, map[string]jobs.Operation, orders.Fetcher) {}
+func takeSystems(*Gateway, map[string]jobs.Operation, orders.Fetcher, orders.Quiet) {}

@@ -80,6 +80,8 @@ func updateCommand() *cobra.Command {
 	cs.add(c, 180)
 	trial := c.Flags().Duration("trial", 0, "how long it has to prove itself on a gateway, 1s to 1h; 0 leaves that to "+
 		"the gateway")
+	apart := c.Flags().Duration("apart", 0, "a gateway that tried another release within that `TIME` (24h: not twice "+
+		"a day) fails this one; 0 asks for nothing")
 	assume := c.Flags().String("assume", "", "the `PLATFORM`, as linux/arm64, of gateways that do not tell theirs")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := cs.check(); err != nil {
@@ -87,6 +89,9 @@ func updateCommand() *cobra.Command {
 		}
 		if *trial != 0 && (*trial < time.Second || *trial > time.Hour) {
 			return usageError{errors.New("--trial is 1s to 1h")}
+		}
+		if *apart < 0 {
+			return usageError{errors.New("--apart is a time of 0 or more")}
 		}
 		want, err := load(c.Context(), args[0])
 		if err != nil {
@@ -116,8 +121,9 @@ func updateCommand() *cobra.Command {
 			}
 			for _, p := range programs {
 				all = append(all, cargo{operation: "update", title: "version " + p.Version + " for " + p.platform(),
-					what: rollout.Update{Manifest: p.manifest, Signature: p.signature, Trial: setting.Duration(*trial)},
-					sum:  p.SHA256, content: p.content,
+					what: rollout.Update{Manifest: p.manifest, Signature: p.signature, Trial: setting.Duration(*trial),
+						Apart: setting.Duration(*apart)},
+					sum: p.SHA256, content: p.content,
 					fits:  func(name string) bool { return by[name].Platform == p.platform() },
 					needs: func(name string) bool { return by[name].Version != p.Version }})
 			}

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"fieldbridge/signed"
 )
 
 // elf returns a program that nothing runs, for amd64 (62) or arm64 (183).
@@ -65,10 +68,18 @@ func TestUpdate(t *testing.T) {
 	if code, _, _ := a.update(folders); code != exitDone || len(a.Jobs.All()) != 3 {
 		t.Error("what runs already was brought again")
 	}
+	if code, _, _ := a.update(a.releases("1.2.0"), "--apart", "-1h"); code != exitUsage {
+		t.Error("a negative time is taken")
+	}
 	a.spoil = func(thing string) bool { return true }
-	if code, _, told := a.update(a.releases("1.2.0")); code != exitStopped || len(a.Jobs.All()) != 4 ||
+	if code, _, told := a.update(a.releases("1.2.0"), "--apart", "24h"); code != exitStopped || len(a.Jobs.All()) != 4 ||
 		!strings.Contains(told, "boiler.temp") {
 		t.Error("the canary did not stop it, or nobody knows why")
+	}
+	var e signed.Envelope
+	if err := json.Unmarshal([]byte(a.Jobs.All()[0].Document), &e); err != nil ||
+		!strings.Contains(string(e.Payload), `"apart":"1d"`) {
+		t.Errorf("what is signed: %s, %v", e.Payload, err)
 	}
 }
 

@@ -216,6 +216,47 @@ func (plainOpener) Open(_ string, document []byte) (o jobs.Order, err error) {
 	return o, json.Unmarshal(document, &o)
 }
 
+// TestRestartQuiet: a restart waits for the command that is under way, and cut or
+// cancelled meanwhile it has not begun.
+func TestRestartQuiet(t *testing.T) {
+	for name, test := range map[string]struct {
+		force    bool // the cloud takes it back while it waits
+		restarts int
+		want     string
+	}{
+		"waits":            {restarts: 1, want: "SUCCEEDED "},
+		"cancelled before": {force: true, want: "CANCELED "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, h, restarts := newCloud(t), &hush{ends: make(chan struct{})}, 0
+				operations := map[string]jobs.Operation{"restart": Restart{Again: func() { restarts++ }, Quiet: h.hold}}
+				c.create("a", jobs.Order{Operation: "restart"})
+				c.run(plainOpener{}, operations, synctest.Wait) // this process ends while it waits
+				c.run(plainOpener{}, operations, func() {
+					synctest.Wait()
+					if restarts != 0 || h.asked.Load() != 2 {
+						t.Errorf("%d restarts though a command is under way, asked %d times", restarts, h.asked.Load())
+					}
+					if test.force {
+						if err := c.service.CancelExecution("a", "g", true); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(time.Minute)
+					} else {
+						close(h.ends)
+					}
+					synctest.Wait()
+				})
+				c.run(plainOpener{}, operations, synctest.Wait)
+				if got := c.became("a"); !strings.HasPrefix(got, test.want) || restarts != test.restarts {
+					t.Errorf("%s, %d restarts", got, restarts)
+				}
+			})
+		})
+	}
+}
+
 // TestRestart: a restart has succeeded when the next process runs, and is not done twice.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,7 @@ type System struct {
 	Ready <-chan struct{}
 	// Judge returns "" when all is as it was before, or ctx ended, and else what is not.
 	Judge func(ctx context.Context, before json.RawMessage) (why string)
+	Quiet Quiet
 }
 
 // Machine installs systems in slots, of which one runs.
@@ -210,7 +211,11 @@ func (s System) fetch(ctx context.Context, j *jobs.Job, file *fetch.File) (strin
 
 // restart has the machine restarted, which ends this process; the next one goes on.
 func (s System) restart(life context.Context, m Machine, t *turn) jobs.Outcome {
-	err := m.Restart(life)
+	resume, err := s.Quiet.hold(life)
+	defer resume()
+	if err == nil {
+		err = m.Restart(life)
+	}
 	if err == nil {
 		if !pause.Sleep(life, restartWithin) {
 			return jobs.Outcome{}

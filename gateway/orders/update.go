@@ -23,6 +23,7 @@ type Update struct {
 	// Usual is closed when the gateway is as it usually is, which is what a release on
 	// trial is measured by.
 	Usual <-chan struct{}
+	Quiet Quiet
 }
 
 // Releases are those of a gateway. Errors that are [release.RefusedError] will not
@@ -53,6 +54,23 @@ type Upgrade struct {
 	Manifest  []byte           `json:"manifest"`        // release.json, byte by byte
 	Signature []byte           `json:"signature"`       // release.json.minisig
 	Trial     setting.Duration `json:"trial,omitempty"` // 1s to 1h; as is configured unless said
+	// Apart is how long ago the end of the trial before must be, however it ended; 0 asks
+	// for nothing.
+	Apart setting.Duration `json:"apart,omitempty"`
+}
+
+// tooSoon says why a release does not go on trial so soon after another. A trial that
+// ended after now is one of a wrong clock.
+func (u *Upgrade) tooSoon(last *release.Ended) error {
+	if last == nil {
+		return nil
+	}
+	ago := time.Since(last.At)
+	if ago < 0 || ago >= u.Apart.D() {
+		return nil
+	}
+	return fmt.Errorf("the trial of release %s ended %v ago, and the order wants %v between two", last.Version,
+		ago.Round(time.Second), u.Apart)
 }
 
 // trying is what is noted before a release goes on trial.
@@ -88,6 +106,11 @@ func (u Update) Do(ctx context.Context, j *jobs.Job) jobs.Outcome {
 	}
 	t := trying{From: u.Releases.Runs()}
 	err := u.prepare(ctx, j, &order, &t)
+	if err == nil {
+		var resume func()
+		resume, err = u.Quiet.hold(ctx)
+		defer resume()
+	}
 	if err == nil {
 		err = context.Cause(ctx) // nothing has changed yet
 	}
@@ -129,6 +152,13 @@ func (u Update) prepare(ctx context.Context, j *jobs.Job, order *Upgrade, t *try
 	if err != nil {
 		return err
 	}
+	s, err := u.Releases.Slots()
+	if err != nil && !errors.Is(err, release.ErrDamaged) { // then a new one is made
+		return err
+	}
+	if err := order.tooSoon(s.Last); err != nil {
+		return err
+	}
 	if !u.Releases.Has(m) {
 		if err := j.Note("download", *t); err != nil {
 			return err
@@ -137,8 +167,7 @@ func (u Update) prepare(ctx context.Context, j *jobs.Job, order *Upgrade, t *try
 			return err
 		}
 	}
-	s, err := u.Releases.Slots()
-	if err != nil && !errors.Is(err, release.ErrDamaged) { // then a new one is made
+	if s, err = u.Releases.Slots(); err != nil && !errors.Is(err, release.ErrDamaged) {
 		return err
 	}
 	if s.Last != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,6 +131,20 @@ const begun = `IN_PROGRESS {"from":"1.0.0","step":"trial","to":"1.1.0"}`
 func TestUpdateBegins(t *testing.T) {
 	program := elf(t, 4096)
 	stranger := newShelf(t)
+	apart := func(s *shelf) Upgrade {
+		u := s.upgrade(t, program, "1.1.0", nil)
+		u.Apart = setting.Duration(24 * time.Hour)
+		return u
+	}
+	// A bubble's time begins at 2000-01-01T00:00:00Z.
+	ended := func(at string) func(*shelf, *carrier) {
+		return func(s *shelf, _ *carrier) {
+			if err := errors.Join(os.Mkdir(s.Dir, 0o700), os.WriteFile(filepath.Join(s.Dir, "slots.json"),
+				[]byte(`{"last":{"version":"1.0.5","committed":true,"at":"`+at+`"}}`), 0o600)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	for name, test := range map[string]struct {
 		order func(s *shelf) Upgrade
 		given func(s *shelf, c *carrier)
@@ -170,6 +185,12 @@ func TestUpdateBegins(t *testing.T) {
 				}
 				s.Running = "1.1.0"
 			}, want: `IN_PROGRESS {"from":"1.1.0","step":"trial","to":"1.0.0"}`, tries: true},
+		"twice a day": {order: apart, given: ended("1999-12-31T20:30:00Z"),
+			want: "FAILED the trial of release 1.0.5 ended 3h30m0s ago, and the order wants 1d between two"},
+		"the next day":           {order: apart, given: ended("1999-12-30T23:00:00Z"), want: begun, tries: true, came: 1},
+		"by a wrong clock":       {order: apart, given: ended("2035-01-01T00:00:00Z"), want: begun, tries: true, came: 1},
+		"the first":              {order: apart, want: begun, tries: true, came: 1},
+		"twice, and nobody asks": {given: ended("1999-12-31T23:59:00Z"), want: begun, tries: true, came: 1},
 		"stranger": {order: func(*shelf) Upgrade { return stranger.upgrade(t, program, "1.1.0", nil) },
 			want: "REJECTED not signed by a root key"},
 		"processor": {order: func(s *shelf) Upgrade {
@@ -361,6 +382,73 @@ func TestUpdateNoted(t *testing.T) {
 	})
 	if len(s.tries) != 1 {
 		t.Errorf("on trial %d times", len(s.tries))
+	}
+}
+
+// TestUpdateQuiet: a release takes over when no command is under way, and commands go on
+// if it does not take over.
+func TestUpdateQuiet(t *testing.T) {
+	program := elf(t, 4096)
+	for name, test := range map[string]struct {
+		fails   error // to take over
+		cancel  bool  // while a command is under way
+		held    bool  // at the end
+		tried   int
+		outcome string
+	}{
+		"a command is under way": {held: true, tried: 1, outcome: begun},
+		"it does not take over":  {fails: errors.New("no room"), outcome: "FAILED"},
+		"cancelled meanwhile":    {cancel: true, outcome: "CANCELED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, fetched := newShelf(t), &carrier{dir: t.TempDir(), program: program}
+			s.fails = test.fails
+			order := updating(t, s.upgrade(t, program, "1.1.0", nil))
+			synctest.Test(t, func(t *testing.T) {
+				c, h := newCloud(t), &hush{ends: make(chan struct{})}
+				c.create("a", order)
+				u := map[string]jobs.Operation{"update": Update{Releases: s, Fetcher: fetched, Usual: closed, Quiet: h.hold}}
+				c.run(plainOpener{}, u, func() {
+					synctest.Wait()
+					if len(s.tries) != 0 || h.asked.Load() != 1 {
+						t.Errorf("tried %v though a command is under way", s.tries)
+					}
+					if test.cancel {
+						if err := c.service.CancelExecution("a", "g", true); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(time.Minute)
+					} else {
+						close(h.ends)
+					}
+					synctest.Wait()
+					if h.held.Load() != test.held {
+						t.Errorf("commands are held up: %t", h.held.Load())
+					}
+				})
+				if got := c.became("a"); !strings.HasPrefix(got, test.outcome) || len(s.tries) != test.tried {
+					t.Errorf("%s, tried %v", got, s.tries)
+				}
+			})
+		})
+	}
+}
+
+// hush is a gateway with a command under way until ends is closed.
+type hush struct {
+	ends  chan struct{}
+	asked atomic.Int32
+	held  atomic.Bool
+}
+
+func (h *hush) hold(ctx context.Context) (resume func(), err error) {
+	h.asked.Add(1)
+	select {
+	case <-h.ends:
+		h.held.Store(true)
+		return func() { h.held.Store(false) }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

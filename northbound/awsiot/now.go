@@ -39,6 +39,11 @@ func (s *Sink) ConnectNow(ctx context.Context) (link bridge.LinkStatus, tried bo
 	}
 }
 
+// HoldCommands is [remote.Commander.Hold].
+func (s *Sink) HoldCommands(ctx context.Context) (resume func(), err error) {
+	return s.commander.Hold(ctx)
+}
+
 // Prove connects with cfg, beside the session that there is, if cfg names another
 // endpoint, and tells why that does not work. At the same endpoint the second session
 // would end the first: there a trial must show it.

@@ -43,6 +43,8 @@ type Update struct {
 	Manifest  []byte           `json:"manifest"`  // release.json, as root keys have signed it
 	Signature []byte           `json:"signature"` // release.json.minisig
 	Trial     setting.Duration `json:"trial,omitempty"`
+	// Apart is how long after another trial a gateway takes this one; 0 is at any time.
+	Apart setting.Duration `json:"apart,omitempty"`
 }
 
 // Signer signs orders. It is not safe for concurrent use.

@@ -145,7 +145,7 @@ func (c *Commander) Run(ctx context.Context) {
 	clerk.Go(func() { c.clerk(ctx) })
 	defer func() {
 		clerk.Wait()
-		c.turnAway(append(drain(c.requests), drain(c.over)...), "the gateway stopped before its turn")
+		c.turnAway(append(drain(c.requests), drain(c.over)...), beforeItsTurn)
 		c.records.file()
 	}()
 	for ctx.Err() == nil {
@@ -153,15 +153,41 @@ func (c *Commander) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case r := <-c.requests:
-			a := c.carryOut(ctx, r)
-			c.count(a)
-			r.reply(a)
+			c.serve(ctx, r)
 		case a := <-c.executions.answers:
 			c.settle(a)
 		case <-c.executions.connected:
 			c.payAll()
 		case <-due:
 		}
+	}
+}
+
+// beforeItsTurn is what is told of a command that waited when the gateway stopped.
+const beforeItsTurn = "the gateway stopped before its turn"
+
+// serve carries out a request, when nobody holds commands up.
+func (c *Commander) serve(ctx context.Context, r request) {
+	select {
+	case c.busy <- struct{}{}:
+	case <-ctx.Done():
+		c.turnAway([]request{r}, beforeItsTurn)
+		return
+	}
+	defer func() { <-c.busy }()
+	a := c.carryOut(ctx, r)
+	c.count(a)
+	r.reply(a)
+}
+
+// Hold returns when no command is under way, and none begins until resume is called:
+// the gateway is about to stop. Those that come meanwhile wait for their turn.
+func (c *Commander) Hold(ctx context.Context) (resume func(), err error) {
+	select {
+	case c.busy <- struct{}{}:
+		return func() { <-c.busy }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -190,8 +216,6 @@ func (r *request) begun(cmd *command) finished {
 
 // carryOut decides about a request and does what it asks for.
 func (c *Commander) carryOut(ctx context.Context, r request) Answer {
-	c.busy <- struct{}{}
-	defer func() { <-c.busy }()
 	if r.taken != nil {
 		r.taken.Store(true) // before the memory is asked
 	}

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,6 +101,53 @@ func TestWaitedThenEnded(t *testing.T) {
 		if len(records) != 3 || records[0] != "first done" || !strings.HasPrefix(records[1], "old expired") ||
 			records[2] != "young done" {
 			t.Errorf("records %q", records)
+		}
+	})
+}
+
+// TestHold: who is about to stop the gateway waits for the command that is under way, and
+// none begins then. Those that came wait for their turn, or are told that there was none.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told, w := &answers{}, &fakeWriter{wait: 10 * time.Second}
+		c, stop := running(testOptions(w, &memoryState{}))
+		c.offer(told.request("first"))
+		synctest.Wait()
+		begun := time.Now()
+		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if resume, err := c.Hold(hurried); resume != nil || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a command that goes on is not waited for: %v", err)
+		}
+		resume, err := c.Hold(t.Context())
+		if waited := time.Since(begun); err != nil || waited < 10*time.Second || len(told.of("first")) != 1 {
+			t.Fatalf("after %v: %v, %+v", waited, err, told.of("first"))
+		}
+		c.offer(told.request("second"))
+		time.Sleep(time.Minute)
+		if w.count() != 1 {
+			t.Error("a command was begun meanwhile")
+		}
+		resume()
+		time.Sleep(20 * time.Second)
+		if got := told.of("second"); len(got) != 1 || got[0].Outcome != outcomeDone {
+			t.Errorf("the one that waited: %+v", got)
+		}
+		if resume, err = c.Hold(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.offer(told.request("third"))
+		c.offer(told.request("fourth"))
+		synctest.Wait()
+		stop() // with commands held up
+		resume()
+		for _, id := range []string{"third", "fourth"} {
+			if got := told.of(id); len(got) != 1 || got[0].Outcome != outcomeRefused || got[0].Text != beforeItsTurn {
+				t.Errorf("%s: %+v", id, got)
+			}
+		}
+		if w.count() != 2 {
+			t.Errorf("%d writes, want 2", w.count())
 		}
 	})
 }
