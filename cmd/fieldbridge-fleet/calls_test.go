@@ -177,12 +177,14 @@ func TestStatusFolds(t *testing.T) {
 	for i := range 9 {
 		name := fmt.Sprintf("g%d", i)
 		e := &account.Execution{Gateway: name, Job: "j", Status: "FAILED", Details: map[string]string{"step": "trial",
-			"rolled_back": "true", "error": "a is bad"}}
+			"rolled_back": "true", "error": "a is bad", "percent": fmt.Sprint(i), "from": fmt.Sprintf("%016x", i),
+			"to": fmt.Sprintf("%016x", i+100)}}
 		switch i {
 		case 0:
-			e.Details["error"] = "b is bad"
+			e.Details["error"], e.Details["from"], e.Details["to"] = "b is bad", "1.0.0", "1.1.0"
 		case 4:
-			e = &account.Execution{Gateway: name, Job: "k", Status: "IN_PROGRESS", Details: map[string]string{"step": "download"}}
+			e = &account.Execution{Gateway: name, Job: "k", Status: "IN_PROGRESS",
+				Details: map[string]string{"step": "download"}}
 		case 5:
 			e = &account.Execution{Gateway: name, Job: "j", Status: "SUCCEEDED"}
 		case 6:
@@ -195,13 +197,14 @@ func TestStatusFolds(t *testing.T) {
 	_, after, _ := strings.Cut(out.String(), "g8 ")
 	_, after, _ = strings.Cut(after, "\n")
 	want := "g1, g2, g3, g7, g8: job j failed: step trial, rolled_back true, error a is bad\n" +
-		"g0: job j failed: step trial, rolled_back true, error b is bad\n" +
+		"g0: job j failed: step trial, from 1.0.0, to 1.1.0, rolled_back true, error b is bad\n" +
 		"g4: job k in progress: step download\n" +
 		"9 gateways, 9 behind, 9 run 1.0.0\n"
 	if diff := cmp.Diff(want, after); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	for text, n := range map[string]int{"behind, job failed, rolled back\n": 6, "behind, job in progress\n": 1, "behind\n": 2} {
+	for text, n := range map[string]int{"behind, job failed, rolled back\n": 6, "behind, job in progress\n": 1,
+		"behind\n": 2} {
 		if got := strings.Count(out.String(), text); got != n {
 			t.Errorf("%d times %q, want %d:\n%s", got, text, n, &out)
 		}

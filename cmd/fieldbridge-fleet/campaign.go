@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"fieldbridge/cmd/fieldbridge-fleet/account"
 	"fieldbridge/cmd/fieldbridge-fleet/rollout"
+	"fieldbridge/setting"
 	"fieldbridge/signed"
 )
 
@@ -101,6 +103,9 @@ const mostWindow = 1430 * time.Minute
 func (cs *campaign) check() error {
 	cs.groups = append([]string{cs.first}, cs.then...)
 	switch {
+	case cs.first == rest && len(cs.then) > 0:
+		return errors.New("all gateways are in the stage rest, and none is left for --then: say --group NAME for the " +
+			"first stage")
 	case cs.rate < 1 || cs.rate > 1000:
 		return errors.New("--rate is 1 to 1000 gateways a minute: AWS takes no other")
 	case cs.abort < 1 || cs.abort > 100:
@@ -138,10 +143,26 @@ func (w wanted) split(stages []string) ([][]string, error) {
 		}
 		slices.Sort(parts[i])
 		if len(parts[i]) == 0 && stage != rest {
-			return nil, fmt.Errorf("no gateway of the file is of the group %q, or all are in a stage before", stage)
+			return nil, w.nobody(stage)
 		}
 	}
 	return parts, nil
+}
+
+// nobody says why no gateway is in a stage.
+func (w wanted) nobody(stage string) error {
+	groups := map[string]bool{}
+	for _, g := range w.gateways {
+		for _, name := range g.groups {
+			groups[name] = true
+		}
+	}
+	if groups[stage] {
+		return fmt.Errorf("all gateways of the group %q are in a stage before: leave it out", stage)
+	}
+	names := slices.Collect(maps.Keys(groups))
+	return fmt.Errorf("no gateway of the file is of the group %q: %s", stage,
+		setting.Meant(stage, names, setting.Choice("there are", names)))
 }
 
 // run brings what load gives for the gateways of the account to the stages.

@@ -99,12 +99,15 @@ func cosignCommand() *cobra.Command {
 	return c
 }
 
+// errUnsigned is that a file is none to add a signature to.
+var errUnsigned = errors.New("it is nothing that was signed: an order, a list of keys, and what --prepare wrote are")
+
 // cosign adds a signature to all envelopes of a document, and tells at w what they say.
 // What else stands in the document stays.
 func cosign(w io.Writer, text []byte, key minisign.SecretKey) (json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, err
+		return nil, errUnsigned
 	}
 	if all["orders"] != nil {
 		var orders map[string]json.RawMessage
@@ -124,7 +127,7 @@ func cosign(w io.Writer, text []byte, key minisign.SecretKey) (json.RawMessage, 
 	}
 	var e signed.Envelope
 	if err := json.Unmarshal(text, &e); err != nil || len(e.Signatures) == 0 {
-		return nil, errors.New("it is nothing that was signed")
+		return nil, errUnsigned
 	}
 	said, err := tells(e.Payload)
 	if err != nil {

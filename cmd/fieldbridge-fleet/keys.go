@@ -38,6 +38,9 @@ func newkeyCommand() *cobra.Command {
 // writeNew writes a file that must not be there yet.
 func writeNew(file, text string, mode os.FileMode) (err error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already, and a key is never overwritten: give another name", file)
+	}
 	if err != nil {
 		return err
 	}

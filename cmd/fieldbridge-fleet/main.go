@@ -21,6 +21,7 @@ import (
 	"fieldbridge/cmd/fieldbridge-fleet/account"
 	"fieldbridge/cmd/fieldbridge-fleet/rollout"
 	"fieldbridge/plain"
+	"fieldbridge/setting"
 )
 
 func main() {
@@ -48,6 +49,8 @@ var exitCodes = map[int]string{
 
 // usageError is wrong usage, or a file that is wrong.
 type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
 
 // tree returns all commands, in the order of their use by a newcomer.
 func tree() *cobra.Command {
@@ -106,10 +109,20 @@ func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", c.CommandPath(), plain.Text(err))
+	unknown := strings.HasPrefix(err.Error(), "unknown command")
+	text := plain.Text(err)
+	if unknown { // cobra's own words name no other
+		var names []string
+		for _, sub := range root.Commands() {
+			names = append(names, sub.Name())
+		}
+		text = fmt.Sprintf("there is no command %q: %s", args[0],
+			setting.Meant(args[0], names, "'fieldbridge-fleet help' lists the commands"))
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", c.CommandPath(), text)
 	var wrong usageError
 	switch {
-	case errors.As(err, &wrong), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &wrong), unknown:
 		return exitUsage
 	case errors.Is(err, rollout.ErrStopped):
 		return exitStopped

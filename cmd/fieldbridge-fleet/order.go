@@ -120,9 +120,11 @@ func tellFailures(c *cobra.Command, a *account.Account, p rollout.Progress) erro
 		return nil
 	}
 	failed, err := ended(c.Context(), a, p, (*account.Execution).Failed)
+	var jobs folded
 	for _, e := range failed {
-		fmt.Fprintf(c.ErrOrStderr(), "%s: %s %s\n", e.Gateway, strings.ToLower(e.Status), reason(e.Details))
+		jobs.add("", &e)
 	}
+	jobs.print(c.ErrOrStderr())
 	if p.Failed > len(failed) && err == nil {
 		fmt.Fprintf(c.ErrOrStderr(), "and %d more: 'fieldbridge-fleet status' tells them\n", p.Failed-len(failed))
 	}

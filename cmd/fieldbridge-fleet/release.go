@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,13 @@ func releaseCommand() *cobra.Command {
 			if *version != "" {
 				told = *version
 			}
+			if told == "" {
+				return usageError{fmt.Errorf("%s is no tarball of 'make packages', which names its version: say --version", file)}
+			}
+			if b, err := buildinfo.Read(bytes.NewReader(content)); err != nil || b.Path != gatewayProgram {
+				fmt.Fprintf(c.ErrOrStderr(), "%s: warning: this is not the gateway's program, or it does not say so (%s)\n", file,
+					gatewayProgram)
+			}
 			dir, err := writeRelease(*out, content, release.Manifest{Version: told, Floor: *floor}, key)
 			if err != nil {
 				return usageError{fmt.Errorf("%s: %w", file, err)}
@@ -59,6 +67,9 @@ func releaseCommand() *cobra.Command {
 	}
 	return c
 }
+
+// gatewayProgram is what a program of the gateway was built from, as Go notes it.
+const gatewayProgram = "fieldbridge/cmd/fieldbridge"
 
 // mostProgram bounds what is unpacked, in bytes.
 const mostProgram = 64 << 20

@@ -64,7 +64,7 @@ func (s *signing) signer(stdin io.Reader) (*rollout.Signer, error) {
 func secret(file string, stdin io.Reader) (minisign.SecretKey, error) {
 	text, err := read(file, stdin)
 	if err != nil {
-		return minisign.SecretKey{}, usageError{err}
+		return minisign.SecretKey{}, usageError{fmt.Errorf("--key: %w", err)}
 	}
 	key, err := minisign.ParseSecretKey(string(text))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,7 +116,7 @@ func table(w io.Writer, rows []row) {
 			if e.Details["rolled_back"] != "" {
 				text += ", rolled back"
 			}
-			jobs.add(e)
+			jobs.add("job "+e.Job+" ", e)
 		}
 		t.Row(r.Name, strings.Join(r.Groups, ", "), map[bool]string{true: "yes", false: "no"}[r.Connected],
 			cmp.Or(r.Version, "-"), cmp.Or(r.Config, "-"), text)
@@ -135,13 +136,22 @@ func table(w io.Writer, rows []row) {
 }
 
 // folded is what became of jobs, each told once with the gateways of which it is true.
+// Where there are hundreds, what they have in common is what matters.
 type folded struct {
 	texts    []string
 	gateways map[string][]string // by the text
 }
 
-func (f *folded) add(e *account.Execution) {
-	text := strings.TrimRight("job "+e.Job+" "+e.Word()+": "+reason(e.Details), ": ")
+// configHash is the hash of a configuration, which is another one for each gateway.
+var configHash = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// add adds what became of a job; job names it, "" where all are of one.
+func (f *folded) add(job string, e *account.Execution) {
+	details := maps.Clone(e.Details)
+	maps.DeleteFunc(details, func(name, value string) bool {
+		return name == "percent" || (name == "from" || name == "to") && configHash.MatchString(value)
+	})
+	text := strings.TrimRight(job+e.Word()+": "+reason(details), ": ")
 	if f.gateways[text] == nil {
 		f.texts = append(f.texts, text)
 	}

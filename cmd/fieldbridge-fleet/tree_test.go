@@ -95,6 +95,43 @@ func TestGatewayWithout(t *testing.T) {
 	}
 }
 
+// TestSentences: what is told of mistakes says what is wrong in plain words, and what to do.
+func TestSentences(t *testing.T) {
+	a := newAccount(t)
+	key := filepath.Join(a.dir, "signing.key")
+	text := a.write("words.txt", "untrusted comment: none\n")
+	there := filepath.Join(a.dir, "there")
+	a.write("there.key", "")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"stauts", exitUsage, `fieldbridge-fleet: there is no command "stauts": did you mean "status"?`},
+		{"nonsense", exitUsage, `there is no command "nonsense": 'fieldbridge-fleet help' lists the commands`},
+		{"newkey " + there, exitUsage, there + ".key is there already, and a key is never overwritten: give another name"},
+		{"sign restart --all --key nokey", exitUsage, "--key: nokey: no such file or folder: check the name"},
+		{"cosign " + text + " --key " + key, exitUsage, "it is nothing that was signed: an order, a list of keys"},
+		{"deploy " + a.file + " --plan --group canry", exitUsage,
+			`no gateway of the file is of the group "canry": did you mean "canary"?`},
+		{"deploy " + a.file + " --plan --group hall-7", exitUsage, `is of the group "hall-7": there are canary`},
+		{"deploy " + a.file + " --plan --group canary --then others --then late", exitUsage, `is of the group "late"`},
+		{"deploy " + a.file + " --plan --then rest", exitUsage, "say --group NAME for the first stage"},
+		{"release " + self + " --key " + key + " --out " + t.TempDir(), exitUsage, "say --version"},
+		{"release " + self + " --version 1.2.3 --key " + key + " --out " + t.TempDir(), exitDone,
+			"warning: this is not the gateway's program"},
+	} {
+		code, out, told := a.run(strings.Fields(test.args)...)
+		if code != test.code || !strings.Contains(out+told, test.want) {
+			t.Errorf("%s: exit %d, want %q", test.args, code, test.want)
+		}
+	}
+}
+
 // Wrong usage is exit code 2 for every command, and asking for help is 0.
 func TestExitCodes(t *testing.T) {
 	call := func(args ...string) int {

@@ -75,7 +75,8 @@ func Open(ctx context.Context, o Options) (*Account, error) {
 	c.HTTPClient = &paced{next: c.HTTPClient, every: o.Pace}
 	who, err := sts.NewFromConfig(c).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return nil, fmt.Errorf("AWS does not say whose credentials these are: %w", known(err))
+		return nil, fmt.Errorf("AWS does not say whose credentials these are: %w: log in ('aws sso login'), or set "+
+			"AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", known(err))
 	}
 	partition := "aws"
 	if parts := strings.Split(aws.ToString(who.Arn), ":"); len(parts) > 1 && parts[1] != "" {
