@@ -98,6 +98,11 @@ func NewDevice(spec spec.Device, c plan.Cost, l plan.Learnt) *Device {
 	return d
 }
 
+// grid is when the device is polled at an interval, the shortest of which is base.
+func (d *Device) grid(base, every time.Duration) grid {
+	return grid{every, phaseOf(d.Spec.Name, base, every, d.Spec.Instants)}
+}
+
 // Left notes that fields are on since an earlier process, and owe their off. It is
 // called before a bus has the device.
 func (d *Device) Left(fields []*point.Field) { d.left = fields }

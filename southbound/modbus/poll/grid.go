@@ -3,31 +3,37 @@ package poll
 import (
 	"hash/fnv"
 	"time"
+
+	"fieldbridge/southbound/modbus/spec"
 )
 
 // grid is the wall-clock times at which something is polled: every so often, at
 // a fixed phase.
 type grid struct{ every, phase time.Duration }
 
-// instants is how many phases there are in an interval. Devices that share one
-// wake the gateway once, and a wake-up costs more than a poll; a tenth of the
-// interval is no more than a poll may be off its grid.
-const instants = 10
-
-// phaseOf returns the phase of a device's polls at an interval: one of a few
-// instants. It depends on the name alone, so that devices are spread over the
-// interval and stay where they are when others come and go. The polls of longer
-// intervals coincide with some of the shortest, base, where they are multiples of
-// it.
-func phaseOf(device string, base, every time.Duration) time.Duration {
-	h := fnv.New64a()
-	h.Write([]byte(device))
-	sum := h.Sum64()
-	phase := time.Duration(sum%instants) * (base / instants)
+// phaseOf returns the phase of a device's polls at an interval: one of ten, as its
+// name has it, and where there are fewer instants that one near it at which with is
+// polled, too. So devices are spread over the interval and stay where they are when
+// others come and go. The polls of longer intervals coincide with some of the
+// shortest, base, where they are multiples of it.
+func phaseOf(device string, base, every time.Duration, in spec.Instants) time.Duration {
+	sum := hash(device)
+	slot := sum % spec.MostInstants
+	if in.Count > 0 {
+		width := spec.MostInstants / uint64(in.Count)
+		slot += hash(in.With)%spec.MostInstants%width - slot%width
+	}
+	phase := time.Duration(slot) * (base / spec.MostInstants)
 	if every%base == 0 {
 		phase += time.Duration(sum>>32%uint64(every/base)) * base
 	}
 	return phase
+}
+
+func hash(name string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return h.Sum64()
 }
 
 // instant is a moment with its two readings: they part when the wall clock is

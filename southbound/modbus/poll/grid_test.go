@@ -3,6 +3,8 @@ package poll
 import (
 	"testing"
 	"time"
+
+	"fieldbridge/southbound/modbus/spec"
 )
 
 // TestGridAndClockSteps drives a grid with a wall clock that is set while it
@@ -52,20 +54,31 @@ func TestPhasesSpread(t *testing.T) {
 	var slots [10]int
 	for i := range n {
 		name := "device-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
-		p := phaseOf(name, time.Second, time.Second)
+		p := phaseOf(name, time.Second, time.Second, spec.Instants{})
 		slots[p/(100*time.Millisecond)]++
-		long := phaseOf(name, time.Second, time.Minute)
+		long := phaseOf(name, time.Second, time.Minute, spec.Instants{})
 		if long%time.Second != p || long >= time.Minute {
 			t.Fatalf("phase %v at 1s, %v at 1m: they never meet", p, long)
 		}
 	}
 	for _, every := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 7 * time.Second} {
-		phases := map[time.Duration]bool{}
-		for i := range n {
-			phases[phaseOf(string(rune('a'+i)), every, every)] = true
-		}
-		if len(phases) != instants {
-			t.Errorf("at %v %d devices wake the gateway %d times, want %d", every, n, len(phases), instants)
+		for _, instants := range []int{1, 2, 5, 10} {
+			phases := map[time.Duration]bool{}
+			for i := range n {
+				name := string(rune('a' + i))
+				p := phaseOf(name, every, every, spec.Instants{Count: instants, With: "plc"})
+				phases[p] = true
+				off := p - phaseOf(name, every, every, spec.Instants{})
+				if off.Abs() >= every/time.Duration(instants) {
+					t.Fatalf("%s is %v from its own phase at %v, with %d instants", name, off, every, instants)
+				}
+			}
+			if !phases[phaseOf("plc", every, every, spec.Instants{})] {
+				t.Errorf("at %v plc is polled at none of the %d phases %v", every, instants, phases)
+			}
+			if len(phases) != instants {
+				t.Errorf("at %v %d devices wake the gateway %d times, want %d", every, n, len(phases), instants)
+			}
 		}
 	}
 	for i, got := range slots {

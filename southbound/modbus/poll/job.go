@@ -48,7 +48,7 @@ type job struct {
 const quietFor = 10 * time.Second
 
 func newJob(d *Device, every, base time.Duration, fields []*point.Field) *job {
-	return &job{device: d, usual: every, fields: fields, grid: grid{every, phaseOf(d.Spec.Name, base, every)},
+	return &job{device: d, usual: every, fields: fields, grid: d.grid(base, every),
 		stale: true, batch: batch{device: d.Spec.Name, every: every}}
 }
 
@@ -102,7 +102,7 @@ func (j *job) whole() *block {
 // follow gives a job another interval. The poll that is due next is the first.
 func (j *job) follow(every time.Duration, now time.Time) {
 	base := min(every, j.device.Spec.Fields[0].Every)
-	j.every, j.grid = every, grid{every, phaseOf(j.device.Spec.Name, base, every)}
+	j.every, j.grid = every, j.device.grid(base, every)
 	j.next = j.grid.first(instantOf(now))
 }
 

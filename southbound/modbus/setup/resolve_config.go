@@ -64,6 +64,7 @@ func Resolve(cfg Config) Resolved {
 		spec.Config.Points = nil
 		r.Devices[name] = spec
 	}
+	r.gather()
 	return r
 }
 

@@ -26,14 +26,27 @@ type Bus struct {
 // Device is a device, resolved. It is not changed.
 type Device struct {
 	wire.Unit
-	Bus    string // key of the bus
-	Every  time.Duration
-	Way    string // of writing, see package set
-	Limits plan.Limits
-	Fields []*point.Field // by interval, table and address; shared, read-only
-	Upkeep *upkeep.Spec   // what is written unasked; nil is nothing
-	Others []*point.Field // that are not polled
+	Bus      string // key of the bus
+	Every    time.Duration
+	Way      string // of writing, see package set
+	Limits   plan.Limits
+	Fields   []*point.Field // by interval, table and address; shared, read-only
+	Upkeep   *upkeep.Spec   // what is written unasked; nil is nothing
+	Others   []*point.Field // that are not polled
+	Instants Instants
 }
+
+// Instants is at how many phases of their interval devices are polled that have the
+// line to themselves. It is no part of what makes a device: two that differ in it
+// alone are the same.
+type Instants struct {
+	Count int    // a divisor of MostInstants; 0 is that
+	With  string // a device whose phase is one of them
+}
+
+// MostInstants is how many phases there are in an interval. Devices that share one
+// wake the gateway together, and a wake-up costs more than a poll.
+const MostInstants = 10
 
 // InModels reports whether some of the device's points are in SunSpec models.
 func (d *Device) InModels() bool {

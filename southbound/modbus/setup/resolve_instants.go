@@ -1,0 +1,67 @@
+package setup
+
+import (
+	"slices"
+
+	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/spec"
+	"fieldbridge/southbound/modbus/wire"
+)
+
+// atOnce is how many requests may be due at one instant, if one goes to each
+// connection and the next when the answer is there: the gateway is through with
+// them in some 2 ms.
+const atOnce = 48
+
+// gather has devices that are alone on their connection polled at as few instants
+// of an interval as that allows: each instant wakes the gateway anew, which costs
+// more than a request. Devices that share a line wait for one another anyway, and
+// keep apart.
+func (r *Resolved) gather() {
+	sharing := make(map[string]int)
+	for _, d := range r.Devices {
+		sharing[d.Bus]++
+	}
+	alone := func(d DeviceSpec) bool { return sharing[d.Bus] == 1 && !r.Buses[d.Bus].Address.Serial() }
+	asked := make(map[*point.Field]int) // of devices that have their points in common
+	total := 0
+	in := spec.Instants{Count: 1}
+	for name, d := range r.Devices {
+		if len(d.Fields) == 0 || !alone(d) {
+			continue
+		}
+		if asked[d.Fields[0]] == 0 {
+			asked[d.Fields[0]] = requests(d.Fields)
+		}
+		total += asked[d.Fields[0]]
+		if in.With == "" || name < in.With {
+			in.With = name
+		}
+	}
+	for _, n := range []int{2, 5, spec.MostInstants} {
+		if total > in.Count*atOnce {
+			in.Count = n
+		}
+	}
+	for name, d := range r.Devices {
+		if alone(d) {
+			d.Instants = in
+			r.Devices[name] = d
+		}
+	}
+}
+
+// requests is about how many a cycle of all fields takes: they lie by interval,
+// table and address.
+func requests(fields []*point.Field) (n int) {
+	most := [wire.Tables]int{wire.Coil: 2000, wire.Discrete: 2000, wire.Input: 125, wire.Holding: 125}
+	var first *point.Field
+	for _, f := range fields {
+		if first == nil || f.Every != first.Every || f.Table != first.Table || !slices.Equal(f.Models, first.Models) ||
+			f.Address+f.Words-first.Address > most[f.Table] {
+			first = f
+			n++
+		}
+	}
+	return n
+}
