@@ -162,6 +162,10 @@ func OfTable(fields []*point.Field, l Limits, c Cost) (made []Block) {
 		b.take(slices.DeleteFunc(slices.Clone(fields), outside))
 		made = append(made, b)
 		fields = slices.DeleteFunc(fields, func(f *point.Field) bool { return !outside(f) })
+		crosses := func(f *point.Field) bool { r := f.Reach(); return r.First < whole.End && whole.First < r.End }
+		if !slices.ContainsFunc(fields, crosses) { // a request for others over it may be one that gets no answer
+			l.holes = append(slices.Clip(l.holes), hole{b.Table, whole})
+		}
 	}
 	if len(fields) == 0 {
 		return made
