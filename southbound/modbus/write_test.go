@@ -90,7 +90,7 @@ func TestWrite(t *testing.T) {
 		{name: "refused", unit: []modbustest.Behaviour{unsupported(6)}, point: "speed", value: bridge.Int(1),
 			text: "illegal function", outcome: bridge.Refused, requests: "[6]"},
 		{name: "silent", unit: []modbustest.Behaviour{modbustest.Silence}, point: "speed", value: bridge.Int(1),
-			text: "no answer in time", requests: "[6 3]"},
+			text: "no answer in time, and not read back", requests: "[6 3 3]"},
 		{name: "not taken", unit: []modbustest.Behaviour{func(r modbustest.Request, a *modbustest.Answer) {
 			if r.Function == 3 {
 				a.PDU[3] = 7

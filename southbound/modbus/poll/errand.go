@@ -60,7 +60,7 @@ func (e errand) run(ctx context.Context, b *Bus) {
 // the values show, they are looked for between polls. What is not written by hand
 // is refused while writing is off. See [bridge.Writer].
 func (b *Bus) Write(ctx context.Context, d *Device, byHand bool, values ...Value) bridge.Written {
-	return writer{b, d}.write(ctx, byHand, values)
+	return writer{bus: b, device: d}.write(ctx, byHand, values)
 }
 
 // requested counts a request of an errand.

@@ -65,7 +65,7 @@ func (p *pulses) adopt(now time.Time) {
 	}
 	for _, d := range p.bus.devices {
 		for _, f := range d.left {
-			p.add(writer{p.bus, d}, f, now)
+			p.add(writer{bus: p.bus, device: d}, f, now)
 		}
 		d.left = nil
 	}

@@ -219,7 +219,7 @@ func (t *tender) before(ctx context.Context) {
 
 // write writes a turn and notes how it went.
 func (t *tender) write(ctx context.Context, d *Device, turn *upkeep.Turn) {
-	b, to, begun := t.bus, writer{t.bus, d}, time.Now()
+	b, to, begun := t.bus, writer{bus: t.bus, device: d}, time.Now()
 	o := upkeep.Outcome{Connection: t.dials.Load(), Answered: true}
 	if !b.link.Connected() {
 		o.Connection++

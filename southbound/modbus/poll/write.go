@@ -18,6 +18,7 @@ import (
 type writer struct {
 	bus    *Bus
 	device *Device
+	away   bool // the device did not answer before the write
 }
 
 // Value is what a field is to be set to.
@@ -46,6 +47,7 @@ func (r writer) write(ctx context.Context, byHand bool, values []Value) (is brid
 		if err != nil {
 			return err
 		}
+		r.away = r.device.away()
 		if err := r.unlock(ctx); err != nil {
 			return err
 		}
@@ -181,7 +183,7 @@ func (r writer) there(ctx context.Context, f *point.Field) (*point.Field, error)
 }
 
 func (r writer) line() set.Line {
-	return set.Line{Client: r.bus.client, Unit: r.device.Spec.Unit, Way: r.device.Spec.Way}
+	return set.Line{Client: r.bus.client, Unit: r.device.Spec.Unit, Way: r.device.Spec.Way, Away: r.away}
 }
 
 // look reads what shows whether the writes were carried out, as far as that is to

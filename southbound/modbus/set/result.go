@@ -59,6 +59,8 @@ func (w *Writing) text() string {
 		parts = append(parts, "to all units of the line, of which none answers")
 	case w.field.Confirming() == nil && w.sent >= odd:
 		parts = append(parts, "nothing is read back")
+	case w.blind != nil && w.sent == lost:
+		parts = append(parts, fmt.Sprintf("and not read back: %v", w.blind))
 	case w.blind != nil:
 		parts = append(parts, fmt.Sprintf("but not read back: %v", w.blind))
 	case w.looks > 0 && !w.seen.Good():

@@ -32,6 +32,8 @@ type Line struct {
 	// Stop reports whether no further request may be sent that writes. Nil is that
 	// it may.
 	Stop func() bool
+	// Away is that the unit did not answer before: its silence says nothing new.
+	Away bool
 }
 
 // Writing is a write of a point under way: what was sent, what the unit answered
@@ -50,6 +52,7 @@ type Writing struct {
 	seen  bridge.Value // of that point, the last time
 	blind error        // why it could not be read the last time
 	deaf  bool         // there is nothing more to be seen
+	last  bool         // it is looked at once more, at the end
 	all   bool         // it went to all units of a line, of which none answers
 }
 
@@ -144,11 +147,16 @@ func (w *Writing) Confirming() *point.Field { return w.field.Confirming() }
 // Open reports whether more can be known of the write by looking again.
 func (w *Writing) Open(now time.Time) bool {
 	return w.sent >= lost && w.field.Confirming() != nil && !w.shown && !w.deaf &&
-		(w.looks == 0 || now.Before(w.until))
+		(w.looks == 0 || now.Before(w.until) || w.last && now.Before(w.until.Add(point.DefaultWithin)))
 }
 
 // Pause is how long to wait before the next look.
-func (w *Writing) Pause() time.Duration { return min(leastPause<<min(w.looks, 10), mostPause) }
+func (w *Writing) Pause() time.Duration {
+	if w.last {
+		return max(leastPause, time.Until(w.until))
+	}
+	return min(leastPause<<min(w.looks, 10), mostPause)
+}
 
 // Between two looks.
 const (
@@ -159,7 +167,8 @@ const (
 // Look reads the point that is to show the value, by the request b; i is its
 // place among b's fields.
 func (w *Writing) Look(ctx context.Context, l Line, b plan.Block, i int) {
-	attempts := 1
+	attempts, last := 1, w.last
+	w.last = false
 	if w.looks++; w.field.Writable.Within == 0 {
 		attempts += l.Unit.Retries // there is no second look
 	}
@@ -171,7 +180,13 @@ func (w *Writing) Look(ctx context.Context, l Line, b plan.Block, i int) {
 	if w.blind = r.Err; r.Err != nil {
 		_, answered := wire.Reason(r.Err)
 		code, exception := wire.ExceptionCode(r.Err)
-		w.deaf = exception && code <= 3 || w.sent == lost && !answered
+		switch {
+		case exception && code <= 3:
+			w.deaf = true
+		case w.sent == lost && !answered: // some are deaf while they store what was written
+			w.last = !last && !l.Away && w.field.Writable.Within > 0
+			w.deaf = !w.last
+		}
 		return
 	}
 	at := b.Fields[i]

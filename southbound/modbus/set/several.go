@@ -1,6 +1,7 @@
 package set
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -93,11 +94,13 @@ func (s Several) Open(now time.Time) bool {
 
 // Pause is how long to wait before the next look.
 func (s Several) Pause() time.Duration {
-	least := mostPause
+	least := time.Duration(0)
 	for _, w := range s {
-		least = min(least, w.Pause())
+		if p := w.Pause(); w.Open(time.Now()) && (least == 0 || p < least) {
+			least = p
+		}
 	}
-	return least
+	return cmp.Or(least, leastPause)
 }
 
 // Trouble returns what the writes say of the line: nil while the unit answers.
