@@ -71,17 +71,36 @@ func (d *device) health() (conditions []condition.Condition) {
 func givenUp(fields []*point.Field, l plan.Learnt) string {
 	placed, _ := l.Placed(fields)
 	var absent, long []*point.Field
+	var others []string                    // by what others are refused
+	refused := map[string][]*point.Field{} // by that
 	for _, f := range placed {
+		why, hole := l.Hole(f)
 		switch {
-		case l.Hole(f):
+		case hole && why != "":
+			if refused[why] == nil {
+				others = append(others, why)
+			}
+			refused[why] = append(refused[why], f)
+		case hole:
 			absent = append(absent, f)
 		case l.Words.High > 0 && !f.Table.Bits() && f.Words > l.Words.Low:
 			long = append(long, f)
 		}
 	}
+	var texts []string
+	if len(absent) > 0 {
+		texts = append(texts, named(absent)+areOrIs(absent, " is not there", " are not there"))
+	}
+	for _, why := range others {
+		is := areOrIs(refused[why], " is", " are") + " refused by " + why
+		if why == poll.NoAnswer {
+			is = areOrIs(refused[why], " gets", " get") + " no answer, while others of the device do"
+		}
+		texts = append(texts, named(refused[why])+is)
+	}
 	switch {
-	case len(absent) > 0:
-		return named(absent) + areOrIs(absent, " is not there", " are not there")
+	case texts != nil:
+		return strings.Join(texts, "; ")
 	case len(long) > 0:
 		return fmt.Sprintf("%s%s longer than the %d registers that it answers at once", named(long),
 			areOrIs(long, " is", " are"), l.Words.Low)

@@ -50,6 +50,27 @@ func TestHealthNamesThePoints(t *testing.T) {
 	}
 }
 
+// TestHealthSaysByWhat: an exception of another kind, or silence, is not told as that
+// an address is not there.
+func TestHealthSaysByWhat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u, points := sim.Unit(1), map[string]setup.Point{"there": {Holding: at(0)}, "absent": {Holding: at(1)},
+			"faulty": {Holding: at(2)}, "mute": {Holding: at(3)}, "last": {Holding: at(4)}, "far": {Input: at(0)}}
+		u.Always(touching(1, modbustest.Exception(2), 3), touching(2, modbustest.Exception(4), 3),
+			touching(3, modbustest.Silence, 3))
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")},
+			Devices: map[string]setup.Device{"boiler": testDevice("plc", 1, points)}}
+		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		wantHealth(t, r, "points_given_up", "device boiler: absent (holding 1) is not there; "+
+			"faulty (holding 2) is refused by exception 4, device failure; "+
+			"mute (holding 3) gets no answer, while others of the device do: check address and table")
+		r.stop()
+	})
+}
+
 // TestHealthOfASilentBlock: some points get no answer while others of the device
 // do.
 func TestHealthOfASilentBlock(t *testing.T) {

@@ -14,12 +14,19 @@ type inquiry struct {
 	most    int // registers or bits in a request
 	open    int // parts not yet read
 	missed  int // parts that were refused
-	holes   []point.Span
+	holes   []Hole
 	low     int  // the longest part that was read
 	plain   bool // the device answers any length, or may
 	stepped bool // it answers in steps only
 	joined  bool // it answered for two values that lie beside each other
 	pairs   []pair
+}
+
+// Hole is a run of addresses that is refused, and by what, for people: "" is that
+// it is not there.
+type Hole struct {
+	point.Span
+	Why string
 }
 
 // pair is a run that was refused though both its parts were read. Its length is
@@ -92,9 +99,9 @@ func (b *Block) halves(in *inquiry) []*Part {
 	return []*Part{left, right}
 }
 
-// Refused notes that p was refused, too. It returns what to ask next, and whether
-// p's points are bad.
-func (p *Part) Refused() (next []*Part, bad bool) {
+// Refused notes that p was refused, too, and by what; see [Hole]. It returns what to
+// ask next, and whether p's points are bad.
+func (p *Part) Refused(why string) (next []*Part, bad bool) {
 	in := p.inquiry
 	in.missed++
 	of := &p.Block
@@ -103,7 +110,7 @@ func (p *Part) Refused() (next []*Part, bad bool) {
 		in.pairs = append(in.pairs, pair{p.Table, p.parent, p.gap.First, seam})
 		return p.settle(), false
 	case p.gap != nil:
-		in.holes = append(in.holes, *p.gap)
+		in.holes = append(in.holes, Hole{*p.gap, why})
 		return p.settle(), false
 	case p.whole != nil:
 		of = p.whole
@@ -121,7 +128,7 @@ func (p *Part) Refused() (next []*Part, bad bool) {
 		in.open--
 		return next, false
 	}
-	in.holes = append(in.holes, p.Fields[0].Own())
+	in.holes = append(in.holes, Hole{p.Fields[0].Own(), why})
 	return p.settle(), true
 }
 
@@ -171,7 +178,7 @@ func (p *Part) settle() []*Part {
 		in.open++
 		return []*Part{{Block: question, inquiry: in, parent: p.parent, gap: &between}}
 	case between.First < between.End:
-		in.holes = append(in.holes, between) // it was asked already
+		in.holes = append(in.holes, Hole{Span: between}) // it was asked already
 	case !in.stepped || !Plain(p.Table, question.First, p.parent):
 		in.pairs = append(in.pairs, pair{p.Table, p.parent, between.First, either})
 	}
@@ -244,7 +251,7 @@ func (in *inquiry) causes() (high int, seams []Seam) {
 }
 
 // WithHoles returns what is known when a device refuses these addresses, too.
-func (l Learnt) WithHoles(t wire.Table, holes ...point.Span) Learnt {
+func (l Learnt) WithHoles(t wire.Table, holes ...Hole) Learnt {
 	l.Holes = slices.Clone(l.Holes)
 	for _, h := range holes {
 		l.add(t, h)

@@ -19,7 +19,7 @@ func inquire(t *testing.T, b *Block, answers func(first, count int) bool) (Learn
 		next, bad := []*Part(nil), false
 		if answers(p.First, p.Count) {
 			next = p.Answered()
-		} else if next, bad = p.Refused(); bad && len(p.Fields) != 1 {
+		} else if next, bad = p.Refused("exception 4, device failure"); bad && len(p.Fields) != 1 {
 			t.Errorf("%d points at %d are given up together", len(p.Fields), p.First)
 		}
 		queue = append(next, queue...)
@@ -45,8 +45,8 @@ func TestInquiry(t *testing.T) {
 		most    int
 		holes   []Refused
 	}{
-		"a point":  {point.Span{First: 14, End: 15}, 125, []Refused{{wire.Holding, 14, 15}}},
-		"a gap":    {point.Span{First: 13, End: 14}, 125, []Refused{{wire.Holding, 13, 14}}},
+		"a point":  {point.Span{First: 14, End: 15}, 125, []Refused{{wire.Holding, 14, 15, "exception 4, device failure"}}},
+		"a gap":    {point.Span{First: 13, End: 14}, 125, []Refused{{wire.Holding, 13, 14, "exception 4, device failure"}}},
 		"a length": {point.Span{}, 16, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,6 +41,7 @@ type Refused struct {
 	Table wire.Table `json:"table"`
 	First int        `json:"first"`
 	End   int        `json:"end"`
+	Why   string     `json:"why,omitempty"` // for people: by what, "" is that it is not there
 }
 
 // ForgetAfter is how long a device is taken at its word.
@@ -95,23 +96,25 @@ func (l Learnt) Never(of Limits) (all []wire.Run) {
 	return all
 }
 
-// add notes a hole, and reports whether it is news.
-func (l *Learnt) add(t wire.Table, s point.Span) bool {
-	h := Refused{t, s.First, s.End}
-	if slices.Contains(l.Holes, h) {
-		return false
+// add notes a hole that is news.
+func (l *Learnt) add(t wire.Table, h Hole) {
+	if !slices.ContainsFunc(l.Holes, func(o Refused) bool { return o.Table == t && o.First == h.First && o.End == h.End }) {
+		l.Holes = append(l.Holes, Refused{t, h.First, h.End, h.Why})
 	}
-	l.Holes = append(l.Holes, h)
-	return true
 }
 
 // Hole reports whether f, which is in its place, cannot be read without touching
-// what the device refuses.
-func (l Learnt) Hole(f *point.Field) bool {
+// what the device refuses, and by what it does, for people; "" is that it is not
+// there.
+func (l Learnt) Hole(f *point.Field) (why string, is bool) {
 	reach := f.Reach()
-	return slices.ContainsFunc(l.Holes, func(h Refused) bool {
+	i := slices.IndexFunc(l.Holes, func(h Refused) bool {
 		return h.Table == f.Table && h.First < reach.End && reach.First < h.End
 	})
+	if i < 0 {
+		return "", false
+	}
+	return l.Holes[i].Why, true
 }
 
 // Tells reports whether there is something to tell people.

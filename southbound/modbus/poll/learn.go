@@ -58,7 +58,7 @@ func (b *Bus) refused(j *job, blk *block, now time.Time) bool {
 	}
 	if blk.part == nil && blk.failed > 1 && hard(blk.reason) && j.device.trusted(blk) {
 		j.suspect(blk)
-		b.teach(j.device, j.device.learnt.WithHoles(blk.Table, blk.Fields[0].Own()))
+		b.teach(j.device, j.device.learnt.WithHoles(blk.Table, plan.Hole{Span: blk.Fields[0].Own()}))
 	}
 	return false
 }
@@ -106,13 +106,29 @@ const inquiryPause = 2 * time.Second
 // none.
 func (j *job) dissect(blk *block) bool {
 	if blk.part != nil {
-		next, bad := blk.part.Refused()
+		next, bad := blk.part.Refused(refusedBy(j.device.err))
 		j.inquire(blk, next)
 		return !bad
 	}
 	next := blk.Dissect(j.device.plain[blk.Table], j.device.Spec.Limits)
 	j.inquire(blk, next)
 	return next != nil
+}
+
+// NoAnswer is by what an address is refused where there is no answer.
+const NoAnswer = "no answer"
+
+// refusedBy says by what an address is refused, for people; "" is that it is not
+// there.
+func refusedBy(err error) string {
+	code, ok := wire.ExceptionCode(err)
+	switch {
+	case !ok:
+		return NoAnswer
+	case hard(bridge.Exception(code)):
+		return ""
+	}
+	return wire.Plain(err).Error()
 }
 
 // inquire puts parts of an inquiry that blk belongs to, or begins, in front of
