@@ -233,7 +233,7 @@ func (f *Field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
 		raw |= rest % 10 << shift
 		rest /= 10
 	}
-	if n.negative || rest != 0 {
+	if n.negative && n.abs != 0 || rest != 0 || f.Mask != 0 && raw > f.Mask {
 		return 0, f.unfit(v)
 	}
 	return raw, nil

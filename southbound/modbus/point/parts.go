@@ -188,7 +188,7 @@ func (w *Whole) registers(n integer) ([]byte, bool) {
 	for i := range w.Parts {
 		if p := &w.Parts[i]; p.Is == Sign {
 			signed = true
-			if n.negative {
+			if n.negative != p.Invert {
 				p.put(data, 1)
 			}
 		}

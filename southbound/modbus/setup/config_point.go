@@ -52,9 +52,9 @@ type Point struct {
 	// Type says how registers are read: uint16 (the default), int16, uint32,
 	// int32, uint48, int48, uint64, int64, float16, float32, float64, uint24 and
 	// int24 (the lowest bits of two registers), uint8 and int8 (one half of a
-	// register, see byte), bcd16, bcd32, signmag16 and signmag32 (a sign bit and a
-	// magnitude), mod10k32, mod10k48 and mod10k64 (registers that count to 10,000
-	// each), string (see length) or bool (true unless the register is 0); or of a
+	// register, see byte), bcd8 (that, too), bcd16, bcd32, bcd48 and bcd64 (a digit
+	// in four bits each), signmag16 and signmag32 (a sign bit and a magnitude),
+	// mod10k32, mod10k48 and mod10k64 (registers that count to 10,000 each), string (see length) or bool (true unless the register is 0); or of a
 	// time, see zone: datetime3 (year, month, day, hour, minute, second, a byte
 	// each), datetime4 (IEC 60870-5-4, as Schneider's DATETIME), datetime6 (the same
 	// six, a register each), datetime7 (and milliseconds), datetime_cosem (12 bytes
@@ -73,7 +73,7 @@ type Point struct {
 	// Bits picks some bits of a register as a number: "4-7"; of several with a type
 	// of their width: "0-23" of a uint32. Of an int16, int32 ... they are signed.
 	Bits string `yaml:"bits"`
-	// Byte is the half of the register that an int8 or uint8 is in: low (the
+	// Byte is the half of the register that an int8, uint8 or bcd8 is in: low (the
 	// default) or high. For a string it says that each register has one character.
 	Byte string `yaml:"byte"`
 	// Bytes is how many bytes the device has in a register at this address, 1, or an
@@ -179,7 +179,7 @@ type Part struct {
 	Bit *int `yaml:"bit"`
 	// Bits picks some bits, as for points.
 	Bits string `yaml:"bits"`
-	// Byte is the half of the register that an int8 or uint8 is in.
+	// Byte is the half of the register that an int8, uint8 or bcd8 is in.
 	Byte string `yaml:"byte"`
 	// Invalid are raw numbers of this part that mean that the point has no value.
 	Invalid []Raw `yaml:"invalid"`
@@ -192,6 +192,9 @@ type Part struct {
 	// hundredth (of a second), seconds (since 1970), deviation (minutes from this
 	// time to UTC) or invalid (any bit set: the clock is not right).
 	Is string `yaml:"is"`
+	// Invert has a sign the other way round: none of its bits set is negative.
+	// Default false.
+	Invert bool `yaml:"invert"`
 	// Add is added to the number of a time, 1900 to a year for instance; a year
 	// below 100 is of this century without it.
 	Add int `yaml:"add"`

@@ -36,6 +36,9 @@ type Keep struct {
 	// Value is what is written, as long as the gateway runs, with the uplink down,
 	// too. Without it, it is that of the last command, see for.
 	Value Value `yaml:"value"`
+	// Values are written one after the other and again, in place of value: a bit of
+	// life is [0, 1], a counter as many numbers as it has, up to 256.
+	Values []Value `yaml:"values"`
 	// Every is the longest time from one write to the next, 100ms to 1h: half of
 	// what the device allows.
 	Every setting.Duration `yaml:"every"`

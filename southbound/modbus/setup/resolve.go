@@ -418,8 +418,8 @@ func (f *finder) part(r *point.Field, p Point, t point.Type, name string) {
 	case p.Bits != "":
 		first, last, ok := parseBits(p.Bits, width)
 		switch {
-		case t.Kind != point.KindUint && t.Kind != point.KindInt || t.Bits == 8:
-			f.bad("type", "some bits cannot be "+name, "bits are of uint16, int16 (signed) or a wider integer")
+		case t.Kind != point.KindUint && t.Kind != point.KindInt && t.Kind != point.KindBCD || t.Bits == 8:
+			f.bad("type", "some bits cannot be "+name, "bits are of uint16, int16 (signed), bcd16 or a wider integer")
 		case !ok:
 			f.bad("bits", fmt.Sprintf("%q are not bits of %s", p.Bits, widthText(width)),
 				widthFix(width, `the first and the last as "4-7", 0 to`))
@@ -437,7 +437,7 @@ func (f *finder) part(r *point.Field, p Point, t point.Type, name string) {
 		return
 	}
 	if p.Byte != "" && t.Kind != point.KindString {
-		f.bad("byte", "a byte of type "+name, "byte is for int8, uint8 and string")
+		f.bad("byte", "a byte of type "+name, "byte is for int8, uint8, bcd8 and string")
 	}
 }
 

@@ -141,6 +141,7 @@ func (f partFinder) part(p Part) (int, point.Part) {
 	n := &point.Field{Table: f.r.Table, Words: 1, Special: &point.Special{}}
 	f.number(n, as, f.d)
 	f.scaling(n, as)
+	n.Invert = p.Invert
 	n.Settle()
 	if !(point.Type{Kind: n.Kind}).Integer() && n.Kind != point.KindBool {
 		f.bad("type", "a part of type "+n.TypeName, "parts are integers, bits or bool")
@@ -148,6 +149,9 @@ func (f partFinder) part(p Part) (int, point.Part) {
 	part := point.Part{Field: n, Weight: 1, Add: int64(p.Add), Is: f.role(p)}
 	if p.Weight != nil && part.Is != point.Number {
 		f.bad("weight", "a weight of a part that is "+p.Is, "remove weight")
+	}
+	if p.Invert && part.Is != point.Sign {
+		f.bad("invert", "invert of a part that is no sign", "remove invert")
 	}
 	if p.Add != 0 && part.Is < point.Year {
 		f.bad("add", "add of a part that is no part of a time", "use the point's offset")

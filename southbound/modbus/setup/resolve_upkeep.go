@@ -135,6 +135,9 @@ func written(f *finder, key string, to *point.Field, v Value) bool {
 // several.
 func kept(f *finder, keep Keep, p Point, to *point.Field) (upkeep.Keep, bool) {
 	before := len(f.problems)
+	if keep.Values != nil {
+		keep = several(f, keep)
+	}
 	k := upkeep.Keep{Field: to, Value: keep.Value.Value, Every: keep.Every.D(), For: keep.For.D(), Stop: keep.Stop.Value}
 	constant := k.Value.Good()
 	writeOnly := p.Access == permit.Write // then it is not read, and not for commands either
@@ -161,9 +164,32 @@ func kept(f *finder, keep Keep, p Point, to *point.Field) (upkeep.Keep, bool) {
 		return k, false
 	}
 	for key, v := range map[string]Value{"keep/value": keep.Value, "keep/stop": keep.Stop} {
-		if v.Good() {
+		if v.Good() && (keep.Values == nil || key == "keep/stop") {
 			written(f, key, to, v)
 		}
 	}
+	for i, v := range keep.Values {
+		if written(f, fmt.Sprint("keep/values/", i), to, v) && i > 0 {
+			k.Then = append(k.Then, v.Value)
+		}
+	}
 	return k, len(f.problems) == before
+}
+
+// mostValues is how many values may follow one another: those of a byte.
+const mostValues = 256
+
+// several finds what is kept of several values: the first is the keep's.
+func several(f *finder, keep Keep) Keep {
+	switch {
+	case keep.Value.Good():
+		f.bad("keep/values", "value and values together", "keep one of them")
+	case len(keep.Values) < 2 || len(keep.Values) > mostValues:
+		f.bad("keep/values", fmt.Sprintf("%d values that follow one another", len(keep.Values)),
+			"give 2 to 256, as [0, 1]; of one that stays write value")
+	}
+	if len(keep.Values) > 0 && !keep.Value.Good() {
+		keep.Value = keep.Values[0]
+	}
+	return keep
 }

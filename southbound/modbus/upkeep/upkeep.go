@@ -25,10 +25,11 @@ type Write struct {
 // Keep is a field that is written again and again.
 type Keep struct {
 	Field *point.Field
-	Value bridge.Value  // bad: that of the last command, for a while
-	Every time.Duration // at the latest
-	For   time.Duration // how long a command is repeated
-	Stop  bridge.Value  // written when it ends; bad: nothing is
+	Value bridge.Value   // bad: that of the last command, for a while
+	Then  []bridge.Value // what follows it, one a turn, before it comes again
+	Every time.Duration  // at the latest
+	For   time.Duration  // how long a command is repeated
+	Stop  bridge.Value   // written when it ends; bad: nothing is
 }
 
 // Spec is what is written to a device unasked. It is not changed.
@@ -58,6 +59,12 @@ func (s *Spec) Tell() []string {
 		text := fmt.Sprintf("each %v: %s", setting.Duration(k.Every), k.Field.Name)
 		if k.Value.Good() {
 			text += fmt.Sprintf(" = %v", k.Value)
+			for _, v := range k.Then[:min(len(k.Then), mostTold)] {
+				text += fmt.Sprintf(", then %v", v)
+			}
+			if n := len(k.Then) - mostTold; n > 0 {
+				text += fmt.Sprintf(" and %d more", n)
+			}
 		} else {
 			text += fmt.Sprintf(" as the last command says, for %v", setting.Duration(k.For))
 		}
@@ -68,6 +75,9 @@ func (s *Spec) Tell() []string {
 	}
 	return all
 }
+
+// mostTold is how many of the values that follow one another a sentence has.
+const mostTold = 3
 
 func tell(writes []Write) string {
 	parts := make([]string, len(writes))
@@ -119,6 +129,7 @@ const never = -1
 type kept struct {
 	Keep
 	value  bridge.Value // bad: it does not go on
+	turn   int          // of its values, if it has several
 	until  time.Time    // the end of a command's time
 	owed   bool         // something was written: the stop value is owed
 	next   time.Time
@@ -195,7 +206,10 @@ func (k *Keeper) Due(now time.Time, ahead time.Duration, connection int64, away 
 	}
 	t := &Turn{what: keeping, keep: index, begun: now}
 	value := first.value
-	if !value.Good() {
+	if first.turn > 0 {
+		value = first.Then[first.turn-1]
+	}
+	if !first.value.Good() {
 		t.what, value = release, first.Stop
 	}
 	if !first.Value.Good() { // a command is unlocked each time
@@ -288,6 +302,9 @@ func (k *Keeper) Done(t *Turn, o Outcome) (begins, ends bool) {
 		ends = s.failed > 0
 		s.failed, s.silent = 0, 0
 		s.next = t.begun.Add(s.Every)
+		if s.turn++; s.turn > len(s.Then) {
+			s.turn = 0
+		}
 		if t.what == release {
 			s.owed = false
 		}
@@ -380,8 +397,8 @@ func (k *Keeper) Inherit(old *Keeper) {
 				s.Field.Shift != was.Field.Shift || s.Value.Good() != was.Value.Good() {
 				continue
 			}
-			if s.owed = was.owed; s.Value == was.Value {
-				s.next = was.next
+			if s.owed = was.owed; s.Value == was.Value && slices.Equal(s.Then, was.Then) {
+				s.next, s.turn = was.next, was.turn
 			}
 			if !s.Value.Good() && was.value.Good() {
 				s.value, s.until = was.value, was.until

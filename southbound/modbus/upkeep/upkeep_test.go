@@ -96,10 +96,43 @@ func TestTell(t *testing.T) {
 	s := Spec{OnConnect: []Write{{unlock, bridge.Int(6868)}, {f, bridge.Bool(false)}},
 		BeforeWrite: []Write{{unlock, bridge.Int(1)}},
 		Keeps: []Keep{{Field: f, Value: bridge.Int(1), Every: 5 * time.Second, Stop: bridge.Int(0)},
-			{Field: f, Every: time.Minute, For: 15 * time.Minute}}}
+			{Field: f, Every: time.Minute, For: 15 * time.Minute},
+			{Field: f, Value: bridge.Bool(false), Then: []bridge.Value{bridge.Bool(true)}, Every: time.Second}}}
 	want := "on each connection: holding 1536 = 6868, x = false\nbefore each command: holding 1536 = 1\n" +
-		"each 5s: x = 1; at the end 0\neach 1m: x as the last command says, for 15m"
+		"each 5s: x = 1; at the end 0\neach 1m: x as the last command says, for 15m\n" +
+		"each 1s: x = false, then true"
 	if got := strings.Join(s.Tell(), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestValuesInTurn: values that follow one another, the next only when the last one
+// was taken; the stop value ends them.
+func TestValuesInTurn(t *testing.T) {
+	k, now := one(Keep{Value: bridge.Int(0), Then: []bridge.Value{bridge.Int(1), bridge.Int(2)}, Every: time.Second,
+		Stop: bridge.Int(9)}), start
+	for i, want := range []int64{0, 1, 1, 2, 0, 1} {
+		turn := k.Due(now, 0, 1, false)
+		if turn == nil || turn.Writes[0].Value != bridge.Int(want) {
+			t.Fatalf("turn %d: %v, want %d", i, turn, want)
+		}
+		o := Outcome{Now: now, Answered: true}
+		if i == 1 {
+			o.Err = errors.New("no")
+		}
+		k.Done(turn, o)
+		now = k.Next(1, false)
+	}
+	as := one(Keep{Value: bridge.Int(0), Then: []bridge.Value{bridge.Int(1), bridge.Int(2)}, Every: time.Second})
+	as.Inherit(k)
+	if turn := as.Due(now, 0, 1, false); turn.Writes[0].Value != bridge.Int(2) {
+		t.Errorf("after a reload it goes on with %v", turn.Writes[0].Value)
+	}
+	k.End(now)
+	k = one(Keep{Value: bridge.Int(0), Then: []bridge.Value{bridge.Int(1)}, Every: time.Second, Stop: bridge.Int(9)})
+	k.Done(k.Due(now, 0, 1, false), Outcome{Now: now, Answered: true})
+	k.End(now)
+	if turn := k.Due(now, 0, 1, false); turn == nil || turn.Writes[0].Value != bridge.Int(9) {
+		t.Errorf("at the end: %v, want 9", turn)
 	}
 }
