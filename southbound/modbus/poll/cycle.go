@@ -229,10 +229,10 @@ func (b *Bus) miss(j *job, blk *block, err error, now time.Time, emit bridge.Emi
 	if answered {
 		d.alive = now
 	}
-	if code, ok := wire.ExceptionCode(err); ok && refusal(code) && b.refused(j, blk, now) {
+	if _, ok := wire.ExceptionCode(err); ok && answered && (b.hopeless(j, blk, now, emit) || b.refused(j, blk, now)) {
 		return
 	}
-	if blk.trial || silence(reason) && b.unanswered(j, blk, now, emit) {
+	if blk.trial || mute(reason) && b.unanswered(j, blk, now, emit) {
 		return
 	}
 	if whole := blk.all(); !whole.told && j.heard {
@@ -258,17 +258,6 @@ func some(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n)
 	}
 	return strings.Join(names, ", ")
-}
-
-// refusal reports whether an exception may mean that a request asks for what is
-// not there, or for too much: then its parts may be well. An illegal function, a
-// device that is busy, and a gateway's exceptions mean something else.
-func refusal(code byte) bool {
-	switch code {
-	case 1, 5, 6, 10, 11:
-		return false
-	}
-	return true
 }
 
 // walk does the next request of a survey that a cycle waits for.

@@ -90,12 +90,19 @@ func (b *Bus) conclude(j *job, blk *block) {
 }
 
 // sure returns how often in a row a block must have failed before its inquiry
-// counts. Silence may be of the line.
+// counts. Silence may be of the line, and who is busy has time again.
 func sure(whole *block) int {
-	if whole.hush.IsZero() {
+	if whole.hush.IsZero() && !soft(whole.reason) {
 		return 2
 	}
 	return 6
+}
+
+// soft reports whether an exception mostly means something else than that an address
+// or a length is not there: an illegal function, an acknowledgement, a device that is
+// busy. Some say so of a part of a block all the same.
+func soft(r bridge.Reason) bool {
+	return r == bridge.Exception(1) || r == bridge.Exception(5) || r == bridge.Exception(6)
 }
 
 // inquiryPause is the least time between two inquiries of a block of which all
@@ -208,6 +215,11 @@ func silence(r bridge.Reason) bool {
 	return r == bridge.ReasonTimeout || r == bridge.ReasonDisconnected
 }
 
+// mute is silence, or that a gateway says that the unit behind it gave no answer.
+func mute(r bridge.Reason) bool {
+	return silence(r) || r == bridge.Exception(10) || r == bridge.Exception(11)
+}
+
 // unanswered notes that a block was not answered, and reports whether that is
 // settled: its parts are asked for as the device is known to be there, or it waits
 // for whether others are answered in this cycle.
@@ -240,27 +252,36 @@ func (b *Bus) unhold(j *job, now time.Time, emit bridge.Emit) {
 	}
 }
 
-// mostUnanswered is how many parts of a block may be silent before one answers:
-// the device may be gone meanwhile.
+// mostUnanswered is how many parts of a block may be silent before one answers, or
+// be refused by what is mostly of the device: it may be gone meanwhile.
 const mostUnanswered = 8
+
+// hopeless ends the inquiry of a block of which no part was read so far though many
+// were asked for, where that hardly is for what they ask, and reports whether it does.
+func (b *Bus) hopeless(j *job, blk *block, now time.Time, emit bridge.Emit) bool {
+	if blk.part == nil || !mute(blk.reason) && !soft(blk.reason) ||
+		blk.part.Proved() || blk.part.Missed() < mostUnanswered {
+		return false
+	}
+	whole, rest := blk.whole, []*block{blk}
+	j.queue = slices.DeleteFunc(j.queue, func(other *block) bool {
+		mine := other.whole == whole
+		if mine {
+			rest = append(rest, other)
+		}
+		return mine
+	})
+	whole.split = now.Add(min(time.Duration(whole.failed)*inquiryPause, maxProbePause))
+	j.spoil(blk.reason, now, emit, rest...)
+	return true
+}
 
 // partUnanswered notes that a part of a block was not answered.
 func (b *Bus) partUnanswered(j *job, blk *block, now time.Time, emit bridge.Emit) bool {
-	whole := blk.whole
-	if whole.hush.IsZero() {
+	if blk.whole.hush.IsZero() {
 		return false // the block is refused, not silent
 	}
-	if !blk.part.Proved() && blk.part.Missed() >= mostUnanswered {
-		rest := []*block{blk}
-		j.queue = slices.DeleteFunc(j.queue, func(other *block) bool {
-			mine := other.whole == whole
-			if mine {
-				rest = append(rest, other)
-			}
-			return mine
-		})
-		whole.split = now.Add(min(time.Duration(whole.failed)*inquiryPause, maxProbePause))
-		j.spoil(blk.reason, now, emit, rest...)
+	if b.hopeless(j, blk, now, emit) {
 		return true
 	}
 	if j.dissect(blk) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
@@ -131,6 +132,11 @@ func (s *survey) take(data []byte) (over bool) {
 
 // errMoved is that a model is not where the list had it.
 var errMoved = errors.New("another SunSpec model is there now")
+
+// refusal reports whether an exception may well mean that a model is not where it
+// was. An illegal function, a device that is busy, and a gateway's exceptions mean
+// something else.
+func refusal(code byte) bool { return !soft(bridge.Exception(code)) && code != 10 && code != 11 }
 
 // inPlace makes sure that what was read as b is of the models that it was planned
 // for, as a device's list may change at any time: their ids and lengths are in
