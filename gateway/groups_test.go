@@ -84,5 +84,14 @@ gateways:
 	if err := prove(g)(t.Context(), &old, &other); !bridge.IsPermanent(err) {
 		t.Errorf("the keys are changed by a job: %v", err)
 	}
+	taken, shut := *g.change.Config(), *g.change.Config()
+	taken.Northbound.AWSIoT.Jobs = []string{"restart", "config"}
+	shut.Northbound.AWSIoT.Jobs = nil
+	if err := prove(g)(t.Context(), &taken, &shut); !bridge.IsPermanent(err) || !strings.Contains(err.Error(), "jobs") {
+		t.Errorf("a job shuts all others out: %v", err)
+	}
+	if err := prove(g)(t.Context(), &shut, &taken); err != nil {
+		t.Errorf("jobs are not let in: %v", err)
+	}
 	r.stop(t, 5*time.Second)
 }

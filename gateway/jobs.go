@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"syscall"
 	"time"
 
@@ -133,6 +134,11 @@ func prove(g *Gateway) func(ctx context.Context, old, new *configs.Config) error
 		trust.Groups = new.Updates.Groups // who may order names the gateway as well as its group
 		if !reflect.DeepEqual(trust, new.Updates) {
 			return bridge.Permanent(errors.New("it changes updates, which no job may: edit the file on the machine"))
+		}
+		if takes := slices.Contains[[]string]; takes(old.Northbound.AWSIoT.Jobs, "config") &&
+			!takes(new.Northbound.AWSIoT.Jobs, "config") {
+			return bridge.Permanent(errors.New("its northbound.awsiot.jobs does not name config, so that no job could change " +
+				"it again: edit the file on the machine"))
 		}
 		if key := fixedKey(old, new); key != "" {
 			return bridge.Permanent(fmt.Errorf("it changes %s, which needs a restart with an edited file", key))

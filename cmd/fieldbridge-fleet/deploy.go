@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,33 @@ type wanted struct {
 	packed   []byte // the file and all that it includes
 	sum      string // its SHA-256
 	gateways map[string]gateway
+	deaf     deaf
+}
+
+// deaf is which gateways of the file will not do what they are told, by the reason.
+type deaf map[string][]string
+
+// note notes whether a gateway does what it is told with a configuration.
+func (d deaf) note(name string, c *configs.Config) {
+	for _, operation := range []string{"config", "update"} {
+		if !slices.Contains(c.Northbound.AWSIoT.Jobs, operation) {
+			d[operation] = append(d[operation], name)
+		}
+	}
+	if len(c.Updates.Keys)+len(c.Updates.Roots) == 0 {
+		d[""] = append(d[""], name)
+	}
+}
+
+// warn tells at w which gateways will not take an operation.
+func (d deaf) warn(w io.Writer, operation string) {
+	tell := func(names []string, text string) {
+		if len(names) > 0 {
+			fmt.Fprintf(w, "warning: %s: %s\n", some(names), text)
+		}
+	}
+	tell(d[operation], "northbound.awsiot.jobs does not name "+operation+": no such job is taken with this file")
+	tell(d[""], "updates.keys and updates.roots are empty: nothing that is signed is taken with this file")
 }
 
 // gateway is one of the file.
@@ -42,13 +71,14 @@ func load(ctx context.Context, file string) (wanted, error) {
 	if err != nil {
 		return wanted{}, usageError{err}
 	}
-	w := wanted{gateways: map[string]gateway{}}
+	w := wanted{gateways: map[string]gateway{}, deaf: deaf{}}
 	for i, l := range all {
 		g := gateway{groups: fleet.Gateways[i].Groups, hash: l.Hash}
 		if len(l.Missing) > 0 {
 			g.hash = ""
 		}
 		w.gateways[fleet.Gateways[i].Name] = g
+		w.deaf.note(fleet.Gateways[i].Name, &l.Config)
 	}
 	b := bundle.Bundle{Main: filepath.Base(file), Files: map[string]string{}}
 	for _, f := range fleet.Files {
@@ -78,6 +108,7 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			want.deaf.warn(c.ErrOrStderr(), "config")
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%d gateways are right; %d bytes travel to each\n", len(want.gateways),
 				len(want.packed))
 			return err
@@ -102,6 +133,7 @@ func deployCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		want.deaf.warn(c.ErrOrStderr(), "config")
 		parts, err := want.split(cs.groups)
 		if err != nil {
 			return usageError{err}

@@ -161,20 +161,24 @@ func (f *folded) add(job string, e *account.Execution) {
 	f.gateways[text] = append(f.gateways[text], e.Gateway)
 }
 
-// mostNamed is how many gateways are named one by one; the table has all of them.
+// mostNamed is how many gateways are named one by one.
 const mostNamed = 5
 
 // print tells first what concerns the most gateways.
 func (f *folded) print(w io.Writer) {
 	slices.SortStableFunc(f.texts, func(a, b string) int { return len(f.gateways[b]) - len(f.gateways[a]) })
 	for _, text := range f.texts {
-		names := f.gateways[text]
-		who := strings.Join(names[:min(len(names), mostNamed)], ", ")
-		if more := len(names) - mostNamed; more > 0 {
-			who += fmt.Sprintf(" and %d more", more)
-		}
-		fmt.Fprintf(w, "%s: %s\n", who, text)
+		fmt.Fprintf(w, "%s: %s\n", some(f.gateways[text]), text)
 	}
+}
+
+// some names the first of many gateways.
+func some(names []string) string {
+	who := strings.Join(names[:min(len(names), mostNamed)], ", ")
+	if more := len(names) - mostNamed; more > 0 {
+		who += fmt.Sprintf(" and %d more", more)
+	}
+	return who
 }
 
 // The states of a gateway beside the fleet file.

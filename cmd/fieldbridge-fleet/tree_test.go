@@ -111,6 +111,8 @@ func TestSentences(t *testing.T) {
 		code int
 		want string
 	}{
+		{"check " + a.file, exitDone, "warning: g1, g2, g3: northbound.awsiot.jobs does not name config"},
+		{"deploy " + a.file + " --plan", exitDone, "warning: g1, g2, g3: updates.keys and updates.roots are empty"},
 		{"stauts", exitUsage, `fieldbridge-fleet: there is no command "stauts": did you mean "status"?`},
 		{"nonsense", exitUsage, `there is no command "nonsense": 'fieldbridge-fleet help' lists the commands`},
 		{"newkey " + there, exitUsage, there + ".key is there already, and a key is never overwritten: give another name"},

@@ -97,6 +97,7 @@ func updateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		want.deaf.warn(c.ErrOrStderr(), "update")
 		programs, err := loadReleases(args[1:])
 		if err != nil {
 			return usageError{err}
