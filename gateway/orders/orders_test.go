@@ -25,6 +25,7 @@ import (
 	"fieldbridge/northbound/awsiot/awsiottest/service"
 	"fieldbridge/northbound/awsiot/remote/jobs"
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/setting"
 	"fieldbridge/signed"
 )
 
@@ -382,9 +383,12 @@ func TestConfig(t *testing.T) {
 		"the same":     {right, hash, nil, false, `SUCCEEDED {"from":"` + hash + `","to":"` + hash + `"}`, true},
 		"no hash":      {Deploy{Hash: "x"}, "old", nil, false, "REJECTED", true},
 		"path as hash": {Deploy{Hash: "../../etc/passwd"}, "old", nil, false, "REJECTED", true},
-		"too short":    {Deploy{Hash: hash, Confirm: 1}, "old", nil, false, "REJECTED", true},
-		"not packed":   {Deploy{Hash: hash, YAML: []byte("x")}, "old", nil, false, "REJECTED", true},
-		"nothing":      {Deploy{Hash: hash}, "old", nil, false, "REJECTED", true},
+		"too short": {Deploy{Hash: hash, YAML: right.YAML, Confirm: 1}, "old", nil, false,
+			`REJECTED {"error":"confirm is`, true},
+		"too long": {Deploy{Hash: hash, YAML: right.YAML, Confirm: setting.Duration(61 * time.Minute)}, "old", nil, false,
+			`REJECTED {"error":"confirm is`, true},
+		"not packed": {Deploy{Hash: hash, YAML: []byte("x")}, "old", nil, false, "REJECTED", true},
+		"nothing":    {Deploy{Hash: hash}, "old", nil, false, "REJECTED", true},
 		"too large": {Deploy{Hash: hash, YAML: packed(strings.Repeat("#", maxYAML+1))}, "old", nil, false,
 			"REJECTED", true},
 		"taken back": {right, "old", &change.RolledBack{Why: "d is bad"}, false,
