@@ -274,6 +274,36 @@ func TestCaseS12(t *testing.T) {
 	}
 	rig.Same(t, "bad payloads", metric(f.Source, "fieldbridge_mqtt_bad_payloads_total"), 1.0)
 	rig.Same(t, "unmatched", metric(f.Source, "fieldbridge_mqtt_unmatched_total"), 0.0)
+	if all := f.Unmatched(10); len(all) > 0 {
+		t.Errorf("no rule takes %+v", all)
+	}
+	if seen := f.Seen()[0]; seen.Sensor != "plugs" || seen.Device != "plug" || seen.Values["availability"] != "perhaps" {
+		t.Errorf("seen: %+v", seen)
+	}
+}
+
+// The topic of a last will is not where a device has moved to, nor are commands to it; a
+// will that no rule takes is told as the cause.
+func TestLastWillIsNoMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := runPlant(t, notes{}, sensor("plugs", Sensor{Topic: "tele/{device}/SENSOR", Point: "w",
+			Expect: attendance.Expect(time.Minute)}))
+		defer p.stop()
+		p.hear("a", "tele/plug/LWT", "Online")
+		p.hear("a", "tele/plug/SENSOR", "5")
+		p.hear("b", "tele/lamp/SENSOR", "5")
+		time.Sleep(30 * time.Second)
+		p.hear("a", "tele/plug/LWT", "Offline")
+		p.hear("c", "cmnd/lamp/POWER", "ON")
+		p.hear("c", "zigbee2mqtt/lamp/set", "ON")
+		p.hear("b", "stat/lamp/state", `{"state":"online"}`)
+		time.Sleep(time.Minute)
+		told := p.told()
+		if len(told) != 2 || !strings.Contains(told[0], "tele/plug/LWT, its last will maybe, says that it is offline") ||
+			strings.Contains(told[1], "moved") {
+			t.Errorf("told:\n%s", strings.Join(told, "\n"))
+		}
+	})
 }
 
 // S06: a rule for which nothing comes is told after expect, or a day, and at once if

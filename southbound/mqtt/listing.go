@@ -107,5 +107,5 @@ func withRow[T any](to []T, row []byte) ([]T, error) {
 
 func clientTrouble(broker string, e trouble.Entry) ClientTrouble {
 	return ClientTrouble{Broker: broker, Trouble: e.Kind.Code, Client: e.Client.ID, User: e.Client.User,
-		Remote: e.Client.Remote, Cause: e.Cause, Advice: e.Kind.Advice, Count: e.Count, First: e.First, Last: e.Last}
+		Remote: e.Client.Remote, Cause: e.Cause, Advice: e.Advice, Count: e.Count, First: e.First, Last: e.Last}
 }

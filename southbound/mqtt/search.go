@@ -16,11 +16,13 @@ type searcher struct {
 	ways    map[string]*way
 	refused map[string][]trouble.Entry // by broker
 	newer   map[string][]*route        // by broker
+	gone    map[string][]*route        // by broker; the last message says that somebody is offline
 }
 
 func newSearcher(names []string, brokers []*way) *searcher {
 	x := &searcher{ways: make(map[string]*way),
-		refused: make(map[string][]trouble.Entry), newer: make(map[string][]*route)}
+		refused: make(map[string][]trouble.Entry), newer: make(map[string][]*route),
+		gone: make(map[string][]*route)}
 	for i, name := range names {
 		x.ways[name] = brokers[i]
 	}
@@ -41,7 +43,7 @@ func (x *searcher) cause(v *attendance.Verdict) (what, advice string) {
 	if e, ok := x.refusal(w, broker, v); ok {
 		// Without port and count, which change with each try: each change is a message.
 		e.Client.Remote = trouble.Host(e.Client.Remote)
-		return fmt.Sprintf(", its client %s is refused: %s", e.Client, e.Cause), e.Kind.Advice
+		return fmt.Sprintf(", its client %s is refused: %s", e.Client, e.Cause), e.Advice
 	}
 	r := w.router.Load()
 	if v.Topic != "" {
@@ -90,10 +92,19 @@ func (x *searcher) moved(r *router, broker string, v *attendance.Verdict) (what,
 		r.mu.RLock()
 		for _, to := range r.routes {
 			newer = append(newer, to)
+			if !to.said(wordsOffline).IsZero() {
+				x.gone[broker] = append(x.gone[broker], to)
+			}
 		}
 		r.mu.RUnlock()
 		slices.SortFunc(newer, func(a, b *route) int { return strings.Compare(a.topic, b.topic) })
 		x.newer[broker] = newer
+	}
+	for _, to := range x.gone[broker] {
+		if to.topic != v.Topic && hasLevel(to.topic, v.Device) && to.said(wordsOffline).After(v.Since) {
+			return fmt.Sprintf(", and %s, its last will maybe, says that it is offline", printable(to.topic)),
+				"see whether it has power and network; with availability in rule " + v.Rule + " that is told at once"
+		}
 	}
 	for _, to := range newer {
 		if to.topic == v.Topic || to.rule != nil && to.name() == v.Device || !to.began().After(v.Since) ||
@@ -101,6 +112,7 @@ func (x *searcher) moved(r *router, broker string, v *attendance.Verdict) (what,
 			continue
 		}
 		switch {
+		case to.rule != nil && to.rule.config.Ignore, len(to.avail) > 0, isOrder(to.topic), !to.said(wordsOnline).IsZero():
 		case to.rule == nil:
 			return fmt.Sprintf(", it was on %s then; now %s comes, which no rule takes", v.Topic, printable(to.topic)),
 				fmt.Sprintf("the topic has moved: change topic of rule %s, or the device", v.Rule)
@@ -110,6 +122,18 @@ func (x *searcher) moved(r *router, broker string, v *attendance.Verdict) (what,
 		}
 	}
 	return "", ""
+}
+
+// isOrder reports whether a topic is by its name what devices are told, and not what
+// they tell.
+func isOrder(topic string) bool {
+	for level := range strings.SplitSeq(topic, "/") {
+		switch strings.ToLower(level) {
+		case "set", "get", "cmnd", "cmd", "command", "commands", "config", "rpc":
+			return true
+		}
+	}
+	return false
 }
 
 // alike reports whether a topic may be that of the device under another name. After

@@ -39,6 +39,18 @@ func (to *route) values(seen *Seen) {
 	}
 }
 
+// attendee adds whose availability a topic tells, and what it said last.
+func (to *route) attendee(seen *Seen) {
+	a := to.avail[0]
+	seen.Sensor, seen.Device = a.rule.name, naming.Device(a.device)
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	seen.Values = map[string]string{"availability": printable(excerpt(to.begin[:min(to.length, len(to.begin))]))}
+}
+
+// untaken reports whether no rule makes anything of a topic.
+func (to *route) untaken() bool { return to.rule == nil && len(to.avail) == 0 }
+
 // Seen returns the topics on which messages came since the rules were changed
 // last, sorted by broker and topic; the last 20,000 of each broker at most.
 func (s *Source) Seen() []Seen {
@@ -55,6 +67,8 @@ func (s *Source) Seen() []Seen {
 			if to.rule != nil {
 				seen.Sensor, seen.Ignored = to.rule.name, to.rule.config.Ignore
 				to.values(&seen)
+			} else if len(to.avail) > 0 {
+				to.attendee(&seen)
 			}
 			all = append(all, to.tell(seen))
 		}
@@ -72,7 +86,7 @@ func (s *Source) Unmatched(most int) []Seen {
 		r := b.router.Load()
 		r.mu.RLock()
 		for topic, to := range r.routes {
-			if to.rule == nil {
+			if to.untaken() {
 				all = append(all, to.tell(Seen{Broker: names[i], Topic: topic}))
 			}
 		}

@@ -1,7 +1,9 @@
 package mqtt
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -28,7 +30,8 @@ type Seen struct {
 	// is more in them than printable text.
 	Payload string `json:"payload"`
 	// Values are what the rule read last from the device, by point, "bad: REASON"
-	// for what could not be read; 20 points at most.
+	// for what could not be read; 20 points at most. Of a topic of availability it is
+	// the word.
 	Values map[string]string `json:"values,omitempty"`
 	// Absent are points of the rule that no message of the device has had yet.
 	Absent []string `json:"absent,omitempty"`
@@ -57,6 +60,29 @@ func (s *sight) seen(m inlet.Message, f payload.Fault, point string) {
 	s.length = len(m.Payload)
 	copy(s.begin[:], m.Payload)
 	s.mu.Unlock()
+}
+
+// Words by which devices, or their last wills, say whether they are there.
+var (
+	wordsOffline = []string{"offline", "disconnected"}
+	wordsOnline  = []string{"online", "connected"}
+)
+
+// said returns when the last message was, if that was one of some words, as it is or
+// as state in JSON; else zero.
+func (s *sight) said(words []string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.length > len(s.begin) {
+		return time.Time{}
+	}
+	for _, path := range []string{"", "state"} {
+		word, _ := payload.Word(s.begin[:s.length], path)
+		if slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) }) {
+			return s.last
+		}
+	}
+	return time.Time{}
 }
 
 // began returns when the first message came.

@@ -48,8 +48,9 @@ func newAccess(b inlet.Broker) (access, error) {
 }
 
 var (
-	errAnonymous = errors.New("it gives no user name: add it to the client, or set anonymous: true")
-	errPassword  = errors.New("unknown user or wrong password")
+	errAnonymous = errors.New("it gives no user name")
+	errUnknown   = errors.New("its user is not in users") // the client is not told which of the two it is
+	errPassword  = errors.New("wrong password")
 	errWillTopic = errors.New("its last will is to a topic of more than 1 KiB")
 	errWill      = errors.New("its last will is to a topic that the user may not publish to")
 )
@@ -86,6 +87,9 @@ func (a *access) admit(ctx context.Context, address string, connect packets.Conn
 		return nil, err
 	}
 	if !a.guard.Check(ctx, address, name, connect.Password, hash) {
+		if !known {
+			return nil, errUnknown
+		}
 		return nil, errPassword
 	}
 	topics := a.topics[string(connect.Username)]
@@ -191,8 +195,8 @@ func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 		h.broker.blame(weigh.TooLongTopic, who(cl))
 		return false
 	case strings.Count(topic, "/") >= maxLevels:
-		h.broker.trouble.Note(trouble.Topic, who(cl), fmt.Sprintf("its topic %s has over %d levels", trouble.Short(topic),
-			maxLevels))
+		h.broker.trouble.Advise(trouble.Topic, who(cl), fmt.Sprintf("its topic %s has over %d levels", trouble.Short(topic),
+			maxLevels), "shorten the topic")
 		return false
 	case !ok || c.topics == nil || maySubscribe(c.topics, topic):
 		return true

@@ -114,7 +114,8 @@ func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 		}
 	}
 	if cl.State.Subscriptions.Len()+len(pk.Filters) > maxSubscriptions {
-		h.broker.trouble.Note(trouble.Topic, who(cl), fmt.Sprintf("it wants more than %d subscriptions", maxSubscriptions))
+		h.broker.trouble.Advise(trouble.Topic, who(cl), fmt.Sprintf("it wants more than %d subscriptions", maxSubscriptions),
+			"let it subscribe with wildcards")
 		_ = h.broker.server.DisconnectClient(cl, packets.ErrQuotaExceeded)
 		pk.Filters = nil
 		return pk

@@ -37,6 +37,9 @@ type stream struct {
 	held   bool // memory for the packet that the broker reads is taken
 	first  int  // how long CONNECT was
 	skip   int  // bytes of a packet that is too long that are still to come
+
+	greeting [greetingBytes]byte // what the client said first
+	greeted  int                 // how much of that has come
 }
 
 var (
@@ -218,6 +221,9 @@ func (c *conn) fill() error {
 	}
 	n, err := c.Conn.Read(c.buffer[c.w:])
 	c.in.Write(c.buffer[c.w : c.w+n])
+	if c.greeted < greetingBytes {
+		c.greeted += copy(c.greeting[c.greeted:], c.buffer[c.w:c.w+n])
+	}
 	c.w += n
 	c.now = time.Now()
 	return err

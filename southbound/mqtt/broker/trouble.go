@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"fieldbridge/southbound/mqtt/trouble"
+	"fieldbridge/southbound/mqtt/websocket"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -55,16 +57,36 @@ func (e *Broker) denied(c *conn, cl *mochi.Client, connect packets.ConnectParams
 	e.mu.Unlock()
 	client := trouble.Client{ID: connect.ClientIdentifier, User: string(connect.Username), Remote: cl.Net.Remote}
 	c.refusal = packets.ErrBadUsernameOrPassword
-	e.trouble.Note(trouble.Login, client, cause.Error())
+	advice := ""
+	switch {
+	case errors.Is(cause, errAnonymous):
+		advice = "add it to the client, or set anonymous: true"
+	case errors.Is(cause, errUnknown):
+		advice = "add it to users, or give the client one that is there"
+	case errors.Is(cause, errPassword):
+		advice = "give it the password of its user"
+	case errors.Is(cause, errWillTopic):
+		advice = "shorten the topic"
+	case errors.Is(cause, errWill):
+		advice = "add that topic to topics of its user, or change it there"
+	default:
+		advice = "mend password_file of its user" // which cannot be read
+	}
+	e.trouble.Advise(trouble.Login, client, cause.Error(), advice)
 }
 
 // refuseTopic notes a topic that the user of a client may not use.
 func (e *Broker) refuseTopic(cl *mochi.Client, name string, write bool) {
-	verb := "subscribe to"
+	verb, advice := "subscribe to", ""
 	if write {
 		verb = "publish to"
 	}
-	e.trouble.Note(trouble.Topic, who(cl), fmt.Sprintf("it may not %s %s", verb, trouble.Short(name)))
+	cause := fmt.Sprintf("it may not %s %s", verb, trouble.Short(name))
+	if write && strings.ContainsAny(name, "+#") {
+		cause, advice = fmt.Sprintf("it publishes to %s, which is a filter: a topic has no + and #", trouble.Short(name)),
+			"correct the topic there"
+	}
+	e.trouble.Advise(trouble.Topic, who(cl), cause, advice)
 }
 
 // takenOver notes that a client lost its session to another that calls itself the
@@ -97,16 +119,17 @@ func (e *Broker) refuse(cl *mochi.Client, connack *packets.Packet) {
 		connack.ReasonCode = packets.ErrServerBusy.Code
 	default:
 		e.unwelcome.Add(1)
-		cause := connack.Properties.ReasonString
+		cause, advice, id := connack.Properties.ReasonString, "", cl.ID
 		switch {
 		case version < 3 || version > 5:
 			cause = fmt.Sprintf("its CONNECT packet asks for version %d of MQTT", version)
 			connack.ReasonCode = packets.ErrUnsupportedProtocolVersion.Code
 		case version < 5 && cl.Properties.Props.AssignedClientID != "":
-			cause = "it gives no client id, and wants its session kept"
+			cause, advice = "it gives no client id, and wants its session kept", "give it a client id, or let it ask for a clean session"
+			id = "" // the one that it has is ours
 			connack.ReasonCode = packets.ErrClientIdentifierNotValid.Code
 		}
-		e.trouble.Note(trouble.Protocol, trouble.Client{ID: cl.ID, Remote: cl.Net.Remote}, cause)
+		e.trouble.Advise(trouble.Protocol, trouble.Client{ID: id, Remote: cl.Net.Remote}, cause, advice)
 	}
 	if version < 5 {
 		connack.ReasonCode = code311(connack.ReasonCode)
@@ -127,17 +150,13 @@ func code311(reason byte) byte {
 	return packets.Err3ServerUnavailable.Code
 }
 
-// fromPeer reports whether err is a TLS alert that the client sent. Its type is not
-// exported.
-func fromPeer(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
-}
-
 // explain notes why a connection ended, unless it was the client that ended it or
 // it was noted where it happened.
 func (e *Broker) explain(c *conn, err error) {
 	client, cause := c.who(), c.why()
+	if err == nil && cause == nil && c.self != nil {
+		err = c.self.StopCause() // the broker's library ended it, and does not say so
+	}
 	var code packets.Code
 	var timeout net.Error
 	switch {
@@ -146,9 +165,8 @@ func (e *Broker) explain(c *conn, err error) {
 		e.trouble.Note(trouble.Slow, client, "it does not read what it subscribed to")
 	case errors.Is(cause, errRefused):
 		e.trouble.Note(trouble.Queue, client, "it is disconnected so that it sends its message again")
-	case c.self == nil && fromPeer(err):
-		e.unwelcome.Add(1)
-		e.trouble.Note(trouble.Certificate, client, "it ends the handshake: "+err.Error())
+	case c.self == nil && distrusts(err), c.self == nil && client.ID == "" && ofTLS(err):
+		e.stranger(c, err)
 	case c.self != nil && cause == nil && errors.As(err, &timeout) && timeout.Timeout():
 		e.trouble.Note(trouble.Silent, client, fmt.Sprintf("it was silent for %s", c.patience))
 	case cause != nil || err == nil || c.refused || e.stopping.Load(),
@@ -157,8 +175,7 @@ func (e *Broker) explain(c *conn, err error) {
 		e.trouble.Note(trouble.Protocol, client, fmt.Sprintf("it connects and sends nothing for %s", e.connectTimeout))
 	case errors.As(err, new(*net.OpError)), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.ErrUnexpectedEOF):
 	case c.self == nil && client.ID == "":
-		e.unwelcome.Add(1)
-		e.trouble.Note(trouble.Protocol, client, strings.TrimPrefix(err.Error(), "read connection: "))
+		e.stranger(c, err)
 	case c.self == nil:
 	case errors.As(err, &code) && code.Code < packets.ErrUnspecifiedError.Code,
 		errors.Is(err, packets.ErrSessionTakenOver), errors.Is(err, packets.ErrReceiveMaximum),
@@ -166,4 +183,33 @@ func (e *Broker) explain(c *conn, err error) {
 	default:
 		e.trouble.Note(trouble.Broken, client, err.Error())
 	}
+}
+
+// stranger notes that a connection ended with err before its client logged in.
+func (e *Broker) stranger(c *conn, err error) {
+	client := c.who()
+	e.unwelcome.Add(1)
+	var refusal *websocket.Refusal
+	var record tls.RecordHeaderError
+	kind, cause, advice := trouble.Protocol, strings.TrimPrefix(err.Error(), "read connection: "), ""
+	switch {
+	case errors.As(err, &refusal):
+		cause, advice = refusal.Error(), refusal.Advice
+	case distrusts(err):
+		kind, cause = trouble.Certificate, "it ends the TLS handshake, as who does not trust the broker's certificate does: "+cause
+	case errors.As(err, &record):
+		if what, do := understood(record.RecordHeader[:]); what != "" {
+			cause, advice = what, do
+		}
+	case ofTLS(err) && strings.Contains(cause, "certificate"):
+		advice = "give it a certificate that comes from tls: ca"
+	case ofTLS(err):
+		advice = "let it speak TLS 1.2 or later, with the ciphers of today"
+	case errors.As(err, new(packets.Code)) && c.greeting[0] != connect:
+		cause = "what it sends first is no CONNECT packet of MQTT"
+		if what, do := understood(c.greeting[:]); what != "" {
+			cause, advice = what, do
+		}
+	}
+	e.trouble.Advise(kind, client, cause, advice)
 }

@@ -117,16 +117,17 @@ func TestRefusedConnects(t *testing.T) {
 		first          bool // another is connected
 		code           byte
 		kind           *trouble.Kind
-		cause          string
+		cause, advice  string
 	}{
-		"wrong password, 3.1.1":   {4, 0xc2, "lamp", "hall wrong", false, 5, trouble.Login, "wrong password"},
-		"wrong password, 5":       {5, 0xc2, "lamp", "hall wrong", false, 0x86, trouble.Login, "wrong password"},
-		"no user, 3.1.1":          {4, 0x02, "lamp", "", false, 5, trouble.Login, "no user name"},
-		"version 6":               {6, 0x02, "lamp", "", false, 0x84, trouble.Protocol, "version 6"},
-		"version 2":               {2, 0x02, "lamp", "", false, 1, trouble.Protocol, "version 2"},
-		"no id to keep a session": {4, 0x00, "", "", false, 2, trouble.Protocol, "no client id"},
-		"full, 3.1.1":             {4, 0xc2, "lamp", "hall s3cret", true, 3, trouble.Full, "max_clients: 1"},
-		"full, 5":                 {5, 0xc2, "lamp", "hall s3cret", true, 0x89, trouble.Full, "max_clients: 1"},
+		"wrong password, 3.1.1":   {4, 0xc2, "lamp", "hall wrong", false, 5, trouble.Login, "wrong password", "the password of its user"},
+		"wrong password, 5":       {5, 0xc2, "lamp", "hall wrong", false, 0x86, trouble.Login, "wrong password", "the password of its user"},
+		"no user, 3.1.1":          {4, 0x02, "lamp", "", false, 5, trouble.Login, "no user name", "anonymous: true"},
+		"unknown user":            {4, 0xc2, "lamp", "hull s3cret", false, 5, trouble.Login, "not in users", "add it to users"},
+		"version 6":               {6, 0x02, "lamp", "", false, 0x84, trouble.Protocol, "version 6", "3.1.1"},
+		"version 2":               {2, 0x02, "lamp", "", false, 1, trouble.Protocol, "version 2", "3.1.1"},
+		"no id to keep a session": {4, 0x00, "", "", false, 2, trouble.Protocol, "no client id", "give it a client id"},
+		"full, 3.1.1":             {4, 0xc2, "lamp", "hall s3cret", true, 3, trouble.Full, "max_clients: 1", "raise max_clients"},
+		"full, 5":                 {5, 0xc2, "lamp", "hall s3cret", true, 0x89, trouble.Full, "max_clients: 1", "raise max_clients"},
 	} {
 		s, _ := startLogged(t, config, newRecorder().ingest)
 		addr := address(t, s)
@@ -138,7 +139,7 @@ func TestRefusedConnects(t *testing.T) {
 			t.Errorf("%s: CONNACK %x, want code %#x", name, body, tt.code)
 		}
 		e := troubleOf(t, s, tt.kind, 1)
-		if tt.id != "" && e.Client.ID != tt.id || !strings.Contains(e.Cause, tt.cause) ||
+		if e.Client.ID != tt.id || !strings.Contains(e.Cause, tt.cause) || !strings.Contains(e.Advice, tt.advice) ||
 			!strings.HasPrefix(e.Client.Remote, "127.0.0.1:") {
 			t.Errorf("%s: %+v", name, e)
 		}
@@ -170,13 +171,26 @@ func connectAs(t *testing.T, addr string, version, flags byte, id, credentials s
 func TestStrangersAreTold(t *testing.T) {
 	s, _ := startLogged(t, plain, newRecorder().ingest)
 	addr := address(t, s)
-	for name, bytes := range map[string]string{"a browser": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-		"TLS": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "a truncated CONNECT": "\x10\x02\x00\x09"} {
+	for name, tt := range map[string]struct{ bytes, cause, advice string }{
+		"a browser":           {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP or WebSocket", "ws://"},
+		"a form":              {"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP", "publish by MQTT"},
+		"TLS":                 {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "begins TLS", "tls: listen"},
+		"a load balancer":     {"PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n", "PROXY protocol", "load balancer"},
+		"its second version":  {"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x00", "PROXY protocol", "load balancer"},
+		"a scanner":           {"SSH-2.0-x\r\n", "SSH", "who looks"},
+		"a truncated CONNECT": {"\x10\x02\x00\x09", "malformed packet", "3.1.1"},
+		"PUBLISH first":       {"\x30\x05\x00\x01a12", "no CONNECT packet", "3.1.1"},
+		"text":                {"hello, world\r\n", "no CONNECT packet", "3.1.1"},
+	} {
 		before := s.trouble.Counts()[trouble.Protocol]
 		c := rig.Open(t, addr, 4)
-		_, _ = c.Conn.Write([]byte(bytes))
+		_, _ = c.Conn.Write([]byte(tt.bytes))
 		_, _, _ = c.TryRead()
 		rig.Until(t, name, func() bool { return s.trouble.Counts()[trouble.Protocol] == before+1 })
+		e := s.Trouble()[0]
+		if !strings.Contains(e.Cause, tt.cause) || !strings.Contains(e.Advice, tt.advice) {
+			t.Errorf("%s: %s: %s", name, e.Cause, e.Advice)
+		}
 	}
 	has(t, "health", conditionOf(s, condition.ClientRefused), "127.0.0.1")
 }
@@ -386,6 +400,37 @@ func TestCertificatesAreTold(t *testing.T) {
 		}
 		has(t, name, conditionOf(s, condition.ClientRefused), "127.0.0.1", "certificate")
 	}
+}
+
+// A client on OpenSSL says without encryption that it does not trust the broker's
+// certificate; one that speaks MQTT without TLS there is told as that.
+func TestTLSStrangersAreTold(t *testing.T) {
+	cert, key := rig.NewAuthority(t).Issue("localhost", time.Hour)
+	s, _ := startLogged(t, inlet.Broker{TLS: &inlet.TLS{Listen: inlet.Addresses{"127.0.0.1:0"}, Certificate: cert,
+		PrivateKey: key}, Anonymous: true}, newRecorder().ingest)
+	rig.Until(t, "it listens", func() bool { return s.Addr(true) != nil })
+	addr := s.Addr(true).String()
+	rig.Refused(t, addr, "-t", "t/a/p", "-m", "1", "--cafile", string(rig.NewAuthority(t).File))
+	has(t, "cause", troubleOf(t, s, trouble.Certificate, 1).Cause, "does not trust the broker's certificate")
+	rig.Refused(t, addr, "-t", "t/a/p", "-m", "1")
+	e := troubleOf(t, s, trouble.Protocol, 1)
+	has(t, "plain MQTT", e.Cause+": "+e.Advice, "MQTT without TLS", "port of listen")
+}
+
+// What the broker's library ends on its own account is told, too, and what a client
+// cannot help is not blamed on its user's topics.
+func TestEndsAreTold(t *testing.T) {
+	s, _ := startLogged(t, plain, newRecorder().ingest)
+	c := rig.Dial(t, address(t, s), 5, "alias")
+	c.Write(0x30, append([]byte{0, 0, 3, 0x23, 0, 1}, "21.5"...)) // an alias that nobody gave a topic
+	if e := troubleOf(t, s, trouble.Broken, 1); e.Client.ID != "alias" || !strings.Contains(e.Cause, "alias") {
+		t.Errorf("%+v", e)
+	}
+	c = rig.Dial(t, address(t, s), 4, "filter")
+	c.Publish(2, 1, "t/+/p", "1")
+	c.Expect(0x40, 1)
+	e := troubleOf(t, s, trouble.Topic, 1)
+	has(t, "a filter", e.Cause+": "+e.Advice, "t/+/p, which is a filter", "correct the topic there")
 }
 
 // Who is silent for too long is in the list, and not in the log.

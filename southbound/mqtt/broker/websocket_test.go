@@ -114,7 +114,7 @@ func TestWebStrangers(t *testing.T) {
 	_, _ = nc.Write([]byte("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nUpgrade: websocket\r\n" +
 		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
 	e := troubleOf(t, s, trouble.Protocol, 1)
-	has(t, "cause", e.Cause, "https://evil.example", "origins")
+	has(t, "cause", e.Cause+": "+e.Advice, "https://evil.example", "origins")
 	silent := overWeb(t, s, 4)
 	if _, _, err := silent.TryRead(); err == nil {
 		t.Error("a silent client got an answer")

@@ -38,7 +38,7 @@ var (
 	SharedID = &Kind{Code: "shared_client_id", Advice: "give each of them a client id of its own",
 		is: condition.ClientsShareID, least: 1}
 	// Broken: it was connected, and what it sent was not MQTT.
-	Broken = &Kind{Code: "broken_packets", Advice: "update it, or report what it sends",
+	Broken = &Kind{Code: "broken_packets", Advice: "update or mend its program: others send what MQTT has",
 		is: condition.ClientRefused, least: 2}
 	// Certificate: it does not accept the broker's.
 	Certificate = &Kind{Code: "refused_certificate",

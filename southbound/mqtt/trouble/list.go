@@ -39,6 +39,7 @@ type Entry struct {
 	Kind   *Kind
 	Client Client // as it was last
 	Cause  string // of the last time
+	Advice string // what to do about it
 	Count  uint64
 	First  time.Time
 	Last   time.Time
@@ -73,14 +74,19 @@ func NewList(log *slog.Logger) *List {
 
 // Note notes that a client had a trouble now, and logs it unless it was logged a
 // moment ago.
-func (l *List) Note(kind *Kind, who Client, cause string) {
+func (l *List) Note(kind *Kind, who Client, cause string) { l.Advise(kind, who, cause, "") }
+
+// Advise is Note of a cause about which something else is to be done than about
+// others of its kind; advice "" is the kind's.
+func (l *List) Advise(kind *Kind, who Client, cause, advice string) {
+	advice = cmp.Or(advice, kind.Advice)
 	who.ID, who.User = Short(who.ID), Short(who.User)
 	now := time.Now()
 	l.mu.Lock()
 	e := l.entryLocked(kind, who, now)
 	l.counts[kind]++
 	e.Count++
-	e.gap, e.Last, e.Client, e.Cause = now.Sub(e.Last), now, who, cause
+	e.gap, e.Last, e.Client, e.Cause, e.Advice = now.Sub(e.Last), now, who, cause, advice
 	tell := !kind.quiet && (e.logged.IsZero() || now.Sub(e.logged) >= sameEvery) && l.spendLocked(now)
 	others := e.skipped
 	if tell {
@@ -94,7 +100,7 @@ func (l *List) Note(kind *Kind, who Client, cause string) {
 		l.log.Debug("trouble with a client", "trouble", kind.Code, "client", who.ID, "remote", who.Remote, "cause", cause)
 	case tell:
 		l.log.Warn("trouble with a client", "trouble", kind.Code, "client", who.ID, "user", who.User, "remote", who.Remote,
-			"cause", cause, "advice", kind.Advice, "others_since_last_line", others)
+			"cause", cause, "advice", advice, "others_since_last_line", others)
 	}
 }
 
@@ -186,7 +192,7 @@ func (l *List) Conditions(name string) (all []condition.Condition) {
 		}
 		who := e.Client
 		subject := "mqtt " + name + " client " + cmp.Or(who.ID, Host(who.Remote))
-		all = append(all, e.Kind.is.At(subject, e.First, who.String(), e.Cause, e.Kind.Advice))
+		all = append(all, e.Kind.is.At(subject, e.First, who.String(), e.Cause, e.Advice))
 	}
 	order.By(all, func(a, b condition.Condition) int {
 		return cmp.Or(strings.Compare(a.Code, b.Code), strings.Compare(a.Subject, b.Subject))

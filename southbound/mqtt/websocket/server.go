@@ -73,35 +73,63 @@ func (s *server) Write(b []byte) (int, error) {
 // answer reads a request and answers it.
 func (d Door) answer(nc *below) (*conn, error) {
 	in := bufio.NewReaderSize(io.LimitReader(nc, maxRequest), bufferSize)
+	var begin byte
+	if b, err := in.Peek(1); err == nil { // an error comes again
+		begin = b[0]
+	}
 	r, err := http.ReadRequest(in)
 	if err != nil {
-		return nil, fmt.Errorf("it does not ask for a WebSocket: %w", err)
+		return nil, notAsked(begin, err)
 	}
 	refused := d.refuse(r)
 	upgrader := websocket.Upgrader{Subprotocols: subprotocols, ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
 		CheckOrigin: func(*http.Request) bool { return refused == nil }}
 	w := &hijacked{nc: ofLibrary{nc}, in: in, header: make(http.Header)}
-	if errors.Is(refused, errPath) {
+	if refused != nil && refused.path {
 		http.NotFound(w, r)
 		return nil, w.finish(refused)
 	}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		if refused == nil {
-			refused = fmt.Errorf("it does not ask for a WebSocket: %w", err)
+			refused = &Refusal{cause: "it does not ask for a WebSocket: " + err.Error(), Advice: "let it speak MQTT over WebSocket"}
 		}
 		return nil, w.finish(refused)
 	}
 	return &conn{below: nc, ws: ws}, nil
 }
 
-var errPath = errors.New("there is no WebSocket at this path")
+// Refusal is why a client is not let in.
+type Refusal struct {
+	cause  string
+	Advice string // what to do
+	path   bool   // there is nothing where it asked
+}
+
+func (r *Refusal) Error() string { return r.cause }
+
+// notAsked says what is wrong with a client that began with a byte and could not be
+// read as a request.
+func notAsked(begin byte, err error) error {
+	switch {
+	case begin == 0 || errors.As(err, new(net.Error)):
+		return fmt.Errorf("it does not ask for a WebSocket: %w", err)
+	case begin == 0x10:
+		return &Refusal{cause: "it speaks MQTT without WebSocket, and this port is WebSocket alone",
+			Advice: "let it speak over WebSocket, or use an address of listen without ws://"}
+	case begin == 0x16:
+		return &Refusal{cause: "it begins TLS, and this address is ws://",
+			Advice: "let it use ws://, or an address of tls: listen with wss://"}
+	}
+	return &Refusal{cause: "it does not ask for a WebSocket: " + err.Error(), Advice: "let it speak MQTT over WebSocket"}
+}
 
 // refuse says why a request is not let in: a browser that shows somebody's page
 // connects wherever the page's script wants (RFC 6455, section 10.2).
-func (d Door) refuse(r *http.Request) error {
+func (d Door) refuse(r *http.Request) *Refusal {
 	if d.Path != "" && r.URL.Path != d.Path {
-		return fmt.Errorf("%w: %.64q", errPath, r.URL.Path)
+		return &Refusal{cause: fmt.Sprintf("there is no WebSocket at the path %.64q", r.URL.Path),
+			Advice: fmt.Sprintf("let it use the path %s, or leave the path out of listen", d.Path), path: true}
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" || slices.Contains(d.Origins, "*") ||
@@ -114,7 +142,8 @@ func (d Door) refuse(r *http.Request) error {
 		(net.ParseIP(u.Hostname()) != nil || strings.EqualFold(u.Hostname(), "localhost")) {
 		return nil
 	}
-	return fmt.Errorf("scripts of the page %.64q may not connect: add it to origins", origin)
+	return &Refusal{cause: fmt.Sprintf("scripts of the page %.64q may not connect", origin),
+		Advice: "add it to origins if it is yours"}
 }
 
 // hijacked is what the library needs of an HTTP server.
@@ -135,16 +164,15 @@ func (w *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.nc, bufio.NewReadWriter(w.in, bufio.NewWriterSize(w.nc, bufferSize)), nil
 }
 
-// finish sends the answer, and returns why it is not a WebSocket.
-func (w *hijacked) finish(why error) error {
+// finish sends the answer, and returns why it is not a WebSocket, whether the client
+// stays to hear that or not.
+func (w *hijacked) finish(why *Refusal) error {
 	if w.status == 0 {
 		return why // the connection was taken over already
 	}
 	w.header.Set("Connection", "close")
 	answer := http.Response{StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: w.header,
 		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len())}
-	if err := answer.Write(w.nc); err != nil {
-		return fmt.Errorf("%w (and the answer was not sent: %w)", why, err)
-	}
+	_ = answer.Write(w.nc)
 	return why
 }
