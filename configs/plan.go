@@ -41,6 +41,8 @@ type RulePlan struct {
 	Topic  string   `json:"topic"`
 	Device string   `json:"device"` // a name, or {name} of the topic
 	Points []string `json:"points"` // names, or {name} of the topic
+	// Ignored says that nothing is made of its messages.
+	Ignored bool `json:"ignored,omitempty"`
 }
 
 // NorthPlan is what goes to the cloud.
@@ -218,6 +220,10 @@ func (c *Config) rulePlan(name string, s mqtt.Sensor) RulePlan {
 	broker := c.Southbound.MQTT.Brokers[s.Broker]
 	if r.Link = broker.URL.String(); len(broker.Listen) > 0 {
 		r.Link = "listens on " + broker.Listen.String()
+	}
+	if s.Ignore {
+		r.Ignored, r.Device, r.Points = true, "", []string{}
+		return r
 	}
 	for point := range s.Points {
 		r.Points = append(r.Points, point)

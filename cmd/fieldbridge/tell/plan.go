@@ -1,6 +1,7 @@
 package tell
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -195,7 +196,11 @@ func printRules(w io.Writer, rules []configs.RulePlan) {
 	table := words.NewTable(w)
 	table.Row("RULE", "BROKER", "TOPIC", "DEVICE", "POINTS")
 	for _, r := range rules {
-		table.Row(r.Rule, r.Broker+" ("+r.Link+")", r.Topic, r.Device, strings.Join(r.Points, ", "))
+		points := strings.Join(r.Points, ", ")
+		if r.Ignored {
+			points = "none: ignored"
+		}
+		table.Row(r.Rule, r.Broker+" ("+r.Link+")", r.Topic, cmp.Or(r.Device, "-"), points)
 	}
 	table.Flush()
 }

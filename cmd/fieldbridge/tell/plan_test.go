@@ -32,7 +32,8 @@ func TestPrintPlan(t *testing.T) {
 			{Bus: "spare", Link: "tcp://127.0.0.1:5021"},
 		},
 		Rules: []configs.RulePlan{{Rule: "hall", Broker: "local", Link: "listens on 127.0.0.1:1883", Topic: "hall/{device}/t",
-			Device: "{device}", Points: []string{"t"}}},
+			Device: "{device}", Points: []string{"t"}},
+			{Rule: "set", Broker: "local", Link: "listens on 127.0.0.1:1883", Topic: "hall/+/set", Ignored: true}},
 		North: configs.NorthPlan{Endpoint: "127.0.0.1:8883", ClientID: "press-line-2", Topic: "plant/press-line-2",
 			StatusTopic: "s", Messages: 2592000, Units: 2592000},
 		Queue:   configs.QueuePlan{Dir: "queue", CommitEvery: "3s", PowerCut: "3s", Offline: "3s"},
@@ -57,6 +58,7 @@ Modbus bus spare, tcp://127.0.0.1:5021: not busy
 Sensors: a message is taken by the first rule that matches
   RULE  BROKER                             TOPIC            DEVICE    POINTS
   hall  local (listens on 127.0.0.1:1883)  hall/{device}/t  {device}  t
+  set   local (listens on 127.0.0.1:1883)  hall/+/set       -         none: ignored
 
 AWS IoT Core at 127.0.0.1:8883, as press-line-2
   readings to plant/press-line-2

@@ -55,10 +55,18 @@ func Clients(w io.Writer, all []mqtt.ClientTrouble, now time.Time) {
 		if c.User != "" {
 			user = " (user " + words.Printable(c.User) + ")"
 		}
-		fmt.Fprintf(t, "  %s\t%s%s\t%s\t%s times\t%s ago\t%s: %s\n", c.Broker, words.Printable(cmp.Or(c.Client, "-")), user,
-			c.Remote, words.Thousands(c.Count), words.Ago(now.Sub(c.Last)), words.Printable(c.Cause), c.Advice)
+		fmt.Fprintf(t, "  %s\t%s%s\t%s\t%s\t%s ago\t%s: %s\n", c.Broker, words.Printable(cmp.Or(c.Client, "-")), user,
+			c.Remote, times(c.Count), words.Ago(now.Sub(c.Last)), words.Printable(c.Cause), c.Advice)
 	}
 	_ = t.Flush()
+}
+
+// times writes a count of times.
+func times(n uint64) string {
+	if n == 1 {
+		return "once"
+	}
+	return words.Thousands(n) + " times"
 }
 
 func topics(w io.Writer, seen []mqtt.Seen, now time.Time) {

@@ -31,6 +31,7 @@ func TestPrintSensors(t *testing.T) {
 	}, Clients: []mqtt.ClientTrouble{
 		{Broker: "local", Trouble: "refused_login", Client: "lamp", User: "hall", Remote: "10.0.0.7:4711", Count: 12,
 			Cause: "wrong password", Advice: "give it a password", Last: now.Add(-time.Minute)},
+		{Broker: "local", Remote: "10.0.0.8:4712", Count: 1, Cause: "it begins TLS", Advice: "turn it off", Last: now},
 	}}, now)
 	want := `RULE  BROKER  TOPIC                   DEVICE  MESSAGES  LAST           VALUES
 hall  local   hall/north/temperature  north   1,204     1 s ago        temperature=19.5
@@ -50,6 +51,7 @@ what each rule heard:
 
 clients that were refused, cut off or not taken in full:
   local  lamp (user hall)  10.0.0.7:4711  12 times  1 min 0 s ago  wrong password: give it a password
+  local  -                 10.0.0.8:4712  once      0 s ago        it begins TLS: turn it off
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
