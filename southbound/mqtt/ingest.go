@@ -68,7 +68,7 @@ func (s *Source) readSeveral(r *router, to *route, m inlet.Message) (batches []b
 		results, f = to.rule.payload.ReadSeveral(to.single, text, m.At, to)
 		batches, f = r.batches(to, m, results, f)
 	}
-	s.judge(to, m, f, batches...)
+	s.judge(to, m, text, f, batches...)
 	if f.Unreadable() && len(batches) == 0 {
 		if b := r.spoiled(to, m.At); len(b.Readings) > 0 {
 			batches = append(batches, b)
@@ -98,7 +98,7 @@ func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
 		to.seen(m, payload.FaultNone, "")
 		return b
 	}
-	s.judge(to, m, f, b)
+	s.judge(to, m, text, f, b)
 	if f.Unreadable() && len(b.Readings) == 0 {
 		return r.spoiled(to, m.At)
 	}
@@ -119,12 +119,13 @@ func (r *router) spoiled(to *route, at time.Time) bridge.Batch {
 	return b
 }
 
-// judge remembers how a message was that was read as batches. It counts and logs
+// judge remembers how a message was whose text was read as batches. It counts and logs
 // that it, or a value in it, could not be read.
-func (s *Source) judge(to *route, m inlet.Message, f payload.Fault, batches ...bridge.Batch) {
+func (s *Source) judge(to *route, m inlet.Message, text []byte, f payload.Fault, batches ...bridge.Batch) {
 	point := ""
 	if f != payload.FaultNone {
 		point = faulty(batches, f)
+		f = to.rule.payload.Explain(f, point, text)
 		to.rule.faults.add(s.log, f, to.rule.name, point, m)
 		feed := to.feed.Load()
 		if feed == nil || feed.device.gone.Load() {

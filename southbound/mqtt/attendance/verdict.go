@@ -60,7 +60,7 @@ func (p *Presence) Verdict(s Subject, now time.Time) Verdict {
 		v.say(condition.SensorUnread, p.unread, p.fault.Text(p.point), s.Rule)
 	case !p.unread.IsZero() && p.fault == payload.FaultNone && now.Sub(p.unread) >= p.patience(s.Expect):
 		v.say(condition.SensorBad, p.unread, s.Points.Reason())
-	case p.fault == payload.FaultTime && now.Sub(p.faulty) >= unreadAfter:
+	case (p.fault == payload.FaultTime || p.fault == payload.FaultTimeFormat) && now.Sub(p.faulty) >= unreadAfter:
 		v.say(condition.SensorClock, p.faulty, s.Rule)
 	case p.point != "" && p.fault != payload.FaultNone && now.Sub(p.faulty) >= time.Minute:
 		v.say(condition.SensorPartlyRead, p.faulty, p.fault.Text(p.point), s.Rule)

@@ -31,6 +31,10 @@ const (
 	FaultMsgpack           // not valid MessagePack
 	FaultInflate           // not valid gzip or zlib
 	FaultLarge             // too large when it is inflated
+	FaultUnit              // a number has another unit than the point
+	FaultNoUnit            // a number has a unit, and the point has none
+	FaultComma             // a separator in a number may be before the fraction or between thousands
+	FaultTimeFormat        // a time is written in another way than the rule says
 	Faults                 // how many there are
 )
 
@@ -60,6 +64,10 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultMsgpack:     {"not_msgpack", "the payload is not valid MessagePack"},
 	FaultInflate:     {"not_inflated", "the payload begins as gzip or zlib and is neither"},
 	FaultLarge:       {"too_large", "inflated the payload has more than 64 times its bytes and 64 KiB, or 4 MiB"},
+	FaultUnit:        {"wrong_unit", "the number has another unit than the rule says"},
+	FaultNoUnit:      {"no_unit", "a unit is behind the number, and the rule says none (unit)"},
+	FaultComma:       {"decimal", "it cannot be told whether a comma or point is before the fraction (decimal says it)"},
+	FaultTimeFormat:  {"time_format", "the time is not written as format says: that of arrival is taken"},
 }
 
 func (f Fault) String() string { return faultWords[f].name }

@@ -32,7 +32,7 @@ func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) 
 		// How MQTT takes a retained message back: no reading, but worth a count.
 		return Result{}, FaultEmpty
 	case r.single != nil:
-		v := r.single.value(topic.View(trim(payload)))
+		v := r.single.value(r.single.unquoted(topic.View(trim(payload))))
 		return Result{At: at, Readings: []bridge.Reading{{Point: point, Value: v}}}, ValueFault(v)
 	case r.all:
 		return r.readAll(payload, at)
@@ -126,4 +126,30 @@ func (out *Result) checked(worst Fault) (Result, Fault) {
 		return Result{}, FaultMissing
 	}
 	return *out, worst
+}
+
+// Explain returns what f is more exactly, for people: why a value is not of its
+// point's type, or a time is not believed. payload is the text that was read, point
+// what is at fault in it, "" if the payload is one value. Of elements and lines it
+// knows no more. It takes its time, and is called for faults that are told.
+func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
+	if r.each != "" || r.lines {
+		return f
+	}
+	text := topic.View(trim(payload))
+	switch {
+	case f == FaultTime && r.clock != nil:
+		return r.clock.explain(gjson.Get(text, r.clock.path))
+	case f != FaultType:
+	case r.single != nil && r.single.path == "":
+		return r.single.explain(text)
+	case r.single != nil:
+		return r.single.explainAt(text)
+	}
+	for i := range r.points {
+		if p := &r.points[i]; f == FaultType && p.info.Name == point {
+			return p.explainAt(text)
+		}
+	}
+	return f
 }

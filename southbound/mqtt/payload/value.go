@@ -68,6 +68,14 @@ func (e *extract) value(text string) bridge.Value {
 	return e.scaling.Apply(e.written(text))
 }
 
+// unquoted takes the quotes off a number or bool that is written as a text of JSON.
+func (e *extract) unquoted(text string) string {
+	if n := len(text); n >= 2 && text[0] == '"' && text[n-1] == '"' && e.typ.Kind != KindString {
+		return text[1 : n-1]
+	}
+	return text
+}
+
 // number reports whether the point is a number.
 func (e *extract) number() bool { return e.typ.Kind < KindBool }
 
