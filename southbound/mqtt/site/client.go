@@ -92,7 +92,7 @@ func New(name string, config inlet.Broker, gateway string, log *slog.Logger, sta
 	}
 	s := &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state,
 		changed: make(chan struct{}, 1), learned: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
-		fault: errors.New("not connected yet"), since: time.Now(), clones: newClones(),
+		fault: errors.New("not connected yet"), since: time.Now(), clones: newClones(id),
 		old: make([]atomic.Bool, len(config.URL))}
 	s.copies.Store(newCopies(nil))
 	return s

@@ -26,6 +26,7 @@ var errTakenOver = errors.New("another client connected with the same client id:
 // broker in turn, since MQTT gives an id to whoever asks last. It is of the
 // goroutine that connects.
 type clones struct {
+	id    string // ours
 	ends  int
 	last  time.Time // of the last end
 	sure  bool      // the broker said so
@@ -33,8 +34,8 @@ type clones struct {
 	retry pause.Growing
 }
 
-func newClones() clones {
-	return clones{retry: pause.Growing{Least: 2 * time.Second, Most: 5 * time.Minute}}
+func newClones(id string) clones {
+	return clones{id: id, retry: pause.Growing{Least: 2 * time.Second, Most: 5 * time.Minute}}
 }
 
 // ended notes how a connection ended that began at a time and that the broker had
@@ -44,7 +45,7 @@ func (c *clones) ended(begin time.Time, err error) error {
 	taken := errors.Is(err, errTakenOver)
 	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if now.Sub(begin) >= short || !taken && !closed {
-		*c = newClones()
+		*c = newClones(c.id)
 	}
 	if !taken && !closed {
 		return nil
@@ -55,11 +56,11 @@ func (c *clones) ended(begin time.Time, err error) error {
 	c.last, c.sure = now, c.sure || taken
 	switch {
 	case c.sure:
-		return fmt.Errorf("%w; it has taken it %d times", errTakenOver, c.ends)
+		return fmt.Errorf("%w; it has taken %q %d times", errTakenOver, c.id, c.ends)
 	case c.ends >= suspicious:
 		return fmt.Errorf("the broker has closed %d connections in a row soon after it took them, the last after %s: "+
-			"another client seems to use the same client id: give each gateway its own client_id", c.ends,
-			now.Sub(begin).Round(time.Second))
+			"another client seems to use our client id %q: give each gateway its own client_id", c.ends,
+			now.Sub(begin).Round(time.Second), c.id)
 	}
 	return nil
 }

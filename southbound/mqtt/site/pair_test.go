@@ -105,7 +105,8 @@ func TestCaseS10(t *testing.T) {
 	}
 	rig.Until(t, "the explanation", func() bool {
 		h := c.Health()
-		return len(h) == 1 && strings.Contains(h[0].Text, "another client") && strings.Contains(h[0].Text, "client_id")
+		return len(h) == 1 && strings.Contains(h[0].Text, "another client") && strings.Contains(h[0].Text, "client_id") &&
+			strings.Contains(h[0].Text, `"press-line-2-south"`)
 	})
 	connected(t, c)
 	if h := c.Health(); len(h) != 1 {
@@ -119,7 +120,7 @@ func TestClones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taken := fmt.Errorf("%w: disconnected: %w", errLost, errTakenOver)
 		eof := fmt.Errorf("%w: %w", errLost, net.ErrClosed)
-		c := newClones()
+		c := newClones("gw-south")
 		if err := c.ended(time.Now(), eof); err != nil {
 			t.Errorf("ended by ourselves: %v", err)
 		}
