@@ -213,6 +213,13 @@ func TestCaseC04(t *testing.T) {
 			t.Errorf("%s: told %d times: %v", text, told, l.Missing)
 		}
 	}
+	for _, name := range []string{"FB_TEST_NONE", "FB_TEST_SET"} {
+		_, err := Parse("f.yaml", []byte("gateway: ${"+name+"}\n"+rest))
+		if err == nil || !strings.Contains(err.Error(), "write ${env:"+name+"} for an environment variable") ||
+			strings.Contains(err.Error(), "AWS") {
+			t.Errorf("as a shell writes it: %v", err)
+		}
+	}
 	_, err := Parse("f.yaml", []byte("gateway: ${env:FB_TEST_NONE:-${other}}\n"+rest))
 	if err == nil || !strings.Contains(err.Error(), "the default of ${env:FB_TEST_NONE} has a variable in it") {
 		t.Errorf("a variable as default: %v", err)

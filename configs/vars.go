@@ -181,6 +181,9 @@ func (s *substituter) lookup(name string, n *tree.Node) *tree.Node {
 	v, ok := s.vars[name]
 	if !ok {
 		fix := "add it to vars"
+		if _, set := os.LookupEnv(name); set || name == strings.ToUpper(name) {
+			fix = fmt.Sprintf("write ${env:%s} for an environment variable, or add it to vars", name)
+		}
 		if near := setting.Suggest(name, slices.Sorted(maps.Keys(s.vars))); near != "" {
 			fix = fmt.Sprintf("did you mean ${%s}?", near)
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
@@ -70,6 +71,10 @@ func (t *table) print(w io.Writer, m awsiottest.Message) {
 
 // plain returns a text that a terminal shows and does not obey.
 func plain(text string) string {
+	var value string
+	if strings.HasPrefix(text, `"`) && json.Unmarshal([]byte(text), &value) == nil {
+		return strconv.QuoteToGraphic(value) // a text of JSON has its quotes already
+	}
 	quoted := strconv.QuoteToGraphic(text)
 	if unquoted := quoted[1 : len(quoted)-1]; unquoted == text {
 		return text

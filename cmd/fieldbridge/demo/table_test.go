@@ -51,11 +51,12 @@ func TestTable(t *testing.T) {
 	}
 	var text strings.Builder
 	for _, p := range []string{`{"type":"online","gateway":"g"}`, "\x1b[2J",
+		`{"gateway":"g","batches":[{"device":"d","at":0,"points":{"mode":"auto \u202e"}}]}`,
 		`{"gateway":"\u001b[2J","batches":[{"device":"d",` +
 			`"at":0,"points":{"x":1}}]}`} {
 		new(table).print(&text, awsiottest.Message{Topic: "t", Payload: []byte(p), At: at})
 	}
-	if got := text.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, `-- "online" on "t"`) ||
+	if got := text.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, `mode  "auto \u202e"`) || !strings.Contains(got, `-- "online" on "t"`) ||
 		!strings.Contains(got, `-- "4 bytes" on "t"`) || !strings.Contains(got, `"\x1b[2J"`) {
 		t.Error(got)
 	}

@@ -137,7 +137,9 @@ func (v *validator) session(c *Config) {
 	} else if strings.ContainsAny(id, "#+") {
 		v.Warn("AWS sends no connect and disconnect events for client ids with # or +", "leave them out", "client_id")
 	}
-	if c.ClientID == "" && (len(v.gateway) > maxClientID || strings.HasPrefix(v.gateway, "$")) {
+	// A variable that is not known has its own words.
+	if c.ClientID == "" && !strings.Contains(v.gateway, "${") &&
+		(len(v.gateway) > maxClientID || strings.HasPrefix(v.gateway, "$")) {
 		v.Add(fmt.Sprintf("AWS refuses the gateway's name %q as client id", v.gateway),
 			"give a client_id of at most 128 bytes, not beginning with $", "client_id")
 	}
