@@ -72,3 +72,31 @@ func TestQuotedWhole(t *testing.T) {
 		}
 	}
 }
+
+// A path may be written as JSONPath writes it from the root; an index in brackets is
+// warned of.
+func TestPathsOfJSONPath(t *testing.T) {
+	r, err := Compile(Settings{Points: Points{"v": {Path: "$.a.0.v"}}, Time: &Time{Path: "$.t", Format: "unix"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, f := r.Read("", []byte(`{"t":1774785600,"a":[{"v":21.5}]}`), time.Time{})
+	if f != FaultNone || out.At.Unix() != 1774785600 || out.Readings[0].Value.String() != "21.5" {
+		t.Errorf("%v, %s", out, f)
+	}
+	for path, want := range map[string]string{"a[0].v": "a.0.v", "a[0][1]": "a.0.1", "a.[3].v[2].w": "a.3.v.2.w",
+		`a\[0]`: "", "a.#(b==[1]).c": "", "[a,b]": "", "a[x]": "", "a.0.v": "", "a[0": "", "[0].v": ""} {
+		var told string
+		for _, p := range (Settings{Points: Points{"v": {Path: path}}}).Validate() {
+			if told = p.Fix; !p.Warning {
+				t.Errorf("%s: %+v", path, p)
+			}
+		}
+		if want != "" {
+			want = "write " + want + " for an element of a list"
+		}
+		if told != want {
+			t.Errorf("%s: %q, want %q", path, told, want)
+		}
+	}
+}

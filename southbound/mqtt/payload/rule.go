@@ -74,6 +74,7 @@ func (r *Rule) elements(s Settings) {
 	r.each = s.Each
 	r.device, r.point = r.placesOf(s.Device), r.placesOf(s.Point)
 	if r.each == "" {
+		r.unanchor()
 		return
 	}
 	if r.single != nil {
@@ -90,6 +91,24 @@ func (r *Rule) elements(s Settings) {
 	}
 }
 
+// unanchor takes $. off the paths of a rule without elements: all are counted from
+// the whole payload, and those who know JSONPath write it so.
+func (r *Rule) unanchor() {
+	off := func(p *place) { p.path = strings.TrimPrefix(p.path, fromRoot) }
+	if r.single != nil {
+		off(&r.single.place)
+	}
+	for i := range r.points {
+		off(&r.points[i].place)
+		if at := r.points[i].unitAt; at != nil {
+			off(at)
+		}
+	}
+	if r.clock != nil {
+		off(&r.clock.place)
+	}
+}
+
 func (r *Rule) placesOf(paths []string) (all []place) {
 	for _, path := range paths {
 		p := place{path: path}
@@ -97,6 +116,8 @@ func (r *Rule) placesOf(paths []string) (all []place) {
 			p.column, _ = strconv.Atoi(path)
 		} else if r.each != "" {
 			r.anchor(&p)
+		} else {
+			p.path = strings.TrimPrefix(p.path, fromRoot)
 		}
 		all = append(all, p)
 	}

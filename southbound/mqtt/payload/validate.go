@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
@@ -158,9 +160,35 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with at where in the bytes it is", under...)
 		return
 	}
+	if dotted, ok := bracketed(path); ok {
+		*r = append(*r, setting.Problem{Path: append(under, "path"), Warning: true,
+			Text: fmt.Sprintf("the path %s has an index in brackets, which is taken for a part of the key", path),
+			Fix:  "write " + dotted + " for an element of a list"})
+	}
 	if path == "" && (s.Each == "" || len(s.Points) > 0) {
 		r.AddOnKey(what+" has no path", "add where its value is in the JSON, as path: sensor.temperature", under...)
 	}
+}
+
+// bracketed returns a path in which JSONPath's [0] behind a key is written as GJSON has
+// it; false if there is none.
+func bracketed(path string) (dotted string, ok bool) {
+	for rest := path; rest != ""; {
+		begin := strings.IndexByte(rest, '[')
+		if begin < 0 {
+			return dotted + rest, ok
+		}
+		n := digits(rest[begin+1:])
+		key := strings.TrimSuffix(rest[:begin], ".")
+		end := begin + 1 + n
+		last, _ := utf8.DecodeLastRuneInString(key)
+		behind := key == "" && ok || last == '_' || unicode.IsLetter(last) || unicode.IsDigit(last)
+		if n == 0 || !behind || end >= len(rest) || rest[end] != ']' {
+			return path, false // a query, or brackets that are meant
+		}
+		dotted, rest, ok = dotted+key+"."+rest[begin+1:end], rest[end+1:], true
+	}
+	return dotted, ok
 }
 
 func (s Settings) validateTime(r *setting.Problems) {
