@@ -92,7 +92,7 @@ func New(name string, config inlet.Broker, gateway string, log *slog.Logger, sta
 	}
 	s := &Client{name: name, config: config, id: id, log: log.With("broker", name), state: state,
 		changed: make(chan struct{}, 1), learned: make(chan struct{}, 1), outbox: make(chan outgoing, 64),
-		fault: errors.New("not connected yet"), since: time.Now(), clones: newClones(id),
+		fault: errYet, since: time.Now(), clones: newClones(id),
 		old: make([]atomic.Bool, len(config.URL))}
 	s.copies.Store(newCopies(nil))
 	return s
@@ -479,7 +479,7 @@ func (s *Client) Health() []condition.Condition {
 	if time.Since(s.cloneAt) < short && s.clone != nil {
 		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.cloneSince, s.clone)}
 	}
-	if s.fault != nil {
+	if s.fault != nil && !s.starting() {
 		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.since, s.fault)}
 	}
 	if s.long.bytes > 0 && time.Since(s.long.last) < short {

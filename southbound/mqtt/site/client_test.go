@@ -3,8 +3,11 @@ package site
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/inlet"
@@ -115,4 +118,18 @@ func TestGuest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that has just begun to connect is no condition; one that still tries is.
+func TestStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := configured(inlet.Broker{URL: inlet.Addresses{"mqtt://127.0.0.1:1"}}, "w/+/+")
+		if h := c.Health(); len(h) > 0 {
+			t.Errorf("at once: %v", h)
+		}
+		time.Sleep(startingFor)
+		if h := c.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "not connected yet") {
+			t.Errorf("later: %v", h)
+		}
+	})
 }

@@ -158,3 +158,13 @@ func (s *session) take() []*ack {
 	s.waiting = slices.Delete(s.waiting, 0, n)
 	return due
 }
+
+// errYet is the fault of a client that was just made.
+var errYet = errors.New("not connected yet")
+
+// starting reports whether the first attempt may still succeed. s.mu is held.
+func (s *Client) starting() bool {
+	return errors.Is(s.fault, errYet) && time.Since(s.since) < startingFor
+}
+
+const startingFor = 10 * time.Second
