@@ -170,6 +170,9 @@ func printPoints(stdout io.Writer, points []commission.Point) {
 			text = paint.Bad(stdout, text)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", p.Name, text, p.Unit, p.Place(), p.Raw)
+		if hint := Told(p).Hint; hint != "" {
+			fmt.Fprintf(t, "\t^ %s\n", hint)
+		}
 	}
 	_ = t.Flush()
 }
@@ -184,7 +187,8 @@ type Point struct {
 	Address int    `json:"address"`
 	Raw     string `json:"raw,omitempty"`
 	Error   string `json:"error,omitempty"`
-	Text    string `json:"-"` // the value for people
+	Hint    string `json:"hint,omitempty"` // where the value is odd: how it would be a likely one
+	Text    string `json:"-"`              // the value for people
 }
 
 // Told returns p for programs.
@@ -196,6 +200,9 @@ func Told(p commission.Point) Point {
 	}
 	if p.Err != nil {
 		r.Error = p.Err.Error()
+	}
+	if order, v, ok := p.Likelier(); ok {
+		r.Hint = fmt.Sprintf("with order: %s it would be %v: does the device show that?", order, v)
 	}
 	return r
 }

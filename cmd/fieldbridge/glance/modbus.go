@@ -157,6 +157,9 @@ func (d *device) print(w io.Writer) {
 		if p.Error != "" {
 			fmt.Fprintf(t, "  \t^ %s\n", p.Error)
 		}
+		if p.Hint != "" {
+			fmt.Fprintf(t, "  \t^ %s\n", p.Hint)
+		}
 	}
 	_ = t.Flush()
 	if d.Unread != nil {

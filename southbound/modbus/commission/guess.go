@@ -2,6 +2,7 @@ package commission
 
 import (
 	"cmp"
+	"encoding/hex"
 	"math"
 	"slices"
 	"strings"
@@ -37,6 +38,48 @@ func (g Guess) Keys() string {
 	}
 	return strings.Join(keys, ", ")
 }
+
+// Likelier returns in which other order of bytes a number of floating point is one
+// that a device may well mean, where in its own it is beyond all measure. ok is false where nothing is odd, or nothing is likelier.
+func (p Point) Likelier() (order string, v bridge.Value, ok bool) {
+	if p.Field == nil || p.Err != nil || !p.Value.Good() || p.TypeName != "float32" && p.TypeName != "float64" {
+		return "", v, false
+	}
+	words, _, _ := strings.Cut(p.Raw, " = ")
+	data, err := hex.DecodeString(strings.ReplaceAll(words, " ", ""))
+	if err != nil || len(data) != 2*p.Words {
+		return "", v, false
+	}
+	asItIs := false // a scaled one is none of those that stand there
+	likely := make(map[string]bridge.Value)
+	for _, i := range point.Interpret(data) {
+		n, number := i.Value.Float()
+		if i.Type != p.TypeName || !i.Value.Good() || !number {
+			continue
+		}
+		if i.Value.String() == p.Value.String() {
+			if usual(n) {
+				return "", v, false
+			}
+			asItIs = true
+		} else if usual(n) && n != 0 {
+			likely[i.Order] = i.Value
+		}
+	}
+	for _, order := range []string{"ABCD", "CDAB", "DCBA", "BADC", "ABCDEFGH", "GHEFCDAB", "HGFEDCBA", "BADCFEHG"} {
+		if v, there := likely[order]; there && asItIs {
+			return shortOrder[order], v, true
+		}
+	}
+	return "", v, false
+}
+
+// usual reports whether devices measure such numbers.
+func usual(n float64) bool { return n == 0 || math.Abs(n) >= 1e-5 && math.Abs(n) < 1e9 }
+
+// shortOrder are the four orders by their letters at any width.
+var shortOrder = map[string]string{"ABCD": "ABCD", "CDAB": "CDAB", "DCBA": "DCBA", "BADC": "BADC",
+	"ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "HGFEDCBA": "DCBA", "BADCFEHG": "BADC"}
 
 // Guesses returns ways to read the registers in data, two bytes each, by which
 // some of them are about the number that is expected, as a display shows it: the

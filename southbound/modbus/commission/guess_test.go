@@ -1,8 +1,11 @@
 package commission
 
 import (
+	"cmp"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"fieldbridge/bridge"
@@ -72,5 +75,39 @@ func TestGuesses(t *testing.T) {
 func TestGuessesNothing(t *testing.T) {
 	if got := Guesses([]byte{0x12, 0x34}, bridge.Decimal{Coef: 72}); got != nil {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestLikelier: a number of floating point that nothing measures is told with the order
+// in which it is one; others are left alone.
+func TestLikelier(t *testing.T) {
+	for _, tt := range []struct {
+		kind, order, raw string
+		want             string // the order and the value; "" is nothing
+	}{
+		{"float32", "", "6148 4290", "CDAB 72.19"},
+		{"float32", "CDAB", "4290 6148", "ABCD 72.19"},
+		{"float32", "", "4861 9042", ""}, // 230977: who knows
+		{"float32", "", "7fc0 0000", ""},
+		{"float32", "", "4290 6148", ""},
+		{"float32", "", "0000 0000", ""},
+		{"float32", "", "0000 41ac", "CDAB 21.5"}, // 2.4e-41
+		{"float64", "", "0000 0000 8000 4035", "CDAB 21.5"},
+		{"uint32", "", "6148 4290", ""},
+	} {
+		kind := point.Types[tt.kind]
+		f := &point.Field{Kind: kind.Kind, Bits: uint8(kind.Bits), Words: kind.Words(0), TypeName: tt.kind,
+			Load: point.Loader(kind.Bits, point.Orders[cmp.Or(tt.order, "ABCD")]), Special: point.Plain}
+		data, err := hex.DecodeString(strings.ReplaceAll(tt.raw, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if order, v, ok := (Point{Field: f, Value: f.Decode(data), Raw: tt.raw + " = 0"}).Likelier(); ok {
+			got = order + " " + v.String()
+		}
+		if got != tt.want {
+			t.Errorf("%s %s of %s: %q, want %q", tt.kind, tt.order, tt.raw, got, tt.want)
+		}
 	}
 }
