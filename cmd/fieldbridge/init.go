@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,7 +108,7 @@ func (f *initFlags) look(ctx context.Context, file, host string, stderr io.Write
 			return misuse(errors.New("--find-line is for serial ports"))
 		}
 		if ok, err := f.Line(ctx, from, to, stderr); err != nil || !ok {
-			return errors.Join(err, errors.New("nothing answered, nothing was written"))
+			return cmp.Or(err, errors.New("nothing answered, nothing was written"))
 		}
 	}
 	if f.scan != "" {

@@ -14,6 +14,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/cmd/fieldbridge/byhand"
 	"fieldbridge/cmd/fieldbridge/paint"
+	"fieldbridge/gateway/control"
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/permit"
 	"fieldbridge/southbound/modbus/setup"
@@ -28,7 +29,7 @@ const modbusNotes = `  read FILE boiler.supply_temp         a point by the words
   scan URL --addresses holding:0-999   which addresses a unit answers
   raw URL 2b 0e 01 00                  any request: function and data in hexadecimal
 
-With a FILE the running gateway asks, if it holds the line.
+Where a gateway runs on this machine that holds the line or the device, and that you may ask, it asks.
 URL is tcp://HOST[:PORT], tls://HOST[:PORT], udp://HOST[:PORT], rtu:///dev/ttyUSB0, rtu+tcp://HOST:PORT,
 ascii:///dev/ttyUSB0 or ascii+tcp://HOST:PORT; with --via the name of a bus, too.
 ADDRESS is holding:100, input:0, coil:3, discrete:7 (zero-based) or 40101 as manuals count.`
@@ -76,6 +77,12 @@ func (f *modbusFlags) does(c *cobra.Command, least int,
 		if f.via != "" {
 			if f.Via, err = queueDir(ctx, []string{f.via}); err != nil {
 				return err
+			}
+		}
+		if f.via == "" && strings.Contains(args[0], "://") {
+			if dir, bus := control.Holding(ctx, args[0]); dir != "" {
+				fmt.Fprintf(stderr, "%s is asked through the gateway that holds it, with its settings (queue %s)\n", bus, dir)
+				f.Via, args[0] = dir, bus
 			}
 		}
 		err = do(ctx, args)

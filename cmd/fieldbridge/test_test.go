@@ -117,7 +117,8 @@ func TestTestThroughTheGateway(t *testing.T) {
 	unit.Set(modbustest.Holding, 6, 0x428f, 0x0000)
 	unit.Set(modbustest.Holding, 900, 5)
 	sim.Unit(9).Set(modbustest.Holding, 0, 5)
-	file := testFile(t, sim.Start(t), freePort(t))
+	address := sim.Start(t)
+	file := testFile(t, address, freePort(t))
 	gateway := startGateway(t, file, new(output))
 	eventually(t, "it polls", 10*time.Second, func() bool { return goodPoints(gateway.Status()) == 4 })
 	connections := sim.Accepted()
@@ -145,6 +146,35 @@ func TestTestThroughTheGateway(t *testing.T) {
 	if code != exitDone || !all.Running || !all.OK || len(all.Devices) != 2 || len(all.Devices[0].Points) != 3 ||
 		!slices.Equal(all.Sensors.Silent, []string{"hall", "gate"}) {
 		t.Errorf("exit code %d, %+v\n%s", code, all, stderr)
+	}
+
+	// Whose file lies elsewhere, or who has none, asks through it, too.
+	url := "tcp://" + address
+	copied := filepath.Join(t.TempDir(), "copy.yaml")
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(copied, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"test", copied, "--listen", "0"},
+		{"modbus", "read", url, "holding:6", "--type", "float32"},
+		{"modbus", "scan", url, "--units", "1"},
+		{"init", filepath.Join(t.TempDir(), "new.yaml"), "--gateway", "g", "--modbus", url, "--scan", "1"},
+	} {
+		code, stdout, stderr := call(t, args...)
+		if code != exitDone || !strings.Contains(stderr, "asked through the gateway that holds it") {
+			t.Errorf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+	if got := sim.Accepted(); got != connections {
+		t.Errorf("%d connections beside the gateway's", got-connections)
+	}
+	code, _, stderr = call(t, "modbus", "read", url, "holding:0", "--unit", "5")
+	if code != exitFailed || !strings.Contains(stderr, "no answer in time: check --unit") {
+		t.Errorf("a unit that is not there: exit code %d: %s", code, stderr)
 	}
 }
 

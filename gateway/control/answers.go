@@ -13,6 +13,7 @@ import (
 	"fieldbridge/northbound/awsiot/remote/jobs"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/wire"
 	"fieldbridge/store/figures"
 )
 
@@ -112,7 +113,11 @@ const RelayPage Page[Relay, []byte] = "/modbus"
 // Over returns how to send requests over a bus of the gateway whose queue is in dir.
 func Over(dir, bus string) func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
 	return func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
-		return RelayPage.Ask(ctx, dir, Relay{Bus: bus, Unit: unit, PDU: pdu})
+		answer, err := RelayPage.Ask(ctx, dir, Relay{Bus: bus, Unit: unit, PDU: pdu})
+		if err != nil && err.Error() == wire.ErrTimeout.Error() {
+			err = wire.ErrTimeout // what to do about it is known by that
+		}
+		return answer, err
 	}
 }
 

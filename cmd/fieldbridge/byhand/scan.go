@@ -140,6 +140,9 @@ func (s *scanning) line(ctx context.Context, url string, first, last int) error 
 	if a, err := wire.ParseURL(url); err != nil || !a.Serial() {
 		return misuse(errors.New("--line is for serial ports, rtu:// and ascii://"))
 	}
+	if s.Via != "" {
+		return errors.New("a running gateway holds the line, and its file says how it is set: stop it to try other settings")
+	}
 	place, err := s.place(url)
 	if err != nil {
 		return misuse(err)

@@ -2,12 +2,15 @@ package first
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"fieldbridge/cmd/fieldbridge/byhand"
 	"fieldbridge/cmd/fieldbridge/words"
+	"fieldbridge/gateway/control"
+	"fieldbridge/plain"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/commission"
 )
@@ -18,6 +21,10 @@ func (s *Starter) Line(ctx context.Context, first, last int, out io.Writer) (boo
 	place, err := s.Bus.Place()
 	if err != nil {
 		return false, err
+	}
+	if dir, _ := control.Holding(ctx, s.Bus.URL); dir != "" {
+		return false, fmt.Errorf("a running gateway holds the line (queue %s), and its file says how it is set: give that "+
+			"speed and parity, or stop it", dir)
 	}
 	ask, done := commission.LineAsker(place, commission.ScanTimeout, commission.Options{})
 	defer done()
@@ -54,7 +61,12 @@ func (s *Starter) Scan(ctx context.Context, first, last int, out io.Writer) ([]b
 	if err != nil {
 		return nil, err
 	}
-	m := commission.Open(place, commission.ScanTimeout, commission.Options{})
+	var o commission.Options
+	if dir, bus := control.Holding(ctx, s.Bus.URL); dir != "" {
+		fmt.Fprintf(out, "%s is asked through the gateway that holds it, with its settings (queue %s)\n", bus, dir)
+		o.Relay = control.Over(dir, bus)
+	}
+	m := commission.Open(place, commission.ScanTimeout, o)
 	defer m.Close()
 	var all []byhand.Unit
 	terminal := words.Terminal(out)
@@ -97,7 +109,7 @@ func (s *Starter) Take(units []byhand.Unit, profile string) {
 // advised adds to an error what to do about it.
 func advised(err error, url string) error {
 	if advice := commission.AdviceOnFile(err, url); advice != "" {
-		return fmt.Errorf("%w: %s", err, advice)
+		err = fmt.Errorf("%w: %s", err, advice)
 	}
-	return err
+	return errors.New(plain.Text(err))
 }

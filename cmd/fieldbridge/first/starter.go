@@ -123,7 +123,7 @@ func (s *Starter) SetBus(address string) error {
 	case address == "":
 		s.Bus.URL = ""
 		return nil
-	case strings.HasPrefix(address, "/dev/"):
+	case strings.HasPrefix(address, "/"):
 		url = "rtu://" + address
 	case !strings.Contains(address, "://"):
 		url = "tcp://" + address

@@ -82,6 +82,9 @@ func (g *Glance) devices(ctx context.Context, status control.Status, dir string)
 		var o commission.Options
 		if held(bus) {
 			o.Relay = control.Over(dir, bus)
+		} else if other, as := control.Holding(ctx, bus); other != "" {
+			fmt.Fprintf(g.People, "%s is asked through the gateway that holds it (queue %s)\n", bus, other)
+			o.Relay = control.Over(other, as)
 		}
 		reading.Go(func() { readBus(ctx, bus, devices, o, all, done) })
 	}
