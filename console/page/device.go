@@ -29,7 +29,7 @@ func (h *sheet) article(d *shown, class string) {
 
 func (h *sheet) lastGood(d *shown) string {
 	if d.Last.IsZero() {
-		return h.l.say("never read well")
+		return h.l.say("not read well since the start")
 	}
 	return h.l.say("last good reading %s ago", h.l.span(h.Now.Sub(d.Last)))
 }

@@ -130,13 +130,13 @@ var german = map[string]string{
 	"after %s":                            "nach %s",
 	"begins":                              "beginnt",
 
-	"and %d more":              "und %d weitere",
-	"never":                    "nie",
-	"← all devices":            "← alle Geräte",
-	"%d good":                  "%d gut",
-	"%d bad":                   "%d schlecht",
-	"never read well":          "nie gut gelesen",
-	"last good reading %s ago": "letzter guter Messwert vor %s",
+	"and %d more":                   "und %d weitere",
+	"never":                         "nie",
+	"← all devices":                 "← alle Geräte",
+	"%d good":                       "%d gut",
+	"%d bad":                        "%d schlecht",
+	"not read well since the start": "seit dem Start nicht gut gelesen",
+	"last good reading %s ago":      "letzter guter Messwert vor %s",
 
 	"The gateway has no device of this name.": "Das Gateway hat kein Gerät dieses Namens.",
 

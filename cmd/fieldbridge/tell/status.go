@@ -148,7 +148,7 @@ func printDevices(w io.Writer, s control.Status) {
 		if d.Bad > 0 {
 			state += ", " + paint.Bad(w, fmt.Sprintf("%d bad: %s", d.Bad, cmp.Or(d.Reason, "unknown")))
 		}
-		last := "never read"
+		last := "not since the start"
 		if !d.Last.IsZero() {
 			last = words.Ago(s.Now.Sub(d.Last)) + " ago"
 		}

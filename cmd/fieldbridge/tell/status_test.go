@@ -49,7 +49,7 @@ buses
 
 devices
   boiler  modbus plc unit 1  6 good                  1 s ago
-  press   modbus plc unit 2  0 good, 3 bad: timeout  never read  no answer within 1s
+  press   modbus plc unit 2  0 good, 3 bad: timeout  not since the start  no answer within 1s
 
 warning  uplink: not connected: readings wait in the queue (for 1 min 30 s)
 `
