@@ -122,7 +122,11 @@ func (h *sheet) row(r *row) {
 		text := h.l.say("last %s: %s to %s", h.l.span(h.Course), s.Low, s.High)
 		h.Open("svg").Attr("viewBox", "0 0 120 24").Attr("preserveAspectRatio", "none").Attr("role", "img")
 		h.Attr("aria-label", text).Open("title").Text(text).Close()
-		h.Open("path").Attr("d", s.Path).Close().Close()
+		h.Open("path").Attr("d", s.Path)
+		if s.Band {
+			h.Class("band")
+		}
+		h.Close().Close()
 	}
 	h.Close().Text("\n").Open("td").Class("age soft").Text(h.age(r)).Close().Close()
 }

@@ -253,14 +253,19 @@ func TestSpark(t *testing.T) {
 		want   Spark
 	}{
 		{nil, Spark{}}, {same(nan, nan), Spark{}},
-		{same(nan, 3, nan, nan), Spark{"M45.0 12.0h.1", "3", "3"}},
-		{same(0, 10, nan, 5), Spark{"M15.0 22.0h.1L45.0 2.0M105.0 12.0h.1", "0", "10"}},
-		{same(inf, -math.MaxFloat32, math.MaxFloat32, nan), Spark{"M45.0 22.0h.1L75.0 2.0",
+		{same(nan, 3, nan, nan), Spark{"M45.0 12.0h.1", false, "3", "3"}},
+		{same(0, 10, nan, 5), Spark{"M15.0 22.0h.1L45.0 2.0M105.0 12.0h.1", false, "0", "10"}},
+		{same(inf, -math.MaxFloat32, math.MaxFloat32, nan), Spark{"M45.0 22.0h.1L75.0 2.0", false,
 			"-340282350000000000000000000000000000000", "340282350000000000000000000000000000000"}},
 		// A peak within a step is drawn, by the shorter way.
-		{[][2]float32{{5, 5}, {5, 10}, {0, 9}, {nan, nan}}, Spark{"M15.0 12.0h.1L45.0 12.0L45.0 2.0L75.0 4.0L75.0 22.0",
+		{[][2]float32{{5, 5}, {5, 10}, {0, 9}, {nan, nan}}, Spark{"M15.0 12.0h.1L45.0 12.0L45.0 2.0L75.0 4.0L75.0 22.0", false,
 			"0", "10"}},
-		{[][2]float32{{0, 10}}, Spark{"M60.0 22.0L60.0 2.0", "0", "10"}},
+		{[][2]float32{{0, 10}}, Spark{"M60.0 22.0L60.0 2.0", false, "0", "10"}},
+		// What moves within each step is a band, with its gaps.
+		{[][2]float32{{0, 10}, {0, 9}, {nan, nan}, {1, 10}, {0, 10}}, Spark{"M12.0 2.0L36.0 4.0L36.0 22.0L12.0 22.0Z" +
+			"M84.0 2.0L108.0 2.0L108.0 22.0L84.0 20.0Z", true, "0", "10"}},
+		{[][2]float32{{0, 1}, {3, 4}, {6, 7}, {9, 10}}, Spark{"M15.0 22.0L15.0 20.0L45.0 16.0L45.0 14.0L75.0 10.0L75.0 8.0" +
+			"L105.0 4.0L105.0 2.0", false, "0", "10"}},
 	} {
 		if got := spark(tt.course); got != tt.want {
 			t.Errorf("%v: %+v, want %+v", tt.course, got, tt.want)
