@@ -112,8 +112,9 @@ func (r *Report) Fill(segments []*Stored, m *books.Index, uptime int64, whose *o
 // It is a straight line through what was written: a rough figure for people, not a
 // limit to act on.
 func FullIn(span time.Duration, bytes, left int64) time.Duration {
-	const least = time.Minute // before, the pages that every file has make most of it
-	if span < least || bytes <= 0 || left <= 0 {
+	// Before, the pages that every file has make most of it.
+	const least, leastBytes = time.Minute, 512 << 10
+	if span < least || bytes < leastBytes || left <= 0 {
 		return 0
 	}
 	full := float64(span) * float64(left) / float64(bytes)
