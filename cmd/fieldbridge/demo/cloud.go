@@ -44,7 +44,7 @@ func Cloud(ctx context.Context, o CloudOptions, data, people io.Writer) error {
 			show(data, m)
 		}})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: another program listens there, end it or choose another port with --listen", err)
+		err = fmt.Errorf("%w: end it, or choose another port with --listen", err)
 	}
 	if err != nil {
 		return err
