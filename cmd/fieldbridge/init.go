@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -191,6 +192,10 @@ func thingName(host string) string {
 // writeNew writes a file beside its place and puts it there when it is whole.
 func writeNew(file, text string, force bool) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(file), ".fieldbridge-init-*")
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s: this user may not write in the folder %s: name a file elsewhere, or run it as one who may",
+			file, filepath.Dir(file))
+	}
 	if err != nil {
 		return err
 	}

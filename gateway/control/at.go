@@ -140,6 +140,32 @@ func apparentSize(dir string) (total int64) {
 	return total
 }
 
+// ofAnother says that something is the user's of that name, who may be unknown, and
+// what to do.
+func ofAnother(name string) string {
+	if name == "" {
+		return "is another user's: run this as that user"
+	}
+	return fmt.Sprintf("is user %s's: run this as that user, with sudo -u '%s'", name, name)
+}
+
+// ownerOf returns whose a folder is, by name or as #1000; "" if that cannot be seen.
+func ownerOf(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	id := strconv.FormatUint(uint64(owner.Uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "#" + id
+}
+
 // mayChange refuses to change the queue of another user: the files that would be
 // made could not be opened by its gateway.
 func mayChange(dir string) error {
@@ -151,12 +177,7 @@ func mayChange(dir string) error {
 	if !ok || int(owner.Uid) == os.Geteuid() {
 		return nil
 	}
-	name := strconv.FormatUint(uint64(owner.Uid), 10)
-	if u, err := user.LookupId(name); err == nil {
-		name = u.Username
-	} else {
-		name = "#" + name
-	}
+	name := ownerOf(dir)
 	return fmt.Errorf("queue %s is of user %s, who could not open what is changed now: run it as 'sudo -u %s "+
 		"fieldbridge queue ...'",
 		dir, name, name)

@@ -140,7 +140,7 @@ func send(ctx context.Context, dir, method, page string, body []byte) (io.ReadCl
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf("queue %s: %w", dir, ErrNotRunning)
 	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("queue %s is of another user: run this as the user that the gateway runs as", dir)
+		return nil, fmt.Errorf("the gateway whose queue is in %s %s", dir, ofAnother(ownerOf(dir)))
 	case errors.Is(err, context.Canceled):
 		return nil, err
 	case err != nil:

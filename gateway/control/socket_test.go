@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/user"
 	"strings"
 	"testing"
 )
@@ -35,5 +36,25 @@ func TestSocketOverLongPath(t *testing.T) {
 		}
 		server.Close()
 		<-served
+	}
+}
+
+// TestAnotherUser: who may not ask a gateway is told whose it is.
+func TestAnotherUser(t *testing.T) {
+	dir := t.TempDir()
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ownerOf(dir); got != me.Username {
+		t.Errorf("the owner is %q, want %q", got, me.Username)
+	}
+	if os.Chown(dir, 54321, 54321) == nil { // as root
+		if got := ofAnother(ownerOf(dir)); got != "is user #54321's: run this as that user, with sudo -u '#54321'" {
+			t.Error(got)
+		}
+	}
+	if got := ofAnother(ownerOf(dir + "/nothing")); got != "is another user's: run this as that user" {
+		t.Error(got)
 	}
 }
