@@ -12,7 +12,7 @@ func (h *sheet) alone() {
 			h.mark("bad", h.l.say("%d bad", d.Bad))
 		}
 		h.Text(" · " + h.lastGood(d)).Close().Text("\n")
-		h.why(d.Detail)
+		h.detail(d)
 		h.article(d, d.Level+" alone")
 		h.points(d)
 		h.Close().Text("\n")
@@ -49,7 +49,7 @@ func (h *sheet) device(d *shown) {
 	h.Close().Text("\n")
 	if d.Open {
 		text := d.Via
-		if d.Bad > 0 {
+		if d.Bad > 0 || d.Idle() {
 			text += " · " + h.lastGood(d)
 		}
 		h.para("soft", text)
@@ -57,8 +57,17 @@ func (h *sheet) device(d *shown) {
 	} else {
 		h.glance(d)
 	}
-	h.why(d.Detail)
+	h.detail(d)
 	h.Close().Text("\n")
+}
+
+// detail writes what is known of a device: why it is bad, or what was learnt of it.
+func (h *sheet) detail(d *shown) {
+	if d.Bad == 0 && d.Detail != "" {
+		h.Open("p").Class("why soft").Attr("lang", "en").Text(d.Detail).Close()
+		return
+	}
+	h.why(d.Detail)
 }
 
 // glance writes the first points of a device in one line.
@@ -82,7 +91,7 @@ func (h *sheet) glance(d *shown) {
 		h.Text(" ")
 	}
 	if d.Last.IsZero() {
-		h.Text(h.l.say("never"))
+		h.Text(h.l.say("not since the start"))
 	} else {
 		h.Text(h.ago(d.Last))
 	}

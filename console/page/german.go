@@ -131,7 +131,7 @@ var german = map[string]string{
 	"begins":                              "beginnt",
 
 	"and %d more":                   "und %d weitere",
-	"never":                         "nie",
+	"not since the start":           "seit dem Start nicht",
 	"← all devices":                 "← alle Geräte",
 	"%d good":                       "%d gut",
 	"%d bad":                        "%d schlecht",

@@ -53,6 +53,10 @@ type shown struct {
 	Level string
 }
 
+// Idle reports whether nothing came from the device since the start, good or bad: it is
+// remembered from before, and nobody knows how it is.
+func (d *Device) Idle() bool { return d.Good == 0 && d.Bad == 0 && d.Last.IsZero() }
+
 // row is a point on the page.
 type row struct {
 	Point
@@ -129,6 +133,8 @@ func arrange(devices []Device, ask Ask, points func(string) []Point, steps int) 
 			s.Level = "look"
 			troubled++
 			s.Open = s.Open || troubled <= mostTroubled
+		} else if d.Idle() {
+			s.Level = "idle"
 		}
 		s.Points = points(d.DeviceStatus.Device)
 		for _, p := range s.Points {

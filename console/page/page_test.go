@@ -185,6 +185,21 @@ func TestPoints(t *testing.T) {
 	}
 }
 
+// A device of which nothing came since the start is neither well nor ill, and what was
+// learnt of one that is well is no fault.
+func TestIdleDevices(t *testing.T) {
+	boiler, oven := device("boiler", 1, 0), device("oven", 0, 0)
+	boiler.Detail, oven.Last = "learnt: refuses input 2000+2", time.Time{}
+	s := &State{Devices: []Device{boiler, oven}}
+	text := write(t, s, Ask{Language: English}, func(string) []Point { return nil })
+	for _, want := range []string{`id="device-boiler" class="well"`, `class="why soft" lang="en">learnt: refuses`,
+		`id="device-oven" class="idle"`, "not read well since the start"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is there %d times in\n%s", want, strings.Count(text, want), text)
+		}
+	}
+}
+
 // Many devices are one line each, but for troubled ones, which come first.
 func TestManyDevices(t *testing.T) {
 	s := &State{}
