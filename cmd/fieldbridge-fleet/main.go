@@ -65,7 +65,9 @@ func tree() *cobra.Command {
 		orderCommand("rotate", "have gateways renew their certificates and keys"),
 		orderCommand("diagnose", "have gateways say how they are"), pauseCommand(), signCommand(), cosignCommand(),
 		newkeyCommand(), keysCommand(), releaseCommand())
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w: 'fieldbridge-fleet help %s' lists its flags", err, c.Name())}
+	})
 	for path, lines := range examples {
 		c, _, err := root.Find([]string{path})
 		if err == nil && c != root {

@@ -113,6 +113,7 @@ func TestSentences(t *testing.T) {
 	}{
 		{"check " + a.file, exitDone, "warning: g1, g2, g3: northbound.awsiot.jobs does not name config"},
 		{"deploy " + a.file + " --plan", exitDone, "warning: g1, g2, g3: updates.keys and updates.roots are empty"},
+		{"sign restart --to g1", exitUsage, "unknown flag: --to: 'fieldbridge-fleet help sign' lists its flags"},
 		{"stauts", exitUsage, `fieldbridge-fleet: there is no command "stauts": did you mean "status"?`},
 		{"nonsense", exitUsage, `there is no command "nonsense": 'fieldbridge-fleet help' lists the commands`},
 		{"newkey " + there, exitUsage, there + ".key is there already, and a key is never overwritten: give another name"},
