@@ -59,8 +59,7 @@ func (g *Gateway) holdRenewal() string {
 	if why := g.holdRelease(); why != "" {
 		return why
 	}
-	q := g.queue.Status()
-	if q.Ledger.Waiting.Readings > 0 && !q.Oldest.IsZero() && time.Since(q.Oldest) > time.Hour {
+	if since := g.queue.Status().Oldest; !since.IsZero() && time.Since(since) > time.Hour {
 		return "readings of more than an hour wait"
 	}
 	return ""
@@ -92,7 +91,7 @@ func (g *Gateway) offline(s *control.Status) time.Duration {
 	}
 	if age := config.MaxAge.D(); age > 0 && lasts > age {
 		lasts = age
-		if s.Queue.Ledger.Waiting.Readings > 0 && !s.Queue.Oldest.IsZero() {
+		if !s.Queue.Oldest.IsZero() {
 			lasts = max(age-s.Now.Sub(s.Queue.Oldest), 0)
 		}
 	}

@@ -27,8 +27,8 @@ func (q *Queue) Status() figures.Status {
 	if q.hurried {
 		s.PowerCut = terms.Hurry
 	}
-	s.Bytes, s.Oldest, s.Newest = q.shelf.Extent()
-	s.FullIn = folder.FullIn(s.Newest.Sub(s.Oldest), s.Bytes, s.MaxSize-s.Bytes)
+	e := q.shelf.Extent(q.books.Done)
+	s.Bytes, s.Oldest, s.Newest, s.FullIn = e.Bytes, e.Waiting, e.Newest, e.FullIn(s.MaxSize)
 	return s
 }
 
@@ -38,7 +38,7 @@ func (q *Queue) Observe(yield func(bridge.Metric)) {
 	f := figures.Figures{Ledger: q.books.Ledger(), Backlog: q.books.Backlog(), Memory: q.mem.Pending(),
 		Segments: len(q.shelf.Segments), Journal: q.journal.Size(), For: time.Since(q.started), Stats: q.stats,
 		Writable: !q.conditions.Has(condition.QueueUnwritable, subject)}
-	f.Bytes, _, _ = q.shelf.Extent()
+	f.Bytes = q.shelf.Extent(nil).Bytes
 	q.mu.Unlock()
 	f.Observe(yield)
 }

@@ -22,7 +22,8 @@ type Status struct {
 	// FullIn is when max_size is reached at the rate of the segments on disk; 0
 	// if that cannot be said.
 	FullIn time.Duration `json:"full_in_ns,omitempty"`
-	// Oldest and Newest are acquisition times in the segments on disk.
+	// Oldest is about when the oldest batch was measured that waits on disk, zero if none
+	// does; Newest when the newest of the segments was, whether it waits or not.
 	Oldest  time.Time `json:"oldest,omitzero"`
 	Newest  time.Time `json:"newest,omitzero"`
 	Commits uint64    `json:"commits"` // blocks written

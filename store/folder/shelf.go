@@ -28,19 +28,49 @@ type Shelf struct {
 	Writer   *Stored   // the last one, while it is written to; the keeper's
 }
 
-// Extent returns what the segments take on the disk, and the times of their oldest and
-// newest batches, zero if there are none. The caller holds mu.
-func (sh *Shelf) Extent() (bytes int64, oldest, newest time.Time) {
-	for i, s := range sh.Segments {
-		bytes += s.Bytes
-		if at := time.UnixMilli(s.Oldest).UTC(); i == 0 || at.Before(oldest) {
-			oldest = at
+// Extent is what there is on a shelf.
+type Extent struct {
+	Bytes          int64     // on the disk
+	Oldest, Newest time.Time // of all batches, zero if there are none
+	// Waiting is about when the oldest batch was measured that is not done, zero if all
+	// are: a segment knows the times of its ends alone, and keeps what is done.
+	Waiting time.Time
+}
+
+// Extent returns what there is, where done are the batches that are. The caller holds mu.
+func (sh *Shelf) Extent(done books.Spans) (e Extent) {
+	for _, s := range sh.Segments {
+		e.Bytes += s.Bytes
+		if s.Written.Batches == 0 {
+			continue // it has no times yet
 		}
-		if at := time.UnixMilli(s.Newest).UTC(); i == 0 || at.After(newest) {
-			newest = at
+		if at := time.UnixMilli(s.Oldest).UTC(); e.Oldest.IsZero() || at.Before(e.Oldest) {
+			e.Oldest = at
+		}
+		if at := time.UnixMilli(s.Newest).UTC(); at.After(e.Newest) {
+			e.Newest = at
+		}
+		if s.Waiting().Batches == 0 {
+			continue
+		}
+		if at := s.since(done); e.Waiting.IsZero() || at.Before(e.Waiting) {
+			e.Waiting = at
 		}
 	}
-	return bytes, oldest, newest
+	return e
+}
+
+// FullIn returns when it takes limit bytes at the rate at which it came to these, 0 if that
+// cannot be said.
+func (e Extent) FullIn(limit int64) time.Duration {
+	return FullIn(e.Newest.Sub(e.Oldest), e.Bytes, limit-e.Bytes)
+}
+
+// since returns about when the first of its batches was measured that is not done, as if
+// they had come evenly.
+func (s *Stored) since(done books.Spans) time.Time {
+	before := float64(done.Next(s.First)-s.First) / float64(s.Last-s.First+1)
+	return time.UnixMilli(s.Oldest + int64(before*float64(s.Newest-s.Oldest))).UTC()
 }
 
 // Of returns the segment with position p, nil if there is none. The caller holds
