@@ -87,6 +87,10 @@ func (l *Life) Serve(ctx context.Context, session enrol.Session, s *Settings) {
 	defer look.Stop()
 	for begun := l.begun(s); ; begun = false {
 		if begun { // a cut came between the certificate and its trial
+			select {
+			case <-l.nudge: // this is what was asked for: another would be made after it
+			default:
+			}
 			l.renewal(ctx, session, s)
 		}
 		if ctx.Err() != nil {

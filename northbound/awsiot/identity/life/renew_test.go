@@ -190,6 +190,9 @@ func TestRenewalOverLostConnections(t *testing.T) {
 			var lose context.CancelFunc
 			lost := 0
 			h.cloud.fails = func(topic string) string {
+				if lost > 0 && len(h.nudge) > 0 {
+					t.Errorf("%s: it goes on, and is asked for once more", part)
+				}
 				if !strings.Contains(topic, part) || lost > 0 {
 					return ""
 				}
