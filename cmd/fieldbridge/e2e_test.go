@@ -24,10 +24,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/pause"
 	"fieldbridge/store/disk"
 )
@@ -102,6 +104,9 @@ func missing(t *testing.T, what, why string) {
 // waiting is how many tests wait side by side.
 const waiting = 8
 
+// built says whether a test has asked for the program.
+var built atomic.Bool
+
 // testBinary builds the program once for all tests.
 var testBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "fieldbridge-test")
@@ -109,9 +114,10 @@ var testBinary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "fieldbridge")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
+	if err := needtest.Build(path, "fieldbridge/cmd/fieldbridge"); err != nil {
+		return "", err
 	}
+	built.Store(true)
 	return path, nil
 })
 
@@ -123,7 +129,7 @@ func TestMain(m *testing.M) {
 		flag.Set("test.parallel", strconv.Itoa(waiting))
 	}
 	code := m.Run()
-	if os.Getenv(inNamespace) == "" {
+	if built.Load() {
 		if path, err := testBinary(); err == nil {
 			os.RemoveAll(filepath.Dir(path))
 		}

@@ -25,12 +25,15 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
 // program is the gateway's, built once for all tests.
 var program string
+
+const gatewayProgram = "fieldbridge/cmd/fieldbridge"
 
 // sideBySide is how many tests wait side by side.
 const sideBySide = 8
@@ -50,8 +53,8 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "fieldbridge")
-	if out, err := exec.Command("go", "build", "-o", program, "fieldbridge/cmd/fieldbridge").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v: %s", err, out)
+	if err := needtest.Build(program, gatewayProgram); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -30,10 +30,12 @@ import (
 	"fieldbridge/signed"
 )
 
-// build builds a program of this module, or of one file, with flags.
+// build builds a program of this module, or of one file, with flags that no other test has.
 func build(out, what string, flags ...string) error {
 	words := append(append([]string{"build"}, flags...), "-o", out, what)
-	if said, err := exec.Command("go", words...).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", words...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %v: %w: %s", words, err, said)
 	}
 	return nil
@@ -53,7 +55,7 @@ var buildPrograms = sync.OnceValues(func() (p programs, err error) {
 	}
 	dir := filepath.Dir(program)
 	p.packaged = filepath.Join(dir, "packaged")
-	if err := build(p.packaged, "fieldbridge/cmd/fieldbridge", "-ldflags=-s -w -X main.version=1.100.0-test "+
+	if err := build(p.packaged, gatewayProgram, "-ldflags=-s -w -X main.version=1.100.0-test "+
 		"-X main.roots="+p.root.Public().String()); err != nil {
 		return p, err
 	}

@@ -3,10 +3,8 @@
 package crashtest
 
 import (
-	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fieldbridge/needtest"
 )
 
 // hanging returns the program whose parts can be made to hang, and whose limits are a
@@ -30,11 +30,7 @@ func hanging(t *testing.T) string {
 
 var buildHanging = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(filepath.Dir(program), "hanging")
-	out, err := exec.Command("go", "build", "-tags", "hang", "-o", path, "fieldbridge/cmd/fieldbridge").CombinedOutput()
-	if err != nil {
-		err = errors.Join(err, errors.New(string(out)))
-	}
-	return path, err
+	return path, needtest.Build(path, gatewayProgram, "-tags", "hang")
 })
 
 // watchdog is a service manager that hears what a gateway says.

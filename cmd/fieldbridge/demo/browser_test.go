@@ -30,10 +30,7 @@ var built string
 // program returns the path of the program, which is built once for all tests.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(built, "fieldbridge")
-	if out, err := exec.Command("go", "build", "-o", path, "fieldbridge/cmd/fieldbridge").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return path, nil
+	return path, needtest.Build(path, "fieldbridge/cmd/fieldbridge")
 })
 
 func TestMain(m *testing.M) {

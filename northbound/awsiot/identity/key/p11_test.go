@@ -32,7 +32,9 @@ func newPlace(t *testing.T) Place {
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(dir, "conf"))
 	run(util, "--init-token", "--free", "--label", "plant", "--pin", "2468", "--so-pin", "13579")
 	program := filepath.Join(dir, token.Helper)
-	run("go", "build", "-o", program, "fieldbridge/cmd/fieldbridge-p11")
+	if err := needtest.Build(program, "fieldbridge/cmd/fieldbridge-p11"); err != nil {
+		t.Fatal(err)
+	}
 	before := helper
 	helper = token.At(program)
 	helper.Patience = time.Minute
