@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,9 @@ func startBus(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // between two looks
-		if _, err := os.Stat(socket); err == nil {
+		// The file is there before the bus listens.
+		if c, err := net.Dial("unix", socket); err == nil {
+			_ = c.Close()
 			return "unix:path=" + socket
 		}
 		if time.Now().After(deadline) {
