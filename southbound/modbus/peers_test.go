@@ -3,8 +3,10 @@ package modbus
 import (
 	"context"
 	"fieldbridge/southbound/modbus/permit"
+	"maps"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,9 +71,8 @@ func (l testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// firstGood runs cfg until each point of device was good, and returns the values
-// in the order of their arrival as one batch: on a busy machine a cycle may come
-// in several.
+// firstGood runs cfg until each point of device was good, and returns the values by
+// name as one batch: on a busy machine a cycle may come in several, in any order.
 func firstGood(t *testing.T, cfg setup.Config, device string) bridge.Batch {
 	t.Helper()
 	source, err := New(cfg, Options{})
@@ -82,16 +83,20 @@ func firstGood(t *testing.T, cfg setup.Config, device string) bridge.Batch {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		var all bridge.Batch
+		all := make(map[string]bridge.Reading)
 		source.Run(ctx, func(b bridge.Batch, _ func(error)) {
-			if goodIn(b) < len(b.Readings) || len(all.Readings) >= len(cfg.Devices[device].Points) {
-				all = bridge.Batch{}
-				return
+			for _, r := range b.Readings {
+				if r.Value.Good() {
+					all[r.Point] = r
+				}
 			}
-			all.At = b.At
-			if all.Readings = append(all.Readings, b.Readings...); len(all.Readings) == len(cfg.Devices[device].Points) {
+			if len(all) == len(cfg.Devices[device].Points) {
+				whole := bridge.Batch{At: b.At}
+				for _, name := range slices.Sorted(maps.Keys(all)) {
+					whole.Readings = append(whole.Readings, all[name])
+				}
 				select {
-				case found <- all:
+				case found <- whole:
 				default:
 				}
 			}
@@ -108,7 +113,7 @@ func firstGood(t *testing.T, cfg setup.Config, device string) bridge.Batch {
 	}
 }
 
-const firstRunValues = "running=true door_open=true supply_temp=71.5 return_temp=-21.3 fault=true energy=12345.67"
+const firstRunValues = "door_open=true energy=12345.67 fault=true return_temp=-21.3 running=true supply_temp=71.5"
 
 func TestFirstRunWithPymodbus(t *testing.T) {
 	t.Parallel()
