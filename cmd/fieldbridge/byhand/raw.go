@@ -49,8 +49,11 @@ func (d *Desk) Raw(ctx context.Context, url, text string) error {
 	} else {
 		fmt.Fprintf(d.Data, "% x\t%s\n", answer, wire.Explain(answer))
 	}
-	if err != nil {
-		return advised(err, url)
+	switch {
+	case err == nil:
+		return nil
+	case exception.Code == 1: // the advice is of reads
+		return err
 	}
-	return nil
+	return advised(err, url)
 }

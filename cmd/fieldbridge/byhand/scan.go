@@ -195,6 +195,7 @@ type addressRun struct {
 	Table string `json:"table"`
 	First int    `json:"first"`
 	Count int    `json:"count"`
+	Bytes int    `json:"bytes,omitempty"` // of a register that has not two
 }
 
 func (s *scanning) addresses(ctx context.Context, url, what string) error {
@@ -210,8 +211,12 @@ func (s *scanning) addresses(ctx context.Context, url, what string) error {
 	defer m.Close()
 	return m.ScanAddresses(ctx, s.Unit, table, first, last, func(at int) {
 		s.progress.show("%s %d of %d to %d%s", table, at, first, last, s.left(at-first, last-first+1))
-	}, func(first, end int) {
-		s.tell(addressRun{table, first, end - first}, "%s %d to %d answer (%d)", table, first, end-1, end-first)
+	}, func(r commission.Run) {
+		if n := r.End - r.First; r.Bytes == 0 {
+			s.tell(addressRun{table, r.First, n, 0}, "%s %d to %d answer (%d)", table, r.First, r.End-1, n)
+		} else {
+			s.tell(addressRun{table, r.First, n, r.Bytes}, "%s %d answers %d bytes (bytes: %d)", table, r.First, r.Bytes, r.Bytes)
+		}
 	})
 }
 

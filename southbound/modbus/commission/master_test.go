@@ -99,8 +99,8 @@ func TestScanAddresses(t *testing.T) {
 	u.Only(modbustest.Holding, 500, 1)
 	m := testMaster(t, sim.Start(t), 5*time.Second, Options{})
 	var found []string
-	err := m.ScanAddresses(t.Context(), 1, "holding", 0, 999, func(int) {}, func(first, end int) {
-		found = append(found, fmt.Sprintf("%d-%d", first, end-1))
+	err := m.ScanAddresses(t.Context(), 1, "holding", 0, 999, func(int) {}, func(r Run) {
+		found = append(found, fmt.Sprintf("%d-%d", r.First, r.End-1))
 	})
 	if got := strings.Join(found, " "); err != nil || got != "0-2 120-139 500-500" {
 		t.Errorf("%s, %v", got, err)
@@ -115,6 +115,51 @@ func TestScanAddresses(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := m.ScanAddresses(ctx, 1, "holding", 0, 9999, func(int) { cancel() }, nil); err == nil {
 		t.Error("it went on when it was stopped")
+	}
+}
+
+// TestScanAddressesGoesOn: silence, registers of other sizes and an exception 1 in the
+// middle end no scan; a unit that gives no answer, or lacks the table, does, and what
+// was found before is told.
+func TestScanAddressesGoesOn(t *testing.T) {
+	all := func(r modbustest.Request, from, to int) bool { return r.Address < to && from < r.Address+r.Count }
+	scan := func(act modbustest.Behaviour) (string, error) {
+		sim := modbustest.New()
+		sim.Unit(1).Always(act)
+		m := testMaster(t, sim.Start(t), 30*time.Millisecond, Options{})
+		var found []string
+		err := m.ScanAddresses(t.Context(), 1, "holding", 0, 199, func(int) {}, func(r Run) {
+			found = append(found, fmt.Sprintf("%d-%d %d", r.First, r.End-1, r.Bytes))
+		})
+		return strings.Join(found, ", "), err
+	}
+	got, err := scan(func(r modbustest.Request, a *modbustest.Answer) {
+		switch {
+		case all(r, 10, 12):
+			modbustest.Silence(r, a)
+		case all(r, 30, 31):
+			modbustest.Exception(1)(r, a)
+		case all(r, 50, 51):
+			a.PDU = append(a.PDU, 0, 0)
+			a.PDU[1] += 2
+		}
+	})
+	if want := "0-9 0, 12-29 0, 31-49 0, 50-50 4, 51-199 0"; got != want || err != nil {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+	got, err = scan(func(r modbustest.Request, a *modbustest.Answer) {
+		if all(r, 20, 200) {
+			modbustest.Silence(r, a)
+		}
+	})
+	if want := "0-19 0"; got != want || err == nil || !strings.Contains(err.Error(), "holding 83+1: no answer") {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+	if got, err = scan(modbustest.Silence); got != "" || err == nil || !strings.Contains(err.Error(), "holding 2+1") {
+		t.Errorf("silent: %s, %v", got, err)
+	}
+	if got, err = scan(modbustest.Exception(1)); got != "" || err == nil || !strings.Contains(err.Error(), "no table") {
+		t.Errorf("without the function: %s, %v", got, err)
 	}
 }
 

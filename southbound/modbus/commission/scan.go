@@ -125,31 +125,50 @@ func (m *Master) look(ctx context.Context, unit int) (Answer, error) {
 	return Answer{}, nil
 }
 
+// Run are some addresses that a unit answers.
+type Run struct {
+	First, End int
+	// Bytes is how long the answer for the one register is, where that is not two.
+	Bytes int
+}
+
+// Bounds of what a scan of addresses bears in a row before it ends: silence of a
+// unit that gave no answer yet, and of one that did; that it lacks the function.
+const (
+	mostMute    = 3
+	mostSilent  = 64
+	mostLacking = 8
+)
+
 // ScanAddresses finds which addresses of a table a unit answers, from first to
 // last, and tells found each run of them, in order. progress is told the address
 // that it has come to. A unit that answers no more ends it.
 func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, first, last int, progress func(int),
-	found func(first, end int)) error {
+	found func(Run)) error {
 	t, err := parseTable(table)
 	if err != nil {
 		return err
 	}
 	// Runs that answer are read in ever longer pieces; where nothing answers,
 	// each address has to be asked for.
-	run := point.Span{First: first, End: first}
+	run := Run{First: first, End: first}
 	tell := func() {
 		if run.End > run.First {
-			found(run.First, run.End)
+			found(run)
 		}
+		run = Run{}
 	}
+	defer func() { tell() }() // what was found is not lost by what comes after
+	heard, silent, lacking := false, 0, 0
 	for at, n := first, 1; at <= last; {
 		progress(at)
 		n = min(n, last+1-at)
-		ok, err := m.answers(ctx, byte(unit), t, point.Span{First: at, End: at + n})
+		is, err := m.answers(ctx, byte(unit), t, point.Span{First: at, End: at + n})
+		var odd *wire.SizeError
 		switch {
-		case err != nil:
+		case is == fails:
 			return err
-		case ok:
+		case is == values:
 			if run.End != at {
 				tell()
 				run.First = at
@@ -157,13 +176,28 @@ func (m *Master) ScanAddresses(ctx context.Context, unit int, table string, firs
 			at += n
 			run.End = at
 			n = min(2*n, mostOf(t))
+			heard, silent = true, 0
+			continue
 		case n > 1:
 			n /= 2
+			continue
+		case errors.As(err, &odd) && !t.Bits() && odd.Got > 0:
+			tell()
+			found(Run{at, at + 1, odd.Got})
+			heard, silent = true, 0
+		case is == nothing:
+			if silent++; silent >= mostSilent || !heard && silent >= mostMute {
+				return err
+			}
+		case is == lacks:
+			if lacking++; !heard && lacking >= mostLacking {
+				return err
+			}
 		default:
-			at++
+			heard, silent = true, 0
 		}
+		at++
 	}
-	tell()
 	return nil
 }
 
@@ -180,20 +214,36 @@ func parseTable(name string) (wire.Table, error) {
 		setting.Meant(name, tables, "use one of "+strings.Join(tables, ", ")))
 }
 
-// answers reports whether a unit answers a read of s with values.
-func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s point.Span) (bool, error) {
+// reply is what a unit makes of a read.
+type reply uint8
+
+const (
+	values reply = iota
+	refuses
+	lacks   // it says that it lacks the function
+	nothing // no answer, or none by the protocol
+	fails   // there is nobody to ask
+)
+
+// answers asks what a unit answers to a read of s, with the error for people.
+func (m *Master) answers(ctx context.Context, unit byte, t wire.Table, s point.Span) (reply, error) {
 	m.client.To(ctx, unit, m.timeout)
 	_, err := m.client.Read(t, uint16(s.First), uint16(s.End-s.First))
-	if err == nil || ctx.Err() != nil {
-		return err == nil, ctx.Err()
+	switch {
+	case ctx.Err() != nil:
+		return fails, ctx.Err()
+	case err == nil:
+		return values, nil
+	case errors.As(err, new(*wire.ConnectError)):
+		return fails, err
 	}
 	if _, answered := wire.Reason(err); !answered {
-		return false, fmt.Errorf("%s %d+%d: %w", t, s.First, s.End-s.First, err)
+		return nothing, fmt.Errorf("%s %d+%d: %w", t, s.First, s.End-s.First, err)
 	}
 	if code, _ := wire.ExceptionCode(err); code == 1 {
-		return false, fmt.Errorf("the unit has no table %s: %w", t, err)
+		return lacks, fmt.Errorf("the unit has no table %s: %w", t, err)
 	}
-	return false, nil
+	return refuses, nil
 }
 
 // ScanTimeout is long enough for nearly every unit that is there.

@@ -53,6 +53,19 @@ func (e *EchoError) Error() string {
 	return fmt.Sprintf("answer % x to a write of % x", e.Got, e.Want)
 }
 
+// SizeError is that an answer is whole and has another size than was asked for: the
+// unit has registers of other sizes, or takes no such length.
+type SizeError struct {
+	Got int   // bytes of data
+	Err error // a [ProtocolError]
+}
+
+// Error says both sizes.
+func (e *SizeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns it as what breaks the protocol.
+func (e *SizeError) Unwrap() error { return e.Err }
+
 func protocolErrorf(format string, args ...any) error {
 	return &ProtocolError{fmt.Sprintf(format, args...)}
 }

@@ -41,7 +41,11 @@ func verify(asked, got []byte, size int) error {
 
 func verifyRead(got []byte, bytes int) error {
 	if int(got[1]) != bytes || len(got) != 2+bytes {
-		return protocolErrorf("answer with %d bytes, byte count %d: %d were asked", len(got)-2, got[1], bytes)
+		err := protocolErrorf("answer with %d bytes, byte count %d: %d were asked", len(got)-2, got[1], bytes)
+		if int(got[1]) == len(got)-2 {
+			return &SizeError{int(got[1]), err}
+		}
+		return err
 	}
 	return nil
 }
