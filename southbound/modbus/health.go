@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *Source) Health() []condition.Condition {
 		subject := "bus " + b.Spec.Name
 		switch {
 		case !st.Down.IsZero():
-			conditions = append(conditions, condition.BusDown.At(subject, st.Down, st.Detail, reach(b.Spec.Address)))
+			conditions = append(conditions, condition.BusDown.At(subject, st.Down, st.Detail, reach(b.Spec.Address, st.Detail)))
 		case !quiet.since.IsZero():
 			conditions = append(conditions, condition.BusSilent.At(subject, quiet.since, quiet.what, quiet.advice))
 		case !st.Over.IsZero():
@@ -34,8 +35,11 @@ func (s *Source) Health() []condition.Condition {
 	return conditions
 }
 
-// reach says what to check of a bus without a connection.
-func reach(a wire.Address) string {
+// reach says what to check of a bus without a connection, and why there is none.
+func reach(a wire.Address, why string) string {
+	if host, _, _ := net.SplitHostPort(a.Host); strings.HasSuffix(why, " "+host) { // a [wire.NameError]
+		return "the name, and the name server of this machine"
+	}
 	if a.Serial() {
 		return "the adapter, its name under /dev/serial/by-id, and that no other program has it"
 	}

@@ -29,6 +29,9 @@ func Advice(err error, url string) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "let your user use the port: sudo usermod -aG dialout $USER, then log in again"
 	case errors.As(err, &connect):
+		if named := (*wire.NameError)(nil); errors.As(err, &named) {
+			return "check the name, and the name server of this machine"
+		}
 		return connectAdvice(wire.ConnectReason(connect.Err), a)
 	case errors.Is(err, wire.ErrTimeout) && !a.Numbered() && !a.Serial():
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"

@@ -27,6 +27,7 @@ func TestAdvice(t *testing.T) {
 		{&modbus.ModbusError{FunctionCode: 131, ExceptionCode: 99}, "tcp://a", ""},
 		{connect(syscall.ECONNREFUSED), "tcp://a", "check the port"},
 		{connect(wire.ErrTimeout), "tcp://a", "check the address"},
+		{connect(&wire.NameError{Name: "a", Unknown: true}), "tcp://a", "check the name, and the name server"},
 		{connect(&wire.RefusedError{Err: errors.New("bad certificate")}), "tls://a", "files under tls"},
 		{connect(&setting.FileError{Key: "ca", Path: "none.pem", Err: fs.ErrNotExist}), "tls://a", "files under tls"},
 		{connect(syscall.EBUSY), "rtu:///dev/ttyUSB0", "--via FILE"},

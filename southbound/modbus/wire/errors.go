@@ -19,6 +19,20 @@ func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
+// NameError is that the name of a host has no address.
+type NameError struct {
+	Name    string
+	Unknown bool // a name server said so; else none answered
+}
+
+// Error says so.
+func (e *NameError) Error() string {
+	if e.Unknown {
+		return "there is no host called " + e.Name
+	}
+	return "no name server tells the address of " + e.Name
+}
+
 // DisconnectError is why a connection broke while an answer was due.
 type DisconnectError struct{ Err error }
 

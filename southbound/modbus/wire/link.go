@@ -402,6 +402,10 @@ func (l *Link) stale(err error) bool {
 // cause leaves out the addresses that package net puts around an error: they
 // stand in the configuration.
 func cause(err error) error {
+	var name *net.DNSError
+	if errors.As(err, &name) {
+		return &NameError{name.Name, name.IsNotFound}
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		if op.Op == "remote error" { // crypto/tls: an alert
