@@ -135,6 +135,9 @@ func (g *Gateway) Broker(name string) net.Addr { return g.mqtt.Addr(name) }
 func (g *Gateway) values(device string) (control.Values, error) {
 	all, _, _ := g.catalogue.Snapshot()
 	i, found := slices.BinarySearchFunc(all, device, byName)
+	if !found && slices.ContainsFunc(g.mqtt.Devices(), func(d bridge.DeviceStatus) bool { return d.Device == device }) {
+		return control.Values{Device: device, Now: time.Now(), Points: []control.Value{}}, nil // remembered, not heard since
+	}
 	if !found {
 		names := make([]string, len(all))
 		for i, d := range all {

@@ -296,6 +296,39 @@ func TestNightCall(t *testing.T) {
 	check(12*time.Second, 1, 2, 3, 4, 5, 6, 7)
 }
 
+// TestValuesOfTheUnheard: who is remembered and was not heard since the start is among the
+// values, and hides nobody's.
+func TestValuesOfTheUnheard(t *testing.T) {
+	dir := t.TempDir()
+	file, queue := filepath.Join(dir, "gateway.yaml"), filepath.Join(dir, "queue")
+	if err := os.WriteFile(file, []byte(`gateway: night
+northbound: {awsiot: {endpoint: "127.0.0.1:1", certificate: none.pem, private_key: none.key, topic: t}}
+southbound: {mqtt: {brokers: {local: {listen: "127.0.0.1:0"}},
+    sensors: {hall: {broker: local, topic: "hall/{device}", point: t}}}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hears := func(g *runningGateway, device string) {
+		eventually(t, "it listens", 10*time.Second, func() bool { return g.Broker("local") != nil })
+		publishOnce(g.Broker("local").String(), device, "", "", [][2]string{{"hall/" + device, "21.5"}})
+		eventually(t, "it is heard", 10*time.Second, func() bool {
+			_, out, _ := call(t, "values", device, queue, "--wait", "100ms")
+			return strings.Contains(out, "21.5")
+		})
+	}
+	g := startGateway(t, file, io.Discard)
+	hears(g, "tank")
+	g.stop()
+	g = startGateway(t, file, io.Discard)
+	hears(g, "oven")
+	code, out, said := call(t, "values", queue)
+	if code != exitDone || !strings.Contains(out, "21.5") ||
+		!regexp.MustCompile(`(?m)^tank +- +nothing since the start$`).MatchString(out) {
+		t.Errorf("exit code %d: %s%s", code, out, said)
+	}
+	g.stop()
+}
+
 // eventuallyBy waits for ok until end, and asks once at the least, or does otherwise.
 func eventuallyBy(t *testing.T, end time.Time, ok func() bool, otherwise func()) {
 	t.Helper()

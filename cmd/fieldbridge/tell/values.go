@@ -21,7 +21,7 @@ func Values(w io.Writer, all []control.Values, raw bool) {
 			lead = device.Device + "\t"
 		}
 		if len(device.Points) == 0 {
-			fmt.Fprintf(t, "%s-\tnothing read yet\n", lead)
+			fmt.Fprintf(t, "%s-\tnothing since the start\n", lead)
 		}
 		for _, p := range device.Points {
 			text, unit, last := p.Text, p.Unit, ""

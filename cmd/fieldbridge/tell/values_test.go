@@ -32,7 +32,7 @@ fault        bad: refused      0 s ago  never good
 			`boiler  supply_temp  71.5          °C  1 s ago
 boiler  return_temp  bad: timeout      0 s ago  last good 48.2 °C, 5 min 0 s ago  01E2
 boiler  fault        bad: refused      0 s ago  never good
-press   -            nothing read yet
+press   -            nothing since the start
 `},
 	} {
 		var out bytes.Buffer
