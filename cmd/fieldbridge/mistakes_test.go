@@ -189,7 +189,8 @@ southbound: {modbus: {devices: {d: {url: "tcp://10.0.0.5", points: {a: {holding:
 			t.Fatal(err)
 		}
 		_, stdout, _ := call(t, "check", file)
-		for _, want := range []string{want, "(about 1.54 USD at ", "linger: 10s would make it about 0.24 USD: "} {
+		for _, want := range []string{want, "(about 1.54 USD at ",
+			"linger: 10s would make it about 0.24 USD; readings come up to 10s later"} {
 			if !strings.Contains(stdout, want) {
 				t.Errorf("%s: there is no %q in\n%s", store, want, stdout)
 			}
