@@ -4,6 +4,7 @@
 #   COUNT=5       runs of each program on each load; MEASURE=20s  window of a run
 #   WHICH=REGEX   these loads alone (A, B, C-2k, A-400, ...: bench/cmd/edgebench/contests.go)
 #   FOR=45m       begin no run after this time; CONTINUE=1  go on where an earlier call was stopped
+#   OFFSET=1000   added to every port, where others use them
 #   QUICK=1       one short run of each, to see that all works; TELEGRAF=  leaves Telegraf out
 # Needs git, mosquitto, openssl. Telegraf is built from the Go module proxy (TELEGRAF=VERSION), with the plugins
 # that are used alone; modmqttd (mqmgateway) is taken from PATH. What is not there is named in the table.
@@ -44,5 +45,5 @@ results=$dir/results.jsonl
 [ -n "${CONTINUE:-}" ] || rm -f "$results"
 "$dir/bin/edgebench" peers -before "$dir/old" -now "$dir/now" -bin "$dir/bin" -peers bench/peers -work "$work" \
   -out "$results" -n "${COUNT:-5}" -measure "${MEASURE:-20s}" -which "${WHICH:-.}" -for "${FOR:-0}" \
-  ${QUICK:+-quick} 2> >(grep -v 'Mosquitto should not be run as root' >&2) | tee "$dir/table.md"
+  ${OFFSET:+-port-offset "$OFFSET"} ${QUICK:+-quick} 2> >(grep -v 'Mosquitto should not be run as root' >&2) | tee "$dir/table.md"
 echo "results: $results, table: $dir/table.md" >&2

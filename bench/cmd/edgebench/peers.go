@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,6 +31,7 @@ type tournament struct {
 	until    time.Time // no run begins later; zero: no limit
 	out      string
 	work     string
+	offset   int // of the ports
 	peers    string
 	entrants []entrant
 	cases    []contest
@@ -46,6 +48,7 @@ func peersCmd(args []string) error {
 	t := &tournament{results: map[string][]map[string]any{}, failures: map[string]string{}}
 	fs.StringVar(&t.peers, "peers", "peers", "folder with the peers' templates")
 	fs.StringVar(&t.work, "work", filepath.Join(os.TempDir(), "edgebench", "work"), "work directory, with certs in it")
+	fs.IntVar(&t.offset, "port-offset", 0, "added to every port")
 	fs.StringVar(&t.out, "out", "peers.jsonl", "results are appended here; those that are there already count")
 	fs.IntVar(&t.rounds, "n", 5, "runs of each program on each load")
 	fs.DurationVar(&t.measure, "measure", 20*time.Second, "window of a run")
@@ -196,7 +199,8 @@ func (t *tournament) once(c contest, e entrant) (map[string]any, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	args := []string{"-peer", filepath.Join(t.peers, e.peer), "-label", c.name, "-work", t.work}
+	args := []string{"-peer", filepath.Join(t.peers, e.peer), "-label", c.name, "-work", t.work,
+		"-port-offset", strconv.Itoa(t.offset)}
 	if !c.long {
 		args = append(args, "-measure", t.measure.String())
 	}
