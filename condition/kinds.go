@@ -86,7 +86,8 @@ var (
 	IdentityAwaited = declare("identity_awaited", Alarm, "readings wait until the gateway has an identity: %s", "")
 	// IdentityNotRenewed: why.
 	IdentityNotRenewed = declare("identity_not_renewed", Warning, "the gateway's certificate could not be renewed: %s",
-		"it is tried again within a day, or at once with 'fieldbridge identity rotate'")
+		"it is tried again within a day, or at once with 'fieldbridge identity rotate'; what an authority of your own has "+
+			"signed when it is installed again")
 	// ClaimLeft: why.
 	ClaimLeft = declare("claim_left", Warning,
 		"the claim is no longer needed and could not be removed (%v)", "remove it, and see who else can read it")

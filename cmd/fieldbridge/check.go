@@ -135,20 +135,27 @@ var placeOf = disk.PlaceOf
 
 // warnings are all that is doubtful in a configuration without errors.
 func warnings(l *configs.Loaded) []configtree.Problem {
-	return slices.Concat(l.Absent, l.Missing, l.Warnings, l.Here(placeOf), l.Advice(), unusedFiles(l))
+	return slices.Concat(l.Absent, l.Missing, l.Warnings, l.Here(placeOf), l.Advice(), identityWarnings(l))
 }
 
-// unusedFiles warns of files of an identity where the gateway has one of its own.
-func unusedFiles(l *configs.Loaded) []configtree.Problem {
+// identityWarnings are of an identity that is not there yet, with no way to one, and of the
+// files of one where the gateway has its own.
+func identityWarnings(l *configs.Loaded) []configtree.Problem {
 	north := &l.Config.Northbound.AWSIoT
-	choice := lifeOf(&l.Config).Choose(&north.Config, &north.Identity)
-	if north.Certificate == "" || choice.Kind != life.Managed && choice.Kind != life.OnTrial {
-		return nil
+	own := lifeOf(&l.Config)
+	choice := own.Choose(&north.Config, &north.Identity)
+	switch {
+	case choice.Kind == life.None && own.Readable():
+		why, do := choice.Missing()
+		return []configtree.Problem{configtree.NewProblem(l.Position("northbound", "awsiot", "identity"),
+			why+", so 'run' keeps the readings and waits", do)}
+	case north.Certificate != "" && (choice.Kind == life.Managed || choice.Kind == life.OnTrial):
+		return []configtree.Problem{configtree.NewProblem(l.Position("northbound", "awsiot", "certificate"),
+			"certificate and private_key are not used: the gateway has an identity of its own in "+
+				filepath.Join(string(l.Config.Store.Dir), "identity"),
+			"remove both keys")}
 	}
-	return []configtree.Problem{configtree.NewProblem(l.Position("northbound", "awsiot", "certificate"),
-		"certificate and private_key are not used: the gateway has an identity of its own in "+
-			filepath.Join(string(l.Config.Store.Dir), "identity"),
-		"remove both keys")}
+	return nil
 }
 
 func checkNotes(problems []configtree.Problem) []checkNote {

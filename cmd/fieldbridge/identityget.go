@@ -82,7 +82,8 @@ func provision(ctx context.Context, c *configs.Config, s *life.Settings, stderr 
 		case <-look.C:
 		}
 	}
-	if err := l.ProvisionNow(ctx, by, &c.Northbound.AWSIoT.Config, s); err != nil {
+	err = l.ProvisionNow(ctx, by, &c.Northbound.AWSIoT.Config, s, func(why string) { fmt.Fprintln(stderr, why) })
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(stderr, "the cloud has given the gateway an identity; "+nextUse(c))

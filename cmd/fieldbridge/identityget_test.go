@@ -12,11 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"fieldbridge/northbound/awsiot/awsiottest/authority"
 	"fieldbridge/northbound/awsiot/awsiottest/registry"
+	"fieldbridge/northbound/awsiot/awsiottest/service"
 	"fieldbridge/northbound/awsiot/identity/kept"
 )
 
@@ -99,6 +101,14 @@ func TestIdentityProvision(t *testing.T) {
 		!strings.Contains(stdout, "no identity yet") || !strings.Contains(stdout, "none yet") {
 		t.Errorf("before: exit %d\n%s", code, stdout)
 	}
+	warned := func() string {
+		_, _, stderr := call(t, "check", file)
+		return stderr
+	}
+	if said := warned(); !strings.Contains(said, "the gateway has no identity yet, so 'run' keeps the readings and waits: "+
+		"get one with 'fieldbridge identity provision'") {
+		t.Errorf("check: %s", said)
+	}
 	s := authority.New(c.Registry(), c.Authority())
 	c.Serve(s)
 	code, printed, stderr := call(t, "fleet", "template", file, "--account", "123456789012", "--region", "eu-central-1")
@@ -140,9 +150,21 @@ func TestIdentityProvision(t *testing.T) {
 		}
 		come <- err
 	}()
+	var asked atomic.Int32 // the first time it is one of too many, which passes
+	s.Refuse(func(api authority.API, _ service.Caller) *authority.Rejected {
+		if api != authority.RegisterThing || asked.Add(1) > 1 {
+			return nil
+		}
+		return &authority.Rejected{Status: 429, Code: "TooManyRequestsException", Text: "slow down"}
+	})
 	code, _, stderr = call(t, "identity", "provision", file, "--claim", dir)
-	if err := <-come; err != nil || code != exitDone || !strings.Contains(stderr, "key is ready; waiting for the claim") {
+	if err := <-come; err != nil || code != exitDone || !strings.Contains(stderr, "key is ready; waiting for the claim") ||
+		strings.Count(stderr, "TooManyRequestsException): trying again more slowly\n") != 1 {
 		t.Fatalf("exit %d, %v: %s", code, err, stderr)
+	}
+	s.Refuse(nil)
+	if said := warned(); strings.Contains(said, "identity") {
+		t.Errorf("check: %s", said)
 	}
 	code, stdout, _ := call(t, "identity", "check", file, "--connect")
 	if code != exitDone || !strings.Contains(stdout, "by a claim that a person had made") ||

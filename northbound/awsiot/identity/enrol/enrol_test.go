@@ -169,6 +169,7 @@ func TestRejections(t *testing.T) {
 		sayscsr string // of a certificate request; "" as of a registration
 	}{
 		{400, "InvalidCertificateOwnershipToken", false, true, "no longer knows the certificate", ""},
+		{403, "InvalidCertificateOwnershipToken", false, true, "no longer knows the certificate", ""},
 		{403, "ACCESS_DENIED", true, false, "pre-provisioning hook of template line", "policy of the claim"},
 		{403, "Forbidden", true, false, "hook", "policy"},
 		{400, "ResourceConflictsException", true, false, "OverrideSettings", "certificate request"},

@@ -32,8 +32,8 @@ func (r *Rejection) has(words ...string) bool {
 }
 
 // TokenOver reports whether the cloud no longer knows the certificate: it was used
-// already, or its hour is over.
-func (r *Rejection) TokenOver() bool { return r.Status == 400 && r.has("ownershiptoken") }
+// already, or its hour is over. The code says so, whatever the status.
+func (r *Rejection) TokenOver() bool { return r.has("ownershiptoken") }
 
 // Final reports whether asking again soon is of no use: a person must act.
 func (r *Rejection) Final() bool { return r.Explain().Act }

@@ -139,11 +139,14 @@ func (s *Store) target(link string) (string, error) {
 	return filepath.Base(name), err
 }
 
-// Stamp returns a text that changes when another identity is current, or on trial.
+// Stamp returns a text that changes when another identity is to be used: the one on
+// trial, else the current one. It stays as it is when the trial is passed.
 func (s *Store) Stamp() string {
+	if next, _ := s.target(Next); next != "" {
+		return next
+	}
 	current, _ := s.target(Current)
-	next, _ := s.target(Next)
-	return current + "|" + next
+	return current
 }
 
 func (s *Store) read(name string) (*Identity, error) {
@@ -286,6 +289,24 @@ func (s *Store) Prove(name string, now time.Time) error {
 			return err
 		}
 		return s.removeUnlinked(before)
+	})
+}
+
+// Back makes the identity before the current one the current one again, and keeps the
+// other in its place. It does nothing if another is before it, or none.
+func (s *Store) Back(name string) error {
+	return s.change(func() error {
+		if before, err := s.target(Previous); err != nil || before != name {
+			return err
+		}
+		current, err := s.target(Current)
+		if err != nil {
+			return err
+		}
+		if err := s.link(Current, name); err != nil {
+			return err
+		}
+		return s.link(Previous, current)
 	})
 }
 

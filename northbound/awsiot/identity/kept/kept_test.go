@@ -76,7 +76,15 @@ func TestLifeOfAnIdentity(t *testing.T) {
 	if s.Stamp() == empty {
 		t.Error("the stamp is as without it")
 	}
-	must(t, made(s, "second", Rotation))
+	second, err := s.Begin([]byte("key second"), Meta{Way: Rotation})
+	must(t, err)
+	must(t, s.SetCertificate(second, certificate("second"), ""))
+	must(t, s.Try(second))
+	tried := s.Stamp()
+	must(t, s.Prove(second.Name, time.Now()))
+	if s.Stamp() != tried {
+		t.Error("the stamp changes when the trial is passed, and the identity is the same")
+	}
 	must(t, made(s, "third", Rotation))
 	if c, p := get(t, s, Current), get(t, s, Previous); string(c.Key) != "key third" || string(p.Key) != "key second" {
 		t.Errorf("current %q, previous %q", c.Key, p.Key)
@@ -134,6 +142,40 @@ func TestForgetGoesBack(t *testing.T) {
 	must(t, s.Forget(i.Name))
 	if c := get(t, s, Current); string(c.Key) != "key old" || get(t, s, Next) != nil || folders(t, s) != 1 {
 		t.Errorf("current %q", c.Key)
+	}
+}
+
+// TestBack: the one before is the current one again, after a cut at each step, too.
+func TestBack(t *testing.T) {
+	for cut := 1; ; cut++ {
+		s := In(t.TempDir())
+		must(t, made(s, "old", Claim))
+		must(t, made(s, "new", Rotation))
+		old := get(t, s, Previous).Name
+		must(t, s.Back("another"))
+		if string(get(t, s, Current).Key) != "key new" {
+			t.Fatal("another went back")
+		}
+		steps := 0
+		s.step = func(string) error {
+			if steps++; steps == cut {
+				return errCut
+			}
+			return nil
+		}
+		err := s.Back(old)
+		s.step = nil
+		must(t, s.Sweep(time.Now()))
+		c, p := get(t, s, Current), get(t, s, Previous)
+		if err == nil {
+			if string(c.Key) != "key old" || string(p.Key) != "key new" || folders(t, s) != 2 {
+				t.Errorf("current %q, previous %q", c.Key, p.Key)
+			}
+			return
+		}
+		if c.Certificate == nil || string(c.Key) != "key old" && string(c.Key) != "key new" {
+			t.Errorf("cut at step %d: current %q", cut, c.Key)
+		}
 	}
 }
 

@@ -193,11 +193,25 @@ func (l *Life) Ready(ctx context.Context, place key.Place) error {
 	return err
 }
 
-// ProvisionNow is [Life.Provision] over the machine's network. Its error says what to do.
-func (l *Life) ProvisionNow(ctx context.Context, c Choice, cfg *uplink.Config, s *Settings) error {
-	a := &uplink.Attempt{Config: cfg, Network: new(uplink.Machine), Sent: func() {}}
-	if err := l.Provision(ctx, c, a, s); err != nil {
-		return errors.New(uplink.Explain(err).Text)
+// ProvisionNow is [Life.Provision] over the machine's network, until it is done, a person
+// must do something, or ctx ends. What passes by itself is told and tried again: the claim
+// is good for minutes, and so is who waits. Its error says what to do.
+func (l *Life) ProvisionNow(ctx context.Context, c Choice, cfg *uplink.Config, s *Settings, tell func(why string)) error {
+	for {
+		a := &uplink.Attempt{Config: cfg, Network: new(uplink.Machine), Sent: func() {}}
+		err := l.Provision(ctx, c, a, s)
+		if err == nil {
+			return nil
+		}
+		why := uplink.Explain(err)
+		if why.Act || ctx.Err() != nil {
+			return errors.New(why.Text)
+		}
+		tell(why.Text)
+		select {
+		case <-ctx.Done():
+			return errors.New(why.Text)
+		case <-time.After(l.Wait(c, cfg.Backoff)):
+		}
 	}
-	return nil
 }

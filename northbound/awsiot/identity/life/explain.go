@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"fieldbridge/northbound/awsiot/identity/key"
 	"fieldbridge/northbound/awsiot/uplink"
@@ -38,6 +39,26 @@ func (e *inactive) Explain() uplink.Explanation {
 		"ones there (a template must find all its parameters in the certificate's subject)", e.times, issuer)
 }
 
+// ended is that the cloud refuses again and again a certificate that it took before.
+type ended struct {
+	of    Choice
+	times int
+	err   error
+}
+
+func (e *ended) Error() string { return e.err.Error() }
+func (e *ended) Unwrap() error { return e.err }
+
+// Explain implements [uplink.Explained].
+func (e *ended) Explain() uplink.Explanation {
+	another := "give the gateway another identity ('fieldbridge identity provision' or 'csr')"
+	if e.of.dir != "" {
+		another = "put a claim into " + e.of.dir
+	}
+	return uplink.Act("the cloud has closed the connection %d times without a word, and it took our certificate before, so that "+
+		"is revoked, inactive or deleted there: make certificate %s active again, or %s", e.times, e.of.is.ID(), another)
+}
+
 // missing is that there is no identity and no way to one.
 type missing struct{ s *Settings }
 
@@ -50,7 +71,14 @@ func (e *missing) Explain() uplink.Explanation {
 			"or name a claim in northbound.awsiot.identity.provision (template %s)", e.s.Provision.Template)
 	}
 	return uplink.Act("the gateway has no identity yet: have its request signed ('fieldbridge identity csr') and " +
-		" install the certificate ('fieldbridge identity install')")
+		"install the certificate ('fieldbridge identity install')")
+}
+
+// Missing says why there is nothing to connect with, and what to do.
+func (c Choice) Missing() (why, do string) {
+	_, err := c.Pair()
+	x := uplink.Explain(err)
+	return strings.TrimSuffix(x.Text, ": "+x.Fix), x.Fix
 }
 
 // unusable is an identity of the store whose certificate or key cannot be used.

@@ -105,6 +105,16 @@ func (l *Life) Tidy() {
 	}
 }
 
+// Readable reports whether what the store holds may be read by this user: that there is
+// no identity is known then.
+func (l *Life) Readable() bool {
+	if l.store == nil {
+		return true
+	}
+	_, err := l.store.Get(kept.Current)
+	return err == nil
+}
+
 func (l *Life) synced() bool { return l.o.Synced == nil || l.o.Synced() }
 
 // Kind is what an identity is chosen as.
@@ -126,6 +136,7 @@ type Choice struct {
 	is   *kept.Identity // on trial or managed
 	by   *Found         // the claim
 	way  kept.Way       // what it makes
+	dir  string         // where a claim may be put; "" is nowhere
 }
 
 // Choose returns the identity for the next connection.
@@ -153,7 +164,7 @@ func (l *Life) choosePresent(cfg *uplink.Config, s *Settings) Choice {
 		if before := l.get(kept.Previous); before != nil && l.turnOfPrevious() {
 			current = before
 		}
-		return Choice{Kind: Managed, Pair: l.pairOf(current), is: current}
+		return Choice{Kind: Managed, Pair: l.pairOf(current), is: current, dir: string(s.Provision.Claim)}
 	}
 	if cfg.Certificate != "" {
 		return Choice{Kind: Files, Pair: l.pairOfFiles(cfg)}
@@ -312,7 +323,17 @@ func (l *Life) Failed(c Choice, own *x509.Certificate, err error) error {
 		return err
 	}
 	times := l.refuse(c, v, uplink.Explain(err).Text)
-	if v == uplink.Closed && times >= mostRefusals && own != nil && !ofAWS(own) {
+	return refused(c, own, v, times, err)
+}
+
+// refused returns what is to be told of a failure that is the cloud's verdict v, so many
+// times in a row.
+func refused(c Choice, own *x509.Certificate, v uplink.Verdict, times int, err error) error {
+	switch {
+	case v != uplink.Closed || times < mostRefusals || own == nil:
+	case c.Kind == Managed && !c.is.Proven.IsZero():
+		return &ended{c, times, err}
+	case !ofAWS(own):
 		return &inactive{own, times, err}
 	}
 	return err
@@ -393,6 +414,7 @@ func (l *Life) forget(i *kept.Identity, why string) {
 // which the certificate sent was shown.
 func (l *Life) Proven(c Choice, sent *x509.Certificate) {
 	l.mu.Lock()
+	refused := l.base.count
 	l.base = refusals{}
 	l.mu.Unlock()
 	if c.is == nil {
@@ -409,8 +431,23 @@ func (l *Life) Proven(c Choice, sent *x509.Certificate) {
 		}
 		l.o.Log.Info("the gateway has a new identity", "came by", c.is.Way, "certificate", c.is.ID())
 		l.finish(nil)
+	} else if refused >= previousEach {
+		l.goBack(c.is)
 	}
 	l.removeClaim(c.is)
+}
+
+// goBack makes i the current identity again if it is the one before: the cloud has just
+// taken it, and the current one many times not. So it is renewed in time and outlives the
+// days that the one before is kept, and a person hears of it.
+func (l *Life) goBack(i *kept.Identity) {
+	if before := l.get(kept.Previous); before == nil || before.Name != i.Name {
+		return
+	}
+	err := l.store.Back(i.Name)
+	l.o.Log.Warn("the cloud takes the newer identity no more, the one before is the current one again",
+		"certificate", i.ID(), "err", err)
+	l.finish(errors.New("the cloud takes the newer certificate no more, the one before is used again"))
 }
 
 // removeClaim removes the claim that an identity came by. Another that a person put in

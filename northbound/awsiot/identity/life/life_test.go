@@ -279,6 +279,33 @@ func TestFallsBackToTheClaim(t *testing.T) {
 	})
 }
 
+// TestEnded: of a certificate that worked, what must have become of it and what to do; its
+// authority, which the cloud knew, is not called unknown.
+func TestEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		must(t, h.obtain())
+		h.connects(t)
+		c := h.choose()
+		own, err := h.opened.leaf(c.Certificate())
+		must(t, err)
+		closed := errors.New("closed")
+		if told := refused(c, own, uplink.Closed, mostRefusals-1, closed); told != closed {
+			t.Errorf("told too early: %v", told)
+		}
+		e := uplink.Explain(refused(c, own, uplink.Closed, mostRefusals, closed))
+		for _, want := range []string{"took our certificate before", c.is.ID(), "put a claim into " + c.dir} {
+			if !strings.Contains(e.Text, want) || !e.Act {
+				t.Errorf("no %q, act %t: %s", want, e.Act, e.Text)
+			}
+		}
+		h.settings.Provision.Claim = ""
+		if e := uplink.Explain(refused(h.choose(), own, uplink.Closed, 3, closed)); !strings.Contains(e.Text, "identity provision") {
+			t.Error(e.Text)
+		}
+	})
+}
+
 // TestChipThatIsAway for an hour costs no identity, and one that has lost the key does.
 func TestChipThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -182,11 +182,14 @@ func (l *Life) due(s *Settings) bool {
 	l.mu.Lock()
 	failed, renewing := l.failed, l.renewing
 	l.mu.Unlock()
-	if renewing || failed != nil && time.Since(failed.At) < afterFailure {
-		return false
-	}
 	at := l.rotates(l.get(kept.Current), s)
-	return !at.IsZero() && !time.Now().Before(at)
+	switch {
+	case renewing || at.IsZero():
+		return false
+	case failed != nil: // who asked for it may have come before its time
+		return time.Since(failed.At) >= afterFailure
+	}
+	return !time.Now().Before(at)
 }
 
 // rotates returns when an identity is to be renewed; zero is never.

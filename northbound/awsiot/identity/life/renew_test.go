@@ -98,14 +98,16 @@ func TestDue(t *testing.T) {
 		failed              time.Duration // ago
 		want                bool
 	}{
-		"young":               {30 * 365 * day, 365 * day, 300 * day, true, "", 0, false},
-		"old":                 {30 * 365 * day, 365 * day, 400 * day, true, "", 0, true},
-		"old, wrong clock":    {30 * 365 * day, 365 * day, 400 * day, false, "", 0, false},
-		"old, held":           {30 * 365 * day, 365 * day, 400 * day, true, "a backlog", 0, false},
-		"old, failed today":   {30 * 365 * day, 365 * day, 400 * day, true, "", time.Hour, false},
-		"old, failed before":  {30 * 365 * day, 365 * day, 400 * day, true, "", 25 * time.Hour, true},
-		"90 days, in time":    {90 * day, 365 * day, 59 * day, true, "", 0, false},
-		"90 days, last third": {90 * day, 365 * day, 61 * day, true, "", 0, true},
+		"young":                 {30 * 365 * day, 365 * day, 300 * day, true, "", 0, false},
+		"old":                   {30 * 365 * day, 365 * day, 400 * day, true, "", 0, true},
+		"old, wrong clock":      {30 * 365 * day, 365 * day, 400 * day, false, "", 0, false},
+		"old, held":             {30 * 365 * day, 365 * day, 400 * day, true, "a backlog", 0, false},
+		"old, failed today":     {30 * 365 * day, 365 * day, 400 * day, true, "", time.Hour, false},
+		"old, failed before":    {30 * 365 * day, 365 * day, 400 * day, true, "", 25 * time.Hour, true},
+		"young, failed today":   {30 * 365 * day, 365 * day, 300 * day, true, "", time.Hour, false},
+		"young, failed by hand": {30 * 365 * day, 365 * day, 300 * day, true, "", 25 * time.Hour, true},
+		"90 days, in time":      {90 * day, 365 * day, 59 * day, true, "", 0, false},
+		"90 days, last third":   {90 * day, 365 * day, 61 * day, true, "", 0, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHouse(t)
@@ -269,6 +271,45 @@ func TestPreviousIsTried(t *testing.T) {
 		h.Proven(h.choose(), nil) // nobody showed a certificate
 		if c := h.choose(); c.is.ID() == old {
 			t.Error("the one before stays after the cloud took one")
+		}
+	})
+}
+
+// TestPreviousTakesOver when the cloud takes it and many times did not take the newer
+// one: else it would be removed after its days, and the gateway be left with the one that
+// is refused.
+func TestPreviousTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		must(t, h.obtain())
+		h.connects(t)
+		old := h.choose().is.ID()
+		must(t, h.Obtain(context.Background(), h.cloud.connect(), kept.Rotation, &h.settings, nil))
+		h.connects(t)
+		newer := h.choose().is.ID()
+		for range previousEach {
+			h.refuse(h.choose(), uplink.Closed, "closed")
+		}
+		h.connects(t)
+		for range 5 { // it is current, so each attempt is its own
+			if c := h.choose(); c.Kind != Managed || c.is.ID() != old {
+				t.Fatalf("%s identity %s is used", c.Kind, c.is.ID())
+			}
+			h.refuse(h.choose(), uplink.Closed, "closed")
+		}
+		if p := h.get(kept.Previous); p == nil || p.ID() != newer {
+			t.Error("the newer one is not kept")
+		}
+		if all := h.Conditions(nil); len(all) != 1 || all[0].Code != "identity_not_renewed" ||
+			!strings.Contains(all[0].Text, "takes the newer certificate no more") {
+			t.Errorf("conditions %v", all)
+		}
+		if h.due(&h.settings) {
+			t.Error("it is renewed at once")
+		}
+		time.Sleep(afterFailure)
+		if !h.due(&h.settings) {
+			t.Error("it is not renewed after a day")
 		}
 	})
 }
