@@ -13,7 +13,9 @@ put() { # MODE FILE TARGET
 if [ -z "$root" ]; then
 	[ "$(id -u)" = 0 ] || { echo "run it as root" >&2; exit 1; }
 	./fieldbridge version || { echo "this program is for another processor than $(uname -m)" >&2; exit 1; }
-	if ! grep -q '^fieldbridge:' /etc/passwd; then
+	if [ -x /sbin/procd ]; then
+		: # there is no adduser, and it runs as root
+	elif ! grep -q '^fieldbridge:' /etc/passwd; then
 		if command -v useradd >/dev/null; then
 			useradd --system --no-create-home --home-dir /var/lib/fieldbridge --shell /usr/sbin/nologin fieldbridge
 			usermod -a -G dialout fieldbridge || true # serial ports
@@ -22,6 +24,9 @@ if [ -z "$root" ]; then
 			addgroup fieldbridge dialout || true
 		fi
 	fi
+	# What root does there before the first start (identity csr) is the gateway's then.
+	[ -x /sbin/procd ] || [ -d /var/lib/fieldbridge ] || { mkdir -p /var/lib/fieldbridge && chmod 700 /var/lib/fieldbridge &&
+		chown fieldbridge: /var/lib/fieldbridge; }
 fi
 
 put 755 fieldbridge /usr/bin/fieldbridge
@@ -56,10 +61,13 @@ if [ ! -e "$root$file" ]; then
 	echo "  fieldbridge check $file"
 	echo "  $start"
 elif [ -z "$root" ] && $running >/dev/null 2>&1; then
-	if fieldbridge check "$file" >/dev/null 2>&1; then
-		$restart
-	else
+	if ! fieldbridge check "$file" >/dev/null 2>&1; then
 		echo "fieldbridge still runs as it was before: this version refuses its configuration."
 		echo "'fieldbridge check $file' says why. Then: $restart"
+	elif fieldbridge status "$file" --json 2>/dev/null | grep -Eq '"(on_trial_until|release_on_trial)"'; then
+		echo "fieldbridge still runs as it was before: a change of it is on trial, which a restart would cut short."
+		echo "When the trial is over: $restart"
+	else
+		$restart
 	fi
 fi

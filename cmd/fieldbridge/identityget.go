@@ -74,6 +74,8 @@ func provision(ctx context.Context, c *configs.Config, s *life.Settings, stderr 
 	if err != nil {
 		fmt.Fprintf(stderr, "the gateway's key is ready; waiting for the claim in %s (%s)\n", dir,
 			"aws iot create-provisioning-claim --template-name "+s.Provision.Template)
+	} else {
+		fmt.Fprintf(stderr, "the gateway's key is ready; using the claim in %s\n", dir)
 	}
 	for look := time.NewTicker(time.Second); err != nil; by, err = l.By(dir) {
 		select {

@@ -142,6 +142,8 @@ func TestPackage(t *testing.T) {
 	if out, err := exec.Command("chmod", "-R", "a+rX", r.dir, filepath.Dir(r.dir)).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	// Root may make the queue's folder before the gateway does.
+	m.must("fieldbridge", "identity", "csr", "/etc/fieldbridge/fieldbridge.yaml")
 	m.must("systemctl", "enable", "--now", "fieldbridge")
 	m.polls()
 	kill := func() {

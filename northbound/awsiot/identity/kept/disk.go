@@ -12,6 +12,7 @@ import (
 
 // change makes changes while no other process makes any.
 func (s *Store) change(f func() error) error {
+	top, owner := s.owner()
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
@@ -23,21 +24,33 @@ func (s *Store) change(f func() error) error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return err
 	}
-	return errors.Join(f(), s.give())
+	return errors.Join(f(), give(top, owner))
 }
 
-// give makes the store the property of whoever owns the state directory: root may have
-// worked in the place of the gateway's user.
-func (s *Store) give() error {
-	info, err := os.Stat(filepath.Dir(s.dir))
-	if err != nil || os.Geteuid() != 0 {
-		return err
+// owner returns the first folder on the way to the store that is still to be made, or the
+// store's, and whose property it is to be: root may work in the place of the gateway's
+// user, who has the state directory, or the folder that it is made in. Nil is ours.
+func (s *Store) owner() (top string, owner *syscall.Stat_t) {
+	top = s.dir
+	for above := filepath.Dir(top); os.Geteuid() == 0; top, above = above, filepath.Dir(above) {
+		info, err := os.Stat(above)
+		if errors.Is(err, fs.ErrNotExist) && above != filepath.Dir(above) {
+			continue
+		}
+		if err == nil {
+			owner, _ = info.Sys().(*syscall.Stat_t)
+		}
+		break
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 {
+	return top, owner
+}
+
+// give makes a folder with all in it the property of who is to have it.
+func give(top string, owner *syscall.Stat_t) error {
+	if owner == nil || owner.Uid == 0 {
 		return nil
 	}
-	return filepath.WalkDir(s.dir, func(path string, _ fs.DirEntry, err error) error {
+	return filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

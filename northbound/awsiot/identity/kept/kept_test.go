@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -142,6 +143,39 @@ func TestForgetGoesBack(t *testing.T) {
 	must(t, s.Forget(i.Name))
 	if c := get(t, s, Current); string(c.Key) != "key old" || get(t, s, Next) != nil || folders(t, s) != 1 {
 		t.Errorf("current %q", c.Key)
+	}
+}
+
+// TestRootWorksForTheGateway: what root makes belongs to whoever has the state directory,
+// or the folder that it is made in.
+func TestRootWorksForTheGateway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const user = 65534
+	for name, there := range map[string]bool{"before the first start": false, "after it": true} {
+		home := t.TempDir()
+		must(t, os.Chown(home, user, user))
+		state := filepath.Join(home, "queue")
+		if there {
+			must(t, os.Mkdir(state, 0o700))
+			must(t, os.Chown(state, user, user))
+		}
+		_, err := In(state).Begin([]byte("key"), Meta{Way: OwnCA})
+		must(t, err)
+		n := 0
+		must(t, filepath.WalkDir(home, func(path string, _ fs.DirEntry, err error) error {
+			info, failed := os.Lstat(path)
+			must(t, errors.Join(err, failed))
+			if owner := info.Sys().(*syscall.Stat_t); owner.Uid != user {
+				t.Errorf("%s: %s is of user %d", name, path, owner.Uid)
+			}
+			n++
+			return nil
+		}))
+		if n != 6 { // home, queue, identity, the draft with its two files
+			t.Errorf("%s: %d files", name, n)
+		}
 	}
 }
 

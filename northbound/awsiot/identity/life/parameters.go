@@ -104,9 +104,20 @@ var serials = []string{
 	"/sys/firmware/devicetree/base/serial-number", "/proc/device-tree/serial-number",
 }
 
-// unset are what makers leave in the place of a serial number.
-var unset = []string{"", "0", "none", "default string", "to be filled by o.e.m.", "system serial number",
-	"not specified", "not applicable", "n/a", "0123456789", "123456789", "00000000", "0000000000000000"}
+// unset are what makers leave in the place of a serial number, beside names of the field
+// and digits that count on.
+var unset = []string{"none", "default string", "default_string", "default", "to be filled by o.e.m.", "o.e.m.", "oem",
+	"not specified", "not applicable", "not available", "not settable", "n/a", "na", "null", "unknown", "invalid", "empty",
+	"standard", "type1 - serial number", "type2 - board serial number"}
+
+// serialUnset reports whether a text is what many machines have: a gateway would take
+// another's place by it.
+func serialUnset(text string) bool {
+	text = strings.ToLower(text)
+	named := strings.HasSuffix(text, "serial number") || strings.HasSuffix(text, "serialnumber")
+	one := strings.Trim(text, "-_. :"+text[:min(1, len(text))]) == "" // one letter or digit, again and again
+	return named || one || slices.Contains(unset, text) || len(text) >= 6 && strings.Contains("01234567890123456789", text)
+}
 
 func (o *origin) serial() (string, error) {
 	denied := false
@@ -114,7 +125,7 @@ func (o *origin) serial() (string, error) {
 		data, err := os.ReadFile(o.root + path)
 		denied = denied || os.IsPermission(err)
 		text := strings.TrimSpace(strings.TrimRight(string(data), "\x00"))
-		if err == nil && !slices.Contains(unset, strings.ToLower(text)) {
+		if err == nil && !serialUnset(text) {
 			return text, nil
 		}
 	}

@@ -86,6 +86,19 @@ func TestParameters(t *testing.T) {
 	if got := get("{serial}"); got != "100000003d1e2f" {
 		t.Error(got)
 	}
+	for _, text := range []string{"", "0", "00000000", "XXXXXXXX", "....", "..-..", "FFFFFFFF-FFFF", "0123456789", "1234567890", "123456",
+		"System Serial Number", "Chassis Serial Number", "SerialNumber", "N/A", "Not Available", "INVALID", "Unknown"} {
+		write("sys/class/dmi/id/board_serial", text+"\n")
+		if got := get("{serial}"); got != "100000003d1e2f" {
+			t.Errorf("%q is taken for the machine's own number: %q", text, got)
+		}
+	}
+	for _, text := range []string{"CZ1234567890", "VMware-56 4d 11 11", "1112", "S0000001"} {
+		write("sys/class/dmi/id/board_serial", text+"\n")
+		if got := get("{serial}"); got != text {
+			t.Errorf("%q is not taken: %q", text, got)
+		}
+	}
 	write("sys/class/dmi/id/board_serial", "MB-7\n")
 	write("proof", "  signed\n\n")
 	for text, want := range map[string]string{
