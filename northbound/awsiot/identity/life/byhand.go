@@ -196,7 +196,8 @@ func (l *Life) Ready(ctx context.Context, place key.Place) error {
 // ProvisionNow is [Life.Provision] over the machine's network, until it is done, a person
 // must do something, or ctx ends. What passes by itself is told and tried again: the claim
 // is good for minutes, and so is who waits. Its error says what to do.
-func (l *Life) ProvisionNow(ctx context.Context, c Choice, cfg *uplink.Config, s *Settings, tell func(why string)) error {
+func (l *Life) ProvisionNow(ctx context.Context, c Choice, cfg *uplink.Config, s *Settings,
+	tell func(why string)) error {
 	for {
 		a := &uplink.Attempt{Config: cfg, Network: new(uplink.Machine), Sent: func() {}}
 		err := l.Provision(ctx, c, a, s)

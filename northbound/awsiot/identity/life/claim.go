@@ -100,8 +100,13 @@ func (f *Found) pair() (tls.Certificate, error) { return f.Pair, nil }
 func (f *Found) remove() error {
 	var failed error
 	for _, path := range f.Files {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			failed = errors.Join(failed, err)
+		err := os.Remove(path)
+		if err == nil || failed != nil || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		failed = err
+		if why := (*fs.PathError)(nil); errors.As(err, &why) { // one sentence for both files
+			failed = fmt.Errorf("%s: %w", path, why.Err)
 		}
 	}
 	return failed

@@ -54,8 +54,7 @@ type Life struct {
 	renewing bool         // guarded by mu; a new identity is made or on trial
 	waiters  []chan error // guarded by mu; who wants to know how that ends
 	failed   *Failure     // guarded by mu; why the last one was not taken
-	left     error        // guarded by mu; why the claim is still there
-	leftAt   time.Time    // guarded by mu
+	left     leftClaim    // guarded by mu
 }
 
 // refusals are failures in a row that were about a certificate.
@@ -453,19 +452,43 @@ func (l *Life) goBack(i *kept.Identity) {
 // removeClaim removes the claim that an identity came by. Another that a person put in
 // its place later stays.
 func (l *Life) removeClaim(i *kept.Identity) {
-	if i.ClaimID == "" {
+	by := claimOf(i)
+	if by == nil {
 		return
+	}
+	if err := by.remove(); err != nil {
+		l.leave(i, err)
+		return
+	}
+	l.o.Log.Info("the claim is no longer needed and was removed", "folder", i.Claim)
+}
+
+// claimOf returns the claim that an identity came by, nil if it is not there any more.
+func claimOf(i *kept.Identity) *Found {
+	if i.ClaimID == "" {
+		return nil
 	}
 	by, err := Claim(i.Claim)
 	if err != nil || by.ID != i.ClaimID {
-		return
+		return nil
 	}
-	if err = by.remove(); err == nil {
-		l.o.Log.Info("the claim is no longer needed and was removed", "folder", i.Claim)
-	}
+	return by
+}
+
+// leftClaim is a claim that could not be removed.
+type leftClaim struct {
+	of  *kept.Identity // nil: there is none
+	why error
+	at  time.Time
+}
+
+func (l *Life) leave(i *kept.Identity, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.left, l.leftAt = err, time.Now()
+	if l.left.of == nil {
+		l.left.at = time.Now()
+	}
+	l.left.of, l.left.why = i, why
 }
 
 // finish tells how a trial ended.

@@ -86,7 +86,8 @@ func TestParameters(t *testing.T) {
 	if got := get("{serial}"); got != "100000003d1e2f" {
 		t.Error(got)
 	}
-	for _, text := range []string{"", "0", "00000000", "XXXXXXXX", "....", "..-..", "FFFFFFFF-FFFF", "0123456789", "1234567890", "123456",
+	for _, text := range []string{"", "0", "00000000", "XXXXXXXX", "....", "..-..", "FFFFFFFF-FFFF", "0123456789",
+		"1234567890", "123456",
 		"System Serial Number", "Chassis Serial Number", "SerialNumber", "N/A", "Not Available", "INVALID", "Unknown"} {
 		write("sys/class/dmi/id/board_serial", text+"\n")
 		if got := get("{serial}"); got != "100000003d1e2f" {

@@ -65,8 +65,11 @@ func (l *Life) Conditions(status *bridge.IdentityStatus) []condition.Condition {
 	if l.failed != nil {
 		all = append(all, condition.IdentityNotRenewed.At(subject, l.failed.At, l.failed.Why))
 	}
-	if l.left != nil {
-		all = append(all, condition.ClaimLeft.At(subject, l.leftAt, l.left))
+	if l.left.of != nil && claimOf(l.left.of) == nil {
+		l.left = leftClaim{} // a person has removed it
+	}
+	if l.left.of != nil {
+		all = append(all, condition.ClaimLeft.At(subject, l.left.at, l.left.why))
 	}
 	if status != nil && len(status.Unused) > 0 {
 		all = append(all, condition.FilesUnused.At(subject, status.Since, status.Unused[0]))
