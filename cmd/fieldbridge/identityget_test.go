@@ -105,8 +105,8 @@ func TestIdentityProvision(t *testing.T) {
 		_, _, stderr := call(t, "check", file)
 		return stderr
 	}
-	if said := warned(); !strings.Contains(said, "the gateway has no identity yet, so 'run' keeps the readings and waits: "+
-		"get one with 'fieldbridge identity provision'") {
+	if said := warned(); !strings.Contains(said, "the gateway has no identity yet, so 'run' keeps the readings and "+
+		"waits: get one with 'fieldbridge identity provision'") {
 		t.Errorf("check: %s", said)
 	}
 	s := authority.New(c.Registry(), c.Authority())
@@ -158,7 +158,7 @@ func TestIdentityProvision(t *testing.T) {
 		return &authority.Rejected{Status: 429, Code: "TooManyRequestsException", Text: "slow down"}
 	})
 	code, _, stderr = call(t, "identity", "provision", file, "--claim", dir)
-	if err := <-come; err != nil || code != exitDone || !strings.Contains(stderr, "key is ready; ") || // it may be there by now
+	if err := <-come; err != nil || code != exitDone || !strings.Contains(stderr, "key is ready; ") ||
 		strings.Count(stderr, "TooManyRequestsException): trying again more slowly\n") != 1 {
 		t.Fatalf("exit %d, %v: %s", code, err, stderr)
 	}

@@ -55,8 +55,9 @@ func (e *ended) Explain() uplink.Explanation {
 	if e.of.dir != "" {
 		another = "put a claim into " + e.of.dir
 	}
-	return uplink.Act("the cloud has closed the connection %d times without a word, and it took our certificate before, so "+
-		"that is revoked, inactive or deleted there: make certificate %s active again, or %s", e.times, e.of.is.ID(), another)
+	return uplink.Act("the cloud has closed the connection %d times without a word, and it took our certificate before, "+
+		"so that is revoked, inactive or deleted there: make certificate %s active again, or %s",
+		e.times, e.of.is.ID(), another)
 }
 
 // missing is that there is no identity and no way to one.
