@@ -91,7 +91,7 @@ func TestArtefacts(t *testing.T) {
 		must(t, out, "sha256sum", "--check", "--strict", "SHA256SUMS")
 	})
 	t.Run("deb", func(t *testing.T) {
-		deb, tool := one(t, out, "*.deb"), needtest.Program(t, "dpkg-deb")
+		deb, tool := one(t, out, "fieldbridge_*.deb"), needtest.Program(t, "dpkg-deb")
 		// It says nothing, not even of what is only advised.
 		if said := must(t, ".", needtest.Program(t, "lintian"), "--allow-root", "--fail-on", "error", deb); said != "" {
 			t.Error(said)
@@ -102,12 +102,26 @@ func TestArtefacts(t *testing.T) {
 			"./usr/lib/systemd/system/fieldbridge.service\n", "./usr/share/doc/fieldbridge/THIRD-PARTY-NOTICES.txt\n")
 	})
 	t.Run("rpm", func(t *testing.T) {
-		rpm, file := needtest.Program(t, "rpm"), one(t, out, "*.rpm")
+		rpm, file := needtest.Program(t, "rpm"), one(t, out, "fieldbridge_*.rpm")
 		has(t, must(t, ".", rpm, "-qlp", file), "/usr/bin/fieldbridge\n", "/usr/lib/sysusers.d/fieldbridge.conf\n",
 			"/usr/share/man/man1/fieldbridge.1.gz\n", "/usr/lib/systemd/system/fieldbridge.service\n")
 		has(t, must(t, ".", rpm, "-qp", "--configfiles", file), "/etc/fieldbridge/fieldbridge.yaml\n")
 		has(t, must(t, ".", rpm, "-qp", "--scripts", file), "postinstall scriptlet", "systemd-sysusers", "is kept")
 		must(t, ".", rpm, "--checksig", "--nosignature", file)
+	})
+	t.Run("tokens", func(t *testing.T) {
+		deb, tool := one(t, out, "fieldbridge-p11_*.deb"), needtest.Program(t, "dpkg-deb")
+		if said := must(t, ".", needtest.Program(t, "lintian"), "--allow-root", "--fail-on", "error", deb); said != "" {
+			t.Error(said)
+		}
+		has(t, must(t, ".", tool, "-f", deb), "Depends: fieldbridge, libc6\n")
+		has(t, must(t, ".", needtest.Program(t, "rpm"), "-qp", "--requires", one(t, out, "fieldbridge-p11_*.rpm")), "glibc\n")
+		root := t.TempDir()
+		must(t, ".", tool, "-x", deb, root)
+		said, err := exec.Command(root+"/usr/bin/fieldbridge-p11", "list", "/nowhere.so").CombinedOutput()
+		if err == nil || !strings.Contains(string(said), "/nowhere.so") {
+			t.Errorf("%v: %s", err, said)
+		}
 	})
 	t.Run("apk", func(t *testing.T) {
 		has(t, must(t, ".", "tar", "-tzf", one(t, out, "*.apk")), ".PKGINFO\n", ".post-install\n", ".post-upgrade\n",

@@ -17,6 +17,7 @@ type target struct {
 	arch     string            // GOARCH
 	variant  string            // GOARM, or GOMIPS
 	small    bool              // without demo, cloud, Sparkplug and page, for little flash
+	tokens   bool              // with a package of the helper for PKCS #11 tokens, where there is a glibc
 	packages map[string]string // the architecture's name by kind of package
 	image    *platform         // in an OCI index
 }
@@ -24,18 +25,19 @@ type target struct {
 // targets are those that artefacts are made for. Debian's armhf is version 7,
 // Raspbian's of that name is 6 and gets a tarball; OpenWrt names the whole core.
 var targets = []target{
-	{name: "amd64", arch: "amd64", image: &platform{Architecture: "amd64", OS: "linux"},
+	{name: "amd64", arch: "amd64", tokens: true, image: &platform{Architecture: "amd64", OS: "linux"},
 		packages: map[string]string{"deb": "amd64", "rpm": "x86_64", "apk": "x86_64", "ipk": "x86_64"}},
-	{name: "arm64", arch: "arm64", image: &platform{Architecture: "arm64", OS: "linux", Variant: "v8"},
+	{name: "arm64", arch: "arm64", tokens: true, image: &platform{Architecture: "arm64", OS: "linux", Variant: "v8"},
 		packages: map[string]string{"deb": "arm64", "rpm": "aarch64", "apk": "aarch64", "ipk": "aarch64_generic"}},
-	{name: "armv7", arch: "arm", variant: "7", image: &platform{Architecture: "arm", OS: "linux", Variant: "v7"},
+	{name: "armv7", arch: "arm", variant: "7", tokens: true,
+		image:    &platform{Architecture: "arm", OS: "linux", Variant: "v7"},
 		packages: map[string]string{"deb": "armhf", "rpm": "armv7hl", "apk": "armv7", "ipk": "arm_cortex-a7_neon-vfpv4"}},
 	{name: "armv6", arch: "arm", variant: "6"},
 	{name: "armv5", arch: "arm", variant: "5",
 		packages: map[string]string{"deb": "armel", "ipk": "arm_arm926ej-s"}},
-	{name: "riscv64", arch: "riscv64",
+	{name: "riscv64", arch: "riscv64", tokens: true,
 		packages: map[string]string{"deb": "riscv64", "rpm": "riscv64", "apk": "riscv64", "ipk": "riscv64_generic"}},
-	{name: "386", arch: "386",
+	{name: "386", arch: "386", tokens: true,
 		packages: map[string]string{"deb": "i386", "rpm": "i686", "apk": "x86", "ipk": "i386_pentium4"}},
 	{name: "mipsle", arch: "mipsle", variant: "softfloat", packages: map[string]string{"ipk": "mipsel_24kc"}},
 	{name: "armv5-small", arch: "arm", variant: "5", small: true, packages: map[string]string{"ipk": "arm_arm926ej-s"}},
@@ -53,6 +55,12 @@ func (t target) product() string {
 
 func (s *shipment) binary(t target) string { return filepath.Join(s.work, t.name, "fieldbridge") }
 
+// helper is the program for PKCS #11 tokens, which the gateway starts. It loads libraries of
+// vendors, so that it needs the C library that the gateway does without.
+const helper = "fieldbridge-p11"
+
+func (s *shipment) helper(t target) string { return filepath.Join(s.work, t.name, helper) }
+
 // rootKeys is the variable with the public keys of minisign, parted by commas, that may
 // sign releases which the program takes; without it it takes none.
 const rootKeys = "FIELDBRIDGE_ROOTS"
@@ -61,8 +69,16 @@ const rootKeys = "FIELDBRIDGE_ROOTS"
 func (s *shipment) build(t target) error {
 	flags, link := lean.Flags(t.arch, t.small)
 	link += " -X main.version=" + s.version + " -X main.roots=" + os.Getenv(rootKeys)
-	cmd := exec.Command("go", append(append([]string{"build", "-trimpath", "-buildvcs=false"}, flags...),
-		"-ldflags", link, "-o", s.binary(t), "./cmd/fieldbridge")...)
+	err := compile(t, append(flags, "-ldflags", link, "-o", s.binary(t), "./cmd/fieldbridge")...)
+	if err != nil || !t.tokens {
+		return err
+	}
+	return compile(t, "-ldflags", "-s -w", "-o", s.helper(t), "./cmd/"+helper)
+}
+
+// compile runs go build for a target.
+func compile(t target, words ...string) error {
+	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false"}, words...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+t.arch, "GOFLAGS=-mod=readonly")
 	switch t.arch {
 	case "arm":

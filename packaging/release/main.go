@@ -151,6 +151,11 @@ func (s *shipment) make(targets []target) error {
 			if err := s.pack(t, kind); err != nil {
 				return fmt.Errorf("%s: %s: %w", t.name, kind, err)
 			}
+			if needs, ok := helperNeeds[kind]; ok && t.tokens {
+				if err := s.packHelper(t, kind, needs); err != nil {
+					return fmt.Errorf("%s: %s of %s: %w", t.name, kind, helper, err)
+				}
+			}
 		}
 		if s.kinds != nil {
 			continue

@@ -114,12 +114,17 @@ func (s *shipment) files(t target) []file {
 	return files
 }
 
+// recipe returns what all packages have.
+func (s *shipment) recipe(t target, kind, name, description string) recipe {
+	return recipe{Name: name, Arch: t.packages[kind], Platform: "linux", Version: packaged(s.version, kind),
+		VersionSchema: "none", Section: "net", Priority: "optional", Maintainer: maintainer, Description: description,
+		Homepage: "https://fieldbridge.example", License: "Apache-2.0", Time: s.at}
+}
+
 // pack has nfpm make one package.
 func (s *shipment) pack(t target, kind string) error {
-	r := recipe{Name: t.product(), Arch: t.packages[kind], Platform: "linux", Version: packaged(s.version, kind),
-		VersionSchema: "none", Section: "net", Priority: "optional", Maintainer: maintainer, Description: description,
-		Homepage: "https://fieldbridge.example", License: "Apache-2.0", Time: s.at,
-		Contents: []content{{To: filepath.Dir(configuration), Type: "dir", Info: info{0o755, s.at}}}}
+	r := s.recipe(t, kind, t.product(), description)
+	r.Contents = []content{{To: filepath.Dir(configuration), Type: "dir", Info: info{0o755, s.at}}}
 	if t.small {
 		r.Conflicts = []string{"fieldbridge"}
 	}
@@ -146,6 +151,41 @@ func (s *shipment) pack(t target, kind string) error {
 			return err
 		}
 	}
+	return s.nfpm(&r, kind)
+}
+
+// helperDescription is of the package of the helper, and helperNeeds what it needs, by
+// kind of package: Alpine and OpenWrt have another C library.
+const helperDescription = `PKCS #11 tokens as the key store of Fieldbridge
+The gateway starts this program for each signature of a key in a smart card,
+a security module or another PKCS #11 token, so that a vendor's library that
+hangs or crashes does not take the gateway with it.
+`
+
+var helperNeeds = map[string][]string{"deb": {"fieldbridge", "libc6"}, "rpm": {"fieldbridge", "glibc"}}
+
+// packHelper makes the package of the helper for tokens.
+func (s *shipment) packHelper(t target, kind string, needs []string) error {
+	const doc = "/usr/share/doc/" + helper + "/"
+	r := s.recipe(t, kind, helper, helperDescription)
+	r.Depends = needs
+	for _, f := range []file{
+		{s.helper(t), "/usr/bin/" + helper, 0o755, "deb rpm"},
+		{filepath.Join(s.work, helper+".1.gz"), "/usr/share/man/man1/" + helper + ".1.gz", 0o644, "deb rpm"},
+		{"packaging/debian/copyright", doc + "copyright", 0o644, "deb"},
+		{"packaging/p11/lintian-overrides", "/usr/share/lintian/overrides/" + helper, 0o644, "deb"},
+		{"LICENSE", doc + "LICENSE", 0o644, "rpm"},
+		{filepath.Join(s.work, helper+"-changelog.gz"), doc + "changelog.gz", 0o644, "deb"},
+	} {
+		if strings.Contains(f.kinds, kind) {
+			r.Contents = append(r.Contents, content{From: f.from, To: f.to, Info: info{f.mode, s.at}})
+		}
+	}
+	return s.nfpm(&r, kind)
+}
+
+// nfpm makes the package of a recipe.
+func (s *shipment) nfpm(r *recipe, kind string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
@@ -154,7 +194,7 @@ func (s *shipment) pack(t target, kind string) error {
 	if err := os.WriteFile(name, text, 0o644); err != nil {
 		return err
 	}
-	out := filepath.Join(s.out, fmt.Sprintf("%s_%s_%s.%s", t.product(), s.version, t.packages[kind], kind))
+	out := filepath.Join(s.out, fmt.Sprintf("%s_%s_%s.%s", r.Name, s.version, r.Arch, kind))
 	cmd := exec.Command("go", "tool", "-modfile=tools/nfpm/go.mod", "nfpm", "package", "--config", name,
 		"--packager", kind, "--target", out)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", s.at.Unix()))
@@ -197,12 +237,14 @@ func (s *shipment) write(name string, text []byte) (err error) {
 // papers writes what packages hold beside the program: the changelog as Debian has
 // it, the manual, and what completes command lines.
 func (s *shipment) papers() error {
-	entry := fmt.Sprintf("fieldbridge (%s) stable; urgency=medium\n\n  * See CHANGELOG.md in this folder.\n\n -- %s  %s\n",
-		packaged(s.version, "deb"), maintainer, s.at.Format(time.RFC1123Z))
-	if err := s.write("changelog.gz", []byte(entry)); err != nil {
-		return err
+	for name, product := range map[string]string{"changelog.gz": "fieldbridge", helper + "-changelog.gz": helper} {
+		entry := fmt.Sprintf("%s (%s) stable; urgency=medium\n\n  * See CHANGELOG.md of fieldbridge.\n\n -- %s  %s\n",
+			product, packaged(s.version, "deb"), maintainer, s.at.Format(time.RFC1123Z))
+		if err := s.write(name, []byte(entry)); err != nil {
+			return err
+		}
 	}
-	for _, page := range s.pages {
+	for _, page := range append(s.pages[:len(s.pages):len(s.pages)], "packaging/p11/"+helper+".1") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			return err
