@@ -60,13 +60,17 @@ func (l *Life) GivenUp() string {
 func (l *Life) Conditions(status *bridge.IdentityStatus) []condition.Condition {
 	const subject = "identity"
 	l.mu.Lock()
+	left := l.left.of
+	l.mu.Unlock()
+	gone := left != nil && claimOf(left) == nil // a person has removed it
+	l.mu.Lock()
 	defer l.mu.Unlock()
+	if gone && l.left.of == left {
+		l.left = leftClaim{}
+	}
 	var all []condition.Condition
 	if l.failed != nil {
 		all = append(all, condition.IdentityNotRenewed.At(subject, l.failed.At, l.failed.Why))
-	}
-	if l.left.of != nil && claimOf(l.left.of) == nil {
-		l.left = leftClaim{} // a person has removed it
 	}
 	if l.left.of != nil {
 		all = append(all, condition.ClaimLeft.At(subject, l.left.at, l.left.why))
