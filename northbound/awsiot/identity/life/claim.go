@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"fieldbridge/northbound/awsiot/identity/kept"
 	"fieldbridge/northbound/awsiot/uplink"
 )
 
@@ -110,4 +112,23 @@ func (f *Found) remove() error {
 		}
 	}
 	return failed
+}
+
+// claimOf returns the claim that an identity came by, nil if it is not there any more.
+func claimOf(i *kept.Identity) *Found {
+	if i.ClaimID == "" {
+		return nil
+	}
+	by, err := Claim(i.Claim)
+	if err != nil || by.ID != i.ClaimID {
+		return nil
+	}
+	return by
+}
+
+// leftClaim is a claim that could not be removed.
+type leftClaim struct {
+	of  *kept.Identity // nil: there is none
+	why error
+	at  time.Time
 }

@@ -463,34 +463,6 @@ func (l *Life) removeClaim(i *kept.Identity) {
 	l.o.Log.Info("the claim is no longer needed and was removed", "folder", i.Claim)
 }
 
-// claimOf returns the claim that an identity came by, nil if it is not there any more.
-func claimOf(i *kept.Identity) *Found {
-	if i.ClaimID == "" {
-		return nil
-	}
-	by, err := Claim(i.Claim)
-	if err != nil || by.ID != i.ClaimID {
-		return nil
-	}
-	return by
-}
-
-// leftClaim is a claim that could not be removed.
-type leftClaim struct {
-	of  *kept.Identity // nil: there is none
-	why error
-	at  time.Time
-}
-
-func (l *Life) leave(i *kept.Identity, why error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.left.of == nil {
-		l.left.at = time.Now()
-	}
-	l.left.of, l.left.why = i, why
-}
-
 // finish tells how a trial ended.
 func (l *Life) finish(err error) {
 	l.mu.Lock()

@@ -80,3 +80,12 @@ func (l *Life) Conditions(status *bridge.IdentityStatus) []condition.Condition {
 	}
 	return all
 }
+
+func (l *Life) leave(i *kept.Identity, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left.of == nil {
+		l.left.at = time.Now()
+	}
+	l.left.of, l.left.why = i, why
+}
