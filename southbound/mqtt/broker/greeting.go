@@ -30,6 +30,9 @@ var greetings = []struct{ begins, cause, advice string }{
 // understood returns what the first bytes of a client that was not let in mean, and
 // what to do; "" if they say nothing.
 func understood(said []byte) (cause, advice string) {
+	if !exact {
+		return "", ""
+	}
 	for _, g := range greetings {
 		if bytes.HasPrefix(said, []byte(g.begins)) {
 			return g.cause, g.advice

@@ -133,7 +133,7 @@ func (out *Result) checked(worst Fault) (Result, Fault) {
 // what is at fault in it, "" if the payload is one value. Of elements and lines it
 // knows no more. It takes its time, and is called for faults that are told.
 func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
-	if r.each != "" || r.lines {
+	if !exact || r.each != "" || r.lines {
 		return f
 	}
 	text := topic.View(trim(payload))

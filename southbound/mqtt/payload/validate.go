@@ -160,13 +160,19 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with at where in the bytes it is", under...)
 		return
 	}
+	if exact {
+		warnOfBrackets(r, path, under)
+	}
+	if path == "" && (s.Each == "" || len(s.Points) > 0) {
+		r.AddOnKey(what+" has no path", "add where its value is in the JSON, as path: sensor.temperature", under...)
+	}
+}
+
+func warnOfBrackets(r *setting.Problems, path string, under []string) {
 	if dotted, ok := bracketed(path); ok {
 		*r = append(*r, setting.Problem{Path: append(under, "path"), Warning: true,
 			Text: fmt.Sprintf("the path %s has an index in brackets, which is taken for a part of the key", path),
 			Fix:  "write " + dotted + " for an element of a list"})
-	}
-	if path == "" && (s.Each == "" || len(s.Points) > 0) {
-		r.AddOnKey(what+" has no path", "add where its value is in the JSON, as path: sensor.temperature", under...)
 	}
 }
 
