@@ -100,6 +100,9 @@ func NewDevice(spec spec.Device, c plan.Cost, l plan.Learnt) *Device {
 
 // grid is when the device is polled at an interval, the shortest of which is base.
 func (d *Device) grid(base, every time.Duration) grid {
+	if all := d.Spec.Instants.Every; all > 0 && base%all == 0 {
+		base = all
+	}
 	return grid{every, phaseOf(d.Spec.Name, base, every, d.Spec.Instants)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fieldbridge/southbound/modbus/spec"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // TestGridAndClockSteps drives a grid with a wall clock that is set while it
@@ -85,5 +86,28 @@ func TestPhasesSpread(t *testing.T) {
 		if got < n/10/2 || got > n/10*2 {
 			t.Errorf("%d of %d devices in tenth %d of the second", got, n, i)
 		}
+	}
+}
+
+// TestPhasesOfIntervals: devices of several intervals wake the gateway no more often
+// than those of the shortest would.
+func TestPhasesOfIntervals(t *testing.T) {
+	at := map[time.Duration]bool{}
+	for i := range 100 {
+		d := Device{Spec: spec.Device{Unit: wire.Unit{Name: string(rune('a' + i))},
+			Instants: spec.Instants{Count: 2, With: "plc", Every: time.Second / 2}}}
+		every := []time.Duration{time.Second / 2, time.Second, 2 * time.Second}[i%3]
+		g := d.grid(every, every)
+		if g.phase >= every {
+			t.Fatalf("phase %v at %v", g.phase, every)
+		}
+		at[g.phase%(time.Second/2)] = true
+	}
+	if len(at) != 2 {
+		t.Errorf("they wake the gateway at %d places of half a second, want 2: %v", len(at), at)
+	}
+	odd := Device{Spec: spec.Device{Instants: spec.Instants{Count: 2, With: "plc", Every: 300 * time.Millisecond}}}
+	if g := odd.grid(time.Second, time.Second); g.phase%(100*time.Millisecond) != 0 || g.phase >= time.Second {
+		t.Errorf("an interval that is no multiple has phase %v", g.phase)
 	}
 }

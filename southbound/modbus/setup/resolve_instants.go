@@ -34,6 +34,9 @@ func (r *Resolved) gather() {
 			asked[d.Fields[0]] = requests(d.Fields)
 		}
 		total += asked[d.Fields[0]]
+		if first := d.Fields[0].Every; in.Every == 0 || first < in.Every {
+			in.Every = first
+		}
 		if in.With == "" || name < in.With {
 			in.With = name
 		}

@@ -40,8 +40,9 @@ type Device struct {
 // line to themselves. It is no part of what makes a device: two that differ in it
 // alone are the same.
 type Instants struct {
-	Count int    // a divisor of MostInstants; 0 is that
-	With  string // a device whose phase is one of them
+	Count int           // a divisor of MostInstants; 0 is that
+	With  string        // a device whose phase is one of them
+	Every time.Duration // their shortest interval: polls of its multiples fall on its own
 }
 
 // MostInstants is how many phases there are in an interval. Devices that share one
