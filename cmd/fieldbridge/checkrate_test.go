@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestCheckRefusesTooManyMessages: two hundred topics a second are more than the
+// TestCheckRefusesTooManyMessages: twenty topics a second are more than the
 // rate takes, whatever the queue does. If points are delivered on change only,
 // that may be well, and check warns.
 func TestCheckRefusesTooManyMessages(t *testing.T) {
@@ -18,16 +18,17 @@ func TestCheckRefusesTooManyMessages(t *testing.T) {
 		code         int
 		say          string
 	}{
-		{"t/{device}", "{holding: 0}", exitUsage, "make 100 messages per second on 100 topics, the rate allows 80"},
+		{"t/{device}", "{holding: 0}", exitUsage, "make 20.0 messages per second on 20 topics, the rate allows 16"},
 		{"t/{device}", "{holding: 0, on_change: true}", exitDone, "warning: "},
 		{"t", "{holding: 0}", exitDone, ""},
 	} {
 		file := filepath.Join(t.TempDir(), "g.yaml")
 		text := fmt.Sprintf(`gateway: g
-northbound: {awsiot: {endpoint: localhost, certificate: c, private_key: k, topic: %q, linger: 500ms}}
+northbound: {awsiot: {endpoint: localhost, certificate: c, private_key: k, topic: %q, linger: 500ms,
+    rate: {messages: 16}}}
 southbound:
   modbus:
-    devices: {"d-{1..100}": {url: "tcp://127.0.0.${n}", every: 1s, points: {a: %s}}}
+    devices: {"d-{1..20}": {url: "tcp://127.0.0.${n}", every: 1s, points: {a: %s}}}
 `, tt.topic, tt.point)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -181,6 +181,14 @@ func TestModbusByFileThroughTheGateway(t *testing.T) {
 	sim.MaxConns = 1
 	u := byHandUnit(sim)
 	file := byHandFile(t, sim.Start(t))
+	text, err := os.ReadFile(file)
+	if err == nil { // a busy machine is no reason to connect again
+		text = bytes.Replace(text, []byte("        points:\n"), []byte("        timeout: 20s\n        points:\n"), 1)
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	loaded, err := configs.Load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)

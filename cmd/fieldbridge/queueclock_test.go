@@ -124,7 +124,7 @@ southbound: {modbus: {buses: {b: {url: "tcp://%s"}}, devices: {d: {bus: b, unit_
 		defer r.mu.Unlock()
 		return r.polls, len(r.batches)
 	}
-	eventually(t, "the device is polled", 10*time.Second, func() bool {
+	eventually(t, "the device is polled", time.Minute, func() bool {
 		if strings.Contains(gateway.out.String(), "ptrace") || strings.Contains(gateway.out.String(), "seccomp") {
 			missing(t, "ptrace with seccomp", gateway.out.String())
 		}
