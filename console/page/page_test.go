@@ -273,8 +273,8 @@ func TestSpark(t *testing.T) {
 		{same(inf, -math.MaxFloat32, math.MaxFloat32, nan), Spark{"M45.0 22.0h.1L75.0 2.0", false,
 			"-340282350000000000000000000000000000000", "340282350000000000000000000000000000000"}},
 		// A peak within a step is drawn, by the shorter way.
-		{[][2]float32{{5, 5}, {5, 10}, {0, 9}, {nan, nan}}, Spark{"M15.0 12.0h.1L45.0 12.0L45.0 2.0L75.0 4.0L75.0 22.0", false,
-			"0", "10"}},
+		{[][2]float32{{5, 5}, {5, 10}, {0, 9}, {nan, nan}},
+			Spark{"M15.0 12.0h.1L45.0 12.0L45.0 2.0L75.0 4.0L75.0 22.0", false, "0", "10"}},
 		{[][2]float32{{0, 10}}, Spark{"M60.0 22.0L60.0 2.0", false, "0", "10"}},
 		// What moves within each step is a band, with its gaps.
 		{[][2]float32{{0, 10}, {0, 9}, {nan, nan}, {1, 10}, {0, 10}}, Spark{"M12.0 2.0L36.0 4.0L36.0 22.0L12.0 22.0Z" +

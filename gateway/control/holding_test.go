@@ -22,7 +22,8 @@ func TestHolding(t *testing.T) {
 	if err := os.Symlink(port, alias); err != nil {
 		t.Fatal(err)
 	}
-	for queue, bus := range map[string]string{"relative": "rtu://" + port, filepath.Join(dir, "whole"): "tcp://127.0.0.1:7"} {
+	for queue, bus := range map[string]string{"relative": "rtu://" + port,
+		filepath.Join(dir, "whole"): "tcp://127.0.0.1:7"} {
 		if err := os.Mkdir(queue, 0o700); err != nil {
 			t.Fatal(err)
 		}

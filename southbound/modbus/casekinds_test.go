@@ -48,7 +48,8 @@ func TestDeafWhileItStores(t *testing.T) {
 		text    string
 	}{
 		{"takes it", true, 3500 * time.Millisecond, bridge.Done, "no answer in time"},
-		{"forgets it", false, 3500 * time.Millisecond, bridge.Failed, "no answer in time, but the device has another value: 0"},
+		{"forgets it", false, 3500 * time.Millisecond, bridge.Failed,
+			"no answer in time, but the device has another value: 0"},
 		{"stays away", true, time.Hour, bridge.Failed, "no answer in time, and not read back"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

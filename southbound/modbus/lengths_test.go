@@ -81,7 +81,8 @@ func rules() map[string]rule {
 func TestRequestsOfSomeLengths(t *testing.T) {
 	for name, rule := range rules() {
 		for how, act := range map[string]modbustest.Behaviour{"exception 2": modbustest.Exception(2),
-			"exception 4": modbustest.Exception(4), "exception 1": modbustest.Exception(1), "exception 5": modbustest.Exception(5),
+			"exception 4": modbustest.Exception(4), "exception 1": modbustest.Exception(1),
+			"exception 5": modbustest.Exception(5),
 			"exception 6": modbustest.Exception(6), "exception 11": modbustest.Exception(11), "silence": modbustest.Silence} {
 			for framing := range carriers {
 				t.Run(fmt.Sprintf("%s, %s, %d", name, how, framing), func(t *testing.T) {

@@ -215,7 +215,7 @@ func (s *scanning) addresses(ctx context.Context, url, what string) error {
 		if n := r.End - r.First; r.Bytes == 0 {
 			s.tell(addressRun{table, r.First, n, 0}, "%s %d to %d answer (%d)", table, r.First, r.End-1, n)
 		} else {
-			s.tell(addressRun{table, r.First, n, r.Bytes}, "%s %d answers %d bytes (bytes: %d)", table, r.First, r.Bytes, r.Bytes)
+			s.tell(addressRun{table, r.First, n, r.Bytes}, "%s %d answers %d bytes (bytes: %[3]d)", table, r.First, r.Bytes)
 		}
 	})
 }

@@ -56,7 +56,8 @@ func TestTable(t *testing.T) {
 			`"at":0,"points":{"x":1}}]}`} {
 		new(table).print(&text, awsiottest.Message{Topic: "t", Payload: []byte(p), At: at})
 	}
-	if got := text.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, `mode  "auto \u202e"`) || !strings.Contains(got, `-- "online" on "t"`) ||
+	if got := text.String(); strings.Contains(got, "\x1b") || !strings.Contains(got, `mode  "auto \u202e"`) ||
+		!strings.Contains(got, `-- "online" on "t"`) ||
 		!strings.Contains(got, `-- "4 bytes" on "t"`) || !strings.Contains(got, `"\x1b[2J"`) {
 		t.Error(got)
 	}

@@ -218,8 +218,8 @@ func printNorth(w io.Writer, n configs.NorthPlan) {
 		}
 		fmt.Fprintf(w, "  (%s)\n", cost)
 		if l := n.Longer; l != nil {
-			fmt.Fprintf(w, "  linger: %s would make it about %.2f USD; readings come up to %s later then (commit_every: linger of store\n"+
-				"  keeps the disk as spared as now)\n", l.Linger, l.Units/1e6, l.Linger)
+			fmt.Fprintf(w, "  linger: %s would make it about %.2f USD; readings come up to %s later then "+
+				"(commit_every: linger of store\n  keeps the disk as spared as now)\n", l.Linger, l.Units/1e6, l.Linger)
 		}
 	}
 }

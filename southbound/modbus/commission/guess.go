@@ -40,7 +40,8 @@ func (g Guess) Keys() string {
 }
 
 // Likelier returns in which other order of bytes a number of floating point is one
-// that a device may well mean, where in its own it is beyond all measure. ok is false where nothing is odd, or nothing is likelier.
+// that a device may well mean, where in its own it is beyond all measure. ok is false
+// where nothing is odd, or nothing is likelier.
 func (p Point) Likelier() (order string, v bridge.Value, ok bool) {
 	if p.Field == nil || p.Err != nil || !p.Value.Good() || p.TypeName != "float32" && p.TypeName != "float64" {
 		return "", v, false

@@ -98,7 +98,9 @@ func (l Learnt) Never(of Limits) (all []wire.Run) {
 
 // add notes a hole that is news.
 func (l *Learnt) add(t wire.Table, h Hole) {
-	if !slices.ContainsFunc(l.Holes, func(o Refused) bool { return o.Table == t && o.First == h.First && o.End == h.End }) {
+	if !slices.ContainsFunc(l.Holes, func(o Refused) bool {
+		return o.Table == t && o.First == h.First && o.End == h.End
+	}) {
 		l.Holes = append(l.Holes, Refused{t, h.First, h.End, h.Why})
 	}
 }

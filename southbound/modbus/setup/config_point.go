@@ -54,12 +54,13 @@ type Point struct {
 	// int24 (the lowest bits of two registers), uint8 and int8 (one half of a
 	// register, see byte), bcd8 (that, too), bcd16, bcd32, bcd48 and bcd64 (a digit
 	// in four bits each), signmag16 and signmag32 (a sign bit and a magnitude),
-	// mod10k32, mod10k48 and mod10k64 (registers that count to 10,000 each), string (see length) or bool (true unless the register is 0); or of a
-	// time, see zone: datetime3 (year, month, day, hour, minute, second, a byte
-	// each), datetime4 (IEC 60870-5-4, as Schneider's DATETIME), datetime6 (the same
-	// six, a register each), datetime7 (and milliseconds), datetime_cosem (12 bytes
-	// of DLMS), unixtime (32 bits of seconds since 1970), unixtime_ms (64 bits), or
-	// time (see parts). Coils and discrete inputs are bool.
+	// mod10k32, mod10k48 and mod10k64 (registers that count to 10,000 each), string
+	// (see length) or bool (true unless the register is 0); or of a time, see zone:
+	// datetime3 (year, month, day, hour, minute, second, a byte each), datetime4 (IEC
+	// 60870-5-4, as Schneider's DATETIME), datetime6 (the same six, a register each),
+	// datetime7 (and milliseconds), datetime_cosem (12 bytes of DLMS), unixtime (32
+	// bits of seconds since 1970), unixtime_ms (64 bits), or time (see parts). Coils
+	// and discrete inputs are bool.
 	Type string `yaml:"type"`
 	// Order is the byte and word order. Default: the device's. Two letters (AB,
 	// BA) suit 16 bits, four 32 bits, six 48, eight 64 bits; four letters mean the

@@ -4,7 +4,8 @@ import "strings"
 
 // foreign are our types by what manuals, IEC 61131-3 and other programs call them.
 var foreign = map[string]string{
-	"real": "float32", "float": "float32", "single": "float32", "float4": "float32", "ieee754": "float32", "f32": "float32",
+	"real": "float32", "float": "float32", "single": "float32", "float4": "float32", "ieee754": "float32",
+	"f32":   "float32",
 	"lreal": "float64", "double": "float64", "float8": "float64", "f64": "float64",
 	"int": "int16", "short": "int16", "sint16": "int16", "s16": "int16", "i16": "int16", "signed": "int16",
 	"uint": "uint16", "ushort": "uint16", "word": "uint16", "u16": "uint16", "unsigned": "uint16", "register": "uint16",
@@ -28,7 +29,8 @@ func suggestType(word string) string {
 var foreignOrders = map[string]string{
 	"big": "ABCD", "be": "ABCD", "bigendian": "ABCD", "msb": "ABCD", "msw": "ABCD", "highfirst": "ABCD", "1234": "ABCD",
 	"little": "DCBA", "le": "DCBA", "littleendian": "DCBA", "lsb": "DCBA", "4321": "DCBA",
-	"swap": "CDAB", "swapped": "CDAB", "wordswap": "CDAB", "lsw": "CDAB", "lowfirst": "CDAB", "midlittle": "CDAB", "3412": "CDAB",
+	"swap": "CDAB", "swapped": "CDAB", "wordswap": "CDAB", "lsw": "CDAB", "lowfirst": "CDAB", "midlittle": "CDAB",
+	"3412":                 "CDAB",
 	"littleendianbyteswap": "CDAB", "byteswap": "BADC", "bigendianbyteswap": "BADC", "midbig": "BADC", "2143": "BADC",
 }
 

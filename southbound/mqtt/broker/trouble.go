@@ -125,7 +125,8 @@ func (e *Broker) refuse(cl *mochi.Client, connack *packets.Packet) {
 			cause = fmt.Sprintf("its CONNECT packet asks for version %d of MQTT", version)
 			connack.ReasonCode = packets.ErrUnsupportedProtocolVersion.Code
 		case version < 5 && cl.Properties.Props.AssignedClientID != "":
-			cause, advice = "it gives no client id, and wants its session kept", "give it a client id, or let it ask for a clean session"
+			cause = "it gives no client id, and wants its session kept"
+			advice = "give it a client id, or let it ask for a clean session"
 			id = "" // the one that it has is ours
 			connack.ReasonCode = packets.ErrClientIdentifierNotValid.Code
 		}
@@ -196,7 +197,8 @@ func (e *Broker) stranger(c *conn, err error) {
 	case errors.As(err, &refusal):
 		cause, advice = refusal.Error(), refusal.Advice
 	case distrusts(err):
-		kind, cause = trouble.Certificate, "it ends the TLS handshake, as who does not trust the broker's certificate does: "+cause
+		kind = trouble.Certificate
+		cause = "it ends the TLS handshake, as who does not trust the broker's certificate does: " + cause
 	case errors.As(err, &record):
 		if what, do := understood(record.RecordHeader[:]); what != "" {
 			cause, advice = what, do

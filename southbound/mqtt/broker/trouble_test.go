@@ -119,15 +119,20 @@ func TestRefusedConnects(t *testing.T) {
 		kind           *trouble.Kind
 		cause, advice  string
 	}{
-		"wrong password, 3.1.1":   {4, 0xc2, "lamp", "hall wrong", false, 5, trouble.Login, "wrong password", "the password of its user"},
-		"wrong password, 5":       {5, 0xc2, "lamp", "hall wrong", false, 0x86, trouble.Login, "wrong password", "the password of its user"},
-		"no user, 3.1.1":          {4, 0x02, "lamp", "", false, 5, trouble.Login, "no user name", "anonymous: true"},
-		"unknown user":            {4, 0xc2, "lamp", "hull s3cret", false, 5, trouble.Login, "not in users", "add it to users"},
+		"wrong password, 3.1.1": {4, 0xc2, "lamp", "hall wrong", false, 5, trouble.Login,
+			"wrong password", "the password of its user"},
+		"wrong password, 5": {5, 0xc2, "lamp", "hall wrong", false, 0x86, trouble.Login,
+			"wrong password", "the password of its user"},
+		"no user, 3.1.1": {4, 0x02, "lamp", "", false, 5, trouble.Login, "no user name", "anonymous: true"},
+		"unknown user": {4, 0xc2, "lamp", "hull s3cret", false, 5, trouble.Login,
+			"not in users", "add it to users"},
 		"version 6":               {6, 0x02, "lamp", "", false, 0x84, trouble.Protocol, "version 6", "3.1.1"},
 		"version 2":               {2, 0x02, "lamp", "", false, 1, trouble.Protocol, "version 2", "3.1.1"},
 		"no id to keep a session": {4, 0x00, "", "", false, 2, trouble.Protocol, "no client id", "give it a client id"},
-		"full, 3.1.1":             {4, 0xc2, "lamp", "hall s3cret", true, 3, trouble.Full, "max_clients: 1", "raise max_clients"},
-		"full, 5":                 {5, 0xc2, "lamp", "hall s3cret", true, 0x89, trouble.Full, "max_clients: 1", "raise max_clients"},
+		"full, 3.1.1": {4, 0xc2, "lamp", "hall s3cret", true, 3, trouble.Full,
+			"max_clients: 1", "raise max_clients"},
+		"full, 5": {5, 0xc2, "lamp", "hall s3cret", true, 0x89, trouble.Full,
+			"max_clients: 1", "raise max_clients"},
 	} {
 		s, _ := startLogged(t, config, newRecorder().ingest)
 		addr := address(t, s)

@@ -47,7 +47,7 @@ func TestExplain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := FaultNone
+		var f Fault
 		if r.Several() {
 			_, f = r.ReadSeveral("v", []byte(tt.payload), at, nil)
 		} else {

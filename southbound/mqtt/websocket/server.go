@@ -92,7 +92,8 @@ func (d Door) answer(nc *below) (*conn, error) {
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		if refused == nil {
-			refused = &Refusal{cause: "it does not ask for a WebSocket: " + err.Error(), Advice: "let it speak MQTT over WebSocket"}
+			refused = &Refusal{cause: "it does not ask for a WebSocket: " + err.Error(),
+				Advice: "let it speak MQTT over WebSocket"}
 		}
 		return nil, w.finish(refused)
 	}
