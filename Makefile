@@ -74,7 +74,7 @@ fleet-demo: ## operate 20 gateways on this machine from a git repository, well a
 # make lint vets. Two packages a processor, since many of them wait for other processes; a
 # test program without tables for debuggers is linked in less time.
 test: ## run all tests in random order, with the race detector where there is a C compiler
-	$(RACE) $(GO) test $(RACEFLAG) -vet=off -ldflags='-s -w' -p $$((2 * $$(getconf _NPROCESSORS_ONLN))) -shuffle=on ./...
+	$(RACE) $(GO) test $(RACEFLAG) -vet=off -ldflags='-s -w' -p $$((1 + $$(getconf _NPROCESSORS_ONLN))) -timeout 25m -shuffle=on ./...
 
 lint: bin/golangci-lint ## gofmt, go vet, errcheck, ineffassign, staticcheck, lines of at most 120
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || \
