@@ -68,7 +68,7 @@ func TestProtobuf(t *testing.T) {
 	for n := range uint32(2) {
 		sheet := book.Sheet(n + 1)
 		told := payload.Encode(map[string]any{"v": 1, "gateway": "press-line-2", "run": "3k7q9x2m", "type": "catalog",
-			"at": 1763887500000, "device": sheet.Device, "book": book.Hash(),
+			"at": int64(1763887500000), "device": sheet.Device, "book": book.Hash(),
 			"sheets": []payload.Sheet{payload.NewSheet(sheet)}})
 		reader.Learn(told)
 		catalogue = append(append(catalogue, told...), '\n')

@@ -334,4 +334,4 @@ func BenchmarkThin(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*600*50), "ns/reading")
 }
 
-func rng(i int) int { return i * 2654435761 & 0xffff }
+func rng(i int) int { return int(uint32(i) * 2654435761 & 0xffff) }
