@@ -44,9 +44,9 @@ ROOMS32 = ./bridge ./store/block ./store/books ./store/folder ./store/journal ./
 	./store/segment ./store/state ./configs/... ./ledger ./southbound/modbus/point ./northbound/awsiot/payload ./socket \
 	./budget ./setting
 test-386: ## run the tests of what counts, stores and computes with 32 bits; vet for a processor that nobody here has
-	@if GOARCH=386 CGO_ENABLED=0 $(GO) test -run '^$$' ./setting; then \
+	@if GOARCH=386 CGO_ENABLED=0 $(GO) test -run '^$$' ./setting > /dev/null 2>&1; then \
 		echo "the tests with 32 bits"; GOARCH=386 CGO_ENABLED=0 $(GO) test -short $(ROOMS32); else \
-		echo "make test-386: this machine runs no programs of 32 bits (see above): they are vetted alone" >&2; \
+		echo "make test-386: this machine runs no programs of 32 bits: they are vetted alone" >&2; \
 		GOARCH=386 CGO_ENABLED=0 $(GO) vet $(ROOMS32); fi
 # purego, and with it fieldbridge-p11, is not for mips.
 	GOARCH=mipsle GOMIPS=softfloat CGO_ENABLED=0 $(GO) vet $$($(GO) list ./... | grep -v /fieldbridge-p11)
