@@ -64,18 +64,26 @@ type spell struct {
 // watch lets the gateway run for a while.
 func (r *rig) watch(name string, long time.Duration) (s spell) {
 	r.t.Helper()
-	for _, sensor := range r.sensors {
-		sensor.forget()
-	}
-	began, acknowledged, polls := time.Now(), r.acknowledged(), r.oven.answered()
-	time.Sleep(long)
-	s = spell{acknowledged: r.acknowledged() - acknowledged, polls: r.oven.answered() - polls,
-		due: int(time.Since(began) / (100 * time.Millisecond))}
-	for _, sensor := range r.sensors {
-		s.slowest = max(s.slowest, sensor.forget())
+	// Polls that wait for the disk are late each time; on a machine that is busy with other
+	// tests they are late now and then.
+	for range 5 {
+		for _, sensor := range r.sensors {
+			sensor.forget()
+		}
+		began, acknowledged, polls := time.Now(), r.acknowledged(), r.oven.answered()
+		time.Sleep(long)
+		s = spell{acknowledged: r.acknowledged() - acknowledged, polls: r.oven.answered() - polls,
+			due: int(time.Since(began) / (100 * time.Millisecond))}
+		for _, sensor := range r.sensors {
+			s.slowest = max(s.slowest, sensor.forget())
+		}
+		if s.polls >= s.due*9/10 || r.t.Failed() {
+			break
+		}
+		r.t.Logf("%s: %d polls of %d", name, s.polls, s.due)
 	}
 	if s.polls < s.due*9/10 {
-		r.t.Errorf("%s: %d polls of %d", name, s.polls, s.due)
+		r.t.Errorf("%s: %d polls of %d, five times in a row", name, s.polls, s.due)
 	}
 	told := "nothing"
 	for line := range strings.Lines(r.health()) {
