@@ -61,7 +61,7 @@ func (l *letters) bury() error {
 	}
 	l.k.limits.counted = false
 	for waiting > 0 {
-		n, err := l.burySome()
+		n, err := l.burySome(waiting)
 		if err != nil {
 			return fmt.Errorf("write dead letters: %w", err)
 		}
@@ -70,10 +70,10 @@ func (l *letters) bury() error {
 	return l.trimDead()
 }
 
-// burySome writes the oldest of those that wait, and returns how many.
-func (l *letters) burySome() (int, error) {
+// burySome writes the most oldest at most, whose tombstones are on disk; it returns how many.
+func (l *letters) burySome(most int) (int, error) {
 	l.k.mu.Lock()
-	some := l.k.dead[:min(len(l.k.dead), buryMost)]
+	some := l.k.dead[:min(most, buryMost)]
 	l.k.mu.Unlock()
 	w := letterWriter{l: l}
 	var lost []int
