@@ -8,10 +8,12 @@ import (
 )
 
 // Filter is an MQTT topic filter (MQTT 5, section 4.7) in which {name} is a +
-// that captures its level.
+// that captures its level, and {name#} a # that captures all levels, one at the
+// least.
 type Filter struct {
 	levels []level
 	rest   bool     // ends with #
+	tail   bool     // which captures
 	names  []string // of the captures, in the order of their levels
 }
 
@@ -42,25 +44,40 @@ func Parse(s string) (Filter, error) {
 				return f, errors.New("# stands for all that follows and must be the last level")
 			}
 			f.rest = true
+		case strings.HasPrefix(p, "{") && strings.HasSuffix(p, "#}"):
+			if i != len(parts)-1 {
+				return f, fmt.Errorf("%s stands for all that follows and must be the last level", p)
+			}
+			if err := f.capture(p[1 : len(p)-2]); err != nil {
+				return f, err
+			}
+			f.rest, f.tail = true, true
 		case p == "+":
 			f.levels = append(f.levels, level{any: true})
 		case strings.HasPrefix(p, "{") && strings.HasSuffix(p, "}"):
-			name := p[1 : len(p)-1]
-			if !validCapture(name) {
-				return f, fmt.Errorf("%q cannot name a capture: use lower-case letters, digits and _", name)
+			if err := f.capture(p[1 : len(p)-1]); err != nil {
+				return f, err
 			}
-			if f.index(name) >= 0 {
-				return f, fmt.Errorf("{%s} is captured twice", name)
-			}
-			f.names = append(f.names, name)
 			f.levels = append(f.levels, level{any: true, capture: true})
 		case strings.ContainsAny(p, "+#{}"):
-			return f, fmt.Errorf("%q: +, # and {name} must be a whole level", p)
+			return f, fmt.Errorf("%q: +, #, {name} and {name#} must be a whole level", p)
 		default:
 			f.levels = append(f.levels, level{text: p})
 		}
 	}
 	return f, nil
+}
+
+// capture notes that the next capture is called name.
+func (f *Filter) capture(name string) error {
+	if !validCapture(name) {
+		return fmt.Errorf("%q cannot name a capture: use lower-case letters, digits and _", name)
+	}
+	if f.index(name) >= 0 {
+		return fmt.Errorf("{%s} is captured twice", name)
+	}
+	f.names = append(f.names, name)
+	return nil
 }
 
 func validCapture(s string) bool {
@@ -110,7 +127,10 @@ func (f *Filter) Match(topic string, captures []string) ([]string, bool) {
 			return captures, false
 		}
 	}
-	return captures, f.rest || !more
+	if f.tail && more {
+		captures = append(captures, topic)
+	}
+	return captures, f.rest && (more || !f.tail) || !f.rest && !more
 }
 
 // String returns the filter as a broker understands it.
@@ -151,7 +171,7 @@ func (f *Filter) Meets(g *Filter) bool {
 	case len(f.levels) > len(g.levels):
 		return g.rest
 	}
-	return true
+	return (!f.tail || g.rest) && (!g.tail || f.rest)
 }
 
 // startsLike reports whether f can match topics of the broker itself, if those of
@@ -176,6 +196,9 @@ func (f *Filter) Covers(g *Filter) bool {
 		case !l.any && (m.any || l.text != m.text):
 			return false
 		}
+	}
+	if f.tail && len(f.levels) == len(g.levels) {
+		return g.tail // g may match what ends before that
 	}
 	return f.rest || len(f.levels) == len(g.levels) && !g.rest
 }

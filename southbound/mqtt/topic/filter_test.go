@@ -32,6 +32,12 @@ func TestFilterMatch(t *testing.T) {
 		{"a/{d}/#", "a/x/y/z", "x"},
 		{"a//b", "a//b", ""},
 		{"é/{d}", "é/ü", "ü"},
+		{"N/{d}/{p#}", "N/x/Dc/0/Voltage", "x,Dc/0/Voltage"},
+		{"N/{d}/{p#}", "N/x/Soc", "x,Soc"},
+		{"N/{d}/{p#}", "N/x", "-"},
+		{"N/{d}/{p#}", "N/x/", "x,"},
+		{"{p#}", "a/b", "a/b"},
+		{"{p#}", "$SYS/b", "-"},
 	} {
 		f, err := Parse(c.filter)
 		if err != nil {
@@ -50,7 +56,7 @@ func TestFilterMatch(t *testing.T) {
 
 func TestFilterErrors(t *testing.T) {
 	for _, s := range []string{"", "a/#/b", "a#", "a+/b", "{a}{b}", "x{a}", "{a}/{a}", "{A}", "{}",
-		"a/}", "$share/g/a", "a\x00", "\xff", strings.Repeat("a", 65536)} {
+		"{a#}/b", "{#}", "{a}/{a#}", "{A#}", "x{a#}", "a/}", "$share/g/a", "a\x00", "\xff", strings.Repeat("a", 65536)} {
 		if _, err := Parse(s); err == nil {
 			t.Errorf("%.20q is accepted", s)
 		}
@@ -59,7 +65,7 @@ func TestFilterErrors(t *testing.T) {
 
 func TestFilterString(t *testing.T) {
 	for in, want := range map[string]string{"#": "#", "a/{d}/+/#": "a/+/+/#", "/{d}": "/+",
-		"a//": "a//", "{d}": "+"} {
+		"a//": "a//", "{d}": "+", "a/{d}/{p#}": "a/+/#", "{p#}": "#"} {
 		f, err := Parse(in)
 		if err != nil || f.String() != want {
 			t.Errorf("%s: got %s, %v, want %s", in, f.String(), err, want)
@@ -76,6 +82,8 @@ func TestFilterCovers(t *testing.T) {
 			"a/+/#", true}, {"a/+", "a/#", false},
 		{"a/{d}", "a/+", true}, {"a/b", "a/{d}", false}, {"a/{d}", "a/b", true}, {"a/+/c", "a/b", false},
 		{"a", "a", true}, {"a", "a/#", false},
+		{"a/{p#}", "a/#", false}, {"a/{p#}", "a", false}, {"a/{p#}", "a/b/c", true}, {"a/#", "a/{p#}", true},
+		{"a/{p#}", "a/{q#}", true}, {"a/{p#}", "a/+/#", true},
 	} {
 		a, _ := Parse(c.a)
 		b, _ := Parse(c.b)
@@ -91,13 +99,15 @@ func FuzzFilter(f *testing.F) {
 	f.Add("a/{d}/#", "a/+/c", "a/b/c")
 	f.Add("#", "$SYS/#", "$SYS/x")
 	f.Add("+/+", "{a}/{b}", "/")
+	f.Add("a/{d}/{p#}", "a/{p#}", "a/b/c")
 	f.Fuzz(func(t *testing.T, one, other, topic string) {
 		a, err := Parse(one)
 		if err != nil || topic == "" {
 			return
 		}
 		captures, ok := a.Match(topic, nil)
-		if want := matchSlowly(a.String(), topic); ok != want {
+		want := matchSlowly(a.String(), topic) && (!a.tail || strings.Count(topic, "/") >= len(a.levels))
+		if ok != want {
 			t.Fatalf("%q matches %q: got %v, want %v", one, topic, ok, want)
 		}
 		if ok && len(captures) != len(a.names) {
@@ -140,6 +150,15 @@ func TestTemplate(t *testing.T) {
 		}
 		if got := tmpl.Expand([]string{"north", "7"}); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+	tmpl, err := ParseTemplate("{area}-{.id}-{.channel?}", &f)
+	if err != nil || strings.Join(tmpl.Paths(), " ") != "id channel?" {
+		t.Errorf("paths: %v, %v", tmpl.Paths(), err)
+	}
+	for want, read := range map[string][]string{"north-5-1": {"5", "1"}, "north-5": {"5", ""}} {
+		if got := tmpl.Expand([]string{"north", "7"}, read...); got != want {
+			t.Errorf("%v: got %s, want %s", read, got, want)
 		}
 	}
 	for _, in := range []string{"{x}", "{area", "area}", "{}"} {

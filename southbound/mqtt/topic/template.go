@@ -8,6 +8,7 @@ import (
 
 // Template is a text with {name} for what a topic captured, and {.path} for what
 // is in the payload, there. {@key} is for the name of an element of the payload.
+// {.path?} may be missing, and the text before it then is, too.
 type Template []part
 
 type part struct {
@@ -64,6 +65,9 @@ func (f *Filter) describe() string {
 // Key is the path of the name of an element: its key in an object, or its index.
 const Key = "@key"
 
+// Optional ends the path of what may be missing.
+const Optional = "?"
+
 // Paths returns where in the payload is what t needs of it, in order.
 func (t Template) Paths() (paths []string) {
 	for _, p := range t {
@@ -91,12 +95,22 @@ func (t Template) Expand(captures []string, read ...string) string {
 		return text
 	}
 	var b strings.Builder
+	held := "" // the text before this part
 	for _, p := range t {
 		var text string
 		text, read = p.expand(captures, read)
+		switch {
+		case p.capture == literal:
+			b.WriteString(held)
+			held = text
+			continue
+		case text != "" || !strings.HasSuffix(p.text, Optional):
+			b.WriteString(held)
+		}
 		b.WriteString(text)
+		held = ""
 	}
-	return b.String()
+	return b.String() + held
 }
 
 // expand returns the text of p, and what is left of read.
