@@ -11,7 +11,8 @@ type Sensor struct {
 	// Broker names one of brokers.
 	Broker string `yaml:"broker"`
 	// Topic is an MQTT topic filter. Besides + and #, {name} matches one level
-	// and captures it for device and point names.
+	// and captures it for device and point names, and {name#} at the end all
+	// levels that follow, one at the least.
 	Topic string `yaml:"topic"`
 	// QoS is asked for when subscribing at a broker of the site: 0, 1 (default)
 	// or 2. At the embedded broker the sensor decides.
@@ -22,8 +23,9 @@ type Sensor struct {
 	Ignore bool `yaml:"ignore"`
 	// Device names the device; {name} stands for what the topic captured, and
 	// {.path} for what the payload says, as {.mac}: in JSON a path as points have
-	// it, in CSV the number of a column. {@key} is the key of an element of each. The
-	// default is {device}. What cannot be in a name becomes "_".
+	// it, in CSV the number of a column. {@key} is the key of an element of each. Where
+	// {.path?} has nothing it is left out, with the text before it. The default is
+	// {device}. What cannot be in a name becomes "_".
 	Device string `yaml:"device"`
 	// MaxDevices is how many devices the rule may make, 1 to 100000; the default
 	// is 1000. Messages of more are counted and dropped: a publisher gone mad

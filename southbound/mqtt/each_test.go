@@ -164,3 +164,79 @@ func TestEachValidates(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be read in a part of a payload is told with the part and the reason, and
+// the device that sent it is the one that is blamed.
+func TestEachSaysWhichAndWhy(t *testing.T) {
+	volts := payload.Points{"v": {Path: "v", Value: payload.Value{Unit: "V"}}}
+	column := payload.Points{"v": {Column: 2, Value: payload.Value{Unit: "V"}}}
+	unix := func(at payload.Time) *payload.Time { at.Format = "unix"; return &at }
+	for _, c := range []struct {
+		name    string
+		rule    Sensor
+		payload string
+		error   string
+		blamed  string // the device that has something to say
+	}{
+		{"another unit", Sensor{Topic: "gw", Device: "{.id}", Each: "@this", Points: volts},
+			`[{"id":"a","v":"1 V"},{"id":"b","v":"2 mV"},{"id":"c","v":"3 V"}]`,
+			"element 1, v: the number has another unit than the rule says", "b"},
+		{"by key", Sensor{Topic: "gw", Device: "{@key}", Each: "@this", Points: volts},
+			`{"a":{"v":1},"south":{"v":"off"},"c":{"v":3}}`, "element south, v: the value is not of the point's type", "south"},
+		{"a clock", Sensor{Topic: "gw", Device: "{.id}", Each: "@this", Points: volts,
+			Time: unix(payload.Time{Path: "t"})}, `[{"id":"a","v":1,"t":1774785599},{"id":"b","v":1,"t":1774785599000}]`,
+			"element 1: the time is not written as format says: that of arrival is taken", "b"},
+		{"no name", Sensor{Topic: "gw", Device: "{.id}", Each: "@this", Points: volts}, `[{"id":"a","v":1},{"v":2}]`,
+			"element 1: topic or payload have no usable name", ""},
+		{"one value", Sensor{Topic: "gw", Device: "g", Each: "@this", Point: "{.id}", Path: "v"},
+			`[{"id":"Press.T","v":1},{"id":"Press.On","v":"x"}]`,
+			"element 1, press_on: the value is not of the point's type", "g"},
+		{"a line", Sensor{Topic: "gw", Device: "{.1}", Format: payload.CSV, Points: column}, "a,1\nb,2 mV\n\nc,3\n",
+			"line 2, v: the number has another unit than the rule says", "b"},
+		{"a line that is none", Sensor{Topic: "gw", Device: "{.1}", Format: payload.CSV, Points: column},
+			"a,1\n\nb,\"2\"x\nc,3\n", "line 3: the payload is not valid CSV", ""},
+		{"a line's clock", Sensor{Topic: "gw", Device: "g", Format: payload.CSV, Points: column,
+			Time: unix(payload.Time{Column: 1})}, "1774785599,1\nnow,2\n",
+			"line 2: the time is not written as format says: that of arrival is taken", "g"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := source(t, c.rule)
+			take(s, "gw", c.payload)
+			if got := s.Seen()[0].Error; got != c.error {
+				t.Errorf("sensors says %q, want %q", got, c.error)
+			}
+			blamed := ""
+			for _, d := range s.Devices() {
+				if d.Detail != "" {
+					blamed += d.Device
+				}
+			}
+			rig.Same(t, "blamed", blamed, c.blamed)
+		})
+	}
+}
+
+// A name may have parts that not each element has, as the channel of rtl_433.
+func TestNamesWithPartsThatMayBeMissing(t *testing.T) {
+	s := source(t, Sensor{Topic: "rtl/events", Device: "{.model}-{.id}-{.channel?}",
+		Points: payload.Points{"t": {Path: "temperature_C"}}})
+	for text, want := range map[string]string{`{"model":"Acurite","id":5,"temperature_C":16.2}`: "Acurite-5 t=16.2",
+		`{"model":"Acurite","id":5,"channel":"B","temperature_C":16}`: "Acurite-5-B t=16"} {
+		rig.Same(t, text, told(take(s, "rtl/events", text)), []string{want})
+	}
+	if got := take(s, "rtl/events", `{"id":5,"channel":"B","temperature_C":16}`); len(got) > 0 {
+		t.Errorf("without a model: %v", told(got))
+	}
+}
+
+// Topics whose depth differs are one rule.
+func TestRestOfTheTopic(t *testing.T) {
+	s := source(t, Sensor{Topic: "N/c0/{service}/{n}/{point#}", Device: "{service}-{n}", Path: "value"})
+	for topic, want := range map[string]string{"N/c0/battery/512/Soc": "battery-512 soc=85.5",
+		"N/c0/battery/512/Dc/0/Voltage": "battery-512 dc_0_voltage=85.5"} {
+		rig.Same(t, topic, told(take(s, topic, `{"value":85.5}`)), []string{want})
+	}
+	if got := take(s, "N/c0/battery/512", `{"value":1}`); len(got) > 0 {
+		t.Errorf("without a rest: %v", told(got))
+	}
+}

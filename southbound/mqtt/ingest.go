@@ -61,14 +61,19 @@ func (s *Source) readSeveral(r *router, to *route, m inlet.Message) (batches []b
 	text, f := to.unpack(&m)
 	switch {
 	case f != payload.FaultNone:
+		s.judge(to, m, verdict{fault: f})
 	case sparkplug.Built && to.rule.sparkplug:
 		batches, f = r.readSparkplug(to, text, m)
+		point := faulty(batches, f)
+		s.judge(to, m, verdict{fault: f, point: point, label: point})
 	default:
+		var v verdict
 		var results []payload.Result
-		results, f = to.rule.payload.ReadSeveral(to.single, text, m.At, to)
-		batches, f = r.batches(to, m, results, f)
+		results, v.fault, v.label = to.rule.payload.ReadSeveral(to.single, text, m.At, to)
+		batches = r.batches(to, m, results, &v)
+		f = v.fault
+		s.judge(to, m, v)
 	}
-	s.judge(to, m, text, f, batches...)
 	if f.Unreadable() && len(batches) == 0 {
 		if b := r.spoiled(to, m.At); len(b.Readings) > 0 {
 			batches = append(batches, b)
@@ -98,7 +103,8 @@ func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
 		to.seen(m, payload.FaultNone, "")
 		return b
 	}
-	s.judge(to, m, text, f, b)
+	point := faulty([]bridge.Batch{b}, f)
+	s.judge(to, m, verdict{fault: to.rule.payload.Explain(f, point, text), point: point, label: point})
 	if f.Unreadable() && len(b.Readings) == 0 {
 		return r.spoiled(to, m.At)
 	}
@@ -119,25 +125,40 @@ func (r *router) spoiled(to *route, at time.Time) bridge.Batch {
 	return b
 }
 
-// judge remembers how a message was whose text was read as batches. It counts and logs
-// that it, or a value in it, could not be read.
-func (s *Source) judge(to *route, m inlet.Message, text []byte, f payload.Fault, batches ...bridge.Batch) {
-	point := ""
-	if f != payload.FaultNone {
-		point = faulty(batches, f)
-		f = to.rule.payload.Explain(f, point, text)
-		to.rule.faults.add(s.log, f, to.rule.name, point, m)
-		feed := to.feed.Load()
-		if feed == nil || feed.device.gone.Load() {
-			feed = s.devices.known(to.device, to.rule)
-		}
-		if feed != nil {
-			feed.fail(to.sign(m), f, point)
-		} else {
-			to.rule.spoil(f, m.At)
+// verdict is how a message was.
+type verdict struct {
+	fault  payload.Fault
+	point  string // that has the fault, "" if it is not in a value
+	label  string // where it is, for people: as "element 2, t"
+	blamed bool   // the devices know of it
+}
+
+// judge remembers how a message was. It counts and logs that it, or a value in it, could
+// not be read, and lets the device know, if it is known which.
+func (s *Source) judge(to *route, m inlet.Message, v verdict) {
+	if v.fault != payload.FaultNone {
+		to.rule.faults.add(s.log, v.fault, to.rule.name, v.label, m)
+		if !v.blamed {
+			s.blame(to, m, v)
 		}
 	}
-	to.seen(m, f, point)
+	to.seen(m, v.fault, v.label)
+}
+
+// blame lets the device of a topic know what is wrong with its message; where the
+// payload says which it is, nobody knows.
+func (s *Source) blame(to *route, m inlet.Message, v verdict) {
+	feed := to.feed.Load()
+	if to.rule.payload.NamesDevice() {
+		feed = nil
+	} else if feed == nil || feed.device.gone.Load() {
+		feed = s.devices.known(to.device, to.rule)
+	}
+	if feed == nil {
+		to.rule.spoil(v.fault, m.At)
+		return
+	}
+	feed.fail(to.sign(m), v.fault, v.point)
 }
 
 // faulty returns the point whose value has a fault, "" if the fault is not in a value.

@@ -188,7 +188,7 @@ func (r *router) resolve(rule *rule, captures []string) *route {
 
 // Device returns what the device is called by what the payload says.
 func (to *route) Device(read []string) string {
-	if !allUsable(read) {
+	if !readUsable(read) {
 		return ""
 	}
 	return to.rule.device.Expand(to.captures, read...)
@@ -196,7 +196,7 @@ func (to *route) Device(read []string) string {
 
 // Point returns what the point is called by what the payload says.
 func (to *route) Point(read []string) string {
-	if !allUsable(read) {
+	if !readUsable(read) {
 		return ""
 	}
 	return to.rule.point.Expand(to.captures, read...)

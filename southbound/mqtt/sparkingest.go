@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"slices"
 	"time"
 
 	"fieldbridge/bridge"
@@ -25,25 +26,47 @@ func (r *router) readSparkplug(to *route, text []byte, m inlet.Message) ([]bridg
 	if a.Rebirth != nil {
 		r.publish(a.Topic, a.Rebirth)
 	}
-	batches, f := r.batches(to, m, a.Results, a.Fault)
-	return append(batches, r.offline(a.Dead, m.At)...), f
+	v := verdict{fault: a.Fault}
+	batches := r.batches(to, m, a.Results, &v)
+	return append(batches, r.offline(a.Dead, m.At)...), v.fault
 }
 
-// batches remembers the results of one message and makes batches of them. f is
-// their fault so far.
-func (r *router) batches(to *route, m inlet.Message, results []payload.Result, f payload.Fault) ([]bridge.Batch,
-	payload.Fault) {
-	var all []bridge.Batch
+// batches remembers the results of one message and makes batches of them, and lets the
+// devices know what could not be read of them. v is how the message was so far.
+func (r *router) batches(to *route, m inlet.Message, results []payload.Result, v *verdict) (all []bridge.Batch) {
 	for _, out := range results {
-		feed, nf := r.note(to, m, &out)
-		if nf != payload.FaultNone {
-			f = nf
+		at := slices.IndexFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == out.Point })
+		n := len(out.Readings)
+		feed, full := r.note(to, m, &out)
+		if at >= 0 && n == len(out.Readings) {
+			out.Point = out.Readings[at].Point // what it is called here
+		}
+		if out.Fault == payload.FaultNone {
+			out.Fault, out.Point = full, ""
+		}
+		if out.Fault != payload.FaultNone && feed != nil {
+			feed.fail(to.sign(m), out.Fault, out.Point)
+			if !v.blamed && out.Fault == v.fault {
+				v.point, v.label = out.Point, place(v.label, out.Point)
+			}
+			v.blamed = true
+		}
+		if full != payload.FaultNone {
+			v.fault, v.label = full, ""
 		}
 		if len(out.Readings) > 0 {
 			all = append(all, bridge.Batch{Device: feed.device.name, At: out.At, Readings: out.Readings})
 		}
 	}
-	return all, f
+	return all
+}
+
+// place puts together where in a payload something is.
+func place(where, point string) string {
+	if where == "" || point == "" {
+		return where + point
+	}
+	return where + ", " + point
 }
 
 // offline makes the points of devices that say goodbye bad.

@@ -44,7 +44,10 @@ func (p *Presence) Hear(s Sign, good bool) {
 	if p.topic == "" && !p.recall {
 		p.born = s.At
 	}
-	p.was, p.fault, p.topic, p.from = p.fault, payload.FaultNone, s.Topic, s.From
+	if p.heard != s.At || p.topic != s.Topic { // or another part of the same message
+		p.was, p.fault = p.fault, payload.FaultNone
+	}
+	p.topic, p.from = s.Topic, s.From
 	switch {
 	case good:
 		p.unread, p.unreads, p.ever, p.offline = time.Time{}, 0, true, time.Time{}
@@ -67,6 +70,9 @@ func (p *Presence) Hear(s Sign, good bool) {
 func (p *Presence) Blame(s Sign, f payload.Fault, point string) {
 	if p.heard != s.At || p.topic != s.Topic {
 		p.Hear(s, false) // nothing of it was noted
+	}
+	if p.fault != payload.FaultNone {
+		return // the first one in a message counts
 	}
 	if p.was != f || p.point != point || p.faulty.IsZero() {
 		p.faulty = s.At

@@ -3,6 +3,7 @@ package payload
 import (
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -14,19 +15,12 @@ import (
 // maxLines is how many lines of one payload are read.
 const maxLines = 1000
 
-// ReadLines returns those of the rule's points that the lines of a payload have,
-// one result for each line. Fields are separated by commas, or by semicolons if
+// readLines returns those of the rule's points that the lines of a payload have,
+// one result for each. Fields are separated by commas, or by semicolons if
 // there is one in the first line: where the comma is in numbers, semicolons
-// separate. A line that cannot be read hurts no other.
-func (r *Rule) ReadLines(payload []byte, at time.Time) ([]Result, Fault) {
-	if len(payload) == 0 {
-		return nil, FaultEmpty
-	}
-	return r.readLines(payload, at, nil)
-}
-
-// readLines is ReadLines; names is for a rule whose lines name their devices.
-func (r *Rule) readLines(payload []byte, at time.Time, names Names) ([]Result, Fault) {
+// separate. A line that cannot be read hurts no other. names is for a rule whose lines
+// name their devices.
+func (r *Rule) readLines(payload []byte, at time.Time, names Names) (all []Result, f Fault, where string) {
 	text := topic.View(trim(payload))
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.FieldsPerRecord = -1
@@ -35,59 +29,80 @@ func (r *Rule) readLines(payload []byte, at time.Time, names Names) ([]Result, F
 	if line, _, _ := strings.Cut(text, "\n"); strings.Contains(line, ";") {
 		reader.Comma = ';'
 	}
-	var all []Result
-	worst, some := FaultNone, false
-	for line := 0; ; line++ {
+	var b blamer
+	some := false
+	for n := 0; ; n++ {
 		fields, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if line >= r.skip+maxLines {
-			worst = FaultLines
+		if n >= r.skip+maxLines {
+			b.worst, b.where = FaultLines, ""
 			break
 		}
-		if line < r.skip {
+		if n < r.skip {
 			continue
 		}
 		some = true
 		if err != nil {
-			worst = FaultCSV
+			b.blame(FaultCSV, brokenLine(err))
 			continue
 		}
-		out, f := r.readLine(fields, at)
-		if r.device != nil && len(out.Readings) > 0 {
+		out := r.readLine(fields, at)
+		if len(out.Readings) == 0 {
+			b.blame(FaultMissing, lineOf(reader))
+			continue
+		}
+		b.blame(out.Fault, lineOf(reader))
+		if r.device != nil {
 			if out.Device = r.deviceOf(names, func(p place) string { return p.field(fields) }); out.Device == "" {
-				worst = FaultName
+				b.blame(FaultName, lineOf(reader))
 				continue
 			}
 		}
-		if f != FaultNone {
-			worst = f
-		}
-		if len(out.Readings) > 0 {
-			all = append(all, out)
-		}
+		all = append(all, out)
 	}
 	if !some {
-		worst = FaultCSV // not even one line
+		b.blame(FaultCSV, "") // not even one line
 	}
-	return all, worst
+	return all, b.worst, b.where
+}
+
+// lineOf is which line of the payload was read last, for people.
+func lineOf(reader *csv.Reader) string {
+	n, _ := reader.FieldPos(0)
+	return fmt.Sprint("line ", n)
+}
+
+// brokenLine is where a line begins that cannot be read.
+func brokenLine(err error) string {
+	if p, ok := errors.AsType[*csv.ParseError](err); ok {
+		return fmt.Sprint("line ", p.StartLine)
+	}
+	return ""
 }
 
 // readLine returns those of the rule's points that a line has.
-func (r *Rule) readLine(fields []string, at time.Time) (Result, Fault) {
+func (r *Rule) readLine(fields []string, at time.Time) Result {
 	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
-	worst := FaultNone
 	for i := range r.points {
 		p := &r.points[i]
-		if field := p.field(fields); field != "" { // nothing between two commas: absent
-			out.add(p, p.value(field), &worst)
+		field := p.field(fields)
+		if field == "" { // nothing between two commas: absent
+			continue
 		}
+		v := p.value(field)
+		f := ValueFault(v)
+		if exact && f == FaultType {
+			f = p.explain(field)
+		}
+		out.blame(f, p.info.Name)
+		out.Readings = append(out.Readings, bridge.Reading{Point: p.info.Name, Value: v})
 	}
 	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, at)) {
-		worst = FaultTime
+		out.Fault, out.Point = r.clock.fault(r.clock.field(fields)), ""
 	}
-	return out.checked(worst)
+	return out
 }
 
 // field returns what is at a place of a line, "" if nothing is.

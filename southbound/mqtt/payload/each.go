@@ -25,17 +25,18 @@ type Names interface {
 // ReadSeveral returns those of the rule's points that the elements or lines of a
 // payload have, one result for each. Where an element has one value and names it,
 // the values of a device and time are one result. What cannot be read hurts
-// nothing else. point is as for [Rule.Read].
-func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Names) ([]Result, Fault) {
+// nothing else; the fault is that of the message, or the first of a result, and where
+// it is, as "element 2", "" if that is all. point is as for [Rule.Read].
+func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Names) (all []Result, f Fault, where string) {
 	switch {
 	case len(payload) == 0:
-		return nil, FaultEmpty
+		return nil, FaultEmpty, ""
 	case r.lines:
 		return r.readLines(payload, at, names)
 	}
-	payload, f := tidy(payload)
+	payload, f = tidy(payload)
 	if f != FaultNone {
-		return nil, f
+		return nil, f, ""
 	}
 	root := gjson.Parse(topic.View(payload))
 	b := batcher{rule: r, point: point, at: at, names: names}
@@ -50,11 +51,11 @@ func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Nam
 	list, object, index := gjson.Get(root.Raw, r.each), false, 0
 	object = list.IsObject()
 	if !object && !list.IsArray() {
-		return nil, FaultMissing
+		return nil, FaultMissing, ""
 	}
 	list.ForEach(func(key, v gjson.Result) bool {
 		if index == maxElements {
-			b.worst = FaultElements
+			b.blamed, b.worst, b.where = true, FaultElements, ""
 			return false
 		}
 		e := element{Result: v, key: key.Str, whole: b.whole}
@@ -76,8 +77,29 @@ type batcher struct {
 	names Names
 	whole []gjson.Result
 	all   []Result
-	worst Fault
 	open  map[moment]int // index of the result of a device and time, if values are gathered
+	blamer
+}
+
+// blamer keeps the first fault of a payload that is taken to pieces.
+type blamer struct {
+	blamed bool
+	worst  Fault
+	where  string
+}
+
+func (b *blamer) blame(f Fault, where string) {
+	if f != FaultNone && (!b.blamed || b.worst == FaultMissing) {
+		b.blamed, b.worst, b.where = true, f, where
+	}
+}
+
+// element is what an element is called for people; "" is the whole payload.
+func (r *Rule) element(key string) string {
+	if r.each == "" {
+		return ""
+	}
+	return "element " + strings.Clone(key)
 }
 
 type moment struct {
@@ -86,11 +108,11 @@ type moment struct {
 }
 
 // checked returns what was gathered.
-func (b *batcher) checked() ([]Result, Fault) {
-	if len(b.all) == 0 && b.worst == FaultNone {
-		b.worst = FaultMissing
+func (b *batcher) checked() ([]Result, Fault, string) {
+	if len(b.all) == 0 {
+		b.blame(FaultMissing, "")
 	}
-	return b.all, b.worst
+	return b.all, b.worst, b.where
 }
 
 // read takes in what an element says.
@@ -102,53 +124,72 @@ func (b *batcher) read(e element) {
 		b.readSingle(&e, &out)
 	case r.all:
 		if e.Type == gjson.JSON {
-			out.flatten("", false, e.Result, &b.worst)
+			out.flatten("", false, e.Result)
 		}
 	default:
 		out.Readings = make([]bridge.Reading, 0, len(r.points))
 		for i := range r.points {
-			p := &r.points[i]
-			if v, present := p.jsonValue(e.get(p.place)); present {
-				if p.unitAt != nil {
-					v = p.inUnit(v, e.get(*p.unitAt))
-				}
-				out.add(p, v, &b.worst)
-			}
+			out.take(&r.points[i], &e)
 		}
 	}
 	if len(out.Readings) == 0 {
 		return // an element of another kind
 	}
-	if r.clock != nil && !out.stamp(r.clock.fromJSON(e.get(r.clock.place), b.at)) {
-		b.worst = FaultTime
+	if r.clock != nil {
+		if found := e.get(r.clock.place); !out.stamp(r.clock.fromJSON(found, b.at)) {
+			out.Fault, out.Point = r.clock.fault(spoken(found)), ""
+		}
+	}
+	if out.Fault != FaultNone {
+		b.blame(out.Fault, r.element(e.key))
 	}
 	if r.device != nil {
 		if out.Device = r.deviceOf(b.names, e.name); out.Device == "" {
-			b.worst = FaultName
+			b.blame(FaultName, r.element(e.key))
 			return
 		}
 	}
 	b.place(out)
 }
 
+// take adds the value of a point, if an element has it.
+func (out *Result) take(p *extract, e *element) {
+	found := e.get(p.place)
+	v, present := p.jsonValue(found)
+	if !present {
+		return
+	}
+	var unit gjson.Result
+	if p.unitAt != nil {
+		unit = e.get(*p.unitAt)
+		v = p.inUnit(v, unit)
+	}
+	f := ValueFault(v)
+	if exact && f == FaultType {
+		f = p.explainFound(found, unit)
+	}
+	out.blame(f, p.info.Name)
+	out.Readings = append(out.Readings, bridge.Reading{Point: p.info.Name, Value: v})
+}
+
 // readSingle reads the one value of an element, and its name if it has one.
 func (b *batcher) readSingle(e *element, out *Result) {
-	s := b.rule.single
-	v, present := s.jsonValue(e.get(s.place))
-	if !present {
+	out.take(b.rule.single, e)
+	if len(out.Readings) == 0 {
 		return
 	}
 	name := b.point
 	if b.rule.point != nil {
 		if name = read(b.rule.point, e.name, b.names.Point); name == "" {
-			b.worst = FaultName
+			b.blame(FaultName, b.rule.element(e.key))
+			out.Readings = nil
 			return
 		}
 	}
-	if f := ValueFault(v); f != FaultNone {
-		b.worst = f
+	out.Readings[0].Point = name
+	if out.Fault != FaultNone {
+		out.Point = name
 	}
-	out.Readings = []bridge.Reading{{Point: name, Value: v}}
 }
 
 // place adds a result, to that of the same device and time if its values come one
@@ -169,6 +210,7 @@ func (b *batcher) place(out Result) {
 		return
 	}
 	b.all[i].Readings = append(b.all[i].Readings, out.Readings[0])
+	b.all[i].blame(out.Fault, out.Point)
 }
 
 func (out *Result) has(point string) bool {
@@ -190,7 +232,7 @@ func (r *Rule) deviceOf(names Names, at func(place) string) string {
 func read(places []place, at func(place) string, name func([]string) string) string {
 	parts := make([]string, len(places))
 	for i, p := range places {
-		if parts[i] = strings.Clone(at(p)); parts[i] == "" {
+		if parts[i] = strings.Clone(at(p)); parts[i] == "" && !p.optional {
 			return ""
 		}
 	}

@@ -6,12 +6,19 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// explainAt is explain for a value in JSON.
-func (e *extract) explainAt(text string) Fault {
-	found := gjson.Get(text, e.path)
+// unitIn returns what a payload says of the unit of the point.
+func (e *extract) unitIn(text string) (unit gjson.Result) {
+	if e.unitAt != nil {
+		unit = gjson.Get(text, e.unitAt.path)
+	}
+	return unit
+}
+
+// explainFound is explain for what was found in JSON.
+func (e *extract) explainFound(found, unit gjson.Result) Fault {
 	switch {
 	case e.octets != nil:
-	case e.unitAt != nil && !SameUnit(gjson.Get(text, e.unitAt.path).String(), e.info.Unit):
+	case e.unitAt != nil && unit.Exists() && !SameUnit(unit.String(), e.info.Unit):
 		return FaultUnit
 	case found.Type == gjson.String:
 		return e.explain(found.Str)
@@ -41,12 +48,17 @@ func (e *extract) explain(text string) Fault {
 	return FaultType
 }
 
-// explain says why a time is not believed.
-func (k *clock) explain(found gjson.Result) Fault {
-	text := strings.Trim(found.String(), " \t\r\n\x00")
+// spoken is what was found in JSON as a text.
+func spoken(found gjson.Result) string {
 	if found.Type == gjson.Number {
-		text = found.Raw
+		return found.Raw
 	}
+	return found.String()
+}
+
+// explain says why a time is not believed.
+func (k *clock) explain(text string) Fault {
+	text = strings.Trim(text, " \t\r\n\x00")
 	if _, err := k.parse(text); err != nil || k.unit != 0 {
 		for _, unit := range []int64{1e9, 1e6, 1e3, 1} {
 			other := clock{unit: unit}

@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 		}
 		var f Fault
 		if r.Several() {
-			_, f = r.ReadSeveral("v", []byte(tt.payload), at, nil)
+			_, f, _ = r.ReadSeveral("v", []byte(tt.payload), at, nil)
 		} else {
 			_, f = r.Read("v", []byte(tt.payload), at)
 		}

@@ -17,7 +17,7 @@ const maxLeaves = 256
 // flatten adds the leaves of a value whose name is prefix. dotted reports whether that
 // has a key with a point in it: its leaves make way for a member of a member that has
 // the same name.
-func (out *Result) flatten(prefix string, dotted bool, value gjson.Result, worst *Fault) {
+func (out *Result) flatten(prefix string, dotted bool, value gjson.Result) {
 	array, index := value.IsArray(), 0
 	value.ForEach(func(key, v gjson.Result) bool {
 		name, dotted := key.Str, dotted || strings.Contains(key.Str, ".")
@@ -31,12 +31,12 @@ func (out *Result) flatten(prefix string, dotted bool, value gjson.Result, worst
 			name = strings.Clone(name)
 		}
 		if v.IsObject() || v.IsArray() {
-			out.flatten(name, dotted, v, worst)
+			out.flatten(name, dotted, v)
 			return len(out.Readings) < maxLeaves
 		}
-		out.leaf(name, dotted, v, worst)
+		out.leaf(name, dotted, v)
 		if len(out.Readings) >= maxLeaves {
-			*worst = FaultPoints
+			out.Fault, out.Point = FaultPoints, ""
 			return false
 		}
 		return true
@@ -44,7 +44,7 @@ func (out *Result) flatten(prefix string, dotted bool, value gjson.Result, worst
 }
 
 // leaf adds a value.
-func (out *Result) leaf(name string, dotted bool, v gjson.Result, worst *Fault) {
+func (out *Result) leaf(name string, dotted bool, v gjson.Result) {
 	var value bridge.Value
 	switch v.Type {
 	case gjson.Null:
@@ -76,9 +76,7 @@ func (out *Result) leaf(name string, dotted bool, v gjson.Result, worst *Fault) 
 		}
 		out.dotted[name] = true
 	}
-	if f := ValueFault(value); f != FaultNone {
-		*worst = f
-	}
+	out.blame(ValueFault(value), name)
 	out.Readings = append(out.Readings, bridge.Reading{Point: name, Value: value})
 }
 

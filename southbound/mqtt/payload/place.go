@@ -10,7 +10,9 @@ import (
 type place struct {
 	path   string // GJSON
 	column int    // CSV, from 1
-	root   int    // index of what is found once in the whole payload, plus 1; 0 is in the element
+	// optional is of a part of a name that may be missing
+	optional bool
+	root     int // index of what is found once in the whole payload, plus 1; 0 is in the element
 }
 
 // fromRoot begins the paths that are counted from the whole payload.

@@ -18,6 +18,10 @@ type Result struct {
 	// Originals says that the points are called what the payload calls them, which
 	// need not be names.
 	Originals bool
+	// Fault is what could not be read of it, FaultNone if nothing; Point has it, "" if
+	// it is in the time.
+	Fault Fault
+	Point string
 
 	dotted map[string]bool // points whose name has a key with a point in it
 }
@@ -72,17 +76,17 @@ func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
 	if f != FaultNone {
 		return Result{}, f
 	}
-	text, worst := topic.View(payload), FaultNone
+	text := topic.View(payload)
 	out := Result{At: at, Originals: true}
 	root := gjson.Parse(text)
 	if !root.IsObject() && !root.IsArray() {
 		return Result{}, FaultMissing // a bare value has no name
 	}
-	out.flatten("", false, root, &worst)
+	out.flatten("", false, root)
 	if r.clock != nil && !out.stamp(r.clock.fromJSON(gjson.Get(text, r.clock.path), at)) {
-		worst = FaultTime
+		out.Fault = FaultTime
 	}
-	return out.checked(worst)
+	return out.checked(out.Fault)
 }
 
 // readBytes returns those of the rule's points that a payload of bytes has.
@@ -128,27 +132,32 @@ func (out *Result) checked(worst Fault) (Result, Fault) {
 	return *out, worst
 }
 
-// Explain returns what f is more exactly, for people: why a value is not of its
-// point's type, or a time is not believed. payload is the text that was read, point
-// what is at fault in it, "" if the payload is one value. Of elements and lines it
-// knows no more. It takes its time, and is called for faults that are told.
+// blame notes what could not be read.
+func (out *Result) blame(f Fault, point string) {
+	if out.Fault == FaultNone {
+		out.Fault, out.Point = f, point
+	}
+}
+
+// Explain returns what the fault that [Rule.Read] found is more exactly, for people:
+// why a value is not of its point's type, or a time is not believed. payload is the text
+// that was read, point what is at fault in it, "" if the payload is one value. It takes
+// its time, and is called for faults that are told.
 func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
-	if !exact || r.each != "" || r.lines {
+	if !exact || r.Several() {
 		return f
 	}
 	text := topic.View(trim(payload))
 	switch {
 	case f == FaultTime && r.clock != nil:
-		return r.clock.explain(gjson.Get(text, r.clock.path))
+		return r.clock.explain(spoken(gjson.Get(text, r.clock.path)))
 	case f != FaultType:
-	case r.single != nil && r.single.path == "":
-		return r.single.explain(text)
 	case r.single != nil:
-		return r.single.explainAt(text)
+		return r.single.explain(text)
 	}
 	for i := range r.points {
 		if p := &r.points[i]; f == FaultType && p.info.Name == point {
-			return p.explainAt(text)
+			return p.explainFound(gjson.Get(text, p.path), p.unitIn(text))
 		}
 	}
 	return f

@@ -28,7 +28,8 @@ func compile(t testing.TB, s Settings) *Rule {
 // readAny returns what a rule reads from a payload, a line at a time or whole.
 func readAny(r *Rule, payload []byte) ([]Result, Fault) {
 	if r.lines {
-		return r.ReadLines(payload, arrival)
+		all, f, _ := r.ReadSeveral("", payload, arrival, nil)
+		return all, f
 	}
 	out, f := r.Read("p", payload, arrival)
 	if len(out.Readings) == 0 {
@@ -158,8 +159,8 @@ func TestCSV(t *testing.T) {
 		"1.5;x;yes;1763887500\n2;y;no":             "a=1.5 b=yes 2025-11-23T08:45:00Z a=2 b=no",
 		"1,,x,1763887500\r\n\n2,,y,1763887560\r\n": "a=1 b=x 2025-11-23T08:45:00Z a=2 b=y 2025-11-23T08:46:00Z",
 		"1,,x\na\"b,c\n3,,z":                       "a=1 b=x a=3 b=z fault=not_csv",
-		"1,,x\nno,,y\n,\n":                         "a=1 b=x a=bad: wrong_type b=y fault=missing",
-		"1.5, x, yes, soon":                        "a=1.5 b=yes fault=time",
+		"1,,x\nno,,y\n,\n":                         "a=1 b=x a=bad: wrong_type b=y fault=wrong_type",
+		"1.5, x, yes, soon":                        "a=1.5 b=yes fault=time_format",
 		",,z,1763887500":                           "b=z 2025-11-23T08:45:00Z",
 		"x":                                        "a=bad: wrong_type fault=wrong_type",
 		",,":                                       "fault=missing",

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/topic"
 )
 
 // Rule says how payloads are read. It does not change, so that any number of
@@ -112,8 +113,11 @@ func (r *Rule) unanchor() {
 func (r *Rule) placesOf(paths []string) (all []place) {
 	for _, path := range paths {
 		p := place{path: path}
+		if may, ok := strings.CutSuffix(path, topic.Optional); ok && !strings.HasSuffix(may, `\`) {
+			p.path, p.optional = may, true
+		}
 		if r.lines {
-			p.column, _ = strconv.Atoi(path)
+			p.column, _ = strconv.Atoi(p.path)
 		} else if r.each != "" {
 			r.anchor(&p)
 		} else {

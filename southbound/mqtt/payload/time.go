@@ -68,6 +68,14 @@ var isoLayouts = []string{
 	"2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405",
 }
 
+// fault is why the time that a text says is not taken.
+func (k *clock) fault(text string) Fault {
+	if exact {
+		return k.explain(text)
+	}
+	return FaultTime
+}
+
 // read returns the time that a text says which arrived at the time at.
 func (k *clock) read(text string, at time.Time) (time.Time, error) {
 	text = strings.Trim(text, " \t\r\n\x00")

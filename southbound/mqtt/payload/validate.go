@@ -95,7 +95,7 @@ func (s Settings) validateElements(r *setting.Problems) {
 		r.Misplaced(map[string]bool{"each": s.Each != "", "path": s.Path != ""},
 			" is for JSON: each line of CSV is read for itself")
 		for _, path := range s.Device {
-			if n, err := strconv.Atoi(path); err != nil || n < 1 || n > 1000 {
+			if n, err := strconv.Atoi(strings.TrimSuffix(path, topic.Optional)); err != nil || n < 1 || n > 1000 {
 				r.Add("{."+path+"} is no column", "write the number of the column with the name, from 1, as {.1}", "device")
 			}
 		}
