@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"fieldbridge/gateway"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
@@ -131,39 +129,6 @@ func goodPoints(s control.Status) (n int) {
 		n += d.Good
 	}
 	return n
-}
-
-// runningGateway is a gateway within the test's process.
-type runningGateway struct {
-	*gateway.Gateway
-	logging *gateway.Logging
-	stop    func()
-}
-
-// startGateway runs the gateway of a file until stop, or the test's end, as the
-// command run does.
-func startGateway(t *testing.T, file string, log io.Writer) *runningGateway {
-	t.Helper()
-	started, err := gateway.Load(t.Context(), file, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	logging := gateway.NewLogging(log, started.Config.Log)
-	g, err := gateway.New(started, gateway.Options{File: file, Logging: logging})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := g.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	stop := func() { cancel(); <-done }
-	t.Cleanup(stop)
-	return &runningGateway{g, logging, stop}
 }
 
 // reload runs the command, and returns what it says.
