@@ -138,19 +138,24 @@ func (d *Desk) registers(ctx context.Context, url, address string, count int) ([
 	return data, nil
 }
 
-// printInterpretations prints one type a line, its orders beside each other.
+// ordersALine is how many fit on a line of a terminal.
+const ordersALine = 4
+
+// printInterpretations prints one type a line, its orders beside each other, four at
+// most.
 func printInterpretations(stdout io.Writer, data []byte) {
 	w := words.NewColumns(stdout)
 	fmt.Fprintf(w, "registers\t% X\n", data)
-	last := ""
+	last, column := "", 0
 	for _, i := range point.Interpret(data) {
-		if i.Type != last {
+		if i.Type != last || column == ordersALine {
 			if last != "" {
 				fmt.Fprintln(w)
 			}
 			fmt.Fprint(w, i.Type)
-			last = i.Type
+			last, column = i.Type, 0
 		}
+		column++
 		value := i.Value.String()
 		if i.Value.Kind() == bridge.KindString {
 			value = strconv.Quote(value)

@@ -67,9 +67,10 @@ func (p Point) Likelier() (order string, v bridge.Value, ok bool) {
 			likely[i.Order] = i.Value
 		}
 	}
-	for _, order := range []string{"ABCD", "CDAB", "DCBA", "BADC", "ABCDEFGH", "GHEFCDAB", "HGFEDCBA", "BADCFEHG"} {
+	for _, order := range []string{"ABCD", "CDAB", "DCBA", "BADC", "ABCDEFGH", "GHEFCDAB", "HGFEDCBA", "BADCFEHG", "EFGHABCD",
+		"CDABGHEF"} {
 		if v, there := likely[order]; there && asItIs {
-			return shortOrder[order], v, true
+			return cmp.Or(shortOrder[order], order), v, true
 		}
 	}
 	return "", v, false
@@ -180,7 +181,8 @@ func rankOf(typ string, g Guess) float64 {
 var typeRanks = map[string]float64{"uint16": 0, "int16": 0.1, "float32": 0.2, "int32": 1, "uint32": 0.9, "float64": 2,
 	"int64": 3, "uint64": 2.9, "bcd16": 3}
 
-// plainOrder returns an order as four letters, "" for the usual one.
+// plainOrder returns an order as four letters where it has such a name, "" for the
+// usual one.
 func plainOrder(order string) string {
 	switch order {
 	case "", "AB", "ABCD", "ABCDEF", "ABCDEFGH":
@@ -189,6 +191,8 @@ func plainOrder(order string) string {
 		return "CDAB"
 	case "BA", "BADC", "BADCFE", "BADCFEHG":
 		return "BADC"
+	case "EFGHABCD", "CDABGHEF":
+		return order
 	}
 	return "DCBA"
 }

@@ -25,6 +25,11 @@ type Writable struct {
 	Max *bridge.Decimal `yaml:"max"`
 	// MaxStep is by how much a write may change the value that the device has.
 	MaxStep *bridge.Decimal `yaml:"max_step"`
+	// Also are values that may be written whatever the limits say: 0 of a wallbox that
+	// takes 0 or 6 to 32. To and from them max_step does not apply.
+	Also []bridge.Decimal `yaml:"also"`
+	// MultipleOf is a number that each value is to be a multiple of.
+	MultipleOf *bridge.Decimal `yaml:"multiple_of"`
 	// ReadModifyWrite allows a part of a register (bit, bits, byte) to be set by
 	// writing the whole register back, on devices without function 22. What the
 	// device itself changes in between is lost. Default false.
@@ -70,6 +75,8 @@ type Keys struct {
 	Confirm       *Confirm
 	Pulse         *setting.Duration
 	Invert        bool
+	TrueIs        *uint16
+	FalseIs       *uint16
 	WriteFunction *int
 	Together      string
 

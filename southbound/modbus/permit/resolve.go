@@ -49,8 +49,8 @@ func (k Keys) Resolve(r *point.Field, bad Bad) {
 			"only coils and holding registers can: remove "+k.key())
 	}
 	f.limits(r, w)
-	r.Writable = &point.Writable{Min: w.Min, Max: w.Max, MaxStep: w.MaxStep, ReadModifyWrite: w.ReadModifyWrite,
-		Only: k.Only()}
+	r.Writable = &point.Writable{Min: w.Min, Max: w.Max, MaxStep: w.MaxStep, Also: w.Also, MultipleOf: w.MultipleOf,
+		ReadModifyWrite: w.ReadModifyWrite, Only: k.Only()}
 	f.confirm(r)
 	f.function(r)
 	f.fits(r)
@@ -120,13 +120,17 @@ func (f *resolver) limits(r *point.Field, w *Writable) {
 	for _, k := range []struct {
 		key   string
 		given bool
-	}{{"min", w.Min != nil}, {"max", w.Max != nil}, {"max_step", w.MaxStep != nil}} {
+	}{{"min", w.Min != nil}, {"max", w.Max != nil}, {"max_step", w.MaxStep != nil}, {"also", w.Also != nil},
+		{"multiple_of", w.MultipleOf != nil}} {
 		if k.given && !number {
 			f.bad("writable/"+k.key, k.key+" for a "+r.TypeName, "only numbers have "+k.key+": write writable: true")
 		}
 	}
 	if w.Min != nil && w.Max != nil && w.Min.Float() > w.Max.Float() {
 		f.bad("writable/min", "min is above max", "swap them")
+	}
+	if w.MultipleOf != nil && w.MultipleOf.Float() <= 0 {
+		f.bad("writable/multiple_of", "a multiple of "+w.MultipleOf.String(), "use a number above 0")
 	}
 	if w.MaxStep != nil && w.MaxStep.Float() <= 0 {
 		f.bad("writable/max_step", "no step is small enough", "use a number above 0")
@@ -261,7 +265,39 @@ func (f *resolver) inverted(r *point.Field) {
 	if r.Invert = f.Invert; f.Invert && r.Kind != point.KindBool {
 		f.bad("invert", "invert of a "+r.TypeName, "only a bool has an opposite: use a coil, bit: or type: bool")
 	}
+	f.sides(r)
 }
+
+// sides finds what stands for true and false.
+func (f *resolver) sides(r *point.Field) {
+	if f.TrueIs == nil && f.FalseIs == nil {
+		return
+	}
+	key, of := "true_is", &point.Sides{True: coilOn, Strict: f.FalseIs != nil && r.Table == wire.Holding}
+	if f.FalseIs != nil {
+		key, of.False = "false_is", uint64(*f.FalseIs)
+	}
+	if f.TrueIs != nil {
+		of.True = uint64(*f.TrueIs)
+	}
+	many := f.WriteFunction != nil && *f.WriteFunction == 15
+	switch {
+	case r.Kind != point.KindBool || r.Mask != 0:
+		f.bad(key, key+" of a "+r.TypeName, "only a coil or a whole register has it: add type: bool")
+	case r.Table.Bits() && (r.Table != wire.Coil || many || f.Together != ""):
+		f.bad(key, key+" of a "+r.Table.String()+" that function 5 does not write", "remove it")
+	case r.Table.Bits() && !f.Writable.Yes() && f.Access != Write && f.Access != ReadWrite:
+		f.bad(key, key+" of a coil that is not writable", "it says what is written: add writable: true, or remove it")
+	case f.Invert || !r.Table.Bits() && f.TrueIs == nil || of.True == of.False:
+		f.bad(key, key+" beside invert, without true_is, or with both the same", "give true_is, and false_is if it is not 0")
+	default:
+		r.Sides = of
+	}
+}
+
+// coilOn is what function 5 writes for true (Modbus Application Protocol V1.1b3,
+// section 6.5).
+const coilOn = 0xff00
 
 // together finds what is read with a point in one request.
 func (f *resolver) together(r *point.Field) {

@@ -1,12 +1,14 @@
 package point
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"fieldbridge/bridge"
@@ -31,7 +33,8 @@ const (
 	load64Words
 	load64Bytes
 	load64Both
-	LoadBit // of a coil or discrete input
+	LoadBit      // of a coil or discrete input
+	loadShuffled // and all from here on: registers in an order of their own
 )
 
 // Loader returns the code for a width of 8, 16, 24, 32, 48 or 64 bits.
@@ -49,6 +52,9 @@ func Loader(width int, o Order) LoadCode {
 		code = load48
 	default:
 		code = load64
+	}
+	if o.shuffle > 0 {
+		return shuffled(width, o)
 	}
 	if o.words {
 		code++
@@ -84,9 +90,10 @@ func (c LoadCode) load(data []byte) uint64 {
 		return reverseWords(binary.BigEndian.Uint64(data))
 	case load64Bytes:
 		return reverseWords(binary.LittleEndian.Uint64(data))
-	default:
+	case load64Both:
 		return binary.LittleEndian.Uint64(data)
 	}
+	return c.loadShuffled(data)
 }
 
 // load48 is load for three registers.
@@ -125,7 +132,7 @@ func (s Placed) Decode(data []byte) bridge.Value {
 	if f.Simple {
 		return f.value(raw)
 	}
-	if f.Invalid != nil && slices.Contains(f.Invalid, raw) {
+	if f.missing(raw) {
 		return bridge.Bad(bridge.ReasonSentinel)
 	}
 	return s.finish(f.value(raw), data)
@@ -138,12 +145,18 @@ func (s Placed) decodeRare(data []byte) bridge.Value {
 		return s.Whole.instant(data[s.At:])
 	case KindParts:
 		v := s.Whole.number(data[s.At:])
-		if v.Good() && s.Invalid != nil && slices.Contains(s.Invalid, v.Bits()) {
+		if v.Good() && s.missing(v.Bits()) {
 			return bridge.Bad(bridge.ReasonSentinel)
 		}
 		return s.finish(v, data)
 	}
 	return s.DecodeText(data, new(string))
+}
+
+// missing reports whether a raw number means that there is no value.
+func (f *Field) missing(raw uint64) bool {
+	return slices.Contains(f.Invalid, raw) ||
+		slices.ContainsFunc(f.Invalids, func(r Raws) bool { return r.First <= raw && raw <= r.Last })
 }
 
 // finish makes the value of the raw number v.
@@ -180,6 +193,9 @@ func (f *Field) raw(data []byte) uint64 {
 func (f *Field) value(raw uint64) bridge.Value {
 	switch f.Kind {
 	case KindBool:
+		if !f.Simple && f.Sides != nil {
+			return f.Sides.of(raw)
+		}
 		return bridge.Bool(raw != 0)
 	case KindInt:
 		unused := 64 - f.Bits
@@ -213,6 +229,14 @@ func (f *Field) Named(v bridge.Value) bool {
 	return ok
 }
 
+// of returns what a raw number is.
+func (s *Sides) of(raw uint64) bridge.Value {
+	if s.Strict && raw != s.True && raw != s.False {
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return bridge.Bool(raw == s.True)
+}
+
 // scaled multiplies by ten to the power of the factor, which begins at data. A
 // factor that is not a value leaves none.
 func (f *Field) scaled(v bridge.Value, data []byte) bridge.Value {
@@ -220,23 +244,29 @@ func (f *Field) scaled(v bridge.Value, data []byte) bridge.Value {
 	if !factor.Good() {
 		return factor
 	}
-	power := int64(factor.Bits())
-	if power < -maxPower || power > maxPower {
+	power, ok := powerOf(factor)
+	if !ok {
 		return bridge.Bad(bridge.ReasonOutOfRange)
 	}
 	return powerScaling[power+maxPower].Apply(v)
+}
+
+// powerOf returns the power of ten that v is, if it is one.
+func powerOf(v bridge.Value) (int, bool) {
+	n, ok := v.Float()
+	return int(n), ok && n == math.Trunc(n) && math.Abs(n) <= maxPower
 }
 
 // ScaledBy returns the field as it is while its scale point has these registers:
 // with a scaling of its own, and so to be encoded.
 func (f *Field) ScaledBy(factor []byte) (*Field, error) {
 	power := f.Factor.Decode(factor)
-	n := int64(power.Bits())
-	if !power.Good() || n < -maxPower || n > maxPower {
+	n, ok := powerOf(power)
+	if !ok {
 		return nil, fmt.Errorf("its scale point %s is %v, which is no power of ten", f.Factor.Name, power)
 	}
 	scaled, special := *f, *f.Special
-	special.Scale, special.Offset = math.Pow10(int(n)), 0
+	special.Scale, special.Offset = math.Pow10(n), 0
 	scaled.Scaling, scaled.Factor, scaled.Special = powerScaling[n+maxPower], nil, &special
 	return &scaled, nil
 }
@@ -309,10 +339,14 @@ func (s Placed) DecodeText(data []byte, last *string) bridge.Value {
 			text[i], text[i+1] = text[i+1], text[i]
 		}
 	}
-	if f.Half != Both {
+	switch f.Half {
+	case High, Low:
 		for i := range f.Words {
 			text[i] = text[2*i+int(f.Half-High)]
 		}
+	case All:
+		var wide [3 * MaxWords]byte
+		return keep(last, characters(wide[:0], text[:f.Length]))
 	}
 	text = text[:f.Length]
 	if i := slices.Index(text, 0); i >= 0 {
@@ -321,6 +355,11 @@ func (s Placed) DecodeText(data []byte, last *string) bridge.Value {
 	for len(text) > 0 && (text[len(text)-1] == 0xff || text[len(text)-1] == ' ') {
 		text = text[:len(text)-1]
 	}
+	return keep(last, text)
+}
+
+// keep makes text, without the spaces at its end, the last.
+func keep(last *string, text []byte) bridge.Value {
 	switch {
 	case string(text) == *last: // no allocation
 	case utf8.Valid(text):
@@ -330,6 +369,27 @@ func (s Placed) DecodeText(data []byte, last *string) bridge.Value {
 	}
 	return bridge.String(*last)
 }
+
+// characters appends the text of registers of UTF-16 to b, up to its terminator.
+func characters(b, registers []byte) []byte {
+	for i := 0; i+1 < len(registers); i += 2 {
+		r := rune(binary.BigEndian.Uint16(registers[i:]))
+		if r == 0 || r == 0xffff {
+			break
+		}
+		if utf16.IsSurrogate(r) && i+3 < len(registers) {
+			r = utf16.DecodeRune(r, rune(binary.BigEndian.Uint16(registers[i+2:])))
+			i += 2
+		}
+		if r != byteOrderMark || len(b) > 0 {
+			b = utf8.AppendRune(b, r)
+		}
+	}
+	return bytes.TrimRight(b, " ")
+}
+
+// byteOrderMark is what some write before a text of UTF-16.
+const byteOrderMark = 0xfeff
 
 func latin1(text []byte) string {
 	var b strings.Builder

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strconv"
+	"unicode/utf16"
 
 	"fieldbridge/bridge"
 )
@@ -26,13 +28,14 @@ func (f *Field) Encode(v bridge.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sentinel := range f.Invalid {
-		if raw == sentinel {
-			return nil, fmt.Errorf("%v means to the device that there is no value", v)
-		}
+	if f.missing(raw) {
+		return nil, fmt.Errorf("%v means to the device that there is no value", v)
 	}
 	if f.Load == LoadBit {
 		return []byte{byte(raw)}, nil
+	}
+	if f.Sides != nil {
+		raw = f.Sides.Raw(raw != 0)
 	}
 	if f.Mask != 0 {
 		raw = raw & f.Mask << f.Shift
@@ -196,6 +199,14 @@ func (f *Field) encodeParts(v bridge.Value) ([]byte, error) {
 	return data, nil
 }
 
+// Raw returns what stands for true or false.
+func (s *Sides) Raw(is bool) uint64 {
+	if is {
+		return s.True
+	}
+	return s.False
+}
+
 func (f *Field) unfit(v bridge.Value) error {
 	return fmt.Errorf("%v does not fit in %s", v, f.TypeName)
 }
@@ -225,6 +236,21 @@ func (f *Field) encodeFloat(number float64, v bridge.Value) (uint64, error) {
 		return 0, f.unfit(v)
 	}
 	return f.fit(integer{number < 0, uint64(math.Abs(number))}, v)
+}
+
+// FloatBits returns the bits that a float has for a decimal number; false if the field
+// is no float, or it cannot have that number.
+func (f *Field) FloatBits(decimal string) (uint64, bool) {
+	switch f.Kind {
+	case kindFloat16, kindFloat32, kindFloat64:
+		v, err := strconv.ParseFloat(decimal, 64)
+		if err != nil {
+			return 0, false
+		}
+		bits, err := f.encodeFloat(v, bridge.Float64(v))
+		return bits, err == nil
+	}
+	return 0, false
 }
 
 func (f *Field) encodeBCD(n integer, v bridge.Value) (raw uint64, err error) {
@@ -275,15 +301,22 @@ func (f *Field) encodeText(v bridge.Value) ([]byte, error) {
 	if v.Kind() != bridge.KindString {
 		return nil, fmt.Errorf("%v is not text", v)
 	}
-	if len(v.Str()) > f.Length {
+	text := []byte(v.Str())
+	if f.Half == All {
+		text = text[:0]
+		for _, c := range utf16.Encode([]rune(v.Str())) {
+			text = binary.BigEndian.AppendUint16(text, c)
+		}
+	}
+	if len(text) > f.Length {
 		return nil, fmt.Errorf("%q is longer than %d bytes", v.Str(), f.Length)
 	}
 	data := make([]byte, 2*f.Words)
-	if f.Half == Both {
-		copy(data, v.Str())
+	if f.Half == Both || f.Half == All {
+		copy(data, text)
 	} else {
-		for i := range len(v.Str()) {
-			data[2*i+int(f.Half-High)] = v.Str()[i]
+		for i := range text {
+			data[2*i+int(f.Half-High)] = text[i]
 		}
 	}
 	if f.Load == load16Swapped {
@@ -326,8 +359,10 @@ func (c LoadCode) Store(data []byte, v uint64) {
 		binary.BigEndian.PutUint64(data, reverseWords(v))
 	case load64Bytes:
 		binary.LittleEndian.PutUint64(data, reverseWords(v))
-	default:
+	case load64Both:
 		binary.LittleEndian.PutUint64(data, v)
+	default:
+		c.storeShuffled(data, v)
 	}
 }
 
@@ -341,7 +376,16 @@ func (f *Field) Within(v bridge.Value) error {
 	if !ok {
 		return nil
 	}
-	if w := f.Writable; w.Min != nil && number < w.Min.Float() {
+	w := f.Writable
+	if w.Exempt(number) {
+		return nil
+	}
+	if m := w.MultipleOf; m != nil {
+		if n := number / m.Float(); math.Abs(n-math.Round(n)) > 1e-6 {
+			return fmt.Errorf("%v is not a multiple of %v", v, m)
+		}
+	}
+	if w.Min != nil && number < w.Min.Float() {
 		return fmt.Errorf("%v is below min %v", v, w.Min)
 	} else if w.Max != nil && number > w.Max.Float() {
 		return fmt.Errorf("%v is above max %v", v, w.Max)
@@ -372,7 +416,7 @@ func (s Placed) Holds(block, data []byte) bool {
 		if f.Load == LoadBit {
 			return block[s.At>>3]>>(s.At&7)&1 == data[0]
 		}
-		return (f.raw(block[s.At:]) != 0) == (f.raw(data) != 0)
+		return f.value(f.raw(block[s.At:])) == f.value(f.raw(data))
 	case KindString:
 		return s.DecodeText(block, new(string)) == alone.DecodeText(data, new(string))
 	case KindTime, KindParts:

@@ -43,10 +43,12 @@ type Special struct {
 	Straight   *Straight
 	Curve      *Curve
 	Invalid    []uint64
+	Invalids   []Raws // more of them, by their bounds
+	Sides      *Sides // of a bool that is not just "any bit set"
 	Enum       map[int64]string
 	EnumStrict bool   // a number that the enum does not name is bad
 	Length     int    // of a string, in bytes
-	Half       Half   // of each register, that has the characters of a string
+	Half       Half   // where in each register the characters of a string are
 	Whole      *Whole // of several parts
 
 	Models   []int // of SunSpec: the first of them that the device has
@@ -68,6 +70,7 @@ const (
 	Both Half = iota // two characters a register
 	High
 	Low
+	All // a register is a character, of UTF-16
 )
 
 // Plain is the special of points that have nothing special. It is read-only.
@@ -79,7 +82,7 @@ func (f *Field) Settle() {
 		f.Special = Plain
 	}
 	s := f.Special
-	f.Simple = s.Straight == nil && s.Invalid == nil && s.Enum == nil && s.Curve == nil && !f.Scaling.Active() &&
+	f.Simple = s.Straight == nil && s.Invalid == nil && s.Invalids == nil && s.Sides == nil && s.Enum == nil && s.Curve == nil && !f.Scaling.Active() &&
 		f.Kind < KindString && !s.Invert
 }
 
@@ -119,6 +122,15 @@ func (f *Field) Bytes() int {
 
 // End is the address behind the field.
 func (f *Field) End() int { return f.Address + f.Words }
+
+// Raws are raw numbers, as bits, from the first to the last.
+type Raws struct{ First, Last uint64 }
+
+// Sides are the raw numbers of a bool.
+type Sides struct {
+	True, False uint64
+	Strict      bool // what is neither is bad; else it is false
+}
 
 // Straight is a straight line, value = (raw × num + add) / den: one rounding where
 // the numbers are exact.

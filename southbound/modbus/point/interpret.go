@@ -30,7 +30,8 @@ func Interpret(data []byte) []Interpretation {
 				continue
 			}
 			for _, letters := range ordersOf(width) {
-				f := Field{Kind: t.Kind, Bits: uint8(t.Bits), Load: Loader(width, Orders[letters]), Special: Plain}
+				o, _ := OrderOf(letters)
+				f := Field{Kind: t.Kind, Bits: uint8(t.Bits), Load: Loader(width, o), Special: Plain}
 				if width == 24 {
 					f.Mask = 1<<24 - 1
 				}
@@ -56,5 +57,5 @@ func ordersOf(width int) []string {
 	case 48:
 		return []string{"ABCDEF", "EFCDAB", "BADCFE", "FEDCBA"}
 	}
-	return []string{"ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"}
+	return []string{"ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA", "EFGHABCD", "CDABGHEF"}
 }

@@ -26,8 +26,8 @@ type Part struct {
 	*Field       // how the number is read; its address is not used
 	At     int   // its first byte in the data of the whole
 	Is     Role  // what the number is of the whole
-	Weight int64 // of [Number]
-	Add    int64 // to the number: 2000 to a year of two digits
+	Weight int64 // of [Number], and of exponents
+	Add    int64 // to the number: 2000 to a year of two digits, -4 to an exponent
 }
 
 // Role is what a part is of the whole.
@@ -35,9 +35,12 @@ type Role uint8
 
 // The roles. Those from Year on are of a time.
 const (
-	Number   Role = iota // it counts weight times
-	Sign                 // any bit set makes the whole negative
-	Exponent             // the whole is times ten to its power
+	Number    Role = iota // it counts weight times
+	Sign                  // any bit set makes the whole negative
+	Exponent              // the whole is times ten to its power
+	Exponent2             // the whole is times two to its power
+	Factor                // the whole is multiplied by it
+	Divisor               // the whole is divided by it
 	Year
 	Month
 	Day
@@ -60,7 +63,8 @@ func (p *Part) number(data []byte) bridge.Value { return p.Field.Decode(data[p.A
 // number returns the raw number of parts whose data is given.
 func (w *Whole) number(data []byte) bridge.Value {
 	var sum wide
-	negative, power := false, 0
+	negative, power, twos := false, int64(0), int64(0)
+	factor, divisor := integer{abs: 1}, 1.0
 	for i := range w.Parts {
 		p := &w.Parts[i]
 		v := p.number(data)
@@ -71,28 +75,57 @@ func (w *Whole) number(data []byte) bridge.Value {
 		case Sign:
 			negative = negative != (v.Bits() != 0)
 		case Exponent:
-			n := int64(v.Bits())
-			if n < -maxPower || n > maxPower {
+			power += p.exponent(v)
+		case Exponent2:
+			twos += p.exponent(v)
+		case Factor:
+			n, _ := exact(v)
+			high, low := bits.Mul64(factor.abs, n.abs)
+			if high != 0 {
 				return bridge.Bad(bridge.ReasonOutOfRange)
 			}
-			power += int(n)
+			factor = integer{factor.negative != n.negative, low}
+		case Divisor:
+			n, _ := v.Float()
+			divisor *= n
 		default:
 			n, _ := exact(v)
 			sum.add(n, p.Weight)
 		}
 	}
-	if negative {
+	if negative != factor.negative {
 		sum.negate()
 	}
-	v := sum.value()
-	if power != 0 {
-		if power < -maxPower || power > maxPower {
+	v := sum.times(factor.abs)
+	if twos != 0 || divisor != 1 {
+		f, _ := v.Float()
+		f = math.Ldexp(f, int(twos)) / divisor
+		if math.IsInf(f, 0) || math.IsNaN(f) || twos < -maxExponent || twos > maxExponent {
 			return bridge.Bad(bridge.ReasonOutOfRange)
 		}
-		return powerScaling[power+maxPower].Apply(v)
+		v = bridge.Float64(f)
 	}
-	return v
+	switch {
+	case power == 0:
+		return v
+	case power < -maxPower || power > maxPower:
+		return bridge.Bad(bridge.ReasonOutOfRange)
+	}
+	return powerScaling[power+maxPower].Apply(v)
 }
+
+// exponent returns what v adds to an exponent; what is no exponent is one of no use.
+func (p *Part) exponent(v bridge.Value) int64 {
+	n := int64(v.Bits())
+	if n < -maxExponent || n > maxExponent {
+		return 2 * maxExponent
+	}
+	return n*p.Weight + p.Add
+}
+
+// maxExponent is the most that an exponent may be: a float64 has about that many
+// powers of two.
+const maxExponent = 1100
 
 // wide is a signed number of 128 bits.
 type wide struct{ hi, lo uint64 }
@@ -136,6 +169,30 @@ func (n wide) value() bridge.Value {
 	return bridge.Float64(n.float())
 }
 
+// times returns n times m, as [wide.value] does.
+func (n wide) times(m uint64) bridge.Value {
+	if m == 1 {
+		return n.value()
+	}
+	negative := int64(n.hi) < 0
+	if negative {
+		n.negate()
+	}
+	f := n.float() * float64(m)
+	if n.hi == 0 {
+		if n.hi, n.lo = bits.Mul64(n.lo, m); int64(n.hi) >= 0 {
+			if negative {
+				n.negate()
+			}
+			return n.value()
+		}
+	}
+	if negative {
+		f = -f
+	}
+	return bridge.Float64(f)
+}
+
 // float returns the float64 nearest to an n that is not negative.
 func (n wide) float() float64 {
 	if n.hi == 0 {
@@ -158,7 +215,7 @@ func (w *Whole) Undo(known bool) error {
 	data := make([]byte, 2*w.Words)
 	for i := range w.Parts {
 		p := &w.Parts[i]
-		if p.Is == Exponent || p.Is == Deviation {
+		if p.Is >= Exponent && p.Is < Year || p.Is == Deviation {
 			return fmt.Errorf("there is more than one way to write it with a part that is %s", roleNames[p.Is])
 		}
 		p.put(data, ^uint64(0))
@@ -213,7 +270,8 @@ func (w *Whole) registers(n integer) ([]byte, bool) {
 }
 
 // roleNames are the roles as configurations name them.
-var roleNames = map[Role]string{Number: "number", Sign: "sign", Exponent: "exponent", Year: "year", Month: "month",
+var roleNames = map[Role]string{Number: "number", Sign: "sign", Exponent: "exponent", Exponent2: "exponent2",
+	Factor: "factor", Divisor: "divisor", Year: "year", Month: "month",
 	Day: "day", Hour: "hour", Minute: "minute", Second: "second", Milli: "millisecond", Hundredth: "hundredth",
 	Seconds: "seconds", Deviation: "deviation", Invalid: "invalid"}
 

@@ -47,7 +47,7 @@ var Types = map[string]Type{
 	"bcd48": {KindBCD, 48}, "bcd64": {KindBCD, 64},
 	"signmag16": {kindMagnitude, 16}, "signmag32": {kindMagnitude, 32},
 	"mod10k32": {kindMod10k, 32}, "mod10k48": {kindMod10k, 48}, "mod10k64": {kindMod10k, 64},
-	"string": {KindString, 0},
+	"string": {KindString, 0}, "utf16": {KindString, 0},
 }
 
 // Integer reports whether all values of the type are whole numbers.
@@ -71,8 +71,9 @@ func (t Type) Words(length int) int {
 // Order is where the bytes of a number are. The zero order is ABCD, the one of
 // the specification: the most significant byte first.
 type Order struct {
-	words bool // the least significant register first
-	bytes bool // the bytes of each register swapped
+	words   bool  // the least significant register first
+	bytes   bool  // the bytes of each register swapped
+	shuffle uint8 // registers in another order yet: the rank of that among all, from 1
 }
 
 // Orders by the letters of 2, 4, 6 and 8 bytes, A being the most significant.

@@ -1,6 +1,7 @@
 package point
 
 import (
+	"slices"
 	"time"
 
 	"fieldbridge/bridge"
@@ -8,11 +9,13 @@ import (
 
 // Writable says how and within which limits a point may be set.
 type Writable struct {
-	Min, Max, MaxStep *bridge.Decimal // in the point's unit; nil means none
-	ReadModifyWrite   bool            // a part of a register may be set by writing it whole
-	Only              bool            // it is never read
-	Function          byte            // that writes it; 0 is by the device's way
-	Pulse             time.Duration   // after which true falls back to false; 0 is never
+	Min, Max, MaxStep *bridge.Decimal  // in the point's unit; nil means none
+	Also              []bridge.Decimal // values that may be written all the same
+	MultipleOf        *bridge.Decimal
+	ReadModifyWrite   bool          // a part of a register may be set by writing it whole
+	Only              bool          // it is never read
+	Function          byte          // that writes it; 0 is by the device's way
+	Pulse             time.Duration // after which true falls back to false; 0 is never
 	Confirm
 }
 
@@ -33,6 +36,11 @@ const (
 	ByEcho                      // the device's answer repeats what was written
 	ByNone                      // any answer but an exception
 )
+
+// Exempt reports whether the limits do not apply to a number.
+func (w *Writable) Exempt(number float64) bool {
+	return slices.ContainsFunc(w.Also, func(d bridge.Decimal) bool { return d.Float() == number })
+}
 
 // DefaultWithin is how long a written value may take to show.
 const DefaultWithin = 5 * time.Second

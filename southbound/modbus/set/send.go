@@ -69,6 +69,9 @@ func (l Line) put(f *point.Field, data []byte) error {
 		_, err := l.Client.WriteMultipleCoils(uint16(f.Address), 1, data)
 		return plain(err, 15)
 	case f.Table == wire.Coil:
+		if f.Sides != nil {
+			return plain(l.Client.WriteCoil(uint16(f.Address), uint16(f.Sides.Raw(data[0] != 0))), 5)
+		}
 		_, err := l.Client.WriteSingleCoil(uint16(f.Address), uint16(data[0])*0xff00)
 		return plain(err, 5)
 	case function == 22:
@@ -85,7 +88,7 @@ func (l Line) function(f *point.Field) byte {
 	switch {
 	case f.Setting().Function != 0:
 		return f.Setting().Function
-	case f.Table == wire.Coil && l.Way == Multiple:
+	case f.Table == wire.Coil && l.Way == Multiple && f.Sides == nil:
 		return 15
 	case f.Table == wire.Coil:
 		return 5

@@ -212,6 +212,12 @@ func (w *Writing) wanted(at *point.Field) []byte {
 	return data
 }
 
+// exempt reports whether the limits do not apply to a value.
+func (w *Writing) exempt(v bridge.Value) bool {
+	n, ok := v.Float()
+	return ok && w.field.Writable.Exempt(n)
+}
+
 // checkStep refuses a change that is too large.
 func (w *Writing) checkStep(ctx context.Context, l Line, own plan.Block, i int) error {
 	r := l.Client.FetchAsk(ctx, l.Unit, own.Ask(), 1+l.Unit.Retries)
@@ -226,6 +232,9 @@ func (w *Writing) checkStep(ctx context.Context, l Line, own plan.Block, i int) 
 	to, ok2 := w.value.Float()
 	if !ok1 || !ok2 {
 		return fmt.Errorf("the step cannot be checked: the device has %v", is)
+	}
+	if w.exempt(is) {
+		return nil
 	}
 	if step := w.field.Writable.MaxStep.Float(); math.Abs(to-from) > step*(1+1e-9) {
 		return bridge.Permanent(fmt.Errorf("from %v to %v is more than max_step %v", is, w.value,

@@ -66,7 +66,7 @@ func (l Line) stopped(ctx context.Context) error {
 
 // ready reads what has to be known before a write.
 func (w *Writing) ready(ctx context.Context, l Line, reads Reads) error {
-	if err := w.scale(ctx, l); err != nil || w.field.Writable.MaxStep == nil {
+	if err := w.scale(ctx, l); err != nil || w.field.Writable.MaxStep == nil || w.exempt(w.value) {
 		return err
 	}
 	own, i := reads(w.field)
@@ -219,6 +219,9 @@ func (r *request) takes(w *Writing, way string) bool {
 // joinable reports whether a field may be written together with others.
 func joinable(f *point.Field, way string) bool {
 	if f.Mask != 0 && f.Words > 1 || f.Together != (point.Span{}) && f.Writable.ReadModifyWrite {
+		return false
+	}
+	if f.Table == wire.Coil && f.Sides != nil {
 		return false
 	}
 	switch f.Writable.Function {

@@ -8,6 +8,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/permit"
+	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -55,7 +56,8 @@ type Point struct {
 	// register, see byte), bcd8 (that, too), bcd16, bcd32, bcd48 and bcd64 (a digit
 	// in four bits each), signmag16 and signmag32 (a sign bit and a magnitude),
 	// mod10k32, mod10k48 and mod10k64 (registers that count to 10,000 each), string
-	// (see length) or bool (true unless the register is 0); or of a time, see zone:
+	// (see length), utf16 (a text with a character in each register) or bool (true
+	// unless the register is 0, see true_is); or of a time, see zone:
 	// datetime3 (year, month, day, hour, minute, second, a byte each), datetime4 (IEC
 	// 60870-5-4, as Schneider's DATETIME), datetime6 (the same six, a register each),
 	// datetime7 (and milliseconds), datetime_cosem (12 bytes of DLMS), unixtime (32
@@ -64,8 +66,9 @@ type Point struct {
 	Type string `yaml:"type"`
 	// Order is the byte and word order. Default: the device's. Two letters (AB,
 	// BA) suit 16 bits, four 32 bits, six 48, eight 64 bits; four letters mean the
-	// same word and byte order at any width. Of a string only the bytes of each
-	// register are swapped (BADC, DCBA), its registers stay as they are.
+	// same word and byte order at any width. Of 48 and 64 bits any order of the
+	// registers will do, as EFGHABCD. Of a string only the bytes of each register are
+	// swapped (BADC, DCBA), its registers stay as they are.
 	Order string `yaml:"order"`
 	// Bit picks one bit of a register, 0 is the least significant, 15 the most; of
 	// several registers with a type of their width: 23 of a uint32. The point is
@@ -103,11 +106,13 @@ type Point struct {
 	// what is not linear: {raw: [-2, -1, 1, 2], value: [0, -1, 1, 0]}.
 	Table *Table `yaml:"table"`
 	// ScalePoint names a point of this device that holds the power of ten to
-	// multiply with, as SunSpec has it. Both are always read in one request.
+	// multiply with, as SunSpec has it: an integer, or what its scale, offset or table
+	// makes of one, a whole number from -10 to 10. Both are always read in one request.
 	ScalePoint string `yaml:"scale_point"`
 	// Invalid are raw numbers that mean "no value"; the reading is then bad.
 	// They are compared before scaling, as bits: 0x8000 and -32768 are the same
-	// for an int16.
+	// for an int16. All from one to another are "0xfff0-0xffff". Of a float a decimal
+	// number is that number: -9999, 1e30.
 	Invalid []Raw `yaml:"invalid"`
 	// Enum names the numbers that the point may have. The cloud gets the number,
 	// and the names in the catalogue; of a number without a name the log tells once.
@@ -139,6 +144,13 @@ type Point struct {
 	Pulse *setting.Duration `yaml:"pulse"`
 	// Invert makes a bool of the opposite: true is 0 on the wire. Default false.
 	Invert bool `yaml:"invert"`
+	// TrueIs is the raw number that stands for true, of type: bool; others are false.
+	// Of a coil that is written by function 5 it is what is written for true, where
+	// the device wants another number than 0xFF00: 0x5500 to toggle it, for instance.
+	TrueIs *uint16 `yaml:"true_is"`
+	// FalseIs is the raw number that stands for false. Default 0. With it a register
+	// that has neither is bad: out_of_range.
+	FalseIs *uint16 `yaml:"false_is"`
 	// WriteFunction is the Modbus function that sets the point: 5 or 15 for coils,
 	// 6, 16 or 22 for registers. Default: by the device's write.
 	WriteFunction *int `yaml:"write_function"`
@@ -184,20 +196,21 @@ type Part struct {
 	Byte string `yaml:"byte"`
 	// Invalid are raw numbers of this part that mean that the point has no value.
 	Invalid []Raw `yaml:"invalid"`
-	// Weight is how often the number counts in the sum: 1000 for MWh beside kWh.
-	// Default 1.
+	// Weight is how often the number counts in the sum: 1000 for MWh beside kWh. Of an
+	// exponent it is -1 where the part is how many decimals the value has. Default 1.
 	Weight *bridge.Decimal `yaml:"weight"`
 	// Is says what the number is: number (the default; it counts in the sum), sign
-	// (any bit set makes the value negative) or exponent (the value is times ten to
-	// its power); of a time year, month, day, hour, minute, second, millisecond,
+	// (any bit set makes the value negative), exponent (the value is times ten to
+	// its power), exponent2 (times two to its power), factor (the value is multiplied
+	// by it, as by the ratio of a transformer) or divisor (divided by it); of a time year, month, day, hour, minute, second, millisecond,
 	// hundredth (of a second), seconds (since 1970), deviation (minutes from this
 	// time to UTC) or invalid (any bit set: the clock is not right).
 	Is string `yaml:"is"`
 	// Invert has a sign the other way round: none of its bits set is negative.
 	// Default false.
 	Invert bool `yaml:"invert"`
-	// Add is added to the number of a time, 1900 to a year for instance; a year
-	// below 100 is of this century without it.
+	// Add is added to an exponent, or to the number of a time, 1900 to a year for
+	// instance; a year below 100 is of this century without it.
 	Add int `yaml:"add"`
 }
 
@@ -233,41 +246,74 @@ func (r *Ref) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Raw is a raw number, unsigned up to 64 bits or negative.
+// Raw is a raw number, unsigned up to 64 bits or negative, or all from one to
+// another.
 type Raw struct {
-	bits uint64
-	sign bool
+	bits  uint64
+	sign  bool
+	plain string // a decimal number as it was written: of a float it is meant as one
+	float bool   // no integer is the number
+	to    *Raw
 }
 
-// UnmarshalText reads 65535, -1 or 0x8000.
+// UnmarshalText reads 65535, -1, 0x8000, -9999.5 or 0xfff0-0xffff.
 func (r *Raw) UnmarshalText(text []byte) error {
+	wrong := fmt.Errorf("%q is not a raw number: write it as 65535, -1 or 0x8000, or several as 0xfff0-0xffff", text)
 	s := strings.ToLower(string(text))
+	if i := strings.LastIndexByte(s, '-'); i > 0 && s[i-1] != 'e' {
+		var to Raw
+		if to.UnmarshalText([]byte(strings.TrimSpace(s[i+1:]))) != nil {
+			return wrong
+		}
+		if r.UnmarshalText([]byte(strings.TrimSpace(s[:i]))) != nil || r.to != nil {
+			return wrong
+		}
+		r.to = &to
+		return nil
+	}
 	if v, err := strconv.ParseInt(s, 10, 64); err == nil && v < 0 {
-		*r = Raw{uint64(v), true}
+		*r = Raw{bits: uint64(v), sign: true, plain: s}
 		return nil
 	}
 	base := 10
-	if hex, ok := strings.CutPrefix(s, "0x"); ok {
-		s, base = hex, 16
+	hex, ok := strings.CutPrefix(s, "0x")
+	if ok {
+		base = 16
 	}
-	v, err := strconv.ParseUint(s, base, 64)
-	if err != nil {
-		return fmt.Errorf("%q is not a raw number: write it as 65535, -1 or 0x8000", text)
-	}
+	v, err := strconv.ParseUint(hex, base, 64)
 	*r = Raw{bits: v}
+	if !ok {
+		r.plain = s
+		if err != nil && strings.Trim(s, "+-.0123456789e") == "" { // 1e30, -99.5
+			_, err = strconv.ParseFloat(s, 64)
+			r.float = true
+		}
+	}
+	if err != nil {
+		return wrong
+	}
 	return nil
 }
 
 // String writes r as a number.
 func (r Raw) String() string {
-	if r.sign {
-		return strconv.FormatInt(int64(r.bits), 10)
+	text := "0x" + strconv.FormatUint(r.bits, 16)
+	if r.sign || r.float {
+		text = r.plain
 	}
-	return "0x" + strconv.FormatUint(r.bits, 16)
+	if r.to != nil {
+		text += "-" + r.to.String()
+	}
+	return text
 }
 
-// in returns the lowest bits of r, and whether r fits in that many.
-func (r Raw) in(bits int) (uint64, bool) {
+// in returns the bits of r as the field has them, and whether it can. A decimal
+// number of a float is that float.
+func (r Raw) in(f *point.Field) (uint64, bool) {
+	if bits, ok := f.FloatBits(r.plain); ok || r.float {
+		return bits, ok
+	}
+	bits := max(int(f.Bits), 1)
 	mask := ^uint64(0) >> (64 - bits)
 	if r.sign {
 		return r.bits & mask, int64(r.bits) >= -1<<(bits-1)

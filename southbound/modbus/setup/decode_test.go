@@ -53,6 +53,16 @@ func decodePoints(t testing.TB, points map[string]Point, data string) map[string
 	return got
 }
 
+func raw(t *testing.T, text string) (r Raw) {
+	t.Helper()
+	if err := r.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func word(n uint16) *uint16 { return &n }
+
 func TestDecode(t *testing.T) {
 	bad := bridge.Bad
 	tests := []struct {
@@ -77,6 +87,12 @@ func TestDecode(t *testing.T) {
 			bridge.Uint(0x0102030405060708)},
 		{"uint64 BADCFEHG", Point{Type: "uint64", Order: "BADCFEHG"}, "0201040306050807", bridge.Uint(0x0102030405060708)},
 		{"uint64 HGFEDCBA", Point{Type: "uint64", Order: "DCBA"}, "0807060504030201", bridge.Uint(0x0102030405060708)},
+		{"uint64 EFGHABCD", Point{Type: "uint64", Order: "EFGHABCD"}, "0506070801020304", bridge.Uint(0x0102030405060708)},
+		{"uint64 CDABGHEF", Point{Type: "uint64", Order: "CDABGHEF"}, "0304010207080506", bridge.Uint(0x0102030405060708)},
+		{"uint64 BADCFEHG by halves", Point{Type: "uint64", Order: "FEHGBADC"}, "0605080702010403",
+			bridge.Uint(0x0102030405060708)},
+		{"uint48 CDEFAB", Point{Type: "uint48", Order: "CDEFAB"}, "030405060102", bridge.Uint(0x010203040506)},
+		{"float64 EFGHABCD", Point{Type: "float64", Order: "EFGHABCD"}, "54442d18400921fb", bridge.Float64(math.Pi)},
 		{"uint64 keeps all bits", Point{Type: "uint64"}, "ffffffffffffffff", bridge.Uint(math.MaxUint64)},
 		{"int64", Point{Type: "int64"}, "fffffffffffffffe", bridge.Int(-2)},
 		{"float32", Point{Type: "float32"}, "42ab47ae", bridge.Float32(85.64)},
@@ -106,6 +122,22 @@ func TestDecode(t *testing.T) {
 		{"string in UTF-8", Point{Type: "string", Length: 4}, "c2b04300", bridge.String("°C")},
 		{"string in Latin-1", Point{Type: "string", Length: 2}, "b043", bridge.String("°C")},
 		{"string in Latin-1, swapped", Point{Type: "string", Length: 2, Order: "DCBA"}, "43b0", bridge.String("°C")},
+		{"UTF-16", Point{Type: "utf16", Length: 10}, "004100e420ac00000058", bridge.String("Aä€")},
+		{"UTF-16, bytes swapped", Point{Type: "utf16", Length: 8, Order: "BADC"}, "fffe4100e4000000", bridge.String("Aä")},
+		{"UTF-16, a pair", Point{Type: "utf16", Length: 8}, "d83dde0000200020", bridge.String("\U0001f600")},
+		{"UTF-16, half a pair", Point{Type: "utf16", Length: 4}, "0041d83d", bridge.String("A\ufffd")},
+		{"true_is", Point{Type: "bool", TrueIs: word(0xaa)}, "00aa", bridge.Bool(true)},
+		{"true_is, another", Point{Type: "bool", TrueIs: word(0xaa)}, "0001", bridge.Bool(false)},
+		{"false_is", Point{Type: "bool", TrueIs: word(1), FalseIs: word(2)}, "0002", bridge.Bool(false)},
+		{"neither true nor false", Point{Type: "bool", TrueIs: word(1), FalseIs: word(2)}, "0000", bad(bridge.ReasonOutOfRange)},
+		{"sentinel of a float", Point{Type: "float32", Invalid: []Raw{raw(t, "-9999")}}, "c61c3c00", bad(bridge.ReasonSentinel)},
+		{"sentinel of a float, in bits", Point{Type: "float32", Invalid: []Raw{raw(t, "0x7f7fffff")}}, "7f7fffff",
+			bad(bridge.ReasonSentinel)},
+		{"sentinel of a float, large", Point{Type: "float32", Order: "CDAB", Invalid: []Raw{raw(t, "1e30")}}, "f2ca7149",
+			bad(bridge.ReasonSentinel)},
+		{"sentinels from one to another", Point{Type: "int16", Invalid: []Raw{raw(t, "0x7ff0-0x7fff")}}, "7ff8",
+			bad(bridge.ReasonSentinel)},
+		{"below them", Point{Type: "int16", Invalid: []Raw{raw(t, "32752 - 32767")}}, "7fef", bridge.Int(32751)},
 		{"scale", Point{Scale: decimal(t, "0.1")}, "00d5", bridge.Float64(21.3)},
 		{"scale and offset", Point{Type: "int16", Scale: decimal(t, "0.1"), Offset: decimal(t, "-40")}, "fff6",
 			bridge.Float64(-41)},
@@ -113,7 +145,7 @@ func TestDecode(t *testing.T) {
 			bridge.Float64(6.01)},
 		{"scaled float32", Point{Type: "float32", Scale: decimal(t, "10")}, "41aa6666", bridge.Float64(213)},
 		{"sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, "8000", bad(bridge.ReasonSentinel)},
-		{"sentinel, negative", Point{Type: "int16", Invalid: []Raw{{^uint64(0), true}}}, "ffff", bad(bridge.ReasonSentinel)},
+		{"sentinel, negative", Point{Type: "int16", Invalid: []Raw{raw(t, "-1")}}, "ffff", bad(bridge.ReasonSentinel)},
 		{"no sentinel", Point{Type: "int16", Invalid: []Raw{{bits: 0x8000}}}, "8001", bridge.Int(-32767)},
 		{"enum", Point{Enum: map[int64]string{2: "cooling"}}, "0002", bridge.Uint(2)},
 		{"out of the enum (F07)", Point{Enum: map[int64]string{2: "cooling"}}, "0003", bridge.Uint(3)},
@@ -164,13 +196,14 @@ func TestCoilBits(t *testing.T) {
 }
 
 func TestRawNumbers(t *testing.T) {
-	for text, want := range map[string]string{"0x8000": "0x8000", "65535": "0xffff", "-1": "-1"} {
+	for text, want := range map[string]string{"0x8000": "0x8000", "65535": "0xffff", "-1": "-1", "1.5": "1.5",
+		"-1e30": "-1e30", "0xFFF0 - 65535": "0xfff0-0xffff"} {
 		var r Raw
 		if err := r.UnmarshalText([]byte(text)); err != nil || r.String() != want {
 			t.Errorf("%s: %v, %v", text, r, err)
 		}
 	}
-	for _, text := range []string{"", "x", "0x", "1.5", "99999999999999999999"} {
+	for _, text := range []string{"", "x", "0x", "1.5.5", "1-2-3", "-", "0x1-", "e-e"} {
 		if err := new(Raw).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was taken", text)
 		}

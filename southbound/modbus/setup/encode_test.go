@@ -32,8 +32,9 @@ func placed(t testing.TB, p Point) *point.Field {
 func FuzzEncodeDecode(f *testing.F) {
 	names := slices.Sorted(maps.Keys(point.Types))
 	letters := []string{"ABCD", "CDAB", "BADC", "DCBA"}
+	wide := []string{"EFGHABCD", "CDABGHEF", "FEHGBADC", "GHABCDEF"}
 	for i := range names {
-		for o := range letters {
+		for o := range 2 * len(letters) {
 			f.Add(byte(i), byte(o), []byte{1, 2, 3, 4, 5, 6, 7, 8}, false)
 			f.Add(byte(i), byte(o), []byte{0xff, 0xfe, 0xfd, 0xfc, 0xfb, 0xfa, 0xf9, 0xf8}, true)
 		}
@@ -42,7 +43,10 @@ func FuzzEncodeDecode(f *testing.F) {
 		p := Point{Holding: at(0), Type: names[int(typ)%len(names)], Order: letters[order%4],
 			Writable: &permit.Writable{ReadModifyWrite: true}}
 		kind := point.Types[p.Type]
-		if p.Type == "string" {
+		if kind.Bits == 64 && order%8 > 3 {
+			p.Order = wide[order%4]
+		}
+		if kind.Kind == point.KindString {
 			p.Length = 8
 		}
 		if scaled && (kind.Kind == point.KindInt || kind.Kind == point.KindUint || kind.Kind == point.KindBCD) &&
@@ -111,6 +115,15 @@ func TestEncode(t *testing.T) {
 			"-32768 means to the device that there is no value"},
 		{"range", Point{Range: &Range{[]bridge.Decimal{{}, {Coef: 27648}}, []bridge.Decimal{{}, {Coef: 10}}}}, bridge.Int(5),
 			"\x36\x00"},
+		{"UTF-16", Point{Type: "utf16", Length: 6}, bridge.String("a€"), "\x00a\x20\xac\x00\x00"},
+		{"UTF-16, swapped", Point{Type: "utf16", Length: 4, Order: "BADC"}, bridge.String("a"), "a\x00\x00\x00"},
+		{"UTF-16, too long", Point{Type: "utf16", Length: 4}, bridge.String("abc"), `"abc" is longer than 4 bytes`},
+		{"registers in another order", Point{Type: "uint64", Order: "CDABGHEF"}, bridge.Uint(0x0102030405060708),
+			"\x03\x04\x01\x02\x07\x08\x05\x06"},
+		{"true_is", Point{Type: "bool", TrueIs: word(0xaa), FalseIs: word(0x55)}, bridge.Bool(true), "\x00\xaa"},
+		{"false_is", Point{Type: "bool", TrueIs: word(0xaa), FalseIs: word(0x55)}, bridge.Bool(false), "\x00\x55"},
+		{"sentinels", Point{Type: "int16", Invalid: []Raw{raw(t, "0x7ff0-0x7fff")}}, bridge.Int(0x7ff1),
+			"32753 means to the device that there is no value"},
 		{"text", Point{Type: "string", Length: 4}, bridge.String("ab"), "ab\x00\x00"},
 		{"long text", Point{Type: "string", Length: 4}, bridge.String("abcde"), `"abcde" is longer than 4 bytes`},
 		{"text for a number", Point{}, bridge.String("7"), "7 is not a number"},

@@ -318,10 +318,10 @@ func (f *finder) number(r *point.Field, p Point, d Device) {
 	if t.Kind == point.KindString {
 		f.text(r, p)
 	} else if p.Length != 0 {
-		f.bad("length", "a length for type "+name, "only strings have a length: add type: string or remove it")
+		f.bad("length", "a length for type "+name, "only texts have a length: add type: string or remove it")
 	}
 	r.Words = t.Words(r.Length)
-	if r.Half != point.Both {
+	if r.Half == point.High || r.Half == point.Low {
 		r.Words = r.Length
 	}
 }
@@ -330,6 +330,12 @@ func (f *finder) number(r *point.Field, p Point, d Device) {
 func (f *finder) text(r *point.Field, p Point) {
 	r.Length = p.Length
 	most := 2 * point.MaxWords
+	if p.Type == "utf16" {
+		r.TypeName, r.Half = "string", point.All
+		if p.Byte != "" || p.Length%2 != 0 {
+			f.bad("type", "utf16 of half registers", "each character is a register: remove byte, and make length even")
+		}
+	}
 	switch p.Byte {
 	case "":
 	case "high", "low":
@@ -375,7 +381,7 @@ func (f *finder) order(p Point, d Device, t point.Type) point.Order {
 	if p.Order != "" {
 		name = strings.ToUpper(p.Order)
 	}
-	o, ok := point.Orders[name]
+	o, ok := point.OrderOf(name)
 	switch {
 	case p.Order == "":
 		return o // the device's was checked there

@@ -147,16 +147,29 @@ func (f partFinder) part(p Part) (int, point.Part) {
 		f.bad("type", "a part of type "+n.TypeName, "parts are integers, bits or bool")
 	}
 	part := point.Part{Field: n, Weight: 1, Add: int64(p.Add), Is: f.role(p)}
-	if p.Weight != nil && part.Is != point.Number {
+	if exponent := part.Is == point.Exponent || part.Is == point.Exponent2; exponent {
+		f.exponent(p, &part)
+	} else if p.Weight != nil && part.Is != point.Number {
 		f.bad("weight", "a weight of a part that is "+p.Is, "remove weight")
+	} else if p.Add != 0 && part.Is < point.Year {
+		f.bad("add", "add of a part that is no part of a time and no exponent", "use the point's offset")
 	}
 	if p.Invert && part.Is != point.Sign {
 		f.bad("invert", "invert of a part that is no sign", "remove invert")
 	}
-	if p.Add != 0 && part.Is < point.Year {
-		f.bad("add", "add of a part that is no part of a time", "use the point's offset")
-	}
 	return address, part
+}
+
+// exponent finds how often an exponent counts, -1 where it is a number of decimals.
+func (f partFinder) exponent(p Part, part *point.Part) {
+	if p.Weight == nil {
+		return
+	}
+	n, ok := p.Weight.Times(0)
+	if part.Weight = n; !ok || n == 0 || n < -10 || n > 10 {
+		f.bad("weight", fmt.Sprintf("a weight of %v of an exponent", p.Weight),
+			"use a whole number from -10 to 10, as -1 where the part is how many decimals the value has")
+	}
 }
 
 // role finds what a part is of its value.
@@ -169,7 +182,7 @@ func (f partFinder) role(p Part) point.Role {
 			suggest(p.Is, slices.Sorted(maps.Keys(point.Roles))))
 	case (f.r.Kind == point.KindTime) != (is >= point.Year):
 		f.bad("is", "a "+name+" as a part of a "+cmp.Or(f.p.Type, "number"),
-			"times have year, month, day ..., numbers have number, sign and exponent")
+			"times have year, month, day ..., numbers have number, sign, exponent, exponent2, factor and divisor")
 	}
 	return is
 }
@@ -197,18 +210,22 @@ func (f partFinder) weights() {
 	r, p := f.r, f.p
 	lowest, numbers, whole := 0, 0, true
 	for i := range p.Parts {
-		if w := p.Parts[i].Weight; w != nil {
+		is := r.Whole.Parts[i].Is
+		if w := p.Parts[i].Weight; w != nil && is == point.Number {
 			lowest = min(lowest, w.Exp)
 		}
-		if r.Whole.Parts[i].Is == point.Number {
+		if is == point.Number {
 			numbers++
 		}
-		whole = whole && r.Whole.Parts[i].Is != point.Exponent
+		whole = whole && is < point.Exponent
 	}
 	if numbers == 0 {
 		f.bad("parts", "no part is a number", "give at least one part without is")
 	}
 	for i := range p.Parts {
+		if r.Whole.Parts[i].Is != point.Number {
+			continue
+		}
 		w := p.Parts[i].Weight
 		if w == nil {
 			w = &bridge.Decimal{Coef: 1}

@@ -39,14 +39,7 @@ func (f *finder) scaling(r *point.Field, p Point) {
 	if p.Table != nil {
 		f.curve(r, p.Table)
 	}
-	for i, v := range p.Invalid {
-		bits, ok := v.in(max(int(r.Bits), 1))
-		if !ok {
-			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.TypeName),
-				"give the raw number as the register has it")
-		}
-		r.Invalid = append(r.Invalid, bits)
-	}
+	f.missing(r, p.Invalid)
 	if p.Enum != nil {
 		if r.Kind != point.KindParts && !(point.Type{Kind: r.Kind}).Integer() {
 			f.bad("enum", "an enum of "+r.TypeName, "enums are of integers")
@@ -54,6 +47,27 @@ func (f *finder) scaling(r *point.Field, p Point) {
 		r.Enum, r.EnumStrict = p.Enum, p.EnumStrict
 	} else if p.EnumStrict {
 		f.bad("enum_strict", "enum_strict without an enum", "add enum, or remove it")
+	}
+}
+
+// missing finds which raw numbers are no value.
+func (f *finder) missing(r *point.Field, invalid []Raw) {
+	for i, v := range invalid {
+		first, ok := v.in(r)
+		last, fits := first, true
+		if v.to != nil {
+			last, fits = v.to.in(r)
+			fits = fits && first <= last && !v.to.sign && !v.sign
+		}
+		switch {
+		case !ok || !fits:
+			f.bad(fmt.Sprintf("invalid/%d", i), fmt.Sprintf("%v does not fit in %s", v, r.TypeName),
+				"give the raw number as the register has it")
+		case first == last:
+			r.Invalid = append(r.Invalid, first)
+		default:
+			r.Invalids = append(r.Invalids, point.Raws{First: first, Last: last})
+		}
 	}
 }
 
@@ -125,9 +139,9 @@ func (f *finder) factor(r *point.Field, name string, fields map[string]*point.Fi
 				suggest(name, slices.Sorted(maps.Keys(d.Points))))
 		}
 		return
-	case factor.Kind != point.KindInt && factor.Kind != point.KindUint || factor.Bits > 16 ||
-		d.Points[name].ScalePoint != "" || factor.Scaling.Active():
-		f.bad("scale_point", name+" cannot be a power of ten", "a scale point is an unscaled int16")
+	case !(point.Type{Kind: factor.Kind}).Integer() || d.Points[name].ScalePoint != "":
+		f.bad("scale_point", name+" cannot be a power of ten",
+			"a scale point is an integer; scale: -1 makes one of a number of decimals, a table one of codes")
 		return
 	case factor.Table != r.Table:
 		f.bad("scale_point", name+" is in another table", "both must be read by one request")

@@ -11,6 +11,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
+	"fieldbridge/southbound/modbus/permit"
 )
 
 func show(p setting.Problem) string {
@@ -119,6 +120,39 @@ func TestValidate(t *testing.T) {
 			"devices.d.points.x.range.raw: both raw numbers are the same"},
 		{"sentinel too big", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 0x10000}}}),
 			"devices.d.points.x.invalid.0: 0x10000 does not fit in uint16"},
+		{"sentinels the wrong way round", withPoint(Point{Input: at(0), Invalid: []Raw{{bits: 9, to: &Raw{bits: 3}}}}),
+			"devices.d.points.x.invalid.0: 0x9-0x3 does not fit in uint16"},
+		{"sentinel with decimals", withPoint(Point{Input: at(0), Invalid: []Raw{{plain: "1.5", float: true}}}),
+			"devices.d.points.x.invalid.0: 1.5 does not fit in uint16"},
+		{"order with a register twice", withPoint(Point{Input: at(0), Type: "uint64", Order: "ABABEFGH"}),
+			`devices.d.points.x.order: "ABABEFGH" is not an order`},
+		{"order with bytes of two registers", withPoint(Point{Input: at(0), Type: "uint64", Order: "ACBDEFGH"}),
+			`devices.d.points.x.order: "ACBDEFGH" is not an order`},
+		{"order with bytes both ways", withPoint(Point{Input: at(0), Type: "uint64", Order: "BACDEFGH"}),
+			`devices.d.points.x.order: "BACDEFGH" is not an order`},
+		{"UTF-16 of an odd length", withPoint(Point{Input: at(0), Type: "utf16", Length: 3}),
+			"devices.d.points.x.type: utf16 of half registers"},
+		{"true_is of a number", withPoint(Point{Holding: at(0), TrueIs: word(1)}),
+			"devices.d.points.x.true_is: true_is of a uint16"},
+		{"true_is of a coil that is read", withPoint(Point{Coil: at(0), TrueIs: word(1)}),
+			"devices.d.points.x.true_is: true_is of a coil that is not writable"},
+		{"true_is of an input", withPoint(Point{Discrete: at(0), TrueIs: word(1)}),
+			"devices.d.points.x.true_is: true_is of a discrete that function 5 does not write"},
+		{"true and false the same", withPoint(Point{Holding: at(0), Type: "bool", TrueIs: word(0)}),
+			"devices.d.points.x.true_is: true_is beside invert, without true_is, or with both the same"},
+		{"weight of a factor", withPoint(Point{Input: at(0), Parts: []Part{{}, {Offset: at(1), Is: "factor", Weight: &big}}}),
+			"devices.d.points.x.parts.1.weight: a weight of a part that is factor"},
+		{"weight of an exponent", withPoint(Point{Input: at(0), Parts: []Part{{}, {Offset: at(1), Is: "exponent",
+			Weight: &bridge.Decimal{Coef: 15, Exp: -1}}}}),
+			"devices.d.points.x.parts.1.weight: a weight of 1.5 of an exponent: use a whole number from -10 to 10"},
+		{"add of a sign", withPoint(Point{Input: at(0), Parts: []Part{{}, {Offset: at(1), Is: "sign", Add: 1}}}),
+			"devices.d.points.x.parts.1.add: add of a part that is no part of a time and no exponent"},
+		{"factor that is written", withPoint(Point{Holding: at(0), Parts: []Part{{}, {Offset: at(1), Is: "factor"}},
+			Writable: &permit.Writable{}}),
+			"devices.d.points.x.writable: this value cannot be written: there is more than one way to write it with a part " +
+				"that is factor"},
+		{"multiple of nothing", withPoint(Point{Holding: at(0), Writable: &permit.Writable{MultipleOf: &bridge.Decimal{}}}),
+			"devices.d.points.x.writable.multiple_of: a multiple of 0"},
 		{"enum of a float", withPoint(Point{Input: at(0), Type: "float32", Enum: map[int64]string{1: "a"}}),
 			"devices.d.points.x.enum: an enum of float32"},
 		{"scale point missing", withPoint(Point{Input: at(0), ScalePoint: "y"}),

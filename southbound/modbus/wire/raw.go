@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strings"
 
@@ -27,6 +28,17 @@ func (c *Client) Raw(pdu []byte) ([]byte, error) {
 	}
 	_, got := c.h.link.parts(answer)
 	return got, nil
+}
+
+// WriteCoil sets a coil by function 5 with a number of its own, where a unit wants
+// another than 0xFF00 and 0.
+func (c *Client) WriteCoil(address, number uint16) error {
+	pdu := binary.BigEndian.AppendUint16([]byte{5}, address)
+	answer, err := c.Raw(binary.BigEndian.AppendUint16(pdu, number))
+	if err != nil {
+		return err
+	}
+	return Exception(answer)
 }
 
 // relay carries requests over someone else's line.
