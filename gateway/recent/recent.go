@@ -210,8 +210,10 @@ func (r *Readings) note(p *point, v bridge.Value, at int64, step int32) {
 		p.value, p.at = v, at
 		return
 	}
-	r.bytes.Add(-int64(p.text))
-	p.text = 0
+	if p.text != 0 {
+		r.bytes.Add(-int64(p.text))
+		p.text = 0
+	}
 	if v.Kind() == bridge.KindString {
 		text := clip(v.Str())
 		if p.text = int32(len(text)); !r.take(int64(p.text)) {

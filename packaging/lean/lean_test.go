@@ -25,7 +25,7 @@ func TestMakefile(t *testing.T) {
 			t.Errorf("make build does not say %s", f)
 		}
 	}
-	if n := strings.Count(string(out), "-gcflags="); n != len(cold) {
-		t.Errorf("make build has %d packages without inlining, not %d", n, len(cold))
+	if n := strings.Count(string(out), "-gcflags="); n != len(cold)+len(hot) {
+		t.Errorf("make build has flags for %d packages, not %d", n, len(cold)+len(hot))
 	}
 }
