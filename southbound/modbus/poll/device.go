@@ -103,7 +103,7 @@ func (d *Device) grid(base, every time.Duration) grid {
 	if all := d.Spec.Instants.Every; all > 0 && base%all == 0 {
 		base = all
 	}
-	return grid{every, phaseOf(d.Spec.Name, base, every, d.Spec.Instants)}
+	return grid{every, phaseOf(d.Spec.Name, base, every, d.Spec.Instants.Shared)}
 }
 
 // Left notes that fields are on since an earlier process, and owe their off. It is

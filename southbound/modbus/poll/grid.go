@@ -3,37 +3,37 @@ package poll
 import (
 	"hash/fnv"
 	"time"
-
-	"fieldbridge/southbound/modbus/spec"
 )
 
 // grid is the wall-clock times at which something is polled: every so often, at
 // a fixed phase.
 type grid struct{ every, phase time.Duration }
 
-// phaseOf returns the phase of a device's polls at an interval: one of ten, as its
-// name has it, and where there are fewer instants that one near it at which with is
-// polled, too. So devices are spread over the interval and stay where they are when
-// others come and go. The polls of longer intervals coincide with some of the
-// shortest, base, where they are multiples of it.
-func phaseOf(device string, base, every time.Duration, in spec.Instants) time.Duration {
-	sum := hash(device)
-	slot := sum % spec.MostInstants
-	if in.Count > 0 {
-		width := spec.MostInstants / uint64(in.Count)
-		slot += hash(in.With)%spec.MostInstants%width - slot%width
+// slots are how many phases there are in an interval.
+const slots = 10
+
+// shared has for each slot the one whose instant a device keeps that shares
+// instants: four are left, and none is more than a slot from its own.
+var shared = [slots]uint64{1, 1, 1, 4, 4, 4, 7, 7, 9, 9}
+
+// phaseOf returns the phase of a device's polls at an interval, which depends on its
+// name alone: one of ten, or if devices share instants the nearest of four. So devices
+// are spread over the interval and stay where they are when others come and go. The
+// polls of longer intervals coincide with some of the shortest, base, where they are
+// multiples of it.
+func phaseOf(device string, base, every time.Duration, share bool) time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(device))
+	sum := h.Sum64()
+	slot := sum % slots
+	if share {
+		slot = shared[slot]
 	}
-	phase := time.Duration(slot) * (base / spec.MostInstants)
+	phase := time.Duration(slot) * (base / slots)
 	if every%base == 0 {
 		phase += time.Duration(sum>>32%uint64(every/base)) * base
 	}
 	return phase
-}
-
-func hash(name string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return h.Sum64()
 }
 
 // instant is a moment with its two readings: they part when the wall clock is

@@ -55,36 +55,42 @@ func TestPhasesSpread(t *testing.T) {
 	var slots [10]int
 	for i := range n {
 		name := "device-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
-		p := phaseOf(name, time.Second, time.Second, spec.Instants{})
+		p := phaseOf(name, time.Second, time.Second, false)
 		slots[p/(100*time.Millisecond)]++
-		long := phaseOf(name, time.Second, time.Minute, spec.Instants{})
+		long := phaseOf(name, time.Second, time.Minute, false)
 		if long%time.Second != p || long >= time.Minute {
 			t.Fatalf("phase %v at 1s, %v at 1m: they never meet", p, long)
-		}
-	}
-	for _, every := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 7 * time.Second} {
-		for _, instants := range []int{1, 2, 5, 10} {
-			phases := map[time.Duration]bool{}
-			for i := range n {
-				name := string(rune('a' + i))
-				p := phaseOf(name, every, every, spec.Instants{Count: instants, With: "plc"})
-				phases[p] = true
-				off := p - phaseOf(name, every, every, spec.Instants{})
-				if off.Abs() >= every/time.Duration(instants) {
-					t.Fatalf("%s is %v from its own phase at %v, with %d instants", name, off, every, instants)
-				}
-			}
-			if !phases[phaseOf("plc", every, every, spec.Instants{})] {
-				t.Errorf("at %v plc is polled at none of the %d phases %v", every, instants, phases)
-			}
-			if len(phases) != instants {
-				t.Errorf("at %v %d devices wake the gateway %d times, want %d", every, n, len(phases), instants)
-			}
 		}
 	}
 	for i, got := range slots {
 		if got < n/10/2 || got > n/10*2 {
 			t.Errorf("%d of %d devices in tenth %d of the second", got, n, i)
+		}
+	}
+}
+
+// TestPhasesShared: devices that share instants are polled at four, none of them more
+// than a tenth of the interval from its own phase, the turn of the interval counted.
+func TestPhasesShared(t *testing.T) {
+	const n = 1000
+	for _, every := range []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 7 * time.Second} {
+		phases := map[time.Duration]int{}
+		for i := range n {
+			name := string(rune('a' + i))
+			p := phaseOf(name, every, every, true)
+			phases[p]++
+			off := (p - phaseOf(name, every, every, false)).Abs()
+			if min(off, every-off) > every/10 {
+				t.Fatalf("%s is %v from its own phase at %v", name, off, every)
+			}
+		}
+		if len(phases) != 4 {
+			t.Errorf("at %v %d devices wake the gateway %d times, want 4: %v", every, n, len(phases), phases)
+		}
+		for p, devices := range phases {
+			if devices > n*4/10 {
+				t.Errorf("at %v %d of %d devices are polled at %v", every, devices, n, p)
+			}
 		}
 	}
 }
@@ -95,7 +101,7 @@ func TestPhasesOfIntervals(t *testing.T) {
 	at := map[time.Duration]bool{}
 	for i := range 100 {
 		d := Device{Spec: spec.Device{Unit: wire.Unit{Name: string(rune('a' + i))},
-			Instants: spec.Instants{Count: 2, With: "plc", Every: time.Second / 2}}}
+			Instants: spec.Instants{Shared: true, Every: time.Second / 2}}}
 		every := []time.Duration{time.Second / 2, time.Second, 2 * time.Second}[i%3]
 		g := d.grid(every, every)
 		if g.phase >= every {
@@ -103,10 +109,10 @@ func TestPhasesOfIntervals(t *testing.T) {
 		}
 		at[g.phase%(time.Second/2)] = true
 	}
-	if len(at) != 2 {
-		t.Errorf("they wake the gateway at %d places of half a second, want 2: %v", len(at), at)
+	if len(at) != 4 {
+		t.Errorf("they wake the gateway at %d places of half a second, want 4: %v", len(at), at)
 	}
-	odd := Device{Spec: spec.Device{Instants: spec.Instants{Count: 2, With: "plc", Every: 300 * time.Millisecond}}}
+	odd := Device{Spec: spec.Device{Instants: spec.Instants{Shared: true, Every: 300 * time.Millisecond}}}
 	if g := odd.grid(time.Second, time.Second); g.phase%(100*time.Millisecond) != 0 || g.phase >= time.Second {
 		t.Errorf("an interval that is no multiple has phase %v", g.phase)
 	}

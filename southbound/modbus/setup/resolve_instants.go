@@ -8,15 +8,15 @@ import (
 	"fieldbridge/southbound/modbus/wire"
 )
 
-// atOnce is how many requests may be due at one instant, if one goes to each
-// connection and the next when the answer is there: the gateway is through with
-// them in some 2 ms.
-const atOnce = 48
+// atOnce is how many requests may be due in an interval if devices share instants: some
+// fifty at each of the four. One goes to each connection and the next when the answer is
+// there, so the gateway is through with them in some 2 ms.
+const atOnce = 200
 
-// gather has devices that are alone on their connection polled at as few instants
-// of an interval as that allows: each instant wakes the gateway anew, which costs
-// more than a request. Devices that share a line wait for one another anyway, and
-// keep apart.
+// gather has devices that are alone on their connection polled at few instants of an
+// interval: each instant wakes the gateway anew, which costs more than a request.
+// Devices that share a line wait for one another anyway, and keep apart; so do many,
+// which would wait for one another, too.
 func (r *Resolved) gather() {
 	sharing := make(map[string]int)
 	for _, d := range r.Devices {
@@ -25,8 +25,8 @@ func (r *Resolved) gather() {
 	alone := func(d DeviceSpec) bool { return sharing[d.Bus] == 1 && !r.Buses[d.Bus].Address.Serial() }
 	asked := make(map[*point.Field]int) // of devices that have their points in common
 	total := 0
-	in := spec.Instants{Count: 1}
-	for name, d := range r.Devices {
+	var in spec.Instants
+	for _, d := range r.Devices {
 		if len(d.Fields) == 0 || !alone(d) {
 			continue
 		}
@@ -37,15 +37,8 @@ func (r *Resolved) gather() {
 		if first := d.Fields[0].Every; in.Every == 0 || first < in.Every {
 			in.Every = first
 		}
-		if in.With == "" || name < in.With {
-			in.With = name
-		}
 	}
-	for _, n := range []int{2, 5, spec.MostInstants} {
-		if total > in.Count*atOnce {
-			in.Count = n
-		}
-	}
+	in.Shared = total <= atOnce
 	for name, d := range r.Devices {
 		if alone(d) {
 			d.Instants = in

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestInstants: small gateways poll all at one instant, large ones spread it, and
-// devices on one line keep apart.
+// TestInstants: small gateways poll at few instants, large ones at more, and devices on
+// one line keep apart.
 func TestInstants(t *testing.T) {
 	points := func(n, apart int) map[string]Point {
 		all := make(map[string]Point)
@@ -18,17 +18,16 @@ func TestInstants(t *testing.T) {
 	for _, c := range []struct {
 		what                          string
 		devices, points, apart, lines int
-		want                          int
+		want                          bool
 	}{
-		{"10 of 20 registers", 10, 20, 1, 10, 1},
-		{"48 of one request", 48, 125, 1, 48, 1},
-		{"49 of one request", 49, 125, 1, 49, 2},
-		{"48 of two requests", 48, 126, 1, 48, 2},
-		{"10 of 1,000 registers", 10, 1000, 1, 10, 2},
-		{"30 of 10 registers far apart", 30, 10, 200, 30, 10},
-		{"200 of one register", 200, 1, 1, 200, 5},
-		{"400 of 20 registers", 400, 20, 1, 400, 10},
-		{"two on each connection", 10, 20, 1, 5, 0},
+		{"10 of 20 registers", 10, 20, 1, 10, true},
+		{"10 of 1,000 registers", 10, 1000, 1, 10, true},
+		{"25 of 1,000 registers", 25, 1000, 1, 25, true},
+		{"26 of 1,000 registers", 26, 1000, 1, 26, false},
+		{"30 of 10 registers far apart", 30, 10, 200, 30, false},
+		{"200 of one register", 200, 1, 1, 200, true},
+		{"201 of one register", 201, 1, 1, 201, false},
+		{"two on each connection", 10, 20, 1, 5, false},
 	} {
 		cfg := Config{Buses: map[string]Bus{}, Devices: map[string]Device{}}
 		all := points(c.points, c.apart)
@@ -38,8 +37,8 @@ func TestInstants(t *testing.T) {
 			cfg.Devices[fmt.Sprintf("d%d", i)] = testDevice(bus, 1+i/c.lines, all)
 		}
 		for name, d := range Resolve(cfg).Devices {
-			if d.Instants.Count != c.want || d.Instants.With != map[bool]string{true: "d0"}[c.want > 0] {
-				t.Errorf("%s: %s is polled at %+v, want %d instants, and those of d0", c.what, name, d.Instants, c.want)
+			if d.Instants.Shared != c.want {
+				t.Errorf("%s: %s is polled at %+v, want shared %v", c.what, name, d.Instants, c.want)
 				break
 			}
 		}
@@ -48,7 +47,7 @@ func TestInstants(t *testing.T) {
 	serial.URL = "rtu:///dev/ttyUSB0"
 	r := Resolve(Config{Buses: map[string]Bus{"line": serial},
 		Devices: map[string]Device{"d": testDevice("line", 1, points(20, 1))}})
-	if got := r.Devices["d"].Instants; got.Count != 0 {
-		t.Errorf("a device on a line is polled at one of %d instants", got.Count)
+	if r.Devices["d"].Instants.Shared {
+		t.Error("a device on a line shares instants")
 	}
 }

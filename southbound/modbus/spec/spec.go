@@ -36,18 +36,13 @@ type Device struct {
 	Instants Instants
 }
 
-// Instants is at how many phases of their interval devices are polled that have the
-// line to themselves. It is no part of what makes a device: two that differ in it
-// alone are the same.
+// Instants is whether a device that has the line to itself is polled together with
+// others. It is no part of what makes a device: two that differ in it alone are the
+// same.
 type Instants struct {
-	Count int           // a divisor of MostInstants; 0 is that
-	With  string        // a device whose phase is one of them
-	Every time.Duration // their shortest interval: polls of its multiples fall on its own
+	Shared bool
+	Every  time.Duration // their shortest interval: polls of its multiples fall on its own
 }
-
-// MostInstants is how many phases there are in an interval. Devices that share one
-// wake the gateway together, and a wake-up costs more than a poll.
-const MostInstants = 10
 
 // InModels reports whether some of the device's points are in SunSpec models.
 func (d *Device) InModels() bool {
