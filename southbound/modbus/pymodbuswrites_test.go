@@ -95,7 +95,7 @@ func TestOutcomeIsWhatPymodbusDid(t *testing.T) {
 // what came.
 func writePymodbus(t *testing.T, b setup.Bus, function, slaves int) {
 	t.Helper()
-	b.Timeout = setting.Duration(600 * time.Millisecond)
+	b.Timeout, b.Retries = setting.Duration(time.Second), 5 // what is read comes sooner or later; a write is sent once
 	points, addresses := make(map[string]setup.Point), make(map[string]int)
 	for i := range slaves {
 		for j, by := range confirms {

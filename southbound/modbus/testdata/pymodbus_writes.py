@@ -66,7 +66,7 @@ BEHAVIOURS = {
     "ignores and is silent": store("before", should_respond=False),
     "shows it late": show_late,
     "answers late": change(late=0.05),
-    "answers too late": change(late=0.9),
+    "answers too late": change(late=1.5),
     "acknowledges": lambda request, _response, _put: request.doException(5),
     "echoes another address": echo(lambda response: setattr(response, "address", response.address + 1)),
     "echoes another value": echo(wrong_value),
