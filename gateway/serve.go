@@ -52,14 +52,18 @@ func (g *Gateway) serveSocket(ctx context.Context, looking <-chan time.Time, tol
 	if err == nil {
 		serving.Go(func() { console.ServeOn(here, l, g.controlHandler()) })
 	}
-	made, _ := os.Lstat(filepath.Join(g.dir, control.Socket))
+	path := filepath.Join(g.dir, control.Socket)
+	if err == nil && filepath.Base(l.Addr().String()) != control.Socket {
+		path = l.Addr().String() // the folder cannot have one
+	}
+	made, _ := os.Lstat(path)
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-looking:
 		}
-		now, e := os.Lstat(filepath.Join(g.dir, control.Socket))
+		now, e := os.Lstat(path)
 		if err != nil || e != nil || made == nil || !os.SameFile(made, now) || !g.queue.Holds() {
 			return err != nil
 		}

@@ -7,6 +7,7 @@ package control
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +30,56 @@ const Socket = "control.sock"
 const maxSocketPath = 107
 
 // Listen listens in dir, a queue directory. The queue's lock says that no other
-// gateway uses the directory, so a socket found there is a dead one.
+// gateway uses the directory, so a socket found there is a dead one. Where none can be
+// made, as on a disk that is read-only or full, it listens in the runtime directory.
 func Listen(dir string) (net.Listener, error) {
+	l, err := listenIn(dir)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return l, err
+	}
+	for _, path := range elsewhere(dir) {
+		if c, e := net.Dial("unix", path); e == nil {
+			_ = c.Close() // without a disk there is no lock either
+			return nil, fmt.Errorf("%w, and another gateway of this folder runs", err)
+		}
+		_ = os.MkdirAll(filepath.Dir(path), 0o700)
+		_ = os.Remove(path)
+		if there, e := listenAt(path); e == nil {
+			return there, nil
+		}
+	}
+	return nil, err
+}
+
+// elsewhere returns where the socket of a queue directory may be that cannot have it:
+// in the runtime directories that a unit, root and a user have.
+func elsewhere(dir string) (paths []string) {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = real
+	}
+	sum := sha256.Sum256([]byte(whole))
+	name := fmt.Sprintf("control-%x.sock", sum[:8])
+	unit, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
+	for _, root := range []string{unit, "/run/fieldbridge", os.Getenv("XDG_RUNTIME_DIR")} {
+		if root != "" {
+			paths = append(paths, filepath.Join(root, name))
+		}
+	}
+	return paths
+}
+
+func listenAt(path string) (net.Listener, error) {
+	// The mode must be right from the first moment on.
+	old := syscall.Umask(0o177)
+	defer syscall.Umask(old)
+	return net.Listen("unix", path)
+}
+
+func listenIn(dir string) (net.Listener, error) {
 	path, done, err := socketPath(dir)
 	if err != nil {
 		return nil, err
@@ -39,10 +88,7 @@ func Listen(dir string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	// The mode must be right from the first moment on.
-	old := syscall.Umask(0o177)
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	l, err := listenAt(path)
 	if err != nil {
 		return nil, err
 	}
@@ -182,5 +228,14 @@ func dial(ctx context.Context, dir string) (net.Conn, error) {
 	}
 	defer done()
 	var d net.Dialer
-	return d.DialContext(ctx, "unix", path)
+	conn, err := d.DialContext(ctx, "unix", path)
+	if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
+		return conn, err
+	}
+	for _, path := range elsewhere(dir) {
+		if there, e := d.DialContext(ctx, "unix", path); e == nil {
+			return there, nil
+		}
+	}
+	return nil, err
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -36,6 +37,43 @@ func TestSocketOverLongPath(t *testing.T) {
 		}
 		server.Close()
 		<-served
+	}
+}
+
+// TestSocketWithoutDisk: a gateway whose folder takes no socket, as on a disk that is
+// read-only, is found and asked all the same, and is not taken for one that is stopped. A
+// second one of that folder does not take its place.
+func TestSocketWithoutDisk(t *testing.T) {
+	const dir = "/sys/kernel" // nobody can make a file there
+	t.Setenv("RUNTIME_DIRECTORY", t.TempDir())
+	if _, err := Get(context.Background(), dir, "/"); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("nobody listens yet: %v", err)
+	}
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(l.Addr().String()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("socket: %v, %v", info, err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hi") })}
+	served := make(chan struct{})
+	go func() { defer close(served); server.Serve(l) }()
+	if data, err := Get(context.Background(), dir, "/"); err != nil || string(data) != "hi" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if _, err := Get(context.Background(), t.TempDir(), "/"); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("another folder: %v", err)
+	}
+	if second, err := Listen(dir); err == nil {
+		second.Close()
+		t.Error("a second gateway listens in its place")
+	}
+	server.Close()
+	<-served
+	if l, err := Listen(t.TempDir() + "/gone"); err == nil {
+		l.Close()
+		t.Error("it listens for a folder that is not there")
 	}
 }
 
