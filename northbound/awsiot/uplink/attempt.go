@@ -38,6 +38,7 @@ type connectError struct {
 	server   string            // the name expected in the server's certificate
 	own      *x509.Certificate // ours, if it could be read
 	proxy    string            // the proxy that is dialled instead
+	ownRoots bool              // the configuration names a ca
 	err      error
 }
 
@@ -107,7 +108,7 @@ type Attempt struct {
 // Open connects and returns a session that is up, or an error for [Explain]. Each
 // connection is the winner of a race of IPv6 and IPv4; there is no other way.
 func (a *Attempt) Open(ctx context.Context) (*Session, error) {
-	fail := &connectError{endpoint: a.Config.Endpoint}
+	fail := &connectError{endpoint: a.Config.Endpoint, ownRoots: a.Config.CA != ""}
 	pair, roots, err := credentials(a.Config, a.Pair, a.Roots)
 	if err != nil {
 		fail.err = err

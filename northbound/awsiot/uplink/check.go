@@ -62,7 +62,8 @@ func ExplainAt(cfg *Config, at Stage, own *x509.Certificate, err error) (text, f
 	if server == "" {
 		server, _, _ = splitEndpoint(cfg.Endpoint)
 	}
-	facts := &connectError{stage: at, endpoint: cfg.Endpoint, server: server, own: own, err: err}
+	facts := &connectError{stage: at, endpoint: cfg.Endpoint, server: server, own: own, err: err,
+		ownRoots: cfg.CA != ""}
 	if at == AtDial {
 		_, facts.proxy, _ = Through(cfg, nil)
 	}

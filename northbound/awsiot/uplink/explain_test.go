@@ -127,14 +127,14 @@ func TestExplainServerCertificates(t *testing.T) {
 		act    bool
 	}{
 		"unknown authority": {awsiottest.Terms{Hosts: []string{"localhost"}}, func(t *testing.T, cfg *Config) { cfg.CA = "" },
-			"an unknown authority: give its CA", true},
+			"an unknown authority: correct the endpoint", true},
 		"another authority": {awsiottest.Terms{Hosts: []string{"localhost"}}, func(t *testing.T, cfg *Config) {
 			other, err := awsiottest.NewAuthority(t.TempDir(), "ca")
 			if err != nil {
 				t.Fatal(err)
 			}
 			cfg.CA = setting.Path(other.File)
-		}, "an unknown authority", true},
+		}, "which is not in northbound.awsiot.ca: correct that", true},
 		"wrong host name": {awsiottest.Terms{Hosts: []string{"a.example", "b.example"}}, nil,
 			"is for a.example, b.example, not for localhost", true},
 		"expired": {awsiottest.Terms{Hosts: []string{"localhost"}, NotBefore: time.Now().Add(-hour),
