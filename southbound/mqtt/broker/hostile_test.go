@@ -24,7 +24,7 @@ func TestListenTaken(t *testing.T) {
 	s := start(t, config, r.ingest)
 	rig.Until(t, "the condition", func() bool {
 		h := s.Health()
-		return len(h) == 1 && h[0].Subject == "mqtt local" && strings.Contains(h[0].Text, "address already in use")
+		return len(h) == 1 && h[0].Subject == "mqtt local" && strings.Contains(h[0].Text, "another program has the port of")
 	})
 	_ = l.Close()
 	rig.Mosquitto(t, "mosquitto_pub", address(t, s), "-q", "1", "-t", "t/a/p", "-m", "1")

@@ -38,10 +38,27 @@ func (e *Broker) listen(ctx context.Context, p *port) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.fail(fmt.Errorf("listen on %s: %w", p.Address, err))
+		p.fail(why(p.Address, err))
 		e.log.Debug("no sensor can connect", "address", p.Address, "err", err)
 		pause.Sleep(ctx, retry.Jittered())
 	}
+}
+
+// why says for people why nobody can connect at an address, with what to do.
+func why(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another program has the port of %s: stop it, or change listen", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no address %s now: change listen, or wait for the network", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("this user may not listen on %s: take a port from 1024 on, or grant CAP_NET_BIND_SERVICE", address)
+	}
+	var at *net.OpError
+	if errors.As(err, &at) {
+		return fmt.Errorf("it cannot listen on %s (%w): change listen", address, at.Err)
+	}
+	return err
 }
 
 func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
@@ -54,9 +71,6 @@ func (e *Broker) listenOnce(ctx context.Context, p *port, up func()) error {
 	}
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", p.Address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program listens there: stop it, or change listen", err)
-	}
 	if err != nil {
 		return err
 	}
