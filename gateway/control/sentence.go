@@ -38,7 +38,12 @@ func (s *Status) Sentence() string {
 	if s.Link.Connected {
 		b.WriteString(", connected to the cloud")
 	} else {
-		fmt.Fprintf(&b, ", not connected to the cloud, %d readings wait", s.Queue.Ledger.Waiting.Readings)
+		b.WriteString(", not connected to the cloud, ")
+		if n := s.Queue.Ledger.Waiting.Readings; n == 1 {
+			b.WriteString("1 reading waits")
+		} else {
+			fmt.Fprintf(&b, "%d readings wait", n)
+		}
 	}
 	if len(s.Conditions) == 0 {
 		b.WriteString("; all is well")

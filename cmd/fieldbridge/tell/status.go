@@ -94,7 +94,11 @@ func printTLS(w io.Writer, s control.Status) {
 
 func printQueue(w io.Writer, s control.Status) {
 	q, l := &s.Queue, &s.Queue.Ledger
-	fmt.Fprintf(w, "queue    %s readings wait (%s of them backlog), %s on disk", words.Thousands(l.Waiting.Readings),
+	wait := "readings wait"
+	if l.Waiting.Readings == 1 {
+		wait = "reading waits"
+	}
+	fmt.Fprintf(w, "queue    %s %s (%s of them backlog), %s on disk", words.Thousands(l.Waiting.Readings), wait,
 		words.Thousands(q.Backlog.Readings), words.Bytes(q.Bytes))
 	if !q.Oldest.IsZero() && l.Waiting.Readings > 0 {
 		fmt.Fprintf(w, ", the oldest %s old", words.Ago(s.Now.Sub(q.Oldest)))
@@ -103,7 +107,7 @@ func printQueue(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "\n         you can be offline for about %s, at this rate", words.Days(s.Offline))
 	}
 	tenths := func(d time.Duration) setting.Duration { return setting.Duration(d.Round(100 * time.Millisecond)) }
-	fmt.Fprintf(w, "\n         a power cut now takes at most %s of polled readings", tenths(q.PowerCut))
+	fmt.Fprint(w, "\n         "+powerCut(s.Conditions, tenths(q.PowerCut).String()))
 	if b := q.Flash; b != nil {
 		fmt.Fprintf(w, "\n         store.flash_budget %s: %s of %s are left, commits come at least %s apart", b.Budget,
 			words.Bytes(max(b.Left, 0)), words.Bytes(b.Most), tenths(b.Pace))
@@ -116,6 +120,20 @@ func printQueue(w io.Writer, s control.Status) {
 		fmt.Fprintf(w, "         aggregates have taken the place of %s readings, to make room\n",
 			words.Thousands(l.Thinned.Readings))
 	}
+}
+
+// powerCut says what a power cut takes: what is not on disk yet, which has a bound only
+// where it can be written, and which has a disk.
+func powerCut(conditions []condition.Condition, most string) string {
+	for _, c := range conditions {
+		switch c.Code {
+		case condition.QueueUnwritable.Code:
+			return "a power cut now takes all readings since the queue could be written last"
+		case condition.QueueMisplaced.Code:
+			return "what a power cut takes hangs on where the queue lies: see below"
+		}
+	}
+	return "a power cut now takes at most " + most + " of polled readings"
 }
 
 func printBuses(w io.Writer, buses []bridge.BusStatus) {

@@ -59,3 +59,18 @@ warning  uplink: not connected: readings wait in the queue (for 1 min 30 s)
 		t.Error(diff)
 	}
 }
+
+// What a power cut takes has a bound only where the queue can be written and has a disk.
+func TestPowerCut(t *testing.T) {
+	for want, conditions := range map[string][]condition.Condition{
+		"at most 3s of polled readings":                      nil,
+		"all readings since the queue could be written last": {condition.QueueUnwritable.At("queue", time.Time{}, "mend it")},
+		"hangs on where the queue lies":                      {condition.QueueMisplaced.At("queue", time.Time{}, "in memory", "move it")},
+	} {
+		var out bytes.Buffer
+		Status(&out, control.Status{Conditions: conditions, Queue: figures.Status{PowerCut: 3 * time.Second}})
+		if !bytes.Contains(out.Bytes(), []byte(want)) {
+			t.Errorf("no %q in %s", want, out.String())
+		}
+	}
+}
