@@ -112,8 +112,10 @@ var (
 	// BusOverloaded: the load in percent.
 	BusOverloaded = declare("bus_overloaded", Warning,
 		"more is asked of it than it can do (%.0f %%), some cycles are left out", "poll less often, or fewer points")
-	// DeviceDown: why.
-	DeviceDown = declare("device_down", Warning, "%s", "check that it is on and that its unit id is right")
+	// DeviceDown: why, and what to check.
+	DeviceDown = declare("device_down", Warning, "%s", "%s")
+	// DeviceBad: when, why most of them, what to do.
+	DeviceBad = declare("device_bad", Warning, "it answers, and none of its points has been good since %s (%s)", "%s")
 	// DeviceLacksModels: which, with what to do.
 	DeviceLacksModels = declare("device_lacks_models", Warning, "%s", "")
 	// PointsGivenUp: which are not there, or too long.

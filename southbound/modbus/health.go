@@ -17,11 +17,13 @@ import (
 // Health returns the buses and devices that are not well.
 func (s *Source) Health() []condition.Condition {
 	var conditions []condition.Condition
+	down := make(map[string]bool) // buses
 	for _, b := range s.running() {
 		st, quiet := b.Status(), s.silence(b)
 		subject := "bus " + b.Spec.Name
 		switch {
 		case !st.Down.IsZero():
+			down[b.Spec.Address.String()] = true
 			conditions = append(conditions, condition.BusDown.At(subject, st.Down, st.Detail, reach(b.Spec.Address, st.Detail)))
 		case !quiet.since.IsZero():
 			conditions = append(conditions, condition.BusSilent.At(subject, quiet.since, quiet.what, quiet.advice))
@@ -30,7 +32,7 @@ func (s *Source) Health() []condition.Condition {
 		}
 	}
 	for _, d := range s.sorted() {
-		conditions = append(conditions, d.health()...)
+		conditions = append(conditions, d.health(down[d.Spec.Bus])...)
 	}
 	return conditions
 }
@@ -49,8 +51,8 @@ func reach(a wire.Address, why string) string {
 	return "that " + a.String() + " is on and can be reached"
 }
 
-// health returns what is wrong with a device.
-func (d *device) health() (conditions []condition.Condition) {
+// health returns what is wrong with a device; down says that its bus is.
+func (d *device) health(down bool) (conditions []condition.Condition) {
 	st := d.Status()
 	subject := "device " + d.Spec.Name
 	if st.Missing != "" {
@@ -65,9 +67,69 @@ func (d *device) health() (conditions []condition.Condition) {
 		conditions = append(conditions, condition.UpkeepFails.At(subject, st.Unkept, st.UnkeptWhat, st.UnkeptWhy))
 	}
 	if !st.Since.IsZero() {
-		conditions = append(conditions, condition.DeviceDown.At(subject, st.Since, st.Detail))
+		conditions = append(conditions, condition.DeviceDown.At(subject, st.Since, st.Detail, d.check(&st)))
+	} else if since, why, bad := d.bad(&st); bad && !down && conditions == nil {
+		conditions = append(conditions, condition.DeviceBad.At(subject, since, since.UTC().Format("2006-01-02 15:04 UTC"),
+			why, adviceOnBad(why)))
 	}
 	return conditions
+}
+
+// A device whose points are all bad is told after so long, and after so many of its
+// intervals: before, it may be busy or have been started just now.
+const (
+	badFor    = 10 * time.Second
+	badCycles = 3
+)
+
+// bad reports whether a device answers and none of its points has been good for a
+// while: since when, and why most are bad.
+func (d *device) bad(st *poll.Status) (since time.Time, why bridge.Reason, is bool) {
+	why = mostFrequent(st.Reasons)
+	if st.Good > 0 || st.Bad == 0 || why == bridge.ReasonStopped {
+		return since, why, false
+	}
+	if since = st.Last; since.IsZero() {
+		since = d.begun
+	}
+	return since, why, time.Since(since) > max(badFor, badCycles*max(d.Spec.Fields[0].Every, st.Every))
+}
+
+// adviceOnBad says what to do about a device that answers with nothing good.
+func adviceOnBad(why bridge.Reason) string {
+	switch why {
+	case bridge.Exception(1), bridge.Exception(2), bridge.Exception(3):
+		return "see whether it is the device that is meant (another model, another unit id), then its points' addresses and " +
+			"tables, which some manuals count from 1"
+	case bridge.Exception(4):
+		return "it reports a fault of its own: see its display or manual"
+	case bridge.Exception(5), bridge.Exception(6):
+		return "it says that it is busy: ask it less often, or see what else asks it"
+	case bridge.ReasonNotANumber, bridge.ReasonSentinel:
+		return "it says itself that it has no value: see what it measures with, its wiring and its power"
+	case bridge.ReasonOutOfRange:
+		return "see what it measures with, then type and order of its points"
+	}
+	return "'fieldbridge test' tells it of each point"
+}
+
+// check says what to check of a device that does not answer as it should.
+func (d *device) check(st *poll.Status) string {
+	a, _ := wire.ParseURL(d.Spec.Bus)
+	switch {
+	case st.Why == bridge.ReasonProtocol && a.Numbered():
+		return "check address and port, something else than Modbus/TCP may listen there; of a converter that passes RTU " +
+			"frames on, the url begins with rtu+tcp://"
+	case st.Why == bridge.ReasonProtocol:
+		return "check baud and parity, that no two units have its unit id, and the wiring"
+	case st.Why == bridge.ReasonDisconnected:
+		return "many devices take one connection or two: see whether other programs have them"
+	case st.Why == bridge.Exception(10):
+		return "check the settings of the Modbus gateway before it, which has no way to this unit id"
+	case st.Why == bridge.Exception(11):
+		return "check that it is on and its unit id, and the line behind the Modbus gateway before it"
+	}
+	return "check that it is on and that its unit id is right"
 }
 
 // givenUp says which points are not read any more, and why: those that are not

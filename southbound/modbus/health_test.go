@@ -141,3 +141,99 @@ func TestHealthOfASilentLine(t *testing.T) {
 		})
 	}
 }
+
+// TestHealthAdvisesByCause: what to check of a device that does not answer as it
+// should is what can be the cause: its unit id is none where something else listens.
+func TestHealthAdvisesByCause(t *testing.T) {
+	for name, tt := range map[string]struct {
+		framing modbustest.Framing
+		act     modbustest.Behaviour
+		want    []string
+	}{
+		"silent":      {modbustest.TCP, modbustest.Silence, []string{"no answer in time", "its unit id is right"}},
+		"web server":  {modbustest.TCP, modbustest.Noise("HTTP/1.1 400 Bad", ""), []string{`"HTTP/1"`, "address and port", "rtu+tcp"}},
+		"RTU frames":  {modbustest.TCP, modbustest.Noise("\x01\x03\x02\x00\x05", ""), []string{"01 03 02 00 05", "rtu+tcp"}},
+		"other speed": {modbustest.RTU, modbustest.CRCError, []string{"baud and parity"}},
+		"no route":    {modbustest.TCP, modbustest.Exception(10), []string{"exception 10", "no way to this unit id"}},
+		"line dead":   {modbustest.TCP, modbustest.Exception(11), []string{"exception 11", "behind the Modbus gateway"}},
+		"thrown out":  {modbustest.TCP, modbustest.Restart, []string{"disconnected", "other programs have them"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := modbustest.New()
+				sim.Framing = tt.framing
+				sim.Unit(1).Always(tt.act)
+				bus := testBus("plc")
+				bus.URL = carriers[tt.framing]
+				cfg := setup.Config{Buses: map[string]setup.Bus{"plc": bus},
+					Devices: map[string]setup.Device{"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
+				r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+				defer r.stop()
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				text := ""
+				for _, c := range r.source.Health() {
+					if c.Code == "device_down" {
+						text = c.Text
+					}
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(text, want) {
+						t.Errorf("%q does not say %q", text, want)
+					}
+				}
+				if name != "silent" && name != "line dead" && strings.Contains(text, "unit id is right") {
+					t.Errorf("%q has somebody look for the unit id", text)
+				}
+			})
+		})
+	}
+}
+
+// TestHealthOfAllBad: a device that answers, and of whose points none is good, is told
+// with what can be the cause; not before it had time, not where its bus is down, and not
+// any more when one of them is good.
+func TestHealthOfAllBad(t *testing.T) {
+	nan := func(u *modbustest.Unit) { u.Set(modbustest.Input, 0, 0x7fc0, 0) }
+	refuse := func(code byte) func(*modbustest.Unit) {
+		return func(u *modbustest.Unit) { u.Always(modbustest.Exception(code)) }
+	}
+	for name, tt := range map[string]struct {
+		spoil func(*modbustest.Unit)
+		want  string
+	}{
+		"another device": {refuse(2), "(exception_2): see whether it is the device that is meant"},
+		"own fault":      {refuse(4), "(exception_4): it reports a fault of its own"},
+		"broken sensor":  {nan, "(not_a_number): it says itself that it has no value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := modbustest.New()
+				u := sim.Unit(1)
+				cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+					"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0), Type: "float32"}})}}
+				r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+				defer r.stop()
+				time.Sleep(5 * time.Second)
+				tt.spoil(u)
+				time.Sleep(8 * time.Second)
+				synctest.Wait()
+				wantHealth(t, r, "", "")
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				wantHealth(t, r, "device_bad", "device boiler: it answers, and none of its points has been good since "+
+					"2000-01-01 00:00 UTC "+tt.want)
+				sim.Refuse()
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				wantHealth(t, r, "bus_down", "bus plc")
+				sim.Accept()
+				u.Always()
+				u.Set(modbustest.Input, 0, 0, 0)
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				wantHealth(t, r, "", "")
+			})
+		})
+	}
+}

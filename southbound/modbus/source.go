@@ -55,7 +55,8 @@ type Source struct {
 // device is a device that is polled.
 type device struct {
 	*poll.Device
-	spec setup.DeviceSpec
+	spec  setup.DeviceSpec
+	begun time.Time
 }
 
 // dialFunc returns how to reach a bus.
@@ -118,7 +119,7 @@ func (s *Source) Apply(cfg setup.Config) error {
 		}
 		spec := want.Devices[name]
 		cost := want.Buses[spec.Bus].Cost(spec.Pause)
-		devices[name] = &device{poll.NewDevice(spec.Device, cost, l), spec}
+		devices[name] = &device{poll.NewDevice(spec.Device, cost, l), spec, time.Now()}
 		s.takeOver(devices[name])
 		s.o.Catalogue.Put(known.info(spec, l))
 	}

@@ -17,7 +17,9 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 		st := d.Status()
 		status := bridge.DeviceStatus{Device: d.Spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.Spec.ID),
 			Last: st.Last, Good: st.Good, Bad: st.Bad, Detail: st.Detail}
-		status.Reason = mostFrequent(st.Reasons)
+		if st.Bad > 0 {
+			status.Reason = mostFrequent(st.Reasons).String()
+		}
 		switch lost := st.Reasons[bridge.ReasonGivenUp]; {
 		case lost == 0 || lost < st.Bad:
 		case st.Missing != "":
@@ -48,11 +50,12 @@ func (s *Source) Raw(device string) map[string]string {
 	return d.Raw()
 }
 
-func mostFrequent(reasons map[bridge.Reason]int) string {
-	best, most := "", 0
+// mostFrequent returns the reason that most points are bad for.
+func mostFrequent(reasons map[bridge.Reason]int) (best bridge.Reason) {
+	most := 0
 	for _, r := range slices.Sorted(maps.Keys(reasons)) {
 		if reasons[r] > most {
-			best, most = r.String(), reasons[r]
+			best, most = r, reasons[r]
 		}
 	}
 	return best

@@ -60,6 +60,7 @@ type Status struct {
 	Reasons   map[bridge.Reason]int // of the bad ones
 	Last      time.Time             // of a good reading
 	Detail    string                // the last error
+	Why       bridge.Reason         // what kind it was of
 	Since     time.Time             // when it ceased to answer; zero while it does
 	Learnt    plan.Learnt
 	Missing   string        // models that it lacks, for people
@@ -202,7 +203,8 @@ func (d *Device) setPace(p pace) {
 
 // note notes why the device did not answer as it should.
 func (d *Device) note(err error) {
-	d.tell(func(s *Status) { s.Detail = err.Error() })
+	why, _ := wire.Reason(err)
+	d.tell(func(s *Status) { s.Detail, s.Why = err.Error(), why })
 }
 
 // price returns what requests cost by what is known now.

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"fmt"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -80,7 +82,7 @@ func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 		return nil, 0, nil
 	}
 	if protocol := binary.BigEndian.Uint16(received[2:]); protocol != 0 {
-		return nil, 0, protocolErrorf("answer with protocol id %d: not Modbus", protocol)
+		return nil, 0, protocolErrorf("an answer that is no Modbus/TCP, it begins with %s", opening(received[:6]))
 	}
 	length := int(binary.BigEndian.Uint16(received[4:]))
 	if length < 3 || length > maxPDU+1 {
@@ -90,6 +92,17 @@ func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 		return nil, 0, nil
 	}
 	return received[:6+length], 6 + length, nil
+}
+
+// opening shows how an answer begins: as text where it is one, since other protocols
+// name themselves so ("HTTP/1", "SSH-2.").
+func opening(received []byte) string {
+	for _, b := range received {
+		if b < ' ' || b > '~' {
+			return fmt.Sprintf("% x", received)
+		}
+	}
+	return strconv.Quote(string(received))
 }
 
 func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }
