@@ -1,7 +1,8 @@
 package page
 
 // german are the page's texts in German, by the English ones. What parts of the
-// gateway say of themselves (what is wrong, why) is in English in every language.
+// gateway say of themselves (what is wrong, why) is in English in every language; of
+// what is wrong now, causes says in German what it is.
 var german = map[string]string{
 	"All is well": "Alles in Ordnung",
 	"for %s":      "seit %s",

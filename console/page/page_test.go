@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"regexp"
@@ -65,6 +66,33 @@ func TestGermanIsWhole(t *testing.T) {
 		if !used[text] {
 			t.Errorf("translated and not used: %q", text)
 		}
+	}
+}
+
+// What is wrong has a German cause for each kind, and none for what is no kind; beside it
+// stands the sentence of the part, marked as English.
+func TestGermanCauses(t *testing.T) {
+	left := maps.Clone(causes)
+	for _, k := range condition.Kinds() {
+		if causes[k.Code] == "" {
+			t.Errorf("%s has no German cause", k.Code)
+		}
+		delete(left, k.Code)
+	}
+	for code := range left {
+		t.Errorf("%s is no kind", code)
+	}
+	s := &State{Conditions: []condition.Condition{condition.CommandsOff.At("commands", now.Add(-time.Hour))}}
+	text := strings.ReplaceAll(write(t, s, Ask{Language: German}, nil), "&#39;", "'")
+	for _, want := range []string{"<span>" + causes["commands_off"] + "</span>",
+		`<span class="soft" lang="en">all commands of the cloud are refused`, "<small>seit 1 h</small>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+	text = write(t, s, Ask{Language: English}, nil)
+	if !strings.Contains(text, `<span lang="en">all commands`) || strings.Contains(text, causes["commands_off"]) {
+		t.Errorf("in English: %s", text)
 	}
 }
 

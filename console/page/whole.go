@@ -75,7 +75,7 @@ func (h *sheet) sentence() {
 	h.Open("h1").Attr("id", "state").Attr("role", "status").Text(h.Headline.Title).Close().Text("\n")
 	h.Open("p").Attr("id", "since").Text(h.Headline.Detail + " · " + h.Summary + " · " + h.Delivered).Close()
 	if len(h.Wrong) > 0 {
-		h.Text("\n").Open("ul").Attr("id", "wrong").Attr("lang", "en")
+		h.Text("\n").Open("ul").Attr("id", "wrong")
 		for _, c := range h.Wrong {
 			h.wrong(c)
 		}
@@ -86,8 +86,13 @@ func (h *sheet) sentence() {
 
 func (h *sheet) wrong(c condition.Condition) {
 	h.Text("\n").Open("li").Class(string(c.Severity)).Open("b").Text(c.Subject).Close()
-	h.Text(" ").Open("span").Text(c.Text).Close()
-	h.Text(" ").Open("small").Attr("lang", string(h.l)).Text(h.l.say("for %s", h.l.span(h.Now.Sub(c.Since))))
+	if cause := causes[c.Code]; h.l == German && cause != "" {
+		h.Text(" ").Open("span").Text(cause).Close()
+		h.Text(" ").Open("span").Class("soft").Attr("lang", "en").Text(c.Text).Close()
+	} else {
+		h.Text(" ").Open("span").Attr("lang", "en").Text(c.Text).Close()
+	}
+	h.Text(" ").Open("small").Text(h.l.say("for %s", h.l.span(h.Now.Sub(c.Since))))
 	h.Close().Close()
 }
 
