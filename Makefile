@@ -22,7 +22,7 @@ RACEFLAG := -race
 export GORACE ?= atexit_sleep_ms=10
 endif
 
-.PHONY: npm help run build small fleet fleet-demo test-small test-386 test-previous sizes test lint vuln rooms fuzz mutate bench bench-save bench-diff bench-compare bench-peers bench-store soak sbom packages clean
+.PHONY: npm help run build small fleet fleet-demo pictures test-small test-386 test-previous sizes test lint vuln rooms fuzz mutate bench bench-save bench-diff bench-compare bench-peers bench-store soak sbom packages clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -71,6 +71,9 @@ fleet: ## build bin/fieldbridge-fleet, the operator's tool
 
 fleet-demo: ## operate 20 gateways on this machine from a git repository, well and badly, and count what each ran; some minutes
 	$(GO) run ./cmd/fieldbridge-fleet/demo $(ARGS)
+
+pictures: ## take the pictures in docs/images anew, with Debian's chromium; some minutes
+	PAGE_PICTURES=$(CURDIR)/docs/images $(GO) test -run 'TestPictures$$' -count 1 -v ./cmd/fieldbridge/demo
 
 # make lint vets. Two packages a processor, since many of them wait for other processes; a
 # test program without tables for debuggers is linked in less time.

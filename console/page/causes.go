@@ -13,7 +13,8 @@ var causes = map[string]string{
 	"queue_journal":    "Das Journal im gemeinsamen Speicher ist nicht, wie es sein soll.",
 	"queue_overrun": "Es kommt mehr, als der Datenträger aufnimmt; die ältesten Messwerte im Speicher gehen verloren. " +
 		"Weniger oder seltener abfragen, oder einen schnelleren Datenträger nehmen.",
-	"queue_turned_down": "store.flash_budget hält das Schreiben zurück: ein Stromausfall nimmt mehr Messwerte mit als sonst.",
+	"queue_turned_down": "store.flash_budget hält das Schreiben zurück: ein Stromausfall nimmt mehr Messwerte mit " +
+		"als sonst.",
 	"queue_overdrawn": "Es wird mehr geschrieben, als store.flash_budget erlaubt. Seltener abfragen, die Verbindung " +
 		"zur Cloud wiederherstellen, oder mehr erlauben.",
 	"queue_drops_oldest": "Es ist kein Platz mehr: die ältesten Messwerte gehen verloren.",
@@ -22,18 +23,19 @@ var causes = map[string]string{
 		"zur Cloud wiederherstellen, oder store.max_size erhöhen.",
 	"dead_letters": "Die Cloud hat Messwerte endgültig abgelehnt. 'fieldbridge queue dead list' sagt, warum; danach " +
 		"noch einmal senden oder löschen.",
-	"queue_of_another": "Hier warten Messwerte, die ein Gateway anderen Namens gemessen hat; sie gehen unter jenem Namen " +
-		"hinaus. Wurde dieses nicht umbenannt und nicht an seine Stelle gesetzt: anhalten.",
+	"queue_of_another": "Hier warten Messwerte, die ein Gateway anderen Namens gemessen hat; sie gehen unter jenem " +
+		"Namen hinaus. Wurde dieses nicht umbenannt und nicht an seine Stelle gesetzt: anhalten.",
 	"state_damaged": "Etwas Gemerktes ist verloren und wird neu gelernt. Bitte den Datenträger prüfen.",
 	"state_unsaved": "Was gelernt wurde, kann nicht gespeichert werden.",
 
-	"uplink_down":    "Die Cloud ist nicht erreichbar. Messwerte werden aufbewahrt, und es geht von selbst weiter.",
-	"uplink_refused": "Die Verbindung zur Cloud kommt nicht zustande, bis jemand etwas ändert. Messwerte werden aufbewahrt.",
-	"uplink_silent":  "Verbunden, aber die Cloud bestätigt nichts.",
-	"session_taken": "Ein anderer Client hat unsere Sitzung übernommen, nicht zum ersten Mal in einer Stunde: zwei Gateways " +
-		"haben dieselbe Identität. Jedem sein eigenes Zertifikat geben.",
-	"session_taken_once": "Ein anderer Client hatte unsere Sitzung einmal übernommen, wir haben sie wieder. Nichts zu tun, " +
-		"wenn jemand diese Identität anderswo ausprobiert hat.",
+	"uplink_down": "Die Cloud ist nicht erreichbar. Messwerte werden aufbewahrt, und es geht von selbst weiter.",
+	"uplink_refused": "Die Verbindung zur Cloud kommt nicht zustande, bis jemand etwas ändert. Messwerte werden " +
+		"aufbewahrt.",
+	"uplink_silent": "Verbunden, aber die Cloud bestätigt nichts.",
+	"session_taken": "Ein anderer Client hat unsere Sitzung übernommen, nicht zum ersten Mal in einer Stunde: zwei " +
+		"Gateways haben dieselbe Identität. Jedem sein eigenes Zertifikat geben.",
+	"session_taken_once": "Ein anderer Client hatte unsere Sitzung einmal übernommen, wir haben sie wieder. Nichts " +
+		"zu tun, wenn jemand diese Identität anderswo ausprobiert hat.",
 	"session_contested": "Die Cloud beendet eine Verbindung nach der anderen, ohne zu sagen, warum. Benutzt ein anderes " +
 		"Gateway dieselbe Identität?",
 	"certificate_expired":   "Unser Zertifikat ist abgelaufen: ein neues an seine Stelle legen.",
@@ -46,8 +48,8 @@ var causes = map[string]string{
 	"topic_denied": "Die Cloud nimmt Nachrichten zu einem Topic nicht an, sie warten: die Policy des Zertifikats muss " +
 		"iot:Publish dafür erlauben.",
 	"executions_avoided": "Die Cloud bietet hier keine AWS IoT Commands: northbound.awsiot.commands.executions weglassen.",
-	"commands_off": "Befehle der Cloud werden abgelehnt, sie sind an der Maschine abgeschaltet. 'fieldbridge commands on' " +
-		"lässt sie wieder zu.",
+	"commands_off": "Befehle der Cloud werden abgelehnt, sie sind an der Maschine abgeschaltet. 'fieldbridge " +
+		"commands on' lässt sie wieder zu.",
 
 	"bus_down":            "Zum Bus besteht keine Verbindung. Strom, Kabel und Adresse prüfen.",
 	"bus_silent":          "Auf der Leitung antwortet niemand. Baudrate, Parität, Verdrahtung und Abschluss prüfen.",
@@ -73,18 +75,21 @@ var causes = map[string]string{
 	"console_closed": "Diese Seite kann nicht geöffnet werden.",
 	"console_file":   "Eine Datei dieser Seite (Passwörter, Token, Zertifikat) ist nicht in Ordnung.",
 
-	"sensor_silent":      "Vom Gerät kommt länger nichts, als die Regel erlaubt.",
-	"sensor_quiet":       "Vom Gerät kommt länger nichts, als es bisher üblich war.",
-	"sensors_silent":     "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
-	"sensors_quiet":      "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
-	"sensor_unread":      "Nachrichten kommen, aber keine ist lesbar. 'fieldbridge sensors' zeigt sie; dann die Regel ändern.",
-	"sensor_partly_read": "Ein Teil jeder Nachricht ist nicht lesbar. 'fieldbridge sensors' zeigt sie; dann die Regel ändern.",
-	"sensor_bad":         "Alle Werte sind schlecht, wie das Gerät selbst sagt: dort nachsehen.",
-	"sensor_offline":     "Das Gerät ist offline, wie es selbst oder sein letzter Wille gesagt hat: Strom und Netz prüfen.",
-	"sensor_clock":       "Die Uhr des Geräts geht falsch, oder es sagt keine Zeit; die Zeit der Ankunft wird genommen.",
-	"more_sensors":       "Noch mehr Geräte haben etwas. Zuerst beheben, was hier steht.",
-	"rule_silent":        "Für eine Regel kommt keine Nachricht, obwohl sie eine erwartet.",
-	"rule_unheard":       "Für eine Regel kommt keine Nachricht.",
+	"sensor_silent":  "Vom Gerät kommt länger nichts, als die Regel erlaubt.",
+	"sensor_quiet":   "Vom Gerät kommt länger nichts, als es bisher üblich war.",
+	"sensors_silent": "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
+	"sensors_quiet":  "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
+	"sensor_unread": "Nachrichten kommen, aber keine ist lesbar. 'fieldbridge sensors' zeigt sie; dann die " +
+		"Regel ändern.",
+	"sensor_partly_read": "Ein Teil jeder Nachricht ist nicht lesbar. 'fieldbridge sensors' zeigt sie; dann die " +
+		"Regel ändern.",
+	"sensor_bad": "Alle Werte sind schlecht, wie das Gerät selbst sagt: dort nachsehen.",
+	"sensor_offline": "Das Gerät ist offline, wie es selbst oder sein letzter Wille gesagt hat: Strom und Netz " +
+		"prüfen.",
+	"sensor_clock": "Die Uhr des Geräts geht falsch, oder es sagt keine Zeit; die Zeit der Ankunft wird genommen.",
+	"more_sensors": "Noch mehr Geräte haben etwas. Zuerst beheben, was hier steht.",
+	"rule_silent":  "Für eine Regel kommt keine Nachricht, obwohl sie eine erwartet.",
+	"rule_unheard": "Für eine Regel kommt keine Nachricht.",
 
 	"memory_tight":  "Der Speicher ist knapp: was nur Menschen ansehen, wird weggelassen. Es endet von selbst.",
 	"part_hangs":    "Ein Teil des Gateways bewegt sich nicht mehr: neu starten, dabei geht nichts verloren.",

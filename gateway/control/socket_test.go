@@ -56,7 +56,9 @@ func TestSocketWithoutDisk(t *testing.T) {
 	if info, err := os.Stat(l.Addr().String()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v", info, err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hi") })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "hi")
+	})}
 	served := make(chan struct{})
 	go func() { defer close(served); server.Serve(l) }()
 	if data, err := Get(context.Background(), dir, "/"); err != nil || string(data) != "hi" {

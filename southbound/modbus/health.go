@@ -99,8 +99,8 @@ func (d *device) bad(st *poll.Status) (since time.Time, why bridge.Reason, is bo
 func adviceOnBad(why bridge.Reason) string {
 	switch why {
 	case bridge.Exception(1), bridge.Exception(2), bridge.Exception(3):
-		return "see whether it is the device that is meant (another model, another unit id), then its points' addresses and " +
-			"tables, which some manuals count from 1"
+		return "see whether it is the device that is meant (another model, another unit id), then its points' " +
+			"addresses and tables, which some manuals count from 1"
 	case bridge.Exception(4):
 		return "it reports a fault of its own: see its display or manual"
 	case bridge.Exception(5), bridge.Exception(6):
@@ -123,7 +123,8 @@ func (d *device) check(st *poll.Status) string {
 	case st.Why == bridge.ReasonProtocol:
 		return "check baud and parity, that no two units have its unit id, and the wiring"
 	case st.Why == bridge.ReasonDisconnected:
-		return "many devices take one connection or two: see whether other programs have them"
+		return "many devices take one connection or two: see whether other programs have them, or whether something " +
+			"else than Modbus listens there"
 	case st.Why == bridge.Exception(10):
 		return "check the settings of the Modbus gateway before it, which has no way to this unit id"
 	case st.Why == bridge.Exception(11):

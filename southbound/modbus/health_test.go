@@ -150,8 +150,9 @@ func TestHealthAdvisesByCause(t *testing.T) {
 		act     modbustest.Behaviour
 		want    []string
 	}{
-		"silent":      {modbustest.TCP, modbustest.Silence, []string{"no answer in time", "its unit id is right"}},
-		"web server":  {modbustest.TCP, modbustest.Noise("HTTP/1.1 400 Bad", ""), []string{`"HTTP/1"`, "address and port", "rtu+tcp"}},
+		"silent": {modbustest.TCP, modbustest.Silence, []string{"no answer in time", "its unit id is right"}},
+		"web server": {modbustest.TCP, modbustest.Noise("HTTP/1.1 400 Bad", ""),
+			[]string{`"HTTP/1"`, "address and port", "rtu+tcp"}},
 		"RTU frames":  {modbustest.TCP, modbustest.Noise("\x01\x03\x02\x00\x05", ""), []string{"01 03 02 00 05", "rtu+tcp"}},
 		"other speed": {modbustest.RTU, modbustest.CRCError, []string{"baud and parity"}},
 		"no route":    {modbustest.TCP, modbustest.Exception(10), []string{"exception 10", "no way to this unit id"}},
@@ -166,7 +167,8 @@ func TestHealthAdvisesByCause(t *testing.T) {
 				bus := testBus("plc")
 				bus.URL = carriers[tt.framing]
 				cfg := setup.Config{Buses: map[string]setup.Bus{"plc": bus},
-					Devices: map[string]setup.Device{"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
+					Devices: map[string]setup.Device{
+						"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Input: at(0)}})}}
 				r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
 				defer r.stop()
 				time.Sleep(20 * time.Second)

@@ -123,19 +123,51 @@ func (b *browser) media(f *emulation.MediaFeature) {
 	}
 }
 
+// TestPictures takes the pictures of docs/images: PAGE_PICTURES is the folder ('make
+// pictures'). The gateway runs for some minutes before, so that values have a course.
+func TestPictures(t *testing.T) {
+	dir := os.Getenv("PAGE_PICTURES")
+	if dir == "" {
+		t.Skip("PAGE_PICTURES names no folder")
+	}
+	b, r := newBrowser(t, ""), newRun(t)
+	b.home = "http://" + r.console + "/"
+	r.start()
+	b.open("")
+	b.until("well, and all are there", title+` === "All is well" && document.querySelectorAll("article").length === 5`)
+	time.Sleep(6 * time.Minute)
+	b.open("")
+	b.until("each value is read", `!document.body.innerText.includes("not read yet")`)
+	for _, shot := range []struct {
+		name, scheme string
+		width        int64
+	}{{"page-light", "light", 1280}, {"page-dark", "dark", 1280}, {"page-phone", "light", 390}} {
+		b.media(&emulation.MediaFeature{Name: "prefers-color-scheme", Value: shot.scheme})
+		b.fits(shot.width)
+		b.picture(dir, shot.name, shot.width)
+	}
+	b.clean()
+	r.stop()
+}
+
+// shot takes a picture into the folder PAGE_SHOTS, if there is one.
 func (b *browser) shot(name string, width int64) {
 	b.t.Helper()
-	dir := os.Getenv("PAGE_SHOTS")
-	if dir == "" {
-		return
+	if dir := os.Getenv("PAGE_SHOTS"); dir != "" {
+		b.picture(dir, name, width)
 	}
+}
+
+func (b *browser) picture(dir, name string, width int64) {
+	b.t.Helper()
 	height := tell[int64](b, "Math.min(document.documentElement.scrollHeight, 1400)")
 	b.do(chromedp.EmulateViewport(width, height))
-	picture, err := chromedp.Call(b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+	picture, err := chromedp.Call(b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		Format: page.CaptureScreenshotFormatWebp, Quality: new(int64(80))})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture.Data, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".webp"), picture.Data, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -65,7 +65,8 @@ func TestPowerCut(t *testing.T) {
 	for want, conditions := range map[string][]condition.Condition{
 		"at most 3s of polled readings":                      nil,
 		"all readings since the queue could be written last": {condition.QueueUnwritable.At("queue", time.Time{}, "mend it")},
-		"hangs on where the queue lies":                      {condition.QueueMisplaced.At("queue", time.Time{}, "in memory", "move it")},
+		"hangs on where the queue lies": {condition.QueueMisplaced.At("queue", time.Time{}, "in memory",
+			"move it")},
 	} {
 		var out bytes.Buffer
 		Status(&out, control.Status{Conditions: conditions, Queue: figures.Status{PowerCut: 3 * time.Second}})

@@ -124,11 +124,11 @@ func explainServer(f *connectError) (Explanation, bool) {
 			issuer = fmt.Sprintf("%q", authority.Cert.Issuer)
 		}
 		if f.ownRoots {
-			return act("the certificate of %s is signed by %s, which is not in northbound.awsiot.ca: correct that, or remove it "+
-				"if this is AWS itself (a firewall that looks into TLS shows like this, too)", f.endpoint, issuer), true
+			return act("the certificate of %s is signed by %s, which is not in northbound.awsiot.ca: correct that, or remove "+
+				"it if this is AWS itself (a firewall that looks into TLS shows like this, too)", f.endpoint, issuer), true
 		}
-		return act("the certificate of %s is signed by %s, an unknown authority: correct the endpoint, or have no firewall look "+
-			"into this TLS; if it is no AWS on purpose, give its CA in northbound.awsiot.ca", f.endpoint, issuer), true
+		return act("the certificate of %s is signed by %s, an unknown authority: correct the endpoint, or have no firewall "+
+			"look into this TLS; if it is no AWS on purpose, give its CA in northbound.awsiot.ca", f.endpoint, issuer), true
 	case errors.As(f.err, &host) && !setting.HasNames(host.Certificate):
 		return act("the certificate of %s names no host at all (subjectAltName is missing): the server needs a new one that "+
 			"names %s", f.endpoint, host.Host), true

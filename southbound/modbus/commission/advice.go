@@ -40,7 +40,8 @@ func Advice(err error, url string) string {
 	case errors.Is(err, wire.ErrTimeout):
 		return "check --unit (scan finds those that answer), or wait longer with --timeout"
 	case errors.As(err, &disconnect):
-		return "many devices take one connection only: if a gateway has it, add --via FILE"
+		return "many devices take one connection only: if a gateway has it, add --via FILE; or something else than Modbus " +
+			"listens there"
 	case errors.As(err, &protocol) && a.Scheme == "tcp":
 		return "perhaps a converter that passes RTU frames on: try rtu+tcp://"
 	case errors.As(err, &protocol):
