@@ -200,11 +200,28 @@ func (b *Books) split(gaps []Span) (out []Span) {
 	return out
 }
 
+// stoned returns which batches tombstones say are lost: a crash may come before it is
+// recorded that they are done.
+func (b *Books) stoned() (lost Spans) {
+	for i := range b.Index.Tombstones {
+		s := &b.Index.Tombstones[i]
+		r := b.Index.Runs.Named(s.Run)
+		if r != nil && s.Last > 0 && s.Count.Batches == s.Last-s.First+1 && !slices.Contains([]string{Dead, Retried, Thinned}, s.Cause) {
+			lost.Add(r.Base+bridge.Position(s.First), r.Base+bridge.Position(s.Last)+1)
+		}
+	}
+	return lost
+}
+
 // NameUncommitted leaves tombstones for what of from..to-1 is not done, although
 // later batches are: a crash took them out of the memory. They never were in the
 // account of this run.
 func (b *Books) NameUncommitted(from, to bridge.Position) {
-	for _, g := range b.split(b.Done.Missing(max(from, 1), to)) {
+	var missing []Span
+	for _, g := range b.Done.Missing(max(from, 1), to) {
+		missing = append(missing, b.stoned().Missing(g.From, g.To)...)
+	}
+	for _, g := range b.split(missing) {
 		if b.Index.Runs.At(g.From) != nil {
 			b.untold.Add(g.From, g.To)
 			b.AddStone(b.stoneOf(g, bridge.Count{Batches: uint64(g.To - g.From)}, Uncommitted, 0, 0))
@@ -275,6 +292,13 @@ func (b *Books) Retry(l Letter) {
 func (b *Books) LoseDead(n bridge.Count) {
 	b.ledger.Dead = b.ledger.Dead.Sub(n)
 	b.ledger.Damaged = b.ledger.Damaged.Add(n)
+}
+
+// LoseBuried is LoseDead for one that was on its way to the dead letters.
+func (b *Books) LoseBuried(p bridge.Position, n bridge.Count) {
+	b.LoseDead(n)
+	b.untold.Add(p, p+1)
+	b.StoneAt(p, n, Damaged, 0)
 }
 
 // Forget takes note that nothing of from..to-1 waits: there never was anything, or

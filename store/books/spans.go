@@ -56,6 +56,16 @@ func (s *Spans) Add(from, to bridge.Position) {
 // Has reports whether p is in the set.
 func (s Spans) Has(p bridge.Position) bool { return s.Next(p) != p }
 
+// Touch reports whether one of the positions from..to-1 is in the set.
+func (s Spans) Touch(from, to bridge.Position) bool {
+	for i := s.at(from); i < len(s) && s[i].From < to; i++ {
+		if s[i].To > from {
+			return true
+		}
+	}
+	return false
+}
+
 // Next returns the first position from p on that is not in the set.
 func (s Spans) Next(p bridge.Position) bridge.Position {
 	i := s.at(p)

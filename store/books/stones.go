@@ -81,10 +81,26 @@ func Earliest(a, b int64) int64 {
 	return a
 }
 
-// AddStone adds a tombstone, or makes one that is there cover it, too.
+// names reports whether t tells all that s does.
+func (t *Stone) names(s *Stone) bool {
+	if t.Run != s.Run || t.Cause != s.Cause || t.Cause == Thinned {
+		return false
+	}
+	if s.Count.Batches == 0 { // how many they were is not known
+		return t.Count.Batches == 0 && t.First == s.First && t.Last == s.Last
+	}
+	return t.First <= s.First && s.Last <= t.Last && t.Count.Batches == t.Last-t.First+1 // each, once
+}
+
+// AddStone adds a tombstone, or makes one that is there cover it, too. A kill after a
+// tombstone was written, and before what it tells was done, has it told once more: then
+// nothing is added.
 func (b *Books) AddStone(s Stone) {
-	b.changed = true
 	stones := b.Index.Tombstones
+	if slices.ContainsFunc(stones, func(t Stone) bool { return t.names(&s) }) {
+		return
+	}
+	b.changed = true
 	for i := len(stones) - 1; i >= 0; i-- {
 		if stones[i].merge(&s, len(stones) >= maxStones) {
 			return
