@@ -74,6 +74,7 @@ type core struct {
 	stats    figures.Stats
 	beside   func() uint64 // what else writes to the disk; nil for nothing
 	flash    flash.Budget
+	news     bool // something that lies on no disk is done or lost, and no record says so
 }
 
 // now returns the time since the run began, in ns.
@@ -119,6 +120,7 @@ func (c *core) nudgeBoth() {
 // doneOnDiskLocked accounts for a batch that is done, if it is on disk.
 func (c *core) doneOnDiskLocked(p bridge.Position, n bridge.Count) {
 	if p >= c.mem.Base() {
+		c.news = true
 		return
 	}
 	if s := c.shelf.Of(p); s != nil {
@@ -223,16 +225,17 @@ func (c *core) lostLocked(n bridge.Count) {
 	c.postLocked()
 	if n.Batches > 0 {
 		c.mem.Lose(c.books.Done)
+		c.news = true
+		c.acksDueLocked()
 	}
 	c.trimLocked()
 }
 
 // trimLocked gives back what is done or on disk, in the memory and in the journal.
-// A dead letter that is not on disk yet stays in the journal.
 func (c *core) trimLocked() {
 	c.mem.Trim()
 	base := c.mem.Base()
-	c.journal.Release(c.dead.Floor(c.mem.Place(base, c.journal.Head()), base))
+	c.journal.Release(c.mem.Place(base, c.journal.Head()), base)
 }
 
 // noticeDelay is how long a dead letter waits before the cloud is told, so that

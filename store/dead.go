@@ -59,6 +59,7 @@ func (l *letters) bury() error {
 	if err := l.k.writeMeta(); err != nil {
 		return err
 	}
+	l.k.recordNews()
 	l.k.limits.counted = false
 	for waiting > 0 {
 		n, err := l.burySome(waiting)
@@ -100,14 +101,15 @@ func (l *letters) burySome(most int) (int, error) {
 		l.k.dead = nil
 	}
 	for i := range some {
+		l.k.mem.Buried(some[i].Position)
 		l.k.journal.Done(some[i].Position, some[i].Position+1)
 	}
 	l.k.trimLocked()
 	l.k.acksDueLocked() // they are on disk now: what was done may be recorded
 	for _, i := range lost {
-		l.k.books.LoseDead(some[i].Count)
-		l.k.books.StoneAt(some[i].Position, some[i].Count, books.Damaged, 0)
+		l.k.books.LoseBuried(some[i].Position, some[i].Count)
 	}
+	l.k.postLocked()
 	l.k.mu.Unlock()
 	for i := range some {
 		if some[i].Safe != nil {
@@ -129,7 +131,7 @@ func (l *letters) entryOf(d *folder.Burial) (bridge.Entry, error) {
 // transaction.
 type letterWriter struct {
 	l     *letters
-	some  []encoded
+	some  []folder.Encoded
 	bytes int
 }
 
@@ -140,14 +142,14 @@ func (w *letterWriter) add(e *bridge.Entry, cause string) error {
 		Before: l.shelf.Total(), Cause: cause[:min(len(cause), maxCause)], Origin: e.Position}
 	number := l.next()
 	if n := len(w.some); n > 0 {
-		last := &w.some[n-1].header
+		last := &w.some[n-1].Header
 		number, h.Before = last.Last+1, last.Before.Add(last.Count)
 	}
 	data, err := w.l.k.encoder.Encode(&h, []block.Numbered{{Batch: e.Batch, Position: number}})
 	if err != nil {
 		return segment.Damaged("batch %s %d: %w", e.Run, e.Seq, err)
 	}
-	w.some = append(w.some, encoded{h, slices.Clone(data)})
+	w.some = append(w.some, folder.Encoded{Header: h, Bytes: slices.Clone(data)})
 	w.bytes += len(data)
 	return nil
 }
@@ -213,35 +215,22 @@ func (l *letters) openLetters(left *journal.Found) {
 // settleLetters takes the letters of the newest segment for done in the queue: a
 // crash may have come before that was recorded.
 func (l *letters) settleLetters() {
-	n := len(l.shelf.Segments)
-	if n == 0 || !l.shelf.Segments[n-1].Verified {
-		return // it was sealed, and the record came after that
-	}
-	s := l.shelf.Segments[n-1]
-	file := s.File
-	if file == nil {
-		var err error
-		if file, err = segment.Open(s.Path, l.k.segmentSize(&l.shelf)); err != nil {
-			return
-		}
-		defer func() { _ = file.Close() }()
-	}
 	// After damage the letters that follow it stay dead and come twice: repair names what is lost.
-	_ = file.Walk(func(h *block.Header, _ []byte) error {
+	l.shelf.EachNewest(l.k.segmentSize(&l.shelf), func(h *block.Header) {
 		r := l.k.books.Index.Runs.Named(h.Run)
 		if r == nil {
-			return nil
+			return
 		}
 		p := r.Base + bridge.Position(h.Seq)
 		// After another crash a position may be that of another batch.
 		if l.k.books.Index.Runs.At(p) != r || l.k.books.Done.Has(p) {
-			return nil
+			return
 		}
 		l.k.books.Forget(p, p+1)
+		l.k.ackDue = 1 // before the segment may go
 		if s := l.k.shelf.Of(p); s != nil && l.k.read.Has(s, p, l.k.segmentSize(&l.k.shelf)) {
 			s.Done = s.Done.Add(h.Count)
 		}
-		return nil
 	})
 }
 

@@ -43,8 +43,7 @@ type keeper struct {
 	repairAt int64
 	// owed is what a process that was killed has left in the journal, until it is
 	// on disk.
-	owed     []block.Numbered
-	owedFrom *journal.Found
+	owed     *journal.Found
 	told     flash.Told
 	recorded bool            // the index on disk says that there is this run
 	reached  bridge.Position // the last of the run before, once that is on disk; 0 if the index says so
@@ -170,7 +169,7 @@ func (k *keeper) tend(all bool) error {
 		k.nudgeBoth()
 	}
 
-	mayWrite, committed := all || now >= k.retry, false
+	mayWrite, committed, before := all || now >= k.retry, false, k.acks.Number()
 	var failed error
 	if mayWrite {
 		_ = k.recordRun() // there may be room in a segment all the same
@@ -189,7 +188,7 @@ func (k *keeper) tend(all bool) error {
 	k.repairSuspects()
 	if mayWrite && failed == nil {
 		_ = k.letters.turnOver(false) // it has said why not, and tries again
-		failed = errors.Join(k.letters.bury(), k.record(all || commit))
+		failed = errors.Join(k.letters.bury(), k.record(all || commit && k.acks.Number() == before))
 		k.letters.retried()
 	}
 	k.removeDone()
@@ -275,7 +274,7 @@ func (k *keeper) setAlarm() {
 	} else if len(k.dead) > 0 {
 		write(k.now())
 	}
-	if k.metaDue || len(k.owed) > 0 {
+	if k.metaDue || k.owed != nil {
 		write(k.now())
 	}
 	k.alarm = next
@@ -331,7 +330,7 @@ func (k *keeper) shut() error {
 	k.files.Unlock()
 	k.refuseAll()
 	k.mu.Lock()
-	failed = errors.Join(failed, k.journal.Close(len(k.owed) > 0 || len(k.dead) > 0 || k.mem.Pending().Batches > 0))
+	failed = errors.Join(failed, k.journal.Close(k.owed != nil || len(k.dead) > 0 || k.mem.Pending().Batches > 0))
 	k.mu.Unlock()
 	return errors.Join(failed, k.closeFiles())
 }

@@ -103,6 +103,7 @@ func TestLeftChild(t *testing.T) {
 			q.Release(entries[i].Position)
 		}
 		_ = q.keep.ask(t.Context(), func() error {
+			blockIndex(t, dir)
 			q.keep.dropPending(q.mem.End())
 			q.ackDue = 1
 			if err := q.keep.record(true); err != nil {

@@ -159,7 +159,7 @@ func (l *letters) retried() {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	r := l.k.books.Index.Dead.Retry
-	if r != nil && len(l.k.owed) == 0 && l.k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
+	if r != nil && l.k.owed == nil && l.k.mem.Base() >= r.First+bridge.Position(len(r.Readings)) {
 		l.k.books.Index.Dead.Retry = nil
 		l.k.metaDue = true
 	}

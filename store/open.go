@@ -55,7 +55,7 @@ func OpenWatched(cfg terms.Config, log *slog.Logger, p bridge.Pulses) (*Queue, e
 	q.flash = flash.Open(cfg.FlashBudget.Bytes, cfg.FlashBudget.In(), q.books.Index.Flash, q.uptime())
 	q.metaDue = true
 	// The index knows a run before its batches are restored, and how far it got after.
-	failed = errors.Join(failed, q.keep.writeOrigins(), q.keep.writeMeta(), q.keep.restore())
+	failed = errors.Join(failed, q.keep.writeOrigins(), q.keep.writeMeta(), q.keep.restore(), q.keep.record(true))
 	q.keep.wrote(true, failed)
 	q.noticeNew() // the run record
 	go q.keep.keeping()

@@ -141,17 +141,14 @@ func (q *Queue) Bury(cause string, positions ...bridge.Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range positions {
-		b := folder.Burial{Position: p, Cause: cause}
-		at := int64(0)
-		if batch := q.mem.Batch(p); batch != nil {
-			b.Batch, b.InMemory, b.Place = *batch, true, q.mem.Place(p, 0)
-			at = batch.At.UnixMilli()
-		}
-		n, safe, ok := q.mem.Settle(p)
+		batch, n, safe, ok := q.mem.Bury(p)
 		if !ok {
 			continue
 		}
-		b.Safe, b.Count, b.Counted = safe, n, !b.InMemory
+		b, at := folder.Burial{Position: p, Cause: cause, Safe: safe, Count: n, Counted: batch == nil}, int64(0)
+		if batch != nil {
+			b.Batch, b.InMemory, at = *batch, true, batch.At.UnixMilli()
+		}
 		q.dead = append(q.dead, b)
 		q.books.Bury(p, n, at)
 		q.doneOnDiskLocked(p, n)
@@ -245,7 +242,9 @@ func (q *Queue) Tombstones() []bridge.Tombstone {
 func (q *Queue) AckTombstones(ids ...uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.books.AckTombstones(ids...)
+	if q.books.AckTombstones(ids...); q.news {
+		q.ackDue = 1 // before they are gone
+	}
 	q.postLocked()
 }
 

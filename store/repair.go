@@ -155,8 +155,9 @@ func (k *keeper) repair(sh *folder.Shelf, s *folder.Stored) error {
 	}
 	// First the account of it, then the files: after a cut in between, the
 	// damaged file is found and repaired once more, and no more is lost.
-	if err := k.writeMeta(); err != nil {
-		k.wrote(true, err)
+	if err := k.writeMeta(); err != nil && kept.Waiting.Batches > 0 {
+		_ = os.Remove(tmp)
+		return err
 	}
 	cause = fmt.Errorf("segment %s is damaged, %d readings are lost: %w", k.name(s.Path), lost.Readings, cause)
 	if kept.Waiting.Batches == 0 {
@@ -305,7 +306,7 @@ func (k *keeper) learnRun(h *block.Header) {
 func (k *keeper) missSegments(missing []block.Account, acks *books.Record) {
 	w := k.books.Index.Writer
 	known := slices.ContainsFunc(k.shelf.Segments, func(s *folder.Stored) bool { return s.First == w })
-	if w != 0 && !known && (acks.Next == 0 || k.books.Done.Next(w) < acks.Next) {
+	if w != 0 && !known && (acks.Next <= w || k.books.Done.Next(w) < acks.Next) {
 		k.log.Error("the newest segment of the queue is gone", "file", folder.SegmentPath(k.shelf.Dir, w))
 		k.missAfter(w-1, 0)
 	}

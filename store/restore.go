@@ -188,6 +188,10 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Pos
 	}
 	k.books.NameLost(acks.Next != 0, found.Run, found.Base, from, last+1)
 	k.postLocked()
+	// Without a record nothing that is lost can be named, or it is named once more.
+	if k.news = k.news || acks.Next == 0 || len(k.books.Untold()) > 0; k.news {
+		k.ackDue = 1
+	}
 	k.books.Forget(from, base+1)
 	k.mem = memory.New(k.run, base)
 	k.books.SetMark(k.mem.Base())
@@ -240,38 +244,26 @@ func (k *keeper) takeOver(found *journal.Found) {
 	if found.Run != "" {
 		k.ackDue = 1
 	}
-	k.owed, k.owedFrom = found.Batches, found
-}
-
-// encodeOwed makes the blocks of what is to be restored.
-func (k *keeper) encodeOwed() (blocks []encoded, err error) {
-	before := k.shelf.Total()
-	for part := range journal.Parts(k.owed, int(k.block.Batches), int(k.block.Readings)) {
-		h := block.Header{Run: k.owedFrom.Run, Seq: uint64(part[0].Position - k.owedFrom.Before),
-			Wall: time.Now().UnixMilli(), Uptime: k.uptime(), Mono: part[len(part)-1].Mono, Before: before}
-		data, err := k.encoder.Encode(&h, part)
-		if err != nil {
-			return nil, err
-		}
-		blocks = append(blocks, encoded{h, slices.Clone(data)})
-		before = h.Before.Add(h.Count)
+	if len(found.Batches) > 0 {
+		k.owed = found
 	}
-	return blocks, nil
 }
 
 // restore makes durable what was found in the journal, all of it at once, before
 // anything else is written. From then on the journal is used again.
 func (k *keeper) restore() error {
-	if len(k.owed) > 0 {
-		blocks, err := k.encodeOwed()
+	if k.owed != nil {
+		k.recordNews()
+		blocks, err := folder.EncodeLeft(&k.encoder, k.owed, block.Header{Wall: time.Now().UnixMilli(), Uptime: k.uptime(),
+			Before: k.shelf.Total()}, k.block)
 		if err == nil {
 			err = k.append(&k.shelf, blocks...)
 		}
 		if err != nil {
 			return fmt.Errorf("restore what a kill has left: %w", err)
 		}
-		k.log.Info("what a kill has left in the journal is restored", "batches", len(k.owed))
-		k.owed, k.owedFrom = nil, nil
+		k.log.Info("what a kill has left in the journal is restored", "batches", len(k.owed.Batches))
+		k.owed = nil
 	}
 	k.mu.Lock()
 	begun := k.journal.Begun()

@@ -18,9 +18,10 @@ import (
 // commit writes what is in memory below upTo and not yet done. While a block is
 // written the next one is made.
 func (k *keeper) commit(upTo bridge.Position) error {
+	k.recordNews()
 	c, err := k.encodeNext(0, upTo, k.shelf.Total())
 	for c != nil && err == nil {
-		from, before := c.header.Last+1, c.header.Before.Add(c.header.Count)
+		from, before := c.Header.Last+1, c.Header.Before.Add(c.Header.Count)
 		if from >= upTo {
 			return k.write(c)
 		}
@@ -40,7 +41,7 @@ func (k *keeper) commit(upTo bridge.Position) error {
 
 // committing is a block on its way to the disk.
 type committing struct {
-	encoded
+	folder.Encoded
 	batches []block.Numbered
 }
 
@@ -54,20 +55,20 @@ func (k *keeper) encodeNext(from, upTo bridge.Position, before bridge.Count) (*c
 		return nil, nil
 	}
 	k.made++
-	c.header = block.Header{Run: k.run, Seq: k.mem.Seq(c.batches[0].Position), Wall: time.Now().UnixMilli(),
+	c.Header = block.Header{Run: k.run, Seq: k.mem.Seq(c.batches[0].Position), Wall: time.Now().UnixMilli(),
 		Uptime: k.uptime(), Mono: time.Since(k.started).Milliseconds(), Before: before}
-	data, err := k.encoder.Encode(&c.header, c.batches)
-	c.bytes = append(c.bytes[:0], data...)
+	data, err := k.encoder.Encode(&c.Header, c.batches)
+	c.Bytes = append(c.Bytes[:0], data...)
 	return c, err
 }
 
 // write makes a block durable, and lets its batches go.
 func (k *keeper) write(c *committing) error {
 	defer clear(c.batches)
-	if err := k.append(&k.shelf, c.encoded); err != nil {
+	if err := k.append(&k.shelf, c.Encoded); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	k.committed(&c.header, c.batches)
+	k.committed(&c.Header, c.batches)
 	return nil
 }
 
@@ -109,20 +110,22 @@ func (k *keeper) committed(h *block.Header, batches []block.Numbered) {
 // record writes what is done to disk when it is due.
 func (k *keeper) record(now bool) error {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.ackDue == 0 || !now && k.ackDue > k.now() {
-		k.mu.Unlock()
 		return nil
 	}
+	k.mu.Unlock()
+	_ = k.tellLost() // it is tried again; what is not told is left out
+	k.mu.Lock()
 	r := books.Record{Next: k.mem.End(), Uptime: k.uptime()}
-	r.Done, r.Counts = k.dead.Settled(k.books.Done.Minus(k.untoldLocked()), &k.shelf)
-	due := k.ackDue
-	k.ackDue = 0
+	r.Done, r.Counts = k.dead.Settled(k.books.Done, k.books.Untold(), &k.shelf)
+	due, news := k.ackDue, k.news
+	k.ackDue, k.news = 0, len(k.books.Untold()) > 0
 	k.mu.Unlock()
 	n, err := k.acks.Write(&r)
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if err != nil {
-		k.ackDue = due
+		k.ackDue, k.news = due, news
 		return err
 	}
 	k.stats.Records++
@@ -130,14 +133,31 @@ func (k *keeper) record(now bool) error {
 	return nil
 }
 
-// untoldLocked returns what is given up, its tombstones not on disk yet, and in no segment:
-// how much of those is done is counted.
-func (k *keeper) untoldLocked() books.Spans {
-	untold := k.books.Untold()
-	for _, s := range k.shelf.Segments {
-		untold = untold.Minus(books.Spans{{From: s.First, To: s.Last + 1}})
+// recordNews records what was done in memory alone. It comes before batches or letters are made
+// durable: a kill has what lies below them and is not known to be done taken for lost. What
+// is on its way to the disk must not be chosen yet: how much of it is done is counted later.
+func (k *keeper) recordNews() {
+	k.mu.Lock()
+	news := k.news
+	if news {
+		k.ackDue = 1
 	}
-	return untold
+	k.mu.Unlock()
+	if news {
+		_ = k.record(true) // it is tried again; more would be lost if nothing were written
+	}
+}
+
+// tellLost writes the tombstones of what is given up, if there are some. It comes before batches
+// or letters are made durable: what a kill finds missing among them is taken for done.
+func (k *keeper) tellLost() error {
+	k.mu.Lock()
+	untold := len(k.books.Untold()) > 0
+	k.mu.Unlock()
+	if !untold {
+		return nil
+	}
+	return k.writeMeta()
 }
 
 // writeOrigins writes who measured what, if that is not on disk. After an error nothing
@@ -240,28 +260,25 @@ func (k *keeper) doneSegment() *folder.Stored {
 	return nil
 }
 
-// encoded is a block on its way to the disk.
-type encoded struct {
-	header block.Header
-	bytes  []byte
-}
-
 // append makes blocks durable in the newest segment of a shelf, all or none.
 // After any failure that segment is closed for ever: nobody knows which of its
 // pages have reached the disk. The next try goes to a new one.
-func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
+func (k *keeper) append(sh *folder.Shelf, some ...folder.Encoded) error {
 	k.pulse.Within(diskTime)
+	if err := k.tellLost(); err != nil {
+		return err
+	}
 	blocks, length := make([]segment.Block, len(some)), 0
 	for i := range some {
-		blocks[i] = segment.Block{First: some[i].header.First, Bytes: some[i].bytes}
-		length += len(some[i].bytes)
+		blocks[i] = segment.Block{First: some[i].Header.First, Bytes: some[i].Bytes}
+		length += len(some[i].Bytes)
 	}
 	size := k.segmentSize(sh)
 	if sh.Writer != nil && !sh.Writer.File.Fits(length, size) {
 		k.seal(sh)
 	}
 	if sh.Writer == nil {
-		if err := k.start(sh, some[0].header.First); err != nil {
+		if err := k.start(sh, some[0].Header.First); err != nil {
 			return err
 		}
 	}
@@ -283,11 +300,11 @@ func (k *keeper) append(sh *folder.Shelf, some ...encoded) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i := range some {
-		s.Take(&some[i].header)
+		s.Take(&some[i].Header)
 		if !sh.Dead {
 			k.stats.Commits++
-			k.stats.BlockBytes += uint64(len(some[i].bytes))
-			k.stats.BlockReadings += some[i].header.Count.Readings
+			k.stats.BlockBytes += uint64(len(some[i].Bytes))
+			k.stats.BlockReadings += some[i].Header.Count.Readings
 		}
 	}
 	s.Bytes = s.File.Size()

@@ -1,6 +1,8 @@
 package folder
 
 import (
+	"slices"
+
 	"fieldbridge/bridge"
 	"fieldbridge/store/books"
 )
@@ -10,8 +12,7 @@ type Burial struct {
 	Position bridge.Position
 	Batch    bridge.Batch // if it was in memory, else it is in a segment
 	InMemory bool
-	Place    uint64 // in the journal, if it was in memory
-	Counted  bool   // in what is done of its segment
+	Counted  bool // in what is done of its segment
 	Cause    string
 	Count    bridge.Count
 	Safe     func(error)
@@ -40,17 +41,6 @@ func (b Burials) Written(p bridge.Position) {
 	}
 }
 
-// Floor returns where the journal's records begin that are needed, if without
-// burials they did at place and base: a kill must not take a burial.
-func (b Burials) Floor(place uint64, base bridge.Position) (uint64, bridge.Position) {
-	for i := range b {
-		if b[i].InMemory && b[i].Position < base {
-			place, base = b[i].Place, b[i].Position
-		}
-	}
-	return place, base
-}
-
 // Safes returns who waits for them: they are forgotten.
 func (b Burials) Safes() (safes []func(error)) {
 	for i := range b {
@@ -64,22 +54,26 @@ func (b Burials) Safes() (safes []func(error)) {
 
 // Settled returns what of done may be recorded, and how much of each segment of
 // the shelf that is: not what is on its way to the dead letters, which a kill
-// would take.
-func (b Burials) Settled(done books.Spans, sh *Shelf) (books.Spans, map[bridge.Position]bridge.Count) {
+// would take, and not what is untold, which nothing would name after one. How much of a
+// segment is untold is not known, so nothing of it is recorded then.
+func (b Burials) Settled(done, untold books.Spans, sh *Shelf) (books.Spans, map[bridge.Position]bridge.Count) {
 	buried := make([]bridge.Position, len(b))
 	for i := range b {
 		buried[i] = b[i].Position
 	}
 	counts := make(map[bridge.Position]bridge.Count, len(sh.Segments))
+	out := slices.Clone(untold)
 	for _, s := range sh.Segments {
-		if s.Done.Batches > 0 {
+		if untold.Touch(s.First, s.Last+1) {
+			out.Add(s.First, s.Last+1)
+		} else if s.Done.Batches > 0 {
 			counts[s.First] = s.Done
 		}
 	}
 	for i := range b {
-		if s := sh.Of(b[i].Position); s != nil && b[i].Counted {
+		if s := sh.Of(b[i].Position); s != nil && b[i].Counted && !untold.Touch(s.First, s.Last+1) {
 			counts[s.First] = counts[s.First].Sub(b[i].Count)
 		}
 	}
-	return done.Without(buried...), counts
+	return done.Minus(out).Without(buried...), counts
 }

@@ -78,6 +78,28 @@ func (s *Stored) ReadLetters(
 	return p, err
 }
 
+// EachNewest calls visit with the letters of the newest segment, up to what is damaged. One
+// that was sealed is left out: what its letters were was recorded as done after that.
+func (sh *Shelf) EachNewest(size int64, visit func(*block.Header)) {
+	n := len(sh.Segments)
+	if n == 0 || !sh.Segments[n-1].Verified {
+		return
+	}
+	file := sh.Segments[n-1].File
+	if file == nil {
+		var err error
+		file, err = segment.Open(sh.Segments[n-1].Path, size)
+		defer func() { _ = file.Close() }()
+		if err != nil {
+			return
+		}
+	}
+	_ = file.Walk(func(h *block.Header, _ []byte) error {
+		visit(h)
+		return nil
+	})
+}
+
 // Letter returns what the books want to know of a dead letter.
 func (l *DeadLetter) Letter() books.Letter {
 	return books.Letter{Run: l.Run, Seq: l.Seq, Count: bridge.Count{Batches: 1, Readings: uint64(len(l.Readings))},

@@ -99,7 +99,7 @@ func countOf(b *bridge.Batch) bridge.Count {
 }
 
 // Oldest returns when the oldest batch in memory was appended, of which there is
-// one.
+// one; it may be a dead one.
 func (m *Memory) Oldest() int64 { return m.ring.at(m.ring.base).at } // the first is never finished
 
 // OldestWaiter returns when the oldest batch was appended for which a sensor waits,
@@ -122,14 +122,6 @@ func (m *Memory) finish(it *item) (safe func(error)) {
 	}
 	*it = item{state: itemFinished}
 	return safe
-}
-
-// Batch returns a batch that is in memory, nil if it is not there.
-func (m *Memory) Batch(p bridge.Position) *bridge.Batch {
-	if p < m.ring.base || p >= m.ring.end() || m.ring.at(p).state == itemFinished {
-		return nil
-	}
-	return &m.ring.at(p).batch
 }
 
 // Place returns the place in the journal of a batch from Base on; end is that of
@@ -158,6 +150,28 @@ func (m *Memory) Settle(p bridge.Position) (n bridge.Count, safe func(error), ok
 	}
 	n = countOf(&it.batch)
 	return n, m.finish(it), true
+}
+
+// Bury is Settle for a batch that becomes a dead letter, and returns the batch if it is in
+// memory. It stays there until it is on disk, by [Memory.Commit] or [Memory.Buried].
+func (m *Memory) Bury(p bridge.Position) (b *bridge.Batch, n bridge.Count, safe func(error), ok bool) {
+	if p < m.ring.base || p >= m.ring.end() {
+		n, safe, ok = m.Settle(p)
+		return nil, n, safe, ok
+	}
+	it := m.ring.at(p)
+	was := *it
+	if n, safe, ok = m.Settle(p); ok {
+		*it = item{batch: was.batch, at: was.at, place: was.place, state: itemBuried}
+	}
+	return &was.batch, n, safe, ok
+}
+
+// Buried takes a batch out of memory whose dead letter is on disk.
+func (m *Memory) Buried(p bridge.Position) {
+	if p >= m.ring.base && p < m.ring.end() && m.ring.at(p).state == itemBuried {
+		*m.ring.at(p) = item{state: itemFinished}
+	}
 }
 
 // Trim gives back the memory of what is finished.
@@ -217,7 +231,8 @@ func (m *Memory) Lose(done books.Spans) {
 }
 
 // Collect appends to batches those in memory from from on, below upTo: at most so
-// many, and as many as have so many readings, or one more.
+// many, and as many as have so many readings, or one more. A dead one is among them: else
+// a kill before its letter is on disk left a hole in what is.
 func (m *Memory) Collect(batches []block.Numbered, from, upTo bridge.Position, most, readings int) []block.Numbered {
 	for p := max(from, m.ring.base); p < upTo && len(batches) < most && readings > 0; p++ {
 		it := m.ring.at(p)
@@ -243,6 +258,9 @@ func (m *Memory) Commit(p bridge.Position) (safe func(error), ok bool) {
 	}
 	it := m.ring.at(p)
 	switch it.state {
+	case itemBuried:
+		m.Buried(p)
+		return nil, false
 	case itemFinished:
 		return nil, false
 	case itemClaimed:

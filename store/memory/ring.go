@@ -16,6 +16,7 @@ type itemState uint8
 const (
 	itemWaiting itemState = iota
 	itemClaimed
+	itemBuried   // dead, and only here: a commit takes it as if it waited, so that a kill leaves it waiting
 	itemFinished // done, dead, dropped, or on disk: no concern of the memory any more
 )
 
