@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -301,6 +303,28 @@ func TestLastLetterOfASegment(t *testing.T) {
 	is(t, dir, seqs(6, 8), seqs(5, 5), map[string][]uint64{books.Dead: seqs(5, 5)})
 }
 
+// damageBlock damages every copy of the block whose first position is p.
+func damageBlock(t *testing.T, path string, p uint64) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; ; {
+		next := bytes.Index(data[at:], []byte("FBQB"))
+		if next < 0 {
+			break
+		}
+		if at += next + 4; binary.LittleEndian.Uint64(data[at+12:]) == p {
+			data[at+60] ^= 1
+		}
+	}
+	withFile(t, path, func(f *os.File, _ int64) { _, err = f.WriteAt(data, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestRepairThatIsNotTold leaves a damaged segment where it is until the account of it is on
 // disk.
 func TestRepairThatIsNotTold(t *testing.T) {
@@ -318,7 +342,7 @@ func TestRepairThatIsNotTold(t *testing.T) {
 	q.Online()
 	if err := q.keep.ask(t.Context(), func() error {
 		s := q.shelf.Segments[0]
-		onPage(pageLeaf, 3, zeroPage)(t, s.Path)
+		damageBlock(t, s.Path, 21)
 		s.Suspect = os.ErrInvalid
 		blockIndex(t, dir)
 		if err := q.keep.repair(&q.shelf, s); err == nil || s.Suspect == nil {
