@@ -72,3 +72,42 @@ func TestProto(t *testing.T) {
 		}
 	}
 }
+
+// Numbers that a catalogue alone names are kept until it is there; columns are differences,
+// of each point one for each batch.
+func TestProtoCatalogue(t *testing.T) {
+	zigzag := func(n int) int { return int(uint32(int32(n)<<1 ^ int32(n)>>31)) }
+	d := &Decoder{Devices: 2, Registers: 20, Stride: 5, Sensors: 2, DeviceAt: "before", Status: "bench/status"}
+	l := New(d.Keys())
+	send := func(parts ...any) {
+		d.Decode(l, []byte("bench/all"), message(append([]any{1, 1, 2, "g"}, parts...)...), false)
+	}
+	block := message(1, 1, 2, varints(0, zigzag(1000), zigzag(1000)), 3, varints(0, zigzag(1), zigzag(1)), 4, varints(1, 0, 2),
+		5, varints(zigzag(7), zigzag(1), zigzag(1), zigzag(65535), zigzag(-65535), zigzag(5)),
+		6, varints(zigzag(40), zigzag(-1), zigzag(2)))
+	send(15, block)
+	send(15, message(1, 2, 2, varints(0, zigzag(500)), 3, varints(0, zigzag(1)), 5, varints(zigzag(4), zigzag(1)),
+		8, doubles(1.6e15, 1.7e15)))
+	send(12, message(3, 1, 5, varints(20, 30), 6, varints(zigzag(50))))
+	if got := l.Totals(); got.Messages != 0 {
+		t.Errorf("%d messages are booked that nobody can read", got.Messages)
+	}
+	const catalogue = `{"v":1,"type":"catalog","device":"d1","points":{"r0":{"type":"uint16"}},"book":7,"sheets":[` +
+		`{"sheet":1,"device":"d1","names":["r0","r5","r10"],"lists":"uui"},` +
+		`{"sheet":2,"device":"s1","names":["seq","ts"],"lists":"ud","places":"AAA="}]}`
+	d.Decode(l, []byte("bench/status"), []byte(`{"v":1,"type":"online"}`), false)
+	d.Decode(l, []byte("bench/status"), []byte(catalogue), false)
+	got := l.Totals()
+	if got.Messages != 3 || got.Distinct != 9+2+3 || got.Unknown != 0 || got.Duplicates != 0 || got.LatencyCount != 2 {
+		t.Errorf("%+v", got)
+	}
+	// r0 had 7, 8, 9 and 20, r5 65535, 0, 5 and 30, r10 40, 39, 41 and 50, the sensor 4 and 5.
+	upTo := make([]uint32, d.Keys())
+	for reg, n := range map[int]uint32{0: 9, 5: 5, 10: 41} {
+		upTo[d.RegKey(1, reg)] = n
+	}
+	upTo[d.SensorKey(1)] = 5
+	if missing := l.Missing(upTo); missing != (9-3)+(5-1)+(41-3)+(5-2) {
+		t.Errorf("%d are missing", missing)
+	}
+}

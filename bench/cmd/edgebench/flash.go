@@ -152,7 +152,7 @@ func (r *runner) furnish(outage bool, rate float64) (*loadgen, error) {
 		}
 	}
 	r.dec = &ledger.Decoder{Devices: r.v.Devices, Registers: r.v.Registers, Stride: 1, Sensors: r.v.Sensors,
-		DeviceAt: r.p.DeviceAt}
+		DeviceAt: r.p.DeviceAt, Status: r.p.StatusTopic}
 	r.led = ledger.New(r.dec.Keys())
 	var err error
 	if r.v.Devices > 0 {

@@ -37,6 +37,7 @@ type peer struct {
 	LocalBroker bool              `json:"local_broker"` // the peer itself listens on the local broker's port
 	DeviceAt    string            `json:"device_at"`    // see ledger.Decoder
 	Topic       string            `json:"topic"`        // cloud subscription, default "#"
+	StatusTopic string            `json:"status_topic"` // where catalogues go, see ledger.Decoder
 	Vars        map[string]string `json:"vars"`         // defaults for -set
 }
 
@@ -179,7 +180,7 @@ func run(args []string) error {
 		}
 	}
 	r.dec = &ledger.Decoder{Devices: *devices, Registers: *regs, Stride: *stride, Sensors: *sensors,
-		Base: *vbase, Mix: *vmix, DeviceAt: r.p.DeviceAt}
+		Base: *vbase, Mix: *vmix, DeviceAt: r.p.DeviceAt, Status: r.p.StatusTopic}
 	r.led = ledger.New(r.dec.Keys())
 	defer r.cleanup()
 	for _, p := range []int{r.v.PortMTLS, r.v.PortTLS, r.v.PortPlain} {
