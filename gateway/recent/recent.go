@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"fieldbridge/bridge"
 	"fieldbridge/order"
@@ -111,6 +112,9 @@ func (r *Readings) See(b *bridge.Batch) {
 	at := b.At.UnixNano()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.points == nil {
+		d.points = make([]point, 0, len(b.Readings)) // mostly all that the device has
+	}
 	for i := range b.Readings {
 		p := d.find(b.Readings[i].Point)
 		if p == nil {
@@ -168,7 +172,7 @@ func (r *Readings) addPoint(d *device, name string) *point {
 		return nil
 	}
 	r.points.Add(1)
-	d.points = append(d.points, point{name: strings.Clone(name)})
+	d.points = append(d.points, point{name: unique.Make(name).Value()}) // devices of one profile have it in common
 	last := len(d.points) - 1
 	switch {
 	case d.index != nil:
