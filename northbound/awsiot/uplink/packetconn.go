@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -10,26 +11,37 @@ import (
 
 // packetConn writes each MQTT packet in one piece: the MQTT library locks it,
 // writes the parts of a packet and unlocks it. Over TLS that is one record
-// instead of three.
+// instead of three. Messages that follow on one another share a record and a
+// system call, too: they leave when whoever sends them has no more just now.
 type packetConn struct {
 	net.Conn
 	failed  func(error) // told of the first error of reading or writing
 	lengths lengths     // of what comes; the reader's own
+	waiting chan struct{}
 
 	mu  sync.Mutex
-	buf []byte // guarded by mu; the packet so far
+	buf []byte // guarded by mu; the packets so far
 	err error  // guarded by mu
 }
 
-// maxIdleBuffer is what a packetConn keeps between packets.
+func newPacketConn(conn net.Conn, failed func(error)) *packetConn {
+	return &packetConn{Conn: conn, failed: failed, lengths: lengths{most: mostInbound}, waiting: make(chan struct{}, 1)}
+}
+
+// maxIdleBuffer is what a packetConn keeps between packets: a record of TLS.
 const maxIdleBuffer = 16 << 10
 
 func (c *packetConn) Lock() { c.mu.Lock() }
 
-// Unlock sends what was written since Lock. An error is reported by the next
-// Write, and the connection is given up.
+// Unlock sends what was written since Lock, and what waits. An error is reported by the
+// next Write, and the connection is given up.
 func (c *packetConn) Unlock() {
 	defer c.mu.Unlock()
+	c.flush()
+}
+
+// flush sends what waits. c.mu is held.
+func (c *packetConn) flush() {
 	if c.err != nil || len(c.buf) == 0 {
 		return
 	}
@@ -41,12 +53,35 @@ func (c *packetConn) Unlock() {
 	}
 }
 
-// publish sends a PUBLISH of QoS 1.
+// publish has a PUBLISH of QoS 1 sent by [packetConn.writing].
 func (c *packetConn) publish(id uint16, m *bridge.Message, correlation []byte) {
-	c.Lock()
-	defer c.Unlock()
-	if c.err == nil {
-		c.buf = appendPublish(c.buf, id, m, correlation)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.buf)+packetSize(m) > maxIdleBuffer {
+		c.flush()
+	}
+	if c.err != nil {
+		return
+	}
+	c.buf = appendPublish(c.buf, id, m, correlation)
+	select {
+	case c.waiting <- struct{}{}:
+	default:
+	}
+}
+
+// writing sends what waits until ctx ends. It gets its turn when who publishes waits for
+// something, or at once where there is another thread.
+func (c *packetConn) writing(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.waiting:
+			c.mu.Lock()
+			c.flush()
+			c.mu.Unlock()
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ type Session struct {
 	maximumPacket  int
 
 	sending sync.Mutex // messages leave in the order of the calls
+	writer  sync.WaitGroup
 
 	ctx  context.Context // ends when the connection is given up or lost
 	stop context.CancelCauseFunc
@@ -68,7 +69,7 @@ func newSession(cfg *Config, raw, conn net.Conn, facts *connectError) *Session {
 	s.flight.ended = func() { s.fail(ErrLost) }
 	s.flight.wrong = s.fail
 	context.AfterFunc(s.ctx, s.abort)
-	s.conn = &packetConn{Conn: conn, failed: s.fail, lengths: lengths{most: mostInbound}}
+	s.conn = newPacketConn(conn, s.fail)
 	s.pinger = &pinger{paho.NewDefaultPinger(), s.fail}
 	s.client = paho.NewClient(paho.ClientConfig{
 		Conn:              s.conn,
@@ -123,6 +124,7 @@ func (s *Session) connect(ctx context.Context, packet *paho.Connect) error {
 		}
 	}
 	s.flight.grant(min(s.receiveMaximum, s.cfg.Window+statusWindow))
+	s.writer.Go(func() { s.conn.writing(s.ctx) })
 	return nil
 }
 
@@ -308,6 +310,7 @@ func (s *Session) Close() error {
 	}
 	s.abort()
 	<-s.client.Done()
+	s.writer.Wait()
 	if cause == nil {
 		return nil
 	}
