@@ -83,8 +83,12 @@ func TestOutcomeIsWhatTheSlaveDid(t *testing.T) {
 							u.Always(touching(10, does, 6))
 						}
 					})
-					if got := (told{is.Outcome, is.Enough}); got != slave.told[i] {
-						t.Errorf("told %+v, want %+v", is, slave.told[i])
+					want := slave.told[i]
+					if scheme == "tcp" && name == "answers as another function" {
+						want = [3]told{done, open, enough}[i] // its transaction says that it is the answer
+					}
+					if got := (told{is.Outcome, is.Enough}); got != want {
+						t.Errorf("told %+v, want %+v", is, want)
 					}
 					if n := touches(u, address, 6); n != 1 {
 						t.Errorf("written %d times", n)

@@ -248,7 +248,7 @@ func (d *Desk) WriteOf(ctx context.Context, of Of, text string) error {
 		m := d.open(n)
 		defer m.Close()
 		is, why := m.WritePoint(ctx, n.Device, field, value)
-		return d.outcome(is, commission.Advice(why, n.bus))
+		return d.outcome(is, commission.AdviceOnFile(why, n.bus))
 	}
 	if n.runs != n.hash {
 		return errors.New("the gateway runs another configuration than this file: 'fieldbridge reload' first, so that it " +

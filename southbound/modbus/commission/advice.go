@@ -2,6 +2,7 @@ package commission
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -18,10 +19,15 @@ func Advice(err error, url string) string {
 	if code, ok := wire.ExceptionCode(err); ok {
 		return adviceOn[code]
 	}
+	if errors.As(err, new(*LoneError)) && errors.Is(err, wire.ErrTimeout) {
+		return "it has no such address, or not so many in a row, and says nothing to that: " +
+			"scan --addresses finds what there is"
+	}
 	var (
 		connect    *wire.ConnectError
 		disconnect *wire.DisconnectError
 		protocol   *wire.ProtocolError
+		stray      *wire.StrayError
 	)
 	switch {
 	case errors.Is(err, syscall.EBUSY):
@@ -37,11 +43,21 @@ func Advice(err error, url string) string {
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
 	case errors.Is(err, wire.ErrTimeout) && !a.Numbered():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
+	case errors.As(err, &stray) && !stray.Unnumbered && stray.ID == stray.AskedID:
+		return fmt.Sprintf("it answers as unit %d, whatever it is asked as: use --unit %[1]d", stray.Unit)
+	case errors.As(err, &stray) && !stray.Unnumbered && a.Scheme != "udp":
+		return "wait longer with --timeout; a device that never repeats the transaction id needs a bus with " +
+			"ignore_transaction_ids: true in the file"
 	case errors.Is(err, wire.ErrTimeout):
 		return "check --unit (scan finds those that answer), or wait longer with --timeout"
 	case errors.As(err, &disconnect):
 		return "many devices take one connection only: if a gateway has it, add --via FILE; or something else than Modbus " +
 			"listens there"
+	case errors.As(err, new(*wire.SizeError)):
+		return "perhaps its registers have another size than two bytes (scan --addresses tells it), or it answers only " +
+			"longer requests"
+	case errors.As(err, &protocol) && protocol.Whole:
+		return "the device breaks the protocol here: leave it out, or see what it sends with --trace"
 	case errors.As(err, &protocol) && a.Scheme == "tcp":
 		return "perhaps a converter that passes RTU frames on: try rtu+tcp://"
 	case errors.As(err, &protocol):
@@ -59,7 +75,9 @@ var inFile = strings.NewReplacer(
 	"check --unit (scan finds those that answer)", "check unit_id ('fieldbridge modbus scan' finds those that answer)",
 	"(scan --line finds them)", "('fieldbridge modbus scan URL --line' finds them)",
 	"scan --addresses finds what there is", "'fieldbridge modbus scan URL --addresses' finds what there is",
-	"--unit", "unit_id", "--baud", "baud", "--parity", "parity", "--timeout", "timeout")
+	"(scan --addresses tells it)", "('fieldbridge modbus scan URL --addresses' tells it; then bytes, or together)",
+	"see what it sends with --trace", "see what it sends with 'fieldbridge modbus read URL ADDRESS --trace'",
+	"use --unit ", "write unit_id: ", "--unit", "unit_id", "--baud", "baud", "--parity", "parity", "--timeout", "timeout")
 
 // connectAdvice is for a bus without a connection.
 func connectAdvice(reason bridge.Reason, a wire.Address) string {

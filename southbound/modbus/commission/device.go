@@ -60,9 +60,9 @@ func (p Point) Text() string {
 }
 
 // ReadPoints reads fields of a device, in as few requests as its limits allow, and
-// returns them in their order. Where the device refuses a request each of its
-// points is asked for alone, so that it is known which one is not there. The
-// error is that the device does not answer.
+// returns them in their order. Where the device refuses a request, or is silent to it
+// while it answers others, each of its points is asked for alone, so that it is known
+// which one is not there. The error is that the device does not answer.
 func (m *Master) ReadPoints(ctx context.Context, d Device, fields []*point.Field) ([]Point, error) {
 	known, err := m.locate(ctx, d, fields)
 	if err != nil {
@@ -76,10 +76,9 @@ func (m *Master) ReadPoints(ctx context.Context, d Device, fields []*point.Field
 			may = append(may, f)
 		}
 	}
-	for _, b := range known.Lay(inOrder(may), d.Limits, d.Cost).Blocks {
-		if err := m.readBlock(ctx, d, b, read); err != nil {
-			return nil, err
-		}
+	r := &reader{m: m, d: d, read: read}
+	if err := r.all(ctx, known.Lay(inOrder(may), d.Limits, d.Cost).Blocks); err != nil {
+		return nil, err
 	}
 	all := make([]Point, 0, len(fields))
 	for _, f := range known.Present(fields) {
@@ -115,31 +114,107 @@ func (m *Master) locate(ctx context.Context, d Device, fields []*point.Field) (p
 	return plan.Learnt{Models: append([]plan.SunSpecModel{}, models...)}, nil
 }
 
-// readBlock reads a block, or the points of it one by one, into read.
-func (m *Master) readBlock(ctx context.Context, d Device, b plan.Block, read map[string]Point) error {
-	r := m.client.FetchAsk(ctx, d.Unit, b.Ask(), 1+d.Retries)
-	if r.Err == nil {
-		for _, p := range b.Fields {
-			read[p.Name] = Point{p.Field, p.Decode(r.Data), p.Raw(r.Data), nil}
+// reader reads the points of a device, once each.
+type reader struct {
+	m     *Master
+	d     Device
+	read  map[string]Point
+	heard bool  // the device answered something
+	first error // of what was not answered
+	deaf  []plan.Block
+}
+
+const (
+	mostDeaf = 3 // requests to a device that answered none
+	mostLone = 8 // points of a request, one after the other, that are not answered
+)
+
+// all reads blocks, then what was not answered in parts.
+func (r *reader) all(ctx context.Context, blocks []plan.Block) error {
+	for _, b := range blocks {
+		if err := r.block(ctx, b, 1+r.d.Retries); err != nil {
+			return err
 		}
-		return nil
+		if !r.heard && len(r.deaf) >= mostDeaf {
+			return r.first
+		}
 	}
-	reason, answered := wire.Reason(r.Err)
+	deaf := r.deaf
+	for _, b := range deaf {
+		if err := r.alone(ctx, b); err != nil {
+			return err
+		}
+	}
+	if !r.heard && r.first != nil {
+		return r.first
+	}
+	return nil
+}
+
+// block reads a block, or where it is refused the points of it one by one. One that
+// is not answered is noted. An error is of the line.
+func (r *reader) block(ctx context.Context, b plan.Block, attempts int) error {
+	got := r.m.client.FetchAsk(ctx, r.d.Unit, b.Ask(), attempts)
+	reason, answered := wire.Reason(got.Err)
+	if answered {
+		r.heard = true
+	}
 	switch {
+	case got.Err == nil:
+		for _, p := range b.Fields {
+			r.read[p.Name] = Point{p.Field, p.Decode(got.Data), p.Raw(got.Data), nil}
+		}
+	case errors.As(got.Err, new(*wire.ConnectError)) || ctx.Err() != nil:
+		return got.Err
 	case !answered:
-		return r.Err
+		r.deaf = append(r.deaf, b)
+		r.first = cmp.Or(r.first, got.Err)
+		for _, p := range b.Fields {
+			r.read[p.Name] = Point{p.Field, bridge.Bad(reason), "", &LoneError{got.Err}}
+		}
 	case len(b.Fields) == 1:
 		p := b.Fields[0]
-		read[p.Name] = Point{p.Field, bridge.Bad(reason), "", wire.Plain(r.Err)}
-		return nil
-	}
-	for _, p := range b.Fields {
-		if err := m.readBlock(ctx, d, plan.Alone(p.Field), read); err != nil {
-			return err
+		r.read[p.Name] = Point{p.Field, bridge.Bad(reason), "", wire.Plain(got.Err)}
+	default:
+		for _, p := range b.Fields {
+			if err := r.block(ctx, plan.Alone(p.Field), attempts); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// alone reads the points of a block that was not answered one by one, as long as
+// that is of any use.
+func (r *reader) alone(ctx context.Context, b plan.Block) error {
+	if len(b.Fields) == 1 {
+		return nil
+	}
+	silent := 0
+	for _, p := range b.Fields {
+		before := len(r.deaf)
+		if err := r.block(ctx, plan.Alone(p.Field), 1); err != nil {
+			return err
+		}
+		if silent++; len(r.deaf) == before {
+			silent = 0
+		}
+		if silent >= mostLone || !r.heard && silent > 1 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// LoneError is why a point was not read of a device that answers others.
+type LoneError struct{ Err error }
+
+// Error says so.
+func (e *LoneError) Error() string { return e.Err.Error() + "; the device answers others" }
+
+// Unwrap returns what came of it.
+func (e *LoneError) Unwrap() error { return e.Err }
 
 // MayWrite says why a point must not be set to v, nil if it may.
 func MayWrite(f *point.Field, v bridge.Value) error {

@@ -57,6 +57,30 @@ func TestReadPoints(t *testing.T) {
 			t.Errorf("what may be written only is read: %+v", r)
 		}
 	}
+	u.Forget()
+	u.Always(func(q modbustest.Request, a *modbustest.Answer) { // silent holes, and one that breaks the protocol
+		if q.Address <= 10 && q.Address+q.Count > 10 {
+			modbustest.Silence(q, a)
+		} else if q.Address == 20 {
+			modbustest.WrongByteCount(q, a)
+		}
+	})
+	points, err = m.ReadPoints(t.Context(), d, d.Fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, p := range points[:3] {
+		got = append(got, fmt.Sprintf("%s %s %v, %s", p.Name, p.Text(), p.Err, AdviceOnFile(p.Err, "tcp://10.0.0.5")))
+	}
+	want = "b bad: protocol read boiler holding 20+1: answer with 2 bytes, byte count 4: 2 were asked; the device answers " +
+		"others, the device breaks the protocol here: leave it out, or see what it sends with 'fieldbridge modbus read URL " +
+		"ADDRESS --trace'\nhole bad: timeout read boiler holding 10+1: no answer in time; the device answers others, " +
+		"it has no such address, or not so many in a row, and says nothing to that: 'fieldbridge modbus scan URL " +
+		"--addresses' finds what there is\na 0 <nil>, "
+	if strings.Join(got, "\n") != want {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
 	u.Always(modbustest.Silence)
 	if _, err := m.ReadPoints(t.Context(), d, d.Fields); err == nil {
 		t.Error("a device that does not answer is no error")

@@ -34,6 +34,10 @@ type Bus struct {
 	// Pipeline is how many requests are outstanding at once on tcp://, tls:// and
 	// udp://, 1 to 16; Pause does not apply then. Default 1: many devices take no more.
 	Pipeline int `yaml:"pipeline"`
+	// IgnoreTransactionIDs is for devices whose answers do not repeat the transaction id
+	// of the request, on tcp:// and tls://: then answers are told apart as on rtu+tcp://.
+	// Default false.
+	IgnoreTransactionIDs bool `yaml:"ignore_transaction_ids"`
 	// Baud is the speed of a serial line in bits per second. Default 9600.
 	Baud int `yaml:"baud"`
 	// DataBits is 8 on rtu://; on ascii:// 7 (the default there) or 8.

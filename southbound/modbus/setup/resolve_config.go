@@ -83,7 +83,8 @@ func (r *Resolved) add(name string, b Bus) string {
 	}
 	spec := spec.Bus{Name: name, Timeout: b.Timeout.D(), Retries: b.Retries, Pause: b.Pause.D(),
 		IdleClose: b.IdleClose.D(), Place: wire.Place{Address: a, ConnectTimeout: b.Timeout.D(),
-			ConnectDelay: b.ConnectDelay.D(), Pipeline: b.Pipeline}}
+			ConnectDelay: b.ConnectDelay.D(), Pipeline: b.Pipeline,
+			Unnumbered: b.IgnoreTransactionIDs}}
 	if a.Serial() {
 		spec.Serial = wire.Serial{Device: a.Host, Baud: b.Baud, DataBits: b.dataBits(a), Parity: wire.Parity(b.Parity),
 			StopBits: b.StopBits}

@@ -31,6 +31,13 @@ func (f *finder) bus(b Bus) {
 	case b.Pipeline > 1 && err == nil && !a.Numbered():
 		f.bad("pipeline", "several requests at once on "+a.Scheme+"://", "a line carries one at a time: remove pipeline")
 	}
+	switch {
+	case !b.IgnoreTransactionIDs || err != nil:
+	case a.Scheme != "tcp" && a.Scheme != "tls":
+		f.bad("ignore_transaction_ids", "transaction ids on "+a.Scheme+"://", "they are of tcp:// and tls://: remove it")
+	case b.Pipeline > 1:
+		f.bad("ignore_transaction_ids", "several requests at once whose answers cannot be told apart", "remove pipeline")
+	}
 	f.port(b, a)
 	if b.RS485 != nil {
 		if !a.Serial() && err == nil {

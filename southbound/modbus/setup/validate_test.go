@@ -124,6 +124,13 @@ func TestValidate(t *testing.T) {
 			"devices.d.points.x.invalid.0: 0x9-0x3 does not fit in uint16"},
 		{"sentinel with decimals", withPoint(Point{Input: at(0), Invalid: []Raw{{plain: "1.5", float: true}}}),
 			"devices.d.points.x.invalid.0: 1.5 does not fit in uint16"},
+		{"transaction ids on a line", func() Config {
+			c := withDevice(func(*Device) {})
+			b := c.Buses["plc"]
+			b.URL, b.IgnoreTransactionIDs = "rtu+tcp://10.0.0.5:4001", true
+			c.Buses["plc"] = b
+			return c
+		}(), "buses.plc.ignore_transaction_ids: transaction ids on rtu+tcp://: they are of tcp:// and tls://: remove it"},
 		{"order with a register twice", withPoint(Point{Input: at(0), Type: "uint64", Order: "ABABEFGH"}),
 			`devices.d.points.x.order: "ABABEFGH" is not an order`},
 		{"order with bytes of two registers", withPoint(Point{Input: at(0), Type: "uint64", Order: "ACBDEFGH"}),

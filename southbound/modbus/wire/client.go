@@ -108,6 +108,7 @@ func (h *handler) Verify(request, answer []byte) error {
 // Decode unpacks an answer.
 func (h *handler) Decode(answer []byte) (*modbus.ProtocolDataUnit, error) {
 	_, pdu := h.link.parts(answer)
+	pdu = trimmed(pdu)
 	h.answer = modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]}
 	return &h.answer, nil
 }

@@ -52,8 +52,34 @@ func (e *RefusedError) Error() string { return "the peer refuses the connection:
 // Unwrap returns the alert.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// StrayError is that no answer came in time, and others did: of another transaction
+// or unit.
+type StrayError struct {
+	Count       uint64
+	Unit, Asked byte   // of the last of them, and that was asked
+	ID, AskedID uint16 // their transactions
+	Unnumbered  bool   // what came is no frame of its own
+}
+
+// Error says it.
+func (e *StrayError) Error() string {
+	switch {
+	case e.Unnumbered:
+		return fmt.Sprintf("%v; %d came that nobody asked for", ErrTimeout, e.Count)
+	case e.ID == e.AskedID:
+		return fmt.Sprintf("%v; %d came, the last from unit %d in place of %d", ErrTimeout, e.Count, e.Unit, e.Asked)
+	}
+	return fmt.Sprintf("%v; %d came, the last with transaction id %d in place of %d", ErrTimeout, e.Count, e.ID, e.AskedID)
+}
+
+// Unwrap returns [ErrTimeout].
+func (e *StrayError) Unwrap() error { return ErrTimeout }
+
 // ProtocolError says how an answer breaks the protocol.
-type ProtocolError struct{ Text string }
+type ProtocolError struct {
+	Text  string
+	Whole bool // a frame came whole, and what is in it is wrong
+}
 
 // Error returns the text.
 func (e *ProtocolError) Error() string { return e.Text }
@@ -81,7 +107,12 @@ func (e *SizeError) Error() string { return e.Err.Error() }
 func (e *SizeError) Unwrap() error { return e.Err }
 
 func protocolErrorf(format string, args ...any) error {
-	return &ProtocolError{fmt.Sprintf(format, args...)}
+	return &ProtocolError{Text: fmt.Sprintf(format, args...)}
+}
+
+// wholeErrorf is of a frame that came whole.
+func wholeErrorf(format string, args ...any) error {
+	return &ProtocolError{Text: fmt.Sprintf(format, args...), Whole: true}
 }
 
 // ExceptionError is that the unit answered with a Modbus exception.

@@ -207,7 +207,7 @@ func (l *Link) believe(request, answer []byte) {
 }
 
 // errDoubt is that answers came and might be another request's.
-var errDoubt = &ProtocolError{"an answer that may be that of another request"}
+var errDoubt = &ProtocolError{Text: "an answer that may be that of another request"}
 
 // mostAgain is how often a request is sent again for an answer that is its own.
 const mostAgain = 8

@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -34,6 +33,8 @@ type Options struct {
 	// Datagrams is whether the stream is a UDP socket: each frame is one datagram,
 	// with an MBAP header.
 	Datagrams bool
+	// Unnumbered is whether answers over TCP do not repeat the transaction id.
+	Unnumbered bool
 	// Char is how long a character takes on a serial line; 0 where the
 	// transmission takes no time. It is added to the time that an answer has.
 	Char time.Duration
@@ -87,12 +88,19 @@ func newPlain(o Options, f framing) *Link {
 		f.sizes = l.sizes
 	case *ascii:
 		f.sizes = l.sizes
+	case *unnumbered:
+		f.sizes = l.sizes
 	}
 	return l
 }
 
 // NewTCP returns a link that frames with MBAP headers. It does not connect.
-func NewTCP(o Options) *Link { return &Link{o: o, framing: &mbap{}} }
+func NewTCP(o Options) *Link {
+	if o.Unnumbered {
+		return newPlain(o, &unnumbered{})
+	}
+	return &Link{o: o, framing: &mbap{}}
+}
 
 // Connected reports whether there is a connection, as far as is known.
 func (l *Link) Connected() bool { return l.stream != nil }
@@ -100,7 +108,10 @@ func (l *Link) Connected() bool { return l.stream != nil }
 // Strays returns how many answers of another transaction or unit were thrown
 // away. It is safe for concurrent use.
 func (l *Link) Strays() uint64 {
-	if m, ok := l.framing.(*mbap); ok {
+	switch m := l.framing.(type) {
+	case *mbap:
+		return m.strays.Load()
+	case *unnumbered:
 		return m.strays.Load()
 	}
 	return 0
@@ -206,7 +217,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	}
 	timeout := w.timeout
 	l.watch(ctx)
-	if l.late != nil && request[0] == allUnits {
+	if l.late != nil && request[0] == allUnits && !l.o.Unnumbered {
 		return l.broadcast(ctx, request, w.pause)
 	}
 	if l.late != nil {
@@ -232,7 +243,7 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 	case err == errDoubt:
 		l.silent, l.have = 0, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = l.missed(strays)
+		err = l.missed(request, strays)
 		torn := l.late == nil && len(l.have) > 0 // the rest of a frame may never come
 		torn = torn || l.o.Datagrams && l.Strays()-strays > mostStrays
 		if l.late != nil {
@@ -259,9 +270,14 @@ func (l *Link) once(ctx context.Context, request []byte, w wait) ([]byte, error)
 
 // missed is that no answer came in time, and what came instead since there were
 // so many strays.
-func (l *Link) missed(strays uint64) error {
+func (l *Link) missed(request []byte, strays uint64) error {
 	if n := l.Strays() - strays; n > 0 {
-		return fmt.Errorf("%w; of another transaction or unit %d came", ErrTimeout, n)
+		e := &StrayError{Count: n, Unnumbered: true}
+		if m, ok := l.framing.(*mbap); ok && m.stray != nil {
+			e.Unit, e.ID, e.Unnumbered = m.stray[6], frameID(m.stray), false
+			e.Asked, e.AskedID = request[6], frameID(request)
+		}
+		return e
 	}
 	return ErrTimeout
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -38,6 +39,7 @@ type framing interface {
 type mbap struct {
 	id     uint16        // of the last request
 	strays atomic.Uint64 // answers of another transaction or unit, since ever
+	stray  []byte        // the header of the last since the request
 }
 
 func (m *mbap) encode(buf []byte, unit, function byte, data []byte) []byte {
@@ -49,6 +51,7 @@ func (m *mbap) encode(buf []byte, unit, function byte, data []byte) []byte {
 
 func (m *mbap) stamp(frame []byte) {
 	m.id++
+	m.stray = nil
 	binary.BigEndian.PutUint16(frame, m.id)
 }
 
@@ -70,6 +73,7 @@ func (m *mbap) cut(request, received []byte) (answer []byte, used int, err error
 			return frame, used, nil
 		}
 		m.strays.Add(1)
+		m.stray = bytes.Clone(frame[:mbapSize])
 	}
 }
 
@@ -108,3 +112,49 @@ func opening(received []byte) string {
 func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapSize:] }
 
 func (*mbap) reset() {}
+
+// unnumbered is Modbus/TCP of devices whose answers do not repeat the transaction id:
+// it is 0, its bytes are swapped, or the device counts by itself. Inside this package
+// its frames are those of RTU, whose checksum is not looked at; so what holds for
+// answers without a transaction id holds here.
+type unnumbered struct {
+	mbap
+	sizes sizes
+	out   []byte // what goes out
+	frame []byte // the last that came
+}
+
+func (*unnumbered) encode(buf []byte, unit, function byte, data []byte) []byte {
+	buf = append(buf[:0], unit, function)
+	buf = append(buf, data...)
+	return append(buf, 0, 0)
+}
+
+func (*unnumbered) stamp([]byte) {}
+
+func (u *unnumbered) put(frame []byte) []byte {
+	u.out = u.mbap.encode(u.out, frame[0], frame[1], frame[2:len(frame)-2])
+	u.mbap.stamp(u.out)
+	return u.out
+}
+
+func (*unnumbered) chars(n int) int { return n + mbapSize - 1 - 2 }
+
+func (*unnumbered) parts(frame []byte) (byte, []byte) { return frame[0], frame[1 : len(frame)-2] }
+
+// cut skips what cannot be the answer.
+func (u *unnumbered) cut(request, received []byte) (answer []byte, used int, err error) {
+	for {
+		frame, n, err := u.next(received[used:])
+		if frame == nil || err != nil {
+			return nil, used, err
+		}
+		used += n
+		unit, pdu := u.mbap.parts(frame)
+		u.frame = append(append(append(u.frame[:0], unit), pdu...), 0, 0)
+		if u.sizes.fits(u.frame, request) {
+			return u.frame, used, nil
+		}
+		u.strays.Add(1)
+	}
+}

@@ -18,6 +18,7 @@ type Place struct {
 	ConnectTimeout time.Duration
 	ConnectDelay   time.Duration // between connecting and the first request
 	Pipeline       int           // requests at once; more than 1 over TCP only
+	Unnumbered     bool          // answers over TCP do not repeat the transaction id
 	Serial         Serial        // of rtu:// and ascii://
 	Turns          bool          // RS485 counts
 	RS485          RS485
@@ -44,7 +45,7 @@ func (p Place) String() string {
 // [Place.Dial] does. It does not connect.
 func (p Place) Link(dial func(context.Context) (Stream, error)) Carrier {
 	o := Options{Dial: dial, ConnectTimeout: p.ConnectTimeout, ConnectDelay: p.ConnectDelay,
-		Datagrams: p.Address.Scheme == "udp"}
+		Datagrams: p.Address.Scheme == "udp", Unnumbered: p.Unnumbered && p.Address.Numbered()}
 	if p.Pipeline > 1 {
 		return NewShared(o)
 	}

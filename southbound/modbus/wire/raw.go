@@ -27,7 +27,7 @@ func (c *Client) Raw(pdu []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, got := c.h.link.parts(answer)
-	return got, nil
+	return trimmed(got), nil
 }
 
 // WriteCoil sets a coil by function 5 with a number of its own, where a unit wants
