@@ -88,3 +88,39 @@ func TestScalePointOfDecimalsAndCodes(t *testing.T) {
 		polled(t, r, "temp=21.5 decimals=-1 volt=220 dpt=-1 power=bad: out_of_range unit=bad: out_of_range")
 	})
 }
+
+// TestKeepFollowsTheDevice: a device that wants its own counter and one more, and its
+// bit of life turned round, has them; where it has none nothing is written.
+func TestKeepFollowsTheDevice(t *testing.T) {
+	fieldOfDevice(t, map[string]setup.Point{
+		"counter": {Input: at(0), Invalid: []setup.Raw{rawNumber(t, "0xffff")}},
+		"answer": {Holding: at(10), Type: "uint8", Keep: &setup.Keep{Follow: "counter", Add: 1, Every: seconds(1)}},
+		"life":     {Coil: at(1)},
+		"opposite": {Coil: at(2), Invert: true, Keep: &setup.Keep{Follow: "life", Every: seconds(1)}},
+	}, func(d *setup.Device) { d.Every = seconds(60) },
+		func(t *testing.T, _ *rig, u *modbustest.Unit, _ *modbustest.Simulator) {
+			for _, test := range []struct {
+				counter uint16
+				life    bool
+				answer  uint16
+			}{{7, true, 8}, {254, false, 255}, {255, true, 0}, {0xffff, false, 0}, {300, true, 45}} {
+				u.Set(modbustest.Input, 0, test.counter)
+				u.SetBit(modbustest.Coil, 1, test.life)
+				time.Sleep(2500 * time.Millisecond)
+				if got := u.Get(modbustest.Holding, 10, 1)[0]; got != test.answer {
+					t.Errorf("counter %d: the device was given %d, want %d", test.counter, got, test.answer)
+				}
+				if got := u.Get(modbustest.Coil, 2, 1)[0] != 0; got == test.life {
+					t.Errorf("life %v: the opposite is %v", test.life, got)
+				}
+			}
+		})
+}
+
+func rawNumber(t *testing.T, text string) (r setup.Raw) {
+	t.Helper()
+	if err := r.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

@@ -37,6 +37,23 @@ const (
 	ByNone                      // any answer but an exception
 )
 
+// Follow returns what f is to be where another field has v: more than that by a whole
+// number, which begins again beyond what f can have. A bool is as it is.
+func (f *Field) Follow(v, more bridge.Value) bridge.Value {
+	n, ok := v.Float()
+	if !ok {
+		return v
+	}
+	is := int64(n) + int64(more.Bits())
+	switch unused := 64 - f.Bits; f.Kind {
+	case KindUint:
+		return bridge.Uint(uint64(is) << unused >> unused)
+	case KindInt:
+		return bridge.Int(is << unused >> unused)
+	}
+	return bridge.Int(is)
+}
+
 // Exempt reports whether the limits do not apply to a number.
 func (w *Writable) Exempt(number float64) bool {
 	return slices.ContainsFunc(w.Also, func(d bridge.Decimal) bool { return d.Float() == number })

@@ -234,7 +234,12 @@ func (t *tender) write(ctx context.Context, d *Device, turn *upkeep.Turn) {
 		}
 		at, err := to.there(ctx, w.Field)
 		if err == nil {
-			if err = line.Put(ctx, at, w.Value); ctx.Err() == nil {
+			if w.From != nil {
+				err = line.PutFrom(ctx, at, w.From, w.Value)
+			} else {
+				err = line.Put(ctx, at, w.Value)
+			}
+			if ctx.Err() == nil {
 				b.requested(trouble(err))
 			}
 		}

@@ -50,6 +50,20 @@ func (l Line) Put(ctx context.Context, f *point.Field, v bridge.Value) error {
 	return err
 }
 
+// PutFrom writes what another field of the unit has now, and so much more; a whole
+// number that is beyond what the field can have begins again.
+func (l Line) PutFrom(ctx context.Context, f, from *point.Field, more bridge.Value) error {
+	r := l.Client.Fetch(ctx, l.Unit, from.Table, from.Address, from.Words, 1+l.Unit.Retries)
+	if r.Err != nil {
+		return fmt.Errorf("%s: %w", from.Name, r.Err)
+	}
+	v := from.Decode(r.Data)
+	if !v.Good() {
+		return fmt.Errorf("%s has no value to follow: %v", from.Name, v)
+	}
+	return l.Put(ctx, f, f.Follow(v, more))
+}
+
 // scaled reads the scale point of a field and returns the field as it is with it.
 func (l Line) scaled(ctx context.Context, f *point.Field) (*point.Field, error) {
 	r := l.Client.Fetch(ctx, l.Unit, f.Factor.Table, f.Factor.Address, f.Factor.Words, 1+l.Unit.Retries)

@@ -39,6 +39,12 @@ type Keep struct {
 	// Values are written one after the other and again, in place of value: a bit of
 	// life is [0, 1], a counter as many numbers as it has, up to 256.
 	Values []Value `yaml:"values"`
+	// Follow names another point of the device, whose value is read and written here, in
+	// place of value: where the device wants to see its own counter or bit again.
+	Follow string `yaml:"follow"`
+	// Add is added to what follow has, as 1 where the device wants its counter and one
+	// more; what does not fit in the point begins again. Default 0.
+	Add int `yaml:"add"`
 	// Every is the longest time from one write to the next, 100ms to 1h: half of
 	// what the device allows.
 	Every setting.Duration `yaml:"every"`

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"fieldbridge/bridge"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/upkeep"
@@ -28,7 +29,7 @@ func resolveUpkeep(d Device, fields []*point.Field) (*upkeep.Spec, []setting.Pro
 		OnConnect: steps(f, "on_connect", d.OnConnect, d, fields)}
 	for _, name := range keptPoints(d) {
 		f.path = []string{"points", name}
-		if k, ok := kept(f, *d.Points[name].Keep, d.Points[name], target(d, fields, name)); ok {
+		if k, ok := kept(f, *d.Points[name].Keep, d.Points[name], target(d, fields, name), fields); ok {
 			spec.Keeps = append(spec.Keeps, k)
 		}
 	}
@@ -133,12 +134,13 @@ func written(f *finder, key string, to *point.Field, v Value) bool {
 
 // kept resolves a keep; to is nil where the point has other problems, or stands for
 // several.
-func kept(f *finder, keep Keep, p Point, to *point.Field) (upkeep.Keep, bool) {
+func kept(f *finder, keep Keep, p Point, to *point.Field, fields []*point.Field) (upkeep.Keep, bool) {
 	before := len(f.problems)
+	from := followed(f, &keep, to, fields)
 	if keep.Values != nil {
 		keep = several(f, keep)
 	}
-	k := upkeep.Keep{Field: to, Value: keep.Value.Value, Every: keep.Every.D(), For: keep.For.D(), Stop: keep.Stop.Value}
+	k := upkeep.Keep{Field: to, From: from, Value: keep.Value.Value, Every: keep.Every.D(), For: keep.For.D(), Stop: keep.Stop.Value}
 	constant := k.Value.Good()
 	writeOnly := p.Access == permit.Write // then it is not read, and not for commands either
 	commanded := p.Writable.Yes() || p.Access == permit.ReadWrite || writeOnly && !constant
@@ -164,6 +166,9 @@ func kept(f *finder, keep Keep, p Point, to *point.Field) (upkeep.Keep, bool) {
 		return k, false
 	}
 	for key, v := range map[string]Value{"keep/value": keep.Value, "keep/stop": keep.Stop} {
+		if key == "keep/value" && from != nil {
+			v.Value = from.Decode(make([]byte, from.Bytes())) // the device's own is not known
+		}
 		if v.Good() && (keep.Values == nil || key == "keep/stop") {
 			written(f, key, to, v)
 		}
@@ -174,6 +179,45 @@ func kept(f *finder, keep Keep, p Point, to *point.Field) (upkeep.Keep, bool) {
 		}
 	}
 	return k, len(f.problems) == before
+}
+
+// followed finds the point that a keep follows; nil is none. Its value is then what is
+// added.
+func followed(f *finder, keep *Keep, to *point.Field, fields []*point.Field) *point.Field {
+	if keep.Follow == "" {
+		if keep.Add != 0 {
+			f.bad("keep/add", "add without follow", "add follow, the point whose value that is added to")
+		}
+		return nil
+	}
+	if keep.Value.Good() || keep.Values != nil {
+		f.bad("keep/follow", "follow beside value or values", "keep one of them")
+	}
+	keep.Value = Value{bridge.Int(int64(keep.Add))}
+	i := slices.IndexFunc(fields, func(r *point.Field) bool { return r.Name == keep.Follow })
+	if i < 0 {
+		var names []string
+		for _, r := range fields {
+			names = append(names, r.Name)
+		}
+		f.bad("keep/follow", fmt.Sprintf("%q is not a point of this device", keep.Follow), suggest(keep.Follow, names))
+		return nil
+	}
+	from := fields[i]
+	whole := (point.Type{Kind: from.Kind}).Integer() && !from.Scaling.Active() && from.Straight == nil && from.Curve == nil
+	switch {
+	case to == nil:
+	case from.Name == to.Name || from.WriteOnly() || from.Models != nil || from.Factor != nil || from.Size > 0:
+		f.bad("keep/follow", keep.Follow+" cannot be followed", "name another point that is read as it is")
+	case from.Kind != point.KindBool && !whole || (from.Kind == point.KindBool) != (to.Kind == point.KindBool):
+		f.bad("keep/follow", fmt.Sprintf("%s, a %s, for a %s", keep.Follow, from.TypeName, to.TypeName),
+			"a bool follows a bool, a whole number a whole number without a scale")
+	case keep.Add != 0 && from.Kind == point.KindBool:
+		f.bad("keep/add", "add to a bool", "for the opposite write invert: true to the point")
+	default:
+		return from
+	}
+	return nil
 }
 
 // mostValues is how many values may follow one another: those of a byte.

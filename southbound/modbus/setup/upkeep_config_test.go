@@ -36,6 +36,36 @@ func TestValidateUpkeep(t *testing.T) {
 			"devices.d.points.x.keep.values: 1 values that follow one another"},
 		{"value and values", keep(Keep{Value: one, Values: []Value{one, one}, Every: seconds(5)}),
 			"devices.d.points.x.keep.values: value and values together"},
+		{"follows a counter", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Holding: at(0), Keep: &Keep{Follow: "y", Add: 1, Every: seconds(5)}},
+				"y": {Input: at(0)}}
+		}), ""},
+		{"follows an unknown point", keep(Keep{Follow: "y", Every: seconds(5)}),
+			`devices.d.points.x.keep.follow: "y" is not a point of this device`},
+		{"follows itself", keep(Keep{Follow: "x", Every: seconds(5)}),
+			"devices.d.points.x.keep.follow: x cannot be followed"},
+		{"follows and has a value", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Holding: at(0), Keep: &Keep{Follow: "y", Value: one, Every: seconds(5)}},
+				"y": {Input: at(0)}}
+		}), "devices.d.points.x.keep.follow: follow beside value or values"},
+		{"a register follows a bit", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Holding: at(0), Keep: &Keep{Follow: "y", Every: seconds(5)}},
+				"y": {Coil: at(0)}}
+		}), "devices.d.points.x.keep.follow: y, a bool, for a uint16"},
+		{"follows a scaled one", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Holding: at(0), Keep: &Keep{Follow: "y", Every: seconds(5)}},
+				"y": {Input: at(0), Scale: &bridge.Decimal{Coef: 1, Exp: -1}}}
+		}), "devices.d.points.x.keep.follow: y, a uint16, for a uint16"},
+		{"more than a bit", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Coil: at(1), Keep: &Keep{Follow: "y", Add: 1, Every: seconds(5)}},
+				"y": {Coil: at(0)}}
+		}), "devices.d.points.x.keep.add: add to a bool"},
+		{"more than nothing", keep(Keep{Value: one, Add: 1, Every: seconds(5)}),
+			"devices.d.points.x.keep.add: add without follow"},
+		{"what is read follows", withDevice(func(d *Device) {
+			d.Points = map[string]Point{"x": {Input: at(1), Keep: &Keep{Follow: "y", Every: seconds(5)}},
+				"y": {Input: at(0)}}
+		}), "devices.d.points.x: a value for what can only be read: input"},
 		{"stop too large", keep(Keep{Value: one, Every: seconds(5), Stop: val(bridge.Int(-1))}),
 			"devices.d.points.x.keep.stop: -1 does not fit in uint16"},
 		{"a command would be overwritten", withPoint(Point{Holding: at(0), Writable: &permit.Writable{},

@@ -20,6 +20,7 @@ import (
 type Write struct {
 	Field *point.Field
 	Value bridge.Value
+	From  *point.Field // what is written is what this one has, and Value more; nil is Value
 }
 
 // Keep is a field that is written again and again.
@@ -27,6 +28,7 @@ type Keep struct {
 	Field *point.Field
 	Value bridge.Value   // bad: that of the last command, for a while
 	Then  []bridge.Value // what follows it, one a turn, before it comes again
+	From  *point.Field   // the value is what this one has, and Value more; nil is Value
 	Every time.Duration  // at the latest
 	For   time.Duration  // how long a command is repeated
 	Stop  bridge.Value   // written when it ends; bad: nothing is
@@ -57,7 +59,14 @@ func (s *Spec) Tell() []string {
 	}
 	for _, k := range s.Keeps {
 		text := fmt.Sprintf("each %v: %s", setting.Duration(k.Every), k.Field.Name)
-		if k.Value.Good() {
+		if k.From != nil {
+			text += " = " + k.From.Name
+			if n := int64(k.Value.Bits()); n > 0 {
+				text += fmt.Sprintf(" + %d", n)
+			} else if n < 0 {
+				text += fmt.Sprintf(" - %d", -n)
+			}
+		} else if k.Value.Good() {
 			text += fmt.Sprintf(" = %v", k.Value)
 			for _, v := range k.Then[:min(len(k.Then), mostTold)] {
 				text += fmt.Sprintf(", then %v", v)
@@ -215,7 +224,11 @@ func (k *Keeper) Due(now time.Time, ahead time.Duration, connection int64, away 
 	if !first.Value.Good() { // a command is unlocked each time
 		t.Writes = append(t.Writes, k.spec.BeforeWrite...)
 	}
-	t.Writes = append(t.Writes, Write{first.Field, value})
+	w := Write{Field: first.Field, Value: value}
+	if t.what == keeping {
+		w.From = first.From
+	}
+	t.Writes = append(t.Writes, w)
 	first.owed = true
 	return t
 }
@@ -394,7 +407,7 @@ func (k *Keeper) Inherit(old *Keeper) {
 		for j := range old.keeps {
 			s, was := &k.keeps[i], &old.keeps[j]
 			if s.Field.Table != was.Field.Table || s.Field.Own() != was.Field.Own() || s.Field.Mask != was.Field.Mask ||
-				s.Field.Shift != was.Field.Shift || s.Value.Good() != was.Value.Good() {
+				s.Field.Shift != was.Field.Shift || s.Value.Good() != was.Value.Good() || (s.From == nil) != (was.From == nil) {
 				continue
 			}
 			if s.owed = was.owed; s.Value == was.Value && slices.Equal(s.Then, was.Then) {

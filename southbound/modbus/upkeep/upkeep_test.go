@@ -90,17 +90,34 @@ func TestStopValueAtTheStart(t *testing.T) {
 	}
 }
 
+// TestFollowing: what is kept is what another point has, the stop value is its own.
+func TestFollowing(t *testing.T) {
+	from := &point.Field{Name: "counter"}
+	k := one(Keep{From: from, Value: bridge.Int(1), Every: time.Second, Stop: bridge.Int(9)})
+	turn := k.Due(start, 0, 1, false)
+	if w := turn.Writes[0]; w.From != from || w.Value != bridge.Int(1) {
+		t.Errorf("%+v", w)
+	}
+	k.Done(turn, Outcome{Now: start, Answered: true})
+	k.End(start)
+	if w := k.Due(start, 0, 1, false).Writes[0]; w.From != nil || w.Value != bridge.Int(9) {
+		t.Errorf("at the end: %+v", w)
+	}
+}
+
 // TestTell: a person reads in 'fieldbridge check' what will be written.
 func TestTell(t *testing.T) {
 	f, unlock := &point.Field{Name: "x"}, &point.Field{Name: "holding 1536"}
-	s := Spec{OnConnect: []Write{{unlock, bridge.Int(6868)}, {f, bridge.Bool(false)}},
-		BeforeWrite: []Write{{unlock, bridge.Int(1)}},
+	s := Spec{OnConnect: []Write{{Field: unlock, Value: bridge.Int(6868)}, {Field: f, Value: bridge.Bool(false)}},
+		BeforeWrite: []Write{{Field: unlock, Value: bridge.Int(1)}},
 		Keeps: []Keep{{Field: f, Value: bridge.Int(1), Every: 5 * time.Second, Stop: bridge.Int(0)},
 			{Field: f, Every: time.Minute, For: 15 * time.Minute},
-			{Field: f, Value: bridge.Bool(false), Then: []bridge.Value{bridge.Bool(true)}, Every: time.Second}}}
+			{Field: f, Value: bridge.Bool(false), Then: []bridge.Value{bridge.Bool(true)}, Every: time.Second},
+			{Field: f, Value: bridge.Int(1), From: &point.Field{Name: "counter"}, Every: time.Second},
+			{Field: f, Value: bridge.Int(0), From: &point.Field{Name: "counter"}, Every: time.Second}}}
 	want := "on each connection: holding 1536 = 6868, x = false\nbefore each command: holding 1536 = 1\n" +
 		"each 5s: x = 1; at the end 0\neach 1m: x as the last command says, for 15m\n" +
-		"each 1s: x = false, then true"
+		"each 1s: x = false, then true\neach 1s: x = counter + 1\neach 1s: x = counter"
 	if got := strings.Join(s.Tell(), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
