@@ -210,6 +210,11 @@ func TestUnnumbered(t *testing.T) {
 		"0":       func(_ modbustest.Request, a *modbustest.Answer) { a.Transaction = 0 },
 		"swapped": func(_ modbustest.Request, a *modbustest.Answer) { a.Transaction = bits.ReverseBytes16(a.Transaction) },
 		"its own": counted,
+		"0 only": func(_ modbustest.Request, a *modbustest.Answer) {
+			if a.Transaction != 0 {
+				a.Copies = 0
+			}
+		},
 	} {
 		for fault, test := range map[string]struct {
 			is     modbustest.Behaviour

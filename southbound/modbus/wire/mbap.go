@@ -114,7 +114,8 @@ func (m *mbap) parts(frame []byte) (byte, []byte) { return frame[6], frame[mbapS
 func (*mbap) reset() {}
 
 // unnumbered is Modbus/TCP of devices whose answers do not repeat the transaction id:
-// it is 0, its bytes are swapped, or the device counts by itself. Inside this package
+// it is 0, its bytes are swapped, or the device counts by itself. What is sent has 0,
+// as some answer no other. Inside this package
 // its frames are those of RTU, whose checksum is not looked at; so what holds for
 // answers without a transaction id holds here.
 type unnumbered struct {
@@ -134,7 +135,6 @@ func (*unnumbered) stamp([]byte) {}
 
 func (u *unnumbered) put(frame []byte) []byte {
 	u.out = u.mbap.encode(u.out, frame[0], frame[1], frame[2:len(frame)-2])
-	u.mbap.stamp(u.out)
 	return u.out
 }
 
