@@ -93,8 +93,8 @@ func TestScalePointOfDecimalsAndCodes(t *testing.T) {
 // bit of life turned round, has them; where it has none nothing is written.
 func TestKeepFollowsTheDevice(t *testing.T) {
 	fieldOfDevice(t, map[string]setup.Point{
-		"counter": {Input: at(0), Invalid: []setup.Raw{rawNumber(t, "0xffff")}},
-		"answer": {Holding: at(10), Type: "uint8", Keep: &setup.Keep{Follow: "counter", Add: 1, Every: seconds(1)}},
+		"counter":  {Input: at(0), Invalid: []setup.Raw{rawNumber(t, "0xffff")}},
+		"answer":   {Holding: at(10), Type: "uint8", Keep: &setup.Keep{Follow: "counter", Add: 1, Every: seconds(1)}},
 		"life":     {Coil: at(1)},
 		"opposite": {Coil: at(2), Invert: true, Keep: &setup.Keep{Follow: "life", Every: seconds(1)}},
 	}, func(d *setup.Device) { d.Every = seconds(60) },
