@@ -306,6 +306,15 @@ func explainNetwork(f *connectError) (Explanation, bool) {
 		return wait("%s acknowledges nothing though we are connected: connecting again", f.peer()), true
 	case errors.As(f.err, &dns) && dns.IsNotFound:
 		return act("there is no host called %s: correct northbound.awsiot.endpoint, or mend the name server", dns.Name), true
+	case errors.As(f.err, &dns) && strings.HasSuffix(dns.Err, syscall.ENETUNREACH.Error()): // package net keeps no more
+		return wait("this machine has no network, so the name %s cannot be looked up: check its cable or modem, and its "+
+			"network settings", dns.Name), true
+	case errors.As(f.err, &dns) && dns.IsTimeout:
+		return wait("the name %s cannot be looked up, no name server answers in time: is the network up, and the name server "+
+			"right?", dns.Name), true
+	case errors.As(f.err, &dns) && strings.HasSuffix(dns.Err, syscall.ECONNREFUSED.Error()):
+		return wait("the name %s cannot be looked up, the name server of this machine refuses: mend it, or name another",
+			dns.Name), true
 	case errors.As(f.err, &dns):
 		return wait("the name %s cannot be looked up (%s): is the network up, and the name server right?", dns.Name, dns.Err),
 			true

@@ -200,8 +200,9 @@ func TestRaceNames(t *testing.T) {
 		"no such host": {&raceHost{}, "there is no host called cloud"},
 		"fails": {&raceHost{err4: &net.DNSError{Err: "server misbehaving", Name: "cloud", IsTemporary: true}},
 			"the name cloud cannot be looked up (server misbehaving)"},
-		"does not reply": {&raceHost{after6: never, after4: never}, "the name cloud cannot be looked up (no answer in time)"},
-		"half a reply":   {&raceHost{after6: never}, "the name cloud cannot be looked up (no answer in time)"},
+		"does not reply": {&raceHost{after6: never, after4: never},
+			"the name cloud cannot be looked up, no name server answers in time"},
+		"half a reply": {&raceHost{after6: never}, "the name cloud cannot be looked up, no name server answers in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -114,9 +114,21 @@ func describe(device string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", device, err)
 	}
-	there := SerialPorts()
-	if there == nil {
-		return fmt.Errorf("%s: %w: no serial adapter is plugged in", device, err)
+	text := device + ": no such file or folder: "
+	if there := SerialPorts(); there == nil {
+		text += "no serial adapter is plugged in"
+	} else {
+		text += "there are " + strings.Join(there, ", ")
 	}
-	return fmt.Errorf("%s: %w: there are %s", device, err, strings.Join(there, ", "))
+	return &absentError{text, err}
 }
+
+// absentError is that a port is not there, in words for people.
+type absentError struct {
+	text string
+	err  error
+}
+
+func (e *absentError) Error() string { return e.text }
+
+func (e *absentError) Unwrap() error { return e.err }

@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
@@ -49,6 +50,9 @@ func (s *Client) dial(ctx context.Context) (*conn, error) {
 	nc, err := s.dialURL(ctx, s.url())
 	if err != nil {
 		s.Tape.Say(0, err.Error())
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+			err = op.Err // the address stands in the URL
+		}
 		return nil, fmt.Errorf("connect to %s: %w", s.url(), err)
 	}
 	return newConn(blackbox.PacketConn(nc, s.Tape, "connected to "+s.url())), nil

@@ -20,6 +20,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
 	"fieldbridge/pause"
+	"fieldbridge/plain"
 	"fieldbridge/southbound/mqtt/inlet"
 )
 
@@ -480,7 +481,7 @@ func (s *Client) Health() []condition.Condition {
 		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.cloneSince, s.clone)}
 	}
 	if s.fault != nil && !s.starting() {
-		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.since, s.fault)}
+		return []condition.Condition{condition.SiteDown.At("mqtt "+s.name, s.since, plain.Text(s.fault))}
 	}
 	if s.long.bytes > 0 && time.Since(s.long.last) < short {
 		return []condition.Condition{condition.SiteTooLarge.At("mqtt "+s.name, s.long.since, s.long.bytes, s.long.topic,

@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -131,5 +132,23 @@ func TestStarting(t *testing.T) {
 		if h := c.Health(); len(h) != 1 || !strings.Contains(h[0].Text, "not connected yet") {
 			t.Errorf("later: %v", h)
 		}
+	})
+}
+
+// TestRefusedIsToldPlainly: a broker that is not there is told in plain words, with what
+// to do, and with its address once.
+func TestRefusedIsToldPlainly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	_ = l.Close() // nobody listens there now
+	c := configured(inlet.Broker{URL: inlet.Addresses{"mqtt://" + at}}, "w/+/+")
+	run(t, c, (&recorder{}).ingest)
+	want := "connect to mqtt://" + at + ": connection refused: nothing listens there, check that it is on, and the port"
+	rig.Until(t, "it is told", func() bool {
+		h := c.Health()
+		return len(h) == 1 && h[0].Text == want
 	})
 }
