@@ -130,7 +130,11 @@ func (d *device) check(st *poll.Status) string {
 	case st.Why == bridge.Exception(11):
 		return "check that it is on and its unit id, and the line behind the Modbus gateway before it"
 	}
-	return "check that it is on and that its unit id is right"
+	const known = "check that it is on and that its unit id is right"
+	if st.Why == bridge.ReasonTimeout && a.Scheme == "tcp" {
+		return known + ", and that it is Modbus/TCP what listens at " + a.Host
+	}
+	return known
 }
 
 // givenUp says which points are not read any more, and why: those that are not
