@@ -2,9 +2,12 @@ package uplink
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"sync"
+
+	"github.com/eclipse/paho.golang/packets"
 
 	"fieldbridge/bridge"
 )
@@ -16,16 +19,21 @@ import (
 type packetConn struct {
 	net.Conn
 	failed  func(error) // told of the first error of reading or writing
-	lengths lengths     // of what comes; the reader's own
 	waiting chan struct{}
+	acked   func(id uint16, code byte) // told of PUBACKs
+
+	lengths lengths // of what comes; the reader's own, as all below
+	in      []byte  // came, and is for the library
+	room    [512]byte
 
 	mu  sync.Mutex
 	buf []byte // guarded by mu; the packets so far
 	err error  // guarded by mu
 }
 
-func newPacketConn(conn net.Conn, failed func(error)) *packetConn {
-	return &packetConn{Conn: conn, failed: failed, lengths: lengths{most: mostInbound}, waiting: make(chan struct{}, 1)}
+func newPacketConn(conn net.Conn, failed func(error), acked func(id uint16, code byte)) *packetConn {
+	return &packetConn{Conn: conn, failed: failed, lengths: lengths{most: mostInbound}, waiting: make(chan struct{}, 1),
+		acked: acked}
 }
 
 // maxIdleBuffer is what a packetConn keeps between packets: a record of TLS.
@@ -94,15 +102,57 @@ func (c *packetConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Read reads what is for the library, which takes packets byte by byte and makes objects
+// of each: the acknowledgements of messages, of which there are as many as messages, do
+// not pass through it.
 func (c *packetConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if e := c.lengths.check(b[:n]); e != nil {
-		n, err = 0, e
+	if len(c.in) == 0 && c.lengths.rest > 0 { // of a long packet
+		n, err := c.Conn.Read(b[:min(len(b), c.lengths.rest)])
+		c.lengths.rest -= n
+		if err != nil {
+			c.failed(err)
+		}
+		return n, err
 	}
-	if err != nil {
-		c.failed(err)
+	for len(c.in) == 0 {
+		n, err := c.Conn.Read(c.room[:])
+		if e := c.sift(c.room[:n]); e != nil {
+			c.in, err = nil, e
+		}
+		if err != nil && len(c.in) == 0 { // else it comes again
+			c.failed(err)
+			return 0, err
+		}
 	}
-	return n, err
+	n := copy(b, c.in)
+	c.in = c.in[n:]
+	return n, nil
+}
+
+// sift takes the simple PUBACKs out of b (MQTT 5, section 3.4), those that are in it as a
+// whole and have no properties, and leaves the rest for the library.
+func (c *packetConn) sift(b []byte) error {
+	c.in = b[:0]
+	for len(b) > 0 {
+		const head = 2
+		if c.lengths.between() && len(b) >= head+2 && b[0] == packets.PUBACK<<4 && (b[1] == 2 || b[1] == 3) &&
+			len(b) >= head+int(b[1]) {
+			code := byte(0)
+			if b[1] == 3 {
+				code = b[head+2]
+			}
+			c.acked(binary.BigEndian.Uint16(b[head:]), code)
+			b = b[head+int(b[1]):]
+			continue
+		}
+		n, err := c.lengths.next(b)
+		if err != nil {
+			return err
+		}
+		c.in = append(c.in, b[:n]...) // in place, as nothing grows
+		b = b[n:]
+	}
+	return nil
 }
 
 // lengths follows the packets in a stream by their headers (MQTT 5, section
@@ -114,31 +164,37 @@ type lengths struct {
 	length int // what they say
 }
 
-func (l *lengths) check(b []byte) error {
-	for len(b) > 0 {
+// between reports whether a packet begins next.
+func (l *lengths) between() bool { return l.rest == 0 && l.digits == 0 }
+
+// next returns how many bytes of b, at least one, belong to the packet that begins there
+// or began before.
+func (l *lengths) next(b []byte) (n int, err error) {
+	for n < len(b) {
 		if l.rest > 0 {
-			n := min(l.rest, len(b))
-			l.rest -= n
-			b = b[n:]
-			continue
+			body := min(l.rest, len(b)-n)
+			l.rest -= body
+			return n + body, nil
 		}
-		c := b[0]
-		b = b[1:]
+		c := b[n]
+		n++
 		if l.digits == 0 { // type and flags
 			l.digits, l.length = 1, 0
 			continue
 		}
 		l.length |= int(c&0x7f) << (7 * (l.digits - 1))
 		if l.length > l.most {
-			return &tooLongError{l.length, l.most}
+			return n, &tooLongError{l.length, l.most}
 		}
 		if l.digits++; c < 0x80 {
-			l.rest, l.digits = l.length, 0
+			if l.rest, l.digits = l.length, 0; l.rest == 0 {
+				return n, nil
+			}
 		} else if l.digits > 4 {
-			return &tooLongError{l.length, l.most}
+			return n, &tooLongError{l.length, l.most}
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // tooLongError is of a packet that claims more bytes than we said we take.

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
 )
@@ -28,7 +32,7 @@ func (w *writes) Write(b []byte) (int, error) {
 // order, as far as a record of TLS goes; what the library sends comes behind them.
 func TestPublishTogether(t *testing.T) {
 	w := &writes{each: make(chan struct{}, 10)}
-	c := newPacketConn(w, func(err error) { t.Error(err) })
+	c := newPacketConn(w, func(err error) { t.Error(err) }, nil)
 	small := bridge.Message{Topic: "a", Payload: make([]byte, 5000)}
 	var want []byte
 	for id := range uint16(3) {
@@ -73,7 +77,7 @@ func TestPublishTogether(t *testing.T) {
 func TestPublishFails(t *testing.T) {
 	w := &writes{each: make(chan struct{}, 10), err: errors.New("reset")}
 	told := make(chan error, 10)
-	c := newPacketConn(w, func(err error) { told <- err })
+	c := newPacketConn(w, func(err error) { told <- err }, nil)
 	m := bridge.Message{Topic: "a", Payload: []byte("1")}
 	c.publish(1, &m, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -90,5 +94,77 @@ func TestPublishFails(t *testing.T) {
 	c.Unlock()
 	if !errors.Is(err, w.err) || len(w.all) != 1 || len(told) != 0 {
 		t.Errorf("%d writes, told %d times more", len(w.all), len(told))
+	}
+}
+
+// pieces are what a connection reads, one after the other.
+type pieces struct {
+	net.Conn
+	all [][]byte
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.all) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.all[0])
+	if p.all[0] = p.all[0][n:]; len(p.all[0]) == 0 {
+		p.all = p.all[1:]
+	}
+	return n, nil
+}
+
+// TestAcknowledgements: however what comes is cut, each PUBACK is told of once, by the
+// connection or by the library, and the library gets all else unchanged.
+func TestAcknowledgements(t *testing.T) {
+	puback := func(id, code byte) []byte {
+		if code == 0 {
+			return []byte{0x40, 2, 0, id}
+		}
+		return []byte{0x40, 3, 0, id, code}
+	}
+	long := append([]byte{0x30, 0xb3, 5, 0, 1, 'a', 0}, bytes.Repeat([]byte{0x40, 2, 0, 99}, 200)...)
+	long = long[:3+5<<7+0x33]
+	alike := append([]byte{0x90, 0x40, 2, 0, 0}, bytes.Repeat([]byte{1}, 0x40-3)...) // from its length on it looks like one
+	rest := bytes.Join([][]byte{{0xd0, 0}, {0x90, 4, 0, 9, 0, 1}, long, alike, {0xd0, 0}}, nil)
+	stream := bytes.Join([][]byte{puback(1, 0), puback(2, 0x87), rest[:2], puback(3, 0), rest[2:8], puback(4, 0),
+		{0x40, 4, 0, 5, 0x97, 0}, rest[8 : len(rest)-2], puback(6, 0), rest[len(rest)-2:], puback(7, 0x10)}, nil)
+	want := map[uint16]byte{1: 0, 2: 0x87, 3: 0, 4: 0, 5: 0x97, 6: 0, 7: 0x10}
+	for cut := 1; cut < 700; cut++ {
+		got := make(map[uint16]byte)
+		acked := func(id uint16, code byte) {
+			if _, twice := got[id]; twice {
+				t.Errorf("in pieces of %d: %d comes twice", cut, id)
+			}
+			got[id] = code
+		}
+		var p pieces
+		for b := stream; len(b) > 0; b = b[min(cut, len(b)):] {
+			p.all = append(p.all, b[:min(cut, len(b))])
+		}
+		c := newPacketConn(&p, func(error) {}, acked)
+		var others []byte
+		for {
+			packet, err := packets.ReadPacket(c)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("in pieces of %d: %v", cut, err)
+			}
+			if ack, ok := packet.Content.(*packets.Puback); ok {
+				acked(ack.PacketID, ack.ReasonCode)
+				continue
+			}
+			var b bytes.Buffer
+			_, _ = packet.WriteTo(&b)
+			others = append(others, b.Bytes()...)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("in pieces of %d: %s", cut, diff)
+		}
+		if !bytes.Equal(others, rest) {
+			t.Fatalf("in pieces of %d: the library gets % x", cut, others)
+		}
 	}
 }

@@ -69,8 +69,11 @@ func newSession(cfg *Config, raw, conn net.Conn, facts *connectError) *Session {
 	s.flight.ended = func() { s.fail(ErrLost) }
 	s.flight.wrong = s.fail
 	context.AfterFunc(s.ctx, s.abort)
-	s.conn = newPacketConn(conn, s.fail)
 	s.pinger = &pinger{paho.NewDefaultPinger(), s.fail}
+	s.conn = newPacketConn(conn, s.fail, func(id uint16, code byte) {
+		s.pinger.PacketReceived()
+		s.flight.settle(id, code)
+	})
 	s.client = paho.NewClient(paho.ClientConfig{
 		Conn:              s.conn,
 		Session:           s.flight,
