@@ -122,11 +122,13 @@ func TestScanAddresses(t *testing.T) {
 // middle end no scan; a unit that gives no answer, or lacks the table, does, and what
 // was found before is told.
 func TestScanAddressesGoesOn(t *testing.T) {
+	t.Parallel()
+	const patience = 120 * time.Millisecond // a busy machine takes that long for a connection
 	all := func(r modbustest.Request, from, to int) bool { return r.Address < to && from < r.Address+r.Count }
 	scan := func(act modbustest.Behaviour) (string, error) {
 		sim := modbustest.New()
 		sim.Unit(1).Always(act)
-		m := testMaster(t, sim.Start(t), 30*time.Millisecond, Options{})
+		m := testMaster(t, sim.Start(t), patience, Options{})
 		var found []string
 		err := m.ScanAddresses(t.Context(), 1, "holding", 0, 199, func(int) {}, func(r Run) {
 			found = append(found, fmt.Sprintf("%d-%d %d", r.First, r.End-1, r.Bytes))
