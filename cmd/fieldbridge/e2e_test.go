@@ -201,9 +201,14 @@ func (p *process) signal(s syscall.Signal, within time.Duration) {
 	}
 }
 
-// eventually polls until ok or the time is up.
+// busy is how many times as long as alone something may take beside other tests and
+// builds, before it counts as hanging.
+const busy = 4
+
+// eventually polls until ok or the time is up, that of a busy machine.
 func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
 	t.Helper()
+	within *= busy
 	deadline := time.Now().Add(within)
 	for !ok() {
 		if time.Now().After(deadline) {

@@ -93,7 +93,7 @@ func (r *reloadRig) write(seventh, endpoint string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `gateway: reload
 northbound: {awsiot: {endpoint: "%s", server_name: localhost, certificate: certs/reload.pem,
-    private_key: certs/reload.key, ca: "%s", topic: t, linger: 100ms, connect_timeout: 1s}}
+    private_key: certs/reload.key, ca: "%s", topic: t, linger: 100ms, connect_timeout: 3s}}
 southbound:
   modbus:
     buses: {sim: {url: "tcp://%s"}}

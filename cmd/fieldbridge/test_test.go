@@ -26,7 +26,7 @@ northbound: {awsiot: {endpoint: "127.0.0.1:1", certificate: none.pem, private_ke
 southbound:
   modbus:
     buses:
-      plc: {url: "tcp://%s", timeout: 200ms, retries: 0}
+      plc: {url: "tcp://%s", timeout: 1s, retries: 0}
     devices:
       boiler:
         bus: plc

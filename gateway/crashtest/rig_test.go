@@ -393,9 +393,14 @@ func (r *rig) metrics() map[string]float64 {
 	return metrics
 }
 
-// eventually waits until ok, and is fatal after the time.
+// busy is how many times as long as alone something may take beside other tests and
+// builds, before it counts as hanging.
+const busy = 4
+
+// eventually waits until ok, and is fatal after the time, that of a busy machine.
 func (r *rig) eventually(what string, within time.Duration, ok func() bool) {
 	r.t.Helper()
+	within *= busy
 	for deadline := time.Now().Add(within); ; {
 		looked := time.Now()
 		if ok() {

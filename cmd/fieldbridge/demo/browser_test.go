@@ -237,9 +237,9 @@ func tell[T any](b *browser, script string) T {
 // page there is nothing to ask: that is not true yet.
 func (b *browser) until(what, script string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 120*time.Second)
 	defer cancel()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(100 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
 		if err == nil && is {
 			return
