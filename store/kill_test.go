@@ -112,7 +112,7 @@ func TestKilledChild(t *testing.T) {
 							if !sameContent(&entries[i]) {
 								say("bad content of %s %d\n", entries[i].Run, entries[i].Seq)
 							}
-							if entries[i].Seq%499 == 0 {
+							if entries[i].Seq%23 == 0 {
 								q.Bury("no", entries[i].Position)
 								continue
 							}
@@ -155,7 +155,8 @@ func TestKilledChild(t *testing.T) {
 
 // TestKill kills a gateway at random instants, and calls it otherwise each time. Nothing that was reported safe
 // may be missing, no (run, seq) may have two contents or be given twice, each is of the
-// gateway that measured it, and the ledger must say what is there.
+// gateway that measured it, and the ledger must say what is there. Many batches are refused:
+// a letter that is on disk before its neighbours is where a kill leaves most.
 func TestKill(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
 	dir := tempDir(t)
@@ -194,7 +195,7 @@ func TestKill(t *testing.T) {
 		cloud[fmt.Sprintf("%s %d", l.Run, l.Seq)] = true // which the verifier has from tombstones alone
 		dead++
 		return nil
-	}); err != nil || dead == 0 && len(runs) > 30 { // on a busy machine few runs get far enough
+	}); err != nil || dead == 0 {
 		t.Errorf("%d dead letters: %v", dead, err)
 	}
 	for key := range safe {
@@ -214,20 +215,7 @@ func TestKill(t *testing.T) {
 
 func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge *audit) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childName+"="+judge.gateway)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	killed := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
-	defer killed.Stop()
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := lines.Text()
+	killChild(t, "TestKilledChild", []string{childDir + "=" + dir, childName + "=" + judge.gateway}, func(line string) {
 		switch {
 		case len(line) > 5 && line[:5] == "safe ":
 			safe[line[5:]] = true
@@ -254,6 +242,36 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 		default:
 			t.Error(line)
 		}
+	})
+}
+
+// killChild runs a test of this binary as a process of its own, hears what it says, and kills
+// it at a random instant: some while they start, which takes a busy machine long, most when
+// they have said something.
+func killChild(t *testing.T, test string, env []string, hear func(line string)) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	cmd.Wait()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := func() { _ = cmd.Process.Kill() }
+	after, started := time.Duration(1+rand.IntN(150))*time.Millisecond, false
+	if rand.IntN(5) == 0 {
+		started = true
+		defer time.AfterFunc(after, kill).Stop()
+	}
+	defer time.AfterFunc(time.Minute, kill).Stop()
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if !started {
+			started = true
+			defer time.AfterFunc(after, kill).Stop()
+		}
+		hear(lines.Text())
+	}
+	_ = cmd.Wait()
 }

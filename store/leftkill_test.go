@@ -69,18 +69,8 @@ func TestKillLosesNothing(t *testing.T) {
 	dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
 	in, cloud := map[string]uint64{}, map[string]bool{}
 	for range soak(30) {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestLosesNothingChild$")
-		cmd.Env = append(os.Environ(), journalDir+"_KILL="+dir, journalDir+"="+journal)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		killed := time.AfterFunc(time.Duration(10+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			kind, rest, _ := strings.Cut(lines.Text(), " ")
+		killChild(t, "TestLosesNothingChild", []string{journalDir + "_KILL=" + dir, journalDir + "=" + journal}, func(line string) {
+			kind, rest, _ := strings.Cut(line, " ")
 			var run string
 			var seq uint64
 			fmt.Sscanf(rest, "%s %d", &run, &seq)
@@ -91,11 +81,9 @@ func TestKillLosesNothing(t *testing.T) {
 				cloud[rest] = true
 			case "run":
 			default:
-				t.Error(lines.Text())
+				t.Error(line)
 			}
-		}
-		killed.Stop()
-		cmd.Wait()
+		})
 	}
 	q := openQueue(t, leftConfig(dir, journal))
 	q.Online()

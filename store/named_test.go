@@ -211,6 +211,23 @@ func TestAckedInMemoryIsNoLoss(t *testing.T) {
 	is(t, dir, nil, seqs(10, 10), map[string][]uint64{books.Dead: seqs(10, 10), books.Uncommitted: seqs(8, 9)})
 }
 
+// TestEndIsNoLaterThanKnown kills a gateway that has given more than is durable, and a next one,
+// with a journal, before it has given anything: what the first one's end is said to be stays.
+func TestEndIsNoLaterThanKnown(t *testing.T) {
+	journal := filepath.Join(tempDir(t), "j")
+	dir := hold(t, testConfig(tempDir(t)), func(h held) {
+		h.fill(5)
+		h.commit()
+		h.fill(5)
+		h.record()
+	})
+	die(t, "start", dir, journal)
+	q := openQueue(t, leftConfig(dir, journal))
+	if r := q.Runs()[1]; r.PreviousLast != 5 {
+		t.Errorf("the first run is said to have got to %d", r.PreviousLast)
+	}
+}
+
 // TestDroppedAmongCommits kills a gateway that has dropped what was in memory, and has
 // written what comes after it to the same file.
 func TestDroppedAmongCommits(t *testing.T) {

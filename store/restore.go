@@ -195,7 +195,7 @@ func (k *keeper) begin(acks *books.Record, found *journal.Found, safe bridge.Pos
 	k.books.Forget(from, base+1)
 	k.mem = memory.New(k.run, base)
 	k.books.SetMark(k.mem.Base())
-	if found.End > 0 {
+	if r := k.books.Index.Runs.Named(found.Run); r != nil && found.End > r.Base+1 { // else it gave none
 		k.reached = found.End - 1
 	}
 	k.books.Index.Runs.Begin(k.run, base, min(last, max(safe, 1)-1), time.Now().UnixMilli())
@@ -234,7 +234,7 @@ func (k *keeper) openJournal() *journal.Found {
 func (k *keeper) takeOver(found *journal.Found) {
 	end := k.shelf.End()
 	for p := range found.Done {
-		if p >= end {
+		if k.shelf.Of(p) == nil {
 			k.books.Forget(p, p+1)
 		}
 	}

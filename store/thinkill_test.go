@@ -1,16 +1,13 @@
 package store
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/store/folder"
@@ -87,26 +84,13 @@ func TestThinKill(t *testing.T) {
 	dir := tempDir(t)
 	most := 0
 	for range soak(10) {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestThinKilledChild$")
-		cmd.Env = append(os.Environ(), thinKillDir+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		killed := time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
+		killChild(t, "TestThinKilledChild", []string{thinKillDir + "=" + dir}, func(line string) {
 			var n int
-			if _, err := fmt.Sscanf(lines.Text(), "has %d", &n); err != nil || n < most {
-				t.Errorf("%d batches were on disk, then: %s", most, lines.Text())
+			if _, err := fmt.Sscanf(line, "has %d", &n); err != nil || n < most {
+				t.Errorf("%d batches were on disk, then: %s", most, line)
 			}
 			most = max(most, n)
-		}
-		killed.Stop()
-		_ = cmd.Wait()
+		})
 		if t.Failed() {
 			return
 		}

@@ -200,13 +200,12 @@ func (b *Books) split(gaps []Span) (out []Span) {
 	return out
 }
 
-// stoned returns which batches tombstones say are lost: a crash may come before it is
-// recorded that they are done.
-func (b *Books) stoned() (lost Spans) {
+// stoned returns which batches of a run tombstones tell of: a crash may come before it is
+// recorded that they are done. Another run may have numbered from the same base.
+func (b *Books) stoned(r *Run) (lost Spans) {
 	for i := range b.Index.Tombstones {
 		s := &b.Index.Tombstones[i]
-		r := b.Index.Runs.Named(s.Run)
-		if r != nil && s.Last > 0 && s.Count.Batches == s.Last-s.First+1 && !slices.Contains([]string{Dead, Retried, Thinned}, s.Cause) {
+		if s.Run == r.Run && s.Last > 0 && s.Cause != Dead && s.Cause != Retried { // which are to be somewhere
 			lost.Add(r.Base+bridge.Position(s.First), r.Base+bridge.Position(s.Last)+1)
 		}
 	}
@@ -217,12 +216,12 @@ func (b *Books) stoned() (lost Spans) {
 // later batches are: a crash took them out of the memory. They never were in the
 // account of this run.
 func (b *Books) NameUncommitted(from, to bridge.Position) {
-	var missing []Span
-	for _, g := range b.Done.Missing(max(from, 1), to) {
-		missing = append(missing, b.stoned().Missing(g.From, g.To)...)
-	}
-	for _, g := range b.split(missing) {
-		if b.Index.Runs.At(g.From) != nil {
+	for _, x := range b.split(b.Done.Missing(max(from, 1), to)) {
+		r := b.Index.Runs.At(x.From)
+		if r == nil {
+			continue
+		}
+		for _, g := range b.stoned(r).Missing(x.From, x.To) {
 			b.untold.Add(g.From, g.To)
 			b.AddStone(b.stoneOf(g, bridge.Count{Batches: uint64(g.To - g.From)}, Uncommitted, 0, 0))
 		}

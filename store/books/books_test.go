@@ -323,3 +323,40 @@ func TestFindIsBacklog(t *testing.T) {
 		t.Errorf("ledger %+v", l)
 	}
 }
+
+// TestNamedOnce names what is lost once, whatever a kill has left of it: what the index has a
+// tombstone of is not called uncommitted, but if it should be somewhere, or if another run
+// numbered from the same base.
+func TestNamedOnce(t *testing.T) {
+	var b Books
+	b.Index.Runs.Begin("gone", 10, 0, 1)
+	b.Index.Runs.Begin("r", 10, 0, 2)
+	b.Done.Add(0, 11)
+	for _, s := range []Stone{
+		{Run: "gone", First: 1, Last: 9, Count: count(9, 9), Cause: DroppedFull},
+		{Run: "r", First: 2, Last: 5, Count: count(1, 0), Cause: DroppedFull}, // of a thinned file: of the others nothing was left
+		{Run: "r", First: 7, Last: 7, Count: count(1, 1), Cause: Dead},
+	} {
+		b.AddStone(s)
+	}
+	for range 2 {
+		b.NameUncommitted(0, 19)
+	}
+	var got []Span
+	for _, s := range b.Index.Tombstones {
+		if s.Cause == Uncommitted {
+			if s.Run != "r" || s.Count.Batches != s.Last-s.First+1 {
+				t.Errorf("%+v", s)
+			}
+			got = append(got, Span{bridge.Position(s.First), bridge.Position(s.Last)})
+		}
+	}
+	if !slices.Equal(got, []Span{{1, 1}, {6, 8}}) || len(b.Untold()) != 2 {
+		t.Errorf("named %v, untold %v", got, b.Untold())
+	}
+	b.AddStone(Stone{Run: "r", First: 7, Last: 7, Count: count(1, 1), Cause: Dead})
+	b.AddStone(Stone{Run: "r", First: 7, Last: 7, Count: count(1, 1), Cause: Purged})
+	if n := len(b.Index.Tombstones); n != 6 {
+		t.Errorf("%d tombstones: %+v", n, b.Index.Tombstones)
+	}
+}
