@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unique"
 
 	"fieldbridge/bridge"
 	"fieldbridge/order"
@@ -172,7 +171,7 @@ func (r *Readings) addPoint(d *device, name string) *point {
 		return nil
 	}
 	r.points.Add(1)
-	d.points = append(d.points, point{name: unique.Make(name).Value()}) // devices of one profile have it in common
+	d.points = append(d.points, point{name: strings.Clone(name)})
 	last := len(d.points) - 1
 	switch {
 	case d.index != nil:
