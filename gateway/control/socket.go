@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"fieldbridge/plain"
 )
@@ -145,8 +146,34 @@ func (p Page[Q, A]) open(ctx context.Context, dir string, request Q) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
+	if _, bounded := ctx.Deadline(); !bounded {
+		if err := speaks(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
 	return send(ctx, dir, http.MethodPost, string(p), data)
 }
+
+// silentFor is how long a gateway may say nothing at all before who asks it for what has
+// no bound is told: one that hangs or was stopped takes connections for ever.
+var silentFor = 30 * time.Second
+
+// speaks waits until the gateway says anything.
+func speaks(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, silentFor, errSilent)
+	defer cancel()
+	body, err := send(ctx, dir, http.MethodGet, "/healthz", nil)
+	if err == nil {
+		_ = body.Close()
+	}
+	if context.Cause(ctx) == errSilent { //nolint:errorlint // it is ours
+		return fmt.Errorf("the gateway of queue %s %w", dir, errSilent)
+	}
+	return nil // what is asked for says what else is wrong
+}
+
+var errSilent = errors.New("is there and says nothing: it hangs, or was stopped (SIGSTOP): its log may tell; a restart " +
+	"loses nothing")
 
 // Handle makes do what mux does when it is asked for the page. What is not a
 // Q is refused before.

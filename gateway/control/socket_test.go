@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSocketOverLongPath(t *testing.T) {
@@ -77,6 +78,34 @@ func TestSocketWithoutDisk(t *testing.T) {
 		l.Close()
 		t.Error("it listens for a folder that is not there")
 	}
+}
+
+// TestSilentGateway: who asks a gateway that hangs for what may take long is told, and
+// does not wait for ever.
+func TestSilentGateway(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	silentFor = 100 * time.Millisecond
+	defer func() { silentFor = 30 * time.Second }()
+	_, err = Page[int, int]("/long").Ask(context.Background(), dir, 1)
+	if err == nil || !strings.Contains(err.Error(), "is there and says nothing") {
+		t.Errorf("a silent gateway: %v", err)
+	}
+	silentFor = time.Minute
+	mux := http.NewServeMux() // which has no /healthz: that is an answer, too
+	Page[int, int]("/long").Handle(mux, func(_ context.Context, n int) (int, error) { return n + 1, nil })
+	server := &http.Server{Handler: mux}
+	served := make(chan struct{})
+	go func() { defer close(served); server.Serve(l) }()
+	if n, err := Page[int, int]("/long").Ask(context.Background(), dir, 1); err != nil || n != 2 {
+		t.Errorf("one that is at work: %d, %v", n, err)
+	}
+	server.Close()
+	<-served
 }
 
 // TestAnotherUser: who may not ask a gateway is told whose it is.
