@@ -150,7 +150,8 @@ func TestHealthAdvisesByCause(t *testing.T) {
 		act     modbustest.Behaviour
 		want    []string
 	}{
-		"silent": {modbustest.TCP, modbustest.Silence, []string{"no answer in time", "its unit id is right, and that it is Modbus/TCP"}},
+		"silent": {modbustest.TCP, modbustest.Silence,
+			[]string{"no answer in time", "its unit id is right, and that it is Modbus/TCP"}},
 		"web server": {modbustest.TCP, modbustest.Noise("HTTP/1.1 400 Bad", ""),
 			[]string{`"HTTP/1"`, "address and port", "rtu+tcp"}},
 		"RTU frames":  {modbustest.TCP, modbustest.Noise("\x01\x03\x02\x00\x05", ""), []string{"01 03 02 00 05", "rtu+tcp"}},

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"fieldbridge/plain"
 	"fieldbridge/setting"
 )
 
@@ -73,7 +74,7 @@ func Explain(err error) Explanation {
 			return e
 		}
 	}
-	return wait("connecting to %s: %v", facts.endpoint, facts.err)
+	return wait("connecting to %s: %s", facts.endpoint, plain.Text(facts.err))
 }
 
 // explainFiles is about certificate, key and CA on our disk.
@@ -310,8 +311,8 @@ func explainNetwork(f *connectError) (Explanation, bool) {
 		return wait("this machine has no network, so the name %s cannot be looked up: check its cable or modem, and its "+
 			"network settings", dns.Name), true
 	case errors.As(f.err, &dns) && dns.IsTimeout:
-		return wait("the name %s cannot be looked up, no name server answers in time: is the network up, and the name server "+
-			"right?", dns.Name), true
+		return wait("the name %s cannot be looked up, no name server answers in time: is the network up, and the name "+
+			"server right?", dns.Name), true
 	case errors.As(f.err, &dns) && strings.HasSuffix(dns.Err, syscall.ECONNREFUSED.Error()):
 		return wait("the name %s cannot be looked up, the name server of this machine refuses: mend it, or name another",
 			dns.Name), true
