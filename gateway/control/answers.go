@@ -114,8 +114,8 @@ const RelayPage Page[Relay, []byte] = "/modbus"
 func Over(dir, bus string) func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
 	return func(ctx context.Context, unit byte, pdu []byte) ([]byte, error) {
 		answer, err := RelayPage.Ask(ctx, dir, Relay{Bus: bus, Unit: unit, PDU: pdu})
-		if err != nil && err.Error() == wire.ErrTimeout.Error() {
-			err = wire.ErrTimeout // what to do about it is known by that
+		if err != nil {
+			err = wire.Told(err)
 		}
 		return answer, err
 	}

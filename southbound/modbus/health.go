@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -116,7 +117,15 @@ func adviceOnBad(why bridge.Reason) string {
 // check says what to check of a device that does not answer as it should.
 func (d *device) check(st *poll.Status) string {
 	a, _ := wire.ParseURL(d.Spec.Bus)
+	var (
+		stray    *wire.StrayError
+		protocol *wire.ProtocolError
+	)
 	switch {
+	case errors.As(st.Cause, &stray) && stray.Fix() != "":
+		return stray.Fix()
+	case st.Why == bridge.ReasonProtocol && errors.As(st.Cause, &protocol) && protocol.Whole:
+		return "it breaks the protocol: see what it sends with 'fieldbridge modbus read URL ADDRESS --trace'"
 	case st.Why == bridge.ReasonProtocol && a.Numbered():
 		return "check address and port, something else than Modbus/TCP may listen there; of a converter that passes RTU " +
 			"frames on, the url begins with rtu+tcp://"

@@ -158,6 +158,11 @@ func TestHealthAdvisesByCause(t *testing.T) {
 		"other speed": {modbustest.RTU, modbustest.CRCError, []string{"baud and parity"}},
 		"no route":    {modbustest.TCP, modbustest.Exception(10), []string{"exception 10", "no way to this unit id"}},
 		"line dead":   {modbustest.TCP, modbustest.Exception(11), []string{"exception 11", "behind the Modbus gateway"}},
+		"another unit": {modbustest.TCP, modbustest.WrongUnit,
+			[]string{"from unit 2 in place of 1", "always answers as unit 2 has unit_id: 2"}},
+		"no ids": {modbustest.TCP, func(_ modbustest.Request, a *modbustest.Answer) { a.Transaction = 0 },
+			[]string{"transaction id 0", "ignore_transaction_ids: true"}},
+		"wrong count": {modbustest.TCP, modbustest.WrongByteCount, []string{"byte count 4", "it breaks the protocol"}},
 		"thrown out":  {modbustest.TCP, modbustest.Restart, []string{"disconnected", "other programs have them"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package commission
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -43,11 +42,8 @@ func Advice(err error, url string) string {
 		return "check --unit and the line behind the converter; if it speaks Modbus/TCP by itself, use tcp://"
 	case errors.Is(err, wire.ErrTimeout) && !a.Numbered():
 		return "check --unit, --baud and --parity (scan --line finds them), that A and B are not swapped, and the termination"
-	case errors.As(err, &stray) && !stray.Unnumbered && stray.ID == stray.AskedID:
-		return fmt.Sprintf("it answers as unit %d, whatever it is asked as: use --unit %[1]d", stray.Unit)
-	case errors.As(err, &stray) && !stray.Unnumbered && a.Scheme != "udp":
-		return "wait longer with --timeout; a device that never repeats the transaction id needs a bus with " +
-			"ignore_transaction_ids: true in the file"
+	case errors.As(err, &stray) && stray.Fix() != "":
+		return inFlags.Replace(stray.Fix())
 	case errors.Is(err, wire.ErrTimeout):
 		return "check --unit (scan finds those that answer), or wait longer with --timeout"
 	case errors.As(err, &disconnect):
@@ -66,6 +62,9 @@ func Advice(err error, url string) string {
 	return ""
 }
 
+// inFlags has what a file says in the words of a command line.
+var inFlags = strings.NewReplacer("has unit_id: ", "has --unit ", "with timeout", "with --timeout")
+
 // AdviceOnFile is Advice for who asks by a file: in the words of its keys.
 func AdviceOnFile(err error, url string) string { return inFile.Replace(Advice(err, url)) }
 
@@ -77,7 +76,7 @@ var inFile = strings.NewReplacer(
 	"scan --addresses finds what there is", "'fieldbridge modbus scan URL --addresses' finds what there is",
 	"(scan --addresses tells it)", "('fieldbridge modbus scan URL --addresses' tells it; then bytes, or together)",
 	"see what it sends with --trace", "see what it sends with 'fieldbridge modbus read URL ADDRESS --trace'",
-	"use --unit ", "write unit_id: ", "--unit", "unit_id", "--baud", "baud", "--parity", "parity", "--timeout", "timeout")
+	"has --unit ", "has unit_id: ", "--unit", "unit_id", "--baud", "baud", "--parity", "parity", "--timeout", "timeout")
 
 // connectAdvice is for a bus without a connection.
 func connectAdvice(reason bridge.Reason, a wire.Address) string {

@@ -60,6 +60,7 @@ type Status struct {
 	Reasons   map[bridge.Reason]int // of the bad ones
 	Last      time.Time             // of a good reading
 	Detail    string                // the last error
+	Cause     error                 // the same
 	Why       bridge.Reason         // what kind it was of
 	Since     time.Time             // when it ceased to answer; zero while it does
 	Learnt    plan.Learnt
@@ -204,7 +205,7 @@ func (d *Device) setPace(p pace) {
 // note notes why the device did not answer as it should.
 func (d *Device) note(err error) {
 	why, _ := wire.Reason(err)
-	d.tell(func(s *Status) { s.Detail, s.Why = err.Error(), why })
+	d.tell(func(s *Status) { s.Detail, s.Cause, s.Why = err.Error(), err, why })
 }
 
 // price returns what requests cost by what is known now.

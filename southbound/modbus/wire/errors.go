@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/goburrow/modbus"
 )
@@ -67,13 +68,55 @@ func (e *StrayError) Error() string {
 	case e.Unnumbered:
 		return fmt.Sprintf("%v; %d came that nobody asked for", ErrTimeout, e.Count)
 	case e.ID == e.AskedID:
-		return fmt.Sprintf("%v; %d came, the last from unit %d in place of %d", ErrTimeout, e.Count, e.Unit, e.Asked)
+		return fmt.Sprintf(strayUnit, e.Count, e.Unit, e.Asked)
 	}
-	return fmt.Sprintf("%v; %d came, the last with transaction id %d in place of %d", ErrTimeout, e.Count, e.ID, e.AskedID)
+	return fmt.Sprintf(strayID, e.Count, e.ID, e.AskedID)
 }
 
 // Unwrap returns [ErrTimeout].
 func (e *StrayError) Unwrap() error { return ErrTimeout }
+
+// Fix says what to do about it; "" is what one does about silence.
+func (e *StrayError) Fix() string {
+	switch late := e.AskedID - e.ID; {
+	case e.Unnumbered:
+		return ""
+	case e.ID == e.AskedID:
+		return fmt.Sprintf("a device that always answers as unit %d has unit_id: %[1]d", e.Unit)
+	case late <= mostLate && e.ID != 0:
+		return "it answers late: wait longer with timeout"
+	}
+	return "a device that does not repeat transaction ids needs a bus with ignore_transaction_ids: true in the file"
+}
+
+// mostLate is how many requests ago that was asked which is answered late.
+const mostLate = 16
+
+// Told returns an error of this package that came as text from another process, as
+// what to do about it is known by its kind.
+func Told(text error) error {
+	var e StrayError
+	is := text.Error()
+	if n, _ := fmt.Sscanf(is, strayUnit, &e.Count, &e.Unit, &e.Asked); n == 3 {
+		return &e
+	}
+	if n, _ := fmt.Sscanf(is, strayID, &e.Count, &e.ID, &e.AskedID); n == 3 {
+		return &e
+	}
+	switch {
+	case is == ErrTimeout.Error():
+		return ErrTimeout
+	case strings.HasPrefix(is, "answer "): // all of [verify]
+		return &ProtocolError{Text: is, Whole: true}
+	}
+	return text
+}
+
+// What a [StrayError] says.
+const (
+	strayUnit = "no answer in time; %d came, the last from unit %d in place of %d"
+	strayID   = "no answer in time; %d came, the last with transaction id %d in place of %d"
+)
 
 // ProtocolError says how an answer breaks the protocol.
 type ProtocolError struct {

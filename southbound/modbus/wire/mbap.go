@@ -90,7 +90,7 @@ func (m *mbap) next(received []byte) (frame []byte, n int, err error) {
 	}
 	length := int(binary.BigEndian.Uint16(received[4:]))
 	if length < 3 || length > maxPDU+1 {
-		return nil, 0, protocolErrorf("answer with a length of %d", length)
+		return nil, 0, protocolErrorf("a header with a length of %d", length)
 	}
 	if len(received) < 6+length {
 		return nil, 0, nil

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"errors"
 	"math/bits"
 	"testing"
 	"time"
@@ -103,5 +104,26 @@ func TestOddAnswersOverTCP(t *testing.T) {
 					t.Error(err)
 				}
 			})
+	}
+}
+
+// TestTold: what another process tells of a stray answer is one again, with what to do.
+func TestTold(t *testing.T) {
+	for fix, e := range map[string]*wire.StrayError{
+		"a device that always answers as unit 0 has unit_id: 0": {Count: 1, Asked: 3},
+		"it answers late: wait longer with timeout":             {Count: 2, ID: 7, AskedID: 9},
+		"a device that does not repeat transaction ids needs a bus with ignore_transaction_ids: true in the file": {
+			Count: 3, AskedID: 9},
+	} {
+		var got *wire.StrayError
+		if told := wire.Told(errors.New(e.Error())); !errors.As(told, &got) || *got != *e || got.Fix() != fix ||
+			!errors.Is(told, wire.ErrTimeout) {
+			t.Errorf("%v: %+v, %q, want %q", e, told, got.Fix(), fix)
+		}
+	}
+	for _, text := range []string{"no answer in time", "answer with function 4 to function 3", "other"} {
+		if told := wire.Told(errors.New(text)); told.Error() != text {
+			t.Errorf("%s became %v", text, told)
+		}
 	}
 }
