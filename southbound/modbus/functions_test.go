@@ -239,3 +239,37 @@ func TestFunctionsWithPymodbus(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteRegistersOfOtherSizes: 32-bit registers of a flow computer (Enron's Modbus)
+// are written by function 16 with all their bytes, by every carrier.
+func TestWriteRegistersOfOtherSizes(t *testing.T) {
+	for framing := range carriers {
+		synctest.Test(t, func(t *testing.T) {
+			sim := modbustest.New()
+			sim.Framing = framing
+			u := sim.Unit(1)
+			u.SetSized(5001, 0, 0, 0, 7)
+			u.SetSized(7001, 0x41, 0xc8, 0, 0)
+			u.SetSized(7002, 0, 0, 0, 0)
+			bus := testBus("plc")
+			bus.URL = carriers[framing]
+			w := &permit.Writable{}
+			r := newRig(t, setup.Config{Buses: map[string]setup.Bus{"b": bus},
+				Devices: map[string]setup.Device{"d": testDevice("b", 1, map[string]setup.Point{
+					"batch":   {Holding: at(5001), Type: "uint32", Bytes: 4, Writable: w},
+					"density": {Holding: at(7001), Type: "float32", Bytes: 4, Writable: w},
+					"wide":    {Holding: at(7001), Type: "float64", Bytes: 4, Writable: w},
+				})}}, map[string]*modbustest.Simulator{"plc": sim})
+			defer r.stop()
+			time.Sleep(2500 * time.Millisecond)
+			wantWritten(t, r.set(t, "batch", bridge.Int(70000)), bridge.Done, false, "")
+			wantWritten(t, r.set(t, "density", bridge.Float64(-2.5)), bridge.Done, false, "")
+			wantWritten(t, r.set(t, "wide", bridge.Float64(12.5)), bridge.Done, false, "")
+			time.Sleep(2 * time.Second)
+			all := r.of("d")
+			if got := values(all[len(all)-1]); got != "batch=70000 density=2.640625 wide=12.5" {
+				t.Errorf("%s: %s", carriers[framing], got)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package modbustest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -55,6 +56,9 @@ func (u *Unit) perform(r Request, pdu, buf []byte) ([]byte, byte) {
 	case 1, 2:
 		return u.readBits(Table(r.Function-1), r, buf)
 	case 3:
+		if u.sized != nil {
+			return u.readSized(r, buf)
+		}
 		return u.readWords(Holding, r, buf)
 	case 4:
 		if u.sized != nil {
@@ -178,6 +182,9 @@ func (u *Unit) write(r Request, pdu, buf []byte) ([]byte, byte) {
 	if r.Count < 1 || len(pdu) < 5 {
 		return nil, illegalValue
 	}
+	if _, sized := u.sized[r.Address]; sized && r.Function == 16 {
+		return u.writeSized(r, pdu, buf)
+	}
 	if !u.legal(t, r.Address, r.Count) {
 		return nil, illegalAddress
 	}
@@ -212,6 +219,22 @@ func (u *Unit) write(r Request, pdu, buf []byte) ([]byte, byte) {
 		for i := range r.Count {
 			words[i] = binary.BigEndian.Uint16(pdu[6+2*i:])
 		}
+	}
+	return append(buf, pdu[:5]...), 0
+}
+
+// writeSized writes registers of sizes of their own, in a row.
+func (u *Unit) writeSized(r Request, pdu, buf []byte) ([]byte, byte) {
+	data := pdu[min(6, len(pdu)):]
+	for a := r.Address; a < r.Address+r.Count; a++ {
+		size := len(u.sized[a])
+		if size == 0 || size > len(data) {
+			return nil, illegalValue
+		}
+		u.sized[a], data = bytes.Clone(data[:size]), data[size:]
+	}
+	if len(data) > 0 {
+		return nil, illegalValue
 	}
 	return append(buf, pdu[:5]...), 0
 }

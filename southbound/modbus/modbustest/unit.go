@@ -31,7 +31,7 @@ type Unit struct {
 	blocks map[Request]int  // guarded by mu; how often each was asked for, At left out
 	files  map[int][]uint16 // guarded by mu; by number
 	queues map[int][]uint16 // guarded by mu; by address
-	sized  map[int][]byte   // guarded by mu; input registers of other sizes
+	sized  map[int][]byte   // guarded by mu; registers of other sizes
 	id     map[byte]string  // guarded by mu; objects of function 43/14
 }
 
@@ -109,8 +109,8 @@ func (u *Unit) SetFIFO(address int, values ...uint16) {
 	u.queues[address] = values
 }
 
-// SetSized sets an input register at address of as many bytes as data has, as some
-// meters have them; the words of the table are not looked at.
+// SetSized sets an input and holding register at address of as many bytes as data has,
+// as some meters have them; the words of the tables are not looked at.
 func (u *Unit) SetSized(address int, data ...byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

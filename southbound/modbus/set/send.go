@@ -77,6 +77,9 @@ func (l Line) scaled(ctx context.Context, f *point.Field) (*point.Field, error) 
 func (l Line) put(f *point.Field, data []byte) error {
 	function := l.function(f)
 	switch {
+	case f.Size > 0: // each register has all its bytes
+		_, err := l.Client.WriteMultipleRegisters(uint16(f.Address), uint16(f.Words), data)
+		return plain(err, 16)
 	case f.Together != (point.Span{}) && f.Setting().ReadModifyWrite && f.Setting().Function != 22:
 		return l.putTogether(f, data)
 	case f.Table == wire.Coil && function == 15:

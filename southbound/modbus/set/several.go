@@ -221,7 +221,7 @@ func joinable(f *point.Field, way string) bool {
 	if f.Mask != 0 && f.Words > 1 || f.Together != (point.Span{}) && f.Writable.ReadModifyWrite {
 		return false
 	}
-	if f.Table == wire.Coil && f.Sides != nil {
+	if f.Table == wire.Coil && f.Sides != nil || f.Size > 0 {
 		return false
 	}
 	switch f.Writable.Function {

@@ -31,8 +31,9 @@ func writable(f *finder, r *point.Field, p Point, d Device) {
 	if r.Writable == nil {
 		return
 	}
-	if r.Size > 0 {
-		f.bad("writable", "a register of its own size cannot be written", "remove writable, or bytes")
+	if r.Size > 0 && (r.Size == 1 || r.Kind >= point.KindString || r.Mask != 0 || p.WriteFunction != nil) {
+		f.bad("writable", "a register of its own size that is no whole number or float of two bytes or more",
+			"only those are written, by function 16: remove writable, write_function, or bytes")
 	}
 	r.Scale, r.Offset = 1, 0
 	if s := scaleOf(r, p); s != nil {
