@@ -188,6 +188,10 @@ var (
 	// SensorOffline: when.
 	SensorOffline = declare("sensor_offline", Warning,
 		"it is offline: it, or its last will, said so at %s", "see whether it has power and network")
+	// SensorsOffline: when, how many devices, and their names.
+	SensorsOffline = declare("sensors_offline", Warning,
+		"the gateway of sensors that speaks there is offline: it, or its last will, said so at %s, of %d devices (%s)",
+		"see whether it has power and network")
 	// SensorClock: since when; its rule.
 	SensorClock = declare("sensor_clock", Warning,
 		"since %s its clock is wrong, or it says no time: the time of arrival is taken",

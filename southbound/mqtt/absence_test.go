@@ -254,7 +254,7 @@ func TestTogether(t *testing.T) {
 // comes; a word that is neither is told.
 func TestCaseS12(t *testing.T) {
 	f := offline(t, Options{}, sensor("plugs", Sensor{Topic: "tele/{device}/SENSOR",
-		Availability: &Availability{Topic: "tele/{device}/LWT", Online: "Online", Offline: "Offline"},
+		Availability: &Availability{Topic: "tele/{device}/LWT", Online: payload.Words{"Online"}, Offline: payload.Words{"Offline"}},
 		Points:       payload.Points{"power": {Path: "ENERGY.Power"}}}))
 	f.hear("tele/plug/LWT", "Online")
 	f.hear("tele/plug/SENSOR", `{"ENERGY":{"Power":5}}`)
@@ -362,3 +362,54 @@ func TestRetained(t *testing.T) {
 }
 
 var _ bridge.State = notes{}
+
+// A gateway of sensors, or its last will, speaks for all devices of the rule that come
+// through it: one sentence says so. What it says of them does not touch a device that
+// went by itself.
+func TestGatewayOfSensorsOffline(t *testing.T) {
+	f := offline(t, Options{}, sensor("zigbee", Sensor{Topic: "home/{gateway}/{device}",
+		Availability: &Availability{Topic: "home/+/{device}/availability", Path: "state",
+			Gateway: "home/{gateway}/bridge/state", Offline: payload.Words{"offline", "lost"}},
+		Points: payload.Points{"t": {Path: "t"}}}))
+	for _, topic := range []string{"home/a/lamp", "home/a/plug", "home/b/oven"} {
+		f.hear(topic, `{"t":1}`)
+	}
+	f.hear("home/a/plug/availability", `{"state":"offline"}`)
+	f.hear("home/a/bridge/state", "lost")
+	told := f.Health()
+	if len(told) != 2 || told[0].Subject != "mqtt local topic home/a/bridge/state" ||
+		!strings.Contains(told[0].Text, "of 1 devices (lamp)") || told[1].Subject != "device plug" {
+		t.Errorf("told: %v", told)
+	}
+	f.hear("home/a/bridge/state", `{"state":"online"}`)
+	if told := f.Health(); len(told) != 1 || told[0].Subject != "device plug" {
+		t.Errorf("after that: %v", told)
+	}
+	f.hear("home/a/bridge/state", "stopping")
+	rig.Same(t, "readings", values(f.r.batches), []string{"lamp.t=1", "plug.t=1", "oven.t=1", "plug.t=bad: offline",
+		"lamp.t=bad: offline", "plug.t=bad: offline", "lamp.t=bad: missing"})
+	rig.Same(t, "a word that is neither", f.Seen()[0].Error,
+		"availability: the word is neither that of online nor that of offline")
+	rig.Same(t, "no rule takes", len(f.Unmatched(10)), 0)
+}
+
+func TestAvailabilityValidates(t *testing.T) {
+	point := payload.Points{"t": {Path: "t"}}
+	for text, a := range map[string]Availability{
+		"availability.topic":   {Topic: "bridge/state"},
+		"availability.gateway": {Gateway: "{other}/state"},
+		"availability.offline": {Gateway: "a", Online: payload.Words{"up"}, Offline: payload.Words{"down", "UP"}},
+		"":                     {Gateway: "{gw}/LWT"},
+	} {
+		got := ""
+		for _, p := range embeddedConfig(sensor("s", Sensor{Topic: "{gw}/{device}", Availability: &a, Points: point})).Validate() {
+			got = strings.Join(p.Path[2:], ".")
+		}
+		rig.Same(t, fmt.Sprintf("%+v", a), got, text)
+	}
+	named := Sensor{Topic: "{gw}/ble", Device: "{.mac}", Each: "@this", Points: point,
+		Availability: &Availability{Gateway: "{gw}/LWT"}}
+	if p := embeddedConfig(sensor("s", named)).Validate(); len(p) > 0 {
+		t.Errorf("devices that the payload names: %+v", p)
+	}
+}

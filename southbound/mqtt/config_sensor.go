@@ -84,17 +84,22 @@ type Sensor struct {
 	payload.Value
 }
 
-// Availability is where a device says that it comes and goes.
+// Availability is where a device, or what it comes through, says that it comes and goes.
 type Availability struct {
 	// Topic is an MQTT topic filter that captures what the name of the device is
 	// made of, as "tele/{device}/LWT".
 	Topic string `yaml:"topic"`
+	// Gateway is a topic on which a gateway of sensors, or its last will, speaks for all
+	// devices of the rule, as "zigbee2mqtt/bridge/state"; of what it captures as the
+	// topic of the rule does, as "home/{gateway}/LWT", for those with the same.
+	Gateway string `yaml:"gateway"`
 	// Path is where the word is in a JSON payload; without it the payload is the word.
+	// A payload that is no JSON is the word, too.
 	Path string `yaml:"path"`
-	// Online is the word for being there; the default is online.
-	Online string `yaml:"online"`
-	// Offline is the word for being gone: all points that the rule reads of the device
-	// become bad (offline) until it is online again or a value comes. The default is
-	// offline.
-	Offline string `yaml:"offline"`
+	// Online is the word for being there, or a list of them; the default is online.
+	Online payload.Words `yaml:"online"`
+	// Offline is the word for being gone, or a list of them: all points that the rule
+	// reads of the device become bad (offline) until it is online again or a value
+	// comes. The default is offline. Any other word is told.
+	Offline payload.Words `yaml:"offline"`
 }

@@ -104,7 +104,7 @@ func (f *feed) forgotten(now time.Time) bool {
 func (f *feed) gone(at time.Time) []bridge.Reading {
 	f.device.mu.Lock()
 	defer f.device.mu.Unlock()
-	f.Gone(at)
+	f.Gone(at, "")
 	return f.badLocked(bridge.ReasonOffline)
 }
 

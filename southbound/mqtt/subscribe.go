@@ -19,7 +19,9 @@ func subscriptions(rules []*rule) []site.Subscription {
 		}
 		wishes = append(wishes, wish{&r.filter, r.config.qos()})
 		if r.avail != nil {
-			wishes = append(wishes, wish{&r.avail.filter, r.config.qos()})
+			for _, f := range r.avail.filters() {
+				wishes = append(wishes, wish{f, r.config.qos()})
+			}
 		}
 	}
 	var subs []site.Subscription

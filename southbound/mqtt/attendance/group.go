@@ -118,11 +118,45 @@ func (g *Group) Condition() condition.Condition {
 		}
 		names = append(names, v.Device)
 	}
+	return kind.At(g.subject, since, len(names), g.common, listed(names), Moment(since),
+		"see whether the gateway of these sensors, or whatever else they come through, is on and reaches the broker")
+}
+
+// listed names some devices.
+func listed(names []string) string {
 	const most = 20
 	list := strings.Join(names[:min(len(names), most)], ", ")
 	if len(names) > most {
 		list += fmt.Sprintf(" and %d more", len(names)-most)
 	}
-	return kind.At(g.subject, since, len(names), g.common, list, Moment(since),
-		"see whether the gateway of these sensors, or whatever else they come through, is on and reaches the broker")
+	return list
+}
+
+// Offline takes out of the verdicts those whose gateway says that it is offline, and
+// says that once for each gateway.
+func Offline(verdicts []Verdict) (rest []Verdict, told []condition.Condition) {
+	type gateway struct {
+		since time.Time
+		names []string
+	}
+	var subjects []string
+	gateways := make(map[string]*gateway)
+	for _, v := range verdicts {
+		if v.Via == "" {
+			rest = append(rest, v)
+			continue
+		}
+		subject := "mqtt " + v.Broker + " topic " + v.Via
+		g := gateways[subject]
+		if g == nil {
+			g = &gateway{since: v.Since}
+			gateways[subject], subjects = g, append(subjects, subject)
+		}
+		g.names = append(g.names, v.Device)
+	}
+	for _, subject := range subjects {
+		g := gateways[subject]
+		told = append(told, condition.SensorsOffline.At(subject, g.since, Moment(g.since), len(g.names), listed(g.names)))
+	}
+	return rest, told
 }

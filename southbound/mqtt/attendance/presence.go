@@ -30,6 +30,7 @@ type Presence struct {
 	point   string        // that has the fault, "" if it is not in a point
 	faulty  time.Time     // since when each message has this fault
 	offline time.Time     // since when it says that it is gone; zero if it does not
+	via     string        // the topic of a gateway that says so; "" is the device itself
 }
 
 // Sign is a message of a device.
@@ -89,20 +90,26 @@ func (p *Presence) Begin(now time.Time) bool {
 	return true
 }
 
-// Gone notes that the device says that it goes, Back that it is there; Back reports
-// whether it was gone.
-func (p *Presence) Gone(at time.Time) {
+// Gone notes that the device says that it goes, or a gateway for it, on the topic via.
+func (p *Presence) Gone(at time.Time, via string) {
 	if p.offline.IsZero() {
-		p.offline = at
+		p.offline, p.via = at, via
 	}
 }
 
-// Back is told with Gone.
-func (p *Presence) Back() bool {
-	gone := !p.offline.IsZero()
+// Back notes that who said that the device is gone says that it is there, and reports
+// whether it was gone: a gateway that is back knows nothing of a device that said so
+// itself.
+func (p *Presence) Back(via string) bool {
+	if p.offline.IsZero() || p.via != via {
+		return false
+	}
 	p.offline = time.Time{}
-	return gone
+	return true
 }
+
+// LastTopic is that of the last message, "" if there was none.
+func (p *Presence) LastTopic() string { return p.topic }
 
 // Silent returns for how long nobody heard the device while the gateway listened.
 func (p *Presence) Silent(now time.Time) time.Duration { return now.Sub(p.heard) + p.before }

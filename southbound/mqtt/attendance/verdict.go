@@ -28,6 +28,8 @@ type Verdict struct {
 	Kind  *condition.Kind
 	Since time.Time
 	args  []any
+	// Via is the topic on which a gateway said that it is offline; "" is nobody else.
+	Via string
 
 	// What follows is for those that are silent.
 	Topic, From string // of the last message
@@ -49,6 +51,7 @@ func (p *Presence) Verdict(s Subject, now time.Time) Verdict {
 	switch {
 	case !p.offline.IsZero():
 		v.say(condition.SensorOffline, p.offline)
+		v.Via = p.via
 	case !p.told.IsZero():
 		v.Kind = condition.SensorQuiet
 		if s.Expect.Within() > 0 {

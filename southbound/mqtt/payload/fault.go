@@ -35,6 +35,7 @@ const (
 	FaultNoUnit            // a number has a unit, and the point has none
 	FaultComma             // a separator in a number may be before the fraction or between thousands
 	FaultTimeFormat        // a time is written in another way than the rule says
+	FaultWord              // a word that says neither that a device is there nor that it is gone
 	Faults                 // how many there are
 )
 
@@ -67,6 +68,7 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultUnit:        {"wrong_unit", "the number has another unit than the rule says"},
 	FaultNoUnit:      {"no_unit", "a unit is behind the number, and the rule says none (unit)"},
 	FaultComma:       {"decimal", "it cannot be told whether a comma or point is before the fraction (decimal says it)"},
+	FaultWord:        {"availability", "the word is neither that of online nor that of offline"},
 	FaultTimeFormat:  {"time_format", "the time is not written as format says: that of arrival is taken"},
 }
 

@@ -89,6 +89,9 @@ func validCapture(s string) bool {
 	return s != ""
 }
 
+// Names returns what is captured, in the order of [Filter.Match].
+func (f *Filter) Names() []string { return f.names }
+
 // index returns which of the captures is called name, -1 if none is.
 func (f *Filter) index(name string) int {
 	for i, n := range f.names {
