@@ -51,8 +51,8 @@ type Sensor struct {
 	// for a sign of life; use takes them as any other; ignore takes none.
 	Retained string `yaml:"retained"`
 	// Format is how the payload is written: json (default if there are points),
-	// csv, cbor or msgpack (their paths are those of the same JSON), bytes, or
-	// sparkplug-b. What an MQTT 5 client calls application/cbor or application/msgpack is read as
+	// csv, text (points say with after and until where they are in it), cbor or
+	// msgpack (their paths are those of the same JSON), bytes, or sparkplug-b. What an MQTT 5 client calls application/cbor or application/msgpack is read as
 	// that without it, and gzip and zlib are inflated. Each line of csv is a batch of its own. Without points
 	// the whole payload is one value, but for sparkplug-b, whose payloads name
 	// devices, points and types themselves: a device is called NODE.DEVICE, with
@@ -69,12 +69,19 @@ type Sensor struct {
 	// of its own, with its own time and device, and what is sent with QoS 1 or 2 is
 	// acknowledged when all are safe. 10,000 elements are read.
 	Each string `yaml:"each"`
+	// ThenEach is the path in each of those elements to a list or an object, whose elements
+	// are meant instead, as each: Messages and then_each: Payload. ^. before a path
+	// counts from the element around; {.^.@key} is its key.
+	ThenEach string `yaml:"then_each"`
+	// Quality is where a payload, or an element or line of it, says whether its values are
+	// good.
+	Quality *payload.Quality `yaml:"quality"`
 	// Point names the point when the whole payload is its value, or what is at path;
 	// {name} stands for what the topic captured, {.path} for what the payload says.
 	// The default is {point} if the topic captures it.
 	Point string `yaml:"point"`
 	// Path is where in the JSON the value of point is. Without it the whole payload
-	// is the value, or the element with each.
+	// is the value, or the element with each. With points: all it is what has them.
 	Path string `yaml:"path"`
 	// Points are the values in a payload, by point name; or all: every number,
 	// bool and text in JSON, named by where it is, as energy_power.

@@ -117,8 +117,8 @@ func (r *rule) compileNames() (err error) {
 
 // payload returns how the payloads are read.
 func (c *Sensor) payload() payload.Settings {
-	return payload.Settings{Format: c.Format, SkipLines: c.SkipLines, Time: c.Time, Each: c.Each, Points: c.Points,
-		Path: c.Path, Value: c.Value}
+	return payload.Settings{Format: c.Format, SkipLines: c.SkipLines, Time: c.Time, Each: c.Each, ThenEach: c.ThenEach,
+		Quality: c.Quality, Points: c.Points, Path: c.Path, Value: c.Value}
 }
 
 // device returns the template of the device's name.

@@ -2,6 +2,8 @@ package payload
 
 import (
 	"errors"
+	"strings"
+	"time"
 
 	"fieldbridge/bridge"
 	"fieldbridge/setting"
@@ -14,6 +16,7 @@ const (
 	CBOR      = "cbor"    // read as the JSON that it could be
 	Msgpack   = "msgpack" // so, too
 	Bytes     = "bytes"
+	PlainText = "text"
 	Sparkplug = "sparkplug-b" // read by package sparkplug
 )
 
@@ -23,8 +26,10 @@ type Settings struct {
 	SkipLines int    // at the top of CSV
 	Time      *Time  // nil: the time of arrival
 	Each      string // path to the elements of JSON; "" is the payload as a whole
+	ThenEach  string // path to those of each element, which are meant instead; "" is none
+	Quality   *Quality
 	Points    Points // none: the whole payload is one value
-	Path      string // of the value, if there are no points; "" is the whole
+	Path      string // of the value, or of what has all points; "" is the whole
 	// Device and Point are where in the payload, or in each element or line of it,
 	// the parts of names are that it says itself. Point is for one value.
 	Device, Point []string
@@ -89,8 +94,18 @@ type Point struct {
 // Value says how a value is read, and which readings are delivered.
 type Value struct {
 	// Type is what the value is: float64 (default), float32, int8 to int64,
-	// uint8 to uint64, bool or string.
+	// uint8 to uint64, bool, string, or any: what each value is written as.
 	Type string `yaml:"type"`
+	// Invalid are the texts and numbers by which the sensor says that it has no value,
+	// as [-127, 85] or "ERR", before scale and offset; the point is then bad
+	// (sentinel).
+	Invalid Words `yaml:"invalid"`
+	// After is the text behind which the value begins, as "T=" in "T=21.5;H=45".
+	// Where it is missing, so is the value.
+	After string `yaml:"after"`
+	// Until is the text at which the value ends. Without it the value ends with the
+	// line.
+	Until string `yaml:"until"`
 	// Unit is the engineering unit, as "°C". A text with a number and this unit
 	// behind it, as 21.5 °C, is the number; with another unit it is bad.
 	Unit string `yaml:"unit"`
@@ -135,8 +150,24 @@ type Time struct {
 	Path string `yaml:"path"`
 	// Column is where the time is in the CSV, counted from 1.
 	Column int `yaml:"column"`
-	// Format is iso8601 (default, RFC 3339 too), unix, unix_ms, unix_us, unix_ns,
-	// or a layout of Go's time package, as "02.01.2006 15:04:05".
+	// DatePath is where the date is in the JSON, if path has the time of day alone. They
+	// are read with a space between them.
+	DatePath string `yaml:"date_path"`
+	// DateColumn is where the date is in the CSV, if column has the time of day alone.
+	DateColumn int `yaml:"date_column"`
+	// After is the text behind which the time begins, with format: text.
+	After string `yaml:"after"`
+	// Until is the text at which the time ends. Without it the time ends with the line.
+	Until string `yaml:"until"`
+	// Base is where in the JSON the time is that the element's own is counted from, as
+	// $.start. The element's own is a number then, of seconds, or what format says.
+	Base string `yaml:"base"`
+	// Step is how much later than the one before each element of a list is; path is
+	// then where the time of the first is, as $.start. With a minus each is earlier.
+	Step Step `yaml:"step"`
+	// Format is iso8601 (default, RFC 3339 too), unix, unix_ms, unix_us, unix_ns, dsmr
+	// (YYMMDDhhmmss of smart meters, with S or W for summer and winter), or a layout of
+	// Go's time package, as "02.01.2006 15:04:05".
 	Format string `yaml:"format"`
 	// Zone is the time zone of times that do not say theirs, as Europe/Prague;
 	// the default is UTC.
@@ -148,4 +179,32 @@ type Time struct {
 	// default is 1d. What is not believed is of the time of arrival, as are times
 	// before 2002, which are those of clocks that were never set.
 	MaxAhead *setting.Duration `yaml:"max_ahead"`
+}
+
+// Quality is where a payload says whether its values are good.
+type Quality struct {
+	// Path is where in the JSON that is. With each it is counted from the element; $.
+	// before it counts from the whole payload. What has nothing there is good.
+	Path string `yaml:"path"`
+	// Column is where in the CSV it is, counted from 1.
+	Column int `yaml:"column"`
+	// Good is what is there of good values, or a list, as [true, 192]; of any other all
+	// points are bad (sentinel).
+	Good Words `yaml:"good"`
+}
+
+// Step is a duration that may have a minus before it.
+type Step time.Duration
+
+// UnmarshalText reads 10s or -10s.
+func (s *Step) UnmarshalText(text []byte) error {
+	back, minus := strings.CutPrefix(string(text), "-")
+	var d setting.Duration
+	if err := d.UnmarshalText([]byte(back)); err != nil {
+		return err
+	}
+	if *s = Step(d); minus {
+		*s = -*s
+	}
+	return nil
 }

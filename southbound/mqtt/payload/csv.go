@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,19 +17,16 @@ import (
 const maxLines = 1000
 
 // readLines returns those of the rule's points that the lines of a payload have,
-// one result for each. Fields are separated by commas, or by semicolons if
-// there is one in the first line: where the comma is in numbers, semicolons
-// separate. A line that cannot be read hurts no other. names is for a rule whose lines
+// one result for each. A line that cannot be read hurts no other. names is for a rule whose lines
 // name their devices.
 func (r *Rule) readLines(payload []byte, at time.Time, names Names) (all []Result, f Fault, where string) {
 	text := topic.View(trim(payload))
 	reader := csv.NewReader(strings.NewReader(text))
 	reader.FieldsPerRecord = -1
-	reader.TrimLeadingSpace = true
 	reader.ReuseRecord = true
-	if line, _, _ := strings.Cut(text, "\n"); strings.Contains(line, ";") {
-		reader.Comma = ';'
-	}
+	line, _, _ := strings.Cut(text, "\n")
+	reader.Comma = r.separator(line)
+	reader.TrimLeadingSpace = reader.Comma != '\t' // or an empty field is no field
 	var b blamer
 	some := false
 	for n := 0; ; n++ {
@@ -68,6 +66,21 @@ func (r *Rule) readLines(payload []byte, at time.Time, names Names) (all []Resul
 	return all, b.worst, b.where
 }
 
+// separator is what stands between the fields, by the first line: semicolons, where
+// the comma is in numbers, commas, tabs or bars. Spaces separate if nothing else does
+// and the rule wants more than one field.
+func (r *Rule) separator(line string) rune {
+	for _, c := range ";,\t|" {
+		if strings.ContainsRune(line, c) {
+			return c
+		}
+	}
+	if slices.ContainsFunc(r.points, func(p extract) bool { return p.column > 1 }) {
+		return ' '
+	}
+	return ','
+}
+
 // lineOf is which line of the payload was read last, for people.
 func lineOf(reader *csv.Reader) string {
 	n, _ := reader.FieldPos(0)
@@ -87,20 +100,25 @@ func (r *Rule) readLine(fields []string, at time.Time) Result {
 	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
 	for i := range r.points {
 		p := &r.points[i]
-		field := p.field(fields)
-		if field == "" { // nothing between two commas: absent
+		field, ok := p.cut(p.field(fields))
+		if field == "" || !ok { // nothing between two commas: absent
 			continue
 		}
 		v := p.value(field)
 		f := ValueFault(v)
 		if exact && f == FaultType {
-			f = p.explain(field)
+			f = p.explain(p.field(fields))
 		}
 		out.blame(f, p.info.Name)
 		out.Readings = append(out.Readings, bridge.Reading{Point: p.info.Name, Value: v})
 	}
+	if exact && r.good != nil {
+		if text := r.good.field(fields); text != "" && !r.good.words.Has(text) {
+			out.spoil()
+		}
+	}
 	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, at)) {
-		out.Fault, out.Point = r.clock.fault(r.clock.field(fields)), ""
+		out.Fault, out.Point = r.clock.fault(r.clock.saidIn(fields)), ""
 	}
 	return out
 }

@@ -48,25 +48,33 @@ func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Nam
 		b.read(element{Result: root, whole: b.whole})
 		return b.checked()
 	}
-	list, object, index := gjson.Get(root.Raw, r.each), false, 0
-	object = list.IsObject()
+	b.walk(gjson.Get(root.Raw, r.each), nil)
+	return b.checked()
+}
+
+// walk reads the elements of a list or object, which is in the element around.
+func (b *batcher) walk(list gjson.Result, around *element) {
+	object, index := list.IsObject(), 0
 	if !object && !list.IsArray() {
-		return nil, FaultMissing, ""
+		return
 	}
 	list.ForEach(func(key, v gjson.Result) bool {
-		if index == maxElements {
-			b.blamed, b.worst, b.where = true, FaultElements, ""
-			return false
-		}
-		e := element{Result: v, key: key.Str, whole: b.whole}
+		e := element{Result: v, key: key.Str, index: index, whole: b.whole, around: around}
 		if !object {
 			e.key = strconv.Itoa(index)
 		}
 		index++
+		if exact && b.rule.then != "" && around == nil {
+			b.walk(e.get(place{path: b.rule.then}), &e)
+			return b.count <= maxElements
+		}
+		if b.count++; b.count > maxElements {
+			b.blamed, b.worst, b.where = true, FaultElements, ""
+			return false
+		}
 		b.read(e)
 		return true
 	})
-	return b.checked()
 }
 
 // batcher gathers what the elements of one payload say.
@@ -78,6 +86,7 @@ type batcher struct {
 	whole []gjson.Result
 	all   []Result
 	open  map[moment]int // index of the result of a device and time, if values are gathered
+	count int            // of the elements
 	blamer
 }
 
@@ -94,12 +103,15 @@ func (b *blamer) blame(f Fault, where string) {
 	}
 }
 
-// element is what an element is called for people; "" is the whole payload.
-func (r *Rule) element(key string) string {
-	if r.each == "" {
+// label is what an element is called for people; "" is the whole payload.
+func (r *Rule) label(e *element) string {
+	switch {
+	case r.each == "":
 		return ""
+	case e.around != nil:
+		return "element " + e.around.key + "." + e.key
 	}
-	return "element " + strings.Clone(key)
+	return "element " + strings.Clone(e.key)
 }
 
 type moment struct {
@@ -123,8 +135,12 @@ func (b *batcher) read(e element) {
 	case r.single != nil:
 		b.readSingle(&e, &out)
 	case r.all:
-		if e.Type == gjson.JSON {
-			out.flatten("", false, e.Result)
+		under := e.Result
+		if r.under != nil {
+			under = e.get(*r.under)
+		}
+		if under.Type == gjson.JSON {
+			out.flatten("", false, under)
 		}
 	default:
 		out.Readings = make([]bridge.Reading, 0, len(r.points))
@@ -135,17 +151,18 @@ func (b *batcher) read(e element) {
 	if len(out.Readings) == 0 {
 		return // an element of another kind
 	}
-	if r.clock != nil {
-		if found := e.get(r.clock.place); !out.stamp(r.clock.fromJSON(found, b.at)) {
-			out.Fault, out.Point = r.clock.fault(spoken(found)), ""
-		}
+	if exact && r.good != nil && !r.good.is(e.get(r.good.place)) {
+		out.spoil()
+	}
+	if r.clock != nil && !out.stamp(r.clock.ofElement(&e, b.at)) {
+		out.Fault, out.Point = r.clock.fault(r.clock.said(&e)), ""
 	}
 	if out.Fault != FaultNone {
-		b.blame(out.Fault, r.element(e.key))
+		b.blame(out.Fault, r.label(&e))
 	}
 	if r.device != nil {
 		if out.Device = r.deviceOf(b.names, e.name); out.Device == "" {
-			b.blame(FaultName, r.element(e.key))
+			b.blame(FaultName, r.label(&e))
 			return
 		}
 	}
@@ -181,7 +198,7 @@ func (b *batcher) readSingle(e *element, out *Result) {
 	name := b.point
 	if b.rule.point != nil {
 		if name = read(b.rule.point, e.name, b.names.Point); name == "" {
-			b.blame(FaultName, b.rule.element(e.key))
+			b.blame(FaultName, b.rule.label(e))
 			out.Readings = nil
 			return
 		}

@@ -28,6 +28,7 @@ func (e *extract) explainFound(found, unit gjson.Result) Fault {
 
 // explain says why a text is not a number of the point.
 func (e *extract) explain(text string) Fault {
+	text, _ = e.cut(text)
 	text = strings.TrimSpace(strings.TrimRight(text, "\x00"))
 	if !e.number() || e.numbers != nil {
 		return FaultType

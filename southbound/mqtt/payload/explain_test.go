@@ -32,7 +32,7 @@ func TestExplain(t *testing.T) {
 		{tasmota, `{"v":70.5,"u":"F"}`, FaultUnit},
 		{plain, "20,6 °C", FaultComma},
 		{plain, "68 °F", FaultUnit},
-		{plain, "-", FaultType},
+		{plain, "+", FaultType},
 		{at6, `{"v":"1.2 kW"}`, FaultUnit},
 		{number, `{"v":1,"t":1774785600000}`, FaultTimeFormat},
 		{number, `{"v":1,"t":"2026-03-29T12:00:00Z"}`, FaultTimeFormat},

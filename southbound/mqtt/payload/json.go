@@ -18,6 +18,9 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		}
 		return e.octetValue(data)
 	}
+	if e.octets != nil && r.Exists() && r.Type != gjson.Null {
+		return bridge.Bad(bridge.ReasonType), true // no text, so no bytes either
+	}
 	switch r.Type {
 	case gjson.Null:
 		return bridge.Bad(bridge.ReasonMissing), r.Exists()
@@ -25,7 +28,7 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		switch {
 		case e.trueWhen != nil || e.falseWhen != nil || e.typ.Kind == KindString:
 			return e.value(strconv.FormatBool(r.Type == gjson.True)), true
-		case e.typ.Kind == KindBool:
+		case e.typ.Kind == KindBool || e.typ.Kind == KindAny:
 			return bridge.Bool(r.Type == gjson.True), true
 		}
 		return bridge.Bad(bridge.ReasonType), true
@@ -33,10 +36,16 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 		return e.plain(r.Raw), true
 	case gjson.String:
 		// Many sensors quote their numbers: the configured type decides.
-		return e.value(r.Str), true
+		if text, ok := e.cut(r.Str); ok {
+			return e.value(text), true
+		}
+		return v, false
 	}
 	if e.typ.Kind == KindString { // an object or array, as it is
 		return Text(r.Raw), true
+	}
+	if len(r.Raw) == 2 { // how some say that there is nothing
+		return bridge.Bad(bridge.ReasonMissing), true
 	}
 	return bridge.Bad(bridge.ReasonType), true
 }

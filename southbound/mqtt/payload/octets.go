@@ -103,7 +103,7 @@ func (e *extract) octetValue(data []byte) (v bridge.Value, present bool) {
 			return bridge.Bad(bridge.ReasonOutOfRange), true
 		}
 	}
-	return e.scaling.Apply(v), true
+	return e.scaled(v), true
 }
 
 // width returns how many bytes the raw number has: those of the order, of the type, or

@@ -36,12 +36,18 @@ func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) 
 		// How MQTT takes a retained message back: no reading, but worth a count.
 		return Result{}, FaultEmpty
 	case r.single != nil:
-		v := r.single.value(r.single.unquoted(topic.View(trim(payload))))
+		text, ok := r.single.cut(r.single.unquoted(topic.View(trim(payload))))
+		if !ok {
+			return Result{}, FaultMissing
+		}
+		v := r.single.value(text)
 		return Result{At: at, Readings: []bridge.Reading{{Point: point, Value: v}}}, ValueFault(v)
 	case r.all:
 		return r.readAll(payload, at)
 	case r.format == Bytes:
 		return r.readBytes(payload, at)
+	case exact && r.format == PlainText:
+		return r.readText(payload, at)
 	}
 	return r.readJSON(payload, at)
 }
@@ -149,6 +155,9 @@ func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
 	}
 	text := topic.View(trim(payload))
 	switch {
+	case f == FaultTime && r.clock != nil && r.format == PlainText:
+		part, _ := between(text, r.clock.after, r.clock.until)
+		return r.clock.explain(part)
 	case f == FaultTime && r.clock != nil:
 		return r.clock.explain(spoken(gjson.Get(text, r.clock.path)))
 	case f != FaultType:
@@ -157,6 +166,9 @@ func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
 	}
 	for i := range r.points {
 		if p := &r.points[i]; f == FaultType && p.info.Name == point {
+			if r.format == PlainText {
+				return p.explain(text)
+			}
 			return p.explainFound(gjson.Get(text, p.path), p.unitIn(text))
 		}
 	}

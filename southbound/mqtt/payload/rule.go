@@ -24,6 +24,9 @@ type Rule struct {
 	skip   int              // lines at the top of CSV
 	clock  *clock           // nil if the time is that of arrival
 	each   string           // path to the elements; "" is the whole payload
+	then   string           // path to the elements of each of them; "" is none
+	under  *place           // of what has all points; nil is the payload or element itself
+	good   *quality         // nil is not said
 	whole  []string         // paths that are counted from the whole payload, though there are elements
 	device []place          // what the payload says of the device's name
 	point  []place          // what it says of the name of the single point
@@ -51,6 +54,9 @@ func Compile(s Settings) (*Rule, error) {
 		return r, err
 	case s.Points.All():
 		r.all = true
+		if s.Path != "" {
+			r.under = &place{path: s.Path}
+		}
 		r.elements(s)
 		return r, nil
 	}
@@ -72,42 +78,49 @@ func Compile(s Settings) (*Rule, error) {
 // elements takes over how a payload is taken to pieces, and which of the places are
 // not in them.
 func (r *Rule) elements(s Settings) {
-	r.each = s.Each
+	r.each, r.then = s.Each, s.ThenEach
+	if q := s.Quality; q != nil {
+		r.good = &quality{place{path: q.Path, column: q.Column}, q.Good}
+	}
 	r.device, r.point = r.placesOf(s.Device), r.placesOf(s.Point)
 	if r.each == "" {
 		r.unanchor()
 		return
 	}
+	r.places(r.anchor)
+}
+
+// places calls do for each place of the rule but those of names.
+func (r *Rule) places(do func(p *place)) {
 	if r.single != nil {
-		r.anchor(&r.single.place)
+		do(&r.single.place)
 	}
 	for i := range r.points {
-		r.anchor(&r.points[i].place)
+		do(&r.points[i].place)
 		if at := r.points[i].unitAt; at != nil {
-			r.anchor(at)
+			do(at)
 		}
 	}
 	if r.clock != nil {
-		r.anchor(&r.clock.place)
+		do(&r.clock.place)
+		for _, p := range []*place{r.clock.date, r.clock.base} {
+			if p != nil {
+				do(p)
+			}
+		}
+	}
+	if r.under != nil {
+		do(r.under)
+	}
+	if r.good != nil {
+		do(&r.good.place)
 	}
 }
 
 // unanchor takes $. off the paths of a rule without elements: all are counted from
 // the whole payload, and those who know JSONPath write it so.
 func (r *Rule) unanchor() {
-	off := func(p *place) { p.path = strings.TrimPrefix(p.path, fromRoot) }
-	if r.single != nil {
-		off(&r.single.place)
-	}
-	for i := range r.points {
-		off(&r.points[i].place)
-		if at := r.points[i].unitAt; at != nil {
-			off(at)
-		}
-	}
-	if r.clock != nil {
-		off(&r.clock.place)
-	}
+	r.places(func(p *place) { p.path = strings.TrimPrefix(p.path, fromRoot) })
 }
 
 func (r *Rule) placesOf(paths []string) (all []place) {
@@ -134,13 +147,16 @@ func (r *Rule) anchor(p *place) {
 	if path, ok := strings.CutPrefix(p.path, fromRoot); ok {
 		r.whole = append(r.whole, path)
 		p.root = len(r.whole)
+	} else if path, ok := strings.CutPrefix(p.path, fromAround); ok {
+		p.path, p.around = path, true
 	}
 }
 
 // Several reports whether a payload may speak of several times or devices, or
 // name its device: then it is read with [Rule.ReadSeveral] instead of [Rule.Read].
 func (r *Rule) Several() bool {
-	return r.lines || r.each != "" || r.device != nil || r.point != nil || r.single != nil && r.single.path != ""
+	return r.lines || r.each != "" || r.device != nil || r.point != nil || r.single != nil && r.single.path != "" ||
+		r.under != nil || r.good != nil || r.clock != nil && (r.clock.date != nil || r.clock.base != nil)
 }
 
 // NamesDevice reports whether the payload says what its device is called.
@@ -163,7 +179,7 @@ func (r *Rule) Points() []bridge.PointInfo {
 // Info returns what the catalogue is told about a point that was read.
 func (r *Rule) Info(reading bridge.Reading) bridge.PointInfo {
 	if r.single != nil {
-		info := r.single.info
+		info := r.single.infoOf(reading)
 		info.Name = reading.Point
 		if info.Delivery == nil || info.Delivery.Report == nil {
 			info.Thin = newThin(r.thin.Of(info.Name, info.Unit))
@@ -172,7 +188,7 @@ func (r *Rule) Info(reading bridge.Reading) bridge.PointInfo {
 	}
 	named := func(e extract) bool { return e.info.Name == reading.Point }
 	if i := slices.IndexFunc(r.points, named); i >= 0 {
-		return r.points[i].info
+		return r.points[i].infoOf(reading)
 	}
 	info := inferred(reading)
 	info.Delivery, info.Thin = r.others, newThin(r.thin.Of(reading.Point, info.Unit))
@@ -190,6 +206,18 @@ type extract struct {
 	scaling             bridge.Scaling
 	trueWhen, falseWhen []string
 	numbers             map[string]int64 // of an enum, by name
+	invalid             []string         // texts that say that there is no value
+	sentinels           []float64        // numbers that do
+	after, until        string           // between which the value is
+}
+
+// infoOf is what the catalogue is told of a point that has a value now.
+func (e *extract) infoOf(r bridge.Reading) bridge.PointInfo {
+	info := e.info
+	if e.typ.Kind == KindAny {
+		info.Type = inferred(r).Type
+	}
+	return info
 }
 
 func newExtract(format, name string, p Point) (extract, error) {
@@ -202,7 +230,12 @@ func newExtract(format, name string, p Point) (extract, error) {
 		return extract{}, fmt.Errorf("%q is not a type", p.Type)
 	}
 	e := extract{place: place{path: p.Path, column: p.Column}, typ: typ, scaling: bridge.NewScaling(p.Scale, p.Offset),
-		trueWhen: p.TrueWhen, falseWhen: p.FalseWhen}
+		trueWhen: p.TrueWhen, falseWhen: p.FalseWhen, invalid: p.Invalid, after: p.After, until: p.Until}
+	for _, text := range p.Invalid {
+		if f, err := strconv.ParseFloat(text, 64); err == nil {
+			e.sentinels = append(e.sentinels, f)
+		}
+	}
 	if p.UnitPath != "" {
 		e.unitAt = &place{path: p.UnitPath}
 	}

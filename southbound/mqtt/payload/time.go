@@ -19,6 +19,11 @@ type clock struct {
 	zone   *time.Location
 	unit   int64  // nanoseconds of a number; 0 if times are text
 	layout string // of text; "" is ISO 8601
+	dsmr   bool   // YYMMDDhhmmss, with the season
+
+	date, base   *place // of the date alone, and of what the time is counted from; nil is none
+	step         time.Duration
+	after, until string // between which the time is in a text
 	belief
 }
 
@@ -34,12 +39,24 @@ func newClock(c *Time) (*clock, error) {
 	if c.MaxAhead != nil {
 		k.ahead = c.MaxAhead.D()
 	}
+	if c.DatePath != "" || c.DateColumn != 0 {
+		k.date = &place{path: c.DatePath, column: c.DateColumn}
+	}
+	if c.Base != "" {
+		k.base = &place{path: c.Base}
+	}
+	k.step, k.after, k.until = time.Duration(c.Step), c.After, c.Until
 	var err error
 	if k.zone, err = setting.Zone(c.Zone); err != nil {
 		return nil, err
 	}
 	switch c.Format {
 	case "", "iso8601":
+	case "dsmr":
+		if !exact {
+			return nil, errSmall
+		}
+		k.dsmr, k.layout = true, "060102150405"
 	case "unix":
 		k.unit = 1e9
 	case "unix_ms":
@@ -57,6 +74,8 @@ func newClock(c *Time) (*clock, error) {
 	}
 	return k, nil
 }
+
+var errSmall = errors.New("this is the small build, which leaves it out: run the whole fieldbridge")
 
 var errTime = errors.New("no time")
 
@@ -89,6 +108,10 @@ func (k *clock) read(text string, at time.Time) (time.Time, error) {
 func (k *clock) parse(text string) (time.Time, error) {
 	if k.unit != 0 {
 		return k.number(text)
+	}
+	if exact && k.dsmr && len(text) == len(k.layout)+1 {
+		season := map[byte]string{'S': "+0200", 'W': "+0100"}[text[len(k.layout)]]
+		return time.Parse(k.layout+"-0700", text[:len(k.layout)]+season)
 	}
 	if k.layout != "" {
 		return time.ParseInLocation(k.layout, text, k.zone)
@@ -141,9 +164,67 @@ func (k *clock) fromJSON(r gjson.Result, at time.Time) (time.Time, error) {
 	return at, errTime
 }
 
+// ofElement is the time of an element: that which it says, with the date where that
+// stands elsewhere, or counted from another one.
+func (k *clock) ofElement(e *element, at time.Time) (time.Time, error) {
+	found := e.get(k.place)
+	switch {
+	case found.Type == gjson.Null:
+		return at, nil
+	case !exact:
+		return k.fromJSON(found, at)
+	case k.date != nil:
+		return k.read(k.said(e), at)
+	case k.base != nil:
+		return k.counted(spoken(e.get(*k.base)), spoken(found), at)
+	}
+	t, err := k.fromJSON(found, at)
+	if err == nil && k.step != 0 {
+		if t = t.Add(time.Duration(e.index) * k.step); !k.believes(t, at) {
+			err = errTime
+		}
+	}
+	return t, err
+}
+
+// said is the time of an element as it is written.
+func (k *clock) said(e *element) string {
+	text := spoken(e.get(k.place))
+	if exact && k.date != nil {
+		text = spoken(e.get(*k.date)) + " " + text
+	}
+	return text
+}
+
+// saidIn is said of a line of CSV, "" if it says none.
+func (k *clock) saidIn(fields []string) string {
+	text := k.field(fields)
+	if exact && text != "" && k.date != nil {
+		text = k.date.field(fields) + " " + text
+	}
+	return text
+}
+
+// counted is a time that is counted from another one.
+func (k *clock) counted(base, offset string, at time.Time) (time.Time, error) {
+	t, err := k.parse(strings.TrimSpace(base))
+	f, bad := strconv.ParseFloat(strings.TrimSpace(offset), 64)
+	if k.unit == 0 {
+		f *= float64(time.Second)
+	}
+	f *= float64(max(k.unit, 1))
+	if err != nil || bad != nil || !(math.Abs(f) < math.MaxInt64) {
+		return time.Time{}, errTime
+	}
+	if t = t.Add(time.Duration(f)); !k.believes(t, at) {
+		return time.Time{}, errTime
+	}
+	return t.UTC(), nil
+}
+
 // fromCSV is as fromJSON for the fields of a line.
 func (k *clock) fromCSV(fields []string, at time.Time) (time.Time, error) {
-	if field := k.field(fields); field != "" {
+	if field := k.saidIn(fields); field != "" {
 		return k.read(field, at)
 	}
 	return at, nil

@@ -1,6 +1,9 @@
 package payload
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // spelled are units as they are written here, and how people spell them otherwise.
 var spelled = spellings(`
@@ -62,6 +65,9 @@ var foldSigns = strings.NewReplacer("℃", "°C", "℉", "°F", "º", "°", "˚"
 
 // unitName returns how a unit is written that may be written in several ways.
 func unitName(unit string) string {
+	if exact && !utf8.ValidString(unit) { // a degree sign of ISO 8859-1
+		unit = latin1(unit)
+	}
 	unit = strings.TrimSuffix(foldSigns.Replace(strings.TrimSpace(unit)), ".")
 	if unit == "" {
 		return ""
@@ -79,6 +85,15 @@ func unitName(unit string) string {
 		return strings.ToUpper(unit)
 	}
 	return unit
+}
+
+// latin1 is a text of ISO 8859-1 in UTF-8.
+func latin1(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		b.WriteRune(rune(s[i]))
+	}
+	return b.String()
 }
 
 // SameUnit reports whether two units are the same, as °C, ℃, C and Celsius are.

@@ -51,7 +51,9 @@ func (r *Rule) Unpack(payload []byte, contentType string) ([]byte, Fault) {
 }
 
 // tree reports whether payloads are JSON, or what could be.
-func (r *Rule) tree() bool { return !r.lines && r.format != Bytes && (r.single == nil || r.Several()) }
+func (r *Rule) tree() bool {
+	return !r.lines && r.format != Bytes && r.format != PlainText && (r.single == nil || r.Several())
+}
 
 // formatOf returns the format that a content type stands for, "" if none.
 func formatOf(contentType string) string {

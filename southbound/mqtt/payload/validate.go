@@ -18,8 +18,12 @@ import (
 // only what is delivered may be said.
 func (s Settings) Validate() []setting.Problem {
 	var r setting.Problems
-	if !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, Sparkplug}, s.Format) {
-		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, cbor, msgpack, bytes or sparkplug-b", "format")
+	switch {
+	case !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, PlainText, Sparkplug}, s.Format):
+		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, text, cbor, msgpack, bytes or sparkplug-b", "format")
+	}
+	if !exact {
+		s.validateSmall(&r)
 	}
 	if s.Format != CSV {
 		r.Misplaced(map[string]bool{"skip_lines": s.SkipLines != 0}, " is for format: csv")
@@ -36,7 +40,7 @@ func (s Settings) Validate() []setting.Problem {
 		return append(r, s.validateSingle()...)
 	}
 	how := s.how()
-	how["path"] = s.Path != ""
+	how["path"] = s.Path != "" && !s.Points.All()
 	r.Misplaced(how, " is for a sensor without points, or for one of its points")
 	if s.Points.All() {
 		switch s.Format {
@@ -58,7 +62,8 @@ func (s Settings) Validate() []setting.Problem {
 func (s Settings) ValidateSparkplug() []setting.Problem {
 	var r setting.Problems
 	given := s.how()
-	given["each"], given["path"] = s.Each != "", s.Path != ""
+	given["each"], given["then_each"], given["quality"] = s.Each != "", s.ThenEach != "", s.Quality != nil
+	given["path"] = s.Path != ""
 	given["points"], given["time"], given["skip_lines"] = s.Points != nil, s.Time != nil, s.SkipLines != 0
 	r.Misplaced(given, DescribesItself)
 	return append(r, setting.Under([]string{"thin"}, s.Thin.Validate())...)
@@ -72,7 +77,7 @@ const DescribesItself = " means nothing with format: sparkplug-b, whose payloads
 func (v *Value) how() map[string]bool {
 	return map[string]bool{"type": v.Type != "", "unit": v.Unit != "", "decimal": v.Decimal != "", "scale": v.Scale != nil,
 		"offset": v.Offset != nil, "enum": v.Enum != nil, "true_when": v.TrueWhen != nil,
-		"false_when": v.FalseWhen != nil, "deadband": v.Deadband != nil, "report": v.Report != nil}
+		"false_when": v.FalseWhen != nil, "invalid": v.Invalid != nil, "after": v.After != "", "until": v.Until != "", "deadband": v.Deadband != nil, "report": v.Report != nil}
 }
 
 // validateSingle checks settings for a payload that is one value.
@@ -91,6 +96,15 @@ func (s Settings) validateSingle() []setting.Problem {
 
 // validateElements checks how a payload is taken to pieces, and what names it has.
 func (s Settings) validateElements(r *setting.Problems) {
+	if exact && s.ThenEach != "" && s.Each == "" {
+		r.AddOnKey("there is no each", "add each, whose elements have the lists of then_each in them", "then_each")
+	}
+	if q := s.Quality; exact && q != nil {
+		s.validatePlace(r, q.Path, q.Column, "what says how good the values are", "quality")
+		if len(q.Good) == 0 {
+			r.AddOnKey("quality does not say what is good", "add what stands there of good values, as good: [true, 192]", "quality")
+		}
+	}
 	if s.Format == CSV {
 		r.Misplaced(map[string]bool{"each": s.Each != "", "path": s.Path != ""},
 			" is for JSON: each line of CSV is read for itself")
@@ -101,8 +115,9 @@ func (s Settings) validateElements(r *setting.Problems) {
 		}
 		return
 	}
-	if s.Format == Bytes {
-		r.Misplaced(map[string]bool{"each": s.Each != "", "time": s.Time != nil}, " is for JSON and CSV")
+	if s.Format == Bytes || s.Format == PlainText {
+		r.Misplaced(map[string]bool{"each": s.Each != "", "time": s.Time != nil && s.Format == Bytes,
+			"quality": s.Quality != nil}, " is for JSON and CSV")
 		given := map[string]bool{"device": s.Device != nil, "point": s.Point != nil}
 		r.Misplaced(given, " has a {.path}, and bytes have none")
 		return
@@ -126,6 +141,12 @@ func (s Settings) validatePoint(name string, p Point) []setting.Problem {
 	}
 	s.validatePlace(&r, p.Path, p.Column, "the point")
 	s.validateOctets(&r, p)
+	if exact && s.Format == PlainText && p.After == "" && p.Until == "" {
+		r.AddOnKey("the point has neither after nor until", `say what stands before its value, as after: "T="`)
+	}
+	if s.Format == Bytes || p.Encoding != "" {
+		r.Misplaced(map[string]bool{"after": p.After != "", "until": p.Until != "", "invalid": false}, " is for texts")
+	}
 	if p.UnitPath != "" && (p.Unit == "" || s.Format == CSV || s.Format == Bytes) {
 		r.AddOnKey("unit_path is for a point of JSON with a unit", "add the unit that its numbers are in", "unit_path")
 	}
@@ -156,6 +177,10 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		return
 	}
 	r.Misplaced(map[string]bool{"column": column != 0}, " is for format: csv", under...)
+	if exact && s.Format == PlainText {
+		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with after and until where in the text it is", under...)
+		return
+	}
 	if s.Format == Bytes {
 		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with at where in the bytes it is", under...)
 		return
@@ -201,6 +226,9 @@ func (s Settings) validateTime(r *setting.Problems) {
 	if len(s.Points) > 0 || s.Each != "" || s.Path != "" {
 		s.validatePlace(r, s.Time.Path, s.Time.Column, "the time", "time")
 	}
+	if exact {
+		s.validateClock(r)
+	}
 	if a := s.Time.MaxAge; a != nil && a.D() <= 0 {
 		r.Add("max_age is "+a.String(), "use how old a time may be, as 30d", "time", "max_age")
 	}
@@ -215,6 +243,38 @@ func (s Settings) validateTime(r *setting.Problems) {
 	}
 }
 
+// validateSmall refuses what the small build leaves out.
+func (s Settings) validateSmall(r *setting.Problems) {
+	left := map[string]bool{"then_each": s.ThenEach != "", "quality": s.Quality != nil, "after": s.After != "",
+		"until": s.Until != ""}
+	for _, p := range s.Points {
+		left["points"] = left["points"] || p.After != "" || p.Until != ""
+	}
+	if t := s.Time; t != nil {
+		left["time"] = t.DatePath != "" || t.DateColumn != 0 || t.Base != "" || t.Step != 0
+	}
+	if s.Format == PlainText {
+		left["format"] = true
+	}
+	r.Misplaced(left, " has what the small build leaves out: run the whole fieldbridge")
+}
+
+// validateClock checks what a time is put together of.
+func (s Settings) validateClock(r *setting.Problems) {
+	t, text := s.Time, s.Format == PlainText
+	r.Misplaced(map[string]bool{"date_path": t.DatePath != "" && (s.Format == CSV || text), "base": t.Base != "" && (s.Format == CSV || text),
+		"step": t.Step != 0 && s.Each == ""}, " is for JSON, step for each", "time")
+	r.Misplaced(map[string]bool{"date_column": t.DateColumn != 0 && s.Format != CSV}, " is for format: csv", "time")
+	r.Misplaced(map[string]bool{"after": t.After != "" && !text, "until": t.Until != "" && !text}, " is for format: text", "time")
+	if text && t.After == "" && t.Until == "" {
+		r.AddOnKey("the time has neither after nor until", `say what stands before it, as after: "at "`, "time")
+	}
+	if some := []bool{t.DatePath != "" || t.DateColumn != 0, t.Base != "", t.Step != 0}; slices.Index(some, true) != -1 &&
+		slices.Contains(some[slices.Index(some, true)+1:], true) {
+		r.AddOnKey("a time has a date elsewhere, a base or a step, not two of them", "keep one", "time")
+	}
+}
+
 func (v Value) validate() []setting.Problem {
 	var r setting.Problems
 	t, ok := LookupType(v.typeName())
@@ -222,7 +282,7 @@ func (v Value) validate() []setting.Problem {
 		v.unknownType(&r)
 		return r
 	}
-	number, whole := t.Kind != KindBool && t.Kind != KindString, t.Kind == KindInt || t.Kind == KindUint
+	number, whole := t.Kind < KindBool, t.Kind == KindInt || t.Kind == KindUint
 	if !slices.Contains([]string{"", ".", ","}, v.Decimal) {
 		r.Add(fmt.Sprintf("decimal is %q", v.Decimal), `use "." or ","`, "decimal")
 	}

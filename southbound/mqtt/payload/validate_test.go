@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,48 @@ func TestValidate(t *testing.T) {
 		}
 		if g := strings.Join(got, " "); g != c.want {
 			t.Errorf("%+v: got problems at %q, want %q", c.settings, g, c.want)
+		}
+	}
+}
+
+// A time is put together in one way alone.
+func TestValidateTimeOfTwoKinds(t *testing.T) {
+	s := Settings{Points: Points{"t": {Path: "t"}}, Time: &Time{Path: "t", Base: "b", DatePath: "d"}}
+	if p := s.Validate(); len(p) != 1 || p[0].Fix != "keep one" {
+		t.Errorf("told: %+v", p)
+	}
+}
+
+// What the keys of parts, texts, times and qualities must have beside them.
+func TestValidateParts(t *testing.T) {
+	at, in := Points{"t": {Path: "t"}}, Points{"t": {Value: Value{After: "T="}}}
+	column := Points{"t": {Column: 1}}
+	for want, s := range map[string]Settings{
+		"":                  {Each: "a", ThenEach: "b", Points: at, Quality: &Quality{Path: "q", Good: Words{"1"}}},
+		"then_each":         {ThenEach: "b", Points: at},
+		"quality":           {Points: at, Quality: &Quality{Path: "q"}},
+		"quality.path":      {Points: column, Format: CSV, Quality: &Quality{Path: "q", Column: 2, Good: Words{"1"}}},
+		"time.step":         {Points: at, Time: &Time{Path: "t", Step: 1}},
+		"time.after":        {Points: at, Time: &Time{Path: "t", After: "x"}},
+		"time":              {Points: in, Format: PlainText, Time: &Time{}},
+		"time.date_column":  {Points: at, Time: &Time{Path: "t", DateColumn: 1}},
+		"time.date_path":    {Points: column, Format: CSV, Time: &Time{Column: 1, DatePath: "d"}},
+		"points.t":          {Points: Points{"t": {}}, Format: PlainText},
+		"points.t.path":     {Points: Points{"t": {Path: "x", Value: Value{After: "T="}}}, Format: PlainText},
+		"points.t.after":    {Points: Points{"t": {Value: Value{After: "T="}}}, Format: Bytes},
+		"each quality":      {Points: in, Format: PlainText, Each: "x", Quality: &Quality{Good: Words{"1"}}},
+		"points.t.deadband": {Points: Points{"t": {Path: "t", Value: Value{Type: "any", Deadband: new(setting.Deadband)}}}},
+		"path":              {Points: at, Path: "x"},
+		"points.t.encoding": {Points: Points{"t": {Path: "t", Encoding: "octal"}}},
+	} {
+		var got []string
+		for _, p := range s.Validate() {
+			if !p.Warning && !slices.Contains(got, strings.Join(p.Path, ".")) {
+				got = append(got, strings.Join(p.Path, "."))
+			}
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%+v: told at %q, want %q", s, text, want)
 		}
 	}
 }

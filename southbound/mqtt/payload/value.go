@@ -20,6 +20,7 @@ const (
 	KindUint
 	KindBool
 	KindString
+	KindAny // what each value is written as
 )
 
 // Type is a type by its name in the configuration.
@@ -34,7 +35,7 @@ var valueTypes = []Type{
 	{"int8", KindInt, 8}, {"int16", KindInt, 16}, {"int24", KindInt, 24}, {"int32", KindInt, 32}, {"int64", KindInt, 64},
 	{"uint8", KindUint, 8}, {"uint16", KindUint, 16}, {"uint24", KindUint, 24}, {"uint32", KindUint, 32},
 	{"uint64", KindUint, 64},
-	{"bool", KindBool, 0}, {"string", KindString, 0},
+	{"bool", KindBool, 0}, {"string", KindString, 0}, {"any", KindAny, 0},
 }
 
 // LookupType returns the type called name; "" is float64.
@@ -57,6 +58,9 @@ const maxText = 1024
 // value does not keep it.
 func (e *extract) value(text string) bridge.Value {
 	text = strings.TrimRight(text, "\x00") // as C ends it
+	if e.invalid != nil && slices.Contains(e.invalid, strings.TrimSpace(text)) {
+		return bridge.Bad(bridge.ReasonSentinel)
+	}
 	if e.decimal != ',' || !e.number() {
 		if v := e.plain(text); v.Good() || v.Reason() != bridge.ReasonType || !e.number() {
 			return v
@@ -65,7 +69,17 @@ func (e *extract) value(text string) bridge.Value {
 	if e.numbers != nil {
 		return e.plain(text)
 	}
-	return e.scaling.Apply(e.written(text))
+	return e.scaled(e.written(text))
+}
+
+// scaled is the value of a number that was read.
+func (e *extract) scaled(v bridge.Value) bridge.Value {
+	if e.sentinels != nil {
+		if f, ok := v.Float(); ok && slices.Contains(e.sentinels, f) {
+			return bridge.Bad(bridge.ReasonSentinel)
+		}
+	}
+	return e.scaling.Apply(v)
 }
 
 // unquoted takes the quotes off a number or bool that is written as a text of JSON.
@@ -87,7 +101,7 @@ func (e *extract) plain(text string) bridge.Value {
 	case e.numbers != nil:
 		return e.choice(strings.TrimSpace(text))
 	}
-	return e.scaling.Apply(e.typ.parse(text))
+	return e.scaled(e.typ.parse(text))
 }
 
 // word reads a bool by the configured words.
@@ -133,6 +147,8 @@ func (t Type) parse(text string) bridge.Value {
 		return Text(text)
 	case KindBool:
 		return parseBool(strings.TrimSpace(text))
+	case KindAny:
+		return parseAny(text)
 	}
 	return t.parseNumber(strings.TrimSpace(text))
 }
@@ -157,7 +173,28 @@ func parseBool(s string) bridge.Value {
 	case s == "0", strings.EqualFold(s, "false"), strings.EqualFold(s, "off"), strings.EqualFold(s, "no"):
 		return bridge.Bool(false)
 	}
-	return bridge.Bad(bridge.ReasonType)
+	if decimal(s) { // 1.0 and 0.0
+		if f, err := strconv.ParseFloat(s, 64); err == nil && (f == 0 || f == 1) {
+			return bridge.Bool(f == 1)
+		}
+	}
+	return noValue(s)
+}
+
+// parseAny reads a number or a bool as that, and all else as text. A number with a zero
+// before it is a serial number rather.
+func parseAny(text string) bridge.Value {
+	s := strings.TrimSpace(text)
+	switch {
+	case strings.EqualFold(s, "true"), strings.EqualFold(s, "false"):
+		return parseBool(s)
+	case number(s):
+		return numberValue(s)
+	}
+	if v := notDecimal(s); v.Reason() != bridge.ReasonType {
+		return v
+	}
+	return Text(text)
 }
 
 // parseNumber reads a decimal number. Integers are exact up to 64 bits, also
@@ -228,8 +265,13 @@ func notDecimal(s string) bridge.Value {
 	if notANumber(s) {
 		return bridge.Bad(bridge.ReasonNotANumber)
 	}
-	switch s := strings.ToLower(s[:min(len(s), 16)]); s {
-	case "null", "none", "unavailable", "unknown":
+	return noValue(s)
+}
+
+// noValue tells the words by which sensors say that they have no value.
+func noValue(s string) bridge.Value {
+	switch strings.ToLower(s[:min(len(s), 16)]) {
+	case "null", "none", "unavailable", "unknown", "undefined", "", "-", "--", "---", "n/a", "#n/a":
 		return bridge.Bad(bridge.ReasonMissing)
 	}
 	return bridge.Bad(bridge.ReasonType)

@@ -2,6 +2,7 @@ package payload
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,11 @@ func (e *extract) written(text string) bridge.Value {
 	if v := notDecimal(text); v.Reason() != bridge.ReasonType {
 		return v
 	}
+	if exact {
+		if n, ok := hexNumber(text); ok {
+			return e.typ.parseNumber(n)
+		}
+	}
 	var w writtenNumber
 	rest, ok := w.scan(text)
 	if !ok || !w.place(e.decimal) || !e.behind(strings.TrimSpace(rest)) {
@@ -31,7 +37,18 @@ func (e *extract) written(text string) bridge.Value {
 // behind reports whether what stands behind a number is nothing, or the unit that
 // the rule says: of a rule without one nobody knows what its numbers are.
 func (e *extract) behind(rest string) bool {
+	rest = bareUnit(rest)
 	return rest == "" || e.info.Unit != "" && SameUnit(rest, e.info.Unit)
+}
+
+// bareUnit takes off a unit what some write around it: kWh of *kWh, as meters have it
+// (IEC 62056-21), and of [kWh] or (kWh).
+func bareUnit(s string) string {
+	s = strings.TrimPrefix(s, "*")
+	if n := len(s); n > 2 && (s[0] == '[' && s[n-1] == ']' || s[0] == '(' && s[n-1] == ')') {
+		return s[1 : n-1]
+	}
+	return s
 }
 
 // writtenNumber is a number taken to pieces.
@@ -156,4 +173,13 @@ func (w *writtenNumber) grouped(thousands []separator, decimal byte) bool {
 	}
 	first := thousands[0].at - w.begin
 	return first >= 1 && first <= 3
+}
+
+// hexNumber returns the decimals of a number as 0x1F, as C writes it.
+func hexNumber(text string) (string, bool) {
+	if len(text) < 3 || text[0] != '0' || text[1]|0x20 != 'x' {
+		return "", false
+	}
+	n, err := strconv.ParseUint(text[2:], 16, 64)
+	return strconv.FormatUint(n, 10), err == nil
 }

@@ -39,7 +39,7 @@ func TestCaseP06(t *testing.T) {
 		{"", "", "1,234,567", "p=1234567"}, {"", "", "1'234.5", "p=1234.5"}, {"kWh", "", "1\u202f234.5 kWh", "p=1234.5"},
 		{"", "", "12,34,567", notType}, {"", "", "1,23,4", notType}, {"", "", "1234,567.8", notType},
 		{"", "", "10.100.200.123", notType}, {"", "", "\u22125.5", "p=-5.5"}, {"", "", "2026-11-28", notType},
-		{"", "", "12:30", notType}, {"", "", "V", notType}, {"", "", "-", notType}, {"", "", ",", notType},
+		{"", "", "12:30", notType}, {"", "", "V", notType}, {"", "", "- V", notType}, {"", "", ",", notType},
 		{"", "", "e5", notType},
 		{"", "", strings.Repeat("1", 200) + " V", notType}, {"", "", "nan V", notType}, {"", "", "-nan(ind)", notNumber},
 		{"", "", "1.#QNAN", notNumber}, {"", "", "-1.#INF", notNumber},
