@@ -61,6 +61,27 @@ func TestFirstRun(t *testing.T) {
 	}
 }
 
+// C02: of a folder as Kubernetes mounts a ConfigMap, and as editors leave it, each file
+// of YAML is read once.
+func TestCaseC02(t *testing.T) {
+	dir := write(t, map[string]string{
+		"g.yaml":                     north + "include: conf.d\n",
+		"conf.d/..2026_11_29/a.yaml": "southbound: {modbus: {buses: {b: {url: 'tcp://127.0.0.1:502'}}, devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n",
+		"conf.d/.a.yaml.swp":         "not YAML: [",
+		"conf.d/a.yaml~":             "not YAML: [",
+		"conf.d/a.yaml.bak":          "not YAML: [",
+	})
+	for link, to := range map[string]string{"..data": "..2026_11_29", "a.yaml": "..data/a.yaml"} {
+		if err := os.Symlink(to, filepath.Join(dir, "conf.d", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := load(t, filepath.Join(dir, "g.yaml"))
+	if n := len(l.Config.Southbound.Modbus.Devices); n != 1 {
+		t.Errorf("%d devices", n)
+	}
+}
+
 // The copies in this repository are what the acceptance tests use, and all load.
 func TestExamples(t *testing.T) {
 	for _, name := range []string{"first-run.yaml", "every-key.yaml", "fleet.yaml"} {

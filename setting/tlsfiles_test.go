@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -82,6 +84,44 @@ func TestTLSFiles(t *testing.T) {
 	}
 	if pool, err := (TLSFiles{}).Pool(); pool != nil || err != nil {
 		t.Errorf("no ca named: got %v, %v", pool, err)
+	}
+}
+
+// W03: what tools and editors make of PEM files works; what cannot be used is told.
+func TestCaseW03(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, content []byte) Path {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return Path(path)
+	}
+	certificate, key := newIdentity(t)
+	cert, private := file("cert", certificate), file("key", key)
+	crlf := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }
+	bag := []byte("Bag Attributes\n    localKeyID: 01 02\nsubject=CN = gateway\n\nissuer=CN = gateway\n\n")
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
+	both := file("both", slices.Concat(parameters, key, certificate))
+	der, _ := pem.Decode(certificate)
+	keyDER, _ := pem.Decode(key)
+	for name, tt := range map[string]struct {
+		certificate, key Path
+		err              error
+	}{
+		"CRLF":                  {file("crlf", crlf(certificate)), file("crlf key", crlf(key)), nil},
+		"Bag Attributes":        {file("bag", slices.Concat(bag, certificate)), file("bag key", slices.Concat(bag, key)), nil},
+		"EC PARAMETERS":         {cert, file("parameters", slices.Concat(parameters, key)), nil},
+		"one file for both":     {both, both, nil},
+		"no newline at the end": {file("end", bytes.TrimSpace(certificate)), file("end key", bytes.TrimSpace(key)), nil},
+		"encrypted": {cert, file("encrypted", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}})),
+			ErrEncryptedKey},
+		"DER":      {file("der", der.Bytes), private, ErrNoCertificate},
+		"DER, key": {cert, file("der key", keyDER.Bytes), ErrNoKey},
+	} {
+		if _, err := (TLSFiles{tt.certificate, tt.key, ""}).Pair(); !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, want %v", name, err, tt.err)
+		}
 	}
 }
 

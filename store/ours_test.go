@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +95,45 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}
+}
+
+// Q02: a copy of a queue that is in use is a queue of its own later, with all that was
+// committed; a second process on the one in use is refused, and told whose it is.
+func TestCaseQ02(t *testing.T) {
+	dir := filepath.Join(tempDir(t), "q")
+	q := openQueue(t, testConfig(dir))
+	batch := bridge.Batch{Device: "d", At: time.Now(), Readings: []bridge.Reading{{Point: "p", Value: bridge.Int(1)}}}
+	for range 100 {
+		q.Append(batch, nil)
+	}
+	commitNow(t, q)
+	copied := copyDir(t, dir)
+	q.Append(batch, nil) // after the copy
+	commitNow(t, q)
+	if _, err := Open(testConfig(dir), quiet); err == nil || !strings.Contains(err.Error(), "in use by process") {
+		t.Errorf("a second process: %v", err)
+	}
+	other := openQueue(t, testConfig(copied))
+	if n := other.Inspect().Waiting.Batches; n != 100 {
+		t.Errorf("%d batches wait in the copy, want 100", n)
+	}
+	if n := q.Inspect().Waiting.Batches; n != 101 {
+		t.Errorf("%d batches wait in the queue, want 101", n)
+	}
+	if damages := damagesOf(t, other); damages != 0 {
+		t.Errorf("%d damages in the copy", damages)
+	}
+}
+
+func damagesOf(t *testing.T, q *Queue) (n int) {
+	t.Helper()
+	err := q.Verify(t.Context(), func(v folder.Verified) {
+		if v.Damage != nil {
+			n++
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -224,6 +224,38 @@ func TestBlackHole(t *testing.T) {
 	})
 }
 
+// TestCaseW01: a path that silently drops what is sent is noticed by what is not
+// acknowledged, or while nothing is sent by the pings; what was in flight is sent again.
+func TestCaseW01(t *testing.T) {
+	for name, busy := range map[string]bool{"with data": true, "idle": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(cfg *Config, _ *Options) {
+				cfg.AckTimeout, cfg.KeepAlive = setting.Duration(5*time.Second), setting.Duration(30*time.Second)
+			}, func(r *rig) {
+				r.start()
+				link := <-r.links
+				synctest.Wait()
+				r.cloud.Dark()
+				begin, most := time.Now(), time.Minute // an interval to the ping, and one for its answer
+				if busy {
+					most = 6 * time.Second
+					if err := <-publish(link, "t", "x"); !errors.Is(err, uplink.ErrLost) {
+						t.Errorf("outcome %v", err)
+					}
+				}
+				<-r.lost
+				if after := time.Since(begin); after > most {
+					t.Errorf("noticed after %v", after)
+				}
+				r.cloud.Light()
+				if err := <-publish(<-r.links, "t", "x"); err != nil {
+					t.Errorf("on the new connection: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestEndsOfConnections(t *testing.T) {
 	tests := map[string]struct {
 		end  func(c *awsiottest.Cloud)

@@ -72,6 +72,14 @@ func (b *Broker) Stop() {
 	}
 }
 
+// Forget has it lose its sessions; it must be stopped.
+func (b *Broker) Forget() {
+	b.t.Helper()
+	if err := os.Remove(filepath.Join(filepath.Dir(b.config), "mosquitto.db")); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // Memory is a [bridge.State].
 type Memory struct {
 	mu sync.Mutex
