@@ -82,7 +82,7 @@ var drawn = map[string][]string{
 	},
 	"southbound/mqtt/inlet":      {"southbound/mqtt/topic"},
 	"southbound/mqtt/attendance": {"southbound/mqtt/payload"},
-	"southbound/mqtt/payload":    {"southbound/mqtt/packed", "southbound/mqtt/topic"},
+	"southbound/mqtt/payload":    {"southbound/mqtt/loose", "southbound/mqtt/packed", "southbound/mqtt/topic"},
 	"southbound/mqtt/sparkplug":  {"southbound/mqtt/packed", "southbound/mqtt/payload"},
 	"southbound/mqtt/broker": {"southbound/mqtt/inlet", "southbound/mqtt/kept", "southbound/mqtt/topic",
 		"southbound/mqtt/trouble",

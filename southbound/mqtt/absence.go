@@ -6,6 +6,7 @@ import (
 
 	"fieldbridge/condition"
 	"fieldbridge/southbound/mqtt/attendance"
+	"fieldbridge/southbound/mqtt/payload"
 	"fieldbridge/southbound/mqtt/weigh"
 )
 
@@ -18,7 +19,9 @@ func (ds *devices) absences(now time.Time, search *searcher) (all []condition.Co
 	if attendance.CountSilent(verdicts) > 1 {
 		verdicts = ds.judgeAll(now, true) // what they have in common needs the others, too
 	}
-	verdicts, all = attendance.Offline(verdicts)
+	if payload.Exact {
+		verdicts, all = attendance.Offline(verdicts)
+	}
 	groups := attendance.Together(verdicts, now)
 	var told int
 	named := func(c condition.Condition) {

@@ -29,7 +29,7 @@ func (r *router) attendees(topic string) (all []attendee) {
 				all = append(all, attendee{rule: rule, device: rule.avail.device.Expand(captures)})
 			}
 		}
-		if f := rule.avail.gateway; f != nil {
+		if f := rule.avail.gateway; payload.Exact && f != nil {
 			if captures, ok := f.Match(topic, nil); ok {
 				all = append(all, attendee{rule: rule, gateway: true, captures: slices.Clone(captures)})
 			}
@@ -40,7 +40,7 @@ func (r *router) attendees(topic string) (all []attendee) {
 
 // feeds returns the devices that are meant, as far as they are known.
 func (a *attendee) feeds(ds *devices) (all []*feed) {
-	if !a.gateway {
+	if !payload.Exact || !a.gateway {
 		if f := ds.known(a.device, a.rule); f != nil {
 			all = append(all, f)
 		}

@@ -73,8 +73,12 @@ func (s Sensor) validateAvailability(r *setting.Problems) {
 	if a == nil {
 		return
 	}
-	if a.Gateway != "" {
+	switch {
+	case a.Gateway == "":
+	case payload.Exact:
 		s.validateGateway(r, a.Gateway)
+	default:
+		r.Add("this is the small build, which leaves it out", "run the whole fieldbridge", "availability", "gateway")
 	}
 	if slices.ContainsFunc(a.words(true), a.words(false).Has) {
 		r.Add("online and offline are the same word", "give the words that the device says", "availability", "offline")

@@ -77,7 +77,7 @@ func TestSeenValues(t *testing.T) {
 			Payload: `{"P":5,"N":"\u001b[31mred"}`,
 			Values:  map[string]string{"power": "5", "name": `"\x1b[31mred"`}, Absent: []string{"typo"}},
 		{Broker: "local", Topic: "m/b", Sensor: "meters", Device: "b", Messages: 1, Last: arrival, Payload: `"\x00\xff"`,
-			Error: "the payload is not valid JSON"},
+			Error: payload.FaultBinary.Text("")},
 	}
 	if d := cmp.Diff(want, f.Seen(), cmpopts.EquateComparable()); d != "" {
 		t.Error(d)
@@ -96,7 +96,7 @@ func TestBadPayloadLog(t *testing.T) {
 	f.now = f.now.Add(61 * time.Second)
 	f.hear("hall/a", `{}`)
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], `sensor=hall topic=hall/a reason=not_json`) ||
+	if len(lines) != 2 || !strings.Contains(lines[0], `sensor=hall topic=hall/a reason=cut`) ||
 		!strings.Contains(lines[0], `payload="{\"t\":"`) ||
 		!strings.Contains(lines[1], "reason=missing") || !strings.Contains(lines[1], "others_since_last_line=2") {
 		t.Errorf("log:\n%s", log.String())
@@ -107,7 +107,7 @@ func TestBadPayloadLog(t *testing.T) {
 			counts[m.Labels[3]] = m.Value
 		}
 	})
-	rig.Same(t, "counters", counts, map[string]float64{"not_json": 2, "wrong_type": 1, "missing": 1})
+	rig.Same(t, "counters", counts, map[string]float64{"cut": 1, "text": 1, "wrong_type": 1, "missing": 1})
 }
 
 // Rules are tried in order, the first that matches takes the message.

@@ -2,5 +2,6 @@
 
 package payload
 
-// exact says that faults and strangers are told as exactly as can be.
-const exact = true
+// Exact says that faults and strangers are told as exactly as can be, and that what few
+// need can be said.
+const Exact = true

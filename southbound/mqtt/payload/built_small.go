@@ -2,5 +2,5 @@
 
 package payload
 
-// exact is false in the small program: faults and strangers have the words of their kind.
-const exact = false
+// Exact is false in the small program: faults and strangers have the words of their kind.
+const Exact = false

@@ -71,6 +71,9 @@ func (r *Rule) readLines(payload []byte, at time.Time, names Names) (all []Resul
 // and the rule wants more than one field.
 func (r *Rule) separator(line string) rune {
 	for _, c := range ";,\t|" {
+		if !Exact && c != ';' {
+			return ','
+		}
 		if strings.ContainsRune(line, c) {
 			return c
 		}
@@ -106,19 +109,19 @@ func (r *Rule) readLine(fields []string, at time.Time) Result {
 		}
 		v := p.value(field)
 		f := ValueFault(v)
-		if exact && f == FaultType {
+		if Exact && f == FaultType {
 			f = p.explain(p.field(fields))
 		}
 		out.blame(f, p.info.Name)
 		out.Readings = append(out.Readings, bridge.Reading{Point: p.info.Name, Value: v})
 	}
-	if exact && r.good != nil {
+	if Exact && r.good != nil {
 		if text := r.good.field(fields); text != "" && !r.good.words.Has(text) {
 			out.spoil()
 		}
 	}
 	if r.clock != nil && !out.stamp(r.clock.fromCSV(fields, at)) {
-		out.Fault, out.Point = r.clock.fault(r.clock.saidIn(fields)), ""
+		out.Fault, out.Point = r.clock.faultIn(fields), ""
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Nam
 	case r.lines:
 		return r.readLines(payload, at, names)
 	}
-	payload, f = tidy(payload)
+	payload, f = tidy(payload, r.each != "")
 	if f != FaultNone {
 		return nil, f, ""
 	}
@@ -64,7 +64,7 @@ func (b *batcher) walk(list gjson.Result, around *element) {
 			e.key = strconv.Itoa(index)
 		}
 		index++
-		if exact && b.rule.then != "" && around == nil {
+		if Exact && b.rule.then != "" && around == nil {
 			b.walk(e.get(place{path: b.rule.then}), &e)
 			return b.count <= maxElements
 		}
@@ -151,11 +151,11 @@ func (b *batcher) read(e element) {
 	if len(out.Readings) == 0 {
 		return // an element of another kind
 	}
-	if exact && r.good != nil && !r.good.is(e.get(r.good.place)) {
+	if Exact && r.good != nil && !r.good.is(e.get(r.good.place)) {
 		out.spoil()
 	}
 	if r.clock != nil && !out.stamp(r.clock.ofElement(&e, b.at)) {
-		out.Fault, out.Point = r.clock.fault(r.clock.said(&e)), ""
+		out.Fault, out.Point = r.clock.faultOf(&e), ""
 	}
 	if out.Fault != FaultNone {
 		b.blame(out.Fault, r.label(&e))
@@ -182,7 +182,7 @@ func (out *Result) take(p *extract, e *element) {
 		v = p.inUnit(v, unit)
 	}
 	f := ValueFault(v)
-	if exact && f == FaultType {
+	if Exact && f == FaultType {
 		f = p.explainFound(found, unit)
 	}
 	out.blame(f, p.info.Name)

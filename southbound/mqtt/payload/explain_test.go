@@ -85,7 +85,8 @@ func TestPathsOfJSONPath(t *testing.T) {
 		t.Errorf("%v, %s", out, f)
 	}
 	for path, want := range map[string]string{"a[0].v": "a.0.v", "a[0][1]": "a.0.1", "a.[3].v[2].w": "a.3.v.2.w",
-		`a\[0]`: "", "a.#(b==[1]).c": "", "[a,b]": "", "a[x]": "", "a.0.v": "", "a[0": "", "[0].v": ""} {
+		`a\[0]`: "", "a.#(b==[1]).c": "", "[a,b]": "", "a[x]": "", "a.0.v": "", "a[0": "", "[0].v": "",
+		"p./m/port[2]/pdin.data": ""} {
 		var told string
 		for _, p := range (Settings{Points: Points{"v": {Path: path}}}).Validate() {
 			if told = p.Fix; !p.Warning {

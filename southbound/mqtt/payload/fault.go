@@ -35,6 +35,10 @@ const (
 	FaultNoUnit            // a number has a unit, and the point has none
 	FaultComma             // a separator in a number may be before the fraction or between thousands
 	FaultTimeFormat        // a time is written in another way than the rule says
+	FaultCut               // the JSON ends in the middle
+	FaultSeveral           // several documents of JSON
+	FaultText              // a text, but no JSON
+	FaultBinary            // no text at all
 	FaultWord              // a word that says neither that a device is there nor that it is gone
 	Faults                 // how many there are
 )
@@ -68,8 +72,14 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultUnit:        {"wrong_unit", "the number has another unit than the rule says"},
 	FaultNoUnit:      {"no_unit", "a unit is behind the number, and the rule says none (unit)"},
 	FaultComma:       {"decimal", "it cannot be told whether a comma or point is before the fraction (decimal says it)"},
-	FaultWord:        {"availability", "the word is neither that of online nor that of offline"},
-	FaultTimeFormat:  {"time_format", "the time is not written as format says: that of arrival is taken"},
+	FaultCut: {"cut", "the JSON of the payload ends in the middle: whatever sends it cuts it off, its buffer is too small " +
+		"maybe"},
+	FaultSeveral: {"several", "the payload is several documents of JSON: each: \"@this\" reads them all"},
+	FaultText:    {"text", "the payload is a text, and no JSON: format: text or csv may read it"},
+	FaultBinary: {"binary", "the payload is bytes, and neither JSON nor gzip or zlib: a picture, Protobuf, or packed in " +
+		"another way"},
+	FaultWord:       {"availability", "the word is neither that of online nor that of offline"},
+	FaultTimeFormat: {"time_format", "the time is not written as format says: that of arrival is taken"},
 }
 
 func (f Fault) String() string { return faultWords[f].name }
@@ -86,7 +96,8 @@ func (f Fault) Text(point string) string {
 // that gave no readings.
 func (f Fault) Unreadable() bool {
 	switch f {
-	case FaultJSON, FaultDeep, FaultCSV, FaultSparkplug, FaultCBOR, FaultMsgpack, FaultInflate, FaultLarge:
+	case FaultJSON, FaultDeep, FaultCSV, FaultSparkplug, FaultCBOR, FaultMsgpack, FaultInflate, FaultLarge, FaultCut,
+		FaultSeveral, FaultText, FaultBinary:
 		return true
 	}
 	return false

@@ -46,7 +46,7 @@ func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) 
 		return r.readAll(payload, at)
 	case r.format == Bytes:
 		return r.readBytes(payload, at)
-	case exact && r.format == PlainText:
+	case Exact && r.format == PlainText:
 		return r.readText(payload, at)
 	}
 	return r.readJSON(payload, at)
@@ -54,7 +54,7 @@ func (r *Rule) Read(point string, payload []byte, at time.Time) (Result, Fault) 
 
 // readJSON returns those of the rule's points that a payload has.
 func (r *Rule) readJSON(payload []byte, at time.Time) (Result, Fault) {
-	payload, f := tidy(payload)
+	payload, f := tidy(payload, false)
 	if f != FaultNone {
 		return Result{}, f
 	}
@@ -78,7 +78,7 @@ func (r *Rule) readJSON(payload []byte, at time.Time) (Result, Fault) {
 // readAll returns every number, bool and text in a JSON payload, named by where
 // it is. What is null has no type to be known by and is left out.
 func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
-	payload, f := tidy(payload)
+	payload, f := tidy(payload, false)
 	if f != FaultNone {
 		return Result{}, f
 	}
@@ -150,7 +150,7 @@ func (out *Result) blame(f Fault, point string) {
 // that was read, point what is at fault in it, "" if the payload is one value. It takes
 // its time, and is called for faults that are told.
 func (r *Rule) Explain(f Fault, point string, payload []byte) Fault {
-	if !exact || r.Several() {
+	if !Exact || r.Several() {
 		return f
 	}
 	text := topic.View(trim(payload))

@@ -104,8 +104,8 @@ func TestJSONPoints(t *testing.T) {
 		`{"POWER":1}`:              "c=true",
 		`{"POWER":true}`:           "c=bad: wrong_type fault=wrong_type",
 		`{"other":1}`:              "fault=missing",
-		`{"x":`:                    "fault=not_json",
-		`online`:                   "fault=not_json",
+		`{"x":`:                    "fault=cut",
+		`online`:                   "fault=text",
 		"{\"x\":{\"a\":\"\xff\"}}": "a=bad: wrong_type fault=wrong_type",
 		strings.Repeat("[", 200) + strings.Repeat("]", 200):        "fault=too_deep",
 		`{"x":{"a":2147483648}}`:                                   "a=bad: out_of_range fault=out_of_range",
@@ -138,7 +138,7 @@ func TestAllPoints(t *testing.T) {
 		`[1,2]`:                                     "p_0=1 p_1=2",
 		`{"a":{"b":[]}}`:                            "fault=missing",
 		`7`:                                         "fault=missing",
-		`{"a"`:                                      "fault=not_json",
+		`{"a"`:                                      "fault=cut",
 	} {
 		got := decode(t, Settings{Points: AllPoints()}, payload)
 		if strings.ReplaceAll(got, "p___=", "__=") != want {

@@ -18,10 +18,19 @@ const maxDepth = 64
 // object has twice it finds the first, where all others take the last. What comes
 // before and after the JSON by mistake is cut: a byte order mark, and the zeros
 // that end a text in C. Only a payload with a key twice is copied.
-func tidy(payload []byte) ([]byte, Fault) {
+// What was meant to be JSON is read as that; several is that it may be documents one behind
+// the other.
+func tidy(payload []byte, several bool) ([]byte, Fault) {
 	payload = trim(payload)
 	s := scanner{text: payload}
-	if f := s.document(); f != FaultNone {
+	f := s.document()
+	if Exact && f == FaultJSON {
+		if payload, f = meant(payload, several); f == FaultNone {
+			s = scanner{text: payload}
+			f = s.document()
+		}
+	}
+	if f != FaultNone {
 		return nil, f
 	}
 	if !s.twice {

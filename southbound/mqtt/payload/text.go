@@ -16,7 +16,7 @@ func (e *extract) cut(text string) (string, bool) { return between(text, e.after
 // between returns what is between two texts, each of which may be "" for where the text
 // begins, and for the end of the line.
 func between(text, after, until string) (string, bool) {
-	if !exact || after == "" && until == "" {
+	if !Exact || after == "" && until == "" {
 		return text, true
 	}
 	if after != "" {

@@ -53,7 +53,7 @@ func newClock(c *Time) (*clock, error) {
 	switch c.Format {
 	case "", "iso8601":
 	case "dsmr":
-		if !exact {
+		if !Exact {
 			return nil, errSmall
 		}
 		k.dsmr, k.layout = true, "060102150405"
@@ -87,10 +87,18 @@ var isoLayouts = []string{
 	"2006-01-02 15:04", "20060102T150405Z0700", "20060102T150405",
 }
 
-// fault is why the time that a text says is not taken.
-func (k *clock) fault(text string) Fault {
-	if exact {
-		return k.explain(text)
+// faultOf is why the time of an element is not taken.
+func (k *clock) faultOf(e *element) Fault {
+	if Exact {
+		return k.explain(k.said(e))
+	}
+	return FaultTime
+}
+
+// faultIn is faultOf for a line of CSV.
+func (k *clock) faultIn(fields []string) Fault {
+	if Exact {
+		return k.explain(k.saidIn(fields))
 	}
 	return FaultTime
 }
@@ -109,7 +117,7 @@ func (k *clock) parse(text string) (time.Time, error) {
 	if k.unit != 0 {
 		return k.number(text)
 	}
-	if exact && k.dsmr && len(text) == len(k.layout)+1 {
+	if Exact && k.dsmr && len(text) == len(k.layout)+1 {
 		season := map[byte]string{'S': "+0200", 'W': "+0100"}[text[len(k.layout)]]
 		return time.Parse(k.layout+"-0700", text[:len(k.layout)]+season)
 	}
@@ -171,7 +179,7 @@ func (k *clock) ofElement(e *element, at time.Time) (time.Time, error) {
 	switch {
 	case found.Type == gjson.Null:
 		return at, nil
-	case !exact:
+	case !Exact:
 		return k.fromJSON(found, at)
 	case k.date != nil:
 		return k.read(k.said(e), at)
@@ -190,7 +198,7 @@ func (k *clock) ofElement(e *element, at time.Time) (time.Time, error) {
 // said is the time of an element as it is written.
 func (k *clock) said(e *element) string {
 	text := spoken(e.get(k.place))
-	if exact && k.date != nil {
+	if Exact && k.date != nil {
 		text = spoken(e.get(*k.date)) + " " + text
 	}
 	return text
@@ -199,7 +207,7 @@ func (k *clock) said(e *element) string {
 // saidIn is said of a line of CSV, "" if it says none.
 func (k *clock) saidIn(fields []string) string {
 	text := k.field(fields)
-	if exact && text != "" && k.date != nil {
+	if Exact && text != "" && k.date != nil {
 		text = k.date.field(fields) + " " + text
 	}
 	return text

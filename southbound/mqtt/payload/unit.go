@@ -65,7 +65,7 @@ var foldSigns = strings.NewReplacer("℃", "°C", "℉", "°F", "º", "°", "˚"
 
 // unitName returns how a unit is written that may be written in several ways.
 func unitName(unit string) string {
-	if exact && !utf8.ValidString(unit) { // a degree sign of ISO 8859-1
+	if Exact && !utf8.ValidString(unit) { // a degree sign of ISO 8859-1
 		unit = latin1(unit)
 	}
 	unit = strings.TrimSuffix(foldSigns.Replace(strings.TrimSpace(unit)), ".")

@@ -17,6 +17,9 @@ func (r *Rule) Unpack(payload []byte, contentType string) ([]byte, Fault) {
 	if len(payload) == 0 {
 		return payload, FaultNone
 	}
+	if Exact && r.format != Bytes && r.format != CBOR && r.format != Msgpack {
+		payload = utf8Of(payload)
+	}
 	if r.format != Bytes && packed.Compressed(payload) || r.tree() && packed.CompressedJSON(payload) {
 		text, err := packed.Inflate(payload)
 		switch {

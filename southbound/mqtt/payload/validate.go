@@ -22,7 +22,7 @@ func (s Settings) Validate() []setting.Problem {
 	case !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, PlainText, Sparkplug}, s.Format):
 		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, text, cbor, msgpack, bytes or sparkplug-b", "format")
 	}
-	if !exact {
+	if !Exact {
 		s.validateSmall(&r)
 	}
 	if s.Format != CSV {
@@ -96,10 +96,10 @@ func (s Settings) validateSingle() []setting.Problem {
 
 // validateElements checks how a payload is taken to pieces, and what names it has.
 func (s Settings) validateElements(r *setting.Problems) {
-	if exact && s.ThenEach != "" && s.Each == "" {
+	if Exact && s.ThenEach != "" && s.Each == "" {
 		r.AddOnKey("there is no each", "add each, whose elements have the lists of then_each in them", "then_each")
 	}
-	if q := s.Quality; exact && q != nil {
+	if q := s.Quality; Exact && q != nil {
 		s.validatePlace(r, q.Path, q.Column, "what says how good the values are", "quality")
 		if len(q.Good) == 0 {
 			r.AddOnKey("quality does not say what is good", "add what stands there of good values, as good: [true, 192]", "quality")
@@ -141,7 +141,7 @@ func (s Settings) validatePoint(name string, p Point) []setting.Problem {
 	}
 	s.validatePlace(&r, p.Path, p.Column, "the point")
 	s.validateOctets(&r, p)
-	if exact && s.Format == PlainText && p.After == "" && p.Until == "" {
+	if Exact && s.Format == PlainText && p.After == "" && p.Until == "" {
 		r.AddOnKey("the point has neither after nor until", `say what stands before its value, as after: "T="`)
 	}
 	if s.Format == Bytes || p.Encoding != "" {
@@ -177,7 +177,7 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		return
 	}
 	r.Misplaced(map[string]bool{"column": column != 0}, " is for format: csv", under...)
-	if exact && s.Format == PlainText {
+	if Exact && s.Format == PlainText {
 		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with after and until where in the text it is", under...)
 		return
 	}
@@ -185,7 +185,7 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with at where in the bytes it is", under...)
 		return
 	}
-	if exact {
+	if Exact {
 		warnOfBrackets(r, path, under)
 	}
 	if path == "" && (s.Each == "" || len(s.Points) > 0) {
@@ -214,8 +214,9 @@ func bracketed(path string) (dotted string, ok bool) {
 		end := begin + 1 + n
 		last, _ := utf8.DecodeLastRuneInString(key)
 		behind := key == "" && ok || last == '_' || unicode.IsLetter(last) || unicode.IsDigit(last)
-		if n == 0 || !behind || end >= len(rest) || rest[end] != ']' {
-			return path, false // a query, or brackets that are meant
+		if n == 0 || !behind || end >= len(rest) || rest[end] != ']' ||
+			end+1 < len(rest) && rest[end+1] != '.' && rest[end+1] != '[' {
+			return path, false // a query, or brackets that are meant, as in /port[2]/pdin
 		}
 		dotted, rest, ok = dotted+key+"."+rest[begin+1:end], rest[end+1:], true
 	}
@@ -226,7 +227,7 @@ func (s Settings) validateTime(r *setting.Problems) {
 	if len(s.Points) > 0 || s.Each != "" || s.Path != "" {
 		s.validatePlace(r, s.Time.Path, s.Time.Column, "the time", "time")
 	}
-	if exact {
+	if Exact {
 		s.validateClock(r)
 	}
 	if a := s.Time.MaxAge; a != nil && a.D() <= 0 {

@@ -70,13 +70,13 @@ func TestJSONValue(t *testing.T) {
 func TestTidyFaults(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for in, want := range map[string]Fault{
-		`{"a":1}`: FaultNone, `"[[["`: FaultNone, `{"a":"\"[["}`: FaultNone, ``: FaultJSON, `{"a":1`: FaultJSON,
+		`{"a":1}`: FaultNone, `"[[["`: FaultNone, `{"a":"\"[["}`: FaultNone, ``: FaultJSON, `{"a":1`: FaultCut,
 		`{"a":NaN}`: FaultNone, `{"a":1}x`: FaultJSON,
-		`nul`: FaultJSON,
-		`"\`:  FaultJSON, deep(64): FaultNone, deep(65): FaultDeep, deep(200): FaultDeep,
+		`nul`: FaultText,
+		`"\`:  FaultText, "{\x00:1}": FaultBinary, "{'a':1}\n{}": FaultSeveral, "{a:1,}": FaultNone, deep(64): FaultNone, deep(65): FaultDeep, deep(200): FaultDeep,
 		strings.Repeat("[", 1<<20): FaultDeep,
 	} {
-		if _, got := tidy([]byte(in)); got != want {
+		if _, got := tidy([]byte(in), false); got != want {
 			t.Errorf("%.20q: got %v, want %v", in, got, want)
 		}
 	}

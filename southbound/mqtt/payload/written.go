@@ -21,7 +21,7 @@ func (e *extract) written(text string) bridge.Value {
 	if v := notDecimal(text); v.Reason() != bridge.ReasonType {
 		return v
 	}
-	if exact {
+	if Exact {
 		if n, ok := hexNumber(text); ok {
 			return e.typ.parseNumber(n)
 		}
