@@ -131,10 +131,30 @@ func (e *Broker) Run(ctx context.Context, ingest inlet.Ingest) {
 	for _, p := range e.ports {
 		listening.Go(func() { e.listen(ctx, p) })
 	}
+	if len(e.config.Publish) > 0 {
+		listening.Go(func() { e.repeat(ctx) })
+	}
 	listening.Wait()
 	inlet.Grace(e.unacknowledged)
 	save()
 	e.stop()
+}
+
+// repeat sends the messages that are sent at intervals, until ctx ends.
+func (e *Broker) repeat(ctx context.Context) {
+	regular := inlet.NewRegular(e.config.Publish)
+	for {
+		due, stop := regular.Timer()
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-due:
+		}
+		for _, out := range regular.Take() {
+			e.publish(out.Topic, []byte(out.Payload), out.Retain)
+		}
+	}
 }
 
 // keep brings back what was retained, and saves it until the returned function is
@@ -233,9 +253,11 @@ var errPanic = errors.New("the broker panicked")
 
 // Publish sends a message to local subscribers, as QoS 0, while Run runs. It does
 // not wait.
-func (e *Broker) Publish(topic string, payload []byte) {
+func (e *Broker) Publish(topic string, payload []byte) { e.publish(topic, payload, false) }
+
+func (e *Broker) publish(topic string, payload []byte, retain bool) {
 	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
-	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish},
+	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: retain},
 		TopicName: topic, Payload: payload})
 	if err != nil {
 		e.log.Debug("message not given to local subscribers", "topic", topic, "err", err)

@@ -2,7 +2,10 @@ package broker
 
 import (
 	"testing"
+	"time"
 
+	"fieldbridge/setting"
+	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
 
@@ -56,4 +59,30 @@ func TestCaseB08(t *testing.T) {
 		other.Write(0xe0, nil)
 		other.Closed()
 	}
+}
+
+// Devices that say a value only when they are asked, and nodes that wait for their host,
+// are spoken to by the embedded broker, too: at its start, at intervals, and with what is
+// retained whenever they come.
+func TestPublishToClients(t *testing.T) {
+	config := plain
+	config.Publish = []inlet.Publish{{Topic: "router/get", Payload: "temperature", Every: setting.Duration(time.Second)},
+		{Topic: "STATE/scada", Payload: "ONLINE", Every: setting.Duration(time.Hour), Retain: true}}
+	if p := config.Validate(); len(p) > 0 {
+		t.Fatalf("%+v", p)
+	}
+	heard := newRecorder()
+	s := start(t, config, heard.ingest)
+	c := rig.Dial(t, address(t, s), 4, "router")
+	c.Write(0x82, append(append([]byte{0, 1}, rig.String("#")...), 0))
+	want := map[string]bool{"router/get temperature": true, "STATE/scada ONLINE": true}
+	for len(want) > 0 {
+		kind, body := c.Read()
+		if kind&0xf0 != 0x30 {
+			continue
+		}
+		n := int(body[0])<<8 | int(body[1])
+		delete(want, string(body[2:2+n])+" "+string(body[2+n:]))
+	}
+	heard.wait(t, 0) // what the gateway says itself is no reading
 }

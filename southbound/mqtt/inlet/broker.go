@@ -38,8 +38,9 @@ type Broker struct {
 	// WebSocket. Of a list each is tried in turn, the one that worked last first. It
 	// is asked for MQTT 5, and if it knows only MQTT 3.1.1, that is used.
 	URL Addresses `yaml:"url"`
-	// Publish are messages that the gateway sends to that broker when it connects
-	// and at intervals: devices such as Victron's say nothing without.
+	// Publish are messages that the gateway sends to that broker when it connects, or to
+	// the clients of the embedded one when it starts, and at intervals: devices such as
+	// Victron's say nothing without, and some are asked for each value.
 	Publish []Publish `yaml:"publish"`
 	// ClientID is how the gateway calls itself at that broker; the default is
 	// the gateway's name with "-south". Messages published while the gateway is
@@ -79,6 +80,8 @@ type Publish struct {
 	Topic   string           `yaml:"topic"`   // of the message, without wildcards
 	Payload string           `yaml:"payload"` // of the message; the default is none
 	Every   setting.Duration `yaml:"every"`   // how often, 1s or more
+	// Retain has the broker keep it for clients that come later, as Sparkplug's STATE.
+	Retain bool `yaml:"retain"`
 }
 
 // User is who may connect to the embedded broker.

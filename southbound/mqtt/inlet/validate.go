@@ -34,7 +34,8 @@ func (b Broker) Validate() []setting.Problem {
 
 func (b Broker) validateEmbedded(r *setting.Problems) {
 	r.Misplaced(map[string]bool{"client_id": b.ClientID != "", "username": b.Username != "",
-		"password_file": b.PasswordFile != "", "publish": len(b.Publish) > 0}, " is for a broker with url")
+		"password_file": b.PasswordFile != ""}, " is for a broker with url")
+	b.validatePublish(r)
 	for i, address := range b.Listen {
 		b.validateListen(r, address, b.Listen.path(i, "listen")...)
 	}
@@ -136,6 +137,12 @@ func (b Broker) validateSite(r *setting.Problems) {
 	if b.PasswordFile != "" && b.Username == "" {
 		r.AddOnKey("there is a password_file but no username", "add username", "password_file")
 	}
+	b.validatePublish(r)
+	b.validateTrust(r, secure, wrong)
+}
+
+// validatePublish checks the messages that are sent at intervals.
+func (b Broker) validatePublish(r *setting.Problems) {
 	for i, p := range b.Publish {
 		at := []string{"publish", strconv.Itoa(i)}
 		if p.Topic == "" || len(p.Topic) > MaxTopic || strings.ContainsAny(p.Topic, "+#\x00") || !utf8.ValidString(p.Topic) {
@@ -149,6 +156,11 @@ func (b Broker) validateSite(r *setting.Problems) {
 			r.Add(fmt.Sprintf("the payload has %d bytes", len(p.Payload)), "use 64 KiB at most", append(at, "payload")...)
 		}
 	}
+}
+
+// validateTrust checks how a broker of the site is trusted, of whose addresses some are
+// secure.
+func (b Broker) validateTrust(r *setting.Problems, secure int, wrong bool) {
 	r.Misplaced(map[string]bool{"anonymous": b.Anonymous, "users": len(b.Users) > 0,
 		"origins":     len(b.Origins) > 0,
 		"max_message": b.MaxMessage != 0,

@@ -160,7 +160,8 @@ type Time struct {
 	// Until is the text at which the time ends. Without it the time ends with the line.
 	Until string `yaml:"until"`
 	// Base is where in the JSON the time is that the element's own is counted from, as
-	// $.start. The element's own is a number then, of seconds, or what format says.
+	// $.start. The element's own is a number then, of seconds, or what format says; 0
+	// where it has none. Where nothing is at base it is counted from the arrival.
 	Base string `yaml:"base"`
 	// Step is how much later than the one before each element of a list is; path is
 	// then where the time of the first is, as $.start. With a minus each is earlier.

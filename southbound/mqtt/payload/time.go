@@ -177,17 +177,15 @@ func (k *clock) fromJSON(r gjson.Result, at time.Time) (time.Time, error) {
 func (k *clock) ofElement(e *element, at time.Time) (time.Time, error) {
 	found := e.get(k.place)
 	switch {
+	case Exact && k.base != nil:
+		return k.counted(spoken(e.get(*k.base)), spoken(found), at)
 	case found.Type == gjson.Null:
 		return at, nil
-	case !Exact:
-		return k.fromJSON(found, at)
-	case k.date != nil:
+	case Exact && k.date != nil:
 		return k.read(k.said(e), at)
-	case k.base != nil:
-		return k.counted(spoken(e.get(*k.base)), spoken(found), at)
 	}
 	t, err := k.fromJSON(found, at)
-	if err == nil && k.step != 0 {
+	if Exact && err == nil && k.step != 0 {
 		if t = t.Add(time.Duration(e.index) * k.step); !k.believes(t, at) {
 			err = errTime
 		}
@@ -213,16 +211,29 @@ func (k *clock) saidIn(fields []string) string {
 	return text
 }
 
-// counted is a time that is counted from another one.
+// absolute is where numbers of seconds begin that are a time, not a span: as SenML has it
+// (RFC 8428, section 4.5.3).
+const absolute = 1 << 28
+
+// counted is a time that is counted from another one; from that of arrival, or 1970 if it
+// is too large for a span, where there is none.
 func (k *clock) counted(base, offset string, at time.Time) (time.Time, error) {
-	t, err := k.parse(strings.TrimSpace(base))
-	f, bad := strconv.ParseFloat(strings.TrimSpace(offset), 64)
+	t, f, err := at, 0.0, error(nil)
+	if base != "" {
+		t, err = k.parse(strings.TrimSpace(base))
+	}
+	if offset != "" && err == nil {
+		f, err = strconv.ParseFloat(strings.TrimSpace(offset), 64)
+	}
 	if k.unit == 0 {
 		f *= float64(time.Second)
 	}
 	f *= float64(max(k.unit, 1))
-	if err != nil || bad != nil || !(math.Abs(f) < math.MaxInt64) {
+	if err != nil || !(math.Abs(f) < math.MaxInt64) {
 		return time.Time{}, errTime
+	}
+	if base == "" && f >= absolute*1e9 {
+		t = time.Unix(0, 0)
 	}
 	if t = t.Add(time.Duration(f)); !k.believes(t, at) {
 		return time.Time{}, errTime

@@ -296,14 +296,14 @@ func (s *Client) serve(live context.Context, client dialect, resumed bool, ended
 		return err
 	}
 	s.setConnected(resumed)
-	regular := newRegular(s)
+	regular := inlet.NewRegular(s.config.Publish)
 	for {
-		due, stop := regular.timer()
+		due, stop := regular.Timer()
 		select {
 		case <-due:
-			for _, out := range regular.take() {
-				if err := client.publish(live, out.topic, out.payload); err != nil {
-					return fmt.Errorf("publish to %s: %w", out.topic, err)
+			for _, out := range regular.Take() {
+				if err := client.publish(live, out.Topic, []byte(out.Payload), out.Retain); err != nil {
+					return fmt.Errorf("publish to %s: %w", out.Topic, err)
 				}
 			}
 		case err := <-ended:
@@ -311,7 +311,7 @@ func (s *Client) serve(live context.Context, client dialect, resumed bool, ended
 		case <-live.Done():
 			return live.Err() // why it has ended is told a moment later
 		case out := <-s.outbox:
-			if err := client.publish(live, out.topic, out.payload); err != nil {
+			if err := client.publish(live, out.topic, out.payload, false); err != nil {
 				return fmt.Errorf("publish to %s: %w", out.topic, err)
 			}
 		case <-s.changed:

@@ -168,8 +168,8 @@ func (c client311) unsubscribe(ctx context.Context, filter string) error {
 	return answered(ctx, c.Unsubscribe(filter))
 }
 
-func (c client311) publish(ctx context.Context, topic string, payload []byte) error {
-	return answered(ctx, c.Publish(topic, 0, false, payload))
+func (c client311) publish(ctx context.Context, topic string, payload []byte, retain bool) error {
+	return answered(ctx, c.Publish(topic, 0, retain, payload))
 }
 
 func (c client311) identifies() bool { return false }

@@ -14,7 +14,7 @@ type dialect interface {
 	subscribe(ctx context.Context, subs []Subscription) ([]byte, error)
 	unsubscribe(ctx context.Context, filter string) error
 	// publish sends a message with QoS 0.
-	publish(ctx context.Context, topic string, payload []byte) error
+	publish(ctx context.Context, topic string, payload []byte, retain bool) error
 	// identifies reports whether a subscription has an identifier, and so a packet
 	// of its own.
 	identifies() bool
@@ -69,8 +69,8 @@ func (c client5) unsubscribe(ctx context.Context, filter string) error {
 	return err
 }
 
-func (c client5) publish(ctx context.Context, topic string, payload []byte) error {
-	_, err := c.Publish(ctx, &paho.Publish{Topic: topic, Payload: payload})
+func (c client5) publish(ctx context.Context, topic string, payload []byte, retain bool) error {
+	_, err := c.Publish(ctx, &paho.Publish{Topic: topic, Payload: payload, Retain: retain})
 	return err
 }
 
