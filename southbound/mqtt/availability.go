@@ -26,7 +26,7 @@ func newAvailability(c Sensor) (*availability, error) {
 	}
 	a := &availability{path: c.Availability.Path, online: c.Availability.words(true),
 		offline: c.Availability.words(false)}
-	if c.Availability.Gateway != "" {
+	if payload.Exact && c.Availability.Gateway != "" {
 		f, err := topic.Parse(c.Availability.Gateway)
 		if err != nil {
 			return nil, err
@@ -59,10 +59,11 @@ func (a *Availability) words(online bool) payload.Words {
 
 // filters returns the topics of a.
 func (a *availability) filters() (all []*topic.Filter) {
-	for _, f := range []*topic.Filter{a.own, a.gateway} {
-		if f != nil {
-			all = append(all, f)
-		}
+	if a.own != nil {
+		all = append(all, a.own)
+	}
+	if payload.Exact && a.gateway != nil {
+		all = append(all, a.gateway)
 	}
 	return all
 }

@@ -61,18 +61,18 @@ func (s *Source) readSeveral(r *router, to *route, m inlet.Message) (batches []b
 	text, f := to.unpack(&m)
 	switch {
 	case f != payload.FaultNone:
-		s.judge(to, m, verdict{fault: f})
+		s.judge(to, &m, verdict{fault: f})
 	case sparkplug.Built && to.rule.sparkplug:
 		batches, f = r.readSparkplug(to, text, m)
 		point := faulty(batches, f)
-		s.judge(to, m, verdict{fault: f, point: point, label: point})
+		s.judge(to, &m, verdict{fault: f, point: point, label: point})
 	default:
 		var v verdict
 		var results []payload.Result
 		results, v.fault, v.label = to.rule.payload.ReadSeveral(to.single, text, m.At, to)
 		batches = r.batches(to, m, results, &v)
 		f = v.fault
-		s.judge(to, m, v)
+		s.judge(to, &m, v)
 	}
 	if f.Unreadable() && len(batches) == 0 {
 		if b := r.spoiled(to, m.At); len(b.Readings) > 0 {
@@ -104,7 +104,7 @@ func (s *Source) read(r *router, to *route, m inlet.Message) bridge.Batch {
 		return b
 	}
 	point := faulty([]bridge.Batch{b}, f)
-	s.judge(to, m, verdict{fault: to.rule.payload.Explain(f, point, text), point: point, label: point})
+	s.judge(to, &m, verdict{fault: to.rule.payload.Explain(f, point, text), point: point, label: point})
 	if f.Unreadable() && len(b.Readings) == 0 {
 		return r.spoiled(to, m.At)
 	}
@@ -135,19 +135,19 @@ type verdict struct {
 
 // judge remembers how a message was. It counts and logs that it, or a value in it, could
 // not be read, and lets the device know, if it is known which.
-func (s *Source) judge(to *route, m inlet.Message, v verdict) {
+func (s *Source) judge(to *route, m *inlet.Message, v verdict) {
 	if v.fault != payload.FaultNone {
-		to.rule.faults.add(s.log, v.fault, to.rule.name, v.label, m)
+		to.rule.faults.add(s.log, v.fault, to.rule.name, v.label, *m)
 		if !v.blamed {
 			s.blame(to, m, v)
 		}
 	}
-	to.seen(m, v.fault, v.label)
+	to.seen(*m, v.fault, v.label)
 }
 
 // blame lets the device of a topic know what is wrong with its message; where the
 // payload says which it is, nobody knows.
-func (s *Source) blame(to *route, m inlet.Message, v verdict) {
+func (s *Source) blame(to *route, m *inlet.Message, v verdict) {
 	feed := to.feed.Load()
 	if to.rule.payload.NamesDevice() {
 		feed = nil

@@ -238,7 +238,7 @@ func (r *router) note(to *route, m inlet.Message, out *payload.Result) (*feed, p
 		}
 		return info
 	}
-	added, full, apart := f.note(to.sign(m), out, info)
+	added, full, apart := f.note(to.sign(&m), out, info)
 	if apart != nil {
 		r.devices.names.toldApart(f.device.name, apart)
 	}
@@ -271,7 +271,7 @@ func (to *route) born() time.Time {
 }
 
 // sign returns what a message says of a device being there.
-func (to *route) sign(m inlet.Message) attendance.Sign {
+func (to *route) sign(m *inlet.Message) attendance.Sign {
 	return attendance.Sign{Topic: to.topic, From: to.from, At: m.At, Stale: m.Retained && !to.rule.retainedCounts()}
 }
 

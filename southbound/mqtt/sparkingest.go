@@ -35,7 +35,10 @@ func (r *router) readSparkplug(to *route, text []byte, m inlet.Message) ([]bridg
 // devices know what could not be read of them. v is how the message was so far.
 func (r *router) batches(to *route, m inlet.Message, results []payload.Result, v *verdict) (all []bridge.Batch) {
 	for _, out := range results {
-		at := slices.IndexFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == out.Point })
+		at := -1
+		if payload.Exact {
+			at = slices.IndexFunc(out.Readings, func(r bridge.Reading) bool { return r.Point == out.Point })
+		}
 		n := len(out.Readings)
 		feed, full := r.note(to, m, &out)
 		if at >= 0 && n == len(out.Readings) {
@@ -45,7 +48,7 @@ func (r *router) batches(to *route, m inlet.Message, results []payload.Result, v
 			out.Fault, out.Point = full, ""
 		}
 		if out.Fault != payload.FaultNone && feed != nil {
-			feed.fail(to.sign(m), out.Fault, out.Point)
+			feed.fail(to.sign(&m), out.Fault, out.Point)
 			if !v.blamed && out.Fault == v.fault {
 				v.point, v.label = out.Point, place(v.label, out.Point)
 			}

@@ -70,10 +70,13 @@ func (r *Rule) readLines(payload []byte, at time.Time, names Names) (all []Resul
 // the comma is in numbers, commas, tabs or bars. Spaces separate if nothing else does
 // and the rule wants more than one field.
 func (r *Rule) separator(line string) rune {
-	for _, c := range ";,\t|" {
-		if !Exact && c != ';' {
-			return ','
+	if !Exact {
+		if strings.Contains(line, ";") {
+			return ';'
 		}
+		return ','
+	}
+	for _, c := range ";,\t|" {
 		if strings.ContainsRune(line, c) {
 			return c
 		}
@@ -86,14 +89,19 @@ func (r *Rule) separator(line string) rune {
 
 // lineOf is which line of the payload was read last, for people.
 func lineOf(reader *csv.Reader) string {
+	if !Exact {
+		return ""
+	}
 	n, _ := reader.FieldPos(0)
 	return fmt.Sprint("line ", n)
 }
 
 // brokenLine is where a line begins that cannot be read.
 func brokenLine(err error) string {
-	if p, ok := errors.AsType[*csv.ParseError](err); ok {
-		return fmt.Sprint("line ", p.StartLine)
+	if Exact {
+		if p, ok := errors.AsType[*csv.ParseError](err); ok {
+			return fmt.Sprint("line ", p.StartLine)
+		}
 	}
 	return ""
 }

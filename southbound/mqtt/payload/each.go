@@ -106,7 +106,7 @@ func (b *blamer) blame(f Fault, where string) {
 // label is what an element is called for people; "" is the whole payload.
 func (r *Rule) label(e *element) string {
 	switch {
-	case r.each == "":
+	case !Exact || r.each == "":
 		return ""
 	case e.around != nil:
 		return "element " + e.around.key + "." + e.key

@@ -214,7 +214,7 @@ type extract struct {
 // infoOf is what the catalogue is told of a point that has a value now.
 func (e *extract) infoOf(r bridge.Reading) bridge.PointInfo {
 	info := e.info
-	if e.typ.Kind == KindAny {
+	if Exact && e.typ.Kind == KindAny {
 		info.Type = inferred(r).Type
 	}
 	return info

@@ -176,16 +176,19 @@ func (k *clock) fromJSON(r gjson.Result, at time.Time) (time.Time, error) {
 // stands elsewhere, or counted from another one.
 func (k *clock) ofElement(e *element, at time.Time) (time.Time, error) {
 	found := e.get(k.place)
+	if !Exact {
+		return k.fromJSON(found, at)
+	}
 	switch {
-	case Exact && k.base != nil:
+	case k.base != nil:
 		return k.counted(spoken(e.get(*k.base)), spoken(found), at)
 	case found.Type == gjson.Null:
 		return at, nil
-	case Exact && k.date != nil:
+	case k.date != nil:
 		return k.read(k.said(e), at)
 	}
 	t, err := k.fromJSON(found, at)
-	if Exact && err == nil && k.step != 0 {
+	if err == nil && k.step != 0 {
 		if t = t.Add(time.Duration(e.index) * k.step); !k.believes(t, at) {
 			err = errTime
 		}

@@ -22,8 +22,9 @@ func (s Settings) Validate() []setting.Problem {
 	case !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, PlainText, Sparkplug}, s.Format):
 		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, text, cbor, msgpack, bytes or sparkplug-b", "format")
 	}
-	if !Exact {
-		s.validateSmall(&r)
+	if !Exact && s.leftOut() {
+		r.AddOnKey("the rule has what the small build leaves out (then_each, quality, after, until, any, text, parts of time)",
+			"run the whole fieldbridge")
 	}
 	if s.Format != CSV {
 		r.Misplaced(map[string]bool{"skip_lines": s.SkipLines != 0}, " is for format: csv")
@@ -244,21 +245,20 @@ func (s Settings) validateTime(r *setting.Problems) {
 	}
 }
 
-// validateSmall refuses what the small build leaves out.
-func (s Settings) validateSmall(r *setting.Problems) {
-	left := map[string]bool{"then_each": s.ThenEach != "", "quality": s.Quality != nil, "after": s.After != "",
-		"until": s.Until != ""}
+// leftOut reports whether s has what the small build leaves out.
+func (s Settings) leftOut() bool {
+	if t := s.Time; t != nil && (t.DatePath != "" || t.DateColumn != 0 || t.Base != "" || t.Step != 0) {
+		return true
+	}
 	for _, p := range s.Points {
-		left["points"] = left["points"] || p.After != "" || p.Until != ""
+		if p.leftOut() {
+			return true
+		}
 	}
-	if t := s.Time; t != nil {
-		left["time"] = t.DatePath != "" || t.DateColumn != 0 || t.Base != "" || t.Step != 0
-	}
-	if s.Format == PlainText {
-		left["format"] = true
-	}
-	r.Misplaced(left, " has what the small build leaves out: run the whole fieldbridge")
+	return s.Value.leftOut() || s.ThenEach != "" || s.Quality != nil || s.Format == PlainText
 }
+
+func (v *Value) leftOut() bool { return v.After != "" || v.Until != "" || v.Type == anyType }
 
 // validateClock checks what a time is put together of.
 func (s Settings) validateClock(r *setting.Problems) {

@@ -30,12 +30,15 @@ type Type struct {
 	Bits int // of integers
 }
 
+// anyType is the type of values that are what each is written as.
+const anyType = "any"
+
 var valueTypes = []Type{
 	{"float64", KindFloat64, 64}, {"float32", KindFloat32, 32},
 	{"int8", KindInt, 8}, {"int16", KindInt, 16}, {"int24", KindInt, 24}, {"int32", KindInt, 32}, {"int64", KindInt, 64},
 	{"uint8", KindUint, 8}, {"uint16", KindUint, 16}, {"uint24", KindUint, 24}, {"uint32", KindUint, 32},
 	{"uint64", KindUint, 64},
-	{"bool", KindBool, 0}, {"string", KindString, 0}, {"any", KindAny, 0},
+	{"bool", KindBool, 0}, {"string", KindString, 0}, {anyType, KindAny, 0},
 }
 
 // LookupType returns the type called name; "" is float64.
@@ -148,7 +151,9 @@ func (t Type) parse(text string) bridge.Value {
 	case KindBool:
 		return parseBool(strings.TrimSpace(text))
 	case KindAny:
-		return parseAny(text)
+		if Exact {
+			return parseAny(text)
+		}
 	}
 	return t.parseNumber(strings.TrimSpace(text))
 }
