@@ -15,7 +15,7 @@ import (
 var pure = []string{
 	"southbound/modbus/point", "southbound/modbus/plan", "southbound/mqtt/topic", "southbound/mqtt/payload",
 	"southbound/mqtt/kept",
-	"southbound/mqtt/packed", "southbound/mqtt/loose",
+	"southbound/mqtt/packed", "southbound/mqtt/loose", "southbound/mqtt/units",
 	"southbound/mqtt/attendance", "northbound/awsiot/payload", "northbound/awsiot/payload/proto", "store/block",
 	"store/books", "store/flash",
 	"store/memory", "store/thin", "configs/tree", "configs/registers",

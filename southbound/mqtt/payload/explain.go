@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"fieldbridge/southbound/mqtt/units"
 )
 
 // unitIn returns what a payload says of the unit of the point.
@@ -18,7 +20,7 @@ func (e *extract) unitIn(text string) (unit gjson.Result) {
 func (e *extract) explainFound(found, unit gjson.Result) Fault {
 	switch {
 	case e.octets != nil:
-	case e.unitAt != nil && unit.Exists() && !SameUnit(unit.String(), e.info.Unit):
+	case e.unitAt != nil && unit.Exists() && !units.Same(unit.String(), e.info.Unit):
 		return FaultUnit
 	case found.Type == gjson.String:
 		return e.explain(found.Str)

@@ -6,6 +6,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/mqtt/units"
 )
 
 // jsonValue reads a value from what gjson found. What the payload does not have
@@ -53,7 +54,7 @@ func (e *extract) jsonValue(r gjson.Result) (v bridge.Value, present bool) {
 // inUnit returns v, bad if the payload says that it is in another unit than the
 // rule's.
 func (e *extract) inUnit(v bridge.Value, unit gjson.Result) bridge.Value {
-	if v.Good() && unit.Type != gjson.Null && !SameUnit(unit.String(), e.info.Unit) {
+	if v.Good() && unit.Type != gjson.Null && !units.Same(unit.String(), e.info.Unit) {
 		return bridge.Bad(bridge.ReasonType)
 	}
 	return v

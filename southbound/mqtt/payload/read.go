@@ -114,6 +114,24 @@ func (r *Rule) readBytes(payload []byte, at time.Time) (Result, Fault) {
 	return out.checked(worst)
 }
 
+// readText returns those of the rule's points that a text has.
+func (r *Rule) readText(payload []byte, at time.Time) (Result, Fault) {
+	text, worst := topic.View(trim(payload)), FaultNone
+	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
+	for i := range r.points {
+		p := &r.points[i]
+		if part, ok := p.cut(text); ok {
+			out.add(p, p.value(part), &worst)
+		}
+	}
+	if r.clock != nil {
+		if part, ok := between(text, r.clock.after, r.clock.until); ok && !out.stamp(r.clock.read(part, at)) {
+			worst = FaultTime
+		}
+	}
+	return out.checked(worst)
+}
+
 // add adds the value of a point.
 func (out *Result) add(p *extract, v bridge.Value, worst *Fault) {
 	if f := ValueFault(v); f != FaultNone {

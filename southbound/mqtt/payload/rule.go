@@ -211,15 +211,6 @@ type extract struct {
 	after, until        string           // between which the value is
 }
 
-// infoOf is what the catalogue is told of a point that has a value now.
-func (e *extract) infoOf(r bridge.Reading) bridge.PointInfo {
-	info := e.info
-	if Exact && e.typ.Kind == KindAny {
-		info.Type = inferred(r).Type
-	}
-	return info
-}
-
 func newExtract(format, name string, p Point) (extract, error) {
 	typeName := p.typeName()
 	if format == Bytes || p.Encoding != "" {

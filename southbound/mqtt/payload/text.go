@@ -2,16 +2,11 @@ package payload
 
 import (
 	"strings"
-	"time"
 
 	"github.com/tidwall/gjson"
 
 	"fieldbridge/bridge"
-	"fieldbridge/southbound/mqtt/topic"
 )
-
-// cut returns the part of a text that the value is in; false if there is none.
-func (e *extract) cut(text string) (string, bool) { return between(text, e.after, e.until) }
 
 // between returns what is between two texts, each of which may be "" for where the text
 // begins, and for the end of the line.
@@ -52,24 +47,6 @@ func behindName(text, name string) (string, bool) {
 // digit or '_'.
 func inName(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
-}
-
-// readText returns those of the rule's points that a text has.
-func (r *Rule) readText(payload []byte, at time.Time) (Result, Fault) {
-	text, worst := topic.View(trim(payload)), FaultNone
-	out := Result{At: at, Readings: make([]bridge.Reading, 0, len(r.points))}
-	for i := range r.points {
-		p := &r.points[i]
-		if part, ok := p.cut(text); ok {
-			out.add(p, p.value(part), &worst)
-		}
-	}
-	if r.clock != nil {
-		if part, ok := between(text, r.clock.after, r.clock.until); ok && !out.stamp(r.clock.read(part, at)) {
-			worst = FaultTime
-		}
-	}
-	return out.checked(worst)
 }
 
 // quality is where a payload says whether its values are good.

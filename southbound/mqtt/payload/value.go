@@ -281,3 +281,15 @@ func noValue(s string) bridge.Value {
 	}
 	return bridge.Bad(bridge.ReasonType)
 }
+
+// infoOf is what the catalogue is told of a point that has a value now.
+func (e *extract) infoOf(r bridge.Reading) bridge.PointInfo {
+	info := e.info
+	if Exact && e.typ.Kind == KindAny {
+		info.Type = inferred(r).Type
+	}
+	return info
+}
+
+// cut returns the part of a text that the value is in; false if there is none.
+func (e *extract) cut(text string) (string, bool) { return between(text, e.after, e.until) }

@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/southbound/mqtt/topic"
+	"fieldbridge/southbound/mqtt/units"
 )
 
 // longestNumber is how long a number is written at most, in bytes.
@@ -38,7 +39,7 @@ func (e *extract) written(text string) bridge.Value {
 // the rule says: of a rule without one nobody knows what its numbers are.
 func (e *extract) behind(rest string) bool {
 	rest = bareUnit(rest)
-	return rest == "" || e.info.Unit != "" && SameUnit(rest, e.info.Unit)
+	return rest == "" || e.info.Unit != "" && units.Same(rest, e.info.Unit)
 }
 
 // bareUnit takes off a unit what some write around it: kWh of *kWh, as meters have it

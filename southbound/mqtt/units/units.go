@@ -1,4 +1,5 @@
-package payload
+// Package units knows units by the ways in which people write them. It is pure.
+package units
 
 import (
 	"strings"
@@ -65,7 +66,7 @@ var foldSigns = strings.NewReplacer("℃", "°C", "℉", "°F", "º", "°", "˚"
 
 // unitName returns how a unit is written that may be written in several ways.
 func unitName(unit string) string {
-	if Exact && !utf8.ValidString(unit) { // a degree sign of ISO 8859-1
+	if !utf8.ValidString(unit) { // a degree sign of ISO 8859-1
 		unit = latin1(unit)
 	}
 	unit = strings.TrimSuffix(foldSigns.Replace(strings.TrimSpace(unit)), ".")
@@ -96,5 +97,5 @@ func latin1(s string) string {
 	return b.String()
 }
 
-// SameUnit reports whether two units are the same, as °C, ℃, C and Celsius are.
-func SameUnit(a, b string) bool { return a == b || unitName(a) == unitName(b) }
+// Same reports whether two units are the same, as °C, ℃, C and Celsius are.
+func Same(a, b string) bool { return a == b || unitName(a) == unitName(b) }
