@@ -182,7 +182,11 @@ func (e *Broker) explain(c *conn, err error) {
 		errors.Is(err, packets.ErrSessionTakenOver), errors.Is(err, packets.ErrReceiveMaximum),
 		errors.Is(err, packets.ErrQuotaExceeded), errors.Is(err, packets.ErrServerShuttingDown):
 	default:
-		e.trouble.Note(trouble.Broken, client, err.Error())
+		cause := err.Error()
+		if exact && strings.Contains(cause, "invalid utf-8") {
+			cause = "a topic or another text of it is not UTF-8, as an umlaut of ISO 8859-1 is not: MQTT has it disconnected"
+		}
+		e.trouble.Note(trouble.Broken, client, cause)
 	}
 }
 

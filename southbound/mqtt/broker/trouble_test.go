@@ -431,6 +431,13 @@ func TestEndsAreTold(t *testing.T) {
 	if e := troubleOf(t, s, trouble.Broken, 1); e.Client.ID != "alias" || !strings.Contains(e.Cause, "alias") {
 		t.Errorf("%+v", e)
 	}
+	c = rig.Dial(t, address(t, s), 4, "latin")
+	c.Publish(0, 0, "k\xfcche/t", "1")
+	rig.Until(t, "a topic of ISO 8859-1 is told", func() bool {
+		return slices.ContainsFunc(s.Trouble(), func(e trouble.Entry) bool {
+			return e.Client.ID == "latin" && strings.Contains(e.Cause, "not UTF-8")
+		})
+	})
 	c = rig.Dial(t, address(t, s), 4, "filter")
 	c.Publish(2, 1, "t/+/p", "1")
 	c.Expect(0x40, 1)
