@@ -6,6 +6,9 @@ package lean
 var cold = []string{"fieldbridge/cmd", "fieldbridge/configs", "fieldbridge/console",
 	"fieldbridge/northbound/awsiot/awsiottest", "fieldbridge/northbound/awsiot/identity",
 	"fieldbridge/northbound/awsiot/remote", "fieldbridge/gateway", "fieldbridge/release",
+	"fieldbridge/southbound/modbus/setup", "fieldbridge/southbound/modbus/commission",
+	"fieldbridge/southbound/modbus/permit", "fieldbridge/plain", "fieldbridge/condition", "fieldbridge/vitals",
+	"fieldbridge/signed", "fieldbridge/ledger", "fieldbridge/bundle",
 	"github.com/godbus", "github.com/spf13", "go.yaml.in", "net/http", "mime", "crypto/x509", "encoding/asn1"}
 
 // hot is what each reading passes all the same, within cold.
