@@ -69,7 +69,8 @@ func TestKillLosesNothing(t *testing.T) {
 	dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
 	in, cloud := map[string]uint64{}, map[string]bool{}
 	for range soak(30) {
-		killChild(t, "TestLosesNothingChild", []string{journalDir + "_KILL=" + dir, journalDir + "=" + journal}, func(line string) {
+		env := []string{journalDir + "_KILL=" + dir, journalDir + "=" + journal}
+		killChild(t, "TestLosesNothingChild", env, func(line string) {
 			kind, rest, _ := strings.Cut(line, " ")
 			var run string
 			var seq uint64

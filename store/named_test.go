@@ -78,7 +78,10 @@ func is(t *testing.T, dir string, waiting, dead []uint64, named map[string][]uin
 	defer q.Close()
 	first := q.books.Index.Runs[0].Run
 	var letters, waits []uint64
-	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error { letters = append(letters, l.Seq); return nil }); err != nil {
+	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
+		letters = append(letters, l.Seq)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	q.Online()
@@ -94,9 +97,11 @@ func is(t *testing.T, dir string, waiting, dead []uint64, named map[string][]uin
 			got[s.Cause] = append(got[s.Cause], seq)
 		}
 	}
-	if l := q.Ledger(); !slices.Equal(waits, waiting) || !slices.Equal(letters, dead) || fmt.Sprint(got) != fmt.Sprint(named) ||
+	if l := q.Ledger(); !slices.Equal(waits, waiting) || !slices.Equal(letters, dead) ||
+		fmt.Sprint(got) != fmt.Sprint(named) ||
 		!l.Balanced() || l.Waiting.Batches != uint64(len(waiting)) || l.Damaged != (bridge.Count{}) {
-		t.Errorf("%d wait, %d are dead, %v are named, want %d, %d, %v; ledger %+v", waits, letters, got, waiting, dead, named, l)
+		t.Errorf("%d wait, %d are dead, %v are named, want %d, %d, %v; ledger %+v", waits, letters, got, waiting, dead,
+			named, l)
 	}
 }
 
@@ -141,7 +146,8 @@ func TestLetterThatComesLate(t *testing.T) {
 			if len(h.dead) == 1 && h.dead[0].Position == entries[2].Position {
 				p := entries[6].Position
 				batch, n, _, _ := h.mem.Bury(p)
-				h.Queue.dead = append(h.Queue.dead, folder.Burial{Position: p, Batch: *batch, InMemory: true, Cause: "no", Count: n})
+				h.Queue.dead = append(h.Queue.dead, folder.Burial{Position: p, Batch: *batch, InMemory: true, Cause: "no",
+					Count: n})
 				h.books.Bury(p, n, 1)
 				h.postLocked()
 			}

@@ -219,7 +219,8 @@ func TestKillInAllWeathers(t *testing.T) {
 	wrong, causes := 0, map[string]int{}
 	for _, s := range stones {
 		// The journal may be full, and does not have what was refused and is not yet named.
-		kept := strings.HasSuffix(lives[s.Run], " journal") && lives[s.Run] != "small journal" && lives[s.Run] != "newest journal"
+		kept := strings.HasSuffix(lives[s.Run], " journal") && lives[s.Run] != "small journal" &&
+			lives[s.Run] != "newest journal"
 		if s.Cause == books.Damaged || s.Cause == books.Uncommitted && kept {
 			t.Errorf("run %s, %s: tombstone %+v", s.Run, lives[s.Run], s)
 		}

@@ -334,7 +334,7 @@ func TestNamedOnce(t *testing.T) {
 	b.Done.Add(0, 11)
 	for _, s := range []Stone{
 		{Run: "gone", First: 1, Last: 9, Count: count(9, 9), Cause: DroppedFull},
-		{Run: "r", First: 2, Last: 5, Count: count(1, 0), Cause: DroppedFull}, // of a thinned file: of the others nothing was left
+		{Run: "r", First: 2, Last: 5, Count: count(1, 0), Cause: DroppedFull}, // the others were thinned
 		{Run: "r", First: 7, Last: 7, Count: count(1, 1), Cause: Dead},
 	} {
 		b.AddStone(s)
