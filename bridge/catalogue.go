@@ -61,7 +61,8 @@ func (c *Catalogue) Put(d DeviceInfo) {
 	c.putRulesLocked(d)
 	d.Points = reported(d.Points)
 	// Package sort has one copy for all types, slices one of 15 KB for this one.
-	if byName := func(i, j int) bool { return d.Points[i].Name < d.Points[j].Name }; !sort.SliceIsSorted(d.Points, byName) {
+	byName := func(i, j int) bool { return d.Points[i].Name < d.Points[j].Name }
+	if !sort.SliceIsSorted(d.Points, byName) {
 		d.Points = slices.Clone(d.Points)
 		sort.Slice(d.Points, byName)
 	}

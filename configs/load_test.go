@@ -65,11 +65,12 @@ func TestFirstRun(t *testing.T) {
 // of YAML is read once.
 func TestCaseC02(t *testing.T) {
 	dir := write(t, map[string]string{
-		"g.yaml":                     north + "include: conf.d\n",
-		"conf.d/..2026_11_29/a.yaml": "southbound: {modbus: {buses: {b: {url: 'tcp://127.0.0.1:502'}}, devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n",
-		"conf.d/.a.yaml.swp":         "not YAML: [",
-		"conf.d/a.yaml~":             "not YAML: [",
-		"conf.d/a.yaml.bak":          "not YAML: [",
+		"g.yaml": north + "include: conf.d\n",
+		"conf.d/..2026_11_29/a.yaml": "southbound: {modbus: {buses: {b: {url: 'tcp://127.0.0.1:502'}}, " +
+			"devices: {d: {bus: b, points: {p: {coil: 1}}}}}}\n",
+		"conf.d/.a.yaml.swp": "not YAML: [",
+		"conf.d/a.yaml~":     "not YAML: [",
+		"conf.d/a.yaml.bak":  "not YAML: [",
 	})
 	for link, to := range map[string]string{"..data": "..2026_11_29", "a.yaml": "..data/a.yaml"} {
 		if err := os.Symlink(to, filepath.Join(dir, "conf.d", link)); err != nil {

@@ -101,7 +101,8 @@ func TestCaseW03(t *testing.T) {
 	cert, private := file("cert", certificate), file("key", key)
 	crlf := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }
 	bag := []byte("Bag Attributes\n    localKeyID: 01 02\nsubject=CN = gateway\n\nissuer=CN = gateway\n\n")
-	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS",
+		Bytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}})
 	both := file("both", slices.Concat(parameters, key, certificate))
 	der, _ := pem.Decode(certificate)
 	keyDER, _ := pem.Decode(key)
@@ -109,12 +110,14 @@ func TestCaseW03(t *testing.T) {
 		certificate, key Path
 		err              error
 	}{
-		"CRLF":                  {file("crlf", crlf(certificate)), file("crlf key", crlf(key)), nil},
-		"Bag Attributes":        {file("bag", slices.Concat(bag, certificate)), file("bag key", slices.Concat(bag, key)), nil},
+		"CRLF": {file("crlf", crlf(certificate)), file("crlf key", crlf(key)), nil},
+		"Bag Attributes": {file("bag", slices.Concat(bag, certificate)), file("bag key", slices.Concat(bag, key)),
+			nil},
 		"EC PARAMETERS":         {cert, file("parameters", slices.Concat(parameters, key)), nil},
 		"one file for both":     {both, both, nil},
 		"no newline at the end": {file("end", bytes.TrimSpace(certificate)), file("end key", bytes.TrimSpace(key)), nil},
-		"encrypted": {cert, file("encrypted", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}})),
+		"encrypted": {cert, file("encrypted", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY",
+			Bytes: []byte{1}})),
 			ErrEncryptedKey},
 		"DER":      {file("der", der.Bytes), private, ErrNoCertificate},
 		"DER, key": {cert, file("der key", keyDER.Bytes), ErrNoKey},

@@ -172,8 +172,8 @@ func speaks(ctx context.Context, dir string) error {
 	return nil // what is asked for says what else is wrong
 }
 
-var errSilent = errors.New("is there and says nothing: it hangs, or was stopped (SIGSTOP): its log may tell; a restart " +
-	"loses nothing")
+var errSilent = errors.New("is there and says nothing: it hangs, or was stopped (SIGSTOP): its log may tell; a " +
+	"restart loses nothing")
 
 // Handle makes do what mux does when it is asked for the page. What is not a
 // Q is refused before.

@@ -9,7 +9,8 @@ var cold = []string{"fieldbridge/cmd", "fieldbridge/configs", "fieldbridge/conso
 	"fieldbridge/southbound/modbus/setup", "fieldbridge/southbound/modbus/commission",
 	"fieldbridge/southbound/modbus/permit", "fieldbridge/plain", "fieldbridge/condition", "fieldbridge/vitals",
 	"fieldbridge/signed", "fieldbridge/ledger", "fieldbridge/bundle",
-	"github.com/godbus", "github.com/spf13", "go.yaml.in", "net/http", "mime", "crypto/tls", "crypto/x509", "encoding/asn1"}
+	"github.com/godbus", "github.com/spf13", "go.yaml.in", "net/http", "mime", "crypto/tls", "crypto/x509",
+	"encoding/asn1"}
 
 // hot is what each reading passes all the same, within cold.
 var hot = []string{"fieldbridge/gateway/recent"}

@@ -68,7 +68,8 @@ func TestLimitsWithHoles(t *testing.T) {
 // bias, or be a code for a unit, also of what is written.
 func TestScalePointOfDecimalsAndCodes(t *testing.T) {
 	decimals, bias := &bridge.Decimal{Coef: -1}, &bridge.Decimal{Coef: -4}
-	units := &setup.Table{Raw: []bridge.Decimal{{}, {Coef: 1}, {Coef: 2}}, Value: []bridge.Decimal{{}, {Coef: 3}, {Coef: 6}},
+	units := &setup.Table{Raw: []bridge.Decimal{{}, {Coef: 1}, {Coef: 2}},
+		Value: []bridge.Decimal{{}, {Coef: 3}, {Coef: 6}},
 		Codes: true}
 	field(t, map[string]setup.Point{
 		"temp": {Holding: at(0), Type: "int16", ScalePoint: "decimals", Writable: &permit.Writable{}},

@@ -254,8 +254,9 @@ func TestTogether(t *testing.T) {
 // comes; a word that is neither is told.
 func TestCaseS12(t *testing.T) {
 	f := offline(t, Options{}, sensor("plugs", Sensor{Topic: "tele/{device}/SENSOR",
-		Availability: &Availability{Topic: "tele/{device}/LWT", Online: payload.Words{"Online"}, Offline: payload.Words{"Offline"}},
-		Points:       payload.Points{"power": {Path: "ENERGY.Power"}}}))
+		Availability: &Availability{Topic: "tele/{device}/LWT", Online: payload.Words{"Online"},
+			Offline: payload.Words{"Offline"}},
+		Points: payload.Points{"power": {Path: "ENERGY.Power"}}}))
 	f.hear("tele/plug/LWT", "Online")
 	f.hear("tele/plug/SENSOR", `{"ENERGY":{"Power":5}}`)
 	f.hear("tele/plug/LWT", "Offline")
@@ -402,7 +403,8 @@ func TestAvailabilityValidates(t *testing.T) {
 		"":                     {Gateway: "{gw}/LWT"},
 	} {
 		got := ""
-		for _, p := range embeddedConfig(sensor("s", Sensor{Topic: "{gw}/{device}", Availability: &a, Points: point})).Validate() {
+		for _, p := range embeddedConfig(sensor("s", Sensor{Topic: "{gw}/{device}", Availability: &a,
+			Points: point})).Validate() {
 			got = strings.Join(p.Path[2:], ".")
 		}
 		rig.Same(t, fmt.Sprintf("%+v", a), got, text)

@@ -52,7 +52,8 @@ type Sensor struct {
 	Retained string `yaml:"retained"`
 	// Format is how the payload is written: json (default if there are points),
 	// csv, text (points say with after and until where they are in it), cbor or
-	// msgpack (their paths are those of the same JSON), bytes, or sparkplug-b. What an MQTT 5 client calls application/cbor or application/msgpack is read as
+	// msgpack (their paths are those of the same JSON), bytes, or sparkplug-b. What an MQTT 5 client calls
+	// application/cbor or application/msgpack is read as
 	// that without it, and gzip and zlib are inflated. Each line of csv is a batch of its own. Without points
 	// the whole payload is one value, but for sparkplug-b, whose payloads name
 	// devices, points and types themselves: a device is called NODE.DEVICE, with

@@ -33,8 +33,9 @@ func TestField(t *testing.T) {
 				`"Speed":{"Value":3,"StatusCode":{"Code":2147483648,"Symbol":"Bad"}}}},{"Payload":{"Torque":{"Value":7}}}]}`,
 			[]string{"kuka@1774785599000 position=-96.5 speed=bad: sentinel", "kuka torque=7"}},
 		"Kepware, values of all types": {Sensor{Device: "k", Each: "values", Point: "{.id}", Path: "v", Value: mixed,
-			Quality: good("q", "true")}, `{"timestamp":1,"values":[{"id":"A.T","v":42.5,"q":true},{"id":"A.P","v":0,"q":false},` +
-			`{"id":"A.On","v":true,"q":true},{"id":"A.S","v":"run","q":true}]}`,
+			Quality: good("q", "true")},
+			`{"timestamp":1,"values":[{"id":"A.T","v":42.5,"q":true},{"id":"A.P","v":0,"q":false},` +
+				`{"id":"A.On","v":true,"q":true},{"id":"A.S","v":"run","q":true}]}`,
 			[]string{"k a_t=42.5 a_p=bad: sentinel a_on=true a_s=run"}},
 		"EdgeX, all in quotes": {Sensor{Device: "{.device}", Each: "readings", Point: "{.name}", Path: "value", Value: mixed},
 			`{"readings":[{"device":"M","name":"Power","value":"5.683000e-01"},{"device":"M","name":"Run","value":"true"},` +
@@ -57,8 +58,8 @@ func TestField(t *testing.T) {
 			[]string{"d@1774785495000 t=1", "d@1774785500500 t=2", "d@1774785500000 t=3", "d t=4"}},
 		"SenML": {Sensor{Device: "{.$.0.bn}", Each: "@this", Point: "{.n}", Path: "v", Value: mixed,
 			Time: &payload.Time{Path: "t", Base: "$.0.bt", Format: "unix"}},
-			`[{"bn":"urn:dev:ow:10e2","bt":1774785500,"bu":"A","n":"voltage","u":"V","v":120.1},{"n":"current","t":-5,"v":1.2},` +
-				`{"n":"current","t":-4,"v":1.3}]`, []string{"urn_dev_ow_10e2@1774785500000 voltage=120.1",
+			`[{"bn":"urn:dev:ow:10e2","bt":1774785500,"bu":"A","n":"voltage","u":"V","v":120.1},{"n":"current","t":-5,` +
+				`"v":1.2},{"n":"current","t":-4,"v":1.3}]`, []string{"urn_dev_ow_10e2@1774785500000 voltage=120.1",
 				"urn_dev_ow_10e2@1774785495000 current=1.2", "urn_dev_ow_10e2@1774785496000 current=1.3"}},
 		"SenML without a base": {Sensor{Device: "d", Each: "@this", Point: "{.n}", Path: "v", Time: &payload.Time{Path: "t",
 			Base: "$.0.bt", Format: "unix"}}, `[{"n":"a","t":-60,"v":1},{"n":"b","t":1774785500,"v":2},{"n":"c","v":3}]`,
@@ -100,8 +101,9 @@ func TestField(t *testing.T) {
 			"f": {Path: "f", Value: payload.Value{Invalid: payload.Words{"-127"}}}}},
 			`{"a":"-127.00 °C","b":65535,"c":"ERR","d":"","e":[],"f":-126}`,
 			[]string{"d a=bad: sentinel b=bad: sentinel c=bad: sentinel d=bad: missing e=bad: missing f=-126"}},
-		"no value in bytes": {Sensor{Device: "d", Points: point(payload.Point{Path: "p", Encoding: "hex", Value: payload.Value{
-			Type: "int16", Invalid: payload.Words{"-32768"}}})}, `{"p":"8000"}`, []string{"d t=bad: sentinel"}},
+		"no value in bytes": {Sensor{Device: "d", Points: point(payload.Point{Path: "p", Encoding: "hex",
+			Value: payload.Value{
+				Type: "int16", Invalid: payload.Words{"-32768"}}})}, `{"p":"8000"}`, []string{"d t=bad: sentinel"}},
 		"a unit as others write it": {Sensor{Device: "d", Points: payload.Points{"a": {Path: `1\.8\.0`,
 			Value: payload.Value{Unit: "kWh"}}, "b": {Path: "b", Value: payload.Value{Unit: "°C"}},
 			"c": {Path: "c", Value: payload.Value{Unit: "°C"}}, "d": {Path: "d", Value: payload.Value{Type: "uint16"}}}},

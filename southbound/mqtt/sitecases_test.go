@@ -38,7 +38,8 @@ func TestCaseS04(t *testing.T) {
 	rig.Until(t, "the loss is noticed", func() bool { return metric(s, "fieldbridge_mqtt_connected") == 0 })
 	b.Start()
 	connected(t, s)
-	rig.Until(t, "the subscription is granted again", func() bool { return s.Listing().Rules[0].Subscription == "granted" })
+	rig.Until(t, "the subscription is granted again",
+		func() bool { return s.Listing().Rules[0].Subscription == "granted" })
 	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "w/a/p", "-m", "6")
 	rig.Same(t, "readings", values(r.wait(t, 1)), []string{"a.p=6"})
 }

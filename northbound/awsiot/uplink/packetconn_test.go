@@ -125,7 +125,8 @@ func TestAcknowledgements(t *testing.T) {
 	}
 	long := append([]byte{0x30, 0xb3, 5, 0, 1, 'a', 0}, bytes.Repeat([]byte{0x40, 2, 0, 99}, 200)...)
 	long = long[:3+5<<7+0x33]
-	alike := append([]byte{0x90, 0x40, 2, 0, 0}, bytes.Repeat([]byte{1}, 0x40-3)...) // from its length on it looks like one
+	alike := append([]byte{0x90, 0x40, 2, 0, 0}, bytes.Repeat([]byte{1},
+		0x40-3)...) // from its length on it looks like one
 	rest := bytes.Join([][]byte{{0xd0, 0}, {0x90, 4, 0, 9, 0, 1}, long, alike, {0xd0, 0}}, nil)
 	stream := bytes.Join([][]byte{puback(1, 0), puback(2, 0x87), rest[:2], puback(3, 0), rest[2:8], puback(4, 0),
 		{0x40, 4, 0, 5, 0x97, 0}, rest[8 : len(rest)-2], puback(6, 0), rest[len(rest)-2:], puback(7, 0x10)}, nil)

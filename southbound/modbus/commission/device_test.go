@@ -73,10 +73,10 @@ func TestReadPoints(t *testing.T) {
 	for _, p := range points[:3] {
 		got = append(got, fmt.Sprintf("%s %s %v, %s", p.Name, p.Text(), p.Err, AdviceOnFile(p.Err, "tcp://10.0.0.5")))
 	}
-	want = "b bad: protocol read boiler holding 20+1: answer with 2 bytes, byte count 4: 2 were asked; the device answers " +
-		"others, the device breaks the protocol here: leave it out, or see what it sends with 'fieldbridge modbus read URL " +
-		"ADDRESS --trace'\nhole bad: timeout read boiler holding 10+1: no answer in time; the device answers others, " +
-		"it has no such address, or not so many in a row, and says nothing to that: 'fieldbridge modbus scan URL " +
+	want = "b bad: protocol read boiler holding 20+1: answer with 2 bytes, byte count 4: 2 were asked; the device " +
+		"answers others, the device breaks the protocol here: leave it out, or see what it sends with 'fieldbridge modbus " +
+		"read URL ADDRESS --trace'\nhole bad: timeout read boiler holding 10+1: no answer in time; the device answers " +
+		"others, it has no such address, or not so many in a row, and says nothing to that: 'fieldbridge modbus scan URL " +
 		"--addresses' finds what there is\na 0 <nil>, "
 	if strings.Join(got, "\n") != want {
 		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), want)

@@ -67,7 +67,8 @@ func (p Point) Likelier() (order string, v bridge.Value, ok bool) {
 			likely[i.Order] = i.Value
 		}
 	}
-	for _, order := range []string{"ABCD", "CDAB", "DCBA", "BADC", "ABCDEFGH", "GHEFCDAB", "HGFEDCBA", "BADCFEHG", "EFGHABCD",
+	for _, order := range []string{"ABCD", "CDAB", "DCBA", "BADC", "ABCDEFGH", "GHEFCDAB", "HGFEDCBA", "BADCFEHG",
+		"EFGHABCD",
 		"CDABGHEF"} {
 		if v, there := likely[order]; there && asItIs {
 			return cmp.Or(shortOrder[order], order), v, true

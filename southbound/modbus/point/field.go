@@ -82,7 +82,8 @@ func (f *Field) Settle() {
 		f.Special = Plain
 	}
 	s := f.Special
-	f.Simple = s.Straight == nil && s.Invalid == nil && s.Invalids == nil && s.Sides == nil && s.Enum == nil && s.Curve == nil && !f.Scaling.Active() &&
+	f.Simple = s.Straight == nil && s.Invalid == nil && s.Invalids == nil && s.Sides == nil && s.Enum == nil &&
+		s.Curve == nil && !f.Scaling.Active() &&
 		f.Kind < KindString && !s.Invert
 }
 

@@ -202,7 +202,8 @@ type Part struct {
 	// Is says what the number is: number (the default; it counts in the sum), sign
 	// (any bit set makes the value negative), exponent (the value is times ten to
 	// its power), exponent2 (times two to its power), factor (the value is multiplied
-	// by it, as by the ratio of a transformer) or divisor (divided by it); of a time year, month, day, hour, minute, second, millisecond,
+	// by it, as by the ratio of a transformer) or divisor (divided by it); of a time year, month, day, hour, minute,
+	// second, millisecond,
 	// hundredth (of a second), seconds (since 1970), deviation (minutes from this
 	// time to UTC) or invalid (any bit set: the clock is not right).
 	Is string `yaml:"is"`

@@ -140,7 +140,8 @@ func kept(f *finder, keep Keep, p Point, to *point.Field, fields []*point.Field)
 	if keep.Values != nil {
 		keep = several(f, keep)
 	}
-	k := upkeep.Keep{Field: to, From: from, Value: keep.Value.Value, Every: keep.Every.D(), For: keep.For.D(), Stop: keep.Stop.Value}
+	k := upkeep.Keep{Field: to, From: from, Value: keep.Value.Value, Every: keep.Every.D(), For: keep.For.D(),
+		Stop: keep.Stop.Value}
 	constant := k.Value.Good()
 	writeOnly := p.Access == permit.Write // then it is not read, and not for commands either
 	commanded := p.Writable.Yes() || p.Access == permit.ReadWrite || writeOnly && !constant

@@ -14,7 +14,8 @@ import (
 // writable finds whether and how a point may be set.
 func writable(f *finder, r *point.Field, p Point, d Device) {
 	k := permit.Keys{Access: p.Access, Writable: p.Writable, Poll: p.Poll, Confirm: p.Confirm, Pulse: p.Pulse,
-		Invert: p.Invert, TrueIs: p.TrueIs, FalseIs: p.FalseIs, WriteFunction: p.WriteFunction, Together: p.Together, Base: d.Base, OwnParts: p.Parts != nil}
+		Invert: p.Invert, TrueIs: p.TrueIs, FalseIs: p.FalseIs, WriteFunction: p.WriteFunction, Together: p.Together,
+		Base: d.Base, OwnParts: p.Parts != nil}
 	if r.Models != nil || p.Ref != "" {
 		k.Base = 0
 	}

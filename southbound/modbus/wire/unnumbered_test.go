@@ -74,7 +74,10 @@ func TestOddAnswersOverTCP(t *testing.T) {
 		want string
 		text string
 	}{
-		"checksum of the line behind": {func(_ modbustest.Request, a *modbustest.Answer) { a.PDU = append(a.PDU, 0x12, 0x34) },
+		"checksum of the line behind": {func(_ modbustest.Request,
+			a *modbustest.Answer) {
+			a.PDU = append(a.PDU, 0x12, 0x34)
+		},
 			"right", ""},
 		"exception of another function": {func(_ modbustest.Request, a *modbustest.Answer) {
 			a.PDU = append(a.PDU[:0], 0x90, 2)

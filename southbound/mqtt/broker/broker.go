@@ -257,7 +257,8 @@ func (e *Broker) Publish(topic string, payload []byte) { e.publish(topic, payloa
 
 func (e *Broker) publish(topic string, payload []byte, retain bool) {
 	voice := e.server.NewClient(nil, mochi.LocalListener, mochi.InlineClientId, true)
-	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish, Retain: retain},
+	err := e.server.InjectPacket(voice, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Publish,
+		Retain: retain},
 		TopicName: topic, Payload: payload})
 	if err != nil {
 		e.log.Debug("message not given to local subscribers", "topic", topic, "err", err)

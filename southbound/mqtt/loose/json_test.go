@@ -27,8 +27,9 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", in, out, err, want)
 		}
 	}
-	for in, want := range map[string]error{`{"a":1,"b":{"c"`: ErrCut, `{"a":"x`: ErrCut, `[1,2`: ErrCut, `{"a":tru`: ErrCut,
-		``: ErrForm, `21.5`: ErrForm, `{"a" 1}`: ErrForm, `{"raw":"52N.9, "pre":1}`: ErrForm, `{"a":1} x`: ErrForm,
+	for in, want := range map[string]error{`{"a":1,"b":{"c"`: ErrCut, `{"a":"x`: ErrCut, `[1,2`: ErrCut,
+		`{"a":tru`: ErrCut,
+		``:         ErrForm, `21.5`: ErrForm, `{"a" 1}`: ErrForm, `{"raw":"52N.9, "pre":1}`: ErrForm, `{"a":1} x`: ErrForm,
 		`{"a":[1}`: ErrForm, "{\x01:1}": ErrForm} {
 		if out, _, err := JSON([]byte(in)); !errors.Is(err, want) {
 			t.Errorf("%s: %s, %v, want %v", in, out, err, want)
@@ -39,7 +40,8 @@ func TestJSON(t *testing.T) {
 // FuzzJSON: what is JSON stays what it is, and what is made is JSON, but for numbers that
 // are none.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,{"b":"c\u00e4"}],"d":-1.5e3}`, `{'a': True,}`, `[{a:b}]`, `{"a":"\x"}`, `[[[`, "{\"\xff\":1}"} {
+	for _, s := range []string{`{"a":[1,{"b":"c\u00e4"}],"d":-1.5e3}`, `{'a': True,}`, `[{a:b}]`, `{"a":"\x"}`, `[[[`,
+		"{\"\xff\":1}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -27,7 +27,8 @@ type Names interface {
 // the values of a device and time are one result. What cannot be read hurts
 // nothing else; the fault is that of the message, or the first of a result, and where
 // it is, as "element 2", "" if that is all. point is as for [Rule.Read].
-func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Names) (all []Result, f Fault, where string) {
+func (r *Rule) ReadSeveral(point string, payload []byte, at time.Time, names Names) (all []Result, f Fault,
+	where string) {
 	switch {
 	case len(payload) == 0:
 		return nil, FaultEmpty, ""

@@ -72,8 +72,9 @@ var faultWords = [Faults]struct{ name, text string }{
 	FaultUnit:        {"wrong_unit", "the number has another unit than the rule says"},
 	FaultNoUnit:      {"no_unit", "a unit is behind the number, and the rule says none (unit)"},
 	FaultComma:       {"decimal", "it cannot be told whether a comma or point is before the fraction (decimal says it)"},
-	FaultCut: {"cut", "the JSON of the payload ends in the middle: whatever sends it cuts it off, its buffer is too small " +
-		"maybe"},
+	FaultCut: {"cut",
+		"the JSON of the payload ends in the middle: whatever sends it cuts it off, its buffer is too small " +
+			"maybe"},
 	FaultSeveral: {"several", "the payload is several documents of JSON: each: \"@this\" reads them all"},
 	FaultText:    {"text", "the payload is a text, and no JSON: format: text or csv may read it"},
 	FaultBinary: {"binary", "the payload is bytes, and neither JSON nor gzip or zlib: a picture, Protobuf, or packed in " +

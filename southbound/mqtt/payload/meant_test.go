@@ -34,7 +34,8 @@ func TestWhatIsNoJSON(t *testing.T) {
 		}
 	}
 	several := compile(t, Settings{Each: "@this", Points: Points{"t": {Path: "t"}}})
-	if all, f, _ := several.ReadSeveral("", []byte("{\"t\":1}\n{\"t\":2}\n"), time.Time{}, nil); len(all) != 2 || f != FaultNone {
+	if all, f, _ := several.ReadSeveral("", []byte("{\"t\":1}\n{\"t\":2}\n"), time.Time{}, nil); len(all) != 2 ||
+		f != FaultNone {
 		t.Errorf("lines of JSON: %d results, %s", len(all), f)
 	}
 }

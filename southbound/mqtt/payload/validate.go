@@ -20,10 +20,12 @@ func (s Settings) Validate() []setting.Problem {
 	var r setting.Problems
 	switch {
 	case !slices.Contains([]string{"", JSON, CSV, CBOR, Msgpack, Bytes, PlainText, Sparkplug}, s.Format):
-		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, text, cbor, msgpack, bytes or sparkplug-b", "format")
+		r.Add(fmt.Sprintf("%q is not a format", s.Format), "use json, csv, text, cbor, msgpack, bytes or sparkplug-b",
+			"format")
 	}
 	if !Exact && s.leftOut() {
-		r.AddOnKey("the rule has what the small build leaves out (then_each, quality, after, until, any, text, parts of time)",
+		r.AddOnKey("the rule has what the small build leaves out "+
+			"(then_each, quality, after, until, any, text, parts of time)",
 			"run the whole fieldbridge")
 	}
 	if s.Format != CSV {
@@ -78,7 +80,8 @@ const DescribesItself = " means nothing with format: sparkplug-b, whose payloads
 func (v *Value) how() map[string]bool {
 	return map[string]bool{"type": v.Type != "", "unit": v.Unit != "", "decimal": v.Decimal != "", "scale": v.Scale != nil,
 		"offset": v.Offset != nil, "enum": v.Enum != nil, "true_when": v.TrueWhen != nil,
-		"false_when": v.FalseWhen != nil, "invalid": v.Invalid != nil, "after": v.After != "", "until": v.Until != "", "deadband": v.Deadband != nil, "report": v.Report != nil}
+		"false_when": v.FalseWhen != nil, "invalid": v.Invalid != nil, "after": v.After != "", "until": v.Until != "",
+		"deadband": v.Deadband != nil, "report": v.Report != nil}
 }
 
 // validateSingle checks settings for a payload that is one value.
@@ -103,7 +106,8 @@ func (s Settings) validateElements(r *setting.Problems) {
 	if q := s.Quality; Exact && q != nil {
 		s.validatePlace(r, q.Path, q.Column, "what says how good the values are", "quality")
 		if len(q.Good) == 0 {
-			r.AddOnKey("quality does not say what is good", "add what stands there of good values, as good: [true, 192]", "quality")
+			r.AddOnKey("quality does not say what is good", "add what stands there of good values, as good: [true, 192]",
+				"quality")
 		}
 	}
 	if s.Format == CSV {
@@ -179,7 +183,8 @@ func (s Settings) validatePlace(r *setting.Problems, path string, column int, wh
 	}
 	r.Misplaced(map[string]bool{"column": column != 0}, " is for format: csv", under...)
 	if Exact && s.Format == PlainText {
-		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with after and until where in the text it is", under...)
+		r.Misplaced(map[string]bool{"path": path != ""}, " is for JSON: say with after and until where in the text it is",
+			under...)
 		return
 	}
 	if s.Format == Bytes {
@@ -263,10 +268,12 @@ func (v *Value) leftOut() bool { return v.After != "" || v.Until != "" || v.Type
 // validateClock checks what a time is put together of.
 func (s Settings) validateClock(r *setting.Problems) {
 	t, text := s.Time, s.Format == PlainText
-	r.Misplaced(map[string]bool{"date_path": t.DatePath != "" && (s.Format == CSV || text), "base": t.Base != "" && (s.Format == CSV || text),
+	r.Misplaced(map[string]bool{"date_path": t.DatePath != "" && (s.Format == CSV || text), "base": t.Base != "" &&
+		(s.Format == CSV || text),
 		"step": t.Step != 0 && s.Each == ""}, " is for JSON, step for each", "time")
 	r.Misplaced(map[string]bool{"date_column": t.DateColumn != 0 && s.Format != CSV}, " is for format: csv", "time")
-	r.Misplaced(map[string]bool{"after": t.After != "" && !text, "until": t.Until != "" && !text}, " is for format: text", "time")
+	r.Misplaced(map[string]bool{"after": t.After != "" && !text, "until": t.Until != "" && !text},
+		" is for format: text", "time")
 	if text && t.After == "" && t.Until == "" {
 		r.AddOnKey("the time has neither after nor until", `say what stands before it, as after: "at "`, "time")
 	}

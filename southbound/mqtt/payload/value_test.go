@@ -73,7 +73,8 @@ func TestTidyFaults(t *testing.T) {
 		`{"a":1}`: FaultNone, `"[[["`: FaultNone, `{"a":"\"[["}`: FaultNone, ``: FaultJSON, `{"a":1`: FaultCut,
 		`{"a":NaN}`: FaultNone, `{"a":1}x`: FaultJSON,
 		`nul`: FaultText,
-		`"\`:  FaultText, "{\x00:1}": FaultBinary, "{'a':1}\n{}": FaultSeveral, "{a:1,}": FaultNone, deep(64): FaultNone, deep(65): FaultDeep, deep(200): FaultDeep,
+		`"\`:  FaultText, "{\x00:1}": FaultBinary, "{'a':1}\n{}": FaultSeveral, "{a:1,}": FaultNone, deep(64): FaultNone,
+		deep(65): FaultDeep, deep(200): FaultDeep,
 		strings.Repeat("[", 1<<20): FaultDeep,
 	} {
 		if _, got := tidy([]byte(in), false); got != want {
