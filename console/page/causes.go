@@ -79,13 +79,15 @@ var causes = map[string]string{
 	"sensor_quiet":   "Vom Gerät kommt länger nichts, als es bisher üblich war.",
 	"sensors_silent": "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
 	"sensors_quiet":  "Mehrere Geräte mit etwas Gemeinsamem schweigen: dort nachsehen, worüber sie kommen.",
+	"sensors_offline": "Das Gateway mehrerer Sensoren hat sich abgemeldet, oder sein letzter Wille sagt es: Strom und " +
+		"Netz prüfen.",
 	"sensor_unread": "Nachrichten kommen, aber keine ist lesbar. 'fieldbridge sensors' zeigt sie; dann die " +
 		"Regel ändern.",
 	"sensor_partly_read": "Ein Teil jeder Nachricht ist nicht lesbar. 'fieldbridge sensors' zeigt sie; dann die " +
 		"Regel ändern.",
 	"sensor_bad": "Alle Werte sind schlecht, wie das Gerät selbst sagt: dort nachsehen.",
 	"sensor_offline": "Das Gerät ist offline, wie es selbst oder sein letzter Wille gesagt hat: Strom und Netz " +
-		"prüfen.",
+		"Netz prüfen.",
 	"sensor_clock": "Die Uhr des Geräts geht falsch, oder es sagt keine Zeit; die Zeit der Ankunft wird genommen.",
 	"more_sensors": "Noch mehr Geräte haben etwas. Zuerst beheben, was hier steht.",
 	"rule_silent":  "Für eine Regel kommt keine Nachricht, obwohl sie eine erwartet.",
