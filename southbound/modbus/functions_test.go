@@ -151,7 +151,7 @@ func TestFunctionsChecked(t *testing.T) {
 		{"bytes of a coil", setup.Point{Coil: at(1), Bytes: 4}, "remove bytes"},
 		{"four for two", setup.Point{Input: at(1), Bytes: 4}, "uint32"},
 		{"three", setup.Point{Input: at(1), Bytes: 3, Type: "uint24"}, "even number"},
-		{"writable", setup.Point{Holding: at(1), Bytes: 4, Type: "uint32", Writable: &permit.Writable{}}, "its own size"},
+		{"writable", setup.Point{Holding: at(1), Bytes: 1, Type: "uint8", Writable: &permit.Writable{}}, "its own size"},
 		{"one for two", setup.Point{Input: at(1), Bytes: 1}, "uint8"},
 	} {
 		var d setup.Device
