@@ -76,7 +76,9 @@ func is(t *testing.T, dir string, waiting, dead []uint64, named map[string][]uin
 	t.Helper()
 	q := openQueue(t, testConfig(dir))
 	defer q.Close()
+	q.mu.Lock()
 	first := q.books.Index.Runs[0].Run
+	q.mu.Unlock()
 	var letters, waits []uint64
 	if err := q.Dead(t.Context(), func(l folder.DeadLetter) error {
 		letters = append(letters, l.Seq)
