@@ -65,7 +65,8 @@ func TestPageLogin(t *testing.T) {
 	b.until("asked again", ready)
 	b.do(chromedp.KeyEvent("ann\t"), chromedp.KeyEvent("open sesame\r"))
 	b.until("let in again", `document.getElementById("state") !== null`)
-	b.do(chromedp.Click(chromedp.CSS("footer button")))
+	// In one script: the page may draw the button anew between finding and pressing it.
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("footer button").click()`))
 	b.until("logged out", `document.getElementById("login") !== null`)
 	r.stop()
 }
