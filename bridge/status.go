@@ -39,6 +39,9 @@ type DeviceStatus struct {
 	Reason   string    `json:"reason,omitempty"` // why the bad ones are, the most frequent
 	Last     time.Time `json:"last,omitzero"`    // the last good reading
 	Detail   string    `json:"detail,omitempty"` // the last error, in full
+	// Unread is how many polled points have not been tried yet, since the source or the
+	// device's configuration is new: they are neither good nor bad.
+	Unread int `json:"-"`
 }
 
 // DeviceReporter is a source that can tell how its devices are.

@@ -84,10 +84,13 @@ func forwardConfig(c *configs.Config) bridge.ForwardConfig {
 func (g *Gateway) vital() change.Vital {
 	ledger := g.queue.Ledger()
 	v := change.Vital{Connected: g.sink.Link().Connected, Acked: ledger.Acked.Batches, Waiting: ledger.Waiting.Batches,
-		Good: make(map[string]int), Bad: g.badPoints, Conditions: g.view.Conditions()}
+		Good: make(map[string]int), Unread: make(map[string]int), Bad: g.badPoints, Conditions: g.view.Conditions()}
 	for _, source := range []bridge.DeviceReporter{g.modbus, g.mqtt} {
 		for _, d := range source.Devices() {
 			v.Good[d.Device] = d.Good
+			if d.Unread > 0 {
+				v.Unread[d.Device] = d.Unread
+			}
 		}
 	}
 	return v

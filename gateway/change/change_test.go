@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,7 @@ func (b *bench) now() Vital {
 	for k, n := range b.vital.Good {
 		v.Good[k] = n
 	}
+	v.Unread = maps.Clone(v.Unread)
 	return v
 }
 
@@ -299,6 +301,63 @@ func TestConfirm(t *testing.T) {
 				again, started := b.start()
 				if topic(again) != "one" || !strings.Contains(started.FellBack, test.why) || len(again.Health()) != 1 {
 					t.Errorf("after a restart: %s, %q", topic(again), started.FellBack)
+				}
+			})
+		})
+	}
+}
+
+// TestConfirmBeforeAllIsRead: what was not read yet, at the start or since the change
+// before, is compared as it is once it was read.
+func TestConfirmBeforeAllIsRead(t *testing.T) {
+	tests := map[string]struct {
+		before, after map[string]int // good points
+		unread        map[string]int // when the second change comes
+		read          map[string]int // good points five seconds later, nil if nothing is read
+		want          string
+	}{
+		"the change before began it anew": {map[string]int{"d": 4}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil,
+			"only 0 of 4 points are good, not d (0 of 4)"},
+		"in part": {map[string]int{"d": 4}, map[string]int{"d": 3}, map[string]int{"d": 2}, nil, "only 3 of 4 points"},
+		"it has fewer points now": {map[string]int{"d": 4}, map[string]int{"d": 1}, map[string]int{"d": 1}, nil,
+			"only 1 of 2 points"},
+		"it was never good":  {map[string]int{"d": 0}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil, ""},
+		"it is new":          {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, map[string]int{"d": 4}, "only 0 of 4"},
+		"it is new and dead": {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, map[string]int{"d": 0}, ""},
+		"it is never read":   {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.set(func(v *Vital) { v.Good = test.before })
+				b.write(text("one"))
+				c, _ := b.start()
+				run(t, c, func() {
+					b.write(text("two"))
+					if _, err := c.Reload(t.Context(), 0, 1); err != nil {
+						t.Fatal(err)
+					}
+					b.set(func(v *Vital) { v.Good, v.Unread = test.after, test.unread })
+					if test.read != nil {
+						time.AfterFunc(5*time.Second+time.Millisecond, func() {
+							b.set(func(v *Vital) { v.Good, v.Unread = test.read, nil })
+						})
+					}
+					b.write(text("three"))
+					began := time.Now()
+					if _, err := c.Reload(t.Context(), time.Minute, 1); err != nil {
+						t.Fatal(err)
+					}
+					if took := time.Since(began); took > readWithin+readEvery || test.read != nil && took < 5*time.Second {
+						t.Errorf("waited %s for the first readings", took)
+					}
+					b.set(func(v *Vital) { v.Good, v.Unread = test.after, nil })
+					time.Sleep(time.Minute + 2*watchEvery)
+				})
+				if s := c.Status(); test.want == "" && (topic(c) != "three" || s.Problem != "") ||
+					test.want != "" && (topic(c) != "two" || !strings.Contains(s.Problem, "was taken back: "+test.want)) {
+					t.Errorf("%+v", s)
 				}
 			})
 		})

@@ -51,6 +51,7 @@ type Vital struct {
 	Acked     uint64         // batches that the cloud has acknowledged
 	Waiting   uint64         // batches that it has not acknowledged
 	Good      map[string]int // good points, by device
+	Unread    map[string]int // points that were not tried yet, by device
 	// Bad returns the points of a device that are bad, as far as they are known. It
 	// may be nil.
 	Bad func(device string) []string
@@ -83,6 +84,7 @@ type Changer struct {
 	absent   []string // with turn; the files that what runs could not read when it was applied
 	seen     string   // with turn; how files looked at the last load
 	good     bool     // with turn; what runs is known to work
+	usual    usual    // with turn
 	pending  *pending // with turn; nil unless what runs is on trial
 }
 
@@ -301,7 +303,7 @@ func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64)
 	if err != nil {
 		return fmt.Errorf("read the running configuration again: %w", err)
 	}
-	before := c.o.Vital()
+	before := c.before(confirm > 0)
 	config := l.Config
 	if c.o.Hide != nil {
 		c.o.Hide(l.Hidden)

@@ -16,7 +16,7 @@ func (s *Source) Devices() []bridge.DeviceStatus {
 	for _, d := range s.sorted() {
 		st := d.Status()
 		status := bridge.DeviceStatus{Device: d.Spec.Name, Via: fmt.Sprintf("modbus %s unit %d", s.busName(d), d.Spec.ID),
-			Last: st.Last, Good: st.Good, Bad: st.Bad, Detail: st.Detail}
+			Last: st.Last, Good: st.Good, Bad: st.Bad, Unread: st.Unread, Detail: st.Detail}
 		if st.Bad > 0 {
 			status.Reason = mostFrequent(st.Reasons).String()
 		}

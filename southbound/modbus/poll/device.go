@@ -57,6 +57,7 @@ type deviceStatus struct {
 // Status is what others may know of a device.
 type Status struct {
 	Good, Bad int                   // points, by their last reading
+	Unread    int                   // points whose first cycle is not done
 	Reasons   map[bridge.Reason]int // of the bad ones
 	Last      time.Time             // of a good reading
 	Detail    string                // the last error
@@ -119,7 +120,10 @@ func (d *Device) Status() Status {
 	s := d.status.Status
 	s.Reasons = make(map[bridge.Reason]int)
 	s.Silent = slices.Concat(d.status.silent...)
-	for _, t := range d.status.tallies {
+	for i, t := range d.status.tallies {
+		if t.good+t.bad == 0 {
+			s.Unread += len(d.jobs[i].fields)
+		}
 		s.Good += t.good
 		s.Bad += t.bad
 		for r, n := range t.reasons {
