@@ -77,7 +77,9 @@ func (w *Worker) Serve(ctx context.Context, s Session, topic string, allowed []s
 			continue
 		}
 		retry.Reset()
-		c.await(ctx, wait)
+		if wait > 0 {
+			c.await(ctx, wait)
+		}
 	}
 }
 
