@@ -223,6 +223,7 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 			delete(running, key)
 		}
 	}
+	var begin []func()
 	for key, list := range devices {
 		r, ok := running[key]
 		if !ok {
@@ -233,10 +234,10 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 			bctx, r.cancel = context.WithCancel(ctx)
 			r.bus.Set(list)
 			r.bus.SetOff(off)
-			go func() {
+			begin = append(begin, func() {
 				defer close(r.done)
 				r.bus.Run(bctx, emit)
-			}()
+			})
 			running[key] = r
 		}
 		r.bus.Set(list)
@@ -251,5 +252,8 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 	s.buses = buses
 	for _, b := range buses {
 		b.SetOff(s.off) // it may have been turned meanwhile
+	}
+	for _, run := range begin { // now, since who hears of a first reading may write at once
+		go run()
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fieldbridge/southbound/modbus/permit"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/spec"
+	"fieldbridge/southbound/modbus/wire"
 )
 
 // unsupported makes a unit that does not know a function.
@@ -182,6 +186,49 @@ func TestWritesLeaveTimeForReads(t *testing.T) {
 		if is := r.source.Write(context.Background(),
 			bridge.Command{Device: "d", Point: "w", Value: bridge.Int(1)}); is.Outcome != bridge.Failed {
 			t.Error("a write after the end was carried out")
+		}
+	})
+}
+
+// TestWriteAtTheFirstReading: who hears of a first reading finds the bus that it came
+// from, however long others take to begin.
+func TestWriteAtTheFirstReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := setup.Config{Buses: make(map[string]setup.Bus), Devices: make(map[string]setup.Device)}
+		for i := range 3 {
+			host := fmt.Sprint("plc", i)
+			cfg.Buses[host] = testBus(host)
+			cfg.Devices[host] = testDevice(host, 1, row(1, 1))
+		}
+		sim := modbustest.New()
+		sim.Refuse()
+		var mu sync.Mutex
+		late, heard := 0, 0
+		source, err := New(cfg, Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.dial = func(spec.Bus) func(context.Context) (wire.Stream, error) {
+			time.Sleep(2 * time.Second) // a bus takes its time, and the others could begin
+			return func(ctx context.Context) (wire.Stream, error) { return sim.Dial(ctx) }
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			_ = source.Run(ctx, func(b bridge.Batch, _ func(error)) {
+				_, _, err := source.onBus(b.Device)
+				mu.Lock()
+				defer mu.Unlock()
+				if heard++; err != nil {
+					late++
+				}
+			})
+		})
+		time.Sleep(20 * time.Second)
+		cancel()
+		all.Wait()
+		if late > 0 || heard < 3 {
+			t.Errorf("at %d of %d first readings a write would have found no bus", late, heard)
 		}
 	})
 }
