@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,46 +87,48 @@ func TestLineScanEnds(t *testing.T) {
 // A unit tells who it is by function 43 and its SunSpec list; what it sends is
 // shown without what a terminal would obey.
 func TestLookTellsWhoItIs(t *testing.T) {
-	sim := modbustest.New()
-	u := sim.Unit(1)
-	u.Identify("Acme", "VALVE-1", "2.0", "http://acme", "\x1b[2Jvalve")
-	u.IdentifyMore(0x80, "SN12345678")
-	u.IdentifyMore(0x97, "x")
-	u.Only(modbustest.Holding, 40000, 130)
-	u.Set(modbustest.Holding, 40000, 0x5375, 0x6e53, 1, 66)
-	for at, text := range map[int]string{40004: "Fronius", 40020: "Symo 8.2", 40052: "4711"} {
-		for i := range len(text) {
-			word := u.Get(modbustest.Holding, at+i/2, 1)[0]
-			u.Set(modbustest.Holding, at+i/2, word|uint16(text[i])<<(8*(1-i%2)))
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		u := sim.Unit(1)
+		u.Identify("Acme", "VALVE-1", "2.0", "http://acme", "\x1b[2Jvalve")
+		u.IdentifyMore(0x80, "SN12345678")
+		u.IdentifyMore(0x97, "x")
+		u.Only(modbustest.Holding, 40000, 130)
+		u.Set(modbustest.Holding, 40000, 0x5375, 0x6e53, 1, 66)
+		for at, text := range map[int]string{40004: "Fronius", 40020: "Symo 8.2", 40052: "4711"} {
+			for i := range len(text) {
+				word := u.Get(modbustest.Holding, at+i/2, 1)[0]
+				u.Set(modbustest.Holding, at+i/2, word|uint16(text[i])<<(8*(1-i%2)))
+			}
 		}
-	}
-	u.Set(modbustest.Holding, 40070, 103, 50)
-	u.Set(modbustest.Holding, 40122, 0xffff, 0)
-	m := testMaster(t, sim.Start(t), 5*time.Second, Options{})
-	got, err := m.Look(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Identity{
-		Objects: []wire.Object{{ID: 0, Text: "Acme"}, {ID: 1, Text: "VALVE-1"}, {ID: 2, Text: "2.0"},
-			{ID: 3, Text: "http://acme"}, {ID: 4, Text: "?[2Jvalve"}, {ID: 0x80, Text: "SN12345678"}, {ID: 0x97, Text: "x"}},
-		Maker: &Common{Maker: "Fronius", Model: "Symo 8.2", Serial: "4711"},
-		Models: []plan.SunSpecModel{{ID: 1, Name: "common", Address: 40002, Length: 66},
-			{ID: 103, Name: "three-phase inverter", Address: 40070, Length: 50}},
-	}
-	if diff := cmp.Diff(want, got.Identity); diff != "" {
-		t.Error(diff)
-	}
-	const text = `unit 1: it answers with exception 2 (Acme, VALVE-1, 2.0)
+		u.Set(modbustest.Holding, 40070, 103, 50)
+		u.Set(modbustest.Holding, 40122, 0xffff, 0)
+		m := testMaster(t, sim, 5*time.Second, Options{})
+		got, err := m.Look(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Identity{
+			Objects: []wire.Object{{ID: 0, Text: "Acme"}, {ID: 1, Text: "VALVE-1"}, {ID: 2, Text: "2.0"},
+				{ID: 3, Text: "http://acme"}, {ID: 4, Text: "?[2Jvalve"}, {ID: 0x80, Text: "SN12345678"}, {ID: 0x97, Text: "x"}},
+			Maker: &Common{Maker: "Fronius", Model: "Symo 8.2", Serial: "4711"},
+			Models: []plan.SunSpecModel{{ID: 1, Name: "common", Address: 40002, Length: 66},
+				{ID: 103, Name: "three-phase inverter", Address: 40070, Length: 50}},
+		}
+		if diff := cmp.Diff(want, got.Identity); diff != "" {
+			t.Error(diff)
+		}
+		const text = `unit 1: it answers with exception 2 (Acme, VALVE-1, 2.0)
     vendor url: http://acme
     product name: ?[2Jvalve
     object 0x80: SN12345678
     object 0x97: x
     SunSpec: Fronius Symo 8.2, serial number 4711
     SunSpec models 1, 103 (--sunspec tells where)`
-	if diff := cmp.Diff(text, got.String()); diff != "" {
-		t.Error(diff)
-	}
+		if diff := cmp.Diff(text, got.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // Lines of ASCII have seven bits first, and no settings are tried twice.
