@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus/commission"
 	"fieldbridge/southbound/modbus/modbustest"
@@ -36,7 +37,7 @@ func TestF19F20WithPymodbus(t *testing.T) {
 				start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", scheme, theirs, "19200")
 				b.URL, b.Baud = "ascii://"+ours, 19200
 			} else {
-				port := strconv.Itoa(freePort(t))
+				port := strconv.Itoa(needtest.Port(t))
 				start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", scheme, port)
 				b.URL = scheme + "://127.0.0.1:" + port
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/permit"
 	"fieldbridge/southbound/modbus/setup"
@@ -222,7 +223,7 @@ func TestF22ReadsThatWrite(t *testing.T) {
 func TestFunctionsWithPymodbus(t *testing.T) {
 	t.Parallel()
 	needPymodbus(t)
-	port := strconv.Itoa(freePort(t))
+	port := strconv.Itoa(needtest.Port(t))
 	start(t, "/usr/bin/python3", "testdata/pymodbus_server.py", "tcp", port)
 	d := firstRun("tcp://127.0.0.1:" + port)
 	device := d.Devices["boiler"]

@@ -2,7 +2,9 @@ package modbus
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,12 +81,18 @@ func rules() map[string]rule {
 // TestRequestsOfSomeLengths: devices that refuse, or do not answer, all but some
 // requests are read whole. Where they say so, in each cycle from the first on.
 func TestRequestsOfSomeLengths(t *testing.T) {
-	for name, rule := range rules() {
-		for how, act := range map[string]modbustest.Behaviour{"exception 2": modbustest.Exception(2),
-			"exception 4": modbustest.Exception(4), "exception 1": modbustest.Exception(1),
-			"exception 5": modbustest.Exception(5),
-			"exception 6": modbustest.Exception(6), "exception 11": modbustest.Exception(11), "silence": modbustest.Silence} {
+	acts := map[string]modbustest.Behaviour{"exception 2": modbustest.Exception(2),
+		"exception 4": modbustest.Exception(4), "exception 1": modbustest.Exception(1),
+		"exception 5": modbustest.Exception(5),
+		"exception 6": modbustest.Exception(6), "exception 11": modbustest.Exception(11), "silence": modbustest.Silence}
+	for i, name := range slices.Sorted(maps.Keys(rules())) {
+		rule := rules()[name]
+		for j, how := range slices.Sorted(maps.Keys(acts)) {
+			act := acts[how]
 			for framing := range carriers {
+				if !thorough() && (i+j+int(framing))%len(carriers) != 0 {
+					continue // each rule with each act, and with each carrier
+				}
 				t.Run(fmt.Sprintf("%s, %s, %d", name, how, framing), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { rule.try(t, framing, act, how == "silence" || how == "exception 11") })
 				})
@@ -202,7 +210,9 @@ func TestLostAnswersTeachNothing(t *testing.T) {
 			r := newRigWith(t, setup.Config{Buses: map[string]setup.Bus{"plc": bus},
 				Devices: map[string]setup.Device{"Boiler": testDevice("plc", 1, points)}},
 				map[string]*modbustest.Simulator{"plc": sim}, state)
-			time.Sleep(time.Hour)
+			if time.Sleep(20 * time.Minute); thorough() {
+				time.Sleep(time.Hour)
+			}
 			r.stop()
 			if l := recall(state, "Boiler", time.Now()); l.Known() {
 				t.Errorf("by %s it learnt that it %v\n%s", carriers[framing], l, r.logged())

@@ -3,7 +3,6 @@ package modbus
 import (
 	"context"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -77,9 +76,9 @@ func TestPilot1(t *testing.T) {
 			sim.Unit(1).Always(modbustest.CloseAfter)
 		},
 	}
-	// Each list and way takes every sixth place, the next one the next; a soak takes all.
-	step := 6
-	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
+	// Each list and way takes every fifteenth place, the next one the next.
+	step := 15
+	if thorough() {
 		step = 1
 	}
 	for i, list := range slices.Sorted(maps.Keys(lists)) {

@@ -3,6 +3,7 @@ package modbus
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fieldbridge/bridge"
@@ -13,8 +14,8 @@ import (
 )
 
 // TestOutcomeIsWhatTheSlaveDid: what slaves do with a write, times each confirm,
-// over real sockets in the framings of TCP and of lines: what is told is what the
-// slave did.
+// in the framings of TCP and of lines: what is told is what the slave did.
+// TestOutcomeIsWhatPymodbusDid is the same over real sockets and lines.
 func TestOutcomeIsWhatTheSlaveDid(t *testing.T) {
 	const address, before = 10, 5
 	done, refused, failed, open, enough := toldDone, toldRefused, toldFailed, toldOpen, toldEnough
@@ -41,7 +42,7 @@ func TestOutcomeIsWhatTheSlaveDid(t *testing.T) {
 		"takes late": {func(u *modbustest.Unit) modbustest.Behaviour {
 			return func(modbustest.Request, *modbustest.Answer) {
 				put(u, before)
-				time.AfterFunc(300*time.Millisecond, func() { put(u, 7) })
+				time.AfterFunc(310*time.Millisecond, func() { put(u, 7) })
 			}
 		}, [3]told{done, enough, enough}},
 		"acknowledges": {func(*modbustest.Unit) modbustest.Behaviour { return modbustest.Exception(5) },
@@ -63,39 +64,49 @@ func TestOutcomeIsWhatTheSlaveDid(t *testing.T) {
 		for name, slave := range slaves {
 			for i, by := range confirms {
 				t.Run(fmt.Sprintf("%s/%s/%s", scheme, name, by), func(t *testing.T) {
-					t.Parallel()
-					sim := modbustest.New()
-					sim.Framing = framing
-					u := sim.Unit(1)
-					put(u, before)
-					within := setting.Duration(time.Second)
-					p := setup.Point{Holding: at(address), Writable: &permit.Writable{}, Confirm: &permit.Confirm{By: by}}
-					if by == "read_back" {
-						p.Confirm.Within = &within
-					}
-					b := testBus("")
-					b.URL, b.Timeout = scheme+"://"+sim.Start(t), setting.Duration(300*time.Millisecond)
-					d := testDevice("plc", 1, map[string]setup.Point{"w": p})
-					d.Every = setting.Duration(100 * time.Millisecond)
-					cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{"d": d}}
-					is := writeOnce(t, cfg, func() {
-						if does := slave.does(u); does != nil {
-							u.Always(touching(10, does, 6))
+					synctest.Test(t, func(t *testing.T) {
+						want := slave.told[i]
+						if scheme == "tcp" && name == "answers as another function" {
+							want = [3]told{done, open, enough}[i] // its transaction says that it is the answer
 						}
+						writeToSlave(t, scheme+"://plc:1", framing, by, slave.does, want)
 					})
-					want := slave.told[i]
-					if scheme == "tcp" && name == "answers as another function" {
-						want = [3]told{done, open, enough}[i] // its transaction says that it is the answer
-					}
-					if got := (told{is.Outcome, is.Enough}); got != want {
-						t.Errorf("told %+v, want %+v", is, want)
-					}
-					if n := touches(u, address, 6); n != 1 {
-						t.Errorf("written %d times", n)
-					}
 				})
 			}
 		}
+	}
+}
+
+// writeToSlave writes 7 to holding 10 of a slave that does something with it, and
+// checks what is told and that it came once.
+func writeToSlave(t *testing.T, url string, framing modbustest.Framing, by string,
+	does func(*modbustest.Unit) modbustest.Behaviour, want told) {
+	t.Helper()
+	sim := modbustest.New()
+	sim.Framing = framing
+	u := sim.Unit(1)
+	u.Set(modbustest.Holding, 10, 5)
+	within := setting.Duration(time.Second)
+	p := setup.Point{Holding: at(10), Writable: &permit.Writable{}, Confirm: &permit.Confirm{By: by}}
+	if by == "read_back" {
+		p.Confirm.Within = &within
+	}
+	b := testBus("plc")
+	b.URL, b.Timeout = url, setting.Duration(300*time.Millisecond)
+	cfg := setup.Config{Buses: map[string]setup.Bus{"plc": b},
+		Devices: map[string]setup.Device{"d": testDevice("plc", 1, map[string]setup.Point{"w": p})}}
+	r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})
+	defer r.stop()
+	time.Sleep(1550 * time.Millisecond) // between two polls
+	if behaviour := does(u); behaviour != nil {
+		u.Always(touching(10, behaviour, 6))
+	}
+	is := r.set(t, "w", bridge.Int(7))
+	if got := (told{is.Outcome, is.Enough}); got != want {
+		t.Errorf("told %+v, want %+v", is, want)
+	}
+	if n := touches(u, 10, 6); n != 1 {
+		t.Errorf("written %d times", n)
 	}
 }
 
@@ -129,7 +140,7 @@ func TestWriteToADeviceThatHangsUp(t *testing.T) {
 		u := sim.Unit(1)
 		u.Always(modbustest.CloseAfter)
 		b := testBus("")
-		b.URL = scheme + "://" + sim.Start(t)
+		b.URL, b.Timeout = scheme+"://"+sim.Start(t), setting.Duration(time.Minute) // it always answers
 		d := testDevice("plc", 1, map[string]setup.Point{"w": {Holding: at(10), Writable: &permit.Writable{}}})
 		d.Every = setting.Duration(time.Hour)
 		is := writeOnce(t, setup.Config{Buses: map[string]setup.Bus{"plc": b}, Devices: map[string]setup.Device{"d": d}},

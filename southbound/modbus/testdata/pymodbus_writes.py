@@ -1,13 +1,14 @@
 """A pymodbus server that does something of its own with each write.
 
-usage: pymodbus_writes.py tcp PORT | rtu DEVICE  BEHAVIOUR...
+usage: pymodbus_writes.py tcp PORT | rtu DEVICE,DEVICE,...  BEHAVIOUR...
 
 What is done with a write says its address: of 300 addresses each behaviour has 12,
 in the order of the arguments. Input register 1000 * function + address counts
-the writes that came.
+the writes that came. Each device is a line with a unit of its own.
 """
 import asyncio
 import sys
+import threading
 import time
 
 from pymodbus.bit_write_message import WriteMultipleCoilsRequest, WriteSingleCoilRequest
@@ -66,7 +67,7 @@ BEHAVIOURS = {
     "ignores and is silent": store("before", should_respond=False),
     "shows it late": show_late,
     "answers late": change(late=0.05),
-    "answers too late": change(late=1.5),
+    "answers too late": change(late=2.5),
     "acknowledges": lambda request, _response, _put: request.doException(5),
     "echoes another address": echo(lambda response: setattr(response, "address", response.address + 1)),
     "echoes another value": echo(wrong_value),
@@ -113,18 +114,28 @@ class OverALine(ModbusSingleRequestHandler):
         super().send(message, *addr, **kwargs)
 
 
-unit = ModbusSlaveContext(
-    co=ModbusSequentialDataBlock(0, [False] * 2 * TABLE),
-    hr=ModbusSequentialDataBlock(0, [BEFORE] * 2 * TABLE),
-    ir=ModbusSequentialDataBlock(0, [0] * 20000),
-    zero_mode=True,
-)
-context = ModbusServerContext(slaves={1: unit}, single=False)
+def new_context():
+    unit = ModbusSlaveContext(
+        co=ModbusSequentialDataBlock(0, [False] * 2 * TABLE),
+        hr=ModbusSequentialDataBlock(0, [BEFORE] * 2 * TABLE),
+        ir=ModbusSequentialDataBlock(0, [0] * 20000),
+        zero_mode=True,
+    )
+    return ModbusServerContext(slaves={1: unit}, single=False)
+
+
 functions = [of_its_own(base) for base in (WriteSingleCoilRequest, WriteMultipleCoilsRequest,
                                            WriteSingleRegisterRequest, WriteMultipleRegistersRequest)]
+
+
+def serve_line(device):
+    StartSerialServer(context=new_context(), framer=ModbusRtuFramer, port=device, baudrate=115200, bytesize=8,
+                      parity="N", stopbits=1, handler=OverALine, custom_functions=functions)
+
+
 if sys.argv[1] == "tcp":
-    StartTcpServer(context=context, address=("127.0.0.1", int(sys.argv[2])), handler=OverTCP,
+    StartTcpServer(context=new_context(), address=("127.0.0.1", int(sys.argv[2])), handler=OverTCP,
                    custom_functions=functions)
 else:
-    StartSerialServer(context=context, framer=ModbusRtuFramer, port=sys.argv[2], baudrate=115200, bytesize=8,
-                      parity="N", stopbits=1, handler=OverALine, custom_functions=functions)
+    for device in sys.argv[2].split(","):
+        threading.Thread(target=serve_line, args=(device,)).start()
