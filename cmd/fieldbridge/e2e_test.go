@@ -435,15 +435,10 @@ func (s *site) received() (batches []cloudBatch) {
 	return batches
 }
 
-// freePort returns an address that nothing listens on just now.
+// freePort returns an address that is the test's alone.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return needtest.Address(t)
 }
 
 // latest merges the points of a device from all that has arrived.

@@ -189,12 +189,13 @@ func (r *rig) judge() {
 		r.total.lastPolls++
 		last := int64(0)
 		for at := range r.polls {
-			if at <= killed.UnixMilli() {
+			if at <= killed.at.UnixMilli() {
 				last = max(last, at)
 			}
 		}
-		if age := killed.Sub(time.UnixMilli(last)); age > time.Second {
-			r.t.Errorf("of a gateway that was killed the last poll that arrived is %v older", age)
+		if last < killed.answered.UnixMilli() {
+			r.t.Errorf("of a gateway that was killed the last poll that arrived is of %v before, and it was answered %v before",
+				killed.at.Sub(time.UnixMilli(last)), killed.at.Sub(killed.answered))
 		}
 	}
 	r.killed = nil

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
 	"fieldbridge/southbound/modbus/modbustest"
@@ -67,7 +68,8 @@ func newCommanded(t *testing.T) *commanded {
 	c := &commanded{rig: emptyRig(t, filepath.Join(t.TempDir(), "queue")), sim: modbustest.New(),
 		commands: map[string]*command{}, written: map[uint16][]int{}, kept: map[uint16]int{}, first: map[int]bool{}}
 	c.rnd = random(t)
-	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(c.dir, "cloud"), OnPublish: c.hear})
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(c.dir, "cloud"), Listen: needtest.Address(t),
+		OnPublish: c.hear})
 	if err != nil {
 		t.Fatal(err)
 	}

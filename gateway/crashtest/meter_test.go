@@ -9,12 +9,54 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
-// ovenUnit is the Modbus unit of the device oven.
-const ovenUnit = 2
+// pressUnit and ovenUnit are the Modbus units of the devices press and oven.
+const pressUnit, ovenUnit = 1, 2
+
+// asked notes when a device was asked by a gateway, in this life.
+type asked struct {
+	mu   sync.Mutex
+	last []time.Time // guarded by mu; the last ones, the newest at the end
+}
+
+// pollsUnderWay is more than a poll takes requests: what was asked so many requests before
+// a death was answered, and has entered the queue.
+const pollsUnderWay = 4
+
+// note is a [modbustest.Behaviour].
+func (a *asked) note(modbustest.Request, *modbustest.Answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.last) == pollsUnderWay {
+		a.last = a.last[1:]
+	}
+	a.last = append(a.last, time.Now())
+}
+
+func (a *asked) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = nil
+}
+
+// answered returns a time after which a poll was answered for sure; ok is that there is one.
+func (a *asked) answered() (at time.Time, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.last) < pollsUnderWay {
+		return at, false
+	}
+	return a.last[0], true
+}
+
+// death is that of a gateway which had polled.
+type death struct {
+	at, answered time.Time // answered is when a poll was that must arrive
+}
 
 // meter answers each poll of a device with the next number, so that each reading can
 // be told from every other: which are missing, and which came twice under two names.

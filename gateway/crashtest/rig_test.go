@@ -107,15 +107,15 @@ type rig struct {
 	variant int    // of the configuration
 	process *process
 	total   account
-	started time.Time // the process
 
-	program string      // of the gateway; "" is the one that is shipped
-	runtime string      // the folder of what outlives the process and no power cut
-	exact   bool        // nothing may be missing at all: there is a journal
-	quiet   bool        // no sensors, and hardly a commit: the journal alone keeps polls
-	killed  []time.Time // when quiet gateways were, that had run for a while
+	program string  // of the gateway; "" is the one that is shipped
+	runtime string  // the folder of what outlives the process and no power cut
+	exact   bool    // nothing may be missing at all: there is a journal
+	quiet   bool    // no sensors, and hardly a commit: the journal alone keeps polls
+	killed  []death // of quiet gateways that had polled for a while
 
 	oven     meter  // what the device oven answered
+	press    asked  // when the device press was asked
 	reloaded int    // so often in this life
 	refusing bool   // in this life the queue was full and took no new readings
 	older    []byte // a journal as an earlier death left it
@@ -157,7 +157,7 @@ func newRig(t *testing.T, queue string, sensors int) *rig {
 	t.Helper()
 	r := emptyRig(t, queue)
 	r.rnd = random(t)
-	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(r.dir, "cloud"),
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(r.dir, "cloud"), Listen: needtest.Address(t),
 		OnPublish: func(m awsiottest.Message) { r.note(m.Topic, m.Payload) }})
 	if err == nil {
 		t.Cleanup(func() { _ = cloud.Close() })
@@ -187,9 +187,10 @@ func (r *rig) furnish(sensors int) {
 		sim.Unit(unit+1).Set(modbustest.Holding, 0, make([]uint16, 100)...)
 	}
 	sim.Unit(ovenUnit).Always(r.oven.count)
+	sim.Unit(pressUnit).Always(r.press.note)
 	r.modbus = sim.Start(t)
 	r.change(sim)
-	r.broker, r.console = freePort(t), freePort(t)
+	r.broker, r.console = needtest.Address(t), needtest.Address(t)
 	for i := range sensors {
 		r.sensors = append(r.sensors, startSensor(t, "s"+strconv.Itoa(i), r.broker))
 	}
@@ -220,16 +221,6 @@ func (r *rig) change(sim *modbustest.Simulator) {
 		}
 	}()
 	r.t.Cleanup(func() { close(stop); <-stopped })
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // configure writes the configuration; each time another one.
@@ -317,7 +308,8 @@ func (r *rig) start(wrapped ...string) {
 		r.t.Fatal(err)
 	}
 	go func() { _ = p.cmd.Wait(); close(p.ended) }()
-	r.process, r.started = p, time.Now()
+	r.process = p
+	r.press.begin()
 }
 
 // kill kills the gateway, which must have been running still.
@@ -325,8 +317,8 @@ func (r *rig) kill() {
 	r.t.Helper()
 	p := r.process
 	r.process = nil
-	if now := time.Now(); r.quiet && now.Sub(r.started) > 1500*time.Millisecond {
-		r.killed = append(r.killed, now)
+	if answered, ok := r.press.answered(); r.quiet && ok && !r.refusing {
+		r.killed = append(r.killed, death{time.Now(), answered})
 	}
 	select {
 	case <-p.ended:

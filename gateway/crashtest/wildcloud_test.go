@@ -16,6 +16,7 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -76,7 +77,7 @@ func startWild(t *testing.T, r *rig) *wildCloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &wildCloud{rig: r, address: "127.0.0.1:0", conns: map[net.Conn]struct{}{}}
+	c := &wildCloud{rig: r, address: needtest.Address(t), conns: map[net.Conn]struct{}{}}
 	c.tls.Certificates, c.tls.ClientAuth = []tls.Certificate{pair}, tls.RequireAnyClientCert
 	c.listen()
 	r.server, r.ca = c.address, ca.File

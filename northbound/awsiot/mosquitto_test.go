@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +35,7 @@ func TestRealMosquitto(t *testing.T) {
 	}
 	server := issue("server", awsiottest.Terms{Hosts: []string{"localhost"}})
 	gateway, reader := issue("gateway-1", awsiottest.Terms{}), issue("reader", awsiottest.Terms{})
-	port := freePort(t)
+	port := needtest.Port(t)
 	ca := filepath.Join(dir, "ca.pem")
 	config := fmt.Sprintf("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate "+
 		"true\nallow_anonymous true\nuser root\n",
@@ -101,16 +100,6 @@ func TestRealMosquitto(t *testing.T) {
 func peer(t *testing.T, name string) string {
 	t.Helper()
 	return needtest.Program(t, name)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // run starts a program and returns the lines that it writes. It is killed at the

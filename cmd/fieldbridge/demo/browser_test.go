@@ -88,15 +88,10 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// freeAddress returns one on which nobody listens.
+// freeAddress returns one that is the test's alone.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return needtest.Address(t)
 }
 
 // start starts the gateway and waits for its console.

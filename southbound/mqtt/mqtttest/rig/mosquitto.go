@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"fieldbridge/needtest"
 )
 
 // Broker is a real mosquitto.
@@ -20,18 +22,12 @@ type Broker struct {
 }
 
 // StartMosquitto starts a mosquitto with settings beside its listener, on a
-// port that was free a moment ago.
+// port of its own.
 func StartMosquitto(t *testing.T, settings ...string) *Broker {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	_ = l.Close()
-	dir := t.TempDir()
-	b := &Broker{t: t, Addr: addr.String(), config: filepath.Join(dir, "mosquitto.conf")}
-	lines := append([]string{fmt.Sprintf("listener %d 127.0.0.1", addr.Port), "persistence true",
+	port, dir := needtest.Port(t), t.TempDir()
+	b := &Broker{t: t, Addr: fmt.Sprint("127.0.0.1:", port), config: filepath.Join(dir, "mosquitto.conf")}
+	lines := append([]string{fmt.Sprintf("listener %d 127.0.0.1", port), "persistence true",
 		"persistence_location " + dir + "/", "max_queued_messages 10000"}, settings...)
 	if len(settings) == 0 {
 		lines = append(lines, "allow_anonymous true")
