@@ -18,6 +18,7 @@ import (
 	"fieldbridge/bridge"
 	"fieldbridge/cmd/fieldbridge/tell"
 	"fieldbridge/configs"
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/northbound/awsiot/awsiottest/rules"
 	"fieldbridge/northbound/awsiot/awsiottest/things"
@@ -38,7 +39,7 @@ type commandRig struct {
 func newCommandRig(t *testing.T) *commandRig {
 	dir := t.TempDir()
 	sim := modbustest.New()
-	r := &commandRig{t: t, file: filepath.Join(dir, "g.yaml"), unit: sim.Unit(1), sensors: freePort(t)}
+	r := &commandRig{t: t, file: filepath.Join(dir, "g.yaml"), unit: sim.Unit(1), sensors: needtest.Address(t)}
 	r.unit.Set(modbustest.Holding, 0, 5, 7)
 	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs")})
 	if err != nil {

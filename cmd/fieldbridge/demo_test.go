@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fieldbridge/needtest"
 )
 
 // TestDemo runs the demo with an outage: everything must arrive.
@@ -71,8 +73,8 @@ func TestCloud(t *testing.T) {
 		!strings.Contains(again.String(), "choose another port with --listen") {
 		t.Errorf("a second cloud: exit %d: %s", code, again.String())
 	}
-	config += "store: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" + freePort(t) +
-		"\"}}\n" +
+	config += "store: {dir: " + dir + "/queue}\nsouthbound:\n  modbus:\n    buses: {plc: {url: \"tcp://" +
+		needtest.Address(t) + "\"}}\n" +
 		"    devices: {boiler: {bus: plc, points: {t: {input: 0}}}}\n"
 	file := filepath.Join(dir, "gateway.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

@@ -190,9 +190,11 @@ func tail(s string, n int) string {
 	return s
 }
 
-// signal sends s and waits for the process to end, at most within.
+// signal sends s and waits for the process to end, at most within on a machine that is
+// not busy.
 func (p *process) signal(s syscall.Signal, within time.Duration) {
 	p.t.Helper()
+	within *= busy
 	p.cmd.Process.Signal(s)
 	select {
 	case <-p.end:
@@ -433,12 +435,6 @@ func (s *site) received() (batches []cloudBatch) {
 		}
 	}
 	return batches
-}
-
-// freePort returns an address that is the test's alone.
-func freePort(t testing.TB) string {
-	t.Helper()
-	return needtest.Address(t)
 }
 
 // latest merges the points of a device from all that has arrived.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/modbustest"
@@ -110,7 +111,7 @@ southbound:
 		devicesText += fmt.Sprintf("      d%d:\n        bus: b%d\n        unit_id: 1\n        every: %s\n        points:\n%s",
 			d, d, every, points)
 	}
-	console := freePort(b)
+	console := needtest.Address(b)
 	config += "    devices:\n" + devicesText + fmt.Sprintf("console: {listen: %q}\n", console)
 	if err := os.WriteFile(filepath.Join(dir, "load.yaml"), []byte(config), 0o644); err != nil {
 		b.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -45,7 +46,7 @@ func measureMosquitto(b *testing.B, program string, rate int) {
 	if _, err := cloud.Device("load"); err != nil {
 		b.Fatal(err)
 	}
-	broker := freePort(b)
+	broker := needtest.Address(b)
 	_, port, _ := net.SplitHostPort(broker)
 	config := fmt.Sprintf(`listener %s 127.0.0.1
 allow_anonymous true

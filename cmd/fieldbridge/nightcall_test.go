@@ -268,7 +268,7 @@ func TestNightCall(t *testing.T) {
 			for _, i := range causes {
 				want := nightCauses[i]
 				var last []string
-				eventuallyBy(t, begin.Add(within), func() bool {
+				eventuallyBy(t, begin.Add(busy*within), func() bool {
 					last = view()
 					return slices.ContainsFunc(last, func(sentence string) bool {
 						cause, device := blamed(sentence, devices)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"fieldbridge/gateway/control"
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/store/folder"
@@ -357,12 +357,7 @@ func TestReloadOfTheRest(t *testing.T) {
 	r := newReloadRig(t)
 	r.write("a: {holding: 0}", r.cloud.Addr())
 	r.start()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	addr := listener.Addr().String()
+	addr := needtest.Address(t)
 	answers := func() bool {
 		answer, err := http.Get("http://" + addr + "/healthz")
 		if err == nil {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/pause"
 )
@@ -106,7 +107,7 @@ func measureSensors(b *testing.B, rate int, rtt time.Duration, limits string) {
 	if _, err := cloud.Device("load"); err != nil {
 		b.Fatal(err)
 	}
-	broker, console := freePort(b), freePort(b)
+	broker, console := needtest.Address(b), needtest.Address(b)
 	config := fmt.Sprintf(`gateway: load
 northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/load.pem,
     private_key: certs/load.key, ca: certs/ca.pem, topic: "load/{gateway}", format: columns, max_message: 100KiB,

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot/awsiottest"
 )
 
@@ -35,7 +36,8 @@ func TestSensorsAtFullQueue(t *testing.T) {
 	}
 	dir := t.TempDir()
 	arrived := &numbers{}
-	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs"), OnPublish: arrived.add})
+	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs"), OnPublish: arrived.add,
+		Listen: needtest.Address(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +45,7 @@ func TestSensorsAtFullQueue(t *testing.T) {
 	if _, err := cloud.Device("full"); err != nil {
 		t.Fatal(err)
 	}
-	broker, console := freePort(t), freePort(t)
+	broker, console := needtest.Address(t), needtest.Address(t)
 	config := fmt.Sprintf(`gateway: full
 northbound: {awsiot: {endpoint: %q, server_name: localhost, certificate: certs/full.pem,
     private_key: certs/full.key, ca: certs/ca.pem, topic: "full/{gateway}", max_message: 100KiB,
@@ -87,7 +89,7 @@ console: {listen: %q}
 	}
 	select {
 	case <-three.end:
-	case <-time.After(90 * time.Second):
+	case <-time.After(busy * 90 * time.Second):
 		t.Fatal("the MQTT 3.1.1 client does not come to an end")
 	}
 	lost := regexp.MustCompile(`all acknowledged, (\d+) connections lost`).FindStringSubmatch(three.out.String())

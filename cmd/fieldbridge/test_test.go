@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/southbound/modbus/modbustest"
 )
 
@@ -59,7 +60,7 @@ func TestTest(t *testing.T) {
 	unit.Only(modbustest.Holding, 0, 100)
 	unit.Set(modbustest.Holding, 6, 0x428f, 0x0000)
 	unit.Always(log.note)
-	broker := freePort(t)
+	broker := needtest.Address(t)
 	file := testFile(t, sim.Start(t), broker)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -118,7 +119,7 @@ func TestTestThroughTheGateway(t *testing.T) {
 	unit.Set(modbustest.Holding, 900, 5)
 	sim.Unit(9).Set(modbustest.Holding, 0, 5)
 	address := sim.Start(t)
-	file := testFile(t, address, freePort(t))
+	file := testFile(t, address, needtest.Address(t))
 	gateway := startGateway(t, file, new(output))
 	eventually(t, "it polls", 10*time.Second, func() bool { return goodPoints(gateway.Status()) == 4 })
 	connections := sim.Accepted()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/setting"
@@ -200,7 +201,7 @@ func startCloud(b *testing.B, dir string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	addr := freePort(b)
+	addr := needtest.Address(b)
 	cloud := exec.Command(bin, "cloud", "--listen", addr, "--dir", filepath.Join(dir, "certs"), "--thing", "load")
 	log := &output{}
 	cloud.Stderr = log

@@ -63,16 +63,17 @@ func newRun(t *testing.T) *run {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	r := &run{t: t, dir: dir, program: path, file: filepath.Join(dir, "demo.yaml"), console: freeAddress(t),
-		mqtt: freeAddress(t)}
-	if r.cloud, err = awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs")}); err != nil {
+	r := &run{t: t, dir: dir, program: path, file: filepath.Join(dir, "demo.yaml"), console: needtest.Address(t),
+		mqtt: needtest.Address(t)}
+	if r.cloud, err = awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs"),
+		Listen: needtest.Address(t)}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.cloud.Close() })
 	if _, err := r.cloud.Device(gatewayName); err != nil {
 		t.Fatal(err)
 	}
-	if r.field, err = newPlant(); err != nil {
+	if r.field, err = newPlant(needtest.Address(t)); err != nil {
 		t.Fatal(err)
 	}
 	text := fmt.Sprintf(configText, r.cloud.Addr(), r.field.address)
@@ -88,12 +89,6 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// freeAddress returns one that is the test's alone.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	return needtest.Address(t)
-}
-
 // start starts the gateway and waits for its console.
 func (r *run) start() {
 	r.t.Helper()
@@ -105,7 +100,7 @@ func (r *run) start() {
 	}
 	p := r.process
 	r.t.Cleanup(func() { _ = p.Process.Kill() })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(busy); ; time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", r.console); err == nil {
 			_ = c.Close()
 			return
@@ -136,6 +131,13 @@ func (r *run) does(args ...string) {
 	}
 }
 
+// busy is how long a step may take on a busy machine before it counts as hanging.
+const busy = 2 * time.Minute
+
+// nobody is the page of a device that is not there: a browser tells of each answer 404,
+// and the page asks again.
+const nobody = "device/nobody"
+
 // browser is a tab of a real browser, which notes what should not be.
 type browser struct {
 	t    *testing.T
@@ -149,8 +151,13 @@ type browser struct {
 
 func newBrowser(t *testing.T, home string) *browser {
 	t.Helper()
+	// Its processes write there for a moment after its end, which no TempDir bears.
+	data, err := os.MkdirTemp(built, "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(needtest.Program(t, "chromium")),
-		chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+		chromedp.NoSandbox, chromedp.UserDataDir(data), chromedp.WSURLReadTimeout(busy))
 	allocated, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, end := chromedp.NewContext(allocated)
@@ -175,7 +182,7 @@ func (b *browser) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.problems = append(b.problems, fmt.Sprint("console: ", e.Type))
 	case *log.EventEntryAdded:
-		if !b.quiet {
+		if !b.quiet && !strings.HasSuffix(e.Entry.URL, "/"+nobody) {
 			b.problems = append(b.problems, "log: "+e.Entry.Text+" "+e.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
@@ -207,7 +214,7 @@ func (b *browser) clean() {
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, busy)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatal(err)
@@ -219,7 +226,7 @@ func (b *browser) open(path string) { b.t.Helper(); b.do(chromedp.Navigate(b.hom
 // tell returns what a script says of the page.
 func tell[T any](b *browser, script string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, busy)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
 	if err != nil {
@@ -232,9 +239,9 @@ func tell[T any](b *browser, script string) T {
 // page there is nothing to ask: that is not true yet.
 func (b *browser) until(what, script string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 120*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, busy)
 	defer cancel()
-	for deadline := time.Now().Add(100 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(busy - 20*time.Second); ; time.Sleep(100 * time.Millisecond) {
 		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
 		if err == nil && is {
 			return

@@ -89,7 +89,7 @@ func newDemo(ctx context.Context, o Options) (*demo, error) {
 	if _, err := d.cloud.Device(gatewayName); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
-	if d.field, err = newPlant(); err != nil {
+	if d.field, err = newPlant("127.0.0.1:0"); err != nil {
 		return nil, errors.Join(err, d.cloud.Close())
 	}
 	if err := d.openGateway(ctx, o.Version); err != nil {
@@ -178,8 +178,15 @@ func (d *demo) outage(ctx context.Context, span time.Duration) bool {
 	d.setCut(true, time.Now().Add(span))
 	d.cloud.Offline()
 	back := pause.Sleep(ctx, span)
-	if err := d.cloud.Online(); err != nil {
+	for { // until it has its port again, which another program may have got for a moment
+		err := d.cloud.Online()
+		if err == nil {
+			break
+		}
 		d.logging.Logger.Error("stand-in does not come back", "err", err)
+		if !pause.Sleep(ctx, time.Second) {
+			return false
+		}
 	}
 	d.setCut(false, time.Time{})
 	for back && d.gateway.Status().Queue.Backlog.Batches > 0 || !d.gateway.Status().Link.Connected {

@@ -64,7 +64,8 @@ func TestPageLogin(t *testing.T) {
 	r.start()
 	b.until("asked again", ready)
 	b.do(chromedp.KeyEvent("ann\t"), chromedp.KeyEvent("open sesame\r"))
-	b.until("let in again", `document.getElementById("state") !== null`)
+	b.until("let in again, to the end of the page", `document.readyState === "complete" &&
+		document.querySelector("footer button") !== null`)
 	// In one script: the page may draw the button anew between finding and pressing it.
 	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("footer button").click()`))
 	b.until("logged out", `document.getElementById("login") !== null`)

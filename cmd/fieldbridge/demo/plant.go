@@ -76,14 +76,14 @@ type plant struct {
 	address string
 }
 
-func newPlant() (*plant, error) {
+func newPlant(address string) (*plant, error) {
 	f := &plant{plc: modbustest.New()}
 	f.plc.Unit(1)
 	f.plc.Unit(2)
 	f.plc.Unit(1).Set(modbustest.Holding, 60, modbustest.Float32(71)...)
 	f.set(0)
 	var err error
-	f.address, err = f.plc.Listen("127.0.0.1:0")
+	f.address, err = f.plc.Listen(address)
 	return f, err
 }
 

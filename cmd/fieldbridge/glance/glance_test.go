@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/configs"
+	"fieldbridge/needtest"
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/mqtt/mqtttest"
 )
@@ -114,7 +114,7 @@ func TestOnceIsStopped(t *testing.T) {
 // heard, with their units, and none is told that its message is safe.
 func TestEar(t *testing.T) {
 	const sensors = 6
-	address := free(t)
+	address := needtest.Address(t)
 	g, _, _ := glanceOf(t, fmt.Sprintf(`  mqtt:
     brokers: {local: {listen: %q}}
     sensors:
@@ -194,15 +194,4 @@ func (w *pageWriter) Write(b []byte) (int, error) {
 		}
 	}
 	return w.text.Write(b)
-}
-
-// free returns an address at which nobody listens.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
