@@ -63,9 +63,16 @@ func published(path []string) bool {
 	return slices.Contains(names, key) || slices.Contains(path, "labels")
 }
 
+// canaries puts them into the environment, before any test runs.
+func canaries() {
+	os.Setenv("FB_CANARY_WORD", canaryWord)
+	os.Setenv("FB_CANARY_KEY", canaryPEM)
+}
+
 // TestCanaries plants a secret in each key of a configuration that has all of them,
 // by ${file:}, by ${env:} and as PEM text: nothing of it is ever printed.
 func TestCanaries(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("../../configs/examples/every-key.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -84,43 +91,45 @@ func TestCanaries(t *testing.T) {
 	}
 	write("word", canaryWord+"\n")
 	write("key", canaryPEM)
-	t.Setenv("FB_CANARY_WORD", canaryWord)
-	t.Setenv("FB_CANARY_KEY", canaryPEM)
-	whole := write("whole.yaml", string(content))
+	whole, file := write("whole.yaml", string(content)), filepath.Join(dir, "planted.yaml")
 	ways := map[string]string{"word in a file": `"${file:word}"`, "word in the environment": `"${env:FB_CANARY_WORD}"`,
 		"word in a text": `"tcp://a:${file:word}@h:1"`, "key in a file": `"${file:key}"`,
 		"key in the environment": `"${env:FB_CANARY_KEY}"`, "key": fmt.Sprintf("%q", canaryPEM)}
-	lines, n := strings.Split(string(content), "\n"), 0
-	// Each key gets a third of the ways, and a fifth of them all commands; a soak all of
-	// all.
+	commands := [][]string{{"check", file}, {"check", file, "--json"},
+		{"fleet", "render", file, "--gateway", "press-line-2", "--origin"}, {"fleet", "diff", whole, file}}
+	// Each key gets one of the ways, and one or two of the commands; a soak all of all.
 	all, nth := os.Getenv("FIELDBRIDGE_SOAK") != "", 0
+	lines, pairs, n := strings.Split(string(content), "\n"), make(map[string]int), 0
 	leaves(root, nil, func(path []string, leaf *configtree.Node) {
 		if nth++; testing.Short() && nth%8 != 0 && !strings.Contains(leaf.Text, "/") {
 			return
 		}
-		for i, way := range slices.Sorted(maps.Keys(ways)) {
-			if strings.HasPrefix(way, "word") && published(path) || !all && (nth+i)%3 != 0 {
+		fit := slices.DeleteFunc(slices.Sorted(maps.Keys(ways)),
+			func(way string) bool { return strings.HasPrefix(way, "word") && published(path) })
+		for i, way := range fit {
+			if !all && i != nth%len(fit) {
 				continue
 			}
-			text := ways[way]
-			file := write("planted.yaml", planted(lines, leaf, text))
-			commands := [][]string{{"check", file}, {"check", file, "--json"},
-				{"fleet", "render", file, "--gateway", "press-line-2", "--origin"}, {"fleet", "diff", whole, file}}
-			if !all && (nth/2+i)%5 != 0 {
-				commands = commands[:1]
-			}
-			for _, args := range commands {
+			write("planted.yaml", planted(lines, leaf, ways[way]))
+			for j, args := range commands {
+				if !all && j != 0 && j != nth/len(fit)%len(commands) {
+					continue
+				}
 				var out bytes.Buffer
 				dispatch(t.Context(), args, strings.NewReader(""), &out, &out)
 				if part := seen(out.String()); part != "" {
 					t.Errorf("%s as %s is printed by %v: %s", strings.Join(path, "."), way, args[:2], part)
 				}
+				pairs[way+fmt.Sprint(j)]++
 				n++
 			}
 		}
 	})
-	if least := map[bool]int{false: 350, true: 4000}[all]; n < least && !testing.Short() {
+	if least := map[bool]int{false: 300, true: 4000}[all]; n < least && !testing.Short() {
 		t.Errorf("only %d outputs were searched", n)
 	}
-	t.Logf("%d outputs", n)
+	if want := len(ways) * len(commands); len(pairs) != want && !testing.Short() {
+		t.Errorf("%d pairs of a way and a command were tried, of %d: %v", len(pairs), want, pairs)
+	}
+	t.Logf("%d outputs: %v", n, pairs)
 }

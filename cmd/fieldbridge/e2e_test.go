@@ -123,6 +123,7 @@ var testBinary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	canaries()
 	placeOf = func(string) disk.Place { return disk.Place{} }
 	if runtime.GOMAXPROCS(0) < waiting {
 		// Those that run side by side mostly wait for other processes.

@@ -404,9 +404,9 @@ func (r *reloadRig) add(lines string) {
 	}
 }
 
-// A hundred changes, right and wrong, with kill -9 among them: the gateway
-// always comes back, and nothing that a run numbered is missing before the last
-// that arrived.
+// Changes, right and wrong, with kill -9 among them, 30 of them and a hundred with
+// FIELDBRIDGE_SOAK: the gateway always comes back, and nothing that a run numbered is
+// missing before the last that arrived.
 func TestReloadsAndKills(t *testing.T) {
 	t.Parallel()
 	r := newReloadRig(t)
@@ -424,15 +424,18 @@ func TestReloadsAndKills(t *testing.T) {
 		return p
 	}
 	p := start()
-	kills := 0
-	for range 100 {
+	changes, kills := 30, 0
+	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
+		changes = 100
+	}
+	for n := range changes {
 		wrong := random.IntN(3) == 0
 		if wrong {
 			r.write("a: {holdin: 0}", r.cloud.Addr())
 		} else {
 			r.write(fmt.Sprintf("a: {holding: %d, scale: %d}", random.IntN(3), 1+random.IntN(100)), r.cloud.Addr())
 		}
-		if random.IntN(15) > 0 {
+		if n%15 != 9 && random.IntN(15) > 0 { // two kills at the least
 			r.reload(map[bool]int{false: exitDone, true: exitFailed}[wrong])
 			continue
 		}
