@@ -154,8 +154,8 @@ func (s *site) verify(t *testing.T, acked []string, dead time.Duration) {
 		}
 	}
 	// commit_every is 3 s; the cycle that was under way and the first of the new
-	// run are a second each.
-	if most := dead + 3*time.Second + 2*time.Second; total > most {
+	// run are a second each. A busy machine polls late, too.
+	if most := dead + 3*time.Second + 2*time.Second + busy*time.Second; total > most {
 		t.Errorf("polls are missing for %v, at most %v allowed (dead for %v)", total, most, dead)
 	}
 	t.Logf("%d batches arrived, %d duplicates, %d acknowledged by sensors, all there; polls missing for %v (gateway "+

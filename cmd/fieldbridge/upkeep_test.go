@@ -94,6 +94,19 @@ southbound:
 			t.Errorf("%s: %v: exit code %d: %s", when, args, code, out)
 		}
 	}
+	// begins fails the test unless what is written begins with the greeting, once for each
+	// connection: a busy machine answers late, and then the gateway connects again.
+	begins := func(when string, since time.Time) {
+		t.Helper()
+		var got []string
+		eventually(t, "it writes "+when, 20*time.Second, func() bool {
+			got, _ = log.since(since)
+			return len(got) > 3 && slices.Contains(got, on)
+		})
+		if got[0] != greeting || slices.Compact(got)[1] != on {
+			t.Errorf("%s it wrote %q", when, got)
+		}
+	}
 	looks := func(when string) {
 		t.Helper()
 		for _, args := range [][]string{{"check", file}, {"test", file}, {"modbus", "read", file, "battery"},
@@ -115,16 +128,15 @@ southbound:
 
 	begin = time.Now()
 	run := spawn(t, dir, bin, "run", file)
-	eventually(t, "it writes", 20*time.Second, func() bool { got, _ := log.since(begin); return len(got) > 3 })
-	if got, _ := log.since(begin); !slices.Equal(got[:2], []string{greeting, on}) {
-		t.Errorf("at the start it wrote %q", got)
-	}
-	steady := time.Now()
+	begins("at the start", begin)
+	steady, connections := time.Now(), sim.Accepted()
 	eventually(t, "it keeps", time.Minute, func() bool { got, _ := log.since(steady); return len(got) >= 10 })
 	got, longest := log.since(steady)
 	t.Logf("%d keeps of 500ms in %v beside a dead unit, %v apart at most", len(got), time.Since(steady), longest)
-	if slices.ContainsFunc(got, func(s string) bool { return s != on }) {
-		t.Errorf("it wrote %q", got)
+	again := slices.DeleteFunc(got, func(s string) bool { return s == on })
+	if len(again) > sim.Accepted()-connections ||
+		slices.ContainsFunc(again, func(s string) bool { return s != greeting }) {
+		t.Errorf("it wrote %q, over %d new connections", again, sim.Accepted()-connections)
 	}
 	looks("running")
 
@@ -139,8 +151,9 @@ southbound:
 		return time.Since(silent) > 2*time.Second
 	})
 	run.signal(syscall.SIGKILL, 5*time.Second)
+	polled := sim.Unit(1).Count()
 	run = spawn(t, dir, bin, "run", file)
-	eventually(t, "it polls again", 20*time.Second, func() bool { return sim.Unit(1).Count() > 0 && sim.Accepted() > 1 })
+	eventually(t, "it polls again", 20*time.Second, func() bool { return sim.Unit(1).Count() > polled })
 	time.Sleep(time.Second)
 	if got, _ := log.since(silent); got != nil {
 		t.Errorf("with commands off, over a kill, it wrote %q", got)
@@ -157,11 +170,7 @@ southbound:
 	}
 	begin = time.Now()
 	run = spawn(t, dir, bin, "run", file)
-	eventually(t, "it writes after a kill", 20*time.Second,
-		func() bool { got, _ := log.since(begin); return len(got) > 3 })
-	if got, _ := log.since(begin); !slices.Equal(got[:2], []string{greeting, on}) {
-		t.Errorf("after a kill it wrote %q", got)
-	}
+	begins("after a kill", begin)
 	run.signal(syscall.SIGTERM, 10*time.Second)
 	stopped := time.Now()
 	if got, _ := log.since(begin); got[len(got)-1] != off {
@@ -171,7 +180,9 @@ southbound:
 	if got, _ := log.since(stopped); got != nil {
 		t.Errorf("after the stop %q was written", got)
 	}
-	if strings.Contains(run.out.String(), "WARN point not written") {
+	all, _ := log.since(begin)
+	greetings := len(slices.DeleteFunc(all, func(s string) bool { return s != greeting }))
+	if strings.Contains(run.out.String(), "WARN point not written") && greetings == 1 {
 		t.Error(run.out.String())
 	}
 }
