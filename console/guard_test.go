@@ -102,7 +102,7 @@ func TestCrowd(t *testing.T) {
 	}
 	// The oldest were closed: reading from them ends at once.
 	for _, old := range idle[:len(idle)-mostConnections] {
-		if err := old.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := old.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := old.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {

@@ -42,13 +42,9 @@ func TestCertificateOnBlockedDisk(t *testing.T) {
 			t.Fatal("no handshake is at the disk")
 		}
 	}
-	for range 10 {
-		begin := time.Now()
+	for range 10 { // one that waited for the disk would wait for the writer, which comes later
 		if now, err := c.Get(); err != nil || now != before {
 			t.Errorf("while another reads: got %p, %v, want %p", now, err, before)
-		}
-		if waited := time.Since(begin); waited > time.Second {
-			t.Errorf("a handshake waited %v for the disk", waited)
 		}
 	}
 	writer, err := os.OpenFile(cert, os.O_WRONLY, 0)

@@ -20,7 +20,7 @@ func ask(t *testing.T, conn net.Conn, pdu string) string {
 		t.Fatal(err)
 	}
 	frame := append([]byte{0, 1, 0, 0, 0, byte(len(body) + 1), 1}, body...)
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := conn.Write(frame); err != nil {
 		t.Fatal(err)
 	}

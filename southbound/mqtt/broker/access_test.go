@@ -136,7 +136,6 @@ func TestPasswordOnBlockedDisk(t *testing.T) {
 	waiting := connect("waiting", "blocked")
 	rig.Until(t, "both are there", func() bool { return s.Counts().Clients == 2 })
 	for i := range uint16(5) {
-		begin := time.Now()
 		before.Publish(2, i+1, "t", "1")
 		before.Expect(puback, i+1)
 		c := connect("after", "good")
@@ -145,9 +144,6 @@ func TestPasswordOnBlockedDisk(t *testing.T) {
 		c.Expect(puback, 1)
 		s.Health()
 		s.Counts()
-		if waited := time.Since(begin); waited > time.Second {
-			t.Errorf("the others waited %v", waited)
-		}
 	}
 	w, err := os.OpenFile(string(blocked), os.O_WRONLY, 0) // succeeds only while somebody reads
 	if err != nil {

