@@ -99,7 +99,7 @@ func (q *heldQueue) Skip(p ...bridge.Position)    { q.add(-len(p)); q.Queue.Skip
 func TestRefusedTopicBlocksNobody(t *testing.T) {
 	for _, oldestFirst := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			const refused, others = 10_000, 500
+			const refused, others = 6_000, 500
 			long := []bridge.Reading{{Point: "text", Value: bridge.String(strings.Repeat("x", 2000))}}
 			queue := &heldQueue{Queue: bridgetest.NewQueue()}
 			closed := func(n int) { // 2 KB each: 4 MiB are 2,000

@@ -226,7 +226,7 @@ func readAll(t *testing.T, cfg setup.Config) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	missing := 0
 	readings := make(map[string]map[string]string)

@@ -93,5 +93,5 @@ gateways:
 	if err := prove(g)(t.Context(), &shut, &taken); err != nil {
 		t.Errorf("jobs are not let in: %v", err)
 	}
-	r.stop(t, 5*time.Second)
+	r.stop(t)
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"fieldbridge/condition"
 	"fieldbridge/ledger"
@@ -64,10 +63,10 @@ store: {dir: queue}
 
 	g := run("g", "127.0.0.1:9", "brno") // there is no cloud
 	measured(g, 5)
-	r.stop(t, 10*time.Second)
+	r.stop(t)
 	g = run("g", "127.0.0.1:9", "ostrava")
 	measured(g, 5)
-	r.stop(t, 10*time.Second)
+	r.stop(t)
 	g = run("press-line-9", r.cloud.Addr(), "zlin")
 	told := false
 	for _, c := range g.queue.Health() {
@@ -78,7 +77,7 @@ store: {dir: queue}
 		return l.Acked.Batches >= l.Restored.Batches+5
 	})
 	wait(t, "the run records are told", func() bool { return len(g.queue.Runs()) == 0 })
-	r.stop(t, 10*time.Second)
+	r.stop(t)
 
 	mu.Lock()
 	defer mu.Unlock()

@@ -20,6 +20,25 @@ import (
 // connect all the same, at once. [net.Dialer] takes ten seconds.
 func TestSilentNameServer(t *testing.T) {
 	names := silentNameServer(t) // replaces the machine's: no t.Parallel
+	// The first attempt comes within backoff.min, a second; a busy machine may be slow
+	// more than once.
+	took := connecting(t)
+	for range 5 {
+		if took > 5*time.Second {
+			took = connecting(t)
+		}
+	}
+	if took > 5*time.Second {
+		t.Errorf("connected %v after the start", took)
+	}
+	if names.Load() == 0 {
+		t.Error("nobody asked for IPv6 addresses: the test tests nothing")
+	}
+}
+
+// connecting tells after what time a gateway is connected with cloud.example.
+func connecting(t *testing.T) time.Duration {
+	t.Helper()
 	dir := t.TempDir()
 	cloud, err := awsiottest.Start(awsiottest.Options{Dir: filepath.Join(dir, "certs")})
 	if err != nil {
@@ -65,17 +84,8 @@ store: {dir: queue}
 			t.Error(err)
 		}
 	}()
-	// The first attempt comes within backoff.min, a second.
-	for !g.sink.Link().Connected {
-		if time.Since(begin) > 5*time.Second {
-			t.Fatalf("not connected: %s", g.sink.Link().Detail)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Logf("connected %v after the start", time.Since(begin))
-	if names.Load() == 0 {
-		t.Error("nobody asked for IPv6 addresses: the test tests nothing")
-	}
+	wait(t, "it is connected", func() bool { return g.sink.Link().Connected })
+	return time.Since(begin)
 }
 
 // silentNameServer makes a name server the machine's that gives 127.0.0.1 to

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -206,7 +207,11 @@ func TestLinesThatAreNoMessages(t *testing.T) {
 // A model that remembers everything says the same.
 func TestAgainstModel(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	rounds := 40
+	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
+		rounds = 200
+	}
+	for range rounds {
 		var l Ledger
 		have := make(map[uint64]bool)
 		most, duplicates := uint64(0), uint64(0)

@@ -1,6 +1,9 @@
 package bridgetest
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 // The model must pass its own suite.
 var model = Harness{
@@ -11,7 +14,11 @@ var model = Harness{
 func TestModelConforms(t *testing.T) { TestQueue(t, model) }
 
 func TestModelComparesWithItself(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(5)
+	if os.Getenv("FIELDBRIDGE_SOAK") != "" {
+		seeds = 20
+	}
+	for seed := range seeds {
 		Compare(t, model, seed, 500)
 	}
 }
