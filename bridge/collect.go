@@ -24,6 +24,8 @@ type Collector struct {
 
 	filter  *filter
 	passage Passage // of who emits; may be nil
+
+	scratch sync.Pool // of *Batch, see measure
 }
 
 // NewCollector returns a collector that appends to queue batches that fit
@@ -83,8 +85,7 @@ func (c *Collector) Emit(b Batch, safe func(error)) {
 		return
 	}
 	b.Unsynced, b.Whole = !c.synced(), false
-	n, size := c.format.Fit(&b)
-	b.Size = int32(size)
+	n := c.measure(&b)
 	if n >= len(b.Readings) {
 		c.queue.Append(b, safe)
 		return
@@ -92,10 +93,25 @@ func (c *Collector) Emit(b Batch, safe func(error)) {
 	c.split(b, n, safe)
 }
 
+// measure says how many readings of b fit in one message, and sets the size of b. The
+// format sees a copy, which is used again: else each batch would be a piece of the heap.
+func (c *Collector) measure(b *Batch) int {
+	m, _ := c.scratch.Get().(*Batch)
+	if m == nil {
+		m = new(Batch)
+	}
+	*m = *b
+	n, size := c.format.Fit(m)
+	*m = Batch{}
+	c.scratch.Put(m)
+	b.Size = int32(size)
+	return n
+}
+
 // split appends b in parts, the first of n readings, which was measured. safe is
 // called when all parts are safe, with the first error if there was one.
 func (c *Collector) split(b Batch, n int, safe func(error)) {
-	var parts []Batch
+	parts := make([]Batch, 0, len(b.Readings)/n+1)
 	rest := b
 	for {
 		part := rest
@@ -105,9 +121,7 @@ func (c *Collector) split(b Batch, n int, safe func(error)) {
 		if len(rest.Readings) == 0 {
 			break
 		}
-		var size int
-		n, size = c.format.Fit(&rest)
-		rest.Size = int32(size)
+		n = c.measure(&rest)
 	}
 	each := JoinSafe(len(parts), safe)
 	for _, p := range parts {

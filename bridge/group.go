@@ -40,7 +40,11 @@ type Group struct {
 	largest int       // of the largest pile
 	due     time.Time // when the first batch must go
 	picked  []Entry
+	spare   *pile // empty, its memory serves the next one; may be nil
 }
+
+// leastPile is up to how many batches a pile keeps its memory.
+const leastPile = 64
 
 // pile is batches in the order in which they came.
 type pile struct {
@@ -80,7 +84,10 @@ func (g *Group) Add(e *Entry, due time.Time) (size int) {
 	}
 	p := g.devices[device]
 	if p == nil {
-		p = &pile{device: device, due: due}
+		if p, g.spare = g.spare, nil; p == nil {
+			p = new(pile)
+		}
+		p.device, p.due = device, due
 		g.devices[device] = p
 		g.piles = append(g.piles, p)
 	}
@@ -223,6 +230,9 @@ func (g *Group) tidy() {
 			return false
 		}
 		delete(g.devices, p.device)
+		if cap(p.entries) <= leastPile {
+			g.spare = p
+		}
 		return true
 	})
 	g.largest = 0
@@ -235,7 +245,7 @@ func (g *Group) tidy() {
 	}
 }
 
-// drop forgets the first n batches. Their memory goes with them.
+// drop forgets the first n batches. Their memory goes with them, but for that of a few.
 func (p *pile) drop(n int) (size int) {
 	if n == 0 {
 		return 0
@@ -246,8 +256,7 @@ func (p *pile) drop(n int) (size int) {
 	p.size -= size
 	p.entries = slices.Delete(p.entries, 0, n)
 	p.held = slices.Delete(p.held, 0, n)
-	const least = 64
-	if n := len(p.entries); cap(p.entries) > max(least, 4*n) {
+	if n := len(p.entries); cap(p.entries) > max(leastPile, 4*n) {
 		p.entries, p.held = slices.Clone(p.entries), slices.Clone(p.held)
 	}
 	for i := range p.held {

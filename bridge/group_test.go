@@ -142,3 +142,22 @@ func TestABatchIsMeasuredOnce(t *testing.T) {
 		t.Errorf("%d bytes, measured %d times; want %d and 4", size, times, want)
 	}
 }
+
+// TestGroupUsesItsMemoryAgain: message after message of a few batches costs no memory but
+// that of the message. Here nothing is packed.
+func TestGroupUsesItsMemoryAgain(t *testing.T) {
+	for _, gather := range []bool{false, true} {
+		g := bridge.NewGroup(bridgetest.Format{Everything: "t", MaxRoom: 1 << 20, Gather: gather}, false)
+		e := bridge.Entry{Batch: bridge.Batch{Device: "d", Size: 10, Readings: []bridge.Reading{good("a", 1)}}}
+		now := time.Now()
+		if n := testing.AllocsPerRun(50, func() {
+			for range 30 {
+				e.Position++
+				g.Add(&e, now)
+			}
+			g.Drop(30)
+		}); n > 0 {
+			t.Errorf("gathered %v: %v allocations", gather, n)
+		}
+	}
+}

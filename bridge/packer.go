@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -29,6 +30,7 @@ type packer struct {
 	room  int  // bytes of batches in one message
 
 	groups  map[string]*Group // by topic; none is empty
+	spare   *pile             // of the last group that became empty, for the next one; may be nil
 	parked  map[string]*anchors
 	trials  map[string]*trial
 	held    int       // batches claimed and not yet sent
@@ -180,6 +182,7 @@ func (l *packer) hold(e *Entry) {
 	g := l.groups[topic]
 	if g == nil {
 		g = NewGroup(l.s.f.format, l.both)
+		g.spare, l.spare = l.spare, nil
 		l.groups[topic] = g
 	}
 	size := g.Add(e, l.dueOf(e))
@@ -324,6 +327,7 @@ func (l *packer) drop(topic string, g *Group, n int) {
 	l.held -= n
 	l.size -= g.Drop(n)
 	if g.Len() == 0 {
+		l.spare = cmp.Or(g.spare, l.spare)
 		delete(l.groups, topic)
 	}
 	l.full = l.anyFull()

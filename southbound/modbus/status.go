@@ -50,12 +50,12 @@ func (s *Source) Raw(device string) map[string]string {
 	return d.Raw()
 }
 
-// mostFrequent returns the reason that most points are bad for.
+// mostFrequent returns the reason that most points are bad for, of several the first.
 func mostFrequent(reasons map[bridge.Reason]int) (best bridge.Reason) {
 	most := 0
-	for _, r := range slices.Sorted(maps.Keys(reasons)) {
-		if reasons[r] > most {
-			best, most = r, reasons[r]
+	for r, n := range reasons {
+		if n > most || n == most && r < best {
+			best, most = r, n
 		}
 	}
 	return best

@@ -83,6 +83,9 @@ func appendHead(b []byte, gateway string) []byte {
 }
 
 func appendLabels(b []byte, labels map[string]string) []byte {
+	if len(labels) == 0 {
+		return b
+	}
 	separator := `,"labels":{`
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		b = append(b, separator...)
@@ -91,10 +94,7 @@ func appendLabels(b []byte, labels map[string]string) []byte {
 		b = AppendString(b, labels[name])
 		separator = ","
 	}
-	if len(labels) > 0 {
-		b = append(b, '}')
-	}
-	return b
+	return append(b, '}')
 }
 
 // begin appends the members that each message begins with. Who measured e stands there,

@@ -43,6 +43,10 @@ func (out *Result) flatten(prefix string, dotted bool, value gjson.Result) {
 	})
 }
 
+// likelyLeaves is for how many values at most there is room before they are read: a comma
+// stands between any two.
+const likelyLeaves = 16
+
 // leaf adds a value.
 func (out *Result) leaf(name string, dotted bool, v gjson.Result) {
 	var value bridge.Value

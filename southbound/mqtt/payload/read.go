@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -88,6 +89,7 @@ func (r *Rule) readAll(payload []byte, at time.Time) (Result, Fault) {
 	if !root.IsObject() && !root.IsArray() {
 		return Result{}, FaultMissing // a bare value has no name
 	}
+	out.Readings = make([]bridge.Reading, 0, min(strings.Count(text, ",")+1, likelyLeaves))
 	out.flatten("", false, root)
 	if r.clock != nil && !out.stamp(r.clock.fromJSON(gjson.Get(text, r.clock.path), at)) {
 		out.Fault = FaultTime

@@ -151,6 +151,19 @@ func TestAllPoints(t *testing.T) {
 	}
 }
 
+// A message of a few values makes room for them once.
+func TestAllPointsAllocateOnce(t *testing.T) {
+	r := compile(t, Settings{Points: AllPoints()})
+	payload := []byte(`{"seq":12,"ts":34,"v":1.5}`)
+	if out, f := r.readAll(payload, arrival); f != FaultNone || len(out.Readings) != 3 || cap(out.Readings) != 3 {
+		t.Errorf("%d values of %d (%v)", len(out.Readings), cap(out.Readings), f)
+	}
+	long := []byte(`{"text":"` + strings.Repeat(",", 1000) + `"}`)
+	if out, f := r.readAll(long, arrival); f != FaultNone || len(out.Readings) != 1 || cap(out.Readings) > likelyLeaves {
+		t.Errorf("%d values of %d (%v)", len(out.Readings), cap(out.Readings), f)
+	}
+}
+
 func TestCSV(t *testing.T) {
 	s := Settings{Format: "csv", Time: &Time{Column: 4, Format: "unix"}, Points: Points{
 		"a": {Column: 1}, "b": {Column: 3, Value: Value{Type: "string"}}}}
