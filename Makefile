@@ -38,7 +38,7 @@ build: ## build the static binary bin/fieldbridge
 
 small: ## build bin/fieldbridge-small, without demo, cloud, init, fleet, ledger, profiles, page, Sparkplug
 	$(GO) build -trimpath -tags small,$(TAGS) -gcflags=all=-l \
-		-ldflags "-s -w $(ALIGN) -X main.version=$(VERSION) -X main.roots=$(FIELDBRIDGE_ROOTS)" -o $(BIN)-small ./cmd/fieldbridge
+		-ldflags "-s -w $(ALIGN:16=8) -X main.version=$(VERSION) -X main.roots=$(FIELDBRIDGE_ROOTS)" -o $(BIN)-small ./cmd/fieldbridge
 
 test-small: ## check what the small build leaves out, and that it says so
 	$(GO) vet -tags small ./...

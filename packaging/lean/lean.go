@@ -2,6 +2,8 @@
 // what is shipped and measured.
 package lean
 
+import "fmt"
+
 // cold runs at the start and for people alone: nothing of it is inlined.
 var cold = []string{"fieldbridge/cmd", "fieldbridge/configs", "fieldbridge/console",
 	"fieldbridge/northbound/awsiot/awsiottest", "fieldbridge/northbound/awsiot/identity",
@@ -21,7 +23,11 @@ var hot = []string{"fieldbridge/gateway/recent"}
 func Flags(arch string, small bool) (build []string, link string) {
 	link = "-s -w"
 	if arch == "amd64" || arch == "386" { // where Go puts functions at 32 bytes; elsewhere it is less
-		link += " -funcalign=16"
+		align := 16
+		if small {
+			align = 8
+		}
+		link += fmt.Sprint(" -funcalign=", align)
 	}
 	if small {
 		return []string{"-tags=nethttpomithttp2,small", "-gcflags=all=-l"}, link

@@ -3,6 +3,7 @@ package lean
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -18,6 +19,15 @@ func TestMakefile(t *testing.T) {
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
+	}
+	small := exec.Command("make", "-n", "small")
+	small.Dir, small.Env = cmd.Dir, cmd.Env
+	text, err := small.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, link := Flags(runtime.GOARCH, true); !strings.Contains(string(text), strings.TrimSpace(link)+" -X") {
+		t.Errorf("make small does not link with %s", link)
 	}
 	flags, _ := Flags("amd64", false)
 	for _, f := range flags {

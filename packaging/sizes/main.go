@@ -33,7 +33,7 @@ type build struct {
 	small bool
 }
 
-var builds = []build{{"whole", 18 * mib, false}, {"small", 15*mib + 2*mib/5, true}}
+var builds = []build{{"whole", 18 * mib, false}, {"small", 15*mib + 3*mib/10, true}}
 
 func main() {
 	if err := run(os.Stdout); err != nil {
