@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"fieldbridge/order"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/modbus/point"
@@ -102,7 +103,7 @@ func overlap(found *setting.Found, points map[string]setup.Point, path ...string
 	}
 	for _, key := range slices.Sorted(maps.Keys(tables)) {
 		all := tables[key]
-		slices.SortStableFunc(all, func(a, b number) int { return a.first - b.first })
+		order.Stably(all, func(a, b number) int { return a.first - b.first })
 		for i, b := range all {
 			for _, a := range all[:i] {
 				if a.first < b.first && b.first < a.end && a.end < b.end {

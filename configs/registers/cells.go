@@ -5,20 +5,27 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
+// pattern returns a pattern that is made when it is first asked for: a gateway that runs
+// imports no list.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 var (
-	addressText = regexp.MustCompile(`^(?i)(?:[134]x\s?|%?[miq]?w)?(0x[0-9a-f]+|[0-9a-f]+h|[0-9]+)`)
-	widthText   = regexp.MustCompile(`(8|16|24|32|48|64)`)
-	numberText  = regexp.MustCompile(`^[-+]?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?`)
-	spanText    = regexp.MustCompile(`^[0-9]+(?:\s*[-,/–…]\s*[0-9]+)+$`)
-	unitText    = regexp.MustCompile(`^([0-9]*[.,]?[0-9]+)\s*([^0-9.,\s].*)$`)
-	stateText   = regexp.MustCompile(`(-?(?:0x[0-9A-Fa-f]+|[0-9]+))\s*[:=]\s*([^;,|\n]+)`)
+	addressText = pattern(`^(?i)(?:[134]x\s?|%?[miq]?w)?(0x[0-9a-f]+|[0-9a-f]+h|[0-9]+)`)
+	widthText   = pattern(`(8|16|24|32|48|64)`)
+	numberText  = pattern(`^[-+]?[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?`)
+	spanText    = pattern(`^[0-9]+(?:\s*[-,/–…]\s*[0-9]+)+$`)
+	unitText    = pattern(`^([0-9]*[.,]?[0-9]+)\s*([^0-9.,\s].*)$`)
+	stateText   = pattern(`(-?(?:0x[0-9A-Fa-f]+|[0-9]+))\s*[:=]\s*([^;,|\n]+)`)
 )
 
 // readAddress reads an address: 3059, 0x0BF3, 0BF3h, 30001-30002, 4x0001.
 func readAddress(text string) (digits string, value int, ok bool) {
-	m := addressText.FindStringSubmatch(strings.TrimSpace(text))
+	m := addressText().FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return "", 0, false
 	}
@@ -38,7 +45,7 @@ func readAddress(text string) (digits string, value int, ok bool) {
 // readSpan returns how many registers an address names: 2 for 63,64 and 30001-30002,
 // 0 where it names only the first.
 func readSpan(text string) int {
-	if text = strings.TrimSpace(text); !spanText.MatchString(text) {
+	if text = strings.TrimSpace(text); !spanText().MatchString(text) {
 		return 0
 	}
 	digits := regexp.MustCompile(`[0-9]+`).FindAllString(text, -1)
@@ -52,7 +59,7 @@ func readSpan(text string) int {
 
 // readUnit takes a factor apart that stands before the unit: 0.1V, 0.01 kWh.
 func readUnit(text string) (factor, unit string) {
-	if m := unitText.FindStringSubmatch(text); m != nil {
+	if m := unitText().FindStringSubmatch(text); m != nil {
 		if n, ok := readNumber(m[1]); ok && n != "0" {
 			return n, strings.TrimSpace(m[2])
 		}
@@ -94,9 +101,9 @@ func readTable(text string) (table string, set bool) {
 func readType(text string, registers int) (kind string, swapped bool, err error) {
 	s := squeeze(text)
 	swapped = strings.Contains(s, "swap") || strings.Contains(s, "little") || strings.Contains(s, "lwhw") ||
-		strings.Contains(s, "cdab") || strings.HasSuffix(s, "le") && widthText.MatchString(s) || strings.HasSuffix(s, "sw")
+		strings.Contains(s, "cdab") || strings.HasSuffix(s, "le") && widthText().MatchString(s) || strings.HasSuffix(s, "sw")
 	width := 0
-	if m := widthText.FindString(s); m != "" {
+	if m := widthText().FindString(s); m != "" {
 		width, _ = strconv.Atoi(m)
 	}
 	if width == 0 && registers > 0 {
@@ -125,7 +132,7 @@ func readType(text string, registers int) (kind string, swapped bool, err error)
 		if width == 0 || width == 16 && registers == 0 {
 			width = 32
 		}
-	case has("bool", "coil", "bit") && !widthText.MatchString(s) || s == "discrete":
+	case has("bool", "coil", "bit") && !widthText().MatchString(s) || s == "discrete":
 		return "bool", false, nil
 	case has("sdword"):
 		base, width = "int", 32
@@ -138,7 +145,7 @@ func readType(text string, registers int) (kind string, swapped bool, err error)
 		base, width = "int", 32
 	case has("int", "signed", "short", "sword") || strings.HasPrefix(s, "s") || strings.HasPrefix(s, "i"):
 		base = "int"
-	case widthText.MatchString(s):
+	case widthText().MatchString(s):
 		base = "uint"
 	default:
 		return "", false, fmt.Errorf("type %q is not known", text)
@@ -164,7 +171,7 @@ func readNumber(text string) (string, bool) {
 	if _, below, ok := strings.Cut(s, "/"); ok && (strings.HasPrefix(s, "/") || strings.HasPrefix(s, "1/")) {
 		return inverse(strings.TrimSpace(below))
 	}
-	m := numberText.FindString(s)
+	m := numberText().FindString(s)
 	if m == "" || strings.TrimSpace(s[len(m):]) != "" && !strings.HasPrefix(s[len(m):], " ") {
 		return "", false
 	}
@@ -211,7 +218,7 @@ func readAccess(text string) (read, write bool) {
 // readStates reads the names of numbers: 0=off; 1=on.
 func readStates(text string) string {
 	var states []string
-	for _, m := range stateText.FindAllStringSubmatch(text, -1) {
+	for _, m := range stateText().FindAllStringSubmatch(text, -1) {
 		states = append(states, m[1]+": "+quoted(strings.TrimSpace(m[2])))
 	}
 	if len(states) < 2 {

@@ -36,8 +36,11 @@ func between(xs, ys []float64, x float64, codes bool) (y float64, ok bool) {
 // Invertible reports whether each value belongs to one raw number.
 func (c *Curve) Invertible() bool {
 	if c.Codes {
-		sorted := slices.Sorted(slices.Values(c.Value))
-		return len(slices.Compact(sorted)) == len(c.Value)
+		known := make(map[float64]bool, len(c.Value))
+		for _, v := range c.Value {
+			known[v] = true
+		}
+		return len(known) == len(c.Value)
 	}
 	up, down := true, true
 	for i := 1; i < len(c.Value); i++ {

@@ -191,9 +191,12 @@ func (s Settings) validateOctets(r *setting.Problems, p Point) {
 
 // permutation reports whether s has each of the first n letters once.
 func permutation(s string, n int) bool {
-	letters := []byte(s)
-	slices.Sort(letters)
-	return string(letters) == "ABCDEFGH"[:n]
+	for _, letter := range "ABCDEFGH"[:n] {
+		if !strings.ContainsRune(s, letter) {
+			return false
+		}
+	}
+	return len(s) == n
 }
 
 // octetType returns the type of a point in bytes: one bit is a bool, bits are a whole

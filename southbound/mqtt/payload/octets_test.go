@@ -116,3 +116,12 @@ func FuzzBytes(f *testing.F) {
 		}
 	})
 }
+
+func TestPermutation(t *testing.T) {
+	for s, want := range map[string]bool{"ABCD": true, "DCBA": true, "BADC": true, "ABCC": false, "ABC": false,
+		"ABCDA": false, "ABCE": false, "": false, "abcd": false} {
+		if permutation(s, 4) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"fieldbridge/bridge"
+	"fieldbridge/order"
 	"fieldbridge/setting"
 	"fieldbridge/southbound/mqtt/topic"
 )
@@ -321,7 +323,7 @@ func (v Value) validate() []setting.Problem {
 
 func (v Value) validateEnum(r *setting.Problems) {
 	names := make(map[string]bool, len(v.Enum))
-	for _, n := range slices.Sorted(maps.Keys(v.Enum)) {
+	for _, n := range order.Sorted(maps.Keys(v.Enum), cmp.Compare[int64]) {
 		if names[v.Enum[n]] {
 			r.Add(fmt.Sprintf("%q names two numbers", v.Enum[n]), "give each its own name", "enum", fmt.Sprint(n))
 		}
