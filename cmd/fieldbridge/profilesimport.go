@@ -65,10 +65,10 @@ func profileName(given, file string) string {
 }
 
 // validProfileName is what a profile may be called here: a key that needs no quotes.
-var validProfileName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+var validProfileName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
 func importProfile(file, name string, o registers.Options, stdout, stderr io.Writer) error {
-	if !validProfileName.MatchString(name) {
+	if len(name) > 64 || !validProfileName.MatchString(name) {
 		return misuse(fmt.Errorf("%q is no name for a profile: write small letters, digits and -", name))
 	}
 	if is, err := os.Stat(file); err == nil && is.IsDir() {

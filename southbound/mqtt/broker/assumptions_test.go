@@ -364,3 +364,11 @@ func TestAssumeInlineClient(t *testing.T) {
 		t.Error("the inline client has taken the other's place")
 	}
 }
+
+// What mochi tests itself with is not kept in memory, and nothing but its tests reads it:
+// the other tests of this room run without.
+func TestMochisCasesAreForgotten(t *testing.T) {
+	if n := len(packets.TPacketData); n > 0 {
+		t.Errorf("%d kinds of packets are kept", n)
+	}
+}

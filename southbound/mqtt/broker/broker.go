@@ -43,6 +43,10 @@ const (
 	tellEvery = 10 * time.Second
 )
 
+// What mochi tests itself with is a variable of its package: 0.4 MB of small pieces that
+// nobody reads here, and that the collector of garbage would look through each time.
+func init() { packets.TPacketData = nil }
+
 // Broker is the broker that the gateway embeds. Its methods are safe for
 // concurrent use.
 type Broker struct {

@@ -38,9 +38,16 @@ var (
 	ErrWrong = errors.New("another file came")
 )
 
+// How long each is, is looked at apart: a pattern that counts is made of many pieces,
+// which stay in memory.
 var (
-	validSum    = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	validStream = regexp.MustCompile(`^[0-9A-Za-z_-]{1,128}$`)
+	validSum    = regexp.MustCompile(`^[0-9a-f]+$`)
+	validStream = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
+)
+
+const (
+	lenSum  = 64
+	lenName = 128 // of a stream, at most
 )
 
 // File is what is to come, as it was signed.
@@ -218,13 +225,13 @@ func (w File) allowed(from Source) error {
 		most = maxStream
 	}
 	switch {
-	case !validSum.MatchString(w.SHA256):
+	case len(w.SHA256) != lenSum || !validSum.MatchString(w.SHA256):
 		return fmt.Errorf("%w: sha256 has 64 hexadecimal digits", ErrRefused)
 	case w.Size < 1 || w.Size > most:
 		return fmt.Errorf("%w: it has %d bytes: 1 to %d are allowed", ErrRefused, w.Size, most)
 	case from.URL != "":
 		return allowedURL(from.URL)
-	case !validStream.MatchString(from.Stream) || from.File < 0 || from.File > 255:
+	case len(from.Stream) > lenName || !validStream.MatchString(from.Stream) || from.File < 0 || from.File > 255:
 		return fmt.Errorf("%w: neither a stream nor a URL is named", ErrRefused)
 	}
 	return nil

@@ -29,7 +29,7 @@ const (
 var errReplaced = errors.New("the file on the server was replaced: it is fetched from its start")
 
 // codeOf finds the code in what S3 says when it refuses ("REST error responses").
-var codeOf = regexp.MustCompile(`<Code>([A-Za-z]{1,64})</Code>`)
+var codeOf = regexp.MustCompile(`<Code>([A-Za-z]+)</Code>`)
 
 func allowedURL(text string) error {
 	u, err := url.Parse(text)
@@ -70,7 +70,7 @@ func (e *statusError) expired() bool {
 func refused(response *http.Response) error {
 	e := &statusError{status: response.StatusCode}
 	said, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal)) // what is not read is not told
-	if m := codeOf.FindSubmatch(said); m != nil {
+	if m := codeOf.FindSubmatch(said); m != nil && len(m[1]) <= 64 {
 		e.code = string(m[1])
 	}
 	return e

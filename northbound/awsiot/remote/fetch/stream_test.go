@@ -252,6 +252,8 @@ func TestGivesUp(t *testing.T) {
 		}{
 			"no sum":      {File{"", 1}, Source{Stream: "s"}},
 			"a path":      {File{"../" + want.SHA256[3:], 1}, Source{Stream: "s"}},
+			"long sum":    {File{want.SHA256 + "0", 1}, Source{Stream: "s"}},
+			"long stream": {want, Source{Stream: strings.Repeat("s", 129)}},
 			"empty":       {File{want.SHA256, 0}, Source{Stream: "s"}},
 			"too large":   {File{want.SHA256, maxStream + 1}, Source{Stream: "s"}},
 			"no source":   {want, Source{}},
