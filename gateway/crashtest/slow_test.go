@@ -61,29 +61,34 @@ type spell struct {
 	slowest                  time.Duration // acknowledgement of a sensor
 }
 
-// watch lets the gateway run for a while.
-func (r *rig) watch(name string, long time.Duration) (s spell) {
+// watch lets the gateway run for a while, beside another. Its polls keep their time, and
+// right holds, in one of ten spells: on a machine that is busy with other tests not in each.
+func (r *rig) watch(beside *rig, name string, long time.Duration, right func(spell) bool) {
 	r.t.Helper()
-	// Polls that wait for the disk are late each time; on a machine that is busy with other
-	// tests they are late now and then.
-	for range 5 {
+	var s spell
+	// Polls that wait for the disk are late each time, and those of a gateway whose disk is
+	// well are not.
+	enough := 0
+	for range 10 {
 		for _, sensor := range r.sensors {
 			sensor.forget()
 		}
 		began, acknowledged, polls := time.Now(), r.acknowledged(), r.oven.answered()
+		calm := beside.oven.answered()
 		time.Sleep(long)
 		s = spell{acknowledged: r.acknowledged() - acknowledged, polls: r.oven.answered() - polls,
 			due: int(time.Since(began) / (100 * time.Millisecond))}
 		for _, sensor := range r.sensors {
 			s.slowest = max(s.slowest, sensor.forget())
 		}
-		if s.polls >= s.due*9/10 || r.t.Failed() {
+		enough = max(s.due/4, min(s.due*9/10, (beside.oven.answered()-calm)*3/4))
+		if right(s) && s.polls >= enough || r.t.Failed() {
 			break
 		}
-		r.t.Logf("%s: %d polls of %d", name, s.polls, s.due)
+		r.t.Logf("%s: %d polls of %d, %d were enough: %+v", name, s.polls, s.due, enough, s)
 	}
-	if s.polls < s.due*9/10 {
-		r.t.Errorf("%s: %d polls of %d, five times in a row", name, s.polls, s.due)
+	if s.polls < enough || !right(s) {
+		r.t.Errorf("%s, ten times in a row: %d polls of %d, at least %d are right; %+v", name, s.polls, s.due, enough, s)
 	}
 	told := "nothing"
 	for line := range strings.Lines(r.health()) {
@@ -93,7 +98,6 @@ func (r *rig) watch(name string, long time.Duration) (s spell) {
 	}
 	r.t.Logf("| %s | %d in %v, the slowest after %v | %d of %d | %d MiB | %s |", name, s.acknowledged,
 		long, s.slowest.Round(time.Millisecond), s.polls, s.due, r.memory()>>20, told)
-	return s
 }
 
 // TestSlowDisk: every sync takes long, and the cloud is away. The start goes
@@ -106,6 +110,8 @@ func TestSlowDisk(t *testing.T) {
 		t.Skip("takes some seconds")
 	}
 	t.Parallel() // it mostly waits
+	beside := newRig(t, filepath.Join(t.TempDir(), "queue"), 0)
+	beside.start()
 	d := mountDisk(t)
 	r := newRig(t, filepath.Join(d.dir, "queue"), 4)
 	r.runtime, _ = mountSmall(t, 12<<20)
@@ -127,15 +133,16 @@ func TestSlowDisk(t *testing.T) {
 	r.eventually("sensors are acknowledged", 20*time.Second, func() bool { return r.acknowledged() > 160 })
 	// The commit under way, the own one, and now and then the index or room in the file;
 	// and a second for a busy machine.
-	s := r.watch(fmt.Sprintf("each sync takes %v", sync), long)
-	if most := 6*sync + time.Second; s.slowest > most || s.acknowledged < 80 {
-		t.Errorf("%d messages were acknowledged, the slowest after %v; at most %v is right", s.acknowledged, s.slowest, most)
-	}
+	r.watch(beside, fmt.Sprintf("each sync takes %v", sync), long, func(s spell) bool {
+		return s.slowest <= 6*sync+time.Second && s.acknowledged >= 80
+	})
 	unwritable := func() bool { return strings.Contains(r.health(), "the queue cannot be written") }
 	dying := func(name string) {
 		r.eventually("it is told that the disk fails", 10*time.Second, unwritable)
-		if s := r.watch(name, long); s.acknowledged > 0 {
-			t.Errorf("%s: %d messages were acknowledged that are on no disk", name, s.acknowledged)
+		never := 0
+		r.watch(beside, name, long, func(s spell) bool { never = max(never, s.acknowledged); return true })
+		if never > 0 {
+			t.Errorf("%s: %d messages were acknowledged that are on no disk", name, never)
 		}
 	}
 	d.ask("fail on")
