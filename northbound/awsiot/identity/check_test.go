@@ -261,7 +261,7 @@ func TestBlackHole(t *testing.T) {
 			r.o.Config.ConnectTimeout = setting.Duration(time.Second)
 			start := time.Now()
 			fails(t, r.check(tt.name+".txt"), tt.step)
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("took %v", d)
 			}
 		})
@@ -409,12 +409,13 @@ func TestSilentAboutIPv6(t *testing.T) {
 		answer := append([]byte{b[0], b[1], 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, question...)
 		return append(answer, 0xC0, header, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1)
 	})
+	r.o.Config.ConnectTimeout = setting.Duration(5 * time.Minute)
 	start := time.Now()
 	report := r.run(t.Context())
 	if s := report.Step(Address); !report.OK || !strings.Contains(fmt.Sprint(s.Facts), "about IPv6 addresses") {
 		t.Errorf("%+v\n%+v", s, report.Conclusion)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > time.Minute {
 		t.Errorf("took %v", d)
 	}
 }
@@ -442,9 +443,10 @@ func TestCancel(t *testing.T) {
 		cancel()
 		io.Copy(io.Discard, conn)
 	}()
+	r.o.Config.ConnectTimeout = setting.Duration(5 * time.Minute)
 	start := time.Now()
 	fails(t, Check(ctx, r.o), ServerHello)
-	if d := time.Since(start); d > 3*time.Second {
+	if d := time.Since(start); d > time.Minute {
 		t.Errorf("took %v", d)
 	}
 }

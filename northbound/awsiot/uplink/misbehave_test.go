@@ -60,7 +60,7 @@ func falseCloud(t *testing.T, connack []byte, answer func(w io.Writer, p *packet
 	cfg.Endpoint, cfg.ServerName = l.Addr().String(), "localhost"
 	cfg.CA = setting.Path(filepath.Join(dir, "ca.pem"))
 	cfg.AckTimeout = setting.Duration(300 * time.Millisecond)
-	cfg.ConnectTimeout = setting.Duration(5 * time.Second)
+	cfg.ConnectTimeout = setting.Duration(time.Minute)
 	use(&cfg, device)
 	return cfg
 }
@@ -107,18 +107,19 @@ func raw(b ...byte) func(io.Writer, *packets.ControlPacket) {
 func TestMisbehavingCloud(t *testing.T) {
 	huge := uint32(32)
 	none := func(io.Writer, *packets.ControlPacket) {}
+	const broke, more = "broke the protocol", "sends more than it may"
 	for name, tt := range map[string]struct {
 		connack []byte
 		answer  func(io.Writer, *packets.ControlPacket)
 		want    string
 	}{
-		"SUBACK for a message":   {nil, answering(packets.PUBLISH, packets.SUBACK), "broke the protocol"},
-		"UNSUBACK for a message": {nil, answering(packets.PUBLISH, packets.UNSUBACK), "broke the protocol"},
-		"PUBREC for a message":   {nil, answering(packets.PUBLISH, packets.PUBREC), "broke the protocol"},
-		"PUBCOMP for a message":  {nil, answering(packets.PUBLISH, packets.PUBCOMP), "broke the protocol"},
-		"a packet of 268 MB":     {nil, raw(packets.PUBLISH<<4, 0xff, 0xff, 0xff, 0x7f), "sends more than it may"},
-		"a packet of 200 KiB":    {nil, raw(packets.PUBLISH<<4|2, 0x80, 0x80, 0x0d), "sends more than it may"},
-		"a length without end":   {nil, raw(packets.PUBLISH<<4, 0xff, 0xff, 0xff, 0xff, 0xff, 1), "sends more than it may"},
+		"SUBACK for a message":   {nil, answering(packets.PUBLISH, packets.SUBACK), broke},
+		"UNSUBACK for a message": {nil, answering(packets.PUBLISH, packets.UNSUBACK), broke},
+		"PUBREC for a message":   {nil, answering(packets.PUBLISH, packets.PUBREC), broke},
+		"PUBCOMP for a message":  {nil, answering(packets.PUBLISH, packets.PUBCOMP), broke},
+		"a packet of 268 MB":     {nil, raw(packets.PUBLISH<<4, 0xff, 0xff, 0xff, 0x7f), more},
+		"a packet of 200 KiB":    {nil, raw(packets.PUBLISH<<4|2, 0x80, 0x80, 0x0d), more},
+		"a length without end":   {nil, raw(packets.PUBLISH<<4, 0xff, 0xff, 0xff, 0xff, 0xff, 1), more},
 		"silence":                {nil, none, "acknowledges nothing"},
 		"unknown id":             {nil, raw(packets.PUBACK<<4, 2, 0x77, 0x77), "acknowledges nothing"},
 		"a reserved type":        {nil, raw(0, 0), ""},
@@ -133,6 +134,9 @@ func TestMisbehavingCloud(t *testing.T) {
 				tt.connack = goodConnack(nil)
 			}
 			cfg := falseCloud(t, tt.connack, tt.answer)
+			if tt.want == broke || tt.want == more { // however busy the machine, it is not the silence before
+				cfg.AckTimeout = setting.Duration(time.Minute)
+			}
 			a := &Attempt{Config: &cfg, Client: "gateway-1", Network: new(Machine), Reached: someWill, Sent: func() {}}
 			s, err := a.Open(t.Context())
 			if err != nil {
@@ -146,7 +150,7 @@ func TestMisbehavingCloud(t *testing.T) {
 			for range messages {
 				s.Publish(bridge.Message{Topic: "plant/a", Payload: make([]byte, 100)}, func(err error) { outcomes <- err })
 			}
-			limit := time.After(10 * time.Second)
+			limit := time.After(time.Minute)
 			select {
 			case <-s.Context().Done():
 			case <-limit:
@@ -196,7 +200,7 @@ func TestSubscribeAnswered(t *testing.T) {
 		s.Answered = func(string, byte) {}
 		start := time.Now()
 		err = s.Subscribe(t.Context(), "a/b")
-		if took := time.Since(start); err == nil || took > 4*time.Second {
+		if took := time.Since(start); err == nil || took > 45*time.Second {
 			t.Errorf("answer of type %d: %v after %v", kind, err, took)
 		}
 		var wrong *protocolError
