@@ -126,6 +126,7 @@ func restartByJob(t *testing.T, a *appliance, jobs *awsjobs.Service) {
 // TestUnit boots a Debian with the unit as it is shipped: ready, its sentence, how exposed
 // it is, restarts after an abort and by the watchdog, what the power does to it.
 func TestUnit(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	a := install(t, hanging(t))
 	jobs := awsjobs.New(a.r.cloud.Registry())
 	a.r.cloud.Serve(jobs)

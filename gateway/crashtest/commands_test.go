@@ -319,7 +319,7 @@ func TestKillsWithCommandsUnderWay(t *testing.T) {
 		missing(t, "strace is missing (.ci/packages)")
 	}
 	c := newCommanded(t)
-	kills := soak(4)
+	kills := soak(2)
 	for range kills {
 		c.begin(strace)
 		for range 1 + c.rnd.IntN(30) {

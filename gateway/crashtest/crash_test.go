@@ -143,7 +143,7 @@ func TestKillsOfGateway(t *testing.T) {
 		r.kill()
 		r.damage()
 	}
-	for want := soak(8); r.total.deaths < want && !t.Failed(); {
+	for want := soak(4); r.total.deaths < want && !t.Failed(); {
 		r.exact = r.rnd.IntN(8) > 0
 		if r.quiet = r.rnd.IntN(3) == 0; r.quiet {
 			r.total.quiet++
@@ -206,13 +206,15 @@ func TestPowerCutsOfGateway(t *testing.T) {
 			d.keep(seed)
 		}
 	}()
-	for want := soak(8); r.total.deaths < want && !t.Failed(); {
-		r.live(want-r.total.deaths, full, cut)
+	took := func() int { return r.total.namesLost + r.total.filesDamaged }
+	// Some take nothing by chance.
+	for want := soak(4); (r.total.deaths < want || took() == 0 && r.total.deaths < 50) && !t.Failed(); {
+		r.live(max(1, want-r.total.deaths), full, cut)
 		d.ask("wipe")
 	}
 	t.Log(&r.total)
 	t.Logf("%d cuts took names, %d what files held", r.total.namesLost, r.total.filesDamaged)
-	if r.total.namesLost+r.total.filesDamaged == 0 {
+	if took() == 0 {
 		t.Error("no cut took anything")
 	}
 }

@@ -43,6 +43,7 @@ func group(t *testing.T, bytes int64) (dir, peak string) {
 // each attack of sensors, acknowledges the others' messages meanwhile, and names who did it.
 // What large messages bring is more than twice what the group has.
 func TestAttacksOnMemory(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	for _, a := range []struct {
 		name, kind string
 		do         func(h *hostile)

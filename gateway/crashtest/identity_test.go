@@ -112,7 +112,7 @@ func TestKillsWhileProvisioning(t *testing.T) {
 	r.exact = true
 	claim := r.provisions()
 	lives, rotations := 0, 0
-	for want := soak(8); r.total.deaths < want && !t.Failed(); lives++ {
+	for want := soak(3); r.total.deaths < want && !t.Failed(); lives++ {
 		r.newcomer(claim)
 		before, died := r.certificates(), 0
 		for range 1 + r.rnd.IntN(4) {

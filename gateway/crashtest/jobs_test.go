@@ -160,7 +160,7 @@ func TestKillsWhileDeploying(t *testing.T) {
 	}
 	t.Parallel() // it mostly waits for other processes
 	r := newRig(t, filepath.Join(t.TempDir(), "queue"), 1)
-	r.deploys().dieWhileDeploying(6, r.kill)
+	r.deploys().dieWhileDeploying(3, r.kill)
 }
 
 // TestCutsWhileDeploying cuts the power instead: what the disk has not synced is gone.

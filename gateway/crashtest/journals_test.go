@@ -96,6 +96,7 @@ func (r *rig) strange(do func(r *rig, data []byte) []byte) {
 // TestStrangeJournals: whatever a gateway finds in the place of its journal, it starts,
 // says so, sends nothing under two names and names what is missing.
 func TestStrangeJournals(t *testing.T) {
+	t.Parallel() // it mostly waits for other processes
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits for other processes

@@ -81,6 +81,7 @@ func TestPackage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
+	t.Parallel() // it mostly waits for other processes
 	root := needtest.Debian(t)
 	needtest.Program(t, "systemd-nspawn")
 	debs := t.TempDir()

@@ -146,12 +146,13 @@ func TestKilledGatewayLosesNoPoll(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
+	t.Parallel() // it mostly waits for other processes
 	for _, d := range deaths {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits for other processes
 			r := newRig(t, filepath.Join(t.TempDir(), "queue"), 0)
 			r.runtime, _ = mountSmall(t, 12<<20)
-			for want := soak(3); r.total.deaths < want && !t.Failed(); {
+			for want := soak(2); r.total.deaths < want && !t.Failed(); {
 				r.exact, r.quiet = true, r.rnd.IntN(3) > 0
 				r.configure()
 				r.online(false)

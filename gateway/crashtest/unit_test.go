@@ -52,7 +52,7 @@ func boot(t *testing.T, root string, binds ...string) *machine {
 		_ = cmd.Wait()
 	})
 	nspawn := strconv.Itoa(cmd.Process.Pid)
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) { // looks start processes
+	for deadline := time.Now().Add(busy * 2 * time.Minute); ; time.Sleep(200 * time.Millisecond) { // looks start processes
 		children, _ := exec.Command("pgrep", "-P", nspawn).Output()
 		m.first, _, _ = strings.Cut(string(bytes.TrimSpace(children)), "\n")
 		if m.first != "" {

@@ -44,7 +44,7 @@ func TestKillsWhileUpdating(t *testing.T) {
 		t.Skip("builds programs")
 	}
 	t.Parallel() // it mostly waits for other processes
-	newRig(t, filepath.Join(t.TempDir(), "queue"), 1).updates().dieWhileUpdating(3, func() {})
+	newRig(t, filepath.Join(t.TempDir(), "queue"), 1).updates().dieWhileUpdating(1, func() {})
 }
 
 // TestCutsWhileUpdating cuts the power instead: what the disk has not synced is gone, of

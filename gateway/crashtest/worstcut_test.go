@@ -16,6 +16,7 @@ func TestWorstCutAfterDeploying(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
+	t.Parallel() // it mostly waits for other processes
 	for _, by := range []string{"order", "stream"} {
 		t.Run(by, func(t *testing.T) {
 			t.Parallel() // it mostly waits for other processes
