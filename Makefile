@@ -146,7 +146,7 @@ bench-store: ## measure the queue beside a plain synced log
 
 SOAK ?= 1000
 soak: ## kill, cut the power and break the link SOAK (1000) times; takes an hour
-	FIELDBRIDGE_SOAK=$(SOAK) $(RACE) $(GO) test $(RACEFLAG) -timeout 3h -v -run 'Kill|Cut|Soak|Compares|Misbehaves|SlowDisk|Pilot[14]|SomeLengths|LostAnswers|Bad(Devices|AnswerOnce|Mixture)|WhatPymodbusDid|AgainstModel|Canaries|Page500' ./store ./bridge/bridgetest ./ledger ./release ./southbound/modbus ./northbound/awsiot ./northbound/awsiot/remote/jobs ./gateway/crashtest ./cmd/fieldbridge ./cmd/fieldbridge/demo ./cmd/fieldbridge-fleet/demo
+	FIELDBRIDGE_SOAK=$(SOAK) $(RACE) $(GO) test $(RACEFLAG) -timeout 3h -v -run 'Kill|Cut|Soak|Compares|Misbehaves|SlowDisk|Pilot[14]|SomeLengths|LostAnswers|Bad(Devices|AnswerOnce|Mixture)|WhatPymodbusDid|AgainstModel|RandomDamages|Exact|Canaries|Page500' ./store ./store/journal ./store/thin ./bridge/bridgetest ./ledger ./release ./southbound/modbus ./northbound/awsiot ./northbound/awsiot/remote/jobs ./gateway/crashtest ./cmd/fieldbridge ./cmd/fieldbridge/demo ./cmd/fieldbridge-fleet/demo
 
 sbom: build ## write the CycloneDX SBOM and the third-party notices of the binary to bin/
 	$(GO) tool -modfile=tools/go.mod cyclonedx-gomod bin -json -output bin/fieldbridge.cdx.json $(BIN)

@@ -231,7 +231,7 @@ func TestPowerCuts(t *testing.T) {
 	rnd := cutRand(t)
 	ops, dir := traceChild(t, "TestCutChild", cutDir)
 	countSyncs(t, ops, cutQueue(dir))
-	cuts := make([]int, soak(50))
+	cuts := make([]int, soak(18))
 	for i := range cuts {
 		cuts[i] = rnd.IntN(len(ops))
 		if i%5 == 0 {
@@ -239,7 +239,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	for i, op := range ops { // a segment goes
-		if op.what == "unlink" && len(cuts) < soak(50)+20 {
+		if op.what == "unlink" && len(cuts) < soak(18)+8 {
 			cuts = append(cuts, i+1)
 		}
 	}
@@ -310,7 +310,7 @@ func cutAgain(t *testing.T, rnd *rand.Rand, dir, what string, says *heard) {
 	disk.load(t)
 	ops := readTrace(t, traceIn(t, "TestCutRestartChild", restartDir, dir), dir)
 	again := &heard{maps.Clone(says.safe), maps.Clone(says.cloud), says.put}
-	cuts := make([]int, soak(50)/5)
+	cuts := make([]int, soak(18)/5)
 	for i := range cuts {
 		cuts[i] = rnd.IntN(len(ops) + 1)
 	}

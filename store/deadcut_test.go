@@ -101,7 +101,7 @@ func TestDeadLettersSurviveCuts(t *testing.T) {
 	t.Parallel() // it mostly waits for other processes
 	rnd := cutRand(t)
 	ops, dir := traceChild(t, "TestDeadCutChild", deadCutDir)
-	cuts := make([]int, soak(60))
+	cuts := make([]int, soak(20))
 	for i := range cuts {
 		cuts[i] = rnd.IntN(len(ops))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/condition"
 	"fieldbridge/pulse"
 	"fieldbridge/store/terms"
 )
@@ -18,7 +19,9 @@ func TestHurry(t *testing.T) {
 	for _, online := range []bool{false, true} {
 		dir := tempDir(t)
 		synctest.Test(t, func(t *testing.T) {
-			q, err := Open(spendingConfig(dir), quiet)
+			c := spendingConfig(dir)
+			c.FlashBudget = terms.Wear{Bytes: 1e9, Per: "year"}
+			q, err := Open(c, quiet)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -26,7 +29,9 @@ func TestHurry(t *testing.T) {
 			if online {
 				q.Online()
 			}
-			outage(q, 2*time.Hour) // the budget is used up
+			if outage(q, 15*time.Minute); !q.conditions.Has(condition.QueueTurnedDown, subject) {
+				t.Error("the budget is not used up")
+			}
 			q.Append(testBatch(0, 1), nil)
 			q.Hurry(true)
 			at := func() time.Duration {
@@ -86,7 +91,7 @@ func TestKeeperPulse(t *testing.T) {
 		if late := late(120); late != "" {
 			t.Errorf("it has nothing to do, and %s is late", late)
 		}
-		outage(q, time.Hour)
+		outage(q, 10*time.Minute)
 		if late := late(10); late != "" {
 			t.Errorf("it writes, and %s is late", late)
 		}

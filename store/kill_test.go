@@ -162,7 +162,7 @@ func TestKill(t *testing.T) {
 	dir := tempDir(t)
 	safe, cloud, runs := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	judge := audit{t: t, whose: map[string]string{}}
-	for i := range soak(50) {
+	for i := range soak(16) {
 		judge.gateway = "g" + strconv.Itoa(i%3)
 		killOnce(t, dir, safe, cloud, runs, &judge)
 	}

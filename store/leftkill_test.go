@@ -68,7 +68,7 @@ func TestKillLosesNothing(t *testing.T) {
 	base := tempDir(t)
 	dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
 	in, cloud := map[string]uint64{}, map[string]bool{}
-	for range soak(30) {
+	for range soak(10) {
 		env := []string{journalDir + "_KILL=" + dir, journalDir + "=" + journal}
 		killChild(t, "TestLosesNothingChild", env, func(line string) {
 			kind, rest, _ := strings.Cut(line, " ")

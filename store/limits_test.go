@@ -93,7 +93,7 @@ func checkTombstones(t *testing.T, q *Queue, total int, entries []bridge.Entry) 
 
 func TestDropOldest(t *testing.T) {
 	q := openQueue(t, smallConfig(tempDir(t)))
-	const n = 3000 // some 12 MB
+	const n = 1500 // some 6 MB
 	for i := range n {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
@@ -134,7 +134,7 @@ func TestDropOldestSparesWhatIsInFlight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 2000 {
+	for i := range 1200 {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
 			commitNow(t, q)
@@ -151,7 +151,7 @@ func TestDropNewest(t *testing.T) {
 	c := smallConfig(tempDir(t))
 	c.WhenFull = terms.DropNewest
 	q := openQueue(t, c)
-	const n = 2000
+	const n = 1300
 	for i := range n {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
@@ -241,7 +241,7 @@ func TestMaxAge(t *testing.T) {
 func TestTombstonesSurviveAndMerge(t *testing.T) {
 	c := smallConfig(tempDir(t))
 	q := openQueue(t, c)
-	for i := range 2500 {
+	for i := range 1300 {
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
 			commitNow(t, q)
@@ -251,7 +251,7 @@ func TestTombstonesSurviveAndMerge(t *testing.T) {
 	if len(before) != 1 {
 		t.Fatalf("neighbours do not merge: %+v", before)
 	}
-	for i := range 500 { // what was shown is frozen
+	for i := range 300 { // what was shown is frozen
 		q.Append(noise(i), nil)
 		if i%10 == 9 {
 			commitNow(t, q)

@@ -113,7 +113,7 @@ var harness = bridgetest.Harness{
 func TestQueueConforms(t *testing.T) { bridgetest.TestQueue(t, harness) }
 
 func TestQueueComparesWithTheModel(t *testing.T) {
-	for seed := range uint64(soak(15)) {
+	for seed := range uint64(soak(6)) {
 		bridgetest.Compare(t, harness, seed, 300)
 		if t.Failed() {
 			return

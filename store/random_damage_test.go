@@ -19,7 +19,7 @@ import (
 func TestRandomDamages(t *testing.T) {
 	segments, run := damagedQueue(t)
 	dead, deadRun := deadMaster(t)
-	for seed := range uint64(soak(60)) {
+	for seed := range uint64(soak(20)) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		master, name, of := segments, filepath.Base(folder.SegmentPath("", 1)), run
 		if seed%3 == 2 {

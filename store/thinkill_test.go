@@ -83,7 +83,7 @@ func TestThinKill(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	most := 0
-	for range soak(10) {
+	for range soak(4) {
 		killChild(t, "TestThinKilledChild", []string{thinKillDir + "=" + dir}, func(line string) {
 			var n int
 			if _, err := fmt.Sscanf(line, "has %d", &n); err != nil || n < most {
@@ -134,7 +134,7 @@ func TestThinPowerCuts(t *testing.T) {
 	t.Parallel()
 	rnd := cutRand(t)
 	ops, dir := traceChild(t, "TestThinCutChild", thinCutDir)
-	cuts := thinCuts(t, rnd, ops, soak(15))
+	cuts := thinCuts(t, rnd, ops, soak(6))
 	disk := newSimDisk(dir)
 	done, safe := 0, 0
 	for i, at := range cuts {
@@ -151,7 +151,7 @@ func TestThinPowerCuts(t *testing.T) {
 		again.load(t)
 		more := readTrace(t, traceIn(t, "TestThinCutChild", thinCutDir, to), to)
 		from, known := 0, safe
-		for _, cut := range thinCuts(t, rnd, more, soak(15)/2) {
+		for _, cut := range thinCuts(t, rnd, more, soak(6)/2) {
 			for ; from < cut; from++ {
 				again.do(more[from])
 				known = max(known, safeSeconds(&more[from]))

@@ -14,7 +14,6 @@ import (
 	"fieldbridge/store/books"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/terms"
-	"fieldbridge/store/thin"
 )
 
 // vNames are the points that may be thinned.
@@ -142,23 +141,19 @@ func checkShape(t testing.TB, entries []bridge.Entry, n int) {
 	}
 }
 
-// thinQueue opens a queue that thins, of 4 MiB.
-func thinQueue(t testing.TB, dir string, rules thin.Rules) *Queue {
+// tinyThinQueue opens a queue that thins, of 2 MiB.
+func tinyThinQueue(t testing.TB, dir string) *Queue {
 	t.Helper()
-	q := openQueue(t, smallConfig(dir))
-	q.ThinBy(rules)
+	q := openQueue(t, tinyConfig(dir))
+	q.ThinBy(minuteAndHour)
 	return q
 }
 
-// tinyThinQueue is one of 2 MiB.
-func tinyThinQueue(t testing.TB, dir string) *Queue {
-	t.Helper()
+func tinyConfig(dir string) terms.Config {
 	c := smallConfig(dir)
 	c.MaxSize, c.SegmentSize = 2<<20, 192<<10
 	c.MaxSize += setting.Size(disk.Size(filepath.Join(dir, "acks"))) // it has no holes after a simulated cut
-	q := openQueue(t, c)
-	q.ThinBy(minuteAndHour)
-	return q
+	return c
 }
 
 func fillSeconds(t testing.TB, q *Queue, from, to int) {
@@ -182,8 +177,8 @@ func fillSeconds(t testing.TB, q *Queue, from, to int) {
 // is delivered, and after a restart, has the shape of what was measured.
 func TestThinBeforeDrop(t *testing.T) {
 	dir := tempDir(t)
-	q := thinQueue(t, dir, minuteAndHour)
-	const n = 60_000
+	q := tinyThinQueue(t, dir)
+	const n = 24_000
 	fillSeconds(t, q, 0, n)
 	l := q.Ledger()
 	if l.Dropped.Batches > 0 || l.Thinned.Readings == 0 || l.Waiting.Readings > n*20*3/4 || !l.Balanced() {
@@ -202,7 +197,7 @@ func TestThinBeforeDrop(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	q = thinQueue(t, dir, minuteAndHour)
+	q = tinyThinQueue(t, dir)
 	if got := q.Ledger(); got.Restored != l.Waiting || got.Waiting != l.Waiting {
 		t.Errorf("%+v is found again of %+v", got, l.Waiting)
 	}
@@ -235,10 +230,10 @@ func readingsOf(entries []bridge.Entry) (n int) {
 // TestThinOnlyWhenNear: nothing is thinned while there is room, nor without rules.
 func TestThinOnlyWhenNear(t *testing.T) {
 	for name, q := range map[string]*Queue{
-		"room": thinQueue(t, tempDir(t), minuteAndHour), "off": openQueue(t, smallConfig(tempDir(t)))} {
-		n := 6000
+		"room": tinyThinQueue(t, tempDir(t)), "off": openQueue(t, tinyConfig(tempDir(t)))} {
+		n := 3000
 		if name == "off" {
-			n = 40_000
+			n = 20_000
 		}
 		fillSeconds(t, q, 0, n)
 		l := q.Ledger()
@@ -276,11 +271,11 @@ func TestThinHours(t *testing.T) {
 // TestThinWhileDelivered: what is being delivered is left alone, and what follows is
 // thinned; nothing is lost or comes twice.
 func TestThinWhileDelivered(t *testing.T) {
-	q := thinQueue(t, tempDir(t), minuteAndHour)
-	fillSeconds(t, q, 0, 14_000)
+	q := tinyThinQueue(t, tempDir(t))
+	fillSeconds(t, q, 0, 7_000)
 	q.Online()
 	var all []bridge.Entry
-	for i := 14_000; i < 40_000; i += 400 {
+	for i := 7_000; i < 20_000; i += 200 {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 2 {
@@ -291,7 +286,7 @@ func TestThinWhileDelivered(t *testing.T) {
 			all = append(all, entries...)
 			ackAll(q, entries)
 		}
-		fillSeconds(t, q, i, i+400)
+		fillSeconds(t, q, i, i+200)
 	}
 	l := q.Ledger()
 	if l.Thinned.Readings == 0 || l.Dropped.Batches > 0 || !l.Balanced() {
@@ -299,16 +294,16 @@ func TestThinWhileDelivered(t *testing.T) {
 	}
 	all = append(all, take(t, q, bridge.Backlog)...)
 	all = append(all, take(t, q, bridge.Fresh)...)
-	checkShape(t, all, 40_000)
+	checkShape(t, all, 20_000)
 }
 
 // TestThinDropNewest: a queue that keeps the old thins, too, before it refuses what is new.
 func TestThinDropNewest(t *testing.T) {
-	c := smallConfig(tempDir(t))
+	c := tinyConfig(tempDir(t))
 	c.WhenFull = terms.DropNewest
 	q := openQueue(t, c)
 	q.ThinBy(minuteAndHour)
-	fillSeconds(t, q, 0, 40_000)
+	fillSeconds(t, q, 0, 20_000)
 	if l := q.Ledger(); l.Thinned.Readings == 0 || l.Dropped.Batches > 0 {
 		t.Errorf("ledger: %+v", l)
 	}

@@ -174,11 +174,15 @@ func TestKillInAllWeathers(t *testing.T) {
 		stones = append(stones, s)
 		judge.message(map[string]any{"run": "any", "type": "lost", "at": 1, "lost": s})
 	}
-	for range soak(40) {
-		weather := weathers[rand.IntN(len(weathers))]
-		if rand.IntN(2) == 0 {
-			weather += " journal"
+	var all []string
+	for _, w := range weathers {
+		all = append(all, w, w+" journal")
+	}
+	for i := range soak(len(all)) {
+		if i%len(all) == 0 {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		}
+		weather := all[i%len(all)]
 		killChild(t, "TestWeatherChild", []string{weatherDir + "=" + base, weatherName + "=" + weather}, func(line string) {
 			kind, rest, _ := strings.Cut(line, " ")
 			switch kind {

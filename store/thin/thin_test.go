@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 )
 
 var noon = time.UnixMilli(1763888400000).UTC() // begins an hour
@@ -207,7 +208,7 @@ func TestTooLarge(t *testing.T) {
 // right, and positions stay in order.
 func TestExact(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 9))
-	for round := range 60 {
+	for round := range needtest.Soak(20) {
 		entries, want := random(rng)
 		r := rules{"a": minutes(all...), "b": minutes(bridge.Maximum), "c": minutes(bridge.Last, bridge.Mean)}
 		before := uint64(readings(entries))
