@@ -16,6 +16,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/needtest"
 )
 
 type part struct {
@@ -196,7 +197,7 @@ func TestServeEndsWithContext(t *testing.T) {
 
 // A port that is taken is a condition until it is free.
 func TestTakenPortIsTriedAgain(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", needtest.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

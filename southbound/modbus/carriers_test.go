@@ -121,13 +121,7 @@ func TestF20DataBits(t *testing.T) {
 // TestUDPRefused: where nobody listens the bus is down, and says so.
 func TestUDPRefused(t *testing.T) {
 	t.Parallel()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := c.LocalAddr().String()
-	c.Close()
-	cfg := firstRun("udp://" + address)
+	cfg := firstRun("udp://" + needtest.Address(t))
 	b := cfg.Buses["plc"]
 	b.Timeout = setting.Duration(5e9)
 	cfg.Buses["plc"] = b

@@ -17,7 +17,8 @@ func TestUnread(t *testing.T) {
 		sim := modbustest.New()
 		sim.Unit(1).Set(modbustest.Holding, 0, 7)
 		slow := setting.Duration(5 * time.Second)
-		points := map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1), Every: &slow}, "c": {Holding: at(2), Access: "write"}}
+		points := map[string]setup.Point{"a": {Holding: at(0)}, "b": {Holding: at(1), Every: &slow},
+			"c": {Holding: at(2), Access: "write"}}
 		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc"), "gone": testBus("gone")},
 			Devices: map[string]setup.Device{"Boiler": testDevice("plc", 1, points), "Dead": testDevice("gone", 1, points)}}
 		r := newRig(t, cfg, map[string]*modbustest.Simulator{"plc": sim})

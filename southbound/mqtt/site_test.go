@@ -91,7 +91,7 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish := func(topic string) {
-		rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", topic+"/d/p", "-m", "1")
+		rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", topic+"/d/"+topic, "-m", "1")
 	}
 	rig.Until(t, "the new subscription", func() bool {
 		publish("b")
@@ -100,6 +100,12 @@ func TestSiteSubscriptionsFollowRules(t *testing.T) {
 		return len(r.batches) > 0
 	})
 	publish("a")
+	publish("c") // when it is here, so is all that was published before
+	rig.Until(t, "the one after them", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return values(r.batches[len(r.batches)-1:])[0] == "d.c=1"
+	})
 	stop()
 	received := metric(s, "fieldbridge_mqtt_messages_total")
 

@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"fieldbridge/needtest"
 	"fieldbridge/southbound/mqtt/inlet"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
 )
 
 // An address that is taken is reported, and tried again.
 func TestListenTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", needtest.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

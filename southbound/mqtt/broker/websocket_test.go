@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -136,6 +137,12 @@ func TestMosquittoBridge(t *testing.T) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return len(r.all) > 0
+	})
+	rig.Mosquitto(t, "mosquitto_pub", b.Addr, "-q", "1", "-t", "t/last/p", "-m", "1")
+	rig.Until(t, "the last of them", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.Contains(r.all, "t/last/p=1")
 	})
 	before := s.Counts().Messages
 	c := rig.Dial(t, address(t, s), 4, "c")

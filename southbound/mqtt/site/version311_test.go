@@ -184,6 +184,7 @@ func TestVersion311Cut(t *testing.T) {
 	b := rig.StartMosquitto(t, "allow_anonymous true", "max_inflight_messages 20")
 	var mu sync.Mutex
 	var open []net.Conn
+	cut := false
 	front := relay(t, func(c net.Conn) {
 		defer c.Close()
 		up, err := net.Dial("tcp", ageing(t, b.Addr, []byte{0x20, 2, 0, 1}))
@@ -193,7 +194,11 @@ func TestVersion311Cut(t *testing.T) {
 		defer up.Close()
 		mu.Lock()
 		open = append(open, c, up)
+		refused := cut
 		mu.Unlock()
+		if refused {
+			return
+		}
 		go func() {
 			_, _ = io.Copy(c, up)
 			_ = c.Close()
@@ -214,8 +219,12 @@ func TestVersion311Cut(t *testing.T) {
 	for _, c := range open {
 		_ = c.Close()
 	}
+	cut = true // until it is noticed
 	mu.Unlock()
 	rig.Until(t, "the loss is noticed", func() bool { return len(s.Health()) == 1 })
+	mu.Lock()
+	cut = false
+	mu.Unlock()
 	for _, safe := range held {
 		safe(nil)
 	}
