@@ -49,7 +49,7 @@ southbound:
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), busy*20*time.Second)
 	defer cancel()
 	err = source.Run(ctx, func(b bridge.Batch, _ func(error)) {
 		for _, r := range b.Readings {

@@ -75,7 +75,7 @@ func TestModbusCommands(t *testing.T) {
 			"nothing in these 1 registers is near 72"},
 		{"decode expecting a word", "decode 1234 --expect hot", exitUsage, "", "is not a decimal number"},
 		{"decode bits", "decode URL coil:100", exitUsage, "", "single bits"},
-		{"scan", "scan URL --units 1-3 --timeout 300ms", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
+		{"scan", "scan URL --units 1-3 --timeout 1s", exitDone, "unit 1: it has holding 0 (Acme, BOILER)\n", ""},
 		{"scan nothing", "scan URL --units 2-3 --timeout 50ms", exitFailed, "", "nothing answered: check"},
 		{"scan json", "scan URL --units 1 --json", exitDone,
 			"[\n  {\n    \"unit\": 1,\n    \"answer\": \"value\",\n    \"exception\": 0,\n    \"objects\": [\n" +

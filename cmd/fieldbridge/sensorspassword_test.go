@@ -58,7 +58,7 @@ func TestSensorsPasswordOfATerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), busy*20*time.Second)
 	defer cancel()
 	for typed, want := range map[string]string{"kanarek\nkanarek\n": "$7$", "kanarek\nkanarak\n": "the passwords differ"} {
 		c := exec.CommandContext(ctx, script, "-qec", program+" sensors password",

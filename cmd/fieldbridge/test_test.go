@@ -27,7 +27,7 @@ northbound: {awsiot: {endpoint: "127.0.0.1:1", certificate: none.pem, private_ke
 southbound:
   modbus:
     buses:
-      plc: {url: "tcp://%s", timeout: 1s, retries: 0}
+      plc: {url: "tcp://%s", timeout: 4s, retries: 0}
     devices:
       boiler:
         bus: plc
@@ -77,8 +77,8 @@ func TestTest(t *testing.T) {
 		}()
 	}
 	begin := time.Now()
-	code, stdout, stderr := call(t, "test", file, "--listen", "3s")
-	if code != exitFailed || time.Since(begin) < 3*time.Second {
+	code, stdout, stderr := call(t, "test", file, "--listen", "8s")
+	if code != exitFailed || time.Since(begin) < 8*time.Second {
 		t.Errorf("exit code %d after %s", code, time.Since(begin))
 	}
 	for _, want := range []string{

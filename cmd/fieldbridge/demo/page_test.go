@@ -250,6 +250,9 @@ func (r *run) sensor(id string, every time.Duration, read func() (string, string
 
 // TestPage500 shows 500 devices within 200 ms, in the order of their numbers.
 func TestPage500(t *testing.T) {
+	if os.Getenv("FIELDBRIDGE_SOAK") == "" {
+		t.Parallel() // the time that it takes is not looked at
+	}
 	b, r := newBrowser(t, ""), newRun(t)
 	b.home = "http://" + r.console + "/"
 	r.start()
