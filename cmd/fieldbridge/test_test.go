@@ -114,6 +114,7 @@ func TestTest(t *testing.T) {
 func TestTestThroughTheGateway(t *testing.T) {
 	t.Parallel()
 	sim := modbustest.New()
+	sim.MaxConns = 1 // who comes beside the gateway gets no answer
 	unit := sim.Unit(1)
 	unit.Set(modbustest.Holding, 6, 0x428f, 0x0000)
 	unit.Set(modbustest.Holding, 900, 5)
@@ -122,11 +123,7 @@ func TestTestThroughTheGateway(t *testing.T) {
 	file := testFile(t, address, needtest.Address(t))
 	gateway := startGateway(t, file, new(output))
 	eventually(t, "it polls", 10*time.Second, func() bool { return goodPoints(gateway.Status()) == 4 })
-	connections := sim.Accepted()
 	code, stdout, stderr := call(t, "test", file, "--json")
-	if got := sim.Accepted(); got != connections {
-		t.Errorf("%d connections beside the gateway's", got-connections)
-	}
 	var all struct {
 		Running bool `json:"gateway_runs"`
 		OK      bool
@@ -169,9 +166,6 @@ func TestTestThroughTheGateway(t *testing.T) {
 		if code != exitDone || !strings.Contains(stderr, "asked through the gateway that holds it") {
 			t.Errorf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
 		}
-	}
-	if got := sim.Accepted(); got != connections {
-		t.Errorf("%d connections beside the gateway's", got-connections)
 	}
 	code, _, stderr = call(t, "modbus", "read", url, "holding:0", "--unit", "5")
 	if code != exitFailed || !strings.Contains(stderr, "no answer in time: check --unit") {
