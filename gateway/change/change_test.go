@@ -321,8 +321,9 @@ func TestConfirmBeforeAllIsRead(t *testing.T) {
 		"in part": {map[string]int{"d": 4}, map[string]int{"d": 3}, map[string]int{"d": 2}, nil, "only 3 of 4 points"},
 		"it has fewer points now": {map[string]int{"d": 4}, map[string]int{"d": 1}, map[string]int{"d": 1}, nil,
 			"only 1 of 2 points"},
-		"it was never good":  {map[string]int{"d": 0}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil, ""},
-		"it is new":          {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, map[string]int{"d": 4}, "only 0 of 4"},
+		"it was never good": {map[string]int{"d": 0}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil, ""},
+		"it is new": {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, map[string]int{"d": 4},
+			"only 0 of 4"},
 		"it is new and dead": {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, map[string]int{"d": 0}, ""},
 		"it is never read":   {map[string]int{}, map[string]int{"d": 0}, map[string]int{"d": 4}, nil, ""},
 	}
