@@ -148,7 +148,9 @@ changed. Only ` + "`gateway` and `store.dir`" + ` need a restart of the gateway.
 
 ` + "`fieldbridge reload FILE --confirm 5m`" + ` takes the change back by itself unless, after that
 time, the link is up and acknowledges, and as many points are good as before
-(` + "`--good 90%`" + ` asks for fewer; devices that were taken out do not count).
+(` + "`--good 90%`" + ` asks for fewer; devices that were taken out do not count). A device that is not
+read again yet since the reload before counts as it was before that; at the start of the gateway
+the first readings are waited for, for at most 15 s.
 
 A configuration is good once it is confirmed or has run for 5 minutes. The last good one
 is kept in the queue's folder. The gateway starts with it, and says so, when the file is
