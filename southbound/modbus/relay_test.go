@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"fieldbridge/bridge"
@@ -11,6 +12,7 @@ import (
 	"fieldbridge/southbound/modbus/modbustest"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/setup"
+	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -62,4 +64,34 @@ func TestRelay(t *testing.T) {
 	if _, err := source.Relay(t.Context(), "pcl", 1, []byte{3, 0, 0, 0, 1}); err == nil {
 		t.Error("a bus that there is not")
 	}
+}
+
+// TestRelayEndsQuietly: whoever asked may end the context with the answer, as a server
+// of HTTP does. The connection is not that one's, and stays.
+func TestRelayEndsQuietly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := modbustest.New()
+		sim.Unit(1).Set(modbustest.Holding, 7, 99)
+		cfg := setup.Config{Buses: map[string]setup.Bus{"plc": testBus("plc")}, Devices: map[string]setup.Device{
+			"boiler": testDevice("plc", 1, map[string]setup.Point{"a": {Holding: at(7)}})}}
+		dials := 0
+		r := newRigDial(t, cfg, nil, func(ctx context.Context, _ spec.Bus) (wire.Stream, error) {
+			dials++
+			return sim.Dial(ctx)
+		})
+		defer r.stop()
+		synctest.Wait() // until it runs
+		for range 300 {
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := r.source.Relay(ctx, "plc", 1, []byte{3, 0, 7, 0, 1})
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if dials != 1 {
+			t.Errorf("%d connections, want one", dials)
+		}
+	})
 }

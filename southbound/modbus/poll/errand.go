@@ -42,8 +42,12 @@ func (b *Bus) send(ctx context.Context, do func(context.Context, *Bus) error) er
 	}
 }
 
-// run does an errand on the bus.
-func (e errand) run(ctx context.Context, b *Bus) {
+// run does an errand on the bus, and tells how it went.
+func (e errand) run(ctx context.Context, b *Bus) { e.done <- e.watched(ctx, b) }
+
+// watched does an errand while its context is looked at. That ends before anyone is
+// told: who asked may end the context at once, which must not close the connection.
+func (e errand) watched(ctx context.Context, b *Bus) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer b.link.Unwatch()
@@ -53,7 +57,7 @@ func (e errand) run(ctx context.Context, b *Bus) {
 	if err != nil && e.ctx.Err() != nil {
 		err = e.ctx.Err()
 	}
-	e.done <- err
+	return err
 }
 
 // Write sets points of a device, in this order: it is the next on the bus. Until
