@@ -365,6 +365,28 @@ func TestConfirmBeforeAllIsRead(t *testing.T) {
 	}
 }
 
+// TestStopBeforeAllIsRead: who waits for the first readings does not hold up a stop, and
+// has changed nothing.
+func TestStopBeforeAllIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.set(func(v *Vital) { v.Good, v.Unread = map[string]int{"d": 0}, map[string]int{"d": 4} })
+		b.write(text("one"))
+		c, _ := b.start()
+		b.write(text("two"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := c.Reload(ctx, time.Minute, 1)
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+			t.Errorf("%v after %s", err, took)
+		}
+		if s := c.Status(); topic(c) != "one" || len(b.applied) != 0 || s.Problem != "" || !s.OnTrial.IsZero() {
+			t.Errorf("%+v %v", s, b.applied)
+		}
+	})
+}
+
 // A crash during a trial, and a configuration that crashes the gateway again and
 // again.
 func TestFallBack(t *testing.T) {

@@ -222,7 +222,12 @@ func (c *Changer) reload(ctx context.Context, confirm time.Duration, share float
 		return Unchanged, nil
 	}
 	changes := c.changes(l)
-	if err := c.apply(l, confirm, share); err != nil {
+	before, err := c.before(ctx, confirm > 0)
+	if err != nil {
+		c.seen = "" // it is read again
+		return "", err
+	}
+	if err := c.apply(l, before, confirm, share); err != nil {
 		c.refuse("the file was not applied: "+err.Error(), err)
 		return "", err
 	}
@@ -288,8 +293,8 @@ func (c *Changer) refuse(problem string, err error) {
 }
 
 // apply brings l into the gateway. What it must return to is on the disk
-// before.
-func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64) error {
+// before. A trial compares with before.
+func (c *Changer) apply(l *configs.Loaded, before Vital, confirm time.Duration, share float64) error {
 	if confirm > 0 {
 		if err := c.keepGood(); err != nil {
 			return fmt.Errorf("keep the running configuration: %w", err)
@@ -303,7 +308,6 @@ func (c *Changer) apply(l *configs.Loaded, confirm time.Duration, share float64)
 	if err != nil {
 		return fmt.Errorf("read the running configuration again: %w", err)
 	}
-	before := c.before(confirm > 0)
 	config := l.Config
 	if c.o.Hide != nil {
 		c.o.Hide(l.Hidden)

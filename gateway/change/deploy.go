@@ -126,12 +126,16 @@ func (c *Changer) deploy(ctx context.Context, d Deployment) (<-chan error, error
 			return nil, l.Hidden.Error(err)
 		}
 	}
+	before, err := c.before(ctx, d.Confirm > 0)
+	if err != nil {
+		return nil, err
+	}
 	if d.Begin != nil {
 		if err := d.Begin(l.Hash); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.apply(l, d.Confirm, 1); err != nil {
+	if err := c.apply(l, before, d.Confirm, 1); err != nil {
 		return nil, err
 	}
 	outcome := make(chan error, 1)

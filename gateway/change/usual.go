@@ -1,7 +1,10 @@
 package change
 
 import (
+	"context"
 	"time"
+
+	"fieldbridge/pause"
 )
 
 const (
@@ -37,13 +40,15 @@ func (u usual) knows(v Vital) bool {
 
 // before returns how the gateway is before a change. For a trial it waits until each
 // device was tried once, else a change that ends its readings would have nothing to
-// lose. The caller holds turn.
-func (c *Changer) before(trial bool) Vital {
+// lose. The end of ctx ends the wait, and is its error. The caller holds turn.
+func (c *Changer) before(ctx context.Context, trial bool) (Vital, error) {
 	v := c.o.Vital()
 	for end := time.Now().Add(readWithin); trial && !c.usual.knows(v) && time.Now().Before(end); v = c.o.Vital() {
-		time.Sleep(readEvery)
+		if !pause.Sleep(ctx, readEvery) {
+			return Vital{}, context.Cause(ctx)
+		}
 	}
 	v = c.usual.of(v)
 	c.usual = v.Good
-	return v
+	return v, nil
 }
