@@ -33,7 +33,7 @@ var drivers = map[string][]string{
 	// A template calls methods by their names, so that the linker keeps every method of
 	// every type: 2.4 MiB. The others are as large and have no use here.
 	"text/template": {"bench/"}, "html/template": {}, "encoding/gob": {}, "net/rpc": {},
-	"unsafe": {"socket", "southbound/modbus/wire", "southbound/mqtt/topic", "store/journal",
+	"unsafe": {"socket", "pause", "southbound/modbus/wire", "southbound/mqtt/topic", "store/journal",
 		"cmd/fieldbridge-p11"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"fieldbridge/console"
 	"fieldbridge/gateway/control"
 	"fieldbridge/northbound/awsiot/remote"
+	"fieldbridge/pause"
 )
 
 // lookEvery is how often the control socket and the queue's folder are looked at.
@@ -26,7 +27,7 @@ var errFolderTaken = errors.New("the queue's folder was replaced, and another ga
 // someone removed it with the folder. It calls stop when the folder is another
 // gateway's: never are there two in one.
 func (g *Gateway) serveControl(ctx context.Context, stop context.CancelCauseFunc) {
-	looking := time.NewTicker(lookEvery)
+	looking := pause.NewLook(lookEvery)
 	defer looking.Stop()
 	for told := false; ctx.Err() == nil; {
 		told = g.serveSocket(ctx, looking.C, told)

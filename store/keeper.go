@@ -9,6 +9,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 	"fieldbridge/store/block"
 	"fieldbridge/store/disk"
 	"fieldbridge/store/flash"
@@ -61,9 +62,8 @@ const (
 func (k *keeper) keeping() {
 	defer close(k.ended)
 	defer k.pulse.End()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	look := time.Tick(2 * time.Second)
+	timer, look := pause.NewTimer(time.Hour), pause.NewLook(2*time.Second)
+	defer func() { timer.Stop(); look.Stop() }()
 	// What tend could not do it has raised as a condition, and the alarm is set for the next try.
 	_ = k.tend(false)
 	for {
@@ -77,7 +77,7 @@ func (k *keeper) keeping() {
 			if k.untilAlarm() <= 0 {
 				_ = k.tend(false)
 			}
-		case <-look:
+		case <-look.C:
 			k.keepFolder()
 			_ = k.recordRun() // tried again until there is room
 		case do := <-k.asks:

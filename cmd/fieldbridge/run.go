@@ -18,6 +18,7 @@ import (
 	"fieldbridge/gateway"
 	"fieldbridge/gateway/power"
 	"fieldbridge/notify"
+	"fieldbridge/pause"
 	"fieldbridge/plain"
 	"fieldbridge/release"
 )
@@ -68,6 +69,8 @@ func launch(ctx context.Context, file, name string, stderr io.Writer) error {
 func runGateway(ctx context.Context, file, name string, releases *release.Folder, notLaunched error,
 	stderr io.Writer) error {
 	defer oneThread()()
+	end, _ := pause.Kernel() // where there is no such timer Go's will do
+	defer end()
 	// A panic ends the process with the exit code of a wrong file, after which a service
 	// manager starts nothing again. So it ends by a signal.
 	debug.SetTraceback("crash")

@@ -16,6 +16,7 @@ import (
 	"fieldbridge/condition"
 	"fieldbridge/configs"
 	"fieldbridge/configs/tree"
+	"fieldbridge/pause"
 	"fieldbridge/setting"
 )
 
@@ -365,7 +366,7 @@ func look(files []string) string {
 // Run watches the files, if the configuration says so, and ends trials, until
 // ctx ends.
 func (c *Changer) Run(ctx context.Context) {
-	ticker := time.NewTicker(watchEvery)
+	ticker := pause.NewLook(watchEvery)
 	defer ticker.Stop()
 	for {
 		select {

@@ -10,6 +10,7 @@ import (
 
 	"fieldbridge/budget"
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 )
 
 // Holder keeps something that the gateway can do without.
@@ -54,7 +55,7 @@ const subject = "memory"
 
 // Run looks until ctx ends.
 func (w *Watch) Run(ctx context.Context) {
-	look := time.NewTicker(every)
+	look := pause.NewLook(every)
 	defer look.Stop()
 	for {
 		select {

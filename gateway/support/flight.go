@@ -18,6 +18,7 @@ import (
 	"fieldbridge/blackbox"
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -62,7 +63,7 @@ type Flight struct {
 // ctx ends; then the last lines of the log, too.
 func (f *Flight) Watch(ctx context.Context) {
 	f.known, f.saved, f.wait = make(map[string]bool), make(map[string]time.Time), make(map[string]bool)
-	tick := time.NewTicker(lookEvery)
+	tick := pause.NewLook(lookEvery)
 	defer tick.Stop()
 	for {
 		f.look()

@@ -19,6 +19,7 @@ import (
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/remote"
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/pause"
 	"fieldbridge/setting"
 )
 
@@ -375,7 +376,7 @@ func (s *Sink) serve(ctx context.Context, cfg *Config, session *uplink.Session, 
 
 // hold waits while the connection is to be kept. It reports whether we end it.
 func (s *Sink) hold(ctx context.Context, cfg *Config, session *uplink.Session, choice life.Choice) bool {
-	look := time.NewTicker(fileCheck)
+	look := pause.NewLook(fileCheck)
 	defer look.Stop()
 	for {
 		select {

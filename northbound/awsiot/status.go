@@ -13,6 +13,7 @@ import (
 	"fieldbridge/northbound/awsiot/payload"
 	"fieldbridge/northbound/awsiot/payload/proto"
 	"fieldbridge/northbound/awsiot/uplink"
+	"fieldbridge/pause"
 )
 
 const (
@@ -185,7 +186,7 @@ func (s *status) run(ctx context.Context) {
 	case s.choice.Kind == life.OnTrial && s.link.Context().Err() == nil:
 		s.sink.life.Unproven(s.choice, err.Error())
 	}
-	health := time.NewTicker(healthCheck)
+	health := pause.NewLook(healthCheck)
 	defer health.Stop()
 	if err == nil && o.Notices != nil && len(s.bornRuns) > 0 {
 		o.Notices.AckRuns(s.bornRuns...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/pause"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
@@ -24,7 +25,7 @@ type Bus struct {
 	link        wire.Carrier
 	client      *wire.Client
 	others      []*wire.Client // for pipeline
-	timer       *time.Timer
+	timer       *pause.Timer
 	pulse       bridge.Pulse
 	learn       func(device string, l plan.Learnt) // keeps what was learnt
 	errands     chan errand
@@ -113,7 +114,7 @@ func (b *Bus) wake() {
 
 // Run polls until ctx ends.
 func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
-	b.timer = time.NewTimer(0)
+	b.timer = pause.NewTimer(0)
 	defer b.timer.Stop()
 	defer b.link.Close()
 	defer close(b.ended)
@@ -317,6 +318,7 @@ func (b *Bus) wait(ctx context.Context) {
 			until = idle
 		}
 	}
+	b.link.Rest()
 	b.timer.Reset(until.Sub(now))
 	b.pulse.Within(until.Sub(now) + turnTime)
 	select {

@@ -27,6 +27,8 @@ type Carrier interface {
 	// Unwatch makes the end of the last request's context, when the request is
 	// done, mean nothing to the connection.
 	Unwatch()
+	// Rest has no timer run for a request that is done. The caller makes none just now.
+	Rest()
 	// Close ends the connection and interrupts a request under way.
 	Close()
 

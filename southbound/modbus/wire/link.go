@@ -127,6 +127,14 @@ func (l *Link) Close() {
 	}
 }
 
+// Rest lifts the deadline of the last request: a timer that goes off for nothing
+// would wake the gateway.
+func (l *Link) Rest() {
+	if l.stream != nil {
+		_ = l.stream.SetDeadline(time.Time{}) // an end that this meets is met by the next request, too
+	}
+}
+
 // Drop closes and forgets the connection; the next request makes a new one.
 func (l *Link) Drop() { l.drop() }
 

@@ -420,3 +420,46 @@ func BenchmarkRead125(b *testing.B) {
 		}
 	}
 }
+
+// deadlined is a stream that tells what its deadline is.
+type deadlined struct {
+	wire.Stream
+	at *time.Time
+}
+
+func (d deadlined) SetDeadline(t time.Time) error {
+	*d.at = t
+	return d.Stream.SetDeadline(t)
+}
+
+// TestRest: a link that rests has no deadline that would wake the gateway for nothing,
+// and the next request has its own again.
+func TestRest(t *testing.T) {
+	bubble(t, "tcp", modbustest.TCP, func(t *testing.T, sim *modbustest.Simulator, unit *modbustest.Unit, o wire.Options) {
+		var at time.Time
+		dial := o.Dial
+		o.Dial = func(ctx context.Context) (wire.Stream, error) {
+			s, err := dial(ctx)
+			return deadlined{s, &at}, err
+		}
+		link := wire.NewTCP(o)
+		defer link.Close()
+		link.Rest() // without a connection there is nothing to do
+		c := wire.NewClient(link)
+		for range 2 {
+			begun := time.Now()
+			c.To(t.Context(), 1, timeout)
+			if _, err := c.ReadHoldingRegisters(0, 1); err != nil {
+				t.Fatal(err)
+			}
+			if !at.Equal(begun.Add(timeout)) {
+				t.Fatalf("the deadline of a request begun at %v is %v", begun, at)
+			}
+			link.Rest()
+			if !at.IsZero() {
+				t.Errorf("at rest the deadline is %v", at)
+			}
+			time.Sleep(10 * timeout)
+		}
+	})
+}

@@ -57,6 +57,7 @@ func (*relay) Connected() bool { return true }
 func (*relay) Strays() uint64  { return 0 }
 func (*relay) Drop()           {}
 func (*relay) Unwatch()        {}
+func (*relay) Rest()           {}
 func (*relay) Close()          {}
 
 func (r *relay) encode(buf []byte, unit, function byte, data []byte) []byte {

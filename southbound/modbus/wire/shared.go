@@ -82,6 +82,9 @@ func (s *Shared) Drop() {
 // Unwatch does nothing: contexts end requests here, not the connection.
 func (s *Shared) Unwatch() {}
 
+// Rest does nothing: a request's timer ends with it here.
+func (s *Shared) Rest() {}
+
 func (s *Shared) encode(buf []byte, unit, function byte, data []byte) []byte {
 	return (&mbap{}).encode(buf, unit, function, data)
 }
@@ -193,7 +196,7 @@ func (s *Shared) dial(ctx context.Context) (Stream, error) {
 // ask sends a request on c and waits for its answer.
 func (s *Shared) ask(ctx context.Context, c *shareOf, request []byte, timeout time.Duration) ([]byte, error) {
 	w := &waiter{unit: request[6], done: make(chan struct{})}
-	timer := time.NewTimer(timeout)
+	timer := pause.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case c.turn <- struct{}{}:
