@@ -29,6 +29,7 @@ type Forwarder struct {
 	config atomic.Pointer[ForwardConfig]
 	log    *slog.Logger
 	pulses Pulses
+	after  After
 	narrow atomic.Bool // memory is short: a part of the window is used
 
 	mu      sync.Mutex
@@ -45,10 +46,12 @@ type Forwarder struct {
 
 // NewForwarder returns a forwarder of the batches in queue.
 func NewForwarder(queue Outgoing, format Format, config ForwardConfig, log *slog.Logger) *Forwarder {
-	f := &Forwarder{queue: queue, format: format, log: log}
+	f := &Forwarder{queue: queue, format: format, log: log, after: afterFunc}
 	f.Apply(config)
 	return f
 }
+
+func afterFunc(d time.Duration, f func()) (stop func() bool) { return time.AfterFunc(d, f).Stop }
 
 // Apply changes the configuration of a forwarder, whether it serves or not. A
 // new linger is for the next message; the rest is for the next connection.
@@ -67,12 +70,19 @@ func (f *Forwarder) Regain() { f.narrow.Store(false) }
 // Watched has the lanes tell p that they turn. It is called before Serve.
 func (f *Forwarder) Watched(p Pulses) { f.pulses = p }
 
+// After calls f after d unless stop is called before, which reports whether it was.
+type After func(d time.Duration, f func()) (stop func() bool)
+
+// Timed has the lanes wait by a clock of their own instead of [time.AfterFunc]. It is
+// called before Serve.
+func (f *Forwarder) Timed(by After) { f.after = by }
+
 // Serve forwards over link until ctx ends, and returns when the outcome of every
 // message is known. It is what [Sink.Run] calls for each connection.
 func (f *Forwarder) Serve(ctx context.Context, link Link) {
 	config := f.config.Load()
 	s := &connection{f: f, link: link, gate: newGate(link.Limits(), config.LiveShare), drained: make(chan struct{})}
-	s.gate.narrow = &f.narrow
+	s.gate.narrow, s.gate.after = &f.narrow, f.after
 	s.drain, s.startDrain = context.WithCancel(context.Background())
 	defer s.startDrain()
 	// What has no bound while there is a connection has one when it has ended.

@@ -30,14 +30,20 @@ type rig struct {
 	done   chan struct{}
 }
 
-// start runs the forwarder; it ends with the test's bubble.
+// start runs the forwarder, after what is to be done with it or with its queue before;
+// it ends with the test's bubble.
 func start(t *testing.T, sink *bridgetest.Sink, format bridge.Format, config bridge.ForwardConfig,
-	before ...func(*bridgetest.Queue)) *rig {
+	before ...any) *rig {
 	r := &rig{t: t, queue: bridgetest.NewQueue(), sink: sink, log: &bytes.Buffer{}, done: make(chan struct{})}
-	for _, f := range before {
-		f(r.queue)
-	}
 	r.fwd = bridge.NewForwarder(r.queue, format, config, slog.New(slog.NewTextHandler(r.log, nil)))
+	for _, f := range before {
+		switch f := f.(type) {
+		case func(*bridgetest.Queue):
+			f(r.queue)
+		case func(*bridge.Forwarder):
+			f(r.fwd)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go func() { defer close(r.done); sink.Run(ctx, r.fwd.Serve) }()
@@ -108,6 +114,42 @@ func TestLingerGathersCompany(t *testing.T) {
 			t.Error(diff)
 		}
 		r.balanced(3, 0, 0)
+	})
+}
+
+// TestLanesWaitOnce: a lane that waits for company sets one timer for a message, by the
+// clock that it was given, however many batches come meanwhile.
+func TestLanesWaitOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var set, stopped atomic.Int64
+		sink := &bridgetest.Sink{}
+		r := start(t, sink, bridgetest.Format{Everything: "t"}, bridge.ForwardConfig{Linger: time.Second},
+			func(f *bridge.Forwarder) {
+				f.Timed(func(d time.Duration, f func()) func() bool {
+					set.Add(1)
+					stop := time.AfterFunc(d, f).Stop
+					return func() bool { stopped.Add(1); return stop() }
+				})
+			})
+		for range 3 {
+			for range 10 {
+				r.append("d", 1)
+				r.after(50 * time.Millisecond)
+			}
+			r.after(time.Second)
+		}
+		if got := set.Load(); got != 3 {
+			t.Errorf("%d timers for 3 messages of 10 batches", got)
+		}
+		r.balanced(30, 0, 0)
+		if got := len(sink.Taken()); got != 3 {
+			t.Errorf("%d messages, want 3", got)
+		}
+		r.append("d", 1)
+		r.stop()
+		if set, stopped := set.Load(), stopped.Load(); set != stopped {
+			t.Errorf("%d timers were set and %d stopped", set, stopped)
+		}
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 // its cost divided by the lane's share, and the lane that is behind goes first.
 type gate struct {
 	limits Limits
+	after  After
 	narrow *atomic.Bool // a quarter of the window is to be used; may be nil
 	weight [2]float64
 	wake   [2]chan struct{} // one value: look again
@@ -78,6 +79,7 @@ func newGate(limits Limits, liveShare float64) *gate {
 	now := time.Now()
 	return &gate{
 		limits:   limits,
+		after:    afterFunc,
 		weight:   [2]float64{Fresh: max(liveShare, 0.01), Backlog: max(1-liveShare, 0.01)},
 		wake:     [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)},
 		messages: newBucket(limits.Messages, max(1, limits.Messages*burstSeconds), now),
@@ -94,23 +96,24 @@ func (g *gate) enter(ctx context.Context, lane Lane) bool {
 		if ok {
 			return true
 		}
-		var expired <-chan time.Time
+		stop := noWait
 		if delay > 0 {
-			t := time.NewTimer(delay)
-			defer t.Stop()
-			expired = t.C
+			stop = g.after(delay, func() { g.nudge(lane) })
 		}
 		select {
 		case <-ctx.Done():
+			stop()
 			g.mu.Lock()
 			g.waiting[lane] = false
 			g.mu.Unlock()
 			return false
 		case <-g.wake[lane]:
-		case <-expired:
+			stop()
 		}
 	}
 }
+
+func noWait() bool { return false }
 
 // try takes a place if there is one, else says how long to wait (0: until
 // woken).

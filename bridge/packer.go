@@ -43,6 +43,35 @@ type packer struct {
 	spared  time.Time // when messages that are not full are paid for, see pay
 
 	calm context.Context // ends when a drain begins, too
+	wait wait            // of that, until something is due
+}
+
+// wait is a context that ends at a moment. It is used as long as that stays what is
+// waited for: a timer costs wake-ups, and more batches come before the time is over.
+type wait struct {
+	context.Context
+	at  time.Time
+	end context.CancelFunc // nil where there is none
+}
+
+// until returns a context that ends with parent or at a moment, by the clock of after.
+func (w *wait) until(parent context.Context, at time.Time, after After) context.Context {
+	if w.end != nil && w.at.Equal(at) && w.Err() == nil {
+		return w.Context
+	}
+	w.over()
+	ctx, cancel := context.WithCancel(parent)
+	stop := after(time.Until(at), cancel)
+	w.Context, w.at, w.end = ctx, at, func() { stop(); cancel() }
+	return ctx
+}
+
+// over lets go of what the wait holds.
+func (w *wait) over() {
+	if w.end != nil {
+		w.end()
+		w.end = nil
+	}
 }
 
 func newPacker(s *connection, which Lane, both bool) *packer {
@@ -68,6 +97,7 @@ func (l *packer) run(ctx context.Context) {
 	var cancel context.CancelFunc
 	l.calm, cancel = context.WithCancel(ctx)
 	defer cancel()
+	defer l.wait.over()
 	if l.lane == Fresh {
 		defer context.AfterFunc(l.s.drain, cancel)()
 	}
@@ -114,18 +144,17 @@ func (l *packer) claim(ctx context.Context) {
 		l.s.behind.Store(false)
 	}
 	wait := l.calm
+	due, ok := l.due()
+	if ok {
+		wait = l.wait.until(wait, due, l.s.f.after)
+	}
 	for _, t := range l.trials {
 		var cancel context.CancelFunc
 		wait, cancel = context.WithCancel(wait)
 		defer cancel()
 		defer context.AfterFunc(t.ended, cancel)()
 	}
-	if due, ok := l.due(); ok {
-		var cancel context.CancelFunc
-		wait, cancel = context.WithDeadline(wait, due)
-		defer cancel()
-	}
-	if due, ok := wait.Deadline(); l.stuck() || ok && time.Until(due) <= spacing {
+	if l.stuck() || ok && time.Until(due) <= spacing {
 		l.pulse.Rest()
 		<-wait.Done() // so soon that what comes until then can be claimed at once
 		return

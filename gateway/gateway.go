@@ -32,6 +32,7 @@ import (
 	"fieldbridge/gateway/support"
 	"fieldbridge/northbound/awsiot"
 	"fieldbridge/notify"
+	"fieldbridge/pause"
 	"fieldbridge/release"
 	"fieldbridge/southbound/modbus"
 	"fieldbridge/southbound/mqtt"
@@ -197,6 +198,7 @@ func (g *Gateway) build(s change.Started, o Options, sensors int64) error {
 	}
 	g.collector = bridge.NewCollector(g.queue, g.sink.Format(), g.catalogue, clock.Synced, g.log)
 	g.forwarder = bridge.NewForwarder(g.queue, g.sink.Format(), forwardConfig(config), g.log.With("part", "uplink"))
+	g.forwarder.Timed(pause.AfterFunc)
 	g.diary = diary.Open(saved, g.version, g.log)
 	g.view = &console.View{
 		Metrics: []bridge.Observable{g.queue, g.collector, g.forwarder, g.sink, g.modbus, g.mqtt, g.recent,

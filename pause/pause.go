@@ -1,5 +1,5 @@
-// Package pause is how the house waits: a sleep that ends with its context, and
-// pauses that grow from attempt to attempt.
+// Package pause is how the house waits: timers that cost few wake-ups, a sleep that
+// ends with its context, and pauses that grow from attempt to attempt.
 package pause
 
 import (
