@@ -8,6 +8,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/pause"
+	"fieldbridge/southbound/modbus/grid"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/spec"
 	"fieldbridge/southbound/modbus/wire"
@@ -194,7 +195,7 @@ func (b *Bus) adopt(now time.Time, emit bridge.Emit) {
 	for _, d := range devices {
 		for _, j := range d.jobs {
 			if kept[d] {
-				j.next = j.grid.first(instantOf(now))
+				j.next = j.grid.First(grid.InstantOf(now))
 				if j.every >= slowPoll {
 					j.begin(now)
 				}
@@ -224,7 +225,7 @@ func (b *Bus) release(now time.Time, emit bridge.Emit) {
 		}
 		late := 0
 		due := j.next
-		j.next, late = j.grid.next(due, instantOf(now))
+		j.next, late = j.grid.Next(due, grid.InstantOf(now))
 		if j.active {
 			late++
 		} else {

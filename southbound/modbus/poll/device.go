@@ -7,6 +7,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/pause"
+	"fieldbridge/southbound/modbus/grid"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/spec"
@@ -102,11 +103,11 @@ func NewDevice(spec spec.Device, c plan.Cost, l plan.Learnt) *Device {
 }
 
 // grid is when the device is polled at an interval, the shortest of which is base.
-func (d *Device) grid(base, every time.Duration) grid {
+func (d *Device) grid(base, every time.Duration) grid.Grid {
 	if all := d.Spec.Instants.Every; all > 0 && base%all == 0 {
 		base = all
 	}
-	return grid{every, phaseOf(d.Spec.Name, base, every, d.Spec.Instants.Shared)}
+	return grid.Grid{Every: every, Phase: grid.Phase(d.Spec.Name, base, every, d.Spec.Instants.Shared)}
 }
 
 // Left notes that fields are on since an earlier process, and owe their off. It is

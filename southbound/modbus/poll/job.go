@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/southbound/modbus/grid"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
 	"fieldbridge/southbound/modbus/wire"
@@ -17,7 +18,7 @@ type job struct {
 	usual    time.Duration // the interval as configured; see pace
 	fields   []*point.Field
 	blocks   []*block // of the plan; empty until the first cycle
-	grid     grid
+	grid     grid.Grid
 	lost     []string          // points that the device refuses
 	trials   map[string]*trial // of those, by name
 	good     map[string]bool   // of those, were so before
@@ -103,7 +104,7 @@ func (j *job) whole() *block {
 func (j *job) follow(every time.Duration, now time.Time) {
 	base := min(every, j.device.Spec.Fields[0].Every)
 	j.every, j.grid = every, j.device.grid(base, every)
-	j.next = j.grid.first(instantOf(now))
+	j.next = j.grid.First(grid.InstantOf(now))
 }
 
 // unanswered returns the requests of the plan that got no answer several times in

@@ -1,28 +1,25 @@
-package poll
+package grid
 
 import (
 	"testing"
 	"time"
-
-	"fieldbridge/southbound/modbus/spec"
-	"fieldbridge/southbound/modbus/wire"
 )
 
 // TestGridAndClockSteps drives a grid with a wall clock that is set while it
 // runs: polls must neither be skipped nor doubled, and come back to the grid.
 func TestGridAndClockSteps(t *testing.T) {
-	g := grid{every: time.Second, phase: 300 * time.Millisecond}
+	g := Grid{Every: time.Second, Phase: 300 * time.Millisecond}
 	for _, step := range []time.Duration{0, time.Millisecond, 400 * time.Millisecond, -400 * time.Millisecond,
 		500 * time.Millisecond, time.Hour + 123*time.Millisecond, -24*time.Hour - 777*time.Millisecond} {
 		mono := time.Now() // its monotonic reading stays, its wall reading is stepped by hand
 		wall := time.Duration(0)
-		at := g.first(withWall(mono, wall))
+		at := g.First(withWall(mono, wall))
 		for i := range 30 {
 			if i == 10 {
 				wall += step
 			}
 			now := at.Add(time.Millisecond) // the poll takes place
-			next, skipped := g.next(at, withWall(now, wall))
+			next, skipped := g.Next(at, withWall(now, wall))
 			if skipped != 0 {
 				t.Errorf("step %v, poll %d: %d skipped", step, i, skipped)
 			}
@@ -39,12 +36,12 @@ func TestGridAndClockSteps(t *testing.T) {
 
 // withWall returns t as the clock would read it had it been set by step: the
 // monotonic part stays.
-func withWall(t time.Time, step time.Duration) instant { return instant{t, t.UnixNano() + int64(step)} }
+func withWall(t time.Time, step time.Duration) Instant { return Instant{t, t.UnixNano() + int64(step)} }
 
 func TestGridSkipsWhatIsOver(t *testing.T) {
-	g := grid{every: time.Second}
-	last := g.first(withWall(time.Now(), 0))
-	at, skipped := g.next(last, withWall(last.Add(3500*time.Millisecond), 0))
+	g := Grid{Every: time.Second}
+	last := g.First(withWall(time.Now(), 0))
+	at, skipped := g.Next(last, withWall(last.Add(3500*time.Millisecond), 0))
 	if skipped != 3 || at.Sub(last) != 4*time.Second {
 		t.Errorf("%d skipped, next %v later, want 3 and 4s", skipped, at.Sub(last))
 	}
@@ -55,9 +52,9 @@ func TestPhasesSpread(t *testing.T) {
 	var slots [10]int
 	for i := range n {
 		name := "device-" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
-		p := phaseOf(name, time.Second, time.Second, false)
+		p := Phase(name, time.Second, time.Second, false)
 		slots[p/(100*time.Millisecond)]++
-		long := phaseOf(name, time.Second, time.Minute, false)
+		long := Phase(name, time.Second, time.Minute, false)
 		if long%time.Second != p || long >= time.Minute {
 			t.Fatalf("phase %v at 1s, %v at 1m: they never meet", p, long)
 		}
@@ -77,9 +74,9 @@ func TestPhasesShared(t *testing.T) {
 		phases := map[time.Duration]int{}
 		for i := range n {
 			name := string(rune('a' + i))
-			p := phaseOf(name, every, every, true)
+			p := Phase(name, every, every, true)
 			phases[p]++
-			off := (p - phaseOf(name, every, every, false)).Abs()
+			off := (p - Phase(name, every, every, false)).Abs()
 			if min(off, every-off) > every/10 {
 				t.Fatalf("%s is %v from its own phase at %v", name, off, every)
 			}
@@ -92,28 +89,5 @@ func TestPhasesShared(t *testing.T) {
 				t.Errorf("at %v %d of %d devices are polled at %v", every, devices, n, p)
 			}
 		}
-	}
-}
-
-// TestPhasesOfIntervals: devices of several intervals wake the gateway no more often
-// than those of the shortest would.
-func TestPhasesOfIntervals(t *testing.T) {
-	at := map[time.Duration]bool{}
-	for i := range 100 {
-		d := Device{Spec: spec.Device{Unit: wire.Unit{Name: string(rune('a' + i))},
-			Instants: spec.Instants{Shared: true, Every: time.Second / 2}}}
-		every := []time.Duration{time.Second / 2, time.Second, 2 * time.Second}[i%3]
-		g := d.grid(every, every)
-		if g.phase >= every {
-			t.Fatalf("phase %v at %v", g.phase, every)
-		}
-		at[g.phase%(time.Second/2)] = true
-	}
-	if len(at) != 4 {
-		t.Errorf("they wake the gateway at %d places of half a second, want 4: %v", len(at), at)
-	}
-	odd := Device{Spec: spec.Device{Instants: spec.Instants{Shared: true, Every: 300 * time.Millisecond}}}
-	if g := odd.grid(time.Second, time.Second); g.phase%(100*time.Millisecond) != 0 || g.phase >= time.Second {
-		t.Errorf("an interval that is no multiple has phase %v", g.phase)
 	}
 }
