@@ -70,7 +70,7 @@ var drawn = map[string][]string{
 	},
 	"southbound/modbus/poll": {
 		"southbound/modbus/grid", "southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/spec",
-		"southbound/modbus/upkeep", "southbound/modbus/wire",
+		"southbound/modbus/turn", "southbound/modbus/upkeep", "southbound/modbus/wire",
 	},
 	"southbound/modbus/upkeep": {"southbound/modbus/point"},
 	"southbound/modbus/spec": {

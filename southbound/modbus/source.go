@@ -18,6 +18,7 @@ import (
 	"fieldbridge/southbound/modbus/poll"
 	"fieldbridge/southbound/modbus/setup"
 	"fieldbridge/southbound/modbus/spec"
+	"fieldbridge/southbound/modbus/turn"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -34,6 +35,7 @@ type Options struct {
 type Source struct {
 	o    Options
 	dial dialFunc
+	line turn.Line  // of buses that are due at one moment; serial lines are too slow to stand in it
 	book *owed.Book // of pulses
 
 	applying sync.Mutex // one Apply after the other; held while what is remembered is read
@@ -230,6 +232,9 @@ func (s *Source) reconcile(ctx context.Context, running map[string]runner, emit 
 			r = runner{bus: poll.NewBus(want.Buses[key], s.dial(want.Buses[key]), s.o.Log, s.learn, s.fell),
 				done: make(chan struct{})}
 			r.bus.Watched(s.o.Pulses)
+			if !want.Buses[key].Address.Serial() {
+				r.bus.InLine(&s.line)
+			}
 			var bctx context.Context
 			bctx, r.cancel = context.WithCancel(ctx)
 			r.bus.Set(list)

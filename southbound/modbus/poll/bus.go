@@ -11,6 +11,7 @@ import (
 	"fieldbridge/southbound/modbus/grid"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/spec"
+	"fieldbridge/southbound/modbus/turn"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -28,6 +29,7 @@ type Bus struct {
 	others      []*wire.Client // for pipeline
 	timer       *pause.Timer
 	pulse       bridge.Pulse
+	turn        *turn.Place                        // among the buses that are due at one moment; nil waits for none
 	learn       func(device string, l plan.Learnt) // keeps what was learnt
 	errands     chan errand
 	connections int64         // that the link made so far
@@ -74,6 +76,10 @@ func NewBus(spec spec.Bus, dial func(context.Context) (wire.Stream, error), log 
 // Watched has the bus tell p that its loop turns. It is called before Run.
 func (b *Bus) Watched(p bridge.Pulses) { b.pulse = p.Of("bus " + b.Spec.Name) }
 
+// InLine has the bus wait for its turn in l, where its devices are fast enough not to
+// hold others up. It is called before Run.
+func (b *Bus) InLine(l *turn.Line) { b.turn = l.Place(b.wake) }
+
 // turnTime is how long the bus may take for what it does by itself between two
 // requests, on a machine that is busy.
 const turnTime = time.Minute
@@ -119,6 +125,7 @@ func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
 	defer b.timer.Stop()
 	defer b.link.Close()
 	defer close(b.ended)
+	defer b.turn.Leave()
 	defer b.pulse.End()
 	for ctx.Err() == nil {
 		b.pulse.Within(turnTime)
@@ -134,7 +141,7 @@ func (b *Bus) Run(ctx context.Context, emit bridge.Emit) {
 		}
 		if d != nil {
 			b.probe(ctx, d)
-		} else if j != nil {
+		} else if j != nil && (!j.fast() || b.turn.Take(len(j.queue))) {
 			b.step(ctx, j, emit)
 		} else {
 			b.wait(ctx)
@@ -283,6 +290,7 @@ func (b *Bus) earliest() *job {
 
 // wait waits until something is due.
 func (b *Bus) wait(ctx context.Context) {
+	b.turn.Pass()
 	now := time.Now()
 	until := now.Add(time.Hour)
 	for _, at := range [...]time.Time{b.paces(now), b.tender.next(), b.pulses.next()} {

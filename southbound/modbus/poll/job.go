@@ -8,6 +8,7 @@ import (
 	"fieldbridge/southbound/modbus/grid"
 	"fieldbridge/southbound/modbus/plan"
 	"fieldbridge/southbound/modbus/point"
+	"fieldbridge/southbound/modbus/turn"
 	"fieldbridge/southbound/modbus/wire"
 )
 
@@ -144,6 +145,9 @@ func (j *job) rest() time.Duration {
 	}
 	return j.takes(j.blocks)
 }
+
+// fast reports whether the cycle under way is soon done: others may wait for it.
+func (j *job) fast() bool { return j.rest() < turn.Hold }
 
 // takes returns how long reads of blocks will take.
 func (j *job) takes(blocks []*block) time.Duration {
