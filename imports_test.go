@@ -69,7 +69,8 @@ var drawn = map[string][]string{
 		"southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/wire",
 	},
 	"southbound/modbus/poll": {
-		"southbound/modbus/grid", "southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set", "southbound/modbus/spec",
+		"southbound/modbus/grid", "southbound/modbus/plan", "southbound/modbus/point", "southbound/modbus/set",
+		"southbound/modbus/spec",
 		"southbound/modbus/turn", "southbound/modbus/upkeep", "southbound/modbus/wire",
 	},
 	"southbound/modbus/upkeep": {"southbound/modbus/point"},

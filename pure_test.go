@@ -13,7 +13,8 @@ import (
 // pure are the rooms that need neither a rig nor a bubble: what they return hangs
 // on what they are given, and on nothing else.
 var pure = []string{
-	"southbound/modbus/point", "southbound/modbus/plan", "southbound/modbus/grid", "southbound/mqtt/topic", "southbound/mqtt/payload",
+	"southbound/modbus/point", "southbound/modbus/plan", "southbound/modbus/grid", "southbound/mqtt/topic",
+	"southbound/mqtt/payload",
 	"southbound/mqtt/kept",
 	"southbound/mqtt/packed", "southbound/mqtt/loose", "southbound/mqtt/units",
 	"southbound/mqtt/attendance", "northbound/awsiot/payload", "northbound/awsiot/payload/proto", "store/block",

@@ -39,7 +39,7 @@ func newClock() (*clock, error) {
 		_, _, _ = syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 	}
 	go func() {
-		defer file.Close()
+		defer func() { _ = file.Close() }()
 		var times [8]byte // how often it went off
 		wait := func(fd uintptr) bool {
 			_, _, errno := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&times)), uintptr(len(times)))

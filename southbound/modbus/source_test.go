@@ -424,6 +424,6 @@ func TestApplyKeepsTheOthers(t *testing.T) {
 func phase(device string) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(device))
-	nearest := [10]time.Duration{1, 1, 1, 4, 4, 4, 7, 7, 9, 9}
+	nearest := [10]time.Duration{2, 2, 2, 2, 2, 7, 7, 7, 7, 7}
 	return nearest[h.Sum64()%10] * 100 * time.Millisecond
 }

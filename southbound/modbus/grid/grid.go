@@ -14,22 +14,26 @@ type Grid struct{ Every, Phase time.Duration }
 // slots are how many phases there are in an interval.
 const slots = 10
 
-// shared has for each slot the one whose instant a device keeps that shares
-// instants: four are left, and none is more than a slot from its own.
-var shared = [slots]uint64{1, 1, 1, 4, 4, 4, 7, 7, 9, 9}
+// shared has, by how many instants of an interval are left, for each slot the one whose
+// instant a device keeps: of four none is more than a slot from its own, of two none
+// more than two.
+var shared = map[int][slots]uint64{
+	2: {2, 2, 2, 2, 2, 7, 7, 7, 7, 7},
+	4: {1, 1, 1, 4, 4, 4, 7, 7, 9, 9},
+}
 
 // Phase returns the phase of a device's polls at an interval, which depends on its
-// name alone: one of ten, or if devices share instants the nearest of four. So devices
-// are spread over the interval and stay where they are when others come and go. The
+// name alone: one of ten, or if devices share two or four instants the nearest of those.
+// So devices are spread over the interval and stay where they are when others come and go. The
 // polls of longer intervals coincide with some of the shortest, base, where they are
 // multiples of it.
-func Phase(device string, base, every time.Duration, share bool) time.Duration {
+func Phase(device string, base, every time.Duration, instants int) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(device))
 	sum := h.Sum64()
 	slot := sum % slots
-	if share {
-		slot = shared[slot]
+	if at, ok := shared[instants]; ok {
+		slot = at[slot]
 	}
 	phase := time.Duration(slot) * (base / slots)
 	if every%base == 0 {

@@ -36,11 +36,11 @@ type Device struct {
 	Instants Instants
 }
 
-// Instants is whether a device that has the line to itself is polled together with
-// others. It is no part of what makes a device: two that differ in it alone are the
+// Instants is at how many instants of an interval a device that has the line to itself
+// is polled together with others. It is no part of what makes a device: two that differ in it alone are the
 // same.
 type Instants struct {
-	Shared bool
+	Shared int           // two or four; 0 for those that do not share them
 	Every  time.Duration // their shortest interval: polls of its multiples fall on its own
 }
 

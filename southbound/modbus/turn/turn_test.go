@@ -1,7 +1,6 @@
 package turn
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -136,7 +135,7 @@ func TestManyTurns(t *testing.T) {
 						mu.Lock()
 						defer mu.Unlock()
 						if asked += asks; asked > max(AtOnce, asks) {
-							t.Error(fmt.Sprintf("%d requests at once", asked))
+							t.Errorf("%d requests at once", asked)
 						}
 						turns++
 					}, func() { mu.Lock(); asked -= asks; mu.Unlock() })
