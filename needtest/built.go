@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
+	"testing"
 )
 
 // Build makes out the program of a package of this module, as it is shipped: without C.
@@ -21,29 +23,84 @@ func Build(out, of string, flags ...string) error {
 		return err
 	}
 	words := append(append([]string{"build"}, flags...), of)
-	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
-	dir := filepath.Join(root, "bin", "test", fmt.Sprintf("%x", sum[:8]))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	lock, err := os.Open(dir)
+	dir, unlock, err := locked(root, words...)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }() // which unlocks it
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
+	defer unlock()
 	built := filepath.Join(dir, filepath.Base(of))
-	cmd := exec.Command("go", append([]string{"build", "-o", built}, words[1:]...)...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w: %s", strings.Join(words, " "), err, said)
+	if err := run(append([]string{"build", "-o", built}, words[1:]...)...); err != nil {
+		return err
 	}
 	if os.Link(built, out) == nil {
 		return nil
 	}
 	return clone(built, out) // on another file system
+}
+
+// Self returns the program of the tests that run, for processes of its own: this one, or,
+// where this one has the race detector, one that is without. What such a process does it
+// does in the tests' own process, too, where it is watched; the detector makes its start
+// five times as long, and there are hundreds.
+func Self(t testing.TB) string {
+	t.Helper()
+	if !raced {
+		return os.Args[0]
+	}
+	path, err := calm()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// calm builds the tests of this folder's package without the race detector.
+var calm = sync.OnceValues(func() (string, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	root, err := checkout()
+	if err != nil {
+		return "", err
+	}
+	dir, unlock, err := locked(root, "test", here)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	path := filepath.Join(dir, filepath.Base(here)+".test")
+	return path, run("test", "-c", "-race=false", "-vet=off", "-ldflags=-s -w", "-o", path, ".")
+})
+
+// locked returns the folder of what is built with words, which belongs to the caller
+// until it unlocks it.
+func locked(root string, words ...string) (dir string, unlock func(), err error) {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\n")))
+	dir = filepath.Join(root, "bin", "test", fmt.Sprintf("%x", sum[:8]))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", nil, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	unlock = func() { _ = lock.Close() }
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return dir, unlock, nil
+}
+
+// run has go do something without C.
+func run(words ...string) error {
+	cmd := exec.Command("go", words...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w: %s", strings.Join(words, " "), err, said)
+	}
+	return nil
 }
 
 // checkout returns the folder of go.mod, above that of the tests.

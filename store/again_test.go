@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/terms"
 )
@@ -66,7 +67,7 @@ func TestKilledRetries(t *testing.T) {
 			base := tempDir(t)
 			dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
 			cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e",
-				fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), os.Args[0], "-test.run=^TestAgainChild$")
+				fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), needtest.Self(t), "-test.run=^TestAgainChild$")
 			cmd.Env = append(os.Environ(), againDir+"="+dir, journalDir+"="+journal, "GOMAXPROCS=1")
 			out, _ := cmd.CombinedOutput()
 			switch began := strings.Contains(string(out), "retrying"); {

@@ -171,9 +171,9 @@ func traceIn(t *testing.T, test, env, dir string) (trace string) {
 	t.Helper()
 	strace := needtest.Program(t, "strace")
 	trace = filepath.Join(tempDir(t), "trace")
-	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "200000", "-o", trace, "-e",
+	cmd := exec.Command(strace, "-f", "--seccomp-bpf", "-y", "-xx", "-s", "200000", "-o", trace, "-e",
 		"trace=openat,pwrite64,write,ftruncate,fsync,fdatasync,/^rename,/^unlink,/^mkdir",
-		os.Args[0], "-test.v", "-test.run=^"+test+"$")
+		needtest.Self(t), "-test.v", "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), env+"="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		if bytes.Contains(out, []byte(test)) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/store/books"
 	"fieldbridge/store/folder"
 	"fieldbridge/store/terms"
@@ -250,7 +251,7 @@ func killOnce(t *testing.T, dir string, safe, cloud, runs map[string]bool, judge
 // they have said something.
 func killChild(t *testing.T, test string, env []string, hear func(line string)) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$")
+	cmd := exec.Command(needtest.Self(t), "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

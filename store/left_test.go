@@ -17,6 +17,7 @@ import (
 
 	"fieldbridge/bridge"
 	"fieldbridge/condition"
+	"fieldbridge/needtest"
 	"fieldbridge/store/terms"
 )
 
@@ -46,7 +47,7 @@ func dieWith(t *testing.T, what string) (dir, journal string) {
 
 func die(t *testing.T, what, dir, journal string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestLeftChild$")
+	cmd := exec.Command(needtest.Self(t), "-test.run=^TestLeftChild$")
 	cmd.Env = append(os.Environ(), leftDir+"="+dir, journalDir+"="+journal, "FIELDBRIDGE_LEFT_DO="+what)
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -232,21 +233,17 @@ func TestKilledWithNothingLeft(t *testing.T) {
 // in a row. It changes nothing.
 func TestKilledStarts(t *testing.T) {
 	t.Parallel()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("strace is missing: install the Debian package strace")
-		}
-		t.Skip("strace is missing")
-	}
+	strace := needtest.Program(t, "strace")
 	dir, journal := dieWith(t, "kill")
 	saved := map[string][]byte{}
 	for _, root := range []string{dir, journal} {
 		files, _ := filepath.Glob(filepath.Join(root, "*"))
 		for _, f := range files {
-			if saved[f], err = os.ReadFile(f); err != nil {
+			data, err := os.ReadFile(f)
+			if err != nil {
 				t.Fatal(err)
 			}
+			saved[f] = data
 		}
 	}
 	restore := func() {
@@ -313,7 +310,7 @@ func stride(call string, when int) int {
 func killAt(t *testing.T, strace, call string, n int, dir, journal string) bool {
 	t.Helper()
 	cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e",
-		fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), os.Args[0], "-test.run=^TestLeftChild$")
+		fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), needtest.Self(t), "-test.run=^TestLeftChild$")
 	cmd.Env = append(os.Environ(), leftDir+"="+dir, journalDir+"="+journal, "FIELDBRIDGE_LEFT_DO=start")
 	out, _ := cmd.CombinedOutput()
 	if strings.Contains(string(out), "strace:") {

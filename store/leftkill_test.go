@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fieldbridge/bridge"
+	"fieldbridge/needtest"
 	"fieldbridge/store/terms"
 )
 
@@ -130,7 +131,7 @@ func TestKilledCommits(t *testing.T) {
 			base := tempDir(t)
 			dir, journal := filepath.Join(base, "q"), filepath.Join(base, "j")
 			cmd := exec.Command(strace, "-f", "-o", "/dev/null", "-e", "trace="+call, "-e",
-				fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), os.Args[0], "-test.run=^TestLeftChild$")
+				fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, when), needtest.Self(t), "-test.run=^TestLeftChild$")
 			cmd.Env = append(os.Environ(), leftDir+"="+dir, journalDir+"="+journal, "FIELDBRIDGE_LEFT_DO=commit")
 			out, _ := cmd.CombinedOutput()
 			if !strings.Contains(string(out), "appended") {

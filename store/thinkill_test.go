@@ -67,7 +67,7 @@ func TestThinKilledChild(t *testing.T) {
 		if l.Dropped.Batches > 0 {
 			fmt.Printf("bad %+v\n", l)
 		}
-		for range 400 {
+		for range 200 {
 			q.Append(second(n), nil)
 			n++
 		}
@@ -112,8 +112,8 @@ func TestThinCutChild(t *testing.T) {
 	}
 	q := tinyThinQueue(t, cutQueue(dir))
 	n := waitingSeconds(t, q)
-	for end := n + 20_000; n < end; {
-		for range 400 {
+	for end := n + 10_000; n < end; {
+		for range 200 {
 			q.Append(second(n), nil)
 			n++
 		}

@@ -44,7 +44,8 @@ var thinStart = time.UnixMilli(1763888400000).UTC()
 // second returns the batch of a second of a device: 20 points with its number, so that
 // what is missing or there twice shows in their sum, and one that is never thinned.
 func second(i int) bridge.Batch {
-	b := bridge.Batch{Device: []string{"a", "b"}[i%2], At: thinStart.Add(time.Duration(i/2) * time.Second)}
+	var b bridge.Batch
+	b.Device, b.At = secondOf(i)
 	for j := range 20 {
 		x := uint64(i*20+j+1) * 0x9e3779b97f4a7c15
 		x = (x ^ x>>29) * 0xbf58476d1ce4e5b9
@@ -54,6 +55,11 @@ func second(i int) bridge.Batch {
 		b.Readings = append(b.Readings, bridge.Reading{Point: "kept", Value: bridge.Int(int64(i))})
 	}
 	return b
+}
+
+// secondOf returns the device of batch i and when it is read.
+func secondOf(i int) (device string, at time.Time) {
+	return []string{"a", "b"}[i%2], thinStart.Add(time.Duration(i/2) * time.Second)
 }
 
 // shape is what must be the same, thinned or not: of point v7 of the devices.
@@ -119,14 +125,16 @@ func shapeOf(t testing.TB, entries []bridge.Entry) map[string]shape {
 func wantShape(n int) map[string]shape {
 	all := map[string]shape{}
 	for i := range n {
-		b := second(i)
-		s, known := all[b.Device]
+		device, at := secondOf(i)
+		s, known := all[device]
 		if !known {
-			s.from = b.At.UnixMilli()
+			s.from = at.UnixMilli()
 		}
-		s.n, s.to, s.sum = s.n+1, b.At.UnixMilli(), s.sum+float64(i/2*1000)
-		s.kept += uint64(len(b.Readings) - 20)
-		all[b.Device] = s
+		s.n, s.to, s.sum = s.n+1, at.UnixMilli(), s.sum+float64(i/2*1000)
+		if i%100 < 2 {
+			s.kept++
+		}
+		all[device] = s
 	}
 	return all
 }
@@ -141,7 +149,7 @@ func checkShape(t testing.TB, entries []bridge.Entry, n int) {
 	}
 }
 
-// tinyThinQueue opens a queue that thins, of 2 MiB.
+// tinyThinQueue opens a queue that thins, of 1 MiB.
 func tinyThinQueue(t testing.TB, dir string) *Queue {
 	t.Helper()
 	q := openQueue(t, tinyConfig(dir))
@@ -151,7 +159,7 @@ func tinyThinQueue(t testing.TB, dir string) *Queue {
 
 func tinyConfig(dir string) terms.Config {
 	c := smallConfig(dir)
-	c.MaxSize, c.SegmentSize = 2<<20, 192<<10
+	c.MaxSize, c.SegmentSize = 1<<20, 96<<10
 	c.MaxSize += setting.Size(disk.Size(filepath.Join(dir, "acks"))) // it has no holes after a simulated cut
 	return c
 }
@@ -160,7 +168,7 @@ func fillSeconds(t testing.TB, q *Queue, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
 		q.Append(second(i), nil)
-		if i%400 == 399 {
+		if i%200 == 199 {
 			commitNow(t, q)
 			if size := dirSize(t, q.shelf.Dir); size > int64(q.cfg.Load().MaxSize) {
 				t.Fatalf("after %d batches the folder takes %d bytes", i, size)
@@ -178,7 +186,7 @@ func fillSeconds(t testing.TB, q *Queue, from, to int) {
 func TestThinBeforeDrop(t *testing.T) {
 	dir := tempDir(t)
 	q := tinyThinQueue(t, dir)
-	const n = 24_000
+	const n = 12_000
 	fillSeconds(t, q, 0, n)
 	l := q.Ledger()
 	if l.Dropped.Batches > 0 || l.Thinned.Readings == 0 || l.Waiting.Readings > n*20*3/4 || !l.Balanced() {
@@ -231,9 +239,9 @@ func readingsOf(entries []bridge.Entry) (n int) {
 func TestThinOnlyWhenNear(t *testing.T) {
 	for name, q := range map[string]*Queue{
 		"room": tinyThinQueue(t, tempDir(t)), "off": openQueue(t, tinyConfig(tempDir(t)))} {
-		n := 3000
+		n := 1500
 		if name == "off" {
-			n = 20_000
+			n = 10_000
 		}
 		fillSeconds(t, q, 0, n)
 		l := q.Ledger()
@@ -258,8 +266,8 @@ func TestThinHours(t *testing.T) {
 		return n
 	}
 	i := 0
-	for ; i < 200_000 && hours() == 0; i += 10_000 {
-		fillSeconds(t, q, i, i+10_000)
+	for ; i < 100_000 && hours() == 0; i += 5_000 {
+		fillSeconds(t, q, i, i+5_000)
 	}
 	if l := q.Ledger(); hours() == 0 || l.Dropped.Batches > 0 || l.Merged.Readings == 0 {
 		t.Fatalf("after %d batches: %+v", i, l)
@@ -272,21 +280,21 @@ func TestThinHours(t *testing.T) {
 // thinned; nothing is lost or comes twice.
 func TestThinWhileDelivered(t *testing.T) {
 	q := tinyThinQueue(t, tempDir(t))
-	fillSeconds(t, q, 0, 7_000)
+	fillSeconds(t, q, 0, 3_500)
 	q.Online()
 	var all []bridge.Entry
-	for i := 7_000; i < 20_000; i += 200 {
+	for i := 3_500; i < 10_000; i += 100 {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 2 {
-			entries, err := q.Next(ctx, bridge.Backlog, 30)
+			entries, err := q.Next(ctx, bridge.Backlog, 15)
 			if err != nil {
 				break
 			}
 			all = append(all, entries...)
 			ackAll(q, entries)
 		}
-		fillSeconds(t, q, i, i+200)
+		fillSeconds(t, q, i, i+100)
 	}
 	l := q.Ledger()
 	if l.Thinned.Readings == 0 || l.Dropped.Batches > 0 || !l.Balanced() {
@@ -294,7 +302,7 @@ func TestThinWhileDelivered(t *testing.T) {
 	}
 	all = append(all, take(t, q, bridge.Backlog)...)
 	all = append(all, take(t, q, bridge.Fresh)...)
-	checkShape(t, all, 20_000)
+	checkShape(t, all, 10_000)
 }
 
 // TestThinDropNewest: a queue that keeps the old thins, too, before it refuses what is new.
@@ -303,7 +311,7 @@ func TestThinDropNewest(t *testing.T) {
 	c.WhenFull = terms.DropNewest
 	q := openQueue(t, c)
 	q.ThinBy(minuteAndHour)
-	fillSeconds(t, q, 0, 20_000)
+	fillSeconds(t, q, 0, 10_000)
 	if l := q.Ledger(); l.Thinned.Readings == 0 || l.Dropped.Batches > 0 {
 		t.Errorf("ledger: %+v", l)
 	}
