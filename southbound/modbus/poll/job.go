@@ -146,8 +146,9 @@ func (j *job) rest() time.Duration {
 	return j.takes(j.blocks)
 }
 
-// fast reports whether the cycle under way is soon done: others may wait for it.
-func (j *job) fast() bool { return j.rest() < turn.Hold }
+// fast reports whether the cycle under way is soon done, so that others may wait for
+// it, and may itself wait for others.
+func (j *job) fast() bool { return j.rest() < turn.Hold && j.every >= 10*turn.Patience }
 
 // takes returns how long reads of blocks will take.
 func (j *job) takes(blocks []*block) time.Duration {

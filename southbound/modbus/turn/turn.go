@@ -22,6 +22,9 @@ const (
 	// Hold is how long others wait for one: a device that answers takes a millisecond
 	// for all, and one that does not is not waited for.
 	Hold = 5 * time.Millisecond
+	// Patience is how long one waits for all others together: however many they are,
+	// what can be asked in an interval is asked.
+	Patience = 20 * time.Millisecond
 )
 
 // Line is where they wait. Its zero value is ready to use; it is safe for concurrent
@@ -40,7 +43,7 @@ type Place struct {
 	call  func()
 	state state     // guarded by the line's mutex, as all below
 	asks  int       // requests that are to be made
-	since time.Time // it goes
+	since time.Time // it goes, or waits
 }
 
 type state int
@@ -72,7 +75,7 @@ func (p *Place) Take(asks int) bool {
 		l.start(p)
 		return true
 	}
-	p.state = waits
+	p.state, p.since = waits, time.Now()
 	l.waiting = append(l.waiting, p)
 	l.watch()
 	return false
@@ -118,9 +121,9 @@ func (l *Line) over(p *Place) {
 	}
 }
 
-// next has those go whose turn it is.
+// next has those go whose turn it is, and those who have waited for long.
 func (l *Line) next() {
-	for len(l.waiting) > 0 && l.room(l.waiting[0]) {
+	for len(l.waiting) > 0 && (l.room(l.waiting[0]) || time.Since(l.waiting[0].since) >= Patience) {
 		p := l.waiting[0]
 		l.waiting = without(l.waiting, p)
 		l.start(p)
@@ -132,7 +135,8 @@ func (l *Line) next() {
 // watch has a timer run while somebody waits.
 func (l *Line) watch() {
 	if len(l.waiting) > 0 && l.stop == nil {
-		l.stop = pause.AfterFunc(Hold-time.Since(l.going[0].since), l.expire)
+		first := min(Hold-time.Since(l.going[0].since), Patience-time.Since(l.waiting[0].since))
+		l.stop = pause.AfterFunc(first, l.expire)
 	} else if len(l.waiting) == 0 && l.stop != nil {
 		l.stop()
 		l.stop = nil

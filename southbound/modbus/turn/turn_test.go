@@ -73,6 +73,32 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestPatience: nobody waits for longer than that, so that as many as there are come to
+// their turn as often as without a line.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var line Line
+		var all sync.WaitGroup
+		const each = Hold - time.Millisecond
+		start, last := time.Now(), time.Duration(0)
+		var mu sync.Mutex
+		for range 100 { // 400 ms of work
+			w := newWorker(&line)
+			all.Go(func() {
+				w.work(AtOnce, each, func() {
+					mu.Lock()
+					defer mu.Unlock()
+					last = max(last, time.Since(start))
+				}, func() {})
+			})
+		}
+		all.Wait()
+		if last != Patience {
+			t.Errorf("the last of 100 began after %v, want %v", last, Patience)
+		}
+	})
+}
+
 // TestNoTurn: without a place one goes whenever one likes.
 func TestNoTurn(t *testing.T) {
 	var p *Place
@@ -131,11 +157,15 @@ func TestManyTurns(t *testing.T) {
 			all.Go(func() {
 				defer w.Leave()
 				for range 20 {
+					come := time.Now()
 					w.work(asks, takes, func() {
 						mu.Lock()
 						defer mu.Unlock()
-						if asked += asks; asked > max(AtOnce, asks) {
-							t.Errorf("%d requests at once", asked)
+						waited := time.Since(come)
+						if asked += asks; asked > max(AtOnce, asks) && waited < Patience {
+							t.Errorf("%d requests at once, and the last waited for %v alone", asked, waited)
+						} else if waited > Patience {
+							t.Errorf("one waited for %v", waited)
 						}
 						turns++
 					}, func() { mu.Lock(); asked -= asks; mu.Unlock() })
