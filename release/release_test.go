@@ -82,11 +82,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
+	program, err := os.ReadFile(needtest.Self(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,11 +125,7 @@ func (r *rig) begin(version string, change ...func(*Manifest)) {
 }
 
 func (r *rig) command(what string, before ...string) *exec.Cmd {
-	self, err := os.Executable()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	words := append(before, self)
+	words := append(before, needtest.Self(r.t))
 	c := exec.Command(words[0], words[1:]...)
 	c.Env = append(os.Environ(), act+"="+what, folder+"="+r.Dir, roots+"="+r.Roots[0].String())
 	return c

@@ -64,7 +64,7 @@ func (c besideLive) run(t *testing.T) {
 		n++
 		queue.Append(bridge.Batch{Device: fmt.Sprint("device-", n%c.devices), At: time.Now(), Readings: readings}, safe)
 	}
-	const waiting = 24000
+	const waiting = 12000
 	for range waiting {
 		emit(nil)
 	}

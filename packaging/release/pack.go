@@ -254,7 +254,7 @@ func (s *shipment) papers() error {
 		}
 	}
 	here := filepath.Join(s.work, "here", "fieldbridge")
-	build := exec.Command("go", "build", "-trimpath", "-o", here, "./cmd/fieldbridge")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", here, "./cmd/fieldbridge")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, text)
 	}
