@@ -31,9 +31,12 @@ const (
 	// mostCourses is the most that courses take, in bytes: of about 1,000 points.
 	// What a gateway reads beyond, nobody looks at all at once.
 	mostCourses = 512 << 10
-	// indexed is from how many points on a device's are found by name, and not by
-	// looking from where the last one was: a cycle has them in the same order.
+	// indexed is from how many points on a device's are found by an index where they do
+	// not come in the same order as before.
 	indexed = 64
+	// settled is after how many batches that came in the same order the index is given up:
+	// it takes half of what the points take, and polls never need it after the first.
+	settled = 16
 )
 
 // Readings are those of all devices. It is safe for concurrent use.
@@ -54,7 +57,8 @@ type device struct {
 	mu     sync.Mutex
 	points []point          // guarded by mu; in the order in which they came first
 	next   int              // guarded by mu; after the point that was found last
-	index  map[string]int32 // guarded by mu; nil of few
+	index  map[string]int32 // guarded by mu; nil of few, and where it is not needed
+	calm   int              // guarded by mu; batches in a row that did not need it
 }
 
 type point struct {
@@ -124,6 +128,9 @@ func (r *Readings) See(b *bridge.Batch) {
 		}
 		r.note(p, b.Readings[i].Value, at, step)
 	}
+	if d.calm++; d.calm >= settled {
+		d.index = nil
+	}
 }
 
 // find returns a point by its name, nil if it is not known. d.mu is held.
@@ -136,7 +143,10 @@ func (d *device) find(name string) *point {
 		return &d.points[d.next-1]
 	}
 	at := -1
-	if d.index != nil {
+	if len(d.points) >= indexed {
+		if d.calm = -1; d.index == nil {
+			d.reindex()
+		}
 		if i, ok := d.index[name]; ok {
 			at = int(i)
 		}
@@ -173,11 +183,8 @@ func (r *Readings) addPoint(d *device, name string) *point {
 	r.points.Add(1)
 	d.points = append(d.points, point{name: strings.Clone(name)})
 	last := len(d.points) - 1
-	switch {
-	case d.index != nil:
+	if d.index != nil {
 		d.index[d.points[last].name] = int32(last)
-	case len(d.points) >= indexed:
-		d.reindex()
 	}
 	d.next = last + 1
 	return &d.points[last]
@@ -185,10 +192,6 @@ func (r *Readings) addPoint(d *device, name string) *point {
 
 // reindex makes the index anew. d.mu is held.
 func (d *device) reindex() {
-	d.next, d.index = 0, nil
-	if len(d.points) < indexed {
-		return
-	}
 	d.index = make(map[string]int32, len(d.points))
 	for i := range d.points {
 		d.index[d.points[i].name] = int32(i)
@@ -348,7 +351,7 @@ func (r *Readings) Keep(devices []bridge.DeviceInfo) {
 			r.points.Add(-1)
 			return true
 		})
-		d.reindex()
+		d.next, d.index = 0, nil
 		if len(d.points) == 0 {
 			r.bytes.Add(-costDevice - int64(len(name)))
 			delete(r.devices, name)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +183,54 @@ func TestOrder(t *testing.T) {
 		}
 		check(0)
 		check(n)
+	}
+}
+
+// TestIndexIsGivenUp: a device whose batches come in one order has no index, one whose
+// batches do not keeps it, and either way each point has its own value.
+func TestIndexIsGivenUp(t *testing.T) {
+	const n = 5 * indexed
+	batch := func(from, to, value int) *bridge.Batch {
+		b := &bridge.Batch{Device: "a", At: time.Unix(1, 0)}
+		for i := from; i < to; i++ {
+			b.Readings = append(b.Readings, bridge.Reading{Point: fmt.Sprint("p", i), Value: bridge.Int(int64(value + i))})
+		}
+		return b
+	}
+	for _, c := range []struct {
+		what string
+		ends []int // of the batches of a cycle; the first begins at 0
+		want bool
+	}{
+		{"one batch", []int{n}, false}, {"two in turn", []int{n / 2, n}, false}, {"the first half alone", []int{n / 2}, true},
+	} {
+		r := New(1 << 20)
+		r.See(batch(0, n, 0))
+		if r.devices["a"].index == nil {
+			t.Fatal("there is no index at first")
+		}
+		cycle := func(value int) {
+			from := 0
+			for _, to := range c.ends {
+				r.See(batch(from, to, value))
+				from = to
+			}
+		}
+		for i := range 2 * settled {
+			cycle(i)
+		}
+		if got := r.devices["a"].index != nil; got != c.want {
+			t.Errorf("%s: an index: %v, want %v", c.what, got, c.want)
+		}
+		last := batch(0, n, 1000)
+		slices.Reverse(last.Readings)
+		r.See(last)
+		see(r, "a", "new", bridge.Int(7))
+		for _, p := range r.Device("a") {
+			if n, err := strconv.Atoi(strings.TrimPrefix(p.Name, "p")); err == nil && p.Value.String() != strconv.Itoa(1000+n) {
+				t.Fatalf("%s: %s is %v", c.what, p.Name, p.Value)
+			}
+		}
 	}
 }
 
