@@ -26,10 +26,10 @@ func (c *Commander) clerk(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-c.over:
-			c.turnAway(append(drain(c.over), r), fmt.Sprintf("busy: %d commands are waiting; it may be sent again "+
+			c.turnAway(append(drain(c.over), *r), fmt.Sprintf("busy: %d commands are waiting; it may be sent again "+
 				"with another id", waitingCommands))
 		case r := <-c.waiting:
-			c.reserve(append(drain(c.waiting), r))
+			c.reserve(append(drain(c.waiting), *r))
 		case <-c.records.poke:
 		case <-again.C:
 		}
@@ -55,11 +55,11 @@ func (c *Commander) reserve(all []request) {
 }
 
 // drain returns what is in a channel.
-func drain(of chan request) (all []request) {
+func drain(of chan *request) (all []request) {
 	for {
 		select {
 		case r := <-of:
-			all = append(all, r)
+			all = append(all, *r)
 		default:
 			return all
 		}

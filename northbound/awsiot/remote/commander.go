@@ -60,9 +60,9 @@ type Options struct {
 // once, and reports into the shadow. All its methods are safe for concurrent use.
 type Commander struct {
 	o        Options
-	requests chan request  // carried out in their order
-	waiting  chan request  // those of requests that wait for their turn, to be saved
-	over     chan request  // refused
+	requests chan *request // carried out in their order
+	waiting  chan *request // those of requests that wait for their turn, to be saved
+	over     chan *request // refused
 	busy     chan struct{} // holds a value while a command is carried out
 	memory   memory
 	records  records
@@ -76,8 +76,8 @@ type Commander struct {
 
 // New returns a commander; it starts nothing.
 func New(o Options) *Commander {
-	c := &Commander{o: o, requests: make(chan request, waitingCommands),
-		waiting: make(chan request, waitingOver), over: make(chan request, waitingOver), busy: make(chan struct{}, 1),
+	c := &Commander{o: o, requests: make(chan *request, waitingCommands),
+		waiting: make(chan *request, waitingOver), over: make(chan *request, waitingOver), busy: make(chan struct{}, 1),
 		memory:     memory{state: o.State, done: make(map[string]finished), refused: make(map[string]finished)},
 		executions: newExecutions(), off: newCommandSwitch()}
 	c.off.tell = o.Switched
@@ -118,10 +118,10 @@ func (c *Commander) Observe(yield func(bridge.Metric)) {
 func (c *Commander) offer(r request) bool {
 	r.taken = new(atomic.Bool)
 	select {
-	case c.requests <- r:
+	case c.requests <- &r:
 		if len(c.requests) > 0 { // else its turn came at once
 			select {
-			case c.waiting <- r:
+			case c.waiting <- &r:
 			default:
 			}
 		}
@@ -129,7 +129,7 @@ func (c *Commander) offer(r request) bool {
 	default:
 	}
 	select {
-	case c.over <- r:
+	case c.over <- &r:
 		return true
 	default:
 		c.o.Log.Error("command dropped without an answer: more came than can be refused", "waiting", waitingOver)
@@ -153,7 +153,7 @@ func (c *Commander) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case r := <-c.requests:
-			c.serve(ctx, r)
+			c.serve(ctx, *r)
 		case a := <-c.executions.answers:
 			c.settle(a)
 		case <-c.executions.connected:

@@ -26,7 +26,7 @@ func FuzzDesired(f *testing.F) {
 		r.consider(wanted)
 		select {
 		case request := <-c.requests:
-			request.reply(c.carryOut(t.Context(), request))
+			request.reply(c.carryOut(t.Context(), *request))
 			r.desired.dealtWith(<-r.desired.outcomes)
 		default:
 		}
