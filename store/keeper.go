@@ -67,7 +67,7 @@ func (k *keeper) keeping() {
 	// What tend could not do it has raised as a condition, and the alarm is set for the next try.
 	_ = k.tend(false)
 	for {
-		k.pulse.Within(diskTime) // it looks each 2 s, and then may have much to write
+		k.pulse.Within(diskTime) // it looks each 2 to 3 s, and then may have much to write
 		timer.Reset(k.untilAlarm())
 		select {
 		case <-timer.C:
