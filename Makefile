@@ -79,9 +79,10 @@ pictures: ## take the pictures in docs/images anew, with Debian's chromium; some
 	PAGE_PICTURES=$(CURDIR)/docs/images $(GO) test -run 'TestPictures$$' -count 1 -v ./cmd/fieldbridge/demo
 
 # make lint vets. Two packages a processor, since many of them wait for other processes; a
-# test program without tables for debuggers is linked in less time.
+# test program without tables for debuggers is linked in less time, and GOGC is the linker's
+# alone: what is tested has its own.
 test: ## run all tests in random order, with the race detector where there is a C compiler
-	$(RACE) $(GO) test $(RACEFLAG) -vet=off -ldflags='-s -w' -p $$((1 + $$(getconf _NPROCESSORS_ONLN))) -timeout 25m -shuffle=on ./...
+	GOGC=400 $(RACE) $(GO) test $(RACEFLAG) -exec 'env -u GOGC' -vet=off -ldflags='-s -w' -p $$((1 + $$(getconf _NPROCESSORS_ONLN))) -timeout 25m -shuffle=on ./...
 
 lint: bin/golangci-lint ## gofmt, go vet, errcheck, ineffassign, staticcheck, lines of at most 120
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || \

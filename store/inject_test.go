@@ -102,8 +102,8 @@ func TestFailingWrites(t *testing.T) {
 			call, _, _ := strings.Cut(inject, ":")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			cmd := exec.CommandContext(ctx, strace, "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace="+call, "-e", "inject="+inject,
-				needtest.Self(t), "-test.v", "-test.run=^TestInjectChild$")
+			cmd := exec.CommandContext(ctx, strace, "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace="+call,
+				"-e", "inject="+inject, needtest.Self(t), "-test.v", "-test.run=^TestInjectChild$")
 			cmd.Env = append(os.Environ(), injectDir+"="+dir)
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -20,10 +20,10 @@ func spendingConfig(dir string) terms.Config {
 	return c
 }
 
-// outage lets a sensor and a poll come each second for a time, and returns the longest
+// outage lets a sensor and a poll come each two seconds for a time, and returns the longest
 // that the sensor waited.
 func outage(q *Queue, d time.Duration) (longest time.Duration) {
-	for i := range int(d / time.Second) {
+	for i := range int(d / (2 * time.Second)) {
 		at := time.Now()
 		q.Append(testBatch(2*i, 10), nil)
 		q.Append(testBatch(2*i+1, 1), func(err error) {
@@ -31,7 +31,7 @@ func outage(q *Queue, d time.Duration) (longest time.Duration) {
 				longest = max(longest, time.Since(at))
 			}
 		})
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 	}
 	synctest.Wait()
 	return longest

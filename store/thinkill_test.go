@@ -46,6 +46,17 @@ func waitingSeconds(t testing.TB, q *Queue) int {
 	return n
 }
 
+// cutThinQueue opens a queue that thins, of 2 MiB: a simulated cut leaves files without
+// holes, and a smaller one would drop what it cannot hold then.
+func cutThinQueue(t testing.TB, dir string) *Queue {
+	t.Helper()
+	c := tinyConfig(dir)
+	c.MaxSize, c.SegmentSize = c.MaxSize+1<<20, 192<<10
+	q := openQueue(t, c)
+	q.ThinBy(minuteAndHour)
+	return q
+}
+
 func onlyThinned(q *Queue) bool {
 	return !slices.ContainsFunc(lostFromDisk(q), func(s bridge.Tombstone) bool { return s.Cause != "thinned" })
 }
@@ -56,7 +67,7 @@ func TestThinKilledChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only as a child of TestThinKill")
 	}
-	q := tinyThinQueue(t, dir)
+	q := cutThinQueue(t, dir)
 	n := waitingSeconds(t, q)
 	if t.Failed() {
 		return
@@ -67,7 +78,7 @@ func TestThinKilledChild(t *testing.T) {
 		if l.Dropped.Batches > 0 {
 			fmt.Printf("bad %+v\n", l)
 		}
-		for range 200 {
+		for range 400 {
 			q.Append(second(n), nil)
 			n++
 		}
@@ -95,7 +106,7 @@ func TestThinKill(t *testing.T) {
 			return
 		}
 	}
-	q := tinyThinQueue(t, dir)
+	q := cutThinQueue(t, dir)
 	if n := waitingSeconds(t, q); n < most {
 		t.Errorf("%d batches were on disk, now %d", most, n)
 	}
@@ -110,10 +121,10 @@ func TestThinCutChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only as a child of TestThinPowerCuts")
 	}
-	q := tinyThinQueue(t, cutQueue(dir))
+	q := cutThinQueue(t, cutQueue(dir))
 	n := waitingSeconds(t, q)
-	for end := n + 10_000; n < end; {
-		for range 200 {
+	for end := n + 20_000; n < end; {
+		for range 400 {
 			q.Append(second(n), nil)
 			n++
 		}

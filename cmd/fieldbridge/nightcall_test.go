@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"fieldbridge/northbound/awsiot/awsiottest"
 	"fieldbridge/southbound/mqtt/mqtttest/rig"
@@ -130,8 +131,11 @@ func blamed(sentence string, devices []string) (cause, device string) {
 				return "", ""
 			}
 			cause, device = c.cause, ""
+			words := strings.FieldsFunc(sentence, func(r rune) bool {
+				return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+			})
 			for _, d := range devices {
-				if regexp.MustCompile(`\b`+d+`\b`).MatchString(sentence) && (device == "" || d == c.device) {
+				if (device == "" || d == c.device) && slices.Contains(words, d) {
 					device = d
 				}
 			}
@@ -341,6 +345,11 @@ func eventuallyBy(t *testing.T, end time.Time, ok func() bool, otherwise func())
 	}
 }
 
+var (
+	block   = regexp.MustCompile(`(?i)</?(li|tr|p|div|h\d|section|ul|table|details)\b[^>]*>`)
+	element = regexp.MustCompile(`<[^>]*>`)
+)
+
 // pageSentences returns the texts of the page, one a line of HTML's blocks.
 func pageSentences(t *testing.T, url string) []string {
 	res, err := http.Get(url)
@@ -352,9 +361,8 @@ func pageSentences(t *testing.T, url string) []string {
 	if err != nil {
 		return nil
 	}
-	text := regexp.MustCompile(`(?i)</?(li|tr|p|div|h\d|section|ul|table|details)\b[^>]*>`).ReplaceAllString(string(body),
-		"\x00")
-	text = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(text, " ")
+	text := block.ReplaceAllString(string(body), "\x00")
+	text = element.ReplaceAllString(text, " ")
 	var all []string
 	for _, s := range strings.Split(text, "\x00") {
 		if s = strings.Join(strings.Fields(html.UnescapeString(s)), " "); s != "" {
