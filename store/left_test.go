@@ -260,7 +260,7 @@ func TestKilledStarts(t *testing.T) {
 	}
 	calls := "openat,pwrite64,write,fsync,fdatasync,rename,renameat,unlinkat,ftruncate,fallocate,mmap"
 	killed := 0
-	patience := 4 / (1 + stride("")) // strace counts by thread: a start that survives may not be the last
+	const patience = 4 // strace counts by thread: a start that survives may not be the last
 	for _, call := range strings.Split(calls, ",") {
 		missed := 0
 		for when := 1; when < 200 && missed < patience; when++ {
@@ -288,23 +288,19 @@ func TestKilledStarts(t *testing.T) {
 			if testing.Short() {
 				when += 5
 			}
-			when += stride(call)
+			when += stride(call, when)
 		}
 	}
-	if killed < 12 && !testing.Short() {
+	if killed < 20 && !testing.Short() {
 		t.Errorf("only %d starts were killed", killed)
 	}
 	t.Logf("%d pairs of starts were killed", killed)
 }
 
-// stride leaves out most of the calls that the runtime and the tests make, and but in a
-// soak every other one.
-func stride(call string) int {
+// stride leaves out most of the calls that the runtime and the tests make.
+func stride(call string, when int) int {
 	if call == "mmap" || call == "openat" {
 		return 3
-	}
-	if os.Getenv("FIELDBRIDGE_SOAK") == "" {
-		return 1
 	}
 	return 0
 }
