@@ -69,8 +69,8 @@ func (c *clock) remove(a *alarm) bool {
 	return true
 }
 
-// next sets the kernel's timer to what is due first. A look is waited for only when it
-// is half as late as it may be.
+// next sets the kernel's timer to what is due first. A look is waited for only until
+// it is half of its interval late.
 func (c *clock) next(now time.Time) {
 	var first time.Time
 	if len(c.due) > 0 {
